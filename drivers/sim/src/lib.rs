@@ -1,0 +1,2 @@
+#![no_std]
+//! A made-up world.

@@ -1,0 +1,10 @@
+#![no_std]
+//! Everything that decides about a site.
+
+extern crate alloc;
+
+pub mod text;
+pub mod time;
+pub mod units;
+
+pub use time::{LocalTime, Span, Time};

@@ -1,0 +1,1 @@
+//! R-EMS scenarios.
