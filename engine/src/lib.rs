@@ -3,6 +3,8 @@
 
 extern crate alloc;
 
+pub mod digest;
+pub mod math;
 pub mod text;
 pub mod time;
 pub mod units;
