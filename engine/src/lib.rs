@@ -5,6 +5,7 @@ extern crate alloc;
 
 pub mod digest;
 pub mod math;
+pub mod rng;
 pub mod text;
 pub mod time;
 pub mod units;
