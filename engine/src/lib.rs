@@ -9,5 +9,6 @@ pub mod rng;
 pub mod text;
 pub mod time;
 pub mod units;
+pub mod wall;
 
 pub use time::{LocalTime, Span, Time};
