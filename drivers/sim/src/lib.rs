@@ -1,2 +1,12 @@
 #![no_std]
-//! A made-up world.
+//! A made-up world, as deterministic as what it is made for.
+//!
+//! [`sources`] say what comes from outside, [`plant`] moves energy by the laws of physics, [`ledger`] checks that none is
+//! made or lost, [`account`] keeps what a summary says.
+
+extern crate alloc;
+
+pub mod account;
+pub mod ledger;
+pub mod plant;
+pub mod sources;

@@ -1,0 +1,171 @@
+//! What can be connected to a bus, and what can be read from it.
+//!
+//! A new kind of component is one file and one line of [`Component`]; the compiler then names every place that has to say
+//! something about it.
+
+use r_ems_engine::Time;
+use r_ems_engine::units::Watts;
+
+use super::{Battery, Connection, Load, Pv, Supply};
+
+/// Which component of its bus; dense, in the order in which they were given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ComponentIndex(pub u16);
+
+/// Anything on a bus. One line per kind.
+#[derive(Clone, Debug)]
+pub enum Component {
+    /// The connection to the grid.
+    Connection(Connection),
+    /// Consumption.
+    Load(Load),
+    /// Generation from the sun.
+    Pv(Pv),
+    /// Storage.
+    Battery(Battery),
+}
+
+/// What of a component is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Quantity {
+    /// Active power in W, positive into the bus.
+    Power,
+    /// State of charge as it is, 0 to 1.
+    StateOfCharge,
+    /// State of charge as the device reports it, 0 to 1.
+    ReportedStateOfCharge,
+    /// Stored energy in Wh.
+    StoredEnergy,
+    /// What could be made, in W, curtailed or not.
+    AvailablePower,
+    /// 1 while less is made than could be, else 0: then a device cannot know the available power.
+    Curtailed,
+    /// The most that may be charged now, in W, a magnitude.
+    ChargeLimit,
+    /// The most that may be discharged now, in W.
+    DischargeLimit,
+    /// The set-point or limit that the device holds, in W.
+    SetPoint,
+    /// What is wanted, in W, a magnitude, served or not.
+    Demand,
+    /// 1 if the breaker is closed, else 0.
+    Closed,
+}
+
+/// A value of the plant that is known to exist: made by `Bus::truth`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TruthPoint {
+    pub(super) component: ComponentIndex,
+    pub(super) quantity: Quantity,
+}
+
+impl TruthPoint {
+    /// Whose value it is.
+    pub fn component(self) -> ComponentIndex {
+        self.component
+    }
+
+    /// Which value it is.
+    pub fn quantity(self) -> Quantity {
+        self.quantity
+    }
+}
+
+impl Component {
+    /// Power at the present instant, in W, positive into the bus.
+    #[inline]
+    pub fn power_w(&self) -> f64 {
+        match self {
+            Self::Connection(connection) => connection.power_w,
+            Self::Load(load) => load.power_w(),
+            Self::Pv(pv) => pv.power_w(),
+            Self::Battery(battery) => battery.power_w(),
+        }
+    }
+
+    /// Power at the start and at the end of the last segment, in W.
+    #[inline]
+    pub fn ends_w(&self) -> (f64, f64) {
+        match self {
+            Self::Connection(connection) => (connection.flow().start_w, connection.flow().end_w),
+            Self::Load(load) => (load.flow().start_w, load.flow().end_w),
+            Self::Pv(pv) => (pv.flow().start_w, pv.flow().end_w),
+            Self::Battery(battery) => (battery.flow().start_w, battery.flow().end_w),
+        }
+    }
+
+    /// The value of `quantity`; none if this kind of component has none.
+    pub fn value(&self, quantity: Quantity) -> Option<f64> {
+        match self {
+            Self::Connection(connection) => connection.value(quantity),
+            Self::Load(load) => load.value(quantity),
+            Self::Pv(pv) => pv.value(quantity),
+            Self::Battery(battery) => battery.value(quantity),
+        }
+    }
+
+    pub(super) fn breakpoint(&self) -> Time {
+        match self {
+            Self::Connection(_) => Time::MAX,
+            Self::Load(load) => load.breakpoint(),
+            Self::Pv(pv) => pv.breakpoint(),
+            Self::Battery(battery) => battery.breakpoint(),
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub(super) fn pass(&mut self, now: Time) {
+        match self {
+            Self::Connection(_) => {}
+            Self::Load(load) => load.pass(now),
+            Self::Pv(pv) => pv.pass(now),
+            Self::Battery(battery) => battery.pass(now),
+        }
+    }
+
+    /// Gives the component voltage or takes it away.
+    pub(super) fn energize(&mut self, supply: Supply, now: Time) {
+        match self {
+            Self::Connection(_) => {}
+            Self::Load(load) => load.energize(supply),
+            Self::Pv(pv) => {
+                pv.energize(supply);
+                pv.pass(now);
+            }
+            Self::Battery(battery) => battery.energize(supply, now),
+        }
+    }
+
+    /// Gives a set-point to a battery or a limit to a photovoltaic plant.
+    ///
+    /// # Panics
+    /// If the component takes no command: whoever wires devices to components has checked that.
+    pub(super) fn command(&mut self, power: Watts, now: Time) {
+        match self {
+            Self::Pv(pv) => {
+                pv.command(power, now);
+                pv.pass(now);
+            }
+            Self::Battery(battery) => battery.command(power, now),
+            Self::Connection(_) | Self::Load(_) => panic!("a connection and a load take no set-point"),
+        }
+    }
+
+    /// The battery that this is.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub(super) fn battery(&mut self) -> &mut Battery {
+        match self {
+            Self::Battery(battery) => battery,
+            Self::Connection(_) | Self::Load(_) | Self::Pv(_) => {
+                panic!("only a battery is started and stopped")
+            }
+        }
+    }
+}
+
+/// 1 for yes, 0 for no, as points have it.
+pub(super) fn flag(yes: bool) -> Option<f64> {
+    Some(if yes { 1.0 } else { 0.0 })
+}

@@ -1,0 +1,94 @@
+//! The connection to the grid: a breaker, and the power that balances the bus.
+//!
+//! The grid gives and takes whatever is missing. The connection's rating limits nothing by itself: it is what expectations
+//! and alarms compare with.
+
+use r_ems_engine::units::Watts;
+
+use super::component::flag;
+use super::{Quantity, SpecError, Supply, positive};
+
+/// Where a breaker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// No current can flow.
+    Open,
+    /// The bus is connected to the grid.
+    Closed,
+}
+
+/// The point of common coupling.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    import_max: Watts,
+    position: Position,
+    pub(super) power_w: f64,
+    pub(super) flow: ConnectionFlow,
+}
+
+/// What went through the connection in one integrated segment; positive is import into the bus.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConnectionFlow {
+    /// Power at the segment's start, in W.
+    pub start_w: f64,
+    /// Power at the segment's end, in W.
+    pub end_w: f64,
+    /// Energy drawn from the grid, in Wh.
+    pub import_wh: f64,
+    /// Energy fed into the grid, in Wh.
+    pub export_wh: f64,
+}
+
+impl Connection {
+    /// A closed connection that is rated for `import_max`.
+    ///
+    /// # Errors
+    /// [`SpecError::NotPositive`] if the rating is not above zero.
+    pub fn new(import_max: Watts) -> Result<Self, SpecError> {
+        positive("import_max", import_max.watts())?;
+        let flow = ConnectionFlow::default();
+        Ok(Self { import_max, position: Position::Closed, power_w: 0.0, flow })
+    }
+
+    /// The rated import: information for alarms, no limit.
+    pub fn import_max(&self) -> Watts {
+        self.import_max
+    }
+
+    /// Where the breaker stands.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// What the last segment moved.
+    #[inline]
+    pub fn flow(&self) -> &ConnectionFlow {
+        &self.flow
+    }
+
+    /// The value of `quantity`; none if there is no such value.
+    pub(super) fn value(&self, quantity: Quantity) -> Option<f64> {
+        match quantity {
+            Quantity::Power => Some(self.power_w + 0.0),
+            Quantity::Closed => flag(self.position == Position::Closed),
+            Quantity::StateOfCharge
+            | Quantity::ReportedStateOfCharge
+            | Quantity::StoredEnergy
+            | Quantity::AvailablePower
+            | Quantity::Curtailed
+            | Quantity::ChargeLimit
+            | Quantity::DischargeLimit
+            | Quantity::SetPoint
+            | Quantity::Demand => None,
+        }
+    }
+
+    /// Moves the breaker and says what the bus has now.
+    pub(super) fn switch(&mut self, position: Position) -> Supply {
+        self.position = position;
+        match position {
+            Position::Open => Supply::Dead,
+            Position::Closed => Supply::Live,
+        }
+    }
+}

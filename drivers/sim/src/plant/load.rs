@@ -1,0 +1,104 @@
+//! A load: takes what its source says as long as the bus has voltage.
+
+use r_ems_engine::Time;
+
+use super::{JOULES_PER_WATT_HOUR, Quantity, Supply};
+use crate::sources::{Line, Source, seconds};
+
+/// Consumption. The source gives its magnitude in W; below 0 W it takes nothing.
+#[derive(Clone, Debug)]
+pub struct Load {
+    source: Source,
+    raw: Line,
+    demand: Line,
+    supply: Supply,
+    demand_w: f64,
+    flow: LoadFlow,
+}
+
+/// What a load did in one integrated segment. Powers are positive into the bus, so they are 0 or negative here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadFlow {
+    /// Power at the segment's start, in W.
+    pub start_w: f64,
+    /// Power at the segment's end, in W.
+    pub end_w: f64,
+    /// Energy taken from the bus, in Wh.
+    pub served_wh: f64,
+    /// Energy that was wanted while the bus was dead, in Wh.
+    pub unserved_wh: f64,
+}
+
+impl Load {
+    /// Takes what `source` (W, a magnitude) says.
+    pub fn new(source: Source) -> Self {
+        let flow = LoadFlow::default();
+        let (raw, demand) = (Line::ended(), Line::ended());
+        Self { source, raw, demand, supply: Supply::Live, demand_w: 0.0, flow }
+    }
+
+    /// What is wanted at the present instant, in W, served or not.
+    pub fn demand_w(&self) -> f64 {
+        self.demand_w
+    }
+
+    /// What the last segment moved.
+    #[inline]
+    pub fn flow(&self) -> &LoadFlow {
+        &self.flow
+    }
+
+    #[inline]
+    pub(super) fn power_w(&self) -> f64 {
+        match self.supply {
+            Supply::Live => -self.demand_w,
+            Supply::Dead => 0.0,
+        }
+    }
+
+    /// The value of `quantity`; none if there is no such value.
+    pub(super) fn value(&self, quantity: Quantity) -> Option<f64> {
+        match quantity {
+            Quantity::Power => Some(self.power_w() + 0.0),
+            Quantity::Demand => Some(self.demand_w),
+            Quantity::StateOfCharge
+            | Quantity::ReportedStateOfCharge
+            | Quantity::StoredEnergy
+            | Quantity::AvailablePower
+            | Quantity::Curtailed
+            | Quantity::ChargeLimit
+            | Quantity::DischargeLimit
+            | Quantity::SetPoint
+            | Quantity::Closed => None,
+        }
+    }
+
+    pub(super) fn breakpoint(&self) -> Time {
+        self.demand.until()
+    }
+
+    pub(super) fn energize(&mut self, supply: Supply) {
+        self.supply = supply;
+    }
+
+    pub(super) fn pass(&mut self, now: Time) {
+        if now >= self.raw.until() {
+            self.raw = Line::new(now, self.source.segment(now));
+        }
+        self.demand = Line::new(now, self.raw.rest(now).clipped(now, 0.0, f64::MAX));
+        self.demand_w = self.demand.at(now);
+    }
+
+    #[inline]
+    pub(super) fn integrate(&mut self, from: Time, to: Time) {
+        let start_w = self.power_w();
+        let begun_w = self.demand_w;
+        self.demand_w = self.demand.at(to);
+        let demand_wh = (begun_w + self.demand_w) * (0.5 / JOULES_PER_WATT_HOUR) * seconds(from, to);
+        let (served_wh, unserved_wh) = match self.supply {
+            Supply::Live => (demand_wh, 0.0),
+            Supply::Dead => (0.0, demand_wh),
+        };
+        self.flow = LoadFlow { start_w, end_w: self.power_w(), served_wh, unserved_wh };
+    }
+}

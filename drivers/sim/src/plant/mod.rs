@@ -1,0 +1,111 @@
+//! The simulated physics behind a site's devices: a bus on the grid with what is connected to it.
+//!
+//! Everything is integrated in closed form between the instants at which something changes, and those instants are found
+//! by the plant itself. So the same commands at the same instants give the same plant, however often it is looked at: a
+//! run of a year at one look per second and a run at one look per hour end with the same battery.
+//!
+//! A component is one file and one line of [`Component`]. Powers are positive into the bus: discharge, generation and
+//! import are positive, a load reads negative. Inside, powers are in W and energies in J or Wh, as the names say.
+//!
+//! **Invariant:** the plant knows no controller, no scan and no wall clock, and nothing here is random: what is random comes
+//! in through a [`Source`](crate::sources::Source).
+//!
+//! Numbers: CONTROL.md section 3 for the laws of battery and PV; a default that is ours says so where it is set.
+
+mod battery;
+mod bus;
+mod component;
+mod connection;
+mod curve;
+mod exchange;
+mod load;
+mod pv;
+mod taper;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use core::fmt;
+
+use r_ems_engine::units::{Ratio, Watts};
+
+pub use battery::{Battery, BatteryFlow, BatterySpec, Losses, MAX_PENDING, Mode};
+pub use bus::{Bus, BusError, MAX_COMPONENTS, MAX_PER_ADVANCE};
+pub use component::{Component, ComponentIndex, Quantity, TruthPoint};
+pub use connection::{Connection, ConnectionFlow, Position};
+pub use curve::{Curve, SETTLED_TIME_CONSTANTS};
+pub use load::{Load, LoadFlow};
+pub use pv::{Pv, PvFlow, PvSpec};
+pub use taper::TAPER_STEPS;
+pub use watch::Watch;
+
+/// Joules in a watt-hour.
+pub(crate) const JOULES_PER_WATT_HOUR: f64 = 3_600.0;
+
+/// Whether a bus has voltage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// The grid holds voltage and frequency.
+    Live,
+    /// Nothing does: loads are unserved, inverters stand by at 0 W.
+    Dead,
+}
+
+/// Says which parameter of a component is not allowed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SpecError {
+    /// A quantity must be above zero.
+    NotPositive {
+        /// The parameter's name.
+        parameter: &'static str,
+        /// The number as found, in base units.
+        found: f64,
+    },
+    /// A quantity is outside its range.
+    OutOfRange {
+        /// The parameter's name.
+        parameter: &'static str,
+        /// The number as found, in base units.
+        found: f64,
+        /// The lowest allowed.
+        low: f64,
+        /// The highest allowed.
+        high: f64,
+    },
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPositive { parameter, found } => write!(f, "{parameter} must be above 0, got {found}"),
+            Self::OutOfRange { parameter, found, low, high } => {
+                write!(f, "{parameter} must be between {low} and {high}, got {found}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for SpecError {}
+
+fn positive(parameter: &'static str, found: f64) -> Result<f64, SpecError> {
+    if found > 0.0 { Ok(found) } else { Err(SpecError::NotPositive { parameter, found }) }
+}
+
+fn ranged(parameter: &'static str, share: Ratio, low: f64, high: f64) -> Result<f64, SpecError> {
+    let found = share.ratio();
+    if (low..=high).contains(&found) {
+        Ok(found)
+    } else {
+        Err(SpecError::OutOfRange { parameter, found, low, high })
+    }
+}
+
+/// A power whose magnitude must not exceed `most_w`.
+fn bounded(parameter: &'static str, power: Watts, most_w: f64) -> Result<f64, SpecError> {
+    let found = power.watts();
+    if found.abs() <= most_w {
+        Ok(found)
+    } else {
+        Err(SpecError::OutOfRange { parameter, found, low: -most_w, high: most_w })
+    }
+}

@@ -1,0 +1,211 @@
+//! A photovoltaic plant: makes what the sun gives, up to its rating and to a limit that the EMS may set.
+//!
+//! A limit takes effect fast downward, as a straight ramp over `lag` from what is made to what is allowed, and is released
+//! slowly, at `release`: inverters obey at once and come back carefully. Both are straight lines, so that the output, the
+//! lower of available power and limit, stays one, with exact crossings.
+//!
+//! While the plant is curtailed nobody can know what it could make: a device's reading of the available power is then
+//! [`Pv::seen_available`], which is none. The plant's truth knows it, and the summary's curtailed energy comes from it.
+
+use r_ems_engine::units::{Watts, WattsPerSecond};
+use r_ems_engine::{Span, Time};
+
+use super::component::flag;
+use super::{JOULES_PER_WATT_HOUR, Quantity, SpecError, Supply, positive};
+use crate::sources::{Line, Segment, Source, seconds};
+
+/// What a photovoltaic plant is.
+#[derive(Clone, Copy, Debug)]
+pub struct PvSpec {
+    /// The most that the inverters make: more sun than that is clipped.
+    pub rating: Watts,
+    /// How long a lower limit takes to be obeyed.
+    pub lag: Span,
+    /// How fast a higher limit is followed.
+    pub release: WattsPerSecond,
+}
+
+impl PvSpec {
+    /// A plant of `rating` that obeys within 1 s and comes back by a tenth of its rating per second (ours).
+    pub fn new(rating: Watts) -> Self {
+        let release = WattsPerSecond::of(rating.watts() / 10.0);
+        Self { rating, lag: Span::from_secs(1), release }
+    }
+}
+
+/// Generation from the sun.
+#[derive(Clone, Debug)]
+pub struct Pv {
+    spec: PvSpec,
+    source: Source,
+    raw: Line,
+    available: Line,
+    limit: Line,
+    output: Line,
+    set_point_w: f64,
+    supply: Supply,
+    power_w: f64,
+    available_w: f64,
+    flow: PvFlow,
+}
+
+/// What a photovoltaic plant did in one integrated segment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PvFlow {
+    /// Power at the segment's start, in W.
+    pub start_w: f64,
+    /// Power at the segment's end, in W.
+    pub end_w: f64,
+    /// Available power at the segment's start, in W.
+    pub available_start_w: f64,
+    /// Available power at the segment's end, in W.
+    pub available_end_w: f64,
+    /// Energy made, in Wh.
+    pub made_wh: f64,
+    /// Energy that could have been made, in Wh; the rest was curtailed, or lost to a dead bus.
+    pub available_wh: f64,
+}
+
+impl Pv {
+    /// A plant under the available power of `source` (W).
+    ///
+    /// # Errors
+    /// [`SpecError::NotPositive`] if rating or release is not above zero.
+    pub fn new(spec: PvSpec, source: Source) -> Result<Self, SpecError> {
+        let rating_w = positive("rating", spec.rating.watts())?;
+        positive("release", spec.release.watts_per_second())?;
+        Ok(Self {
+            spec,
+            source,
+            raw: Line::ended(),
+            available: Line::ended(),
+            limit: Line::new(Time::ZERO, Segment::flat(rating_w, Time::MAX)),
+            output: Line::ended(),
+            set_point_w: rating_w,
+            supply: Supply::Live,
+            power_w: 0.0,
+            available_w: 0.0,
+            flow: PvFlow::default(),
+        })
+    }
+
+    /// What the plant is.
+    pub fn spec(&self) -> &PvSpec {
+        &self.spec
+    }
+
+    /// What could be made at the present instant, in W.
+    pub fn available_w(&self) -> f64 {
+        self.available_w
+    }
+
+    /// The last limit that was set, in W.
+    pub fn set_point_w(&self) -> f64 {
+        self.set_point_w
+    }
+
+    /// Whether less is made than could be.
+    pub fn is_curtailed(&self) -> bool {
+        self.power_w < self.available_w
+    }
+
+    /// What a device can say about the available power: nothing while it is curtailed.
+    pub fn seen_available(&self) -> Option<Watts> {
+        if self.is_curtailed() { None } else { Some(Watts::of(self.available_w)) }
+    }
+
+    /// What the last segment moved.
+    #[inline]
+    pub fn flow(&self) -> &PvFlow {
+        &self.flow
+    }
+
+    #[inline]
+    pub(super) fn power_w(&self) -> f64 {
+        self.power_w
+    }
+
+    /// The value of `quantity`; none if there is no such value.
+    pub(super) fn value(&self, quantity: Quantity) -> Option<f64> {
+        match quantity {
+            Quantity::Power => Some(self.power_w + 0.0),
+            Quantity::AvailablePower => Some(self.available_w),
+            Quantity::Curtailed => flag(self.is_curtailed()),
+            Quantity::SetPoint => Some(self.set_point_w),
+            Quantity::StateOfCharge
+            | Quantity::ReportedStateOfCharge
+            | Quantity::StoredEnergy
+            | Quantity::ChargeLimit
+            | Quantity::DischargeLimit
+            | Quantity::Demand
+            | Quantity::Closed => None,
+        }
+    }
+
+    pub(super) fn breakpoint(&self) -> Time {
+        self.output.until()
+    }
+
+    /// Sets the limit. The caller passes the component afterwards.
+    pub(super) fn command(&mut self, limit: Watts, now: Time) {
+        let target_w = limit.watts().clamp(0.0, self.spec.rating.watts());
+        if target_w.to_bits() == self.set_point_w.to_bits() {
+            return;
+        }
+        self.set_point_w = target_w;
+        let limit_w = self.limit.at(now);
+        let (start_w, span) = if target_w > limit_w {
+            let release_s = (target_w - limit_w) / self.spec.release.watts_per_second();
+            (limit_w, Span::from_secs_f64(release_s))
+        } else if self.power_w > target_w {
+            (self.power_w, self.spec.lag)
+        } else {
+            (target_w, Span::ZERO)
+        };
+        let segment = if span.is_zero() {
+            Segment::flat(target_w, Time::MAX)
+        } else {
+            let slope_per_s = (target_w - start_w) / span.as_secs_f64();
+            Segment { value: start_w, slope_per_s, until: now + span }
+        };
+        self.limit = Line::new(now, segment);
+    }
+
+    pub(super) fn energize(&mut self, supply: Supply) {
+        self.supply = supply;
+    }
+
+    pub(super) fn pass(&mut self, now: Time) {
+        if now >= self.raw.until() {
+            self.raw = Line::new(now, self.source.segment(now));
+        }
+        if now >= self.limit.until() {
+            self.limit = Line::new(now, Segment::flat(self.set_point_w, Time::MAX));
+        }
+        let available = self.raw.rest(now).clipped(now, 0.0, self.spec.rating.watts());
+        let output = match self.supply {
+            Supply::Live => available.lower(self.limit.rest(now), now),
+            Supply::Dead => Segment::flat(0.0, available.until),
+        };
+        self.available = Line::new(now, available);
+        self.output = Line::new(now, output);
+        self.available_w = available.value;
+        self.power_w = output.value;
+    }
+
+    #[inline]
+    pub(super) fn integrate(&mut self, from: Time, to: Time) {
+        let (start_w, available_start_w) = (self.power_w, self.available_w);
+        self.available_w = self.available.at(to);
+        self.power_w = self.output.at(to);
+        let half_h = seconds(from, to) * (0.5 / JOULES_PER_WATT_HOUR);
+        self.flow = PvFlow {
+            start_w,
+            end_w: self.power_w,
+            available_start_w,
+            available_end_w: self.available_w,
+            made_wh: (start_w + self.power_w) * half_h,
+            available_wh: (available_start_w + self.available_w) * half_h,
+        };
+    }
+}

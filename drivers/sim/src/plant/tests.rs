@@ -1,0 +1,254 @@
+//! The components on a bus, against closed forms.
+
+use alloc::vec;
+
+use r_ems_engine::units::{Ratio, WattHours, Watts, WattsPerSecond};
+use r_ems_engine::{Span, Time, math};
+
+use super::*;
+use crate::account::Account;
+use crate::ledger::Ledger;
+use crate::sources::{Ramp, Source};
+
+const LOAD: ComponentIndex = ComponentIndex(0);
+const PV: ComponentIndex = ComponentIndex(1);
+const BESS: ComponentIndex = ComponentIndex(2);
+const PCC: ComponentIndex = ComponentIndex(3);
+
+fn seconds(seconds: u64) -> Time {
+    Time::ZERO + Span::from_secs(seconds)
+}
+
+fn kw(kilowatts: f64) -> Watts {
+    Watts::of(kilowatts * 1e3)
+}
+
+fn constant(kilowatts: f64) -> Source {
+    Source::constant(kilowatts * 1e3).expect("a finite constant")
+}
+
+/// 500 kWh and 250 kW at `soc`, with a lag of 2 s and a dead time of 1 s.
+fn battery(soc: f64) -> BatterySpec {
+    BatterySpec {
+        dead_time: Span::from_secs(1),
+        lag: Span::from_secs(2),
+        ..BatterySpec::new(WattHours::of(500e3), kw(250.0), Ratio::of(soc))
+    }
+}
+
+/// The sources that a test does not care about are constants: 100 kW of load, 40 kW of sun.
+fn bus_of(load: Source, sun: Source, battery: BatterySpec) -> Bus {
+    let pv = PvSpec { lag: Span::from_secs(2), release: WattsPerSecond::of(1e3), ..PvSpec::new(kw(60.0)) };
+    Bus::new(vec![
+        Component::Load(Load::new(load)),
+        Component::Pv(Pv::new(pv, sun).expect("a valid plant")),
+        Component::Battery(Battery::new(battery).expect("a valid battery")),
+        Component::Connection(Connection::new(kw(400.0)).expect("a valid connection")),
+    ])
+    .expect("one connection")
+}
+
+fn bus(battery: BatterySpec) -> Bus {
+    bus_of(constant(100.0), constant(40.0), battery)
+}
+
+fn read(bus: &Bus, component: ComponentIndex, quantity: Quantity) -> f64 {
+    bus.value(bus.truth(component, quantity).expect("the component has this value"))
+}
+
+#[test]
+fn the_connection_balances_the_bus() {
+    let mut bus = bus(battery(0.5));
+    assert_eq!(read(&bus, PCC, Quantity::Power), 60e3);
+    assert_eq!(read(&bus, LOAD, Quantity::Power), -100e3);
+    bus.command(BESS, kw(25.0), seconds(10), &mut ());
+    bus.advance(seconds(100), &mut ());
+    assert_eq!(read(&bus, PCC, Quantity::Power), 35e3);
+}
+
+#[test]
+fn a_command_follows_after_the_dead_time_as_a_lag() {
+    let mut bus = bus(battery(0.5));
+    bus.command(BESS, kw(100.0), seconds(10), &mut ());
+    bus.advance(seconds(11), &mut ());
+    assert_eq!(read(&bus, BESS, Quantity::Power), 0.0);
+    bus.advance(seconds(13), &mut ());
+    let expected_w = 100e3 * (1.0 - math::exp(-1.0));
+    assert!((read(&bus, BESS, Quantity::Power) - expected_w).abs() < 1e-6);
+    bus.advance(seconds(80), &mut ());
+    assert_eq!(read(&bus, BESS, Quantity::Power), 100e3);
+}
+
+#[test]
+fn a_round_trip_at_rated_power_gives_86_percent() {
+    let spec = BatterySpec { lag: Span::ZERO, dead_time: Span::ZERO, ..battery(0.5) };
+    let mut bus = bus(spec);
+    let mut ledger = Ledger::new(&bus);
+    let start_wh = read(&bus, BESS, Quantity::StoredEnergy);
+    bus.command(BESS, kw(-250.0), seconds(0), &mut ledger);
+    bus.advance(seconds(1_800), &mut ledger);
+    let charged_wh = read(&bus, BESS, Quantity::StoredEnergy) - start_wh;
+    assert!((charged_wh - 125e3 * 0.925).abs() < 1e-6, "charged {charged_wh} Wh");
+    bus.command(BESS, kw(250.0), seconds(1_800), &mut ledger);
+    let hours = 0.5 * 0.925 / 1.075;
+    bus.advance(Time::ZERO + Span::from_secs_f64(1_800.0 + hours * 3_600.0), &mut ledger);
+    assert!((read(&bus, BESS, Quantity::StoredEnergy) - start_wh).abs() < 0.01);
+    let energies = ledger.energies(&bus);
+    assert!((energies.discharge_wh / energies.charge_wh - 0.860_465).abs() < 1e-6, "{energies:?}");
+    assert_eq!(ledger.check(&bus), Ok(()));
+}
+
+#[test]
+fn a_lower_limit_acts_fast_and_a_higher_one_slowly() {
+    let mut bus = bus(battery(0.5));
+    bus.command(PV, kw(10.0), seconds(10), &mut ());
+    bus.advance(seconds(11), &mut ());
+    assert!((read(&bus, PV, Quantity::Power) - 25e3).abs() < 1e-6);
+    bus.advance(seconds(12), &mut ());
+    assert_eq!(read(&bus, PV, Quantity::Power), 10e3);
+    assert_eq!(read(&bus, PV, Quantity::Curtailed), 1.0);
+    bus.command(PV, kw(60.0), seconds(20), &mut ());
+    bus.advance(seconds(30), &mut ());
+    assert!((read(&bus, PV, Quantity::Power) - 20e3).abs() < 1e-6);
+    bus.advance(seconds(51), &mut ());
+    assert_eq!(read(&bus, PV, Quantity::Power), 40e3);
+    assert_eq!(read(&bus, PV, Quantity::Curtailed), 0.0);
+}
+
+#[test]
+fn more_sun_than_the_inverters_take_is_clipped_and_the_instant_is_exact() {
+    let sun = Source::Ramp(Ramp::new(0.0, 100e3, seconds(0), seconds(100)).expect("a valid ramp"));
+    let mut bus = bus_of(constant(0.0), sun, battery(0.5));
+    let mut ledger = Ledger::new(&bus);
+    assert_eq!(bus.next_event(), Some(seconds(60) + Span::from_nanos(1)));
+    bus.advance(seconds(100), &mut ledger);
+    assert_eq!(read(&bus, PV, Quantity::Power), 60e3);
+    let made_wh = (0.5 * 60e3 * 60.0 + 60e3 * 40.0) / 3_600.0;
+    assert!((ledger.energies(&bus).pv_made_wh - made_wh).abs() < 1e-6);
+    assert_eq!(ledger.check(&bus), Ok(()));
+}
+
+#[test]
+fn an_open_breaker_leaves_loads_unserved_and_inverters_at_nothing() {
+    let mut bus = bus(battery(0.5));
+    let mut ledger = Ledger::new(&bus);
+    bus.command(BESS, kw(50.0), seconds(0), &mut ledger);
+    bus.breaker(Position::Open, seconds(3_600), &mut ledger);
+    for component in [LOAD, PV, BESS, PCC] {
+        assert_eq!(read(&bus, component, Quantity::Power), 0.0);
+    }
+    assert_eq!(read(&bus, LOAD, Quantity::Demand), 100e3);
+    bus.breaker(Position::Closed, seconds(7_200), &mut ledger);
+    assert_eq!(read(&bus, PCC, Quantity::Power), 60e3);
+    bus.advance(seconds(7_300), &mut ledger);
+    assert_eq!(read(&bus, PCC, Quantity::Power), 10e3);
+    assert!((ledger.energies(&bus).unserved_wh - 100e3).abs() < 1e-6);
+    assert_eq!(ledger.check(&bus), Ok(()));
+}
+
+#[test]
+fn limits_follow_the_taper_within_a_step_down_to_an_empty_battery_that_loses_nothing() {
+    let mut bus = bus(BatterySpec { lag: Span::ZERO, ..battery(0.06) });
+    bus.command(BESS, kw(250.0), seconds(0), &mut ());
+    for second in 0..7_200 {
+        bus.advance(seconds(second), &mut ());
+        let soc = read(&bus, BESS, Quantity::StateOfCharge);
+        let law_w = 250e3 * (soc / 0.05).clamp(0.0, 1.0);
+        let limit_w = read(&bus, BESS, Quantity::DischargeLimit);
+        assert!((limit_w - law_w).abs() <= 2.5e3 + 1e-6, "{limit_w} W at {soc}, the law says {law_w} W");
+        assert!(read(&bus, BESS, Quantity::Power) <= limit_w);
+    }
+    let empty = read(&bus, BESS, Quantity::StateOfCharge);
+    assert!(empty.abs() < 1e-12, "{empty}");
+    bus.advance(seconds(100_000), &mut ());
+    assert_eq!(read(&bus, BESS, Quantity::StateOfCharge), empty);
+    assert_eq!(bus.next_event(), None);
+}
+
+#[test]
+fn a_full_battery_that_is_told_to_charge_holds_without_switching_for_ever() {
+    let mut bus = bus(battery(0.99));
+    let mut ledger = Ledger::new(&bus);
+    bus.command(BESS, kw(-250.0), seconds(0), &mut ledger);
+    bus.advance(seconds(86_400), &mut ledger);
+    let soc = read(&bus, BESS, Quantity::StateOfCharge);
+    assert!((0.998..=1.0 + 1e-12).contains(&soc), "{soc}");
+    assert_eq!(ledger.check(&bus), Ok(()));
+}
+
+#[test]
+fn a_set_point_that_is_not_repeated_reverts_to_the_fallback() {
+    let spec = BatterySpec {
+        reversion: Some(Span::from_secs(10)),
+        fallback: kw(-5.0),
+        lag: Span::ZERO,
+        ..battery(0.5)
+    };
+    let mut bus = bus(spec);
+    bus.command(BESS, kw(100.0), seconds(0), &mut ());
+    bus.command(BESS, kw(100.0), seconds(9), &mut ());
+    bus.advance(seconds(18), &mut ());
+    assert_eq!(read(&bus, BESS, Quantity::Power), 100e3);
+    assert_eq!(bus.next_event(), Some(seconds(19)));
+    bus.advance(seconds(19), &mut ());
+    assert_eq!(read(&bus, BESS, Quantity::Power), -5e3);
+    assert_eq!(read(&bus, BESS, Quantity::SetPoint), -5e3);
+}
+
+#[test]
+fn a_battery_that_is_started_follows_its_set_point_after_the_delay() {
+    let start_delay = Span::from_secs(30);
+    let mut bus = bus(BatterySpec { mode: Mode::Off, start_delay, lag: Span::ZERO, ..battery(0.5) });
+    bus.command(BESS, kw(100.0), seconds(0), &mut ());
+    bus.start(BESS, seconds(10), &mut ());
+    bus.advance(seconds(39), &mut ());
+    assert_eq!(read(&bus, BESS, Quantity::Power), 0.0);
+    assert_eq!(read(&bus, BESS, Quantity::StateOfCharge), 0.5);
+    bus.advance(seconds(40), &mut ());
+    assert_eq!(read(&bus, BESS, Quantity::Power), 100e3);
+    bus.stop(BESS, seconds(50), &mut ());
+    assert_eq!(read(&bus, BESS, Quantity::Power), 0.0);
+}
+
+#[test]
+fn the_reported_state_of_charge_is_biased_and_comes_in_steps() {
+    let report = |soc: f64, bias: f64| {
+        let spec = BatterySpec { soc_bias: Ratio::of(bias), ..battery(soc) };
+        read(&bus(spec), BESS, Quantity::ReportedStateOfCharge)
+    };
+    assert!((report(0.29, 0.0) - 0.29).abs() < 1e-12);
+    assert!((report(0.2999, 0.0) - 0.29).abs() < 1e-12);
+    assert!((report(0.5, 0.03) - 0.53).abs() < 1e-12);
+    assert_eq!(report(0.02, -0.03), 0.0);
+}
+
+#[test]
+fn the_account_sees_what_a_battery_shaves() {
+    // 100 kW for a quarter of an hour, up to 300 kW in the next, and there for a third.
+    let load = Source::Ramp(Ramp::new(100e3, 300e3, seconds(900), seconds(1_800)).expect("a valid ramp"));
+    let mut bus =
+        bus_of(load, constant(0.0), BatterySpec { dead_time: Span::ZERO, lag: Span::ZERO, ..battery(0.5) });
+    let mut account = Account::new(&bus, seconds(900), Some(kw(200.0)));
+    bus.command(BESS, kw(80.0), seconds(1_350), &mut account);
+    bus.advance(seconds(2_700), &mut account);
+    assert!((account.peak_without_batteries().mean_w - 300e3).abs() < 1e-6);
+    assert!((account.peak().mean_w - 220e3).abs() < 1e-6);
+    assert_eq!(account.peak().from, seconds(1_800));
+    // Without: a triangle of 100 kW over 450 s and 100 kW for 900 s. With: what is above 280 kW, then 20 kW.
+    let without_j = 0.5 * 100e3 * 450.0 + 100e3 * 900.0;
+    let with_j = 0.5 * 20e3 * 90.0 + 20e3 * 900.0;
+    let shaved_wh = account.shaved_wh().expect("a limit was given");
+    assert!((shaved_wh - (without_j - with_j) / 3_600.0).abs() < 1e-6);
+    assert!((account.batteries()[0].cycles - 80e3 * 1_350.0 / 3_600.0 / 500e3).abs() < 1e-9);
+}
+
+#[test]
+fn components_without_exactly_one_connection_make_no_bus() {
+    let connection = || Component::Connection(Connection::new(kw(1.0)).expect("a valid connection"));
+    assert_eq!(Bus::new(vec![]).err(), Some(BusError::Connections { found: 0 }));
+    let two = Bus::new(vec![connection(), connection()]);
+    assert_eq!(two.err(), Some(BusError::Connections { found: 2 }));
+    let bus = Bus::new(vec![connection()]).expect("one connection");
+    assert_eq!(bus.truth(ComponentIndex(0), Quantity::StateOfCharge), None);
+    assert_eq!(bus.truth(ComponentIndex(1), Quantity::Power), None);
+}
