@@ -148,7 +148,10 @@ impl Span {
 
     /// How many whole `period`s fit; zero if `period` is zero.
     pub const fn whole(self, period: Self) -> u64 {
-        if period.0 == 0 { 0 } else { self.0 / period.0 }
+        match self.0.checked_div(period.0) {
+            Some(count) => count,
+            None => 0,
+        }
     }
 }
 

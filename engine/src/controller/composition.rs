@@ -1,0 +1,294 @@
+//! Composition: asks the functions in priority order and makes one set-point of their wishes for each group.
+//!
+//! ```text
+//!     ability of the devices -> function 1 -> function 2 -> … -> settle -> share among members
+//!          interval             narrower      narrower           power     set-points
+//! ```
+//!
+//! **Measurements.** A function is asked again only when the slowest of its measurements is new; until then its last wishes
+//! stand. A function whose measurements are lost is not asked: its batteries hold for [`HOLD`], ramp to rest in
+//! [`RAMP_TO_REST`], and its generators hold and then take their fail-safe limit. It returns when they have been good for
+//! [`GOOD_BEFORE_RETURN`], from the measured power.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::group::Group;
+use super::interval::Origin;
+use super::tally::Tally;
+use super::view::View;
+use crate::event::Event;
+use crate::functions::{Function, Rank, Wish, Wishes};
+use crate::ids::{DeviceIndex, GroupIndex, SlotIndex};
+use crate::machine::Effects;
+use crate::points::{DeviceClass, Image, PointKind};
+use crate::time::{LocalTime, Span};
+use crate::units::Watts;
+use crate::wall::WallTime;
+
+/// A battery holds its power for this long after its function lost a measurement.
+pub const HOLD: Span = Span::from_secs(5);
+/// Then it ramps to rest in this time.
+pub const RAMP_TO_REST: Span = Span::from_secs(10);
+/// Measurements must be good for this long before a function that lost them decides again.
+pub const GOOD_BEFORE_RETURN: Span = Span::from_secs(10);
+/// A shortfall is reported from this part of the group's rating, and as ended below half of it.
+pub const SHORTFALL_REPORTED: f64 = 0.01;
+
+/// The stack of one controller and the groups that it acts on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Composition<F: Function> {
+    slots: Vec<Slot<F>>,
+    groups: Vec<Group>,
+    composed_at: Option<LocalTime>,
+}
+
+/// One function in its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Slot<F: Function> {
+    law: F,
+    phase: Phase,
+    wishes: Wishes,
+    /// The aligned instant of the measurements behind `wishes`.
+    decided_on: Option<LocalTime>,
+    /// What each of its groups did when the measurements were lost, in the order of `Function::groups`.
+    held: Vec<Watts>,
+    tally: Tally,
+}
+
+/// Whether a function decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// It takes over with the next scan, from the measured power.
+    Enabling,
+    /// It decides.
+    Deciding,
+    /// A measurement is lost.
+    Lost {
+        /// Since when.
+        since: LocalTime,
+        /// Since when all measurements have been good again.
+        good_since: Option<LocalTime>,
+    },
+}
+
+/// What a scan knows before any function is asked.
+pub(super) struct Scan<'a> {
+    pub(super) now: LocalTime,
+    pub(super) wall: Option<WallTime>,
+    pub(super) image: &'a Image,
+}
+
+impl<F: Function> Composition<F> {
+    /// Makes a composition of functions in priority order.
+    pub fn new(laws: Vec<F>, groups: Vec<Group>) -> Self {
+        let slots = laws.into_iter().map(Slot::new).collect();
+        Self { slots, groups, composed_at: None }
+    }
+
+    /// Forgets decisions of an earlier life; every function takes over from the measured power.
+    pub(super) fn forget(&mut self) {
+        self.composed_at = None;
+        for group in &mut self.groups {
+            group.forget();
+        }
+        for slot in &mut self.slots {
+            slot.phase = Phase::Enabling;
+            slot.decided_on = None;
+            slot.wishes.clear();
+        }
+    }
+
+    /// Makes the set-points of one scan.
+    pub(super) fn compose(&mut self, scan: &Scan<'_>, out: &mut Effects) {
+        let elapsed = self.composed_at.map_or(Span::ZERO, |last| scan.now.since(last));
+        let is_first = self.composed_at.is_none();
+        self.composed_at = Some(scan.now);
+        for group in &mut self.groups {
+            group.open(scan.now, elapsed, scan.image);
+            if is_first {
+                let present = group.present(scan.image);
+                group.narrow(Origin::StartUp, Wish::Target(present));
+            }
+        }
+        for (position, slot) in self.slots.iter_mut().enumerate() {
+            let index = SlotIndex::of(position);
+            slot.decide(index, scan, &self.groups, out);
+            slot.apply(index, elapsed, &mut self.groups, out);
+        }
+        for group in &mut self.groups {
+            group.settle(scan.now, scan.image);
+            if let Some(Origin::Function(slot)) = group.bound_by() {
+                let power = group.applied().unwrap_or(Watts::ZERO);
+                self.slots[slot.position()].tally.count_bound(elapsed, power);
+            }
+        }
+    }
+
+    /// The functions in priority order.
+    pub fn slots(&self) -> &[Slot<F>] {
+        &self.slots
+    }
+
+    /// The groups with their last decisions.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+}
+
+impl<F: Function> Slot<F> {
+    fn new(law: F) -> Self {
+        let groups = law.groups().len();
+        Self {
+            law,
+            phase: Phase::Enabling,
+            wishes: Wishes::default(),
+            decided_on: None,
+            held: Vec::new(),
+            tally: Tally::new(groups),
+        }
+    }
+
+    /// The function.
+    pub const fn law(&self) -> &F {
+        &self.law
+    }
+
+    /// Whether it decides.
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// What it wished last.
+    pub const fn wishes(&self) -> &Wishes {
+        &self.wishes
+    }
+
+    /// How long and how far it bound set-points and fell short.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Brings the wishes up to date.
+    fn decide(&mut self, index: SlotIndex, scan: &Scan<'_>, groups: &[Group], out: &mut Effects) {
+        let aligned = self.aligned(scan, groups);
+        self.follow_measurements(index, aligned.is_some(), scan, groups, out);
+        match (self.phase, aligned) {
+            (Phase::Enabling, Some(_)) => {
+                self.wishes.clear();
+                for group in self.law.groups() {
+                    let present = groups[group.position()].present(scan.image);
+                    self.wishes.target(*group, present);
+                }
+                self.decided_on = None;
+                self.phase = Phase::Deciding;
+            }
+            (Phase::Deciding, Some(aligned)) => {
+                let is_new = self.law.meter().is_none() || self.decided_on.is_none_or(|last| aligned > last);
+                if is_new {
+                    self.decided_on = Some(aligned);
+                    self.wishes.clear();
+                    let view = View { now: scan.now, wall: scan.wall, image: scan.image, groups, aligned };
+                    self.law.evaluate(&view, &mut self.wishes);
+                }
+            }
+            (Phase::Lost { since, .. }, _) => self.fall_back(scan.now.since(since), groups),
+            (Phase::Enabling | Phase::Deciding, None) => self.wishes.clear(),
+        }
+    }
+
+    /// The latest instant at which all its measurements are known; `None` if one of them is not good.
+    fn aligned(&self, scan: &Scan<'_>, groups: &[Group]) -> Option<LocalTime> {
+        let Some(meter) = self.law.meter() else { return Some(scan.now) };
+        let mut aligned = measured_until(meter, scan.image)?;
+        for group in self.law.groups() {
+            aligned = aligned.min(groups[group.position()].measured_until(scan.image)?);
+        }
+        Some(aligned)
+    }
+
+    /// Notes that measurements were lost, or have been good for long enough.
+    fn follow_measurements(
+        &mut self,
+        index: SlotIndex,
+        is_good: bool,
+        scan: &Scan<'_>,
+        groups: &[Group],
+        out: &mut Effects,
+    ) {
+        match (self.phase, is_good) {
+            (Phase::Enabling | Phase::Deciding, true) => {}
+            (Phase::Enabling | Phase::Deciding, false) => {
+                self.phase = Phase::Lost { since: scan.now, good_since: None };
+                self.held.clear();
+                for group in self.law.groups() {
+                    self.held.push(groups[group.position()].applied().unwrap_or(Watts::ZERO));
+                }
+                out.report(Event::FunctionLost { slot: index });
+            }
+            (Phase::Lost { since, .. }, false) => self.phase = Phase::Lost { since, good_since: None },
+            (Phase::Lost { since, good_since }, true) => {
+                let good_since = good_since.unwrap_or(scan.now);
+                self.phase = Phase::Lost { since, good_since: Some(good_since) };
+                if scan.now.since(good_since) >= GOOD_BEFORE_RETURN {
+                    self.phase = Phase::Enabling;
+                    out.report(Event::FunctionReturned { slot: index });
+                }
+            }
+        }
+    }
+
+    /// Wishes what is safe without measurements.
+    fn fall_back(&mut self, lost_for: Span, groups: &[Group]) {
+        self.wishes.clear();
+        let ramped = (lost_for - HOLD).as_secs_f64() / RAMP_TO_REST.as_secs_f64();
+        let kept = if ramped < 1.0 { 1.0 - ramped } else { 0.0 };
+        for (group, held) in self.law.groups().iter().zip(&self.held) {
+            match groups[group.position()].class() {
+                DeviceClass::Battery => self.wishes.target(*group, *held * kept),
+                DeviceClass::Pv => {
+                    if let Some(fail_safe) = self.law.fail_safe() {
+                        let limit = if lost_for < HOLD { *held } else { fail_safe };
+                        self.wishes.limit(*group, Watts::ZERO, limit.at_least(Watts::ZERO));
+                    }
+                }
+                DeviceClass::Meter => {}
+            }
+        }
+    }
+
+    /// Narrows the groups by the wishes, and counts and reports what cannot be met.
+    fn apply(&mut self, index: SlotIndex, elapsed: Span, groups: &mut [Group], out: &mut Effects) {
+        for (place, group_index) in self.law.groups().iter().enumerate() {
+            let group = &mut groups[group_index.position()];
+            let mut shortfall = Watts::ZERO;
+            for (wished, wish) in self.wishes.as_slice() {
+                if wished == group_index {
+                    shortfall = shortfall.at_least(group.narrow(Origin::Function(index), *wish));
+                }
+            }
+            let border = group.rating() * SHORTFALL_REPORTED;
+            let change = self.tally.count_shortfall(place, elapsed, shortfall, border);
+            // Wanting more than there is belongs to the life of a schedule or of self-consumption; it is no alarm.
+            if self.law.rank() < Rank::Schedule
+                && let Some(change) = change
+            {
+                out.report(change.event(index, *group_index));
+            }
+        }
+    }
+}
+
+/// The latest instant at which a meter's power is known; `None` if it is not good.
+fn measured_until(meter: DeviceIndex, image: &Image) -> Option<LocalTime> {
+    image.good(meter, PointKind::Power)?;
+    image.power(meter).newest()
+}
+
+/// Which groups a set of functions uses, for the checker of a stack.
+pub fn groups_of<F: Function>(laws: &[F]) -> impl Iterator<Item = GroupIndex> {
+    laws.iter().flat_map(|law| law.groups().iter().copied())
+}

@@ -1,0 +1,196 @@
+//! The role gate and the set-points on their way to the devices: what is written, when again, and what became of it.
+//!
+//! A set-point is written when it moves by more than its dead band, when half of the device's reversion time has passed, when the
+//! last write failed, and when the device reads back something else; never without authority, and never more often than
+//! the device's rate limit. It carries its epoch and the instant after which it must not be performed.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::group::{Group, Member};
+use crate::event::Event;
+use crate::ids::DeviceIndex;
+use crate::machine::{Effect, Effects, SetPointWrite, WriteOutcome};
+use crate::points::{DeviceSpec, Image, PointKind};
+use crate::time::{LocalTime, Span};
+use crate::timing::RateLimiter;
+use crate::units::Watts;
+
+/// A time-bounded authority to write. A lone controller holds one without end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The fencing number that devices compare.
+    pub epoch: u64,
+    /// The last instant at which it counts.
+    pub until: LocalTime,
+}
+
+impl Lease {
+    /// The lease of a controller that shares its grid with none.
+    pub const fn without_end(epoch: u64) -> Self {
+        Self { epoch, until: LocalTime::MAX }
+    }
+}
+
+/// The set-points of all controlled devices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetPoints {
+    channels: Vec<Channel>,
+}
+
+/// One device's set-point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Channel {
+    device: DeviceIndex,
+    factor: f64,
+    dead_band: Watts,
+    reversion: Span,
+    limiter: RateLimiter,
+    /// The last write, if there was one since boot.
+    last: Option<LastWrite>,
+}
+
+/// A write and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastWrite {
+    /// What was written, in our sign.
+    pub power: Watts,
+    /// When.
+    pub at: LocalTime,
+    /// What became of it.
+    pub state: WriteState,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WriteState {
+    /// No answer yet.
+    Pending,
+    /// Acknowledged.
+    Acknowledged {
+        /// When.
+        at: LocalTime,
+    },
+    /// It did not end well and must be repeated.
+    Failed,
+}
+
+impl SetPoints {
+    /// Makes a channel for each member of `groups`.
+    pub fn new(groups: &[Group], devices: &[DeviceSpec]) -> Self {
+        let members = groups.iter().flat_map(|group| group.members());
+        let channel = |member: &Member| {
+            let device = &devices[member.device.position()];
+            Channel {
+                device: member.device,
+                factor: device.positive.factor(),
+                dead_band: device.dead_band,
+                reversion: device.reversion,
+                limiter: RateLimiter::new(device.write_interval),
+                last: None,
+            }
+        };
+        Self { channels: members.map(channel).collect() }
+    }
+
+    /// Forgets pending writes of an earlier life.
+    pub(super) fn forget(&mut self) {
+        for channel in &mut self.channels {
+            channel.last = None;
+        }
+    }
+
+    /// Writes what must be written now.
+    pub(super) fn write(
+        &mut self,
+        now: LocalTime,
+        lease: Lease,
+        groups: &[Group],
+        image: &Image,
+        out: &mut Effects,
+    ) {
+        if now > lease.until {
+            return;
+        }
+        let members = groups.iter().flat_map(|group| group.members());
+        for (channel, member) in self.channels.iter_mut().zip(members) {
+            if channel.must_write(now, member.set_point, image) && channel.limiter.take(now) {
+                channel.last =
+                    Some(LastWrite { power: member.set_point, at: now, state: WriteState::Pending });
+                out.push(Effect::Write(SetPointWrite {
+                    device: channel.device,
+                    value: member.set_point.watts() * channel.factor + 0.0,
+                    epoch: lease.epoch,
+                    valid_until: lease.until.min(now + channel.reversion),
+                }));
+            }
+        }
+    }
+
+    /// Notes what became of a write.
+    pub(super) fn written(
+        &mut self,
+        now: LocalTime,
+        device: DeviceIndex,
+        outcome: WriteOutcome,
+        out: &mut Effects,
+    ) {
+        let Some(channel) = self.channels.iter_mut().find(|channel| channel.device == device) else { return };
+        let Some(last) = &mut channel.last else { return };
+        match outcome {
+            WriteOutcome::Acknowledged => {
+                // An answer to an older write must not turn a failure of a newer one into a success.
+                if last.state == WriteState::Pending {
+                    last.state = WriteState::Acknowledged { at: now };
+                }
+            }
+            WriteOutcome::Refused | WriteOutcome::TimedOut | WriteOutcome::Expired => {
+                last.state = WriteState::Failed;
+                out.report(Event::WriteFailed { device, outcome });
+            }
+        }
+    }
+
+    /// The channels in the order of groups and members.
+    pub fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+}
+
+impl Channel {
+    /// Whose set-point this is.
+    pub const fn device(&self) -> DeviceIndex {
+        self.device
+    }
+
+    /// The last write since boot.
+    pub const fn last(&self) -> Option<&LastWrite> {
+        self.last.as_ref()
+    }
+
+    /// When the device falls back unless it is written again.
+    pub fn reverts_at(&self) -> Option<LocalTime> {
+        self.last.map(|last| last.at + self.reversion)
+    }
+
+    fn must_write(&self, now: LocalTime, wanted: Watts, image: &Image) -> bool {
+        let Some(last) = &self.last else { return true };
+        let moved = (wanted - last.power).abs();
+        // Rest is written exactly: a dead band must not leave a device running a little for ever.
+        let comes_to_rest = wanted == Watts::ZERO && last.power != Watts::ZERO;
+        moved > self.dead_band
+            || comes_to_rest
+            || last.state == WriteState::Failed
+            || now.since(last.at).as_nanos() >= self.reversion.as_nanos() / 2
+            || self.reads_back_otherwise(last, image)
+    }
+
+    /// Whether the device, asked after it had acknowledged, holds another set-point than was written.
+    fn reads_back_otherwise(&self, last: &LastWrite, image: &Image) -> bool {
+        let WriteState::Acknowledged { at } = last.state else { return false };
+        let Some(point) = image.point(self.device, PointKind::SetPoint) else { return false };
+        let is_newer = point.measured > at;
+        is_newer && (Watts::of(point.value) - last.power).abs() > self.dead_band
+    }
+}

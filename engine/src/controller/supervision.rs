@@ -1,0 +1,180 @@
+//! Watches whether devices do what they are told: do they follow, and do their powers move the right way?
+//!
+//! Measured power is what counts in every law; that a device does not follow its set-point is therefore no fault of control,
+//! but somebody must know. A sign that is wrong in the site file turns every law around: a step of a set-point must move the
+//! device's own power the same way and the meter's power the other way, else an alarm names both.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::set_points::SetPoints;
+use crate::event::Event;
+use crate::ids::DeviceIndex;
+use crate::machine::Effects;
+use crate::points::{DeviceClass, DeviceSpec, Image, PointKind};
+use crate::time::{LocalTime, Span};
+use crate::units::Watts;
+
+/// A device follows if its power is this close to its set-point, as part of its rating.
+pub const FOLLOWING: f64 = 0.02;
+/// A device that has not followed for this long is limited.
+pub const LIMITED_AFTER: Span = Span::from_secs(10);
+/// The smallest step that is judged, as part of the device's rating.
+pub const JUDGED_STEP: f64 = 0.05;
+/// A step is judged this long after it was written, besides the latencies of both links.
+pub const JUDGED_AFTER: Span = Span::from_secs(2);
+/// So many steps in a row must look wrong: a load may move the meter by chance.
+pub const WRONG_STEPS: u8 = 3;
+
+/// What is watched of one controller's devices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Supervision {
+    watched: Vec<Watched>,
+    meter: Option<DeviceIndex>,
+}
+
+/// One device's record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Watched {
+    device: DeviceIndex,
+    /// A generator makes less than its limit whenever the sun wants; only a battery is expected to follow.
+    class: DeviceClass,
+    rating: Watts,
+    judged_after: Span,
+    strays_since: Option<LocalTime>,
+    is_limited: bool,
+    known: Watts,
+    step: Option<Step>,
+    wrong_meter: u8,
+    wrong_device: u8,
+}
+
+/// A step of a set-point that is to be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Step {
+    judged_at: LocalTime,
+    size: Watts,
+    device_before: Watts,
+    meter_before: Option<Watts>,
+}
+
+impl Supervision {
+    /// Watches the controlled devices among `devices`; the first meter is the one at the point of common coupling.
+    pub fn new(set_points: &SetPoints, devices: &[DeviceSpec]) -> Self {
+        let meter = devices.iter().position(|device| device.class == DeviceClass::Meter).map(DeviceIndex::of);
+        let meter_latency = meter.map_or(Span::ZERO, |meter| devices[meter.position()].latency);
+        let channels = set_points.channels().iter();
+        let watched = channels.map(|channel| {
+            let device = &devices[channel.device().position()];
+            Watched {
+                device: channel.device(),
+                class: device.class,
+                rating: device.rating,
+                judged_after: JUDGED_AFTER + device.latency.max(meter_latency),
+                strays_since: None,
+                is_limited: false,
+                known: Watts::ZERO,
+                step: None,
+                wrong_meter: 0,
+                wrong_device: 0,
+            }
+        });
+        Self { watched: watched.collect(), meter }
+    }
+
+    /// Forgets what an earlier life was watching.
+    pub(super) fn forget(&mut self) {
+        for watched in &mut self.watched {
+            watched.strays_since = None;
+            watched.is_limited = false;
+            watched.known = Watts::ZERO;
+            watched.step = None;
+        }
+    }
+
+    /// Compares what was written with what is measured.
+    pub(super) fn watch(&mut self, now: LocalTime, set_points: &SetPoints, image: &Image, out: &mut Effects) {
+        let meter = self.meter.and_then(|meter| image.good(meter, PointKind::Power)).map(Watts::of);
+        for (watched, channel) in self.watched.iter_mut().zip(set_points.channels()) {
+            let Some(last) = channel.last() else { continue };
+            let Some(power) = image.good(watched.device, PointKind::Power).map(Watts::of) else { continue };
+            if watched.class == DeviceClass::Battery {
+                watched.follow(now, last.power - power, out);
+                watched.judge_step(now, power, self.meter.zip(meter), out);
+                watched.note_step(now, last.power, power, meter);
+            }
+        }
+    }
+}
+
+impl Watched {
+    /// Tells when the device stops or begins to follow.
+    fn follow(&mut self, now: LocalTime, difference: Watts, out: &mut Effects) {
+        if difference.abs() <= self.rating * FOLLOWING {
+            self.strays_since = None;
+            if self.is_limited {
+                self.is_limited = false;
+                out.report(Event::DeviceFollows { device: self.device });
+            }
+            return;
+        }
+        let since = *self.strays_since.get_or_insert(now);
+        if !self.is_limited && now.since(since) >= LIMITED_AFTER {
+            self.is_limited = true;
+            out.report(Event::DeviceLimited { device: self.device, difference });
+        }
+    }
+
+    /// Remembers a step that is large enough to be judged later.
+    fn note_step(&mut self, now: LocalTime, set_point: Watts, power: Watts, meter: Option<Watts>) {
+        let size = set_point - self.known;
+        self.known = set_point;
+        if self.step.is_none() && size.abs() >= self.rating * JUDGED_STEP {
+            let judged_at = now + self.judged_after;
+            self.step = Some(Step { judged_at, size, device_before: power, meter_before: meter });
+        }
+    }
+
+    /// Judges the step whose time has come.
+    fn judge_step(
+        &mut self,
+        now: LocalTime,
+        power: Watts,
+        meter: Option<(DeviceIndex, Watts)>,
+        out: &mut Effects,
+    ) {
+        let Some(step) = self.step.filter(|step| now >= step.judged_at) else { return };
+        self.step = None;
+        let moved = power - step.device_before;
+        if moves_against(moved, step.size) {
+            self.wrong_device += 1;
+            if self.wrong_device == WRONG_STEPS {
+                let device = self.device;
+                out.report(Event::SignSuspect { device, measured_by: device, step: step.size, moved });
+            }
+            self.wrong_device = self.wrong_device.min(WRONG_STEPS);
+            return;
+        }
+        self.wrong_device = 0;
+        let (Some((measured_by, meter)), Some(before)) = (meter, step.meter_before) else { return };
+        let meter_moved = meter - before;
+        // More into the bus from the device is less from the grid.
+        if moves_against(meter_moved, -moved) && moved.abs() >= self.rating * JUDGED_STEP {
+            self.wrong_meter += 1;
+            if self.wrong_meter == WRONG_STEPS {
+                let (device, step) = (self.device, step.size);
+                out.report(Event::SignSuspect { device, measured_by, step, moved: meter_moved });
+            }
+            self.wrong_meter = self.wrong_meter.min(WRONG_STEPS);
+        } else {
+            self.wrong_meter = 0;
+        }
+    }
+}
+
+/// Whether something moved clearly against what was expected: by at least half of it, the other way.
+fn moves_against(moved: Watts, expected: Watts) -> bool {
+    let share = moved.watts() / expected.watts();
+    expected != Watts::ZERO && share <= -0.5
+}

@@ -1,0 +1,174 @@
+//! Typed events: the observability contract. Tracing lines, metrics, notifications and reports are all made from them.
+//!
+//! An event says what happened at its instant and is reported once, at the edge: a shortfall that lasts an hour is two
+//! events, not 36,000. Events are stored whole in every log.
+
+use core::fmt;
+
+use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
+use crate::machine::WriteOutcome;
+use crate::points::Quality;
+use crate::time::Span;
+use crate::units::Watts;
+
+/// Something that a controller reports.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    /// The controller began to live.
+    Booted {
+        /// Counts its lives.
+        incarnation: u32,
+    },
+    /// Every required point is good and the first set-points are out.
+    Started {
+        /// How long that took since boot.
+        after: Span,
+    },
+    /// Scans were missed because a wake came too late.
+    ScansMissed {
+        /// How many.
+        count: u32,
+        /// How late the wake was.
+        lateness: Span,
+    },
+    /// A point's quality changed.
+    QualityChanged {
+        /// Which point.
+        point: PointIndex,
+        /// What it is now.
+        quality: Quality,
+    },
+    /// A function lost a measurement that it needs and its groups fall back.
+    FunctionLost {
+        /// Which function.
+        slot: SlotIndex,
+    },
+    /// A function has its measurements again and takes over from the measured power.
+    FunctionReturned {
+        /// Which function.
+        slot: SlotIndex,
+    },
+    /// A function's wish cannot be met.
+    ShortfallBegan {
+        /// Which function.
+        slot: SlotIndex,
+        /// On which group.
+        group: GroupIndex,
+        /// By how much.
+        shortfall: Watts,
+    },
+    /// A function's wish can be met again.
+    ShortfallEnded {
+        /// Which function.
+        slot: SlotIndex,
+        /// On which group.
+        group: GroupIndex,
+        /// The largest shortfall in between.
+        worst: Watts,
+    },
+    /// A write did not end in an acknowledgement.
+    WriteFailed {
+        /// To whom.
+        device: DeviceIndex,
+        /// How it ended.
+        outcome: WriteOutcome,
+    },
+    /// A device's measured power has not followed its set-point for a while.
+    DeviceLimited {
+        /// Which device.
+        device: DeviceIndex,
+        /// Set-point less measured power.
+        difference: Watts,
+    },
+    /// A limited device follows its set-point again.
+    DeviceFollows {
+        /// Which device.
+        device: DeviceIndex,
+    },
+    /// A step of a device moved a measurement the wrong way: a sign in the site file is likely wrong.
+    SignSuspect {
+        /// The device that was stepped.
+        device: DeviceIndex,
+        /// The device whose power moved the wrong way: itself or the meter.
+        measured_by: DeviceIndex,
+        /// The step of the set-point.
+        step: Watts,
+        /// How that measurement moved.
+        moved: Watts,
+    },
+}
+
+/// How much an event matters to the people on call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Part of normal life.
+    Info,
+    /// Worth a look.
+    Warning,
+    /// Somebody must act.
+    Alarm,
+}
+
+impl Event {
+    /// The event's name, as filters and reports spell it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Booted { .. } => "booted",
+            Self::Started { .. } => "started",
+            Self::ScansMissed { .. } => "scans_missed",
+            Self::QualityChanged { .. } => "quality_changed",
+            Self::FunctionLost { .. } => "function_lost",
+            Self::FunctionReturned { .. } => "function_returned",
+            Self::ShortfallBegan { .. } => "shortfall_began",
+            Self::ShortfallEnded { .. } => "shortfall_ended",
+            Self::WriteFailed { .. } => "write_failed",
+            Self::DeviceLimited { .. } => "device_limited",
+            Self::DeviceFollows { .. } => "device_follows",
+            Self::SignSuspect { .. } => "sign_suspect",
+        }
+    }
+
+    /// All kinds, for checking what a user names.
+    pub const KINDS: [&'static str; 12] = [
+        "booted",
+        "started",
+        "scans_missed",
+        "quality_changed",
+        "function_lost",
+        "function_returned",
+        "shortfall_began",
+        "shortfall_ended",
+        "write_failed",
+        "device_limited",
+        "device_follows",
+        "sign_suspect",
+    ];
+
+    /// How much the event matters.
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::Booted { .. }
+            | Self::Started { .. }
+            | Self::FunctionReturned { .. }
+            | Self::ShortfallEnded { .. }
+            | Self::DeviceFollows { .. } => Severity::Info,
+            Self::ScansMissed { .. }
+            | Self::QualityChanged { .. }
+            | Self::WriteFailed { .. }
+            | Self::DeviceLimited { .. } => Severity::Warning,
+            Self::FunctionLost { .. } | Self::ShortfallBegan { .. } | Self::SignSuspect { .. } => {
+                Severity::Alarm
+            }
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Alarm => "alarm",
+        })
+    }
+}

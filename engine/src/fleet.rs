@@ -1,0 +1,99 @@
+//! The loop: one scheduler for all machines of a run, one total order, one log.
+//!
+//! ```text
+//!     delivery = driver.next()                    what happens next, when, to whom      the only way in
+//!     machine.handle(now, input, &mut effects)    pure; cannot fail; never blocks
+//!     driver.perform(outcome)                     effects, next deadline, state on demand: the only way out
+//! ```
+//!
+//! Simulation, site and replay are three drivers of this loop. It must never know which one it has.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::ids::ControllerIndex;
+use crate::machine::{Delivery, Driver, Effects, Handled, Machine, Outcome, Step};
+use crate::time::Time;
+
+/// All machines of a run.
+#[derive(Clone)]
+pub struct Fleet<M> {
+    machines: Vec<M>,
+    effects: Effects,
+}
+
+/// A machine's own assertion failed; the log ends with the delivery that did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Poisoned {
+    /// Whose assertion failed.
+    pub controller: ControllerIndex,
+    /// The run's time of the delivery.
+    pub at: Time,
+}
+
+impl fmt::Display for Poisoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "controller {} failed an assertion at {}", self.controller, self.at)
+    }
+}
+
+impl core::error::Error for Poisoned {}
+
+/// What one turn of the loop did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// A delivery was handled.
+    Handled,
+    /// The driver has nothing more: the run is over.
+    Over,
+}
+
+impl<M: Machine> Fleet<M> {
+    /// Gathers machines; their positions are their controllers' ids.
+    pub fn new(machines: Vec<M>) -> Self {
+        Self { machines, effects: Effects::new() }
+    }
+
+    /// Runs until the driver has nothing more.
+    ///
+    /// # Errors
+    /// [`Poisoned`] if a machine failed an assertion and the driver contained it.
+    pub fn run<D: Driver>(&mut self, driver: &mut D) -> Result<(), Poisoned> {
+        while self.turn(driver)? == Turn::Handled {}
+        Ok(())
+    }
+
+    /// Handles one delivery.
+    ///
+    /// # Errors
+    /// [`Poisoned`] as for [`Fleet::run`].
+    #[inline]
+    pub fn turn<D: Driver>(&mut self, driver: &mut D) -> Result<Turn, Poisoned> {
+        let Some(Delivery { at, now, to, step }) = driver.next() else { return Ok(Turn::Over) };
+        let machine = &mut self.machines[to.position()];
+        let effects = &mut self.effects;
+        effects.clear();
+        let handled = D::contain(&mut || match step {
+            Step::Boot(boot) => machine.boot(now, boot, effects),
+            Step::Input(ref input) => machine.handle(now, input, effects),
+        });
+        if handled == Handled::Poisoned {
+            return Err(Poisoned { controller: to, at });
+        }
+        let outcome = Outcome {
+            at,
+            now,
+            from: to,
+            deadline: machine.deadline(),
+            effects: &self.effects,
+            state: machine,
+        };
+        driver.perform(&outcome);
+        Ok(Turn::Handled)
+    }
+
+    /// The machines by controller id.
+    pub fn machines(&self) -> &[M] {
+        &self.machines
+    }
+}

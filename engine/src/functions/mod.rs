@@ -1,0 +1,101 @@
+//! Functions: one control law a file, and the one list that names them all.
+//!
+//! A function looks at a [`View`] of its grid and wishes something for its groups: a [`Wish::Limit`], a [`Wish::Target`] or
+//! a [`Wish::Reserve`]. The controller asks its functions in priority order and gives each what is left of the interval.
+//! A function never writes, never fails, and never sees what is not good.
+//!
+//! To add a law: one file here (or in a crate of your own), one line in the list of [`crate::functions_with`] (or in your
+//! own call of it), one scenario that a careless version would fail.
+
+pub mod connection_limit;
+pub mod list;
+pub mod peak_shaving;
+pub mod ramp_limit;
+pub mod self_consumption;
+pub mod soc_floor;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod wiring;
+pub mod wish;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use crate::controller::view::View;
+pub use connection_limit::ConnectionLimit;
+pub use list::{BuiltIn, BuiltInSpec};
+pub use peak_shaving::PeakShaving;
+pub use ramp_limit::RampLimit;
+pub use self_consumption::SelfConsumption;
+pub use soc_floor::SocFloor;
+pub use wiring::{Problem, SpecError, Wiring};
+pub use wish::{Wish, Wishes};
+
+use crate::ids::{DeviceIndex, GroupIndex};
+use crate::units::Watts;
+
+/// One control law in a controller's stack.
+pub trait Function: Clone + Serialize + DeserializeOwned {
+    /// What a site file says about it; read from text, so deny unknown fields.
+    type Spec: Clone + core::fmt::Debug + Serialize + DeserializeOwned;
+
+    /// Makes the function and finds its devices. What is wrong is told to `wiring`; the result is then not used.
+    fn build(spec: &Self::Spec, wiring: &mut Wiring<'_>) -> Self;
+
+    /// Where it stands in the standard order.
+    fn rank(&self) -> Rank;
+
+    /// The groups that it acts on.
+    fn groups(&self) -> &[GroupIndex];
+
+    /// The meter without which it cannot decide. It is asked again only when that meter has a new sample.
+    fn meter(&self) -> Option<DeviceIndex> {
+        None
+    }
+
+    /// What a generator group is limited to while the meter is lost; `None` leaves it alone.
+    fn fail_safe(&self) -> Option<Watts> {
+        None
+    }
+
+    /// Decides. Called once a scan at the most, with every measurement that it needs good.
+    fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes);
+}
+
+/// The functions that a program knows; made by [`crate::functions_with`].
+pub trait FunctionSet: Function {
+    /// Their names in the order of their variants: part of a log's header.
+    const NAMES: &'static [&'static str];
+
+    /// A function's name as a site file spells it.
+    fn name(spec: &Self::Spec) -> &'static str;
+}
+
+/// The standard order of a stack; a stack that departs from it gets a warning.
+///
+/// # Source
+/// The order of the grid codes' priorities (SO GL 2017/1485: security of the system before the market) and OpenEMS's
+/// scheduler. The floor of a battery stands before the peak, because peak shaving must not empty what the floor protects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Emergency stop.
+    Emergency,
+    /// The grid operator's limits.
+    GridOperator,
+    /// Frequency response.
+    FrequencyResponse,
+    /// Connection and export limit.
+    Connection,
+    /// Ramp limits.
+    Ramp,
+    /// An operator's set-point.
+    Manual,
+    /// Floor of a battery, with forced charge.
+    Floor,
+    /// Peak shaving.
+    Peak,
+    /// Schedules and tariffs.
+    Schedule,
+    /// Self-consumption.
+    SelfConsumption,
+}

@@ -1,0 +1,190 @@
+//! State-of-charge floor: below it the battery does not discharge, and far below it is charged by force.
+//!
+//! The floor is the battery's last reserve. It is entered at once and left only after a dwell and some way above, so that a
+//! reported state of charge that comes in whole percents does not make the battery come and go. Forced charge begins
+//! below `force_charge_below` and ends at `release`; whatever stands above it in the stack still binds it, so a forced
+//! charge never breaks a connection limit.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Function, Rank, View, Wiring, Wishes};
+use crate::ids::GroupIndex;
+use crate::time::{LocalTime, Span};
+use crate::units::{Ratio, Watts};
+
+/// The battery discharges again this far above the floor.
+pub const FLOOR_HYSTERESIS: f64 = 0.01;
+/// Forced charge takes this part of the rating unless the site says otherwise.
+///
+/// # Source
+/// OpenEMS, "Limit Total Discharge" controller: a fifth of the maximum charge power.
+pub const FORCE_CHARGE_SHARE: f64 = 0.2;
+/// Shortest time at the floor or in forced charge unless the site says otherwise.
+pub const DWELL: Span = Span::from_mins(5);
+
+/// What a site file says about the floor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SocFloorSpec {
+    /// The battery, or `batteries`.
+    pub battery: String,
+    /// At or below this state of charge the battery does not discharge.
+    pub floor: Ratio,
+    /// Below this state of charge it is charged by force; without it never.
+    #[serde(default)]
+    pub force_charge_below: Option<Ratio>,
+    /// With how much; without it a fifth of the rating.
+    #[serde(default)]
+    pub force_charge_power: Option<Watts>,
+    /// Forced charge ends at this state of charge; without it at the floor.
+    #[serde(default)]
+    pub release: Option<Ratio>,
+    /// Shortest time in each state; without it 5 min.
+    #[serde(default)]
+    pub dwell: Option<Span>,
+}
+
+/// Keeps a battery's state of charge above a floor.
+///
+/// # Units     floor, `force_charge_below`, release: state of charge, 0 to 1; `force_charge_power`: W, a magnitude
+/// # Shape     one limit for one group
+/// # Errors    `Problem::OutOfRange` unless `force_charge_below <= floor`, `force_charge_below < release` and the power is positive
+/// # Source    OpenEMS, "Limit Total Discharge" controller (`minSoc`, `forceChargeSoc`), dwell of 5 min
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SocFloor {
+    battery: [GroupIndex; 1],
+    floor: Ratio,
+    force_below: Option<Ratio>,
+    force_power: Option<Watts>,
+    release: Ratio,
+    dwell: Span,
+    at_floor: Option<LocalTime>,
+    forced: Option<LocalTime>,
+}
+
+impl Function for SocFloor {
+    type Spec = SocFloorSpec;
+
+    fn build(spec: &SocFloorSpec, wiring: &mut Wiring<'_>) -> Self {
+        wiring.state_of_charge("floor", spec.floor);
+        let release = spec.release.unwrap_or(spec.floor);
+        wiring.state_of_charge("release", release);
+        if let Some(below) = spec.force_charge_below {
+            let allowed = alloc::format!("at most the floor of {}", spec.floor);
+            wiring.require("force_charge_below", below <= spec.floor, below, &allowed);
+            let allowed = alloc::format!("above force_charge_below of {below}");
+            wiring.require("release", release > below, release, &allowed);
+        }
+        if let Some(power) = spec.force_charge_power {
+            wiring.require("force_charge_power", power > Watts::ZERO, power, "above 0 W");
+        }
+        Self {
+            battery: [wiring.battery("battery", &spec.battery)],
+            floor: spec.floor,
+            force_below: spec.force_charge_below,
+            force_power: spec.force_charge_power,
+            release,
+            dwell: spec.dwell.unwrap_or(DWELL),
+            at_floor: None,
+            forced: None,
+        }
+    }
+
+    fn rank(&self) -> Rank {
+        Rank::Floor
+    }
+
+    fn groups(&self) -> &[GroupIndex] {
+        &self.battery
+    }
+
+    fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
+        let [battery] = self.battery;
+        // Without a state of charge the devices' ability already forbids to discharge.
+        let Some(soc) = view.state_of_charge(battery) else { return };
+        let now = view.now();
+        let has_dwelt = |since: LocalTime| now.since(since) >= self.dwell;
+        if soc <= self.floor {
+            self.at_floor.get_or_insert(now);
+        } else if soc.ratio() >= self.floor.ratio() + FLOOR_HYSTERESIS && self.at_floor.is_some_and(has_dwelt)
+        {
+            self.at_floor = None;
+        }
+        if self.force_below.is_some_and(|below| soc < below) {
+            self.forced.get_or_insert(now);
+        } else if soc >= self.release && self.forced.is_some_and(has_dwelt) {
+            self.forced = None;
+        }
+        let rating = view.rating(battery);
+        if self.forced.is_some() {
+            let power = self.force_power.unwrap_or(rating * FORCE_CHARGE_SHARE).at_most(rating);
+            wishes.limit(battery, -rating, -power);
+        } else if self.at_floor.is_some() {
+            wishes.limit(battery, -rating, Watts::ZERO);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::functions::BuiltInSpec;
+    use crate::functions::self_consumption::SelfConsumptionSpec;
+    use crate::functions::testing::{Reading, Rig};
+
+    /// The floor above a self-consumption that wants to discharge 100 kW.
+    fn law() -> Rig {
+        let floor = SocFloorSpec {
+            battery: "bess".into(),
+            floor: Ratio::of(0.15),
+            force_charge_below: Some(Ratio::of(0.10)),
+            force_charge_power: None,
+            release: None,
+            dwell: None,
+        };
+        let wanting = SelfConsumptionSpec {
+            meter: "pcc".into(),
+            battery: "bess".into(),
+            target: Watts::ZERO,
+            discharge_above: Ratio::ZERO,
+        };
+        Rig::of(&[BuiltInSpec::SocFloor(floor), BuiltInSpec::SelfConsumption(wanting)])
+    }
+
+    fn reading(soc: f64) -> Reading {
+        Reading { pcc: 100.0, soc, ..Reading::default() }
+    }
+
+    #[test]
+    fn at_the_floor_the_battery_stops_and_just_above_it_runs() {
+        let mut rig = law();
+        assert_eq!(rig.settled(reading(0.151)).bess, 100.0);
+        assert_eq!(rig.settled(reading(0.15)).bess, 0.0);
+    }
+
+    #[test]
+    fn the_floor_is_left_after_the_dwell_and_some_way_above() {
+        let mut rig = law();
+        rig.settled(reading(0.15));
+        assert_eq!(rig.settled(reading(0.17)).bess, 0.0);
+        for _second in 0..300 {
+            rig.scan(reading(0.159));
+        }
+        assert_eq!(rig.scan(reading(0.159)).bess, 0.0);
+        assert_eq!(rig.scan(reading(0.16)).bess, 100.0);
+    }
+
+    #[test]
+    fn far_below_the_battery_is_charged_by_force_until_released() {
+        let mut rig = law();
+        assert_eq!(rig.settled(reading(0.10)).bess, 0.0);
+        assert_eq!(rig.settled(reading(0.099)).bess, -50.0);
+        for _second in 0..301 {
+            rig.scan(reading(0.14));
+        }
+        assert_eq!(rig.scan(reading(0.149)).bess, -50.0);
+        assert_eq!(rig.scan(reading(0.15)).bess, 0.0);
+    }
+}

@@ -1,0 +1,154 @@
+//! A small rig for tests of laws: one controller with a meter, a battery and an inverter, scanned once a second.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{BuiltIn, BuiltInSpec};
+use crate::controller::{Controller, ControllerSpec};
+use crate::ids::{DeviceIndex, PointIndex};
+use crate::machine::{Boot, Effects, Input, Machine, Sample, Validity};
+use crate::points::{DeviceClass, DeviceSpec, Positive};
+use crate::time::{LocalTime, Span};
+use crate::units::Watts;
+
+/// What the devices measure: kW, positive into the bus, and the state of charge.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading {
+    pub(crate) pcc: f64,
+    pub(crate) bess: f64,
+    pub(crate) soc: f64,
+    pub(crate) pv: f64,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { pcc: 0.0, bess: 0.0, soc: 0.5, pv: 0.0 }
+    }
+}
+
+/// What was decided, kW.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Decided {
+    pub(crate) bess: f64,
+    pub(crate) pv: f64,
+}
+
+pub(crate) struct Rig {
+    controller: Controller<BuiltIn>,
+    now: LocalTime,
+    effects: Effects,
+}
+
+pub(crate) fn kilowatts(power: f64) -> Watts {
+    Watts::of(power * 1e3)
+}
+
+fn device(name: &str, class: DeviceClass, positive: Positive, rating_kw: f64) -> DeviceSpec {
+    DeviceSpec {
+        name: name.to_string(),
+        class,
+        positive,
+        rating: kilowatts(rating_kw),
+        latency: Span::ZERO,
+        age_max: Span::from_secs(3),
+        stuck_after: None,
+        reversion: Span::from_secs(60),
+        write_interval: Span::ZERO,
+        dead_band: Watts::ZERO,
+        ramp: None,
+    }
+}
+
+fn devices() -> Vec<DeviceSpec> {
+    Vec::from([
+        device("pcc", DeviceClass::Meter, Positive::Import, 400.0),
+        device("bess", DeviceClass::Battery, Positive::Discharge, 250.0),
+        device("pv", DeviceClass::Pv, Positive::Generation, 600.0),
+    ])
+}
+
+impl Rig {
+    /// A controller with this stack, booted.
+    pub(crate) fn of(stack: &[BuiltInSpec]) -> Self {
+        let spec = ControllerSpec::wire("grid", "a", Span::from_secs(1), devices(), stack)
+            .expect("the stack of a test is right");
+        let mut controller = Controller::new(&spec);
+        let mut effects = Effects::new();
+        controller.boot(LocalTime::ZERO, Boot { incarnation: 1, wall: None }, &mut effects);
+        Self { controller, now: LocalTime::ZERO, effects }
+    }
+
+    /// The mistakes of a stack, as "field: problem".
+    pub(crate) fn errors(stack: &[BuiltInSpec]) -> Vec<String> {
+        let wired = ControllerSpec::<BuiltIn>::wire("grid", "a", Span::from_secs(1), devices(), stack);
+        let errors = wired.err().unwrap_or_default();
+        errors
+            .into_iter()
+            .map(|mistake| format!("{}: {}", mistake.error.field, mistake.error.problem))
+            .collect()
+    }
+
+    /// One scan with all devices answering.
+    pub(crate) fn scan(&mut self, reading: Reading) -> Decided {
+        self.points(0, &[reading.pcc * 1e3]);
+        self.answering_devices(reading)
+    }
+
+    /// Enough scans for the first values after enabling to have passed.
+    pub(crate) fn settled(&mut self, reading: Reading) -> Decided {
+        self.scan(reading);
+        self.scan(reading);
+        self.scan(reading)
+    }
+
+    /// Scans in which the meter does not answer.
+    pub(crate) fn silent_meter(&mut self, scans: u32, reading: Reading) -> Decided {
+        let mut decided = Decided { bess: 0.0, pv: 0.0 };
+        for _scan in 0..scans {
+            decided = self.answering_devices(reading);
+        }
+        decided
+    }
+
+    pub(crate) fn controller(&self) -> &Controller<BuiltIn> {
+        &self.controller
+    }
+
+    fn answering_devices(&mut self, reading: Reading) -> Decided {
+        let held = |device: usize| {
+            let channels = self.controller.set_points().channels().iter();
+            let mut channels = channels.filter(|channel| channel.device().position() == device);
+            channels.next().and_then(|channel| channel.last()).map_or(0.0, |last| last.power.watts())
+        };
+        let (bess, pv) = (held(1), held(2));
+        self.points(1, &[reading.bess * 1e3, reading.soc, 250e3, 250e3, bess]);
+        self.points(2, &[reading.pv * 1e3, pv]);
+        self.now += Span::from_secs(1);
+        self.effects.clear();
+        self.controller.handle(self.now, &Input::Wake, &mut self.effects);
+        let power = |name: DeviceClass| {
+            let groups = self.controller.composition().groups().iter();
+            let mut groups = groups.filter(|group| group.class() == name);
+            groups.next().and_then(|group| group.applied()).map_or(0.0, |power| power.watts() / 1e3)
+        };
+        Decided { bess: power(DeviceClass::Battery), pv: power(DeviceClass::Pv) }
+    }
+
+    fn points(&mut self, device: u16, values: &[f64]) {
+        let first = [0, 1, 6][device as usize];
+        let samples: Vec<Sample> = values
+            .iter()
+            .zip(first..)
+            .map(|(value, point)| Sample {
+                point: PointIndex(point),
+                validity: Validity::Valid,
+                value: *value,
+            })
+            .collect();
+        let input = Input::Points { device: DeviceIndex(device), samples: &samples };
+        // Answers come 10 ms before the scan that they are for.
+        let now = self.now + Span::from_millis(990);
+        self.controller.handle(now, &input, &mut self.effects);
+    }
+}

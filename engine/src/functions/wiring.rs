@@ -1,0 +1,207 @@
+//! Wiring: from the names in a site file to the dense ids of a controller, and every mistake on the way.
+//!
+//! A function asks for what it needs by name. A name that does not fit is noted with the field that holds it, and an id that
+//! leads nowhere is handed out, so that one look finds all mistakes; whoever called throws the result away.
+//!
+//! **Groups.** A function acts on a group: one device by its name, or all of a class by the class's reserved name
+//! (`"batteries"`, `"pvs"`). The groups of one controller never overlap: a battery is either named on its own by every
+//! function or shared by every function, because two owners of one set-point cannot both be right.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::controller::share::MAX_MEMBERS;
+use crate::ids::{DeviceIndex, GroupIndex};
+use crate::points::{DeviceClass, DeviceSpec};
+use crate::units::Ratio;
+
+/// The name that stands for all batteries of a grid.
+pub const ALL_BATTERIES: &str = "batteries";
+/// The name that stands for all photovoltaic inverters of a grid.
+pub const ALL_PVS: &str = "pvs";
+
+/// Devices that share one set-point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupSpec {
+    /// What its members are.
+    pub class: DeviceClass,
+    /// Its members in device order, at least one.
+    pub members: Vec<DeviceIndex>,
+}
+
+/// One mistake in a function's specification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecError {
+    /// The field that holds it.
+    pub field: &'static str,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What can be wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// No device of that name.
+    UnknownDevice {
+        /// The name.
+        found: String,
+        /// The names that would do.
+        known: Vec<String>,
+    },
+    /// The device is of another class.
+    WrongClass {
+        /// The device.
+        device: String,
+        /// Its class.
+        found: DeviceClass,
+        /// The class that is needed.
+        wanted: DeviceClass,
+    },
+    /// The device is shared in one function and named on its own in another.
+    SharedAndAlone {
+        /// The device.
+        device: String,
+    },
+    /// A value is outside its range.
+    OutOfRange {
+        /// What was found.
+        found: String,
+        /// What is allowed, as a sentence part: "at most the limit of 220 kW".
+        allowed: String,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownDevice { found, known } if known.is_empty() => {
+                write!(f, "there is no device \"{found}\", nor any other that would do")
+            }
+            Self::UnknownDevice { found, known } => {
+                write!(f, "there is no device \"{found}\"; known here: {}", known.join(", "))
+            }
+            Self::WrongClass { device, found, wanted } => {
+                write!(f, "\"{device}\" is a {}, but a {} is needed", found.name(), wanted.name())
+            }
+            Self::SharedAndAlone { device } => {
+                write!(
+                    f,
+                    "\"{device}\" is shared with others in one function and named alone in another; use one way"
+                )
+            }
+            Self::OutOfRange { found, allowed } => write!(f, "must be {allowed}, got {found}"),
+        }
+    }
+}
+
+/// Finds devices and groups by name, and collects what does not fit.
+pub struct Wiring<'a> {
+    devices: &'a [DeviceSpec],
+    groups: Vec<GroupSpec>,
+    errors: Vec<SpecError>,
+}
+
+impl<'a> Wiring<'a> {
+    /// Starts with the devices of one grid.
+    pub const fn new(devices: &'a [DeviceSpec]) -> Self {
+        Self { devices, groups: Vec::new(), errors: Vec::new() }
+    }
+
+    /// Finds a meter.
+    pub fn meter(&mut self, field: &'static str, name: &str) -> DeviceIndex {
+        self.device(field, name, DeviceClass::Meter).unwrap_or_default()
+    }
+
+    /// Finds the group of one battery, or of all batteries.
+    pub fn battery(&mut self, field: &'static str, name: &str) -> GroupIndex {
+        self.group(field, name, DeviceClass::Battery, ALL_BATTERIES)
+    }
+
+    /// Finds the group of one photovoltaic inverter, or of all.
+    pub fn pv(&mut self, field: &'static str, name: &str) -> GroupIndex {
+        self.group(field, name, DeviceClass::Pv, ALL_PVS)
+    }
+
+    /// Notes that `field` is out of range unless `holds`.
+    pub fn require(&mut self, field: &'static str, holds: bool, found: impl fmt::Display, allowed: &str) {
+        if !holds {
+            let problem = Problem::OutOfRange { found: found.to_string(), allowed: allowed.to_string() };
+            self.errors.push(SpecError { field, problem });
+        }
+    }
+
+    /// Notes that `field` is out of range unless it is a state of charge.
+    pub fn state_of_charge(&mut self, field: &'static str, found: Ratio) {
+        self.require(field, (Ratio::ZERO..=Ratio::ONE).contains(&found), found, "from 0 % to 100 %");
+    }
+
+    /// The devices of the grid.
+    pub const fn devices(&self) -> &'a [DeviceSpec] {
+        self.devices
+    }
+
+    /// Hands out the mistakes that were noted since the last call.
+    pub fn take_errors(&mut self) -> Vec<SpecError> {
+        core::mem::take(&mut self.errors)
+    }
+
+    /// The groups that were asked for; every controlled device that nobody asked for is none.
+    pub fn into_groups(self) -> Vec<GroupSpec> {
+        self.groups
+    }
+
+    fn device(&mut self, field: &'static str, name: &str, wanted: DeviceClass) -> Option<DeviceIndex> {
+        let Some(position) = self.devices.iter().position(|device| device.name == name) else {
+            let fits = self.devices.iter().filter(|device| device.class == wanted);
+            let known = fits.map(|device| device.name.clone()).collect();
+            let problem = Problem::UnknownDevice { found: name.to_string(), known };
+            self.errors.push(SpecError { field, problem });
+            return None;
+        };
+        let found = self.devices[position].class;
+        if found != wanted {
+            let problem = Problem::WrongClass { device: name.to_string(), found, wanted };
+            self.errors.push(SpecError { field, problem });
+            return None;
+        }
+        Some(DeviceIndex::of(position))
+    }
+
+    fn group(&mut self, field: &'static str, name: &str, class: DeviceClass, all: &str) -> GroupIndex {
+        let members = if name == all {
+            let devices = self.devices.iter().enumerate();
+            devices.filter(|entry| entry.1.class == class).map(|entry| DeviceIndex::of(entry.0)).collect()
+        } else {
+            self.device(field, name, class).into_iter().collect::<Vec<_>>()
+        };
+        if members.is_empty() {
+            if name == all {
+                let problem = Problem::UnknownDevice {
+                    found: format!("{name} (no {})", class.name()),
+                    known: Vec::new(),
+                };
+                self.errors.push(SpecError { field, problem });
+            }
+            return GroupIndex::default();
+        }
+        if let Some(position) = self.groups.iter().position(|group| group.members == members) {
+            return GroupIndex::of(position);
+        }
+        if members.len() > MAX_MEMBERS {
+            self.require(field, false, members.len(), &format!("a group of at most {MAX_MEMBERS} devices"));
+            return GroupIndex::default();
+        }
+        let overlaps = |device: &&DeviceIndex| self.groups.iter().any(|group| group.members.contains(device));
+        if let Some(device) = members.iter().find(overlaps) {
+            let problem = Problem::SharedAndAlone { device: self.devices[device.position()].name.clone() };
+            self.errors.push(SpecError { field, problem });
+            return GroupIndex::default();
+        }
+        self.groups.push(GroupSpec { class, members });
+        GroupIndex::of(self.groups.len() - 1)
+    }
+}

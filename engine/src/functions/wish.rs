@@ -1,0 +1,67 @@
+//! What a function may wish for a group of devices.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::GroupIndex;
+use crate::units::Watts;
+
+/// One function's wish for one group; power is positive into the bus.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Wish {
+    /// Stay between two powers.
+    Limit {
+        /// The lowest power.
+        low: Watts,
+        /// The highest power.
+        high: Watts,
+    },
+    /// Take this power.
+    Target(Watts),
+    /// Keep room at both ends from now on, and add `offset` after the last function.
+    ///
+    /// This is how frequency response and self-consumption live together: the delivered offset is removed from the
+    /// measured power that the other functions see.
+    Reserve {
+        /// Room kept below the upper end, a magnitude.
+        up: Watts,
+        /// Room kept above the lower end, a magnitude.
+        down: Watts,
+        /// What is delivered now.
+        offset: Watts,
+    },
+}
+
+/// The wishes of one function in one scan.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Wishes {
+    list: Vec<(GroupIndex, Wish)>,
+}
+
+impl Wishes {
+    /// Wishes that `group` stays between `low` and `high`.
+    pub fn limit(&mut self, group: GroupIndex, low: Watts, high: Watts) {
+        self.list.push((group, Wish::Limit { low, high }));
+    }
+
+    /// Wishes that `group` takes `power`.
+    pub fn target(&mut self, group: GroupIndex, power: Watts) {
+        self.list.push((group, Wish::Target(power)));
+    }
+
+    /// Wishes room at both ends of `group`, of which `offset` is used now.
+    pub fn reserve(&mut self, group: GroupIndex, up: Watts, down: Watts, offset: Watts) {
+        self.list.push((group, Wish::Reserve { up, down, offset }));
+    }
+
+    /// The wishes in the order in which they were made.
+    pub fn as_slice(&self) -> &[(GroupIndex, Wish)] {
+        &self.list
+    }
+
+    /// Forgets all wishes and keeps the memory.
+    pub fn clear(&mut self) {
+        self.list.clear();
+    }
+}

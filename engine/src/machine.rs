@@ -1,0 +1,252 @@
+//! The contract between what decides and the world: machines, what reaches them, and what they ask for.
+//!
+//! A run is one loop (see [`crate::fleet`]): the driver lends a [`Delivery`], the machine handles it and leaves its wishes
+//! in [`Effects`], the driver performs the [`Outcome`]. **Invariant:** a machine observes nothing but its inputs and the
+//! local time that comes with each. It has no clock, no randomness of its own, no I/O, and it cannot fail or block.
+
+use alloc::vec::Vec;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::event::Event;
+use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
+use crate::time::{LocalTime, Time};
+use crate::wall::WallTime;
+
+/// A deterministic state machine; in R-EMS, one controller.
+///
+/// State, snapshot and state digest are one derived encoding: what is not serialized does not exist.
+pub trait Machine: Clone + Serialize + DeserializeOwned {
+    /// What it is made from.
+    type Spec;
+
+    /// Makes the machine in its first state, before any boot.
+    fn new(spec: &Self::Spec) -> Self;
+
+    /// Starts to live, on a new or a recovered state.
+    fn boot(&mut self, now: LocalTime, boot: Boot, out: &mut Effects);
+
+    /// Handles one input. Pure: the same state and input give the same state and effects, everywhere and always.
+    fn handle(&mut self, now: LocalTime, input: &Input<'_>, out: &mut Effects);
+
+    /// When it wants a [`Input::Wake`] next; `None` if only an input can change it.
+    fn deadline(&self) -> Option<LocalTime>;
+}
+
+/// What a machine is told when it starts to live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// Counts the lives of this controller, from 1.
+    pub incarnation: u32,
+    /// The wall clock at boot, if it is synchronized.
+    pub wall: Option<WallTime>,
+}
+
+/// What reaches a machine; borrowed data is lent by the driver until it has been handled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Input<'a> {
+    /// The machine's deadline has come.
+    Wake,
+    /// A device answered a poll.
+    Points {
+        /// Who answered.
+        device: DeviceIndex,
+        /// Its values, in the device's own sign.
+        samples: &'a [Sample],
+    },
+    /// A device did not answer a poll in time.
+    TimedOut {
+        /// Who was silent.
+        device: DeviceIndex,
+    },
+    /// What became of a set-point that was written.
+    Written {
+        /// To whom it was written.
+        device: DeviceIndex,
+        /// How it ended.
+        outcome: WriteOutcome,
+    },
+}
+
+/// One value as a device reports it, in the device's own sign; the engine trusts none of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Which point of the receiving controller's image.
+    pub point: PointIndex,
+    /// Whether the device itself vouches for the value.
+    pub validity: Validity,
+    /// The number in the point's base unit; may be anything, NaN included.
+    pub value: f64,
+}
+
+impl PartialEq for Sample {
+    /// Compares bits: replay must tell every NaN and both zeros apart.
+    fn eq(&self, other: &Self) -> bool {
+        self.point == other.point
+            && self.validity == other.validity
+            && self.value.to_bits() == other.value.to_bits()
+    }
+}
+
+/// Whether a device vouches for a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// The device reports the value as good.
+    Valid,
+    /// The device says that it does not know.
+    Invalid,
+}
+
+/// How a write to a device ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// The device acknowledged it.
+    Acknowledged,
+    /// The device refused it.
+    Refused,
+    /// No answer came in time; it may or may not have been applied.
+    TimedOut,
+    /// The driver did not perform it, because it was no longer valid.
+    Expired,
+}
+
+/// What a machine asks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Effect {
+    /// Write a set-point.
+    Write(SetPointWrite),
+    /// Read a device, so that its answer is there at `due`.
+    Poll {
+        /// Whom to read.
+        device: DeviceIndex,
+        /// When the answer is wanted.
+        due: LocalTime,
+    },
+    /// Tell whoever listens.
+    Report(Event),
+}
+
+/// A set-point on its way to a device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SetPointWrite {
+    /// To whom.
+    pub device: DeviceIndex,
+    /// The power in W, in the device's own sign; finite.
+    pub value: f64,
+    /// The fencing number of the authority under which it was decided.
+    pub epoch: u64,
+    /// The driver refuses to perform it after this instant.
+    pub valid_until: LocalTime,
+}
+
+/// What one delivery made a machine ask for, in order. Reused, so that nothing is allocated in the steady state.
+#[derive(Clone, Debug, Default)]
+pub struct Effects {
+    list: Vec<Effect>,
+}
+
+impl Effects {
+    /// Makes an empty list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an effect after the ones that are there.
+    #[inline]
+    pub fn push(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+
+    /// Reports an event.
+    #[inline]
+    pub fn report(&mut self, event: Event) {
+        self.push(Effect::Report(event));
+    }
+
+    /// The effects in the order in which they were asked for.
+    #[inline]
+    pub fn as_slice(&self) -> &[Effect] {
+        &self.list
+    }
+
+    /// Forgets all effects and keeps the memory.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.list.clear();
+    }
+}
+
+/// One thing that happens to one machine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Delivery<'a> {
+    /// The run's time; orders the run and its log.
+    pub at: Time,
+    /// The target host's monotonic clock; all that the machine sees.
+    pub now: LocalTime,
+    /// Whom it reaches.
+    pub to: ControllerIndex,
+    /// What happens.
+    pub step: Step<'a>,
+}
+
+/// What happens to a machine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Step<'a> {
+    /// It starts to live.
+    Boot(Boot),
+    /// It receives an input.
+    Input(Input<'a>),
+}
+
+/// What a delivery led to.
+pub struct Outcome<'a> {
+    /// The run's time of the delivery.
+    pub at: Time,
+    /// The target host's clock at the delivery.
+    pub now: LocalTime,
+    /// Who handled it.
+    pub from: ControllerIndex,
+    /// When the machine wants to be woken.
+    pub deadline: Option<LocalTime>,
+    /// What it asks for.
+    pub effects: &'a Effects,
+    /// Its state after the delivery, encoded on demand.
+    pub state: &'a dyn State,
+}
+
+/// A machine's state as bytes.
+pub trait State {
+    /// Appends the encoded state to `bytes`.
+    fn encode(&self, bytes: &mut Vec<u8>);
+}
+
+impl<M: Machine> State for M {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        crate::log::codec::encode(self, bytes);
+    }
+}
+
+/// The world as a machine's fleet meets it: simulated, real, or recorded.
+pub trait Driver {
+    /// What happens next, when and to whom; `None` when the run is over. The only way in.
+    fn next(&mut self) -> Option<Delivery<'_>>;
+
+    /// Performs what a delivery led to. The only way out.
+    fn perform(&mut self, outcome: &Outcome<'_>);
+
+    /// Runs the handling of one delivery; a program with a standard library catches a panic here.
+    fn contain(run: &mut dyn FnMut()) -> Handled {
+        run();
+        Handled::Done
+    }
+}
+
+/// How the handling of a delivery ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// The machine is fit for the next delivery.
+    Done,
+    /// An assertion failed: the machine's state and effects must not be used.
+    Poisoned,
+}

@@ -1,0 +1,145 @@
+//! Which devices a controller has, which points each of them has, and how their signs turn into ours.
+//!
+//! **Sign.** Inside the engine power is positive into the bus: discharge, generation, import. Each device link states which
+//! direction the device itself counts as positive, without a default, because a wrong sign is the most common
+//! commissioning mistake and the most expensive one.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Span;
+use crate::units::{Watts, WattsPerSecond};
+
+/// What a device is, hence which points it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceClass {
+    /// Measures the power at the point of common coupling.
+    Meter,
+    /// A battery with its inverter and management system.
+    Battery,
+    /// A photovoltaic inverter whose power can be limited.
+    Pv,
+}
+
+/// What a point measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PointKind {
+    /// Active power, W.
+    Power,
+    /// State of charge, 0 to 1.
+    StateOfCharge,
+    /// The most that may be charged now, W, a magnitude.
+    ChargeLimit,
+    /// The most that may be discharged now, W, a magnitude.
+    DischargeLimit,
+    /// The set-point as the device holds it, W.
+    SetPoint,
+}
+
+impl DeviceClass {
+    /// The points of such a device, in the order of its part of the image.
+    pub const fn points(self) -> &'static [PointKind] {
+        match self {
+            Self::Meter => &[PointKind::Power],
+            Self::Battery => &[
+                PointKind::Power,
+                PointKind::StateOfCharge,
+                PointKind::ChargeLimit,
+                PointKind::DischargeLimit,
+                PointKind::SetPoint,
+            ],
+            Self::Pv => &[PointKind::Power, PointKind::SetPoint],
+        }
+    }
+
+    /// Whether the device takes set-points.
+    pub const fn is_controlled(self) -> bool {
+        match self {
+            Self::Meter => false,
+            Self::Battery | Self::Pv => true,
+        }
+    }
+
+    /// The class as a site file spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meter => "Meter",
+            Self::Battery => "Battery",
+            Self::Pv => "Pv",
+        }
+    }
+}
+
+impl PointKind {
+    /// The point's name after the device's name: `commerce/bess.soc`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Power => "p",
+            Self::StateOfCharge => "soc",
+            Self::ChargeLimit => "charge_limit",
+            Self::DischargeLimit => "discharge_limit",
+            Self::SetPoint => "set_point",
+        }
+    }
+
+    /// Whether the value's sign is the device's own and must be turned into ours.
+    pub const fn is_signed(self) -> bool {
+        match self {
+            Self::Power | Self::SetPoint => true,
+            Self::StateOfCharge | Self::ChargeLimit | Self::DischargeLimit => false,
+        }
+    }
+}
+
+/// Which direction a device counts as positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Positive {
+    /// From the grid into the bus.
+    Import,
+    /// From the bus into the grid.
+    Export,
+    /// From the bus into the battery.
+    Charge,
+    /// From the battery into the bus.
+    Discharge,
+    /// From a generator into the bus.
+    Generation,
+}
+
+impl Positive {
+    /// Turns the device's sign into ours and back: 1 or −1.
+    pub const fn factor(self) -> f64 {
+        match self {
+            Self::Import | Self::Discharge | Self::Generation => 1.0,
+            Self::Export | Self::Charge => -1.0,
+        }
+    }
+}
+
+/// One device as a controller knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceSpec {
+    /// Its name in the grid.
+    pub name: String,
+    /// What it is.
+    pub class: DeviceClass,
+    /// Which direction it counts as positive.
+    pub positive: Positive,
+    /// Rated power, a magnitude; for a meter the rating of the connection.
+    pub rating: Watts,
+    /// How old a value is when it arrives: measuring time = arrival − latency.
+    pub latency: Span,
+    /// A point is stale when its measuring time is further back than this.
+    pub age_max: Span,
+    /// A value that has not changed for this long is stuck; `None` where a constant value is normal.
+    pub stuck_after: Option<Span>,
+    /// The device falls back when a set-point is this old; it is re-asserted at half of it.
+    pub reversion: Span,
+    /// Shortest time between two writes.
+    pub write_interval: Span,
+    /// A set-point that moves less than this is not written.
+    pub dead_band: Watts,
+    /// How fast the device itself can change its power; `None` if it does not matter.
+    pub ramp: Option<WattsPerSecond>,
+}

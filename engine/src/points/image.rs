@@ -1,0 +1,242 @@
+//! The process image: the newest value of each point and whether it may be used.
+//!
+//! Every value carries its measuring time (arrival − declared latency). A point is good only while it is young enough,
+//! finite, vouched for by its device and, where the site says so, still moving. What is not good is unknown to the laws:
+//! there is no "last good value" to fall for.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::device::{DeviceClass, DeviceSpec, PointKind, Positive};
+use super::history::History;
+use crate::event::Event;
+use crate::ids::{DeviceIndex, PointIndex};
+use crate::machine::{Effects, Sample, Validity};
+use crate::time::{LocalTime, Span};
+
+/// Largest magnitude that is believed, in the point's base unit: 1 TW is beyond any site and keeps sums finite.
+pub const MAX_MAGNITUDE: f64 = 1e12;
+
+/// Whether a value may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Quality {
+    /// Nothing has arrived since boot.
+    Unknown,
+    /// May be used.
+    Good,
+    /// Too old.
+    Stale,
+    /// The device does not vouch for it, or it is no number that can be true.
+    Invalid,
+    /// It has not changed for too long.
+    Stuck,
+}
+
+impl Quality {
+    /// The quality's name in messages and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Good => "good",
+            Self::Stale => "stale",
+            Self::Invalid => "invalid",
+            Self::Stuck => "stuck",
+        }
+    }
+}
+
+/// One value with what is known about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// The number in the point's base unit and our sign; the last one that was finite.
+    pub value: f64,
+    /// Whether it may be used, as of the last scan.
+    pub quality: Quality,
+    /// When it was measured, by this host's clock.
+    pub measured: LocalTime,
+    /// When the value last changed.
+    changed: LocalTime,
+    /// Whether anything that could be believed has arrived since boot.
+    arrived: bool,
+    /// Whether the last sample could be believed.
+    believed: bool,
+}
+
+/// All points of one controller.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Image {
+    points: Vec<Point>,
+    devices: Vec<Entry>,
+}
+
+/// What the image needs to know of a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Entry {
+    class: DeviceClass,
+    positive: Positive,
+    first: PointIndex,
+    latency: Span,
+    age_max: Span,
+    stuck_after: Option<Span>,
+    power: History,
+    /// While before this instant every point of the device is known to keep its quality: a scan need not look.
+    settled_until: LocalTime,
+}
+
+impl Image {
+    /// Makes the image of `devices`; histories reach back over the longest declared latency.
+    pub fn new(devices: &[DeviceSpec], scan: Span) -> Self {
+        let reach = devices.iter().map(|device| device.latency).max().unwrap_or(Span::ZERO);
+        let mut points = Vec::new();
+        let mut entries = Vec::with_capacity(devices.len());
+        for device in devices {
+            entries.push(Entry {
+                class: device.class,
+                positive: device.positive,
+                first: PointIndex::of(points.len()),
+                latency: device.latency,
+                age_max: device.age_max,
+                stuck_after: device.stuck_after,
+                power: History::new(scan, reach),
+                settled_until: LocalTime::ZERO,
+            });
+            points.extend(device.class.points().iter().map(|_kind| Point::unknown()));
+        }
+        Self { points, devices: entries }
+    }
+
+    /// Forgets every value: what was measured before a boot is not known now.
+    pub fn forget(&mut self) {
+        for point in &mut self.points {
+            *point = Point::unknown();
+        }
+        for device in &mut self.devices {
+            device.power.clear();
+            device.settled_until = LocalTime::ZERO;
+        }
+    }
+
+    /// Takes a device's answer. Samples of points that are not the device's are left out.
+    pub fn take(&mut self, now: LocalTime, device: DeviceIndex, samples: &[Sample]) {
+        let Some(entry) = self.devices.get_mut(device.position()) else { return };
+        let measured = now - entry.latency;
+        let kinds = entry.class.points();
+        for sample in samples {
+            let Some(place) = sample.point.0.checked_sub(entry.first.0) else { continue };
+            let Some(kind) = kinds.get(place as usize) else { continue };
+            let point = &mut self.points[sample.point.position()];
+            let believed = sample.validity == Validity::Valid
+                && sample.value.is_finite()
+                && sample.value.abs() <= MAX_MAGNITUDE;
+            if believed != point.believed || point.quality != Quality::Good {
+                entry.settled_until = LocalTime::ZERO;
+            }
+            point.believed = believed;
+            if !believed {
+                continue;
+            }
+            let factor = if kind.is_signed() { entry.positive.factor() } else { 1.0 };
+            let value = sample.value * factor + 0.0;
+            if value.to_bits() != point.value.to_bits() || !point.arrived {
+                point.value = value;
+                point.changed = now;
+            }
+            point.measured = measured;
+            point.arrived = true;
+            if *kind == PointKind::Power {
+                entry.power.push(measured, value);
+            }
+        }
+    }
+
+    /// Judges every point's quality as of `now` and reports what changed.
+    pub fn judge(&mut self, now: LocalTime, out: &mut Effects) {
+        for entry in &mut self.devices {
+            if now < entry.settled_until {
+                continue;
+            }
+            let mut settled_until = LocalTime::MAX;
+            for place in 0..entry.class.points().len() {
+                let index = entry.first.position() + place;
+                let point = &mut self.points[index];
+                let (quality, until) = point.judged(now, entry.age_max, entry.stuck_after);
+                settled_until = settled_until.min(until);
+                if quality != point.quality {
+                    point.quality = quality;
+                    out.report(Event::QualityChanged { point: PointIndex::of(index), quality });
+                }
+            }
+            entry.settled_until = settled_until;
+        }
+    }
+
+    /// The value of a point if it is good.
+    #[inline]
+    pub fn good(&self, device: DeviceIndex, kind: PointKind) -> Option<f64> {
+        let point = self.point(device, kind)?;
+        if point.quality == Quality::Good { Some(point.value) } else { None }
+    }
+
+    /// A device's point; `None` if such a device has no such point.
+    #[inline]
+    pub fn point(&self, device: DeviceIndex, kind: PointKind) -> Option<&Point> {
+        let entry = &self.devices[device.position()];
+        let place = entry.class.points().iter().position(|known| *known == kind)?;
+        self.points.get(entry.first.position() + place)
+    }
+
+    /// Whether every point of a device is good, its set-point read back included.
+    pub fn is_known(&self, device: DeviceIndex) -> bool {
+        let entry = &self.devices[device.position()];
+        let first = entry.first.position();
+        let points = &self.points[first..first + entry.class.points().len()];
+        points.iter().all(|point| point.quality == Quality::Good)
+    }
+
+    /// Recent power of a device.
+    #[inline]
+    pub fn power(&self, device: DeviceIndex) -> &History {
+        &self.devices[device.position()].power
+    }
+
+    /// All points in image order.
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+}
+
+impl Point {
+    const fn unknown() -> Self {
+        Self {
+            value: 0.0,
+            quality: Quality::Unknown,
+            measured: LocalTime::ZERO,
+            changed: LocalTime::ZERO,
+            arrived: false,
+            believed: true,
+        }
+    }
+
+    /// The quality at `now`, and until when it stays so if nothing arrives.
+    ///
+    /// New samples only move that instant further out, so a scan before it need not judge again.
+    fn judged(&self, now: LocalTime, age_max: Span, stuck_after: Option<Span>) -> (Quality, LocalTime) {
+        if !self.believed {
+            return (Quality::Invalid, LocalTime::MAX);
+        }
+        if !self.arrived {
+            return (Quality::Unknown, LocalTime::MAX);
+        }
+        let stale_after = self.measured + age_max;
+        if now > stale_after {
+            return (Quality::Stale, LocalTime::MAX);
+        }
+        let tick = Span::from_nanos(1);
+        match stuck_after.map(|span| self.changed + span) {
+            Some(stuck_at) if now > stuck_at => (Quality::Stuck, stale_after + tick),
+            Some(stuck_at) => (Quality::Good, stale_after.min(stuck_at) + tick),
+            None => (Quality::Good, stale_after + tick),
+        }
+    }
+}

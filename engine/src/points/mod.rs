@@ -1,0 +1,13 @@
+//! The process image: what a controller knows of its grid, each value with unit, quality, age and measuring time.
+//!
+//! - [`device`] says which devices and points a controller has;
+//! - [`image`] holds the newest value of each point and judges its quality;
+//! - [`history`] keeps a device's recent power, so that two measurements can be added at one instant.
+
+pub mod device;
+pub mod history;
+pub mod image;
+
+pub use device::{DeviceClass, DeviceSpec, PointKind, Positive};
+pub use history::History;
+pub use image::{Image, Point, Quality};
