@@ -7,6 +7,8 @@
 extern crate alloc;
 
 pub mod account;
+pub mod expect;
 pub mod ledger;
 pub mod plant;
 pub mod sources;
+pub mod world;

@@ -1,0 +1,197 @@
+//! What a simulated world is made of: clocks of hosts, buses, the links between devices and plant, and what is changed when.
+//!
+//! A world is data; the simulation driver makes it run. The scenario language builds it; tests may build it by hand.
+
+use alloc::vec::Vec;
+
+use r_ems_engine::ids::{DeviceIndex, PointIndex};
+use r_ems_engine::points::Positive;
+use r_ems_engine::units::Watts;
+use r_ems_engine::wall::WallTime;
+use r_ems_engine::{LocalTime, Span, Time};
+
+use crate::expect::Expectation;
+use crate::plant::{Bus, ComponentIndex, Position, Quantity};
+
+/// Everything about a run but the controllers themselves.
+#[derive(Clone, Debug)]
+pub struct WorldSpec {
+    /// Seed of every random stream in the world.
+    pub seed: u64,
+    /// The wall clock at the run's start.
+    pub start: WallTime,
+    /// How long the run lasts.
+    pub duration: Span,
+    /// The clocks of the hosts.
+    pub hosts: Vec<HostClock>,
+    /// One bus per grid.
+    pub grids: Vec<GridWorld>,
+    /// Where each controller of the fleet stands, in the fleet's order.
+    pub posts: Vec<Post>,
+    /// What happens to the world, in time order.
+    pub timeline: Vec<Timed>,
+    /// What the run must fulfil.
+    pub expectations: Vec<Expectation>,
+}
+
+/// One grid's plant.
+#[derive(Clone, Debug)]
+pub struct GridWorld {
+    /// Its bus.
+    pub bus: Bus,
+    /// The limit against which the summary counts shaved energy; `None`: the grid shaves no peaks.
+    pub shaving_limit: Option<Watts>,
+}
+
+/// How a host's monotonic clock runs against the run's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostClock {
+    /// How much faster it runs, in parts per billion; −600,000 loses 600 µs a second.
+    pub rate_ppb: i32,
+    /// What it shows when the run begins.
+    pub at_start: LocalTime,
+}
+
+/// Largest clock-rate error that is simulated, in parts per billion: a tenth.
+pub const RATE_PPB_MAX: i32 = 100_000_000;
+
+impl HostClock {
+    /// A clock that shows the run's time.
+    pub const TRUE: Self = Self { rate_ppb: 0, at_start: LocalTime::ZERO };
+    const BILLION: u128 = 1_000_000_000;
+
+    /// What the clock shows at `at`.
+    #[inline]
+    pub fn local(self, at: Time) -> LocalTime {
+        let elapsed = self.scaled(at.as_nanos());
+        self.at_start + Span::from_nanos(elapsed)
+    }
+
+    /// The first instant at which the clock shows `local` or more; `Time::MAX` if never.
+    #[inline]
+    pub fn run_time(self, local: LocalTime) -> Time {
+        let elapsed = local.since(self.at_start).as_nanos();
+        if self.rate_ppb == 0 {
+            return Time::from_nanos(elapsed);
+        }
+        let numerator = u128::from(elapsed) * Self::BILLION;
+        let rate = self.rate();
+        Time::from_nanos(u64::try_from(numerator.div_ceil(rate)).unwrap_or(u64::MAX))
+    }
+
+    fn scaled(self, nanos: u64) -> u64 {
+        if self.rate_ppb == 0 {
+            return nanos;
+        }
+        u64::try_from(u128::from(nanos) * self.rate() / Self::BILLION).unwrap_or(u64::MAX)
+    }
+
+    /// Local nanoseconds in a billion of the run's.
+    fn rate(self) -> u128 {
+        let rate = Self::BILLION as i64 + i64::from(self.rate_ppb.clamp(-RATE_PPB_MAX, RATE_PPB_MAX));
+        u128::from(rate.unsigned_abs())
+    }
+}
+
+/// Where a controller stands and what it reaches from there.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// Its host, as a position in `WorldSpec::hosts`.
+    pub host: u16,
+    /// Its grid, as a position in `WorldSpec::grids`.
+    pub grid: u16,
+    /// Its device links, in the order of its devices.
+    pub links: Vec<LinkSpec>,
+}
+
+/// A device link of kind `Points`: typed values over a protocol that somebody else speaks.
+#[derive(Clone, Debug)]
+pub struct LinkSpec {
+    /// What the device measures or moves.
+    pub component: ComponentIndex,
+    /// The device's first point in its controller's image.
+    pub first_point: PointIndex,
+    /// What each of the device's points reads, in image order.
+    pub quantities: Vec<Quantity>,
+    /// The sign that the device really has, whatever the site file says.
+    pub positive: Positive,
+    /// From measuring to arrival, and from sending a write to its effect and answer.
+    pub latency: Span,
+    /// A poll or a write that takes longer than this has failed.
+    pub timeout: Span,
+    /// When the device does not answer at random; `None`: it always does.
+    pub drop_outs: Option<DropOuts>,
+}
+
+/// Random silence of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DropOuts {
+    /// Mean time between two silences.
+    pub every: Span,
+    /// Mean length of one.
+    pub lasting: Span,
+}
+
+/// Something that happens to the world at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timed {
+    /// When.
+    pub at: Time,
+    /// What.
+    pub change: Change,
+}
+
+/// What can happen to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The breaker of a grid's connection moves.
+    Breaker {
+        /// Which grid.
+        grid: u16,
+        /// Where to.
+        position: Position,
+    },
+    /// A device stops or begins to answer one controller.
+    Link {
+        /// Which controller, by its place in the fleet.
+        controller: u16,
+        /// Which of its devices.
+        device: DeviceIndex,
+        /// Whether it answers from now on.
+        state: LinkState,
+    },
+}
+
+/// Whether a device answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// It answers.
+    Answering,
+    /// It does not.
+    Silent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_shows_an_instant_no_earlier_than_it_is_woken_for() {
+        for rate_ppb in [0, 600_000, -600_000, 1, -1, RATE_PPB_MAX, -RATE_PPB_MAX] {
+            let clock = HostClock { rate_ppb, at_start: LocalTime::from_nanos(12_345) };
+            for nanos in [12_345, 12_346, 1_000_000_007, 31_622_400_000_000_000] {
+                let local = LocalTime::from_nanos(nanos);
+                let at = clock.run_time(local);
+                assert!(clock.local(at) >= local, "{rate_ppb} ppb at {nanos} ns");
+                let before = Time::from_nanos(at.as_nanos().saturating_sub(1));
+                assert!(at == Time::ZERO || clock.local(before) < local, "{rate_ppb} ppb at {nanos} ns");
+            }
+        }
+    }
+
+    #[test]
+    fn a_fast_clock_gains_what_its_rate_says() {
+        let clock = HostClock { rate_ppb: 500_000, at_start: LocalTime::ZERO };
+        assert_eq!(clock.local(Time::from_nanos(1_000_000_000)), LocalTime::from_nanos(1_000_500_000));
+    }
+}
