@@ -115,6 +115,8 @@ pub struct LinkSpec {
     pub quantities: Vec<Quantity>,
     /// The sign that the device really has, whatever the site file says.
     pub positive: Positive,
+    /// The sign that the site file declares: what the controller's image makes of the device's values.
+    pub declared: Positive,
     /// From measuring to arrival, and from sending a write to its effect and answer.
     pub latency: Span,
     /// A poll or a write that takes longer than this has failed.
