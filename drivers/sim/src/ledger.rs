@@ -12,7 +12,9 @@ use core::fmt;
 
 use r_ems_engine::{Time, math};
 
-use crate::plant::{Battery, BatteryFlow, Bus, Component, ComponentIndex, Pv, Watch};
+use crate::plant::{
+    Battery, BatteryFlow, Bus, Component, ComponentIndex, Connection, ConnectionFlow, Load, Pv, Watch,
+};
 
 /// What an energy may be off over a run, in Wh.
 pub const TOLERANCE_WH: f64 = 1.0;
@@ -107,7 +109,7 @@ impl Energies {
     }
 }
 
-/// A sum that loses nothing to rounding (Kahan's, as improved by Neumaier).
+/// A sum that loses nothing to rounding: what each addition loses is kept beside it (Knuth's two-sum).
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
     sum: f64,
@@ -118,8 +120,8 @@ impl Sum {
     #[inline]
     fn add(&mut self, value: f64) {
         let sum = self.sum + value;
-        self.lost +=
-            if self.sum.abs() >= value.abs() { (self.sum - sum) + value } else { (value - sum) + self.sum };
+        let added = sum - self.sum;
+        self.lost += (self.sum - (sum - added)) + (value - added);
         self.sum = sum;
     }
 
@@ -149,7 +151,8 @@ struct Decays {
 #[derive(Clone, Copy, Debug, Default)]
 struct Nodes {
     span_s: f64,
-    left: [f64; 8],
+    /// Before and after the middle, from the inside out.
+    left: [[f64; 2]; 4],
     left_at_end: f64,
 }
 
@@ -243,57 +246,84 @@ impl Ledger {
         let at = bus.now();
         let incoming_wh = self.import.total() + self.made.total() + self.discharge.total();
         let outgoing_wh = self.export.total() + self.load.total() + self.charge.total();
-        compare(at, Balance::Bus, incoming_wh, outgoing_wh, TOLERANCE_WH)?;
+        if !is_near(incoming_wh, outgoing_wh, TOLERANCE_WH) {
+            let what = Balance::Bus;
+            return Err(Imbalance { at, what, found_wh: incoming_wh, expected_wh: outgoing_wh });
+        }
         for cell in &self.cells {
             let found_wh = stored_wh(bus, cell.component) - cell.stored_at_start_wh;
-            compare(at, Balance::Stored(cell.component), found_wh, cell.change.total(), TOLERANCE_WH)?;
+            let expected_wh = cell.change.total();
+            if !is_near(found_wh, expected_wh, TOLERANCE_WH) {
+                let what = Balance::Stored(cell.component);
+                return Err(Imbalance { at, what, found_wh, expected_wh });
+            }
         }
         Ok(())
     }
 
-    fn note(&mut self, result: Result<(), Imbalance>) {
-        if self.first.is_none() {
-            self.first = result.err();
+    /// Remembers the first imbalance.
+    #[cold]
+    fn note(&mut self, imbalance: Imbalance) {
+        self.first.get_or_insert(imbalance);
+    }
+
+    /// Compares an energy that a component states with the checker's own.
+    #[inline]
+    fn stated(&mut self, at: Time, component: ComponentIndex, found_wh: f64, expected_wh: f64) {
+        if !is_near(found_wh, expected_wh, SEGMENT_WH + SEGMENT_SHARE * expected_wh.abs()) {
+            self.note(Imbalance { at, what: Balance::Stated(component), found_wh, expected_wh });
         }
     }
 
-    fn balance(&mut self, bus: &Bus, at: Time) {
-        let (mut start_w, mut end_w, mut reach_w) = (0.0, 0.0, 0.0);
-        for component in bus.components() {
-            let (first_w, last_w) = component.ends_w();
-            start_w += first_w;
-            end_w += last_w;
-            reach_w += first_w.abs() + last_w.abs();
+    #[inline]
+    fn connection(&mut self, index: ComponentIndex, connection: &Connection, at: Time) {
+        let ConnectionFlow { import_wh, export_wh, .. } = *connection.flow();
+        if import_wh < 0.0 || export_wh < 0.0 {
+            self.note(Imbalance {
+                at,
+                what: Balance::Stated(index),
+                found_wh: import_wh,
+                expected_wh: -export_wh,
+            });
         }
-        let tolerance_w = TOLERANCE_W + TOLERANCE_SHARE * reach_w;
-        let largest_w = if start_w.abs() > end_w.abs() { start_w } else { end_w };
-        self.note(compare(at, Balance::Power, largest_w, 0.0, tolerance_w));
+        self.import.add(import_wh);
+        self.export.add(export_wh);
     }
 
+    #[inline]
+    fn load(&mut self, index: ComponentIndex, load: &Load, half_h: f64, at: Time) {
+        let flow = load.flow();
+        let served_wh = -(flow.start_w + flow.end_w) * half_h;
+        self.stated(at, index, flow.served_wh, served_wh);
+        self.load.add(served_wh);
+        self.unserved.add(flow.unserved_wh);
+    }
+
+    #[inline]
     fn plant(&mut self, index: ComponentIndex, plant: &Pv, half_h: f64, at: Time) {
         let flow = plant.flow();
         let made_wh = (flow.start_w + flow.end_w) * half_h;
         let available_wh = (flow.available_start_w + flow.available_end_w) * half_h;
-        self.note(stated(at, index, flow.made_wh, made_wh));
-        self.note(stated(at, index, flow.available_wh, available_wh));
+        self.stated(at, index, flow.made_wh, made_wh);
+        self.stated(at, index, flow.available_wh, available_wh);
         if made_wh > available_wh + SEGMENT_WH {
             let what = Balance::Available(index);
-            self.note(Err(Imbalance { at, what, found_wh: made_wh, expected_wh: available_wh }));
+            self.note(Imbalance { at, what, found_wh: made_wh, expected_wh: available_wh });
         }
         self.made.add(made_wh);
         self.available.add(available_wh);
     }
 
+    #[inline]
     fn battery(&mut self, number: usize, battery: &Battery, span_s: f64, at: Time) {
         let cell = &mut self.cells[number];
         let flow = battery.flow();
         let own = integrated(battery, flow, span_s, &mut cell.decays);
-        let loss_wh = flow.conversion_wh + flow.standby_wh;
         let component = cell.component;
-        cell.change.add(-own.energy_wh - loss_wh);
-        // Contactors tell whether anything stands by; the rest of the loss is the law's.
-        self.note(stated(at, component, flow.discharge_wh - flow.charge_wh, own.energy_wh));
-        self.note(stated(at, component, flow.conversion_wh, own.loss_wh));
+        cell.change.add(-own.energy_wh - flow.conversion_wh - flow.standby_wh);
+        // Only the contactors tell whether anything stands by; the rest of the loss follows from the power.
+        self.stated(at, component, flow.discharge_wh - flow.charge_wh, own.energy_wh);
+        self.stated(at, component, flow.conversion_wh, own.loss_wh);
         if own.energy_wh > 0.0 {
             self.discharge.add(own.energy_wh);
         } else {
@@ -307,52 +337,53 @@ impl Ledger {
 impl Watch for Ledger {
     fn segment(&mut self, bus: &Bus, from: Time, to: Time) {
         let span_s = to.since(from).as_secs_f64();
-        let half_h = span_s / 7_200.0;
-        self.balance(bus, to);
+        let half_h = span_s * (0.5 / 3_600.0);
+        let (mut start_w, mut end_w, mut reach_w) = (0.0, 0.0, 0.0);
         let mut cell = 0;
         for (index, component) in bus.components().iter().enumerate() {
-            let index = ComponentIndex(index as u16);
+            let number = ComponentIndex(index as u16);
             match component {
-                Component::Connection(connection) => {
-                    let flow = connection.flow();
-                    self.import.add(flow.import_wh);
-                    self.export.add(flow.export_wh);
-                    if flow.import_wh < 0.0 || flow.export_wh < 0.0 {
-                        self.note(stated(to, index, flow.import_wh, -flow.export_wh));
-                    }
-                }
-                Component::Load(load) => {
-                    let flow = load.flow();
-                    let served_wh = -(flow.start_w + flow.end_w) * half_h;
-                    self.note(stated(to, index, flow.served_wh, served_wh));
-                    self.load.add(served_wh);
-                    self.unserved.add(flow.unserved_wh);
-                }
-                Component::Pv(plant) => self.plant(index, plant, half_h, to),
+                Component::Connection(connection) => self.connection(number, connection, to),
+                Component::Load(load) => self.load(number, load, half_h, to),
+                Component::Pv(plant) => self.plant(number, plant, half_h, to),
                 Component::Battery(battery) => {
                     self.battery(cell, battery, span_s, to);
                     cell += 1;
                 }
             }
+            let (first_w, last_w) = component.ends_w();
+            start_w += first_w;
+            end_w += last_w;
+            reach_w += first_w.abs() + last_w.abs();
+        }
+        let largest_w: f64 = if f64::abs(start_w) > f64::abs(end_w) { start_w } else { end_w };
+        if !is_near(largest_w, 0.0, TOLERANCE_W + TOLERANCE_SHARE * reach_w) {
+            let what = Balance::Power;
+            self.note(Imbalance { at: to, what, found_wh: largest_w, expected_wh: 0.0 });
         }
     }
 }
 
 impl Decays {
     /// What is left of a lag of `lag_s` at the Gauss points of `span_s`.
-    fn nodes(&mut self, span_s: f64, lag_s: f64) -> Nodes {
-        if let Some(nodes) = self.known.iter().find(|nodes| nodes.span_s.to_bits() == span_s.to_bits()) {
-            return *nodes;
-        }
+    #[inline]
+    fn nodes(&mut self, span_s: f64, lag_s: f64) -> &Nodes {
+        let known = self.known.iter().position(|nodes| nodes.span_s.to_bits() == span_s.to_bits());
+        let place = known.unwrap_or_else(|| self.learn(span_s, lag_s));
+        &self.known[place]
+    }
+
+    /// Computes the points for a new length, in the place of the oldest one.
+    fn learn(&mut self, span_s: f64, lag_s: f64) -> usize {
         let left = |share: f64| math::exp(-span_s * share / lag_s);
-        let mut nodes = Nodes { span_s, left: [0.0; 8], left_at_end: left(1.0) };
+        let mut nodes = Nodes { span_s, left: [[0.0; 2]; 4], left_at_end: left(1.0) };
         for (index, (node, _)) in GAUSS.iter().enumerate() {
-            nodes.left[2 * index] = left(0.5 - 0.5 * node);
-            nodes.left[2 * index + 1] = left(0.5 + 0.5 * node);
+            nodes.left[index] = [left(0.5 - 0.5 * node), left(0.5 + 0.5 * node)];
         }
-        self.known[usize::from(self.oldest)] = nodes;
+        let place = usize::from(self.oldest);
+        self.known[place] = nodes;
         self.oldest = (self.oldest + 1) % self.known.len() as u8;
-        nodes
+        place
     }
 }
 
@@ -361,7 +392,7 @@ fn integrated(battery: &Battery, flow: &BatteryFlow, span_s: f64, decays: &mut D
     let spec = battery.spec();
     let proportional = spec.losses.proportional.ratio();
     let quadratic_per_w = spec.losses.quadratic.ratio() / spec.rating.watts();
-    let loss_w = |power_w: f64| (proportional + quadratic_per_w * power_w.abs()) * power_w.abs();
+    let loss_w = |power_w: f64| proportional * power_w.abs() + quadratic_per_w * power_w * power_w;
     if flow.curve.is_settled() {
         let hours = span_s / 3_600.0;
         return Own { energy_wh: flow.end_w * hours, loss_wh: loss_w(flow.end_w) * hours };
@@ -369,19 +400,18 @@ fn integrated(battery: &Battery, flow: &BatteryFlow, span_s: f64, decays: &mut D
     let parts = math::ceil(span_s / (RULE_TIME_CONSTANTS * flow.curve.lag_s));
     let part_s = span_s / parts;
     let nodes = decays.nodes(part_s, flow.curve.lag_s);
-    let half_h = part_s / 7_200.0;
-    let mut own = Own::default();
+    let (mut energy, mut loss) = (0.0, 0.0);
     let mut gap_w = flow.start_w - flow.curve.target_w;
     for _ in 0..parts as u32 {
-        for (index, (_, weight)) in GAUSS.iter().enumerate() {
-            let before_w = flow.curve.target_w + gap_w * nodes.left[2 * index];
-            let after_w = flow.curve.target_w + gap_w * nodes.left[2 * index + 1];
-            own.energy_wh += weight * half_h * (before_w + after_w);
-            own.loss_wh += weight * half_h * (loss_w(before_w) + loss_w(after_w));
+        for (left, (_, weight)) in nodes.left.iter().zip(&GAUSS) {
+            let powers_w = left.map(|left| flow.curve.target_w + gap_w * left);
+            energy += weight * (powers_w[0] + powers_w[1]);
+            loss += weight * (loss_w(powers_w[0]) + loss_w(powers_w[1]));
         }
         gap_w *= nodes.left_at_end;
     }
-    own
+    let half_h = part_s * (0.5 / 3_600.0);
+    Own { energy_wh: energy * half_h, loss_wh: loss * half_h }
 }
 
 fn stored_wh(bus: &Bus, component: ComponentIndex) -> f64 {
@@ -391,22 +421,89 @@ fn stored_wh(bus: &Bus, component: ComponentIndex) -> f64 {
     }
 }
 
-fn stated(at: Time, component: ComponentIndex, found_wh: f64, expected_wh: f64) -> Result<(), Imbalance> {
-    let tolerance_wh = SEGMENT_WH + SEGMENT_SHARE * expected_wh.abs();
-    compare(at, Balance::Stated(component), found_wh, expected_wh, tolerance_wh)
+/// Whether two numbers are closer than `tolerance`; what cannot be compared is not near.
+#[inline]
+fn is_near(found: f64, expected: f64, tolerance: f64) -> bool {
+    (found - expected).abs() <= tolerance
 }
 
-/// Accepts what is closer than `tolerance`; what is not comparable is not accepted.
-fn compare(
-    at: Time,
-    what: Balance,
-    found_wh: f64,
-    expected_wh: f64,
-    tolerance: f64,
-) -> Result<(), Imbalance> {
-    if (found_wh - expected_wh).abs() <= tolerance {
-        Ok(())
-    } else {
-        Err(Imbalance { at, what, found_wh, expected_wh })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plant::BatterySpec;
+    use crate::sources::Source;
+    use alloc::vec;
+    use r_ems_engine::Span;
+    use r_ems_engine::units::{Ratio, WattHours, Watts};
+
+    const BATTERY: ComponentIndex = ComponentIndex(0);
+
+    fn bus(soc: f64) -> Bus {
+        let spec = BatterySpec::new(WattHours::of(100e3), Watts::of(50e3), Ratio::of(soc));
+        let load = Source::constant(20e3).expect("a finite constant");
+        Bus::new(vec![
+            Component::Battery(Battery::new(spec).expect("a valid battery")),
+            Component::Load(Load::new(load)),
+            Component::Connection(Connection::new(Watts::of(50e3)).expect("a valid connection")),
+        ])
+        .expect("one connection")
+    }
+
+    fn hours(hours: u64) -> Time {
+        Time::ZERO + Span::from_hours(hours)
+    }
+
+    #[test]
+    fn a_run_that_conserves_energy_is_accepted_and_its_energies_add_up() {
+        let mut bus = bus(0.5);
+        let mut ledger = Ledger::new(&bus);
+        bus.command(BATTERY, Watts::of(30e3), hours(0), &mut ledger);
+        bus.advance(hours(1), &mut ledger);
+        assert_eq!(ledger.check(&bus), Ok(()));
+        let energies = ledger.energies(&bus);
+        let expected_wh = energies.load_wh + energies.export_wh;
+        assert!((energies.discharge_wh + energies.import_wh - expected_wh).abs() < 1e-6);
+        assert!(energies.export_wh > 9.9e3 && energies.import_wh > 0.0, "{energies:?}");
+    }
+
+    #[test]
+    fn an_energy_that_does_not_follow_from_the_power_is_found() {
+        let mut bus = bus(0.5);
+        let mut ledger = Ledger::new(&bus);
+        bus.advance(hours(1), &mut ());
+        // The segment lasted an hour; the ledger is told that it was a second longer.
+        ledger.segment(&bus, hours(0), hours(1) + Span::from_secs(1));
+        let found = ledger.check(&bus).expect_err("the load states the energy of one hour");
+        assert_eq!(found.what, Balance::Stated(ComponentIndex(1)));
+        assert!((found.expected_wh - found.found_wh - 20e3 / 3_600.0).abs() < 1e-9, "{found}");
+    }
+
+    #[test]
+    fn energy_that_appears_in_a_battery_is_found_from_one_watt_hour_on() {
+        let ledger = Ledger::new(&bus(0.5));
+        assert_eq!(ledger.check(&bus(0.500_009)), Ok(()));
+        let found = ledger.check(&bus(0.500_011)).expect_err("1.1 Wh came from nowhere");
+        assert_eq!(found.what, Balance::Stored(BATTERY));
+    }
+
+    #[test]
+    fn a_segment_that_is_kept_from_the_ledger_is_found_in_the_battery() {
+        let mut bus = bus(0.5);
+        let mut ledger = Ledger::new(&bus);
+        bus.command(BATTERY, Watts::of(30e3), hours(0), &mut ledger);
+        bus.advance(hours(1), &mut ());
+        bus.advance(hours(2), &mut ledger);
+        assert!(ledger.check(&bus).is_err());
+    }
+
+    #[test]
+    fn a_sum_keeps_what_plain_addition_loses() {
+        let mut sum = Sum::default();
+        sum.add(1e16);
+        for _ in 0..1_000 {
+            sum.add(1.0);
+        }
+        sum.add(-1e16);
+        assert!((sum.total() - 1_000.0).abs() < 1e-9);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A command takes effect after a dead time and is then approached as a first-order lag. What is lost is
 //! `p0 + a |P| + b P² / S`: stand-by, and conversion. Near both ends of the state of charge the limits go to zero in small
-//! steps; a limit acts at once. An empty battery opens its contactors and loses nothing more until somebody charges it.
+//! steps; a limit acts at once. An empty battery opens its contactors and loses nothing more; when somebody charges it, its
+//! stand-by counts again from half a step of the taper on, so that it never holds less than nothing.
 //!
 //! The motion is cut into phases. A phase has one curve, one sign of power and one pair of limits, and ends where the first
 //! of them changes: a command arrives, a time runs out, power passes zero, energy reaches an edge. Power and energy inside a
@@ -17,7 +18,9 @@ use r_ems_engine::{Span, Time};
 
 use super::curve::{Passed, SETTLED_TIME_CONSTANTS};
 use super::taper::{Band, Taper};
-use super::{Curve, JOULES_PER_WATT_HOUR, Quantity, SpecError, Supply, bounded, positive, ranged};
+use super::{
+    Curve, JOULES_PER_WATT_HOUR, Quantity, SpecError, Supply, WATT_HOURS_PER_JOULE, bounded, positive, ranged,
+};
 use crate::sources::{instant_after, seconds};
 
 /// Most commands on their way through the dead time; when it is full, a new one takes the place of the newest.
@@ -146,7 +149,7 @@ struct Phase {
     curve: Curve,
     /// Stored energy at the beginning, in J.
     stored_j: f64,
-    /// What stands by, in W: nothing while the contactors are open.
+    /// What stands by, in W: nothing while the contactors are open or the battery is empty.
     standby_w: f64,
 }
 
@@ -252,7 +255,7 @@ impl Battery {
 
     /// Stored energy, in Wh.
     pub fn stored_wh(&self) -> f64 {
-        self.stored_j() / JOULES_PER_WATT_HOUR
+        self.stored_j() * WATT_HOURS_PER_JOULE
     }
 
     /// State of charge, 0 to 1, as it is.
@@ -385,7 +388,7 @@ impl Battery {
     pub(super) fn integrate(&mut self, to: Time) {
         let before = self.progress;
         let after = self.phase.progress(seconds(self.phase.from, to), &self.constants);
-        let energy_wh = (after.energy_j - before.energy_j) / JOULES_PER_WATT_HOUR;
+        let energy_wh = (after.energy_j - before.energy_j) * WATT_HOURS_PER_JOULE;
         let discharges = energy_wh > 0.0;
         self.flow = BatteryFlow {
             start_w: before.power_w,
@@ -393,8 +396,8 @@ impl Battery {
             curve: Curve { start_w: before.power_w, ..self.phase.curve },
             charge_wh: if discharges { 0.0 } else { 0.0 - energy_wh },
             discharge_wh: if discharges { energy_wh } else { 0.0 },
-            conversion_wh: (after.conversion_j - before.conversion_j) / JOULES_PER_WATT_HOUR,
-            standby_wh: (after.standby_j - before.standby_j) / JOULES_PER_WATT_HOUR,
+            conversion_wh: (after.conversion_j - before.conversion_j) * WATT_HOURS_PER_JOULE,
+            standby_wh: (after.standby_j - before.standby_j) * WATT_HOURS_PER_JOULE,
         };
         self.progress = after;
     }
@@ -412,15 +415,16 @@ impl Battery {
         let wish_w = self.followed_w.clamp(low_w, high_w);
         let running = self.mode == Mode::Running;
         let live = self.supply == Supply::Live;
-        // Empty: the contactors stay open until what is wanted really charges, stand-by included.
-        let charges = live && self.constants.drain_w(wish_w) < 0.0;
-        let closed = running && (self.band > Band::EMPTY || charges);
+        // Empty: the contactors stay open until somebody charges, and until then nothing stands by.
+        let charges = live && wish_w < 0.0;
+        let empty = self.band == Band::EMPTY;
+        let closed = running && (!empty || charges);
         let curve = if closed && live {
             self.constants.approach(self.progress.power_w.clamp(low_w, high_w), wish_w)
         } else {
             Curve::settled(0.0)
         };
-        let standby_w = if closed { self.constants.standby_w } else { 0.0 };
+        let standby_w = if closed && !empty { self.constants.standby_w } else { 0.0 };
         let mut phase = Phase { from: now, until: Time::MAX, curve, stored_j, standby_w };
         phase.until = phase.end(self.band, &self.constants);
         self.phase = phase;

@@ -16,8 +16,8 @@ use r_ems_engine::units::Watts;
 
 use super::exchange::{Decay, Straight, exchanged};
 use super::{
-    Component, ComponentIndex, Connection, ConnectionFlow, JOULES_PER_WATT_HOUR, Position, Quantity, Supply,
-    TruthPoint, Watch,
+    Component, ComponentIndex, Connection, ConnectionFlow, Position, Quantity, Supply, TruthPoint,
+    WATT_HOURS_PER_JOULE, Watch,
 };
 use crate::sources::seconds;
 
@@ -248,8 +248,8 @@ impl Bus {
             connection.flow = ConnectionFlow {
                 start_w,
                 end_w,
-                import_wh: exchanged.positive_j / JOULES_PER_WATT_HOUR,
-                export_wh: exchanged.negative_j / JOULES_PER_WATT_HOUR,
+                import_wh: exchanged.positive_j * WATT_HOURS_PER_JOULE,
+                export_wh: exchanged.negative_j * WATT_HOURS_PER_JOULE,
             };
         }
     }

@@ -42,6 +42,9 @@ pub use watch::Watch;
 /// Joules in a watt-hour.
 pub(crate) const JOULES_PER_WATT_HOUR: f64 = 3_600.0;
 
+/// Watt-hours in a joule, for the inner loop: multiplying is faster than dividing.
+pub(crate) const WATT_HOURS_PER_JOULE: f64 = 1.0 / JOULES_PER_WATT_HOUR;
+
 /// Whether a bus has voltage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Supply {

@@ -1,0 +1,269 @@
+//! Laws of the plant that hold for any components and any commands.
+
+use proptest::prelude::*;
+use r_ems_engine::rng::Stream;
+use r_ems_engine::units::{Ratio, WattHours, Watts};
+use r_ems_engine::{Span, Time};
+use r_ems_sim::account::Account;
+use r_ems_sim::ledger::Ledger;
+use r_ems_sim::plant::*;
+use r_ems_sim::sources::*;
+
+/// Length of a run. Small batteries go from full to empty in it several times.
+const RUN: Span = Span::from_hours(6);
+
+#[derive(Clone, Debug)]
+enum Action {
+    Command { battery: u16, power_w: f64 },
+    Limit { plant: u16, power_w: f64 },
+    Breaker(Position),
+    Start { battery: u16 },
+    Stop { battery: u16 },
+}
+
+#[derive(Clone, Debug)]
+struct World {
+    loads: Vec<Source>,
+    plants: Vec<(PvSpec, Source)>,
+    batteries: Vec<BatterySpec>,
+}
+
+impl World {
+    /// Batteries first, then plants, loads and the connection.
+    fn bus(&self) -> Bus {
+        let mut components: Vec<Component> = Vec::new();
+        for spec in &self.batteries {
+            components.push(Component::Battery(Battery::new(*spec).expect("a valid battery")));
+        }
+        for (spec, source) in &self.plants {
+            components.push(Component::Pv(Pv::new(*spec, source.clone()).expect("a valid plant")));
+        }
+        for source in &self.loads {
+            components.push(Component::Load(Load::new(source.clone())));
+        }
+        components.push(Component::Connection(Connection::new(Watts::of(1e6)).expect("a valid connection")));
+        Bus::new(components).expect("one connection")
+    }
+
+    fn act(&self, bus: &mut Bus, at: Time, action: &Action, watch: &mut impl Watch) {
+        let batteries = self.batteries.len() as u16;
+        let battery = |number: u16| ComponentIndex(number % batteries);
+        match action {
+            Action::Command { battery: number, power_w } => {
+                bus.command(battery(*number), Watts::of(*power_w), at, watch);
+            }
+            Action::Limit { plant, power_w } => {
+                let plant = ComponentIndex(batteries + plant % self.plants.len() as u16);
+                bus.command(plant, Watts::of(*power_w), at, watch);
+            }
+            Action::Breaker(position) => bus.breaker(*position, at, watch),
+            Action::Start { battery: number } => bus.start(battery(*number), at, watch),
+            Action::Stop { battery: number } => bus.stop(battery(*number), at, watch),
+        }
+    }
+
+    /// A run with its actions, looked at at `looks` as well.
+    fn run(&self, actions: &[(Time, Action)], looks: &[Time], watch: &mut impl Watch) -> Bus {
+        let mut bus = self.bus();
+        let mut looks = looks.iter().peekable();
+        for (at, action) in actions {
+            while let Some(look) = looks.next_if(|look| *look <= at) {
+                bus.advance(*look, watch);
+            }
+            self.act(&mut bus, *at, action, watch);
+        }
+        for look in looks {
+            bus.advance(*look, watch);
+        }
+        bus.advance(Time::ZERO + RUN, watch);
+        bus
+    }
+}
+
+fn instant() -> impl Strategy<Value = Time> {
+    (0..RUN.as_nanos()).prop_map(Time::from_nanos)
+}
+
+fn span(from: Span, to: Span) -> impl Strategy<Value = Span> {
+    (from.as_nanos()..to.as_nanos()).prop_map(Span::from_nanos)
+}
+
+fn long() -> impl Strategy<Value = Span> {
+    span(Span::from_secs(30), Span::from_hours(2))
+}
+
+fn source() -> impl Strategy<Value = Source> {
+    let simple = prop_oneof![
+        (0.0..200e3).prop_map(|value| Source::constant(value).expect("finite")),
+        (0.0..100e3, 0.0..150e3, long(), 0.0..1.0).prop_map(|(mean, amplitude, period, phase)| {
+            Source::Sine(Sine::new(mean, amplitude, period, phase).expect("a valid sine"))
+        }),
+        (-50e3..200e3, -50e3..200e3, instant(), long()).prop_map(|(from, to, begin, span)| {
+            Source::Ramp(Ramp::new(from, to, begin, begin + span).expect("a valid ramp"))
+        }),
+        (0.0..90e3, long(), long()).prop_map(|(value, on, off)| {
+            Source::Blocks(Blocks::new(value, on, off, Time::ZERO).expect("valid blocks"))
+        }),
+        (0.0..9e3, long(), 0..u64::MAX).prop_map(|(deviation, every, seed)| {
+            let stream = Stream::new(seed, 1);
+            Source::RandomWalk(
+                RandomWalk::new(50e3, deviation, every, (0.0, 100e3), stream).expect("a valid walk"),
+            )
+        }),
+    ];
+    prop_oneof![
+        simple.clone(),
+        (simple.clone(), 0.0..0.2, 0..u64::MAX).prop_map(|(inner, deviation, seed)| {
+            let every = Span::from_secs(20);
+            let noise =
+                Source::Noise(Noise::new(1.0, deviation, every, Stream::new(seed, 2)).expect("valid noise"));
+            Source::Product(Product::new(vec![inner, noise]).expect("two factors"))
+        }),
+        (simple.clone(), simple, 0..u64::MAX).prop_map(|(one, other, seed)| {
+            let sum = Source::Sum(Sum::new(vec![one, other]).expect("two parts"));
+            let (distance, lasting) = (Span::from_mins(40), Span::from_mins(3));
+            Source::DropOuts(
+                DropOuts::new(sum, 0.0, distance, lasting, Stream::new(seed, 3)).expect("valid drop-outs"),
+            )
+        }),
+    ]
+}
+
+fn battery() -> impl Strategy<Value = BatterySpec> {
+    let lag = prop_oneof![Just(Span::ZERO), span(Span::from_millis(20), Span::from_secs(90))];
+    let dead_time = prop_oneof![Just(Span::ZERO), span(Span::from_millis(1), Span::from_secs(5))];
+    let reversion = prop_oneof![Just(None), span(Span::from_secs(1), Span::from_hours(1)).prop_map(Some)];
+    let sizes = (5e3..200e3, 10e3..300e3, 0.0..1.0, 0.01..0.4);
+    (sizes, lag, dead_time, reversion, -1.0..1.0).prop_map(|(sizes, lag, dead_time, reversion, fallback)| {
+        let (capacity, rating, soc, taper) = sizes;
+        let (capacity, rating) = (WattHours::of(capacity), Watts::of(rating));
+        let (fallback, taper) = (rating * fallback, Ratio::of(taper));
+        BatterySpec {
+            lag,
+            dead_time,
+            reversion,
+            fallback,
+            taper,
+            ..BatterySpec::new(capacity, rating, Ratio::of(soc))
+        }
+    })
+}
+
+fn plant() -> impl Strategy<Value = (PvSpec, Source)> {
+    (20e3..150e3, source()).prop_map(|(rating, source)| (PvSpec::new(Watts::of(rating)), source))
+}
+
+fn world() -> impl Strategy<Value = World> {
+    (
+        prop::collection::vec(source(), 0..3),
+        prop::collection::vec(plant(), 1..3),
+        prop::collection::vec(battery(), 1..3),
+    )
+        .prop_map(|(loads, plants, batteries)| World { loads, plants, batteries })
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let position = prop_oneof![Just(Position::Open), Just(Position::Closed)];
+    prop_oneof![
+        8 => (any::<u16>(), -300e3..300e3).prop_map(|(battery, power_w)| Action::Command { battery, power_w }),
+        3 => (any::<u16>(), 0.0..150e3).prop_map(|(plant, power_w)| Action::Limit { plant, power_w }),
+        1 => position.prop_map(Action::Breaker),
+        1 => any::<u16>().prop_map(|battery| Action::Start { battery }),
+        1 => any::<u16>().prop_map(|battery| Action::Stop { battery }),
+    ]
+}
+
+fn actions() -> impl Strategy<Value = Vec<(Time, Action)>> {
+    prop::collection::vec((instant(), action()), 0..40).prop_map(|mut actions| {
+        actions.sort_by_key(|(at, _)| *at);
+        actions
+    })
+}
+
+fn looks() -> impl Strategy<Value = Vec<Time>> {
+    prop::collection::vec(instant(), 0..60).prop_map(|mut looks| {
+        looks.sort();
+        looks
+    })
+}
+
+/// Every value of every component.
+fn values(bus: &Bus) -> Vec<(Quantity, f64)> {
+    let quantities = [
+        Quantity::Power,
+        Quantity::StateOfCharge,
+        Quantity::StoredEnergy,
+        Quantity::AvailablePower,
+        Quantity::ChargeLimit,
+        Quantity::DischargeLimit,
+        Quantity::SetPoint,
+        Quantity::Demand,
+        Quantity::Closed,
+    ];
+    let mut values = Vec::new();
+    for index in 0..bus.components().len() as u16 {
+        for quantity in quantities {
+            if let Some(point) = bus.truth(ComponentIndex(index), quantity) {
+                values.push((quantity, bus.value(point)));
+            }
+        }
+    }
+    values
+}
+
+/// Fails the test where a battery leaves its limits.
+struct Guard;
+
+impl Watch for Guard {
+    fn segment(&mut self, bus: &Bus, _from: Time, to: Time) {
+        for component in bus.components() {
+            if let Component::Battery(battery) = component {
+                let flow = battery.flow();
+                let soc = battery.soc();
+                assert!((-1e-9..=1.0 + 1e-9).contains(&soc), "the state of charge is {soc} at {to}");
+                let allowed = -battery.charge_limit_w() - 1e-6..=battery.discharge_limit_w() + 1e-6;
+                for power_w in [flow.start_w, flow.end_w] {
+                    assert!(allowed.contains(&power_w), "{power_w} W is outside the limits at {to}");
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn energy_is_conserved_whatever_is_connected_and_commanded(
+        world in world(), actions in actions(), looks in looks()
+    ) {
+        let bus = world.bus();
+        let mut ledger = Ledger::new(&bus);
+        let bus = world.run(&actions, &looks, &mut (&mut ledger, Guard));
+        prop_assert_eq!(ledger.check(&bus), Ok(()));
+        let energies = ledger.energies(&bus);
+        prop_assert!(energies.pv_curtailed_wh() >= -1e-3);
+        prop_assert!(energies.import_wh >= 0.0 && energies.export_wh >= 0.0);
+    }
+
+    #[test]
+    fn looking_at_the_plant_changes_nothing_in_it(world in world(), actions in actions(), looks in looks()) {
+        let unseen = world.run(&actions, &[], &mut ());
+        let seen = world.run(&actions, &looks, &mut ());
+        prop_assert_eq!(values(&unseen), values(&seen));
+        prop_assert_eq!(unseen.next_event(), seen.next_event());
+    }
+
+    #[test]
+    fn accounts_differ_by_no_more_than_their_chords(world in world(), looks in looks()) {
+        let limit = Some(Watts::of(80e3));
+        let mut seldom = Account::new(&world.bus(), Time::ZERO + Span::from_mins(15), limit);
+        let mut often = seldom.clone();
+        world.run(&[], &[], &mut seldom);
+        world.run(&[], &looks, &mut often);
+        // Without commands nothing is curved, so that nothing depends on where a segment is cut.
+        prop_assert!((seldom.peak().mean_w - often.peak().mean_w).abs() < 1e-3);
+        let (one, other) = (seldom.shaved_wh().expect("a limit"), often.shaved_wh().expect("a limit"));
+        prop_assert!((one - other).abs() < 1e-3, "{} Wh and {} Wh", one, other);
+    }
+}
