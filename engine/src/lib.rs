@@ -18,11 +18,13 @@ pub mod log;
 pub mod machine;
 pub mod math;
 pub mod points;
+pub mod queue;
 pub mod rng;
 pub mod text;
 pub mod time;
 pub mod timing;
 pub mod units;
+pub mod wakes;
 pub mod wall;
 
 pub use time::{LocalTime, Span, Time};
