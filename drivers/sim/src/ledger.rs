@@ -7,14 +7,15 @@
 //!
 //! It must never change what it checks, and never panic: what it finds is a value.
 
+mod quadrature;
+
 use alloc::vec::Vec;
 use core::fmt;
 
-use r_ems_engine::{Time, math};
+use r_ems_engine::Time;
 
-use crate::plant::{
-    Battery, BatteryFlow, Bus, Component, ComponentIndex, Connection, ConnectionFlow, Load, Pv, Watch,
-};
+use self::quadrature::{Decays, integrated};
+use crate::plant::{Battery, Bus, Component, ComponentIndex, Connection, ConnectionFlow, Load, Pv, Watch};
 
 /// What an energy may be off over a run, in Wh.
 pub const TOLERANCE_WH: f64 = 1.0;
@@ -27,22 +28,13 @@ const TOLERANCE_W: f64 = 1e-3;
 const SEGMENT_SHARE: f64 = 1e-7;
 const SEGMENT_WH: f64 = 1e-4;
 
-/// Longest part of a lag that one Gauss rule covers, in time constants. The rule's error is then below 1e-7 of the step's energy.
-const RULE_TIME_CONSTANTS: f64 = 5.0;
-
-/// Gauss-Legendre nodes and weights with 8 points on [-1, 1] (Abramowitz and Stegun, table 25.4).
-const GAUSS: [(f64, f64); 4] = [
-    (0.183_434_642_495_649_8, 0.362_683_783_378_362),
-    (0.525_532_409_916_329, 0.313_706_645_877_887_3),
-    (0.796_666_477_413_626_7, 0.222_381_034_453_374_48),
-    (0.960_289_856_497_536_3, 0.101_228_536_290_376_26),
-];
-
 /// Which balance is violated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Balance {
     /// The powers of the bus do not add up to zero; numbers in W.
     Power,
+    /// A battery's power ends elsewhere than its curve; numbers in W.
+    Curve(ComponentIndex),
     /// What came into the bus is not what left it.
     Bus,
     /// A component states another energy than its power makes.
@@ -140,22 +132,6 @@ struct Cell {
     decays: Decays,
 }
 
-/// What is left of a lag at the Gauss points of a segment; scans are regular, so most segments have a length that was
-/// seen shortly before.
-#[derive(Clone, Copy, Debug, Default)]
-struct Decays {
-    known: [Nodes; 4],
-    oldest: u8,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Nodes {
-    span_s: f64,
-    /// Before and after the middle, from the inside out.
-    left: [[f64; 2]; 4],
-    left_at_end: f64,
-}
-
 /// Keeps the energies of one bus and checks them.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -171,13 +147,6 @@ pub struct Ledger {
     standby: Sum,
     cells: Vec<Cell>,
     first: Option<Imbalance>,
-}
-
-/// One battery's energies of one segment, as the checker integrates them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Own {
-    energy_wh: f64,
-    loss_wh: f64,
 }
 
 impl Ledger {
@@ -324,6 +293,10 @@ impl Ledger {
         // Only the contactors tell whether anything stands by; the rest of the loss follows from the power.
         self.stated(at, component, flow.discharge_wh - flow.charge_wh, own.energy_wh);
         self.stated(at, component, flow.conversion_wh, own.loss_wh);
+        if !is_near(flow.end_w, own.end_w, TOLERANCE_W + SEGMENT_SHARE * own.end_w.abs()) {
+            let what = Balance::Curve(component);
+            self.note(Imbalance { at, what, found_wh: flow.end_w, expected_wh: own.end_w });
+        }
         if own.energy_wh > 0.0 {
             self.discharge.add(own.energy_wh);
         } else {
@@ -362,56 +335,6 @@ impl Watch for Ledger {
             self.note(Imbalance { at: to, what, found_wh: largest_w, expected_wh: 0.0 });
         }
     }
-}
-
-impl Decays {
-    /// What is left of a lag of `lag_s` at the Gauss points of `span_s`.
-    #[inline]
-    fn nodes(&mut self, span_s: f64, lag_s: f64) -> &Nodes {
-        let known = self.known.iter().position(|nodes| nodes.span_s.to_bits() == span_s.to_bits());
-        let place = known.unwrap_or_else(|| self.learn(span_s, lag_s));
-        &self.known[place]
-    }
-
-    /// Computes the points for a new length, in the place of the oldest one.
-    fn learn(&mut self, span_s: f64, lag_s: f64) -> usize {
-        let left = |share: f64| math::exp(-span_s * share / lag_s);
-        let mut nodes = Nodes { span_s, left: [[0.0; 2]; 4], left_at_end: left(1.0) };
-        for (index, (node, _)) in GAUSS.iter().enumerate() {
-            nodes.left[index] = [left(0.5 - 0.5 * node), left(0.5 + 0.5 * node)];
-        }
-        let place = usize::from(self.oldest);
-        self.known[place] = nodes;
-        self.oldest = (self.oldest + 1) % self.known.len() as u8;
-        place
-    }
-}
-
-/// Integrates a battery's power and its conversion loss over a segment by Gauss's rule.
-fn integrated(battery: &Battery, flow: &BatteryFlow, span_s: f64, decays: &mut Decays) -> Own {
-    let spec = battery.spec();
-    let proportional = spec.losses.proportional.ratio();
-    let quadratic_per_w = spec.losses.quadratic.ratio() / spec.rating.watts();
-    let loss_w = |power_w: f64| proportional * power_w.abs() + quadratic_per_w * power_w * power_w;
-    if flow.curve.is_settled() {
-        let hours = span_s / 3_600.0;
-        return Own { energy_wh: flow.end_w * hours, loss_wh: loss_w(flow.end_w) * hours };
-    }
-    let parts = math::ceil(span_s / (RULE_TIME_CONSTANTS * flow.curve.lag_s));
-    let part_s = span_s / parts;
-    let nodes = decays.nodes(part_s, flow.curve.lag_s);
-    let (mut energy, mut loss) = (0.0, 0.0);
-    let mut gap_w = flow.start_w - flow.curve.target_w;
-    for _ in 0..parts as u32 {
-        for (left, (_, weight)) in nodes.left.iter().zip(&GAUSS) {
-            let powers_w = left.map(|left| flow.curve.target_w + gap_w * left);
-            energy += weight * (powers_w[0] + powers_w[1]);
-            loss += weight * (loss_w(powers_w[0]) + loss_w(powers_w[1]));
-        }
-        gap_w *= nodes.left_at_end;
-    }
-    let half_h = part_s * (0.5 / 3_600.0);
-    Own { energy_wh: energy * half_h, loss_wh: loss * half_h }
 }
 
 fn stored_wh(bus: &Bus, component: ComponentIndex) -> f64 {

@@ -1,0 +1,289 @@
+//! A battery with its inverter and its management system, as the point of connection sees it.
+//!
+//! A command takes effect after a dead time and is then approached as a first-order lag. What is lost is
+//! `p0 + a |P| + b P² / S`: stand-by, and conversion. Near both ends of the state of charge the limits go to zero in small
+//! steps; a limit acts at once. An empty battery opens its contactors and loses nothing more; when somebody charges it, its
+//! stand-by counts again from half a step of the taper on, so that it never holds less than nothing.
+//!
+//! The motion is cut into phases. A phase has one curve, one sign of power and one pair of limits, and ends where the first
+//! of them changes: a command arrives, a time runs out, power passes zero, energy reaches an edge. Power and energy inside a
+//! phase are closed forms counted from its beginning, so looking at the battery changes nothing in it.
+
+mod phase;
+mod spec;
+
+use alloc::collections::VecDeque;
+
+use r_ems_engine::Time;
+use r_ems_engine::units::Watts;
+
+use self::phase::{Constants, Phase, Progress};
+use super::taper::Band;
+use super::{Curve, Quantity, SpecError, Supply, WATT_HOURS_PER_JOULE};
+use crate::sources::seconds;
+
+pub use self::spec::{BatterySpec, Losses, Mode};
+
+/// Most commands on their way through the dead time; when it is full, a new one takes the place of the newest.
+pub const MAX_PENDING: usize = 64;
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    due: Time,
+    power_w: f64,
+}
+
+/// Storage behind an inverter.
+#[derive(Clone, Debug)]
+pub struct Battery {
+    spec: BatterySpec,
+    constants: Constants,
+    mode: Mode,
+    supply: Supply,
+    /// The last command received, in W.
+    set_point_w: f64,
+    /// The command that the inverter follows, in W.
+    followed_w: f64,
+    pending: VecDeque<Pending>,
+    reverts: Option<Time>,
+    band: Band,
+    phase: Phase,
+    /// Where the battery is in its phase.
+    progress: Progress,
+    flow: BatteryFlow,
+}
+
+/// What a battery did in one integrated segment. Its power has one sign.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatteryFlow {
+    /// Power at the segment's start, in W; positive discharges.
+    pub start_w: f64,
+    /// Power at the segment's end, in W.
+    pub end_w: f64,
+    /// Where the power goes, and how fast, from the segment's start.
+    pub curve: Curve,
+    /// Energy taken from the bus, in Wh.
+    pub charge_wh: f64,
+    /// Energy given to the bus, in Wh.
+    pub discharge_wh: f64,
+    /// Energy lost by conversion, in Wh.
+    pub conversion_wh: f64,
+    /// Energy lost by standing by, in Wh.
+    pub standby_wh: f64,
+}
+
+impl Battery {
+    /// A battery that follows `spec.power` from the run's start.
+    ///
+    /// # Errors
+    /// [`SpecError`] names the first parameter that is not allowed.
+    pub fn new(spec: BatterySpec) -> Result<Self, SpecError> {
+        let spec = spec.checked()?;
+        let constants = Constants::new(&spec);
+        let stored_j = spec.soc.ratio() * constants.capacity_j;
+        let power_w = spec.power.watts();
+        let curve = Curve::settled(power_w);
+        Ok(Self {
+            spec,
+            constants,
+            mode: spec.mode,
+            supply: Supply::Live,
+            set_point_w: power_w,
+            followed_w: power_w,
+            pending: VecDeque::with_capacity(MAX_PENDING),
+            reverts: None,
+            band: constants.taper.band(stored_j),
+            phase: Phase { from: Time::ZERO, until: Time::ZERO, curve, stored_j, standby_w: 0.0 },
+            progress: Progress { power_w, ..Progress::default() },
+            flow: BatteryFlow::default(),
+        })
+    }
+
+    /// What the battery is.
+    pub fn spec(&self) -> &BatterySpec {
+        &self.spec
+    }
+
+    /// Whether it runs.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Stored energy, in Wh.
+    pub fn stored_wh(&self) -> f64 {
+        self.stored_j() * WATT_HOURS_PER_JOULE
+    }
+
+    /// State of charge, 0 to 1, as it is.
+    pub fn soc(&self) -> f64 {
+        self.stored_j() / self.constants.capacity_j
+    }
+
+    /// State of charge, 0 to 1, as the battery's management system says it: biased, and rounded down to whole steps.
+    pub fn reported_soc(&self) -> f64 {
+        let (bias, step) = (self.spec.soc_bias.ratio(), self.spec.soc_step.ratio());
+        let biased = (self.soc() + bias).clamp(0.0, 1.0);
+        // A billionth of a step keeps what lies on a step from falling below it by rounding; `as` rounds down.
+        let steps = (biased / step + 1e-9) as u64;
+        steps as f64 * step
+    }
+
+    /// The most that may be discharged now, in W.
+    pub fn discharge_limit_w(&self) -> f64 {
+        self.constants.taper.discharge_share(self.band) * self.constants.rating_w
+    }
+
+    /// The most that may be charged now, in W, as a magnitude.
+    pub fn charge_limit_w(&self) -> f64 {
+        self.constants.taper.charge_share(self.band) * self.constants.rating_w
+    }
+
+    /// The last command received, or the fallback after it expired, in W.
+    pub fn set_point_w(&self) -> f64 {
+        self.set_point_w
+    }
+
+    /// What the last segment moved.
+    #[inline]
+    pub fn flow(&self) -> &BatteryFlow {
+        &self.flow
+    }
+
+    #[inline]
+    pub(super) fn power_w(&self) -> f64 {
+        self.progress.power_w
+    }
+
+    /// The value of `quantity`; none if there is no such value.
+    pub(super) fn value(&self, quantity: Quantity) -> Option<f64> {
+        match quantity {
+            Quantity::Power => Some(self.power_w() + 0.0),
+            Quantity::StateOfCharge => Some(self.soc()),
+            Quantity::ReportedStateOfCharge => Some(self.reported_soc()),
+            Quantity::StoredEnergy => Some(self.stored_wh()),
+            Quantity::ChargeLimit => Some(self.charge_limit_w()),
+            Quantity::DischargeLimit => Some(self.discharge_limit_w()),
+            Quantity::SetPoint => Some(self.set_point_w),
+            Quantity::AvailablePower | Quantity::Curtailed | Quantity::Demand | Quantity::Closed => None,
+        }
+    }
+
+    /// When something changes by itself.
+    pub(super) fn breakpoint(&self) -> Time {
+        let mut next = self.phase.until;
+        if let Some(pending) = self.pending.front() {
+            next = next.min(pending.due);
+        }
+        if let Some(reverts) = self.reverts {
+            next = next.min(reverts);
+        }
+        if let Mode::Starting { ready } = self.mode {
+            next = next.min(ready);
+        }
+        next
+    }
+
+    /// Receives a set-point.
+    pub(super) fn command(&mut self, power: Watts, now: Time) {
+        let power_w = power.watts();
+        self.reverts = self.spec.reversion.map(|span| now + span);
+        if power_w.to_bits() == self.set_point_w.to_bits() {
+            return;
+        }
+        self.set_point_w = power_w;
+        if self.pending.len() == MAX_PENDING {
+            self.pending.pop_back();
+        }
+        self.pending.push_back(Pending { due: now + self.spec.dead_time, power_w });
+    }
+
+    /// Starts the inverter; nothing happens if it is on its way or running.
+    pub(super) fn start(&mut self, now: Time) {
+        if self.mode == Mode::Off {
+            self.mode = Mode::Starting { ready: now + self.spec.start_delay };
+        }
+    }
+
+    /// Stops the inverter and opens the contactors.
+    pub(super) fn stop(&mut self, now: Time) {
+        self.mode = Mode::Off;
+        self.renew(now);
+    }
+
+    pub(super) fn energize(&mut self, supply: Supply, now: Time) {
+        self.supply = supply;
+        self.renew(now);
+    }
+
+    /// Does what is due at `now`.
+    pub(super) fn pass(&mut self, now: Time) {
+        if let Mode::Starting { ready } = self.mode
+            && ready <= now
+        {
+            self.mode = Mode::Running;
+        }
+        while let Some(pending) = self.pending.front()
+            && pending.due <= now
+        {
+            self.followed_w = pending.power_w;
+            self.pending.pop_front();
+        }
+        if let Some(reverts) = self.reverts
+            && reverts <= now
+        {
+            self.reverts = None;
+            self.pending.clear();
+            self.set_point_w = self.spec.fallback.watts();
+            self.followed_w = self.set_point_w;
+        }
+        self.renew(now);
+    }
+
+    /// Goes on to `to`, which is inside the phase.
+    #[inline]
+    pub(super) fn integrate(&mut self, to: Time) {
+        let before = self.progress;
+        let after = self.phase.progress(seconds(self.phase.from, to), &self.constants);
+        let energy_wh = (after.energy_j - before.energy_j) * WATT_HOURS_PER_JOULE;
+        let discharges = energy_wh > 0.0;
+        self.flow = BatteryFlow {
+            start_w: before.power_w,
+            end_w: after.power_w,
+            curve: Curve { start_w: before.power_w, ..self.phase.curve },
+            charge_wh: if discharges { 0.0 } else { 0.0 - energy_wh },
+            discharge_wh: if discharges { energy_wh } else { 0.0 },
+            conversion_wh: (after.conversion_j - before.conversion_j) * WATT_HOURS_PER_JOULE,
+            standby_wh: (after.standby_j - before.standby_j) * WATT_HOURS_PER_JOULE,
+        };
+        self.progress = after;
+    }
+
+    #[inline]
+    fn stored_j(&self) -> f64 {
+        self.phase.stored_j - self.progress.drawn_j()
+    }
+
+    /// Begins a new phase at `now` from what holds then.
+    fn renew(&mut self, now: Time) {
+        let stored_j = self.stored_j();
+        self.band = self.constants.taper.moved(self.band, stored_j);
+        let (low_w, high_w) = (-self.charge_limit_w(), self.discharge_limit_w());
+        let wish_w = self.followed_w.clamp(low_w, high_w);
+        let running = self.mode == Mode::Running;
+        let live = self.supply == Supply::Live;
+        // Empty: the contactors stay open until somebody charges, and until then nothing stands by.
+        let charges = live && wish_w < 0.0;
+        let empty = self.band == Band::EMPTY;
+        let closed = running && (!empty || charges);
+        let curve = if closed && live {
+            self.constants.approach(self.progress.power_w.clamp(low_w, high_w), wish_w)
+        } else {
+            Curve::settled(0.0)
+        };
+        let standby_w = if closed && !empty { self.constants.standby_w } else { 0.0 };
+        let mut phase = Phase { from: now, until: Time::MAX, curve, stored_j, standby_w };
+        phase.until = phase.end(self.band, &self.constants);
+        self.phase = phase;
+        self.progress = Progress { power_w: curve.start_w, ..Progress::default() };
+    }
+}

@@ -1,0 +1,109 @@
+//! What a battery is and how it starts.
+//!
+//! Numbers: CONTROL.md section 3 for the losses and the taper; dead time 50 ms, lag 100 ms and 1 s of start are ours.
+
+use r_ems_engine::units::{Ratio, WattHours, Watts};
+use r_ems_engine::{Span, Time};
+
+use super::super::{SpecError, bounded, positive, ranged};
+
+/// Whether the inverter runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Contactors open, nothing flows, nothing is lost.
+    Off,
+    /// On its way from `Off` to `Running`.
+    Starting {
+        /// When it will run.
+        ready: Time,
+    },
+    /// Follows its set-point.
+    Running,
+}
+
+/// The losses of a battery: `p0 + a |P| + b P² / S`, where `S` is the rating.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Losses {
+    /// `p0` as a share of the rating, also when idle.
+    pub standby: Ratio,
+    /// `a`, a share of the power.
+    pub proportional: Ratio,
+    /// `b`, a share of the power at rated power.
+    pub quadratic: Ratio,
+}
+
+/// What a battery is and how it starts.
+#[derive(Clone, Copy, Debug)]
+pub struct BatterySpec {
+    /// Energy between empty and full.
+    pub capacity: WattHours,
+    /// Most power in either direction, and `S` of the losses.
+    pub rating: Watts,
+    /// State of charge at the start.
+    pub soc: Ratio,
+    /// Power and set-point at the start.
+    pub power: Watts,
+    /// From a command's arrival to its first effect.
+    pub dead_time: Span,
+    /// Time constant of the approach; zero steps.
+    pub lag: Span,
+    /// What is lost.
+    pub losses: Losses,
+    /// The share of the capacity at each end over which the limits go to zero, 0.1 to 45 %.
+    pub taper: Ratio,
+    /// What the reported state of charge is too high by.
+    pub soc_bias: Ratio,
+    /// The steps of the reported state of charge.
+    pub soc_step: Ratio,
+    /// How long a start takes.
+    pub start_delay: Span,
+    /// Whether it runs at the start.
+    pub mode: Mode,
+    /// How long a set-point holds without being repeated; none: for ever.
+    pub reversion: Option<Span>,
+    /// The set-point after the reversion.
+    pub fallback: Watts,
+}
+
+impl BatterySpec {
+    /// A running battery at 0 W with the losses of CONTROL.md section 3, 1 % steps of the reported state of charge and no reversion.
+    pub fn new(capacity: WattHours, rating: Watts, soc: Ratio) -> Self {
+        Self {
+            capacity,
+            rating,
+            soc,
+            power: Watts::ZERO,
+            dead_time: Span::from_millis(50),
+            lag: Span::from_millis(100),
+            losses: Losses {
+                standby: Ratio::of(0.005),
+                proportional: Ratio::of(0.02),
+                quadratic: Ratio::of(0.05),
+            },
+            taper: Ratio::of(0.05),
+            soc_bias: Ratio::ZERO,
+            soc_step: Ratio::of(0.01),
+            start_delay: Span::from_secs(1),
+            mode: Mode::Running,
+            reversion: None,
+            fallback: Watts::ZERO,
+        }
+    }
+
+    /// The specification, if every parameter is allowed.
+    pub(super) fn checked(self) -> Result<Self, SpecError> {
+        positive("capacity", self.capacity.watt_hours())?;
+        let rating_w = positive("rating", self.rating.watts())?;
+        ranged("soc", self.soc, 0.0, 1.0)?;
+        bounded("power", self.power, rating_w)?;
+        bounded("fallback", self.fallback, rating_w)?;
+        // Above these the cell's power would not rise with the power at the connection, and no such battery is built.
+        ranged("standby loss", self.losses.standby, 0.0, 0.2)?;
+        ranged("proportional loss", self.losses.proportional, 0.0, 0.4)?;
+        ranged("quadratic loss", self.losses.quadratic, 0.0, 0.2)?;
+        ranged("taper", self.taper, 0.001, 0.45)?;
+        ranged("soc_bias", self.soc_bias, -1.0, 1.0)?;
+        ranged("soc_step", self.soc_step, 1e-6, 1.0)?;
+        Ok(self)
+    }
+}
