@@ -24,8 +24,10 @@ pub const LIMITED_AFTER: Span = Span::from_secs(10);
 pub const JUDGED_STEP: f64 = 0.05;
 /// A step is judged this long after it was written, besides the latencies of both links.
 pub const JUDGED_AFTER: Span = Span::from_secs(2);
-/// So many steps in a row must look wrong: a load may move the meter by chance.
+/// So many small steps in a row must look wrong: a load may move the meter by chance.
 pub const WRONG_STEPS: u8 = 3;
+/// A step of this part of the device's rating convicts on its own.
+pub const DECISIVE_STEP: f64 = 0.25;
 
 /// What is watched of one controller's devices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -147,30 +149,32 @@ impl Watched {
         let Some(step) = self.step.filter(|step| now >= step.judged_at) else { return };
         self.step = None;
         let moved = power - step.device_before;
+        let weight = if step.size.abs() >= self.rating * DECISIVE_STEP { WRONG_STEPS } else { 1 };
         if moves_against(moved, step.size) {
-            self.wrong_device += 1;
-            if self.wrong_device == WRONG_STEPS {
+            if convicts(&mut self.wrong_device, weight) {
                 let device = self.device;
                 out.report(Event::SignSuspect { device, measured_by: device, step: step.size, moved });
             }
-            self.wrong_device = self.wrong_device.min(WRONG_STEPS);
             return;
         }
         self.wrong_device = 0;
         let (Some((measured_by, meter)), Some(before)) = (meter, step.meter_before) else { return };
         let meter_moved = meter - before;
         // More into the bus from the device is less from the grid.
-        if moves_against(meter_moved, -moved) && moved.abs() >= self.rating * JUDGED_STEP {
-            self.wrong_meter += 1;
-            if self.wrong_meter == WRONG_STEPS {
-                let (device, step) = (self.device, step.size);
-                out.report(Event::SignSuspect { device, measured_by, step, moved: meter_moved });
-            }
-            self.wrong_meter = self.wrong_meter.min(WRONG_STEPS);
-        } else {
+        if !moves_against(meter_moved, -moved) || moved.abs() < self.rating * JUDGED_STEP {
             self.wrong_meter = 0;
+        } else if convicts(&mut self.wrong_meter, weight) {
+            let (device, step) = (self.device, step.size);
+            out.report(Event::SignSuspect { device, measured_by, step, moved: meter_moved });
         }
     }
+}
+
+/// Adds a wrong step to those in a row; whether they now suffice, which they do once.
+fn convicts(wrong: &mut u8, weight: u8) -> bool {
+    let before = *wrong;
+    *wrong = before.saturating_add(weight).min(WRONG_STEPS);
+    before < WRONG_STEPS && *wrong == WRONG_STEPS
 }
 
 /// Whether something moved clearly against what was expected: by at least half of it, the other way.
