@@ -10,7 +10,7 @@
 //! - the **lane**, first in, first out, holds what was pushed for the current instant;
 //! - the **run** is one sorted array of all that is due up to `run_end`. It is popped from its end, and a push that
 //!   falls into it is inserted;
-//! - the **wheel** ([`wheel`]) holds everything later, in slots of powers of two nanoseconds, appended and never looked
+//! - the **wheel** (`wheel`) holds everything later, in slots of powers of two nanoseconds, appended and never looked
 //!   at until the run is used up. Then its first slot becomes the next run.
 //!
 //! No event carries a sequence number. Slots are appended in push order, moved as a whole and sorted stably; an event
@@ -23,7 +23,7 @@
 //! per level and event, and its cost grows with what is pending. The wheel's does not: an event is moved
 //! two or three times, whatever is pending. A wheel alone is poor with a handful pending, milliseconds to minutes apart, as
 //! in a year of one site: each pop then searches and empties a slot of its own. There the run alone is the
-//! queue: while the wheel is empty the run has no end, and [`RUN_LEN_MAX`] events fit before any is spilled into the wheel.
+//! queue: while the wheel is empty the run has no end, and `RUN_LEN_MAX` events fit before any is spilled into the wheel.
 //!
 //! # Invariants
 //!
