@@ -3,6 +3,41 @@
 //! An expectation names a point or an event, a window, and what must hold there. Points are the plant's truth, or what a
 //! controller's image shows. Every expectation ends with a verdict: whether it held, when and at what value it was closest
 //! to failing (or failed worst), and the margin between as a number.
+//!
+//! # How time is counted
+//! Truth is straight within each integrated segment of the plant and may jump between two: loads, suns and limits are
+//! straight, the lag of a battery is a chord over one scan at most. An image's value holds until the next. A condition
+//! begins and ceases to hold where the line crosses the limit, not at the next sample, and windows cut at interpolated values.
+//! What holds for no time does not count: neither a value between two commands of one instant, nor a line that just touches a
+//! strict limit. Only a window of a single instant, `from == to`, counts what is there, on both sides of a jump.
+//!
+//! # What the margin says
+//!
+//! | claim | held | failed |
+//! |---|---|---|
+//! | `Always`, `Never` | limit less the worst value outside forgiven excursions | the same of the worst excursion that is not forgiven |
+//! | `Bounds` | smallest distance to a bound, in peak-to-peak too | the largest overrun |
+//! | `Eventually`, `SomeEvent` | seconds left when it was first met | seconds too late; if never, minus all that were waited |
+//! | `NoEvent` | 0 | minus their number |
+//!
+//! So a margin is positive or zero if the claim held, and negative if it failed; it is zero in a failure only at a strict
+//! limit. A line that runs into a forgiven excursion has touched the limit: 0 is left of the margin, and how much of the
+//! time is left the excursions say. An excursion is forgiven if it is not longer than `except_for` and the sum with all
+//! before it is not above `total`. Without `except_for` nothing is forgiven, however short. A window cuts excursions.
+//!
+//! # When the run ends first
+//! Claims that must hold throughout are judged by what was seen, claims that must come true have failed if they have not,
+//! even where their deadline was still to come. What was never seen has failed, with margin 0: a window that the run did not
+//! reach, an image that showed no value.
+
+mod monitor;
+mod observer;
+mod piece;
+mod reading;
+#[cfg(test)]
+mod sampled;
+#[cfg(test)]
+mod tests;
 
 use alloc::string::String;
 
@@ -10,6 +45,8 @@ use r_ems_engine::ids::{ControllerIndex, PointIndex};
 use r_ems_engine::{Span, Time};
 
 use crate::plant::TruthPoint;
+
+pub use monitor::{GridWatch, Monitor};
 
 /// One thing that a run must fulfil.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,8 +163,8 @@ pub struct Verdict {
     pub name: String,
     /// Whether it held.
     pub held: bool,
-    /// How far from failing it stayed, negative by how far it failed: in the point's base unit; for `Eventually` and for
-    /// events in seconds.
+    /// How far from failing it stayed, negative by how far it failed: in the point's base unit; for `Eventually` and
+    /// `SomeEvent` in seconds, for `NoEvent` minus the number of events.
     pub margin: f64,
     /// When it was closest to failing, or failed worst.
     pub at: Time,

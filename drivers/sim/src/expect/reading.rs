@@ -1,0 +1,75 @@
+//! What a true value was at both ends of an integrated segment.
+//!
+//! Powers, what could be made and what is wanted are known at both ends, jumps between two segments included. Stored energy
+//! never jumps, so its start follows from what the segment moved. All other quantities change between segments only and
+//! hold their value through one; the reported state of charge, whose steps fall inside, is dated early by at most one
+//! segment.
+
+use r_ems_engine::Span;
+
+use crate::plant::{Bus, Component, JOULES_PER_WATT_HOUR, Quantity, TruthPoint};
+
+/// The value of `point` at the start and at the end of the last segment of `bus`, which lasted `span`.
+#[inline]
+pub(super) fn ends(bus: &Bus, point: TruthPoint, span: Span) -> (f64, f64) {
+    let component = &bus.components()[usize::from(point.component().0)];
+    match point.quantity() {
+        Quantity::Power => component.ends_w(),
+        Quantity::StateOfCharge => {
+            let end = bus.value(point);
+            (end + spent(component), end)
+        }
+        Quantity::StoredEnergy => {
+            let end_wh = bus.value(point);
+            (end_wh + spent_wh(component), end_wh)
+        }
+        Quantity::AvailablePower => available(component, bus.value(point)),
+        Quantity::Curtailed => curtailed(component),
+        Quantity::Demand => demand(component, bus.value(point), span),
+        Quantity::ReportedStateOfCharge
+        | Quantity::ChargeLimit
+        | Quantity::DischargeLimit
+        | Quantity::SetPoint
+        | Quantity::Closed => held(bus.value(point)),
+    }
+}
+
+fn held(value: f64) -> (f64, f64) {
+    (value, value)
+}
+
+/// By how much less is stored at the segment's end than at its start, in Wh.
+fn spent_wh(component: &Component) -> f64 {
+    let Component::Battery(battery) = component else { return 0.0 };
+    let flow = battery.flow();
+    flow.discharge_wh - flow.charge_wh + flow.conversion_wh + flow.standby_wh
+}
+
+/// The same as a share of the capacity.
+fn spent(component: &Component) -> f64 {
+    let Component::Battery(battery) = component else { return 0.0 };
+    spent_wh(component) / battery.spec().capacity.watt_hours()
+}
+
+fn available(component: &Component, end_w: f64) -> (f64, f64) {
+    let Component::Pv(pv) = component else { return held(end_w) };
+    (pv.flow().available_start_w, pv.flow().available_end_w)
+}
+
+/// Output and available power may meet at the ends of a segment that is curtailed; its energies differ all the same.
+fn curtailed(component: &Component) -> (f64, f64) {
+    let Component::Pv(pv) = component else { return held(0.0) };
+    held(if pv.flow().made_wh < pv.flow().available_wh { 1.0 } else { 0.0 })
+}
+
+/// A load that is served takes what it wants; of one that is not, the energy tells where the line began.
+fn demand(component: &Component, end_w: f64, span: Span) -> (f64, f64) {
+    let Component::Load(load) = component else { return held(end_w) };
+    let flow = load.flow();
+    if flow.unserved_wh > 0.0 {
+        let mean_w = flow.unserved_wh * JOULES_PER_WATT_HOUR / span.as_secs_f64();
+        (2.0 * mean_w - end_w, end_w)
+    } else {
+        (0.0 - flow.start_w, end_w)
+    }
+}
