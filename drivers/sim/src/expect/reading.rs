@@ -7,7 +7,7 @@
 
 use r_ems_engine::Span;
 
-use crate::plant::{Bus, Component, JOULES_PER_WATT_HOUR, Quantity, TruthPoint};
+use crate::plant::{BatteryFlow, Bus, Component, JOULES_PER_WATT_HOUR, Quantity, TruthPoint};
 
 /// The value of `point` at the start and at the end of the last segment of `bus`, which lasted `span`.
 #[inline]
@@ -15,14 +15,8 @@ pub(super) fn ends(bus: &Bus, point: TruthPoint, span: Span) -> (f64, f64) {
     let component = &bus.components()[usize::from(point.component().0)];
     match point.quantity() {
         Quantity::Power => component.ends_w(),
-        Quantity::StateOfCharge => {
-            let end = bus.value(point);
-            (end + spent(component), end)
-        }
-        Quantity::StoredEnergy => {
-            let end_wh = bus.value(point);
-            (end_wh + spent_wh(component), end_wh)
-        }
+        Quantity::StateOfCharge => state_of_charge(component),
+        Quantity::StoredEnergy => stored_energy(component),
         Quantity::AvailablePower => available(component, bus.value(point)),
         Quantity::Curtailed => curtailed(component),
         Quantity::Demand => demand(component, bus.value(point), span),
@@ -38,17 +32,21 @@ fn held(value: f64) -> (f64, f64) {
     (value, value)
 }
 
-/// By how much less is stored at the segment's end than at its start, in Wh.
-fn spent_wh(component: &Component) -> f64 {
-    let Component::Battery(battery) = component else { return 0.0 };
-    let flow = battery.flow();
-    flow.discharge_wh - flow.charge_wh + flow.conversion_wh + flow.standby_wh
+fn state_of_charge(component: &Component) -> (f64, f64) {
+    let Component::Battery(battery) = component else { return held(0.0) };
+    let end = battery.soc();
+    (end + spent_wh(battery.flow()) / battery.spec().capacity.watt_hours(), end)
 }
 
-/// The same as a share of the capacity.
-fn spent(component: &Component) -> f64 {
-    let Component::Battery(battery) = component else { return 0.0 };
-    spent_wh(component) / battery.spec().capacity.watt_hours()
+fn stored_energy(component: &Component) -> (f64, f64) {
+    let Component::Battery(battery) = component else { return held(0.0) };
+    let end_wh = battery.stored_wh();
+    (end_wh + spent_wh(battery.flow()), end_wh)
+}
+
+/// By how much less is stored at the segment's end than at its start, in Wh.
+fn spent_wh(flow: &BatteryFlow) -> f64 {
+    flow.discharge_wh - flow.charge_wh + flow.conversion_wh + flow.standby_wh
 }
 
 fn available(component: &Component, end_w: f64) -> (f64, f64) {

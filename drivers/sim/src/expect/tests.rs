@@ -12,7 +12,7 @@ use super::observer::Observer;
 use super::piece::{Piece, Window};
 use super::*;
 use crate::plant::{
-    Battery, BatterySpec, Bus, Component, ComponentIndex, Connection, Load, Position, Quantity,
+    Battery, BatterySpec, Bus, Component, ComponentIndex, Connection, Load, Position, Pv, PvSpec, Quantity,
 };
 use crate::sources::{Ramp, Source};
 
@@ -309,7 +309,7 @@ const LOAD: ComponentIndex = ComponentIndex(0);
 const BESS: ComponentIndex = ComponentIndex(1);
 const PCC: ComponentIndex = ComponentIndex(2);
 
-/// A load that rises from 0 to 100 kW between 10 and 20 s, and 10 kWh at 50 % without dead time, lag or losses by standing by.
+/// A load that rises from 0 to 100 kW between 10 and 20 s, and 10 kWh at 50 % without dead time or lag.
 fn bus() -> Bus {
     let load = Source::Ramp(Ramp::new(0.0, 100e3, s(10), s(20)).expect("a valid ramp"));
     let spec = BatterySpec {
@@ -385,6 +385,37 @@ fn stored_energy_is_known_at_both_ends_of_a_segment() {
     let passed_s = 100.0 * 3_600.0 / cell_w;
     for verdict in verdicts {
         assert!(verdict.held && (verdict.margin - (60.0 - passed_s)).abs() < 1e-6, "{verdict:?}");
+    }
+}
+
+#[test]
+fn what_could_be_made_and_what_is_wanted_are_known_when_they_are_not_delivered() {
+    // Both rise from 0 to 100 kW between 10 and 20 s; the plant may make 40 kW, and the bus dies at 15 s.
+    let rise = || Source::Ramp(Ramp::new(0.0, 100e3, s(10), s(20)).expect("a valid ramp"));
+    let mut bus = Bus::new(vec![
+        Component::Load(Load::new(rise())),
+        Component::Pv(Pv::new(PvSpec::new(Watts::of(100e3)), rise()).expect("a valid plant")),
+        Component::Connection(Connection::new(Watts::of(400e3)).expect("a valid connection")),
+    ])
+    .expect("one connection");
+    let sun = ComponentIndex(1);
+    let first = |component, quantity, value| {
+        let condition =
+            Condition { point: truth(&bus, component, quantity), comparison: Comparison::AtLeast, value };
+        expectation(s(5), Time::MAX, Claim::Eventually { condition, within: Span::from_secs(60) })
+    };
+    let mut monitor = Monitor::new(vec![
+        first(LOAD, Quantity::Demand, 30e3),
+        first(LOAD, Quantity::Demand, 70e3),
+        first(sun, Quantity::AvailablePower, 70e3),
+        first(sun, Quantity::Curtailed, 1.0),
+    ]);
+    bus.command(sun, Watts::of(40e3), s(0), &mut monitor.watch(2));
+    bus.breaker(Position::Open, s(15), &mut monitor.watch(2));
+    bus.advance(s(30), &mut monitor.watch(2));
+    for (verdict, expected) in monitor.finish(s(30)).iter().zip([s(13), s(17), s(17), s(14)]) {
+        let off = verdict.at.since(expected) + expected.since(verdict.at);
+        assert!(verdict.held && off <= Span::from_nanos(2), "{expected}: {verdict:?}");
     }
 }
 
