@@ -152,6 +152,15 @@ fn values_that_follow_each_other_on_the_wrong_side_are_one_excursion() {
 }
 
 #[test]
+fn of_two_instants_that_are_alike_the_earlier_is_told() {
+    let twice = [(s(0), 90.0), (s(10), 50.0), (s(20), 90.0), (s(30), 50.0)];
+    for limit in [80.0, 90.0] {
+        assert_eq!(judge(always(limit, Span::ZERO, None), &twice).at, s(0), "at most {limit}");
+    }
+    assert_eq!(judge(bounds(Some(50.0), None, None), &twice).at, s(10));
+}
+
+#[test]
 fn an_excursion_lasts_from_crossing_to_crossing() {
     // Above 60 from 6 s to 14 s.
     let peak = [(s(0), 0.0), (s(10), 100.0), (s(20), 0.0)];
@@ -275,6 +284,7 @@ fn events_count_by_kind_controller_and_window() {
     let mut monitor = Monitor::new(vec![
         expectation(s(10), s(20), Claim::NoEvent(filter(None))),
         expectation(s(11), s(20), Claim::NoEvent(filter(None))),
+        expectation(s(11), s(21), Claim::NoEvent(filter(None))),
         expectation(s(0), s(50), Claim::NoEvent(filter(Some(ControllerIndex(0))))),
         expectation(s(4), s(50), Claim::SomeEvent { filter: filter(None), within: Span::from_secs(6) }),
         expectation(s(4), s(50), Claim::SomeEvent { filter: filter(None), within: Span::from_millis(5_999) }),
@@ -290,6 +300,7 @@ fn events_count_by_kind_controller_and_window() {
         [
             (false, -1.0, s(10), 1.0),
             (true, 0.0, s(20), 0.0),
+            (false, -1.0, s(21), 1.0),
             (true, 0.0, s(50), 0.0),
             (true, 0.0, s(10), 2.0),
             (false, -0.001, s(10), 2.0),
