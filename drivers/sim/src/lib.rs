@@ -7,8 +7,10 @@
 extern crate alloc;
 
 pub mod account;
+pub mod driver;
 pub mod expect;
 pub mod ledger;
+pub mod links;
 pub mod plant;
 pub mod sources;
 pub mod world;

@@ -122,10 +122,11 @@ impl Image {
         let Some(entry) = self.devices.get_mut(device.position()) else { return };
         let measured = now - entry.latency;
         let kinds = entry.class.points();
+        let first = entry.first.position();
+        let points = &mut self.points[first..first + kinds.len()];
         for sample in samples {
-            let Some(place) = sample.point.0.checked_sub(entry.first.0) else { continue };
-            let Some(kind) = kinds.get(place as usize) else { continue };
-            let point = &mut self.points[sample.point.position()];
+            let place = sample.point.position().wrapping_sub(first);
+            let (Some(kind), Some(point)) = (kinds.get(place), points.get_mut(place)) else { continue };
             let believed = sample.validity == Validity::Valid
                 && sample.value.is_finite()
                 && sample.value.abs() <= MAX_MAGNITUDE;
@@ -141,9 +142,9 @@ impl Image {
             if value.to_bits() != point.value.to_bits() || !point.arrived {
                 point.value = value;
                 point.changed = now;
+                point.arrived = true;
             }
             point.measured = measured;
-            point.arrived = true;
             if *kind == PointKind::Power {
                 entry.power.push(measured, value);
             }

@@ -61,6 +61,20 @@ pub struct Expectation {
     pub claim: Claim,
 }
 
+impl Expectation {
+    /// Whether it looks at a controller's image.
+    pub fn watches_image(&self) -> bool {
+        let point = match &self.claim {
+            Claim::Always { condition, .. }
+            | Claim::Eventually { condition, .. }
+            | Claim::Never(condition) => condition.point,
+            Claim::Bounds { point, .. } => *point,
+            Claim::NoEvent(_) | Claim::SomeEvent { .. } => return false,
+        };
+        matches!(point, Watched::Image { .. })
+    }
+}
+
 /// What must hold.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Claim {
