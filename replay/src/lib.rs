@@ -1,1 +1,37 @@
-//! R-EMS replay.
+//! Records what reaches the machines of a run, and runs any log again bit for bit.
+//!
+//! ```text
+//!     Fleet  <->  Recorder<any driver>  ->  log        every delivery, before it is handled
+//!     Fleet  <->  ReplayDriver          <-  log        the same deliveries; every effect is compared
+//! ```
+//!
+//! - [`recorder`] wraps a driver and writes its log; [`digesting`] only names the run;
+//! - [`replay`] runs a log again, up to its end or to any instant, through [`driver`]; the first difference is a
+//!   [`Divergence`];
+//! - [`entries`], [`diff`] and [`statistics`] show what a log holds without running anything.
+//!
+//! Everything here is generic over the machine and knows logs only through the engine's reader and writer. It must never look
+//! at a clock, and it never repairs a log: a log that cannot be believed is an error.
+
+pub mod describe;
+pub mod diff;
+pub mod digesting;
+pub mod divergence;
+pub mod driver;
+pub mod entries;
+pub mod recorder;
+pub mod replay;
+pub mod source;
+pub mod statistics;
+
+mod recent;
+
+pub use diff::{Difference, diff};
+pub use digesting::Digesting;
+pub use divergence::Divergence;
+pub use driver::ReplayDriver;
+pub use entries::{Entries, Entry, Filter};
+pub use recorder::{Recorded, Recorder};
+pub use replay::{Compatibility, Replay, ReplayError, Replayed, replay, replay_until};
+pub use source::Bytes;
+pub use statistics::{Statistics, statistics};

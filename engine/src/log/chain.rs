@@ -1,0 +1,143 @@
+//! The history of what machines asked for, in 16 bytes per controller, and the digest of a whole run made from it.
+//!
+//! Each controller has two chains. The *effects* chain folds the incarnation of every boot, every effect but reports, and the
+//! deadline after each delivery. The *events* chain folds every report: a new event in a later version must not make all
+//! old logs diverge. Both cost a few nanoseconds a delivery, so that a run which is not recorded can name itself too.
+//!
+//! What is folded is part of the log's format: see the known answers in the tests.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::events;
+use super::header::Header;
+use crate::digest::{Chain, Digest, Hasher};
+use crate::ids::{ControllerIndex, DeviceIndex};
+use crate::machine::{Delivery, Effect, Input, Outcome, SetPointWrite, State, Step};
+use crate::time::LocalTime;
+
+/// Spreads what identifies an effect over the word that carries its time: no two times of a run are that far apart.
+const SPREAD: u64 = 0xd6e8_feb8_6659_fd93;
+const WRITE: u64 = 1;
+const POLL: u64 = 2;
+const BOOT: u64 = 3;
+const DEADLINE: u64 = 4;
+const NO_DEADLINE: u64 = 5;
+
+/// Both chains of one controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainPair {
+    /// Incarnations, effects but reports, deadlines.
+    pub effects: Chain,
+    /// Reports.
+    pub events: Chain,
+}
+
+impl ChainPair {
+    /// Notes a delivery that is about to be handled.
+    #[inline]
+    pub fn begin(&mut self, step: &Step<'_>) {
+        match *step {
+            Step::Boot(boot) => self.effects.fold(labelled(u64::from(boot.incarnation), BOOT, 0)),
+            Step::Input(
+                Input::Wake | Input::Points { .. } | Input::TimedOut { .. } | Input::Written { .. },
+            ) => {}
+        }
+    }
+
+    /// Folds what a delivery led to. `scratch` is only there to be reused.
+    #[inline]
+    pub fn fold(&mut self, effects: &[Effect], deadline: Option<LocalTime>, scratch: &mut Vec<u8>) {
+        for effect in effects {
+            match effect {
+                Effect::Write(SetPointWrite { device, value, epoch, valid_until }) => {
+                    self.effects.fold(labelled(value.to_bits(), WRITE, device.0));
+                    // Epochs are far below 2^32; the product of the constant keeps them apart from times.
+                    self.effects.fold(valid_until.as_nanos().wrapping_add(epoch.wrapping_mul(SPREAD)));
+                }
+                Effect::Poll { device: DeviceIndex(device), due } => {
+                    self.effects.fold(labelled(due.as_nanos(), POLL, *device));
+                }
+                Effect::Report(event) => {
+                    scratch.clear();
+                    events::encode(scratch, event);
+                    self.events.fold_bytes(scratch);
+                }
+            }
+        }
+        self.effects.fold(match deadline {
+            Some(deadline) => labelled(deadline.as_nanos(), DEADLINE, 0),
+            None => labelled(0, NO_DEADLINE, 0),
+        });
+    }
+}
+
+/// A word that says what it is.
+#[inline]
+const fn labelled(word: u64, label: u64, device: u16) -> u64 {
+    word.wrapping_add((label << 16 | device as u64).wrapping_mul(SPREAD))
+}
+
+/// The chains of a fleet.
+#[derive(Clone, Debug)]
+pub struct Chains {
+    of: Vec<ChainPair>,
+    scratch: Vec<u8>,
+}
+
+impl Chains {
+    /// Starts the chains of `controllers` controllers.
+    pub fn new(controllers: usize) -> Self {
+        Self { of: alloc::vec![ChainPair::default(); controllers], scratch: Vec::new() }
+    }
+
+    /// Notes a delivery that is about to be handled.
+    #[inline]
+    pub fn begin(&mut self, delivery: &Delivery<'_>) {
+        self.of[delivery.to.position()].begin(&delivery.step);
+    }
+
+    /// Folds what a delivery led to.
+    #[inline]
+    pub fn fold(&mut self, outcome: &Outcome<'_>) {
+        let effects = outcome.effects.as_slice();
+        self.of[outcome.from.position()].fold(effects, outcome.deadline, &mut self.scratch);
+    }
+
+    /// One controller's chains.
+    #[inline]
+    pub fn of(&self, controller: ControllerIndex) -> ChainPair {
+        self.of[controller.position()]
+    }
+
+    /// All chains by controller.
+    pub fn as_slice(&self) -> &[ChainPair] {
+        &self.of
+    }
+}
+
+/// The digest of a run: it depends on every effect, every event and the last state of every controller.
+///
+/// It does not depend on whether and how the run was recorded, nor on the texts that described it.
+///
+/// # Panics
+/// If there is not one chain and one state for each controller of the header.
+pub fn identity<S: State>(header: &Header, chains: &Chains, states: &[S]) -> Digest {
+    assert!(chains.of.len() == header.controllers.len(), "each controller has its chains");
+    assert!(states.len() == header.controllers.len(), "each controller has its state");
+    let mut hasher = Hasher::new();
+    let mut bytes = Vec::new();
+    for ((names, pair), state) in header.controllers.iter().zip(&chains.of).zip(states) {
+        bytes.clear();
+        state.encode(&mut bytes);
+        // The name is the only part of variable length that is not digested itself.
+        let name = names.full();
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update(&pair.effects.value().to_le_bytes());
+        hasher.update(&pair.events.value().to_le_bytes());
+        hasher.update(Digest::of(&bytes).as_bytes());
+    }
+    hasher.finish()
+}

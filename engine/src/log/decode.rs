@@ -1,0 +1,242 @@
+//! From bytes to a record; see [`super::record`]. It believes nothing: every count, id and code is checked.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::chain::ChainPair;
+use super::encode::{CLOCK_CHANGED, CONTROLLER_CHANGED, NEW_STEP, SAME_STEP, SAME_TIME, TIME_SHIFT};
+use super::error::Flaw;
+use super::memory::{Memory, Remembered};
+use super::record::{Content, Ending, Kind, Record};
+use super::varint::Cursor;
+use super::{MAX_SAMPLES, effects, events};
+use crate::digest::Chain;
+use crate::event::Event;
+use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
+use crate::machine::{Boot, Effect, Input, Sample, Step, Validity, WriteOutcome};
+use crate::time::{LocalTime, Span, Time};
+use crate::wall::WallTime;
+
+/// What is decoded of a record; what is large stays where it is, in the memory, the scratch, or the group.
+#[derive(Clone, Debug)]
+pub(super) enum Decoded {
+    Boot { boot: Boot, prior: u16 },
+    Wake { prior: u16 },
+    Points { device: DeviceIndex, prior: u16 },
+    TimedOut { device: DeviceIndex, prior: u16 },
+    Written { device: DeviceIndex, outcome: WriteOutcome, prior: u16 },
+    Event(Event),
+    Effects { deadline: Option<LocalTime> },
+    State(Range<usize>),
+    Chains(ChainPair),
+    Closing { ending: Ending, count: u64 },
+}
+
+/// Decodes one record.
+///
+/// # Errors
+/// What is wrong with it; the memory is then of no use.
+#[inline]
+pub(super) fn decode(
+    memory: &mut Memory,
+    cursor: &mut Cursor<'_>,
+    scratch: &mut Vec<Effect>,
+) -> Result<Decoded, Flaw> {
+    let tag = cursor.byte()?;
+    let kind = Kind::of_code(tag & 0x0f).ok_or(Flaw::Code { what: "record", found: tag & 0x0f })?;
+    if tag & CONTROLLER_CHANGED != 0 {
+        memory.controller = ControllerIndex(cursor.below(memory.of.len(), "controller")?);
+    }
+    let end = memory.of.len() as u64;
+    let position = memory.controller.position();
+    let no_controller = Flaw::OutOfRange { what: "controller", found: u64::from(memory.controller.0), end };
+    let known = memory.of.get_mut(position).ok_or(no_controller)?;
+    if !kind.is_delivery() {
+        if tag & !(CONTROLLER_CHANGED | 0x0f) != 0 {
+            return Err(Flaw::Code { what: "time of such a record", found: tag });
+        }
+        return take_other(known, cursor, kind, memory.at, scratch);
+    }
+    memory.at = take_time(memory.at, known, cursor, kind, (tag >> TIME_SHIFT) & 3)?;
+    if tag & CLOCK_CHANGED != 0 {
+        known.clock = cursor.difference(known.clock)?;
+    }
+    let prior = cursor.u16()?;
+    take_step(known, cursor, kind, prior)
+}
+
+/// A view of what was decoded last.
+#[inline]
+pub(super) fn view<'a>(
+    memory: &'a Memory,
+    decoded: &Decoded,
+    scratch: &'a [Effect],
+    payload: &'a [u8],
+) -> Record<'a> {
+    let known = &memory.of[memory.controller.position()];
+    let delivery = |step, prior| Content::Delivery { step, prior };
+    let content = match *decoded {
+        Decoded::Boot { boot, prior } => delivery(Step::Boot(boot), prior),
+        Decoded::Wake { prior } => delivery(Step::Input(Input::Wake), prior),
+        Decoded::Points { device, prior } => {
+            let samples = known.devices[device.position()].as_slice();
+            delivery(Step::Input(Input::Points { device, samples }), prior)
+        }
+        Decoded::TimedOut { device, prior } => delivery(Step::Input(Input::TimedOut { device }), prior),
+        Decoded::Written { device, outcome, prior } => {
+            delivery(Step::Input(Input::Written { device, outcome }), prior)
+        }
+        Decoded::Event(event) => Content::Event(event),
+        Decoded::Effects { deadline } => Content::Effects { effects: scratch, deadline },
+        Decoded::State(ref range) => Content::State(&payload[range.clone()]),
+        Decoded::Chains(pair) => Content::Chains(pair),
+        Decoded::Closing { ending, .. } => Content::Closing(ending),
+    };
+    Record { at: memory.at, now: known.now(memory.at), controller: memory.controller, content }
+}
+
+#[inline]
+fn take_time(
+    last: Time,
+    known: &mut Remembered,
+    cursor: &mut Cursor<'_>,
+    kind: Kind,
+    code: u8,
+) -> Result<Time, Flaw> {
+    let last_step = &mut known.steps[kind.position()];
+    let step = match code {
+        SAME_TIME => 0,
+        SAME_STEP => *last_step,
+        NEW_STEP => {
+            *last_step = cursor.varint()?;
+            *last_step
+        }
+        found => return Err(Flaw::Code { what: "time", found }),
+    };
+    if last.as_nanos().checked_add(step).is_none() {
+        return Err(Flaw::TimeOverflow);
+    }
+    Ok(last + Span::from_nanos(step))
+}
+
+#[inline]
+fn take_step(
+    known: &mut Remembered,
+    cursor: &mut Cursor<'_>,
+    kind: Kind,
+    prior: u16,
+) -> Result<Decoded, Flaw> {
+    let devices = known.devices.len();
+    match kind {
+        Kind::Wake => Ok(Decoded::Wake { prior }),
+        Kind::Points => {
+            let word = cursor.varint()?;
+            let device = device_below(word >> 1, devices)?;
+            let last = &mut known.devices[device.position()];
+            match word & 1 {
+                0 => take_changes(last, cursor)?,
+                _whole => take_samples(last, cursor)?,
+            }
+            Ok(Decoded::Points { device, prior })
+        }
+        Kind::TimedOut => {
+            let device = device_below(cursor.varint()?, devices)?;
+            Ok(Decoded::TimedOut { device, prior })
+        }
+        Kind::Written => {
+            let word = cursor.varint()?;
+            let outcome = events::outcome((word & 3) as u8)?;
+            Ok(Decoded::Written { device: device_below(word >> 2, devices)?, outcome, prior })
+        }
+        Kind::Boot => take_boot(cursor, prior),
+        Kind::Event | Kind::Effects | Kind::State | Kind::Chains | Kind::Closing => {
+            unreachable!("only deliveries come here")
+        }
+    }
+}
+
+fn take_boot(cursor: &mut Cursor<'_>, prior: u16) -> Result<Decoded, Flaw> {
+    let found = cursor.varint()?;
+    let out_of_range = |_too_large| Flaw::OutOfRange { what: "incarnation", found, end: 1 << 32 };
+    let incarnation = u32::try_from(found).map_err(out_of_range)?;
+    let wall = match cursor.byte()? {
+        0 => None,
+        1 => Some(WallTime::from_unix_nanos(cursor.signed()?)),
+        found => return Err(Flaw::Code { what: "wall clock", found }),
+    };
+    Ok(Decoded::Boot { boot: Boot { incarnation, wall }, prior })
+}
+
+/// Reads which values have changed, and those.
+#[inline]
+fn take_changes(last: &mut [Sample], cursor: &mut Cursor<'_>) -> Result<(), Flaw> {
+    for (part, samples) in cursor.range(last.len().div_ceil(8) as u64)?.zip(last.chunks_mut(8)) {
+        let mut bits = cursor.byte_at(part);
+        while bits != 0 {
+            let index = bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            let beyond =
+                Flaw::OutOfRange { what: "changed sample", found: index as u64, end: samples.len() as u64 };
+            samples.get_mut(index).ok_or(beyond)?.value = cursor.f64()?;
+        }
+    }
+    Ok(())
+}
+
+fn take_samples(last: &mut Vec<Sample>, cursor: &mut Cursor<'_>) -> Result<(), Flaw> {
+    let count = cursor.below(MAX_SAMPLES + 1, "number of samples")?;
+    last.clear();
+    for _ in 0..count {
+        let word = cursor.varint()?;
+        let out_of_range = Flaw::OutOfRange { what: "point", found: word >> 1, end: 1 << 16 };
+        let point = PointIndex(u16::try_from(word >> 1).map_err(|_too_large| out_of_range)?);
+        let validity = if word & 1 == 0 { Validity::Invalid } else { Validity::Valid };
+        last.push(Sample { point, validity, value: cursor.f64()? });
+    }
+    Ok(())
+}
+
+fn take_other(
+    known: &mut Remembered,
+    cursor: &mut Cursor<'_>,
+    kind: Kind,
+    at: Time,
+    scratch: &mut Vec<Effect>,
+) -> Result<Decoded, Flaw> {
+    match kind {
+        Kind::Event => events::decode(cursor).map(Decoded::Event),
+        Kind::Effects => {
+            let deadline = effects::decode(cursor, known.now(at), scratch)?;
+            known.deadline = deadline;
+            Ok(Decoded::Effects { deadline })
+        }
+        Kind::State => {
+            let length = cursor.varint()?;
+            cursor.range(length).map(Decoded::State)
+        }
+        Kind::Chains => {
+            let (effects, events) = (cursor.u64()?, cursor.u64()?);
+            Ok(Decoded::Chains(ChainPair { effects: Chain::new(effects), events: Chain::new(events) }))
+        }
+        Kind::Closing => {
+            let ending = match cursor.byte()? {
+                0 => Ending::Over,
+                1 => Ending::Stopped,
+                2 => Ending::Poisoned,
+                found => return Err(Flaw::Code { what: "ending", found }),
+            };
+            Ok(Decoded::Closing { ending, count: cursor.varint()? })
+        }
+        Kind::Boot | Kind::Wake | Kind::Points | Kind::TimedOut | Kind::Written => {
+            unreachable!("deliveries do not come here")
+        }
+    }
+}
+
+#[inline]
+fn device_below(found: u64, end: usize) -> Result<DeviceIndex, Flaw> {
+    match u16::try_from(found) {
+        Ok(device) if usize::from(device) < end => Ok(DeviceIndex(device)),
+        Ok(_) | Err(_) => Err(Flaw::OutOfRange { what: "device", found, end: end as u64 }),
+    }
+}

@@ -1,0 +1,87 @@
+//! The bytes of a delivery's effects: instants as differences from the controller's clock. Reports have records of their own.
+
+use alloc::vec::Vec;
+
+use super::error::Flaw;
+use super::varint::{Cursor, put, put_difference};
+use super::{MAX_EFFECTS, MAX_SAMPLES};
+use crate::ids::DeviceIndex;
+use crate::machine::{Effect, SetPointWrite};
+use crate::time::LocalTime;
+
+const WRITE: u64 = 0;
+const POLL: u64 = 1;
+/// Ids have 16 bits.
+const DEVICE_END: u64 = 1 << 16;
+const _: () = assert!(MAX_SAMPLES < MAX_EFFECTS);
+
+pub(super) fn encode(
+    out: &mut Vec<u8>,
+    now: LocalTime,
+    deadline: Option<LocalTime>,
+    effects: impl Iterator<Item = Effect> + Clone,
+) {
+    match deadline {
+        None => out.push(0),
+        Some(deadline) => {
+            out.push(1);
+            put_difference(out, now.as_nanos(), deadline.as_nanos());
+        }
+    }
+    let count = effects.clone().filter(|effect| !is_report(effect)).count();
+    assert!(count <= MAX_EFFECTS, "a machine asks for a bounded number of things at once");
+    put(out, count as u64);
+    for effect in effects {
+        match effect {
+            Effect::Write(SetPointWrite { device, value, epoch, valid_until }) => {
+                put(out, u64::from(device.0) << 2 | WRITE);
+                out.extend_from_slice(&value.to_bits().to_le_bytes());
+                put(out, epoch);
+                put_difference(out, now.as_nanos(), valid_until.as_nanos());
+            }
+            Effect::Poll { device, due } => {
+                put(out, u64::from(device.0) << 2 | POLL);
+                put_difference(out, now.as_nanos(), due.as_nanos());
+            }
+            Effect::Report(_) => {}
+        }
+    }
+}
+
+/// Reads what [`encode`] wrote into `effects`, which is cleared first.
+pub(super) fn decode(
+    cursor: &mut Cursor<'_>,
+    now: LocalTime,
+    effects: &mut Vec<Effect>,
+) -> Result<Option<LocalTime>, Flaw> {
+    effects.clear();
+    let instant = |cursor: &mut Cursor<'_>| cursor.difference(now.as_nanos()).map(LocalTime::from_nanos);
+    let deadline = match cursor.byte()? {
+        0 => None,
+        1 => Some(instant(cursor)?),
+        found => return Err(Flaw::Code { what: "deadline", found }),
+    };
+    let count = cursor.below(MAX_EFFECTS + 1, "number of effects")?;
+    for _ in 0..count {
+        let word = cursor.varint()?;
+        let out_of_range = Flaw::OutOfRange { what: "device", found: word >> 2, end: DEVICE_END };
+        let device = DeviceIndex(u16::try_from(word >> 2).map_err(|_too_large| out_of_range)?);
+        effects.push(match word & 3 {
+            WRITE => {
+                let (value, epoch) = (cursor.f64()?, cursor.varint()?);
+                Effect::Write(SetPointWrite { device, value, epoch, valid_until: instant(cursor)? })
+            }
+            POLL => Effect::Poll { device, due: instant(cursor)? },
+            found => return Err(Flaw::Code { what: "effect", found: found as u8 }),
+        });
+    }
+    Ok(deadline)
+}
+
+/// Whether an effect is an event, which has a record of its own.
+pub(super) const fn is_report(effect: &Effect) -> bool {
+    match effect {
+        Effect::Report(_) => true,
+        Effect::Write(_) | Effect::Poll { .. } => false,
+    }
+}

@@ -1,0 +1,164 @@
+//! From a record to its bytes; see [`super::record`].
+
+use alloc::vec::Vec;
+
+use super::MAX_SAMPLES;
+use super::chain::ChainPair;
+use super::events::outcome_code;
+use super::memory::{Memory, Remembered};
+use super::record::{Content, Ending, Kind, Record};
+use super::varint::{put, put_signed};
+use super::{effects, events};
+use crate::machine::{Boot, Effect, Input, Sample, Step, Validity};
+use crate::time::{LocalTime, Time};
+
+/// The instant of the record before.
+pub(super) const SAME_TIME: u8 = 0;
+/// The same step as the last time for this controller and kind.
+pub(super) const SAME_STEP: u8 = 1;
+/// A step that follows.
+pub(super) const NEW_STEP: u8 = 2;
+/// Where the time code begins in the tag.
+pub(super) const TIME_SHIFT: u32 = 4;
+/// `now − at` has changed.
+pub(super) const CLOCK_CHANGED: u8 = 0x40;
+/// Another controller than in the record before.
+pub(super) const CONTROLLER_CHANGED: u8 = 0x80;
+
+/// Appends a record. `count` is the number of records before it, for the closing record.
+#[inline]
+pub(super) fn encode(memory: &mut Memory, out: &mut Vec<u8>, record: &Record<'_>, count: u64) {
+    let kind = record.content.kind();
+    let start = out.len();
+    out.push(kind as u8);
+    let mut tag = kind as u8;
+    if memory.controller != record.controller {
+        memory.controller = record.controller;
+        tag |= CONTROLLER_CHANGED;
+        put(out, u64::from(record.controller.0));
+    }
+    let known = &mut memory.of[record.controller.position()];
+    if let Content::Delivery { step, prior } = &record.content {
+        tag |= put_time(&mut memory.at, known, out, kind, record.at) << TIME_SHIFT;
+        let clock = record.now.as_nanos().wrapping_sub(record.at.as_nanos());
+        if clock != known.clock {
+            put_signed(out, clock.wrapping_sub(known.clock) as i64);
+            known.clock = clock;
+            tag |= CLOCK_CHANGED;
+        }
+        out.extend_from_slice(&prior.to_le_bytes());
+        put_step(known, out, step);
+    } else {
+        let now = known.now(memory.at);
+        put_other(known, out, now, &record.content, count);
+    }
+    out[start] = tag;
+}
+
+/// Appends the step in time, if one is needed, and returns its code.
+#[inline]
+fn put_time(last: &mut Time, known: &mut Remembered, out: &mut Vec<u8>, kind: Kind, at: Time) -> u8 {
+    assert!(at >= *last, "deliveries come in the order of time");
+    let step = at.since(*last).as_nanos();
+    *last = at;
+    if step == 0 {
+        return SAME_TIME;
+    }
+    let last_step = &mut known.steps[kind.position()];
+    if *last_step == step {
+        return SAME_STEP;
+    }
+    *last_step = step;
+    put(out, step);
+    NEW_STEP
+}
+
+#[inline]
+fn put_step(known: &mut Remembered, out: &mut Vec<u8>, step: &Step<'_>) {
+    match *step {
+        Step::Boot(Boot { incarnation, wall }) => {
+            put(out, u64::from(incarnation));
+            match wall {
+                None => out.push(0),
+                Some(wall) => {
+                    out.push(1);
+                    put_signed(out, wall.as_unix_nanos());
+                }
+            }
+        }
+        Step::Input(Input::Wake) => {}
+        Step::Input(Input::Points { device, samples }) => {
+            let last = &mut known.devices[device.position()];
+            put_points(last, out, device.0, samples);
+        }
+        Step::Input(Input::TimedOut { device }) => put(out, u64::from(device.0)),
+        Step::Input(Input::Written { device, outcome }) => {
+            put(out, u64::from(device.0) << 2 | u64::from(outcome_code(outcome)));
+        }
+    }
+}
+
+/// Appends the samples that differ from the last ones of the device; all of them if their shape differs.
+#[inline]
+fn put_points(last: &mut Vec<Sample>, out: &mut Vec<u8>, device: u16, samples: &[Sample]) {
+    assert!(samples.len() <= MAX_SAMPLES, "a device's points are bounded");
+    let same_shape = last.len() == samples.len()
+        && last.iter().zip(samples).all(|(old, new)| old.point == new.point && old.validity == new.validity);
+    put(out, u64::from(device) << 1 | u64::from(!same_shape));
+    if same_shape {
+        let bits = out.len();
+        out.resize(bits + samples.len().div_ceil(8), 0);
+        for (index, (old, new)) in last.iter_mut().zip(samples).enumerate() {
+            if old.value.to_bits() != new.value.to_bits() {
+                old.value = new.value;
+                out[bits + index / 8] |= 1 << (index % 8);
+                out.extend_from_slice(&new.value.to_bits().to_le_bytes());
+            }
+        }
+    } else {
+        put(out, samples.len() as u64);
+        for sample in samples {
+            put(out, u64::from(sample.point.0) << 1 | validity_code(sample.validity));
+            out.extend_from_slice(&sample.value.to_bits().to_le_bytes());
+        }
+        last.clear();
+        last.extend_from_slice(samples);
+    }
+}
+
+fn put_other(known: &mut Remembered, out: &mut Vec<u8>, now: LocalTime, content: &Content<'_>, count: u64) {
+    match content {
+        Content::Delivery { .. } => unreachable!("deliveries have a form of their own"),
+        Content::Event(event) => events::encode(out, event),
+        Content::Effects { effects, deadline } => {
+            known.deadline = *deadline;
+            effects::encode(out, now, *deadline, effects.iter().copied());
+        }
+        Content::State(bytes) => {
+            put(out, bytes.len() as u64);
+            out.extend_from_slice(bytes);
+        }
+        Content::Chains(ChainPair { effects, events }) => {
+            out.extend_from_slice(&effects.value().to_le_bytes());
+            out.extend_from_slice(&events.value().to_le_bytes());
+        }
+        Content::Closing(ending) => put_closing(out, *ending, count),
+    }
+}
+
+fn put_closing(out: &mut Vec<u8>, ending: Ending, count: u64) {
+    out.push(ending.code());
+    put(out, count);
+}
+
+/// Whether an Effects record would say nothing new.
+pub(super) fn is_expected(known: &Remembered, effects: &[Effect], deadline: Option<LocalTime>) -> bool {
+    known.deadline == deadline && effects.iter().all(effects::is_report)
+}
+
+const fn validity_code(validity: Validity) -> u64 {
+    match validity {
+        Validity::Invalid => 0,
+        Validity::Valid => 1,
+    }
+}

@@ -1,0 +1,147 @@
+//! The bytes of an event: a code, then its fields. Quantities are 8 bytes, everything else is a varint.
+
+use alloc::vec::Vec;
+
+use super::error::Flaw;
+use super::varint::{Cursor, put};
+use crate::event::Event;
+use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
+use crate::machine::WriteOutcome;
+use crate::points::Quality;
+use crate::time::Span;
+use crate::units::Watts;
+
+/// Ids have 16 bits.
+const ID_END: usize = 1 << 16;
+
+pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
+    match *event {
+        Event::Booted { incarnation } => whole(out, 0, &[u64::from(incarnation)]),
+        Event::Started { after } => whole(out, 1, &[after.as_nanos()]),
+        Event::ScansMissed { count, lateness } => whole(out, 2, &[u64::from(count), lateness.as_nanos()]),
+        Event::QualityChanged { point, quality } => {
+            whole(out, 3, &[u64::from(point.0), u64::from(quality_code(quality))]);
+        }
+        Event::FunctionLost { slot } => whole(out, 4, &[u64::from(slot.0)]),
+        Event::FunctionReturned { slot } => whole(out, 5, &[u64::from(slot.0)]),
+        Event::ShortfallBegan { slot, group, shortfall } => {
+            whole(out, 6, &[u64::from(slot.0), u64::from(group.0)]);
+            put_watts(out, shortfall);
+        }
+        Event::ShortfallEnded { slot, group, worst } => {
+            whole(out, 7, &[u64::from(slot.0), u64::from(group.0)]);
+            put_watts(out, worst);
+        }
+        Event::WriteFailed { device, outcome } => {
+            whole(out, 8, &[u64::from(device.0), u64::from(outcome_code(outcome))]);
+        }
+        Event::DeviceLimited { device, difference } => {
+            whole(out, 9, &[u64::from(device.0)]);
+            put_watts(out, difference);
+        }
+        Event::DeviceFollows { device } => whole(out, 10, &[u64::from(device.0)]),
+        Event::SignSuspect { device, measured_by, step, moved } => {
+            whole(out, 11, &[u64::from(device.0), u64::from(measured_by.0)]);
+            put_watts(out, step);
+            put_watts(out, moved);
+        }
+    }
+}
+
+pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
+    Ok(match cursor.byte()? {
+        0 => Event::Booted { incarnation: u32_of(cursor)? },
+        1 => Event::Started { after: span(cursor)? },
+        2 => Event::ScansMissed { count: u32_of(cursor)?, lateness: span(cursor)? },
+        3 => Event::QualityChanged { point: PointIndex(id(cursor)?), quality: quality(cursor.byte()?)? },
+        4 => Event::FunctionLost { slot: SlotIndex(id(cursor)?) },
+        5 => Event::FunctionReturned { slot: SlotIndex(id(cursor)?) },
+        6 => Event::ShortfallBegan {
+            slot: SlotIndex(id(cursor)?),
+            group: GroupIndex(id(cursor)?),
+            shortfall: watts(cursor)?,
+        },
+        7 => Event::ShortfallEnded {
+            slot: SlotIndex(id(cursor)?),
+            group: GroupIndex(id(cursor)?),
+            worst: watts(cursor)?,
+        },
+        8 => Event::WriteFailed { device: DeviceIndex(id(cursor)?), outcome: outcome(cursor.byte()?)? },
+        9 => Event::DeviceLimited { device: DeviceIndex(id(cursor)?), difference: watts(cursor)? },
+        10 => Event::DeviceFollows { device: DeviceIndex(id(cursor)?) },
+        11 => Event::SignSuspect {
+            device: DeviceIndex(id(cursor)?),
+            measured_by: DeviceIndex(id(cursor)?),
+            step: watts(cursor)?,
+            moved: watts(cursor)?,
+        },
+        found => return Err(Flaw::Code { what: "event", found }),
+    })
+}
+
+fn whole(out: &mut Vec<u8>, code: u8, fields: &[u64]) {
+    out.push(code);
+    fields.iter().for_each(|field| put(out, *field));
+}
+
+fn put_watts(out: &mut Vec<u8>, power: Watts) {
+    out.extend_from_slice(&power.watts().to_bits().to_le_bytes());
+}
+
+fn watts(cursor: &mut Cursor<'_>) -> Result<Watts, Flaw> {
+    Watts::new(cursor.f64()?).ok_or(Flaw::NotFinite)
+}
+
+fn span(cursor: &mut Cursor<'_>) -> Result<Span, Flaw> {
+    cursor.varint().map(Span::from_nanos)
+}
+
+fn id(cursor: &mut Cursor<'_>) -> Result<u16, Flaw> {
+    cursor.below(ID_END, "id")
+}
+
+fn u32_of(cursor: &mut Cursor<'_>) -> Result<u32, Flaw> {
+    let found = cursor.varint()?;
+    let out_of_range = |_too_large| Flaw::OutOfRange { what: "count", found, end: 1 << 32 };
+    u32::try_from(found).map_err(out_of_range)
+}
+
+pub(super) const fn outcome_code(outcome: WriteOutcome) -> u8 {
+    match outcome {
+        WriteOutcome::Acknowledged => 0,
+        WriteOutcome::Refused => 1,
+        WriteOutcome::TimedOut => 2,
+        WriteOutcome::Expired => 3,
+    }
+}
+
+pub(super) const fn outcome(code: u8) -> Result<WriteOutcome, Flaw> {
+    match code {
+        0 => Ok(WriteOutcome::Acknowledged),
+        1 => Ok(WriteOutcome::Refused),
+        2 => Ok(WriteOutcome::TimedOut),
+        3 => Ok(WriteOutcome::Expired),
+        found => Err(Flaw::Code { what: "write outcome", found }),
+    }
+}
+
+const fn quality_code(quality: Quality) -> u8 {
+    match quality {
+        Quality::Unknown => 0,
+        Quality::Good => 1,
+        Quality::Stale => 2,
+        Quality::Invalid => 3,
+        Quality::Stuck => 4,
+    }
+}
+
+const fn quality(code: u8) -> Result<Quality, Flaw> {
+    match code {
+        0 => Ok(Quality::Unknown),
+        1 => Ok(Quality::Good),
+        2 => Ok(Quality::Stale),
+        3 => Ok(Quality::Invalid),
+        4 => Ok(Quality::Stuck),
+        found => Err(Flaw::Code { what: "quality", found }),
+    }
+}

@@ -1,0 +1,204 @@
+//! Records: what a log holds between its header and its end.
+//!
+//! ```text
+//! record   = tag, [controller varint], [time varint], [clock varint], content
+//! tag      = kind (4 bits), time code (2 bits), clock changed (1 bit), controller changed (1 bit)
+//! ```
+//!
+//! - **Controller:** as in the record before, unless the bit is set.
+//! - **Time:** code 0 is the instant of the record before, 1 the same step as the last time for this controller and kind, 2 a
+//!   step in ns. Only deliveries have a step; every other record belongs to the instant before it.
+//! - **Clock:** `now − at` is remembered per controller; where it changes, the change follows (zigzag).
+//! - A delivery then has 16 bits of its controller's earlier effects, and its content:
+//!
+//! ```text
+//! Boot     = incarnation, wall clock code (0, 1 and zigzag ns)
+//! Wake     = nothing
+//! Points   = 2 · device + f;  f = 0: bits of the values that have changed, those values (8 bytes each)
+//!                             f = 1: count, each: 2 · point + validity, value (8 bytes)
+//! TimedOut = device
+//! Written  = 4 · device + outcome
+//! Event    = code, fields
+//! Effects  = deadline code (0, 1 and zigzag from now), count, each: 4 · device + code, fields
+//! State    = length, the encoded state
+//! Chains   = effects (8 bytes), events (8 bytes)
+//! Closing  = ending, number of records before it
+//! ```
+//!
+//! An Effects record is left out where there are no effects and the deadline is the last recorded one.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::chain::ChainPair;
+use crate::event::Event;
+use crate::ids::ControllerIndex;
+use crate::machine::{Effect, Input, Step};
+use crate::time::{LocalTime, Time};
+
+/// One record, lent by its reader.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Record<'a> {
+    /// The run's time; for what is no delivery, that of the record before.
+    pub at: Time,
+    /// The controller's own clock.
+    pub now: LocalTime,
+    /// Whom it concerns.
+    pub controller: ControllerIndex,
+    /// What it says.
+    pub content: Content<'a>,
+}
+
+/// What a record says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Content<'a> {
+    /// Something reached the controller.
+    Delivery {
+        /// What.
+        step: Step<'a>,
+        /// Sixteen bits of the chain of its earlier effects.
+        prior: u16,
+    },
+    /// The controller reported something while it handled the delivery before.
+    Event(Event),
+    /// What else the controller asked for while it handled the delivery before.
+    Effects {
+        /// In order, without reports.
+        effects: &'a [Effect],
+        /// When it then wanted to be woken.
+        deadline: Option<LocalTime>,
+    },
+    /// The controller's whole state here.
+    State(&'a [u8]),
+    /// The controller's chains here.
+    Chains(ChainPair),
+    /// The run is over; for [`Ending::Poisoned`] the record's controller is the one that failed.
+    Closing(Ending),
+}
+
+/// How a recorded run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// The driver had nothing more.
+    Over,
+    /// It was stopped from outside, or by the failure of a controller that this log does not hold.
+    Stopped,
+    /// A controller failed an assertion at its last delivery.
+    Poisoned,
+}
+
+impl Ending {
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Over => 0,
+            Self::Stopped => 1,
+            Self::Poisoned => 2,
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Over => "over",
+            Self::Stopped => "stopped",
+            Self::Poisoned => "failed an assertion",
+        })
+    }
+}
+
+/// The kinds of record, as filters and statistics name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Kind {
+    /// A controller began to live.
+    Boot = 1,
+    /// A controller was woken.
+    Wake = 2,
+    /// A device answered.
+    Points = 3,
+    /// A device did not answer.
+    TimedOut = 4,
+    /// A write ended.
+    Written = 5,
+    /// A controller reported something.
+    Event = 6,
+    /// What a controller asked for.
+    Effects = 7,
+    /// A controller's state.
+    State = 8,
+    /// A controller's chains.
+    Chains = 9,
+    /// The end.
+    Closing = 10,
+}
+
+impl Kind {
+    /// All kinds, for checking what a user names.
+    pub const ALL: [Self; 10] = [
+        Self::Boot,
+        Self::Wake,
+        Self::Points,
+        Self::TimedOut,
+        Self::Written,
+        Self::Event,
+        Self::Effects,
+        Self::State,
+        Self::Chains,
+        Self::Closing,
+    ];
+
+    /// The kind's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::Wake => "wake",
+            Self::Points => "points",
+            Self::TimedOut => "timed_out",
+            Self::Written => "written",
+            Self::Event => "event",
+            Self::Effects => "effects",
+            Self::State => "state",
+            Self::Chains => "chains",
+            Self::Closing => "closing",
+        }
+    }
+
+    /// The position in [`Kind::ALL`].
+    pub const fn position(self) -> usize {
+        self as usize - 1
+    }
+
+    /// Whether it is something that reached a controller.
+    pub const fn is_delivery(self) -> bool {
+        match self {
+            Self::Boot | Self::Wake | Self::Points | Self::TimedOut | Self::Written => true,
+            Self::Event | Self::Effects | Self::State | Self::Chains | Self::Closing => false,
+        }
+    }
+
+    pub(super) fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
+    }
+}
+
+impl Content<'_> {
+    /// The kind of record.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Delivery { step: Step::Boot(_), .. } => Kind::Boot,
+            Self::Delivery { step: Step::Input(input), .. } => match input {
+                Input::Wake => Kind::Wake,
+                Input::Points { .. } => Kind::Points,
+                Input::TimedOut { .. } => Kind::TimedOut,
+                Input::Written { .. } => Kind::Written,
+            },
+            Self::Event(_) => Kind::Event,
+            Self::Effects { .. } => Kind::Effects,
+            Self::State(_) => Kind::State,
+            Self::Chains(_) => Kind::Chains,
+            Self::Closing(_) => Kind::Closing,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What of a run is recorded, and when: each delivery before it is handled, then what it led to.
+//!
+//! ```text
+//!     State of each controller | delivery, events, [effects] | delivery ... | State and Chains of each, Closing
+//! ```
+//!
+//! Sans-IO: the recorder of a program and the simulated disks both stand on it.
+
+use alloc::vec::Vec;
+
+use super::CHECKPOINT_DELIVERIES;
+use super::chain::Chains;
+use super::header::{EffectsKept, Header, HeaderError};
+use super::record::{Content, Ending, Record};
+use super::writer::Writer;
+use crate::ids::ControllerIndex;
+use crate::machine::{Delivery, Effect, Outcome, State};
+
+/// Which controllers of a fleet a log holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    Fleet,
+    /// One of them; its id in its own log is 0.
+    Only(ControllerIndex),
+}
+
+impl Scope {
+    /// A controller's id in the log.
+    #[inline]
+    pub(super) fn place(self, controller: ControllerIndex) -> Option<ControllerIndex> {
+        match self {
+            Self::Fleet => Some(controller),
+            Self::Only(only) if only == controller => Some(ControllerIndex(0)),
+            Self::Only(_) => None,
+        }
+    }
+}
+
+/// Records one run.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    writer: Writer,
+    /// The chains of the whole fleet, whatever is recorded: the run's digest must not depend on it.
+    chains: Chains,
+    scope: Scope,
+    effects: EffectsKept,
+    /// Deliveries of each controller since its last full chains.
+    since: Vec<u32>,
+    /// Who is handling a delivery.
+    handling: Option<ControllerIndex>,
+    scratch: Vec<u8>,
+}
+
+impl Recording {
+    /// Begins a log: the header of the whole fleet, and the states of its machines by controller.
+    ///
+    /// # Errors
+    /// [`HeaderError`] if the header is beyond a limit.
+    ///
+    /// # Panics
+    /// If there is not one state for each controller of the header.
+    pub fn new<S: State>(header: &Header, scope: Scope, states: &[S]) -> Result<Self, HeaderError> {
+        let controllers = header.controllers.len();
+        assert!(states.len() == controllers, "each controller of the header has its machine");
+        let writer = match scope {
+            Scope::Fleet => Writer::new(header)?,
+            Scope::Only(controller) => Writer::new(&header.only(controller))?,
+        };
+        let mut recording = Self {
+            writer,
+            chains: Chains::new(controllers),
+            scope,
+            effects: header.effects,
+            since: alloc::vec![0; controllers],
+            handling: None,
+            scratch: Vec::new(),
+        };
+        recording.append_states(states);
+        Ok(recording)
+    }
+
+    /// Records a delivery that is about to be handled.
+    #[inline]
+    pub fn delivery(&mut self, delivery: &Delivery<'_>) {
+        let Delivery { at, now, to, step } = *delivery;
+        if let Some(controller) = self.scope.place(to) {
+            let chains = self.chains.of(to);
+            let since = &mut self.since[to.position()];
+            if *since == CHECKPOINT_DELIVERIES {
+                *since = 0;
+                self.writer.append_here(controller, Content::Chains(chains));
+            }
+            *since += 1;
+            let prior = chains.effects.low16();
+            self.writer.append(&Record { at, now, controller, content: Content::Delivery { step, prior } });
+        }
+        self.chains.begin(delivery);
+        self.handling = Some(to);
+    }
+
+    /// Records what it led to.
+    #[inline]
+    pub fn outcome(&mut self, outcome: &Outcome<'_>) {
+        self.chains.fold(outcome);
+        self.handling = None;
+        let Some(controller) = self.scope.place(outcome.from) else { return };
+        for effect in outcome.effects.as_slice() {
+            match effect {
+                Effect::Report(event) => self.writer.append_here(controller, Content::Event(*event)),
+                Effect::Write(_) | Effect::Poll { .. } => {}
+            }
+        }
+        match self.effects {
+            EffectsKept::Digests => {}
+            EffectsKept::Whole => {
+                self.writer.append_effects(controller, outcome.effects.as_slice(), outcome.deadline);
+            }
+        }
+    }
+
+    /// Ends the log with the states and chains of its controllers.
+    ///
+    /// A delivery that was begun and led to nothing has failed: the log then ends as [`Ending::Poisoned`], whatever is said
+    /// here, and without the state of that controller, which must not be used.
+    pub fn close<S: State>(&mut self, states: &[S], ending: Ending) -> Ending {
+        self.append_states(states);
+        for position in 0..self.since.len() {
+            let controller = ControllerIndex::of(position);
+            if let Some(place) = self.scope.place(controller) {
+                self.writer.append_here(place, Content::Chains(self.chains.of(controller)));
+            }
+        }
+        let (place, ending) = match self.handling.map(|poisoned| self.scope.place(poisoned)) {
+            None => (None, ending),
+            Some(None) => (None, Ending::Stopped),
+            Some(Some(place)) => (Some(place), Ending::Poisoned),
+        };
+        self.writer.close(place.unwrap_or_default(), ending);
+        ending
+    }
+
+    /// The log's bytes and counts.
+    pub const fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Forgets the bytes that waited, because they have been written.
+    pub fn clear_out(&mut self) {
+        self.writer.clear_out();
+    }
+
+    /// The chains of all controllers.
+    pub const fn chains(&self) -> &Chains {
+        &self.chains
+    }
+
+    fn append_states<S: State>(&mut self, states: &[S]) {
+        for (position, state) in states.iter().enumerate() {
+            let controller = ControllerIndex::of(position);
+            if self.handling == Some(controller) {
+                continue;
+            }
+            if let Some(place) = self.scope.place(controller) {
+                self.scratch.clear();
+                state.encode(&mut self.scratch);
+                self.writer.append_here(place, Content::State(&self.scratch));
+            }
+        }
+    }
+}

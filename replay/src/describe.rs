@@ -1,0 +1,152 @@
+//! Says in words, and by name, what records hold by id. One line each, no line ends.
+
+use std::fmt::Write;
+
+use r_ems_engine::LocalTime;
+use r_ems_engine::event::Event;
+use r_ems_engine::ids::{DeviceIndex, PointIndex, SlotIndex};
+use r_ems_engine::log::ControllerNames;
+use r_ems_engine::machine::{Effect, Input, Sample, SetPointWrite, Step, Validity, WriteOutcome};
+use r_ems_engine::points::Quality;
+
+/// The words for one controller.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a>(pub &'a ControllerNames);
+
+impl Words<'_> {
+    /// What happened to the controller.
+    pub fn step(self, step: &Step<'_>) -> String {
+        match step {
+            Step::Boot(boot) => format!("boot, incarnation {}", boot.incarnation),
+            Step::Input(Input::Wake) => String::from("wake"),
+            Step::Input(Input::Points { device, samples }) => {
+                let mut text = format!("points of {}:", self.device(*device));
+                for (index, sample) in samples.iter().enumerate() {
+                    let separator = if index == 0 { " " } else { ", " };
+                    text.push_str(separator);
+                    text.push_str(&self.sample(sample));
+                }
+                text
+            }
+            Step::Input(Input::TimedOut { device }) => format!("no answer from {}", self.device(*device)),
+            Step::Input(Input::Written { device, outcome }) => {
+                format!("write to {} {}", self.device(*device), outcome_words(*outcome))
+            }
+        }
+    }
+
+    /// What the controller asked for; instants as they stand to its clock, `now`.
+    pub fn effect(self, effect: &Effect, now: LocalTime) -> String {
+        match effect {
+            Effect::Write(SetPointWrite { device, value, epoch, valid_until }) => format!(
+                "write {value} W to {}, epoch {epoch}, valid until {}",
+                self.device(*device),
+                relative(*valid_until, now)
+            ),
+            Effect::Poll { device, due } => {
+                format!("poll {}, due {}", self.device(*device), relative(*due, now))
+            }
+            Effect::Report(event) => format!("report {}", self.event(event)),
+        }
+    }
+
+    /// When the controller wants to be woken.
+    pub fn deadline(self, deadline: Option<LocalTime>, now: LocalTime) -> String {
+        match deadline {
+            Some(deadline) => format!("wake wanted {}", relative(deadline, now)),
+            None => String::from("no wake wanted"),
+        }
+    }
+
+    /// What the controller reported.
+    pub fn event(self, event: &Event) -> String {
+        let kind = event.kind();
+        match event {
+            Event::Booted { incarnation } => format!("{kind}: incarnation {incarnation}"),
+            Event::Started { after } => format!("{kind} {after} after boot"),
+            Event::ScansMissed { count, lateness } => format!("{kind}: {count}, {lateness} late"),
+            Event::QualityChanged { point, quality } => {
+                format!("{kind}: {} is {}", self.point(*point), quality_word(*quality))
+            }
+            Event::FunctionLost { slot } | Event::FunctionReturned { slot } => {
+                format!("{kind}: {}", self.function(*slot))
+            }
+            Event::ShortfallBegan { slot, group, shortfall } => {
+                format!("{kind}: {} on group {group}, {shortfall}", self.function(*slot))
+            }
+            Event::ShortfallEnded { slot, group, worst } => {
+                format!("{kind}: {} on group {group}, at worst {worst}", self.function(*slot))
+            }
+            Event::WriteFailed { device, outcome } => {
+                format!("{kind}: to {}, {}", self.device(*device), outcome_words(*outcome))
+            }
+            Event::DeviceLimited { device, difference } => {
+                format!("{kind}: {} is {difference} off its set-point", self.device(*device))
+            }
+            Event::DeviceFollows { device } => format!("{kind}: {}", self.device(*device)),
+            Event::SignSuspect { device, measured_by, step, moved } => format!(
+                "{kind}: {} was stepped by {step} and {} moved by {moved}",
+                self.device(*device),
+                self.device(*measured_by)
+            ),
+        }
+    }
+
+    /// A device by name.
+    pub fn device(self, device: DeviceIndex) -> String {
+        self.0.device(device).map_or_else(|| format!("device {device}"), String::from)
+    }
+
+    /// A point by name: `bess.soc`.
+    pub fn point(self, point: PointIndex) -> String {
+        match self.0.point(point) {
+            Some((device, kind)) => format!("{device}.{}", kind.name()),
+            None => format!("point {point}"),
+        }
+    }
+
+    fn function(self, slot: SlotIndex) -> String {
+        let name = self.0.functions.get(slot.position());
+        name.map_or_else(|| format!("function {slot}"), |name| format!("{name} (position {slot})"))
+    }
+
+    fn sample(self, sample: &Sample) -> String {
+        let mut text = format!("{} = {}", self.point(sample.point), sample.value);
+        match sample.validity {
+            Validity::Valid => {}
+            Validity::Invalid => text.push_str(" (invalid)"),
+        }
+        text
+    }
+}
+
+/// An instant as it stands to `now`.
+fn relative(instant: LocalTime, now: LocalTime) -> String {
+    let mut text = String::new();
+    let written = if instant >= now {
+        write!(text, "in {}", instant.since(now))
+    } else {
+        write!(text, "{} ago", now.since(instant))
+    };
+    written.expect("a string takes all text");
+    text
+}
+
+const fn outcome_words(outcome: WriteOutcome) -> &'static str {
+    match outcome {
+        WriteOutcome::Acknowledged => "acknowledged",
+        WriteOutcome::Refused => "refused",
+        WriteOutcome::TimedOut => "timed out",
+        WriteOutcome::Expired => "not performed, because it had expired",
+    }
+}
+
+const fn quality_word(quality: Quality) -> &'static str {
+    match quality {
+        Quality::Unknown => "unknown",
+        Quality::Good => "good",
+        Quality::Stale => "stale",
+        Quality::Invalid => "invalid",
+        Quality::Stuck => "stuck",
+    }
+}

@@ -1,0 +1,195 @@
+//! The records of a log, in words and numbers, for people and programs.
+
+use std::io::{self, Read};
+
+use serde::Serialize;
+
+use r_ems_engine::Time;
+use r_ems_engine::digest::Digest;
+use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::log::{Content, ControllerNames, End, Header, Kind, ReadError, Reader, Record, Status};
+use r_ems_engine::machine::{Input, Sample, Step, Validity};
+
+use crate::describe::Words;
+use crate::source::Bytes;
+
+/// One record in words.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Entry {
+    /// The run's time, ns.
+    pub at_ns: u64,
+    /// The controller's own clock, ns.
+    pub local_ns: u64,
+    /// The controller, "grid/id".
+    pub controller: String,
+    /// The kind of record: [`Kind::name`].
+    pub kind: &'static str,
+    /// The kind of event: [`r_ems_engine::event::Event::kind`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<&'static str>,
+    /// What it says.
+    pub text: String,
+    /// The values that a device reported.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<Value>,
+    /// Byte position in the log.
+    pub position: u64,
+    /// Bytes in the log.
+    pub bytes: u64,
+}
+
+/// One reported value.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Value {
+    /// The point, "device.point".
+    pub point: String,
+    /// The value in base units and the device's own sign.
+    pub value: f64,
+    /// Whether the device vouches for it.
+    pub valid: bool,
+}
+
+/// Which records are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Nothing earlier.
+    pub from: Time,
+    /// Nothing later.
+    pub to: Time,
+    /// Only this controller.
+    pub controller: Option<ControllerIndex>,
+    /// Only these kinds; empty: all.
+    pub kinds: Vec<Kind>,
+}
+
+impl Filter {
+    /// Everything.
+    pub const ALL: Self = Self { from: Time::ZERO, to: Time::MAX, controller: None, kinds: Vec::new() };
+
+    fn takes(&self, record: &Record<'_>) -> bool {
+        record.at >= self.from
+            && self.controller.is_none_or(|wanted| wanted == record.controller)
+            && (self.kinds.is_empty() || self.kinds.contains(&record.content.kind()))
+    }
+}
+
+/// Iterates over the entries of a log that pass a filter.
+#[derive(Debug)]
+pub struct Entries<R> {
+    reader: Reader<Bytes<R>>,
+    filter: Filter,
+    over: bool,
+    end: Option<End>,
+}
+
+impl<R: Read> Entries<R> {
+    /// Opens a log.
+    ///
+    /// # Errors
+    /// If its header cannot be read.
+    pub fn open(log: R, filter: Filter) -> Result<Self, ReadError<io::Error>> {
+        Ok(Self { reader: Reader::open(Bytes(log))?, filter, over: false, end: None })
+    }
+
+    /// What the log says about itself.
+    pub const fn header(&self) -> &Header {
+        self.reader.header()
+    }
+
+    /// Changes the filter, once the header has said which controllers there are.
+    pub fn select(&mut self, filter: Filter) {
+        self.filter = filter;
+    }
+
+    /// How the log ended, once it has been read to its end.
+    pub const fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    fn step(&mut self) -> Result<Option<Entry>, ReadError<io::Error>> {
+        loop {
+            match self.reader.advance()? {
+                Status::Record => {}
+                Status::Ended(end) => {
+                    self.end = Some(end);
+                    return Ok(None);
+                }
+            }
+            let record = self.reader.record();
+            if record.at > self.filter.to {
+                return Ok(None);
+            }
+            if self.filter.takes(&record) {
+                return Ok(Some(entry(&self.reader)));
+            }
+        }
+    }
+}
+
+impl<R: Read> Iterator for Entries<R> {
+    type Item = Result<Entry, ReadError<io::Error>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let item = self.step().transpose();
+        self.over = !matches!(item, Some(Ok(_)));
+        item
+    }
+}
+
+/// Puts the reader's current record into words.
+pub(crate) fn entry<R: Read>(reader: &Reader<Bytes<R>>) -> Entry {
+    let record = reader.record();
+    let names = &reader.header().controllers[record.controller.position()];
+    let event = match record.content {
+        Content::Event(event) => Some(event.kind()),
+        Content::Delivery { .. }
+        | Content::Effects { .. }
+        | Content::State(_)
+        | Content::Chains(_)
+        | Content::Closing(_) => None,
+    };
+    Entry {
+        at_ns: record.at.as_nanos(),
+        local_ns: record.now.as_nanos(),
+        controller: names.full(),
+        kind: record.content.kind().name(),
+        event,
+        text: text(names, &record),
+        values: values(names, &record),
+        position: reader.record_position(),
+        bytes: reader.record_bytes(),
+    }
+}
+
+fn text(names: &ControllerNames, record: &Record<'_>) -> String {
+    let words = Words(names);
+    match &record.content {
+        Content::Delivery { step, .. } => words.step(step),
+        Content::Event(event) => words.event(event),
+        Content::Effects { effects, deadline } => {
+            let lines = effects.iter().map(|effect| words.effect(effect, record.now));
+            let lines: Vec<String> = lines.chain([words.deadline(*deadline, record.now)]).collect();
+            lines.join("; ")
+        }
+        Content::State(bytes) => format!("state {} of {} bytes", Digest::of(bytes).short(), bytes.len()),
+        Content::Chains(pair) => {
+            format!("chains: effects {:016x}, events {:016x}", pair.effects.value(), pair.events.value())
+        }
+        Content::Closing(ending) => format!("the run ended: {ending}"),
+    }
+}
+
+fn values(names: &ControllerNames, record: &Record<'_>) -> Vec<Value> {
+    let Content::Delivery { step: Step::Input(Input::Points { samples, .. }), .. } = record.content else {
+        return Vec::new();
+    };
+    let value = |sample: &Sample| Value {
+        point: Words(names).point(sample.point),
+        value: sample.value,
+        valid: sample.validity == Validity::Valid,
+    };
+    samples.iter().map(value).collect()
+}

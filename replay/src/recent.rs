@@ -1,0 +1,100 @@
+//! The last deliveries of one controller with what they led to: the context of a divergence. Nothing is allocated per delivery.
+
+use r_ems_engine::ids::DeviceIndex;
+use r_ems_engine::machine::{Boot, Effect, Input, Sample, Step, WriteOutcome};
+use r_ems_engine::{LocalTime, Time};
+
+use crate::divergence::CONTEXT_DELIVERIES;
+
+/// The context, and the delivery that it leads to.
+const KEPT: usize = CONTEXT_DELIVERIES + 1;
+
+/// A ring of deliveries, the oldest overwritten first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recent {
+    kept: [Kept; KEPT],
+    count: u64,
+}
+
+/// One delivery and what it led to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) at: Time,
+    pub(crate) now: LocalTime,
+    /// Byte position of its record.
+    pub(crate) position: u64,
+    what: What,
+    samples: Vec<Sample>,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) deadline: Option<LocalTime>,
+}
+
+/// A step without what it borrows.
+#[derive(Clone, Copy, Debug, Default)]
+enum What {
+    Boot(Boot),
+    #[default]
+    Wake,
+    Points(DeviceIndex),
+    TimedOut(DeviceIndex),
+    Written(DeviceIndex, WriteOutcome),
+}
+
+impl Recent {
+    /// Keeps a delivery that is about to be handled.
+    #[inline]
+    pub(crate) fn push(&mut self, at: Time, now: LocalTime, position: u64, step: &Step<'_>) {
+        let kept = &mut self.kept[(self.count % KEPT as u64) as usize];
+        self.count += 1;
+        kept.at = at;
+        kept.now = now;
+        kept.position = position;
+        kept.samples.clear();
+        kept.effects.clear();
+        kept.deadline = None;
+        kept.what = match *step {
+            Step::Boot(boot) => What::Boot(boot),
+            Step::Input(Input::Wake) => What::Wake,
+            Step::Input(Input::Points { device, samples }) => {
+                kept.samples.extend_from_slice(samples);
+                What::Points(device)
+            }
+            Step::Input(Input::TimedOut { device }) => What::TimedOut(device),
+            Step::Input(Input::Written { device, outcome }) => What::Written(device, outcome),
+        };
+    }
+
+    /// Keeps what the last delivery led to.
+    #[inline]
+    pub(crate) fn led_to(&mut self, effects: &[Effect], deadline: Option<LocalTime>) {
+        let last = self.count.wrapping_sub(1);
+        let kept = &mut self.kept[(last % KEPT as u64) as usize];
+        kept.effects.extend_from_slice(effects);
+        kept.deadline = deadline;
+    }
+
+    /// The last delivery.
+    pub(crate) fn last(&self) -> Option<&Kept> {
+        let last = self.count.checked_sub(1)?;
+        Some(&self.kept[(last % KEPT as u64) as usize])
+    }
+
+    /// The deliveries before the last one, oldest first.
+    pub(crate) fn before(&self) -> impl Iterator<Item = &Kept> {
+        let end = self.count.saturating_sub(1);
+        let start = end.saturating_sub(CONTEXT_DELIVERIES as u64);
+        (start..end).map(|index| &self.kept[(index % KEPT as u64) as usize])
+    }
+}
+
+impl Kept {
+    pub(crate) fn step(&self) -> Step<'_> {
+        match self.what {
+            What::Boot(boot) => Step::Boot(boot),
+            What::Wake => Step::Input(Input::Wake),
+            What::Points(device) => Step::Input(Input::Points { device, samples: &self.samples }),
+            What::TimedOut(device) => Step::Input(Input::TimedOut { device }),
+            What::Written(device, outcome) => Step::Input(Input::Written { device, outcome }),
+        }
+    }
+}

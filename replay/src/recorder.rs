@@ -1,0 +1,157 @@
+//! The recorder: a driver around a driver that writes each delivery to a log before it is handled.
+//!
+//! **A full disk is no secret.** When the log cannot be written, the recorder hands out no further delivery: the run ends there
+//! and [`Recorder::finish`] returns the error. A run that went on would look recorded and be none. Whoever must go on
+//! without a log, as a site must, runs its fleet on the inner driver, which [`Recorder::finish`] gives back.
+//!
+//! **A failed assertion** leaves a delivery without an outcome. The log then ends with that delivery, and its closing record
+//! says who failed.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use r_ems_engine::digest::Digest;
+use r_ems_engine::log::{ChainPair, Ending, Header, HeaderError, Recording, Scope, identity};
+use r_ems_engine::machine::{Delivery, Driver, Handled, Outcome, State};
+
+/// Records what passes between a fleet and its driver.
+#[derive(Debug)]
+pub struct Recorder<D, W> {
+    driver: D,
+    header: Header,
+    recording: Recording,
+    sink: W,
+    failed: Option<io::Error>,
+}
+
+/// What was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Bytes of the log.
+    pub bytes: u64,
+    /// Records of the log.
+    pub records: u64,
+    /// How the run ended.
+    pub ending: Ending,
+    /// The run's digest; the same without a recorder.
+    pub digest: Digest,
+    /// The final chains by controller of the fleet.
+    pub chains: Vec<ChainPair>,
+}
+
+/// Why a recording could not begin.
+#[derive(Debug)]
+pub enum RecordError {
+    /// The header is beyond a limit.
+    Header(HeaderError),
+    /// The log cannot be written.
+    Sink(io::Error),
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(error) => error.fmt(f),
+            Self::Sink(error) => write!(f, "the log cannot be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+impl<D: Driver, W: Write> Recorder<D, W> {
+    /// Begins to record a fleet that stands at `machines` and runs on `driver`.
+    ///
+    /// # Errors
+    /// [`RecordError`] if the header is beyond a limit or the sink does not take its bytes.
+    ///
+    /// # Panics
+    /// If there is not one machine for each controller of the header.
+    pub fn new<S: State>(
+        driver: D,
+        sink: W,
+        header: Header,
+        scope: Scope,
+        machines: &[S],
+    ) -> Result<Self, RecordError> {
+        let recording = Recording::new(&header, scope, machines).map_err(RecordError::Header)?;
+        let mut recorder = Self { driver, header, recording, sink, failed: None };
+        recorder.write().map_err(RecordError::Sink)?;
+        Ok(recorder)
+    }
+
+    /// Ends the log with the states of the fleet's machines, and gives the inner driver back.
+    ///
+    /// # Errors
+    /// The first error that the sink gave, also if it was during the run; the log then ends without a closing record.
+    pub fn finish<S: State>(mut self, machines: &[S], ending: Ending) -> (D, io::Result<Recorded>) {
+        let recorded = self.close(machines, ending);
+        (self.driver, recorded)
+    }
+
+    /// The inner driver.
+    pub const fn driver(&self) -> &D {
+        &self.driver
+    }
+
+    /// The inner driver, to be changed.
+    pub const fn driver_mut(&mut self) -> &mut D {
+        &mut self.driver
+    }
+
+    /// What is being recorded: counts and chains.
+    pub const fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    fn close<S: State>(&mut self, machines: &[S], ending: Ending) -> io::Result<Recorded> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let ending = self.recording.close(machines, ending);
+        self.write()?;
+        self.sink.flush()?;
+        let chains = self.recording.chains();
+        Ok(Recorded {
+            bytes: self.recording.writer().position(),
+            records: self.recording.writer().records(),
+            ending,
+            digest: identity(&self.header, chains, machines),
+            chains: chains.as_slice().to_vec(),
+        })
+    }
+
+    /// Writes the groups that are complete.
+    fn write(&mut self) -> io::Result<()> {
+        self.sink.write_all(self.recording.writer().out())?;
+        self.recording.clear_out();
+        Ok(())
+    }
+}
+
+impl<D: Driver, W: Write> Driver for Recorder<D, W> {
+    #[inline]
+    fn next(&mut self) -> Option<Delivery<'_>> {
+        if self.failed.is_some() {
+            return None;
+        }
+        let delivery = self.driver.next()?;
+        self.recording.delivery(&delivery);
+        Some(delivery)
+    }
+
+    #[inline]
+    fn perform(&mut self, outcome: &Outcome<'_>) {
+        self.recording.outcome(outcome);
+        if !self.recording.writer().out().is_empty()
+            && let Err(error) = self.write()
+        {
+            self.failed = Some(error);
+        }
+        self.driver.perform(outcome);
+    }
+
+    fn contain(run: &mut dyn FnMut()) -> Handled {
+        D::contain(run)
+    }
+}

@@ -1,0 +1,261 @@
+//! Runs a log again: to its end, or up to any instant, where the machines can be asked what they know.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use serde::Serialize;
+
+use r_ems_engine::Time;
+use r_ems_engine::digest::Digest;
+use r_ems_engine::fleet::{Fleet, Poisoned};
+use r_ems_engine::log::{
+    BEHAVIOR, Content, ENGINE_VERSION, End, Header, ReadError, Reader, Status, codec, identity,
+};
+use r_ems_engine::machine::Machine;
+
+use crate::divergence::{Divergence, engine_name};
+use crate::driver::{ReplayDriver, Stop};
+use crate::source::Bytes;
+
+/// A log that is being run again.
+pub struct Replay<M, R> {
+    fleet: Fleet<M>,
+    driver: ReplayDriver<R>,
+    poisoned: Option<Poisoned>,
+    divergence: Option<Box<Divergence>>,
+}
+
+/// What a replay came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// The first difference; `None`: the run was repeated bit for bit as far as the log goes.
+    pub divergence: Option<Box<Divergence>>,
+    /// How many deliveries were handled.
+    pub deliveries: u64,
+    /// The run's time of the last one.
+    pub at: Time,
+    /// How the log ended; `None` if the replay ended before it.
+    pub end: Option<End>,
+    /// The digest of the run as replayed.
+    pub digest: Digest,
+    /// Whether log and program are of one version.
+    pub compatibility: Compatibility,
+}
+
+/// Whether a log may be expected to replay bit for bit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compatibility {
+    /// The same engine wrote it.
+    Same,
+    /// Another version wrote it; its machines should answer the same.
+    OtherVersion {
+        /// The engine that wrote the log.
+        logged_by: String,
+        /// The engine that replays it.
+        replayed_by: String,
+    },
+    /// Its machines answered differently by design: a difference is no bug.
+    OtherBehavior {
+        /// The engine that wrote the log.
+        logged_by: String,
+        /// The engine that replays it.
+        replayed_by: String,
+    },
+}
+
+impl Compatibility {
+    /// Compares the engine that wrote a log with this one.
+    pub fn of(header: &Header) -> Self {
+        let logged_by = engine_name(&header.engine, header.behavior);
+        let replayed_by = engine_name(ENGINE_VERSION, BEHAVIOR);
+        if header.behavior != BEHAVIOR {
+            Self::OtherBehavior { logged_by, replayed_by }
+        } else if header.engine != ENGINE_VERSION {
+            Self::OtherVersion { logged_by, replayed_by }
+        } else {
+            Self::Same
+        }
+    }
+}
+
+impl fmt::Display for Compatibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Same => f.write_str("the log was written by this engine"),
+            Self::OtherVersion { logged_by, replayed_by } => {
+                write!(f, "the log was written by {logged_by} and is replayed by {replayed_by}")
+            }
+            Self::OtherBehavior { logged_by, replayed_by } => write!(
+                f,
+                "the log was written by {logged_by}, whose machines answer differently from those of {replayed_by}: \
+                 a difference is to be expected"
+            ),
+        }
+    }
+}
+
+/// Why a log cannot be replayed.
+#[derive(Debug)]
+pub enum ReplayError {
+    /// It cannot be read.
+    Read(ReadError<io::Error>),
+    /// It ends before the state of each controller.
+    NoState,
+    /// A state is of another program: other functions, or another version.
+    State {
+        /// Whose state.
+        controller: String,
+        /// The engine that wrote it.
+        logged_by: String,
+        /// The engine that cannot read it.
+        replayed_by: String,
+    },
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(error) => error.fmt(f),
+            Self::NoState => f.write_str("the log ends before the state of each controller"),
+            Self::State { controller, logged_by, replayed_by } => write!(
+                f,
+                "the state of {controller} was written by {logged_by} and cannot be read by {replayed_by}: \
+                 use the program that recorded it"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ReplayError {}
+
+impl From<ReadError<io::Error>> for ReplayError {
+    fn from(error: ReadError<io::Error>) -> Self {
+        Self::Read(error)
+    }
+}
+
+/// Runs a whole log again.
+///
+/// # Errors
+/// [`ReplayError`] if the log cannot be read or its states are of another program. A difference is no error:
+/// [`Replayed::divergence`].
+pub fn replay<M: Machine, R: Read>(log: R) -> Result<Replayed, ReplayError> {
+    let mut replay = Replay::<M, R>::open(log)?;
+    replay.run_until(Time::MAX)?;
+    Ok(replay.result())
+}
+
+/// Runs a log again up to and including the deliveries at `until`, and hands out the fleet as it was then.
+///
+/// # Errors
+/// [`ReplayError`] as for [`replay`].
+pub fn replay_until<M: Machine, R: Read>(log: R, until: Time) -> Result<Replay<M, R>, ReplayError> {
+    let mut replay = Replay::open(log)?;
+    replay.run_until(until)?;
+    Ok(replay)
+}
+
+impl<M: Machine, R: Read> Replay<M, R> {
+    /// Opens a log and makes its machines from their states.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if the log cannot be read or a state is of another program.
+    pub fn open(log: R) -> Result<Self, ReplayError> {
+        let mut reader = Reader::open(Bytes(log))?;
+        let mut machines: Vec<Option<M>> = vec![None; reader.header().controllers.len()];
+        let mut staged = false;
+        while machines.iter().any(Option::is_none) && !staged {
+            match reader.advance()? {
+                Status::Ended(_) => return Err(ReplayError::NoState),
+                Status::Record => {}
+            }
+            let record = reader.record();
+            let position = record.controller.position();
+            match record.content {
+                Content::State(bytes) => match codec::decode(bytes) {
+                    Ok(machine) => machines[position] = Some(machine),
+                    Err(codec::Undecodable) => return Err(undecodable(reader.header(), position)),
+                },
+                Content::Delivery { .. }
+                | Content::Event(_)
+                | Content::Effects { .. }
+                | Content::Chains(_)
+                | Content::Closing(_) => staged = true,
+            }
+        }
+        let machines: Option<Vec<M>> = machines.into_iter().collect();
+        let fleet = Fleet::new(machines.ok_or(ReplayError::NoState)?);
+        let driver = ReplayDriver::new(reader, staged);
+        Ok(Self { fleet, driver, poisoned: None, divergence: None })
+    }
+
+    /// Runs on up to and including the deliveries at `until`, or to the log's end or the first difference.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if the log cannot be read on.
+    pub fn run_until(&mut self, until: Time) -> Result<(), ReplayError> {
+        if self.divergence.is_some() || self.poisoned.is_some() {
+            return Ok(());
+        }
+        self.driver.run_until(until);
+        match self.fleet.run(&mut self.driver) {
+            Ok(()) => {}
+            Err(poisoned) => {
+                self.poisoned = Some(poisoned);
+                self.driver.compare_failure(poisoned);
+            }
+        }
+        if self.driver.end().is_some() && self.poisoned.is_none() && !self.driver.has_stopped() {
+            self.driver.compare_states(self.fleet.machines());
+        }
+        match self.driver.take_stop() {
+            None => Ok(()),
+            Some(Stop::Unreadable(error)) => Err(error.into()),
+            Some(Stop::Diverged(divergence)) => {
+                self.divergence = Some(divergence);
+                Ok(())
+            }
+        }
+    }
+
+    /// What the replay has come to.
+    pub fn result(&self) -> Replayed {
+        Replayed {
+            divergence: self.divergence.clone(),
+            deliveries: self.driver.deliveries(),
+            at: self.driver.at(),
+            end: self.driver.end(),
+            digest: identity(self.driver.header(), self.driver.chains(), self.fleet.machines()),
+            compatibility: Compatibility::of(self.driver.header()),
+        }
+    }
+
+    /// The machines as they are now.
+    pub fn machines(&self) -> &[M] {
+        self.fleet.machines()
+    }
+
+    /// What the log says about itself.
+    pub const fn header(&self) -> &Header {
+        self.driver.header()
+    }
+
+    /// Who failed an assertion, if the log ends with one.
+    pub const fn poisoned(&self) -> Option<Poisoned> {
+        self.poisoned
+    }
+
+    /// The driver: counts and positions.
+    pub const fn driver(&self) -> &ReplayDriver<R> {
+        &self.driver
+    }
+}
+
+fn undecodable(header: &Header, position: usize) -> ReplayError {
+    ReplayError::State {
+        controller: header.controllers[position].full(),
+        logged_by: engine_name(&header.engine, header.behavior),
+        replayed_by: engine_name(ENGINE_VERSION, BEHAVIOR),
+    }
+}
