@@ -1,1 +1,130 @@
-//! R-EMS scenarios.
+//! The input language of R-EMS: site files and scenario files, checked and made into worlds and controllers.
+//!
+//! ```text
+//!   path ─> files ─> overrides ─> node (RON, one level at a time) ─┬─> site ─> device        ─> ControllerSpec
+//!                                                                  └─> scenario ─> plant ─> source, profile
+//!                                                                               └> happening, expectation ─> WorldSpec
+//!   every step ─> mistake (file:line:col: field: what was found, what is allowed)
+//! ```
+//!
+//! One schema serves both kinds of files. A site file says what controllers believe and do, and is the file that a real
+//! site runs; a scenario adds what the world really is, what happens in it and what must come of it. `version: 1` stands in
+//! each; unknown fields and names that stand twice are refused.
+//!
+//! **Mistakes.** A reader notes a mistake and goes on: all mistakes of form and of meaning that do not hide each other come
+//! out of one look. Only what is no RON at all ends reading at once.
+//!
+//! **Decision: RON one level at a time.** A derived reader stops at its first error and knows no places after it. Here RON's
+//! parser opens one level, what lies below stays raw text with its place in the file, and each item is read by itself. The
+//! price is that text is scanned once per level; at [`files::MAX_SCENARIO_BYTES`] that is milliseconds. A parser that keeps
+//! places of its own accord would change our mind.
+//!
+//! **Invariant:** nothing here reads a clock, and the same texts with the same overrides make the same world.
+//!
+//! **Invariant:** no text, however hostile, panics or hangs: sizes, depths and counts have limits, each with a name.
+
+mod device;
+mod expectation;
+pub mod files;
+mod happening;
+mod initial;
+mod leaf;
+pub mod mistake;
+mod moment;
+mod naming;
+mod node;
+mod overrides;
+mod plant;
+mod profile;
+mod scenario;
+mod site;
+mod source;
+
+use r_ems_engine::controller::ControllerSpec;
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_sim::world::WorldSpec;
+
+pub use files::{Disk, Document, Files, Memory};
+pub use mistake::{Mistake, Report, Severity};
+pub use overrides::Overrides;
+
+use mistake::Notes;
+use node::Node;
+
+/// A scenario that is ready to run.
+#[derive(Clone, Debug)]
+pub struct Loaded<F: FunctionSet> {
+    /// What it is called.
+    pub name: String,
+    /// What it is for.
+    pub note: Option<String>,
+    /// The texts of the scenario and of its site file, if that is one of its own, with the overrides in them: for a log.
+    pub documents: Vec<Document>,
+    /// How local times are shown.
+    pub time_zone: UtcOffset,
+    /// The controllers in the order of the fleet.
+    pub controllers: Vec<ControllerSpec<F>>,
+    /// The names of the plant's components, by grid and component.
+    pub components: Vec<Vec<String>>,
+    /// Everything else.
+    pub world: WorldSpec,
+    /// What somebody should look at.
+    pub warnings: Report,
+}
+
+/// What a log's header tells about the controllers that it recorded.
+#[derive(Clone, Debug)]
+pub struct Recalled<F: FunctionSet> {
+    /// What the scenario is called.
+    pub name: String,
+    /// How local times are shown.
+    pub time_zone: UtcOffset,
+    /// The wall clock at the run's start.
+    pub start: WallTime,
+    /// The controllers in the order of the fleet.
+    pub controllers: Vec<ControllerSpec<F>>,
+}
+
+/// Loads a scenario.
+///
+/// # Errors
+/// Every mistake that was found, warnings included.
+pub fn load<F: FunctionSet>(
+    files: &dyn Files,
+    path: &str,
+    overrides: &Overrides,
+) -> Result<Loaded<F>, Report> {
+    let mut notes = Notes::default();
+    let loaded = scenario::load::<F>(files, path, overrides, &mut notes);
+    let report = notes.into_report();
+    match loaded {
+        Some(loaded) if !report.has_errors() => Ok(Loaded { warnings: report, ..loaded }),
+        Some(_) | None => Err(report),
+    }
+}
+
+/// Makes the controllers of a run again from the texts that its log keeps; profiles are not needed.
+///
+/// # Errors
+/// Every mistake that was found: the texts were written by another version, or are not [`Loaded::documents`].
+pub fn recall<F: FunctionSet>(documents: &[Document]) -> Result<Recalled<F>, Report> {
+    let mut notes = Notes::default();
+    let recalled = scenario::recall::<F>(documents, &mut notes);
+    recalled.ok_or_else(|| notes.into_report())
+}
+
+/// Checks a scenario file or a site file, whichever it is, and says everything that is wrong or odd.
+pub fn check<F: FunctionSet>(files: &dyn Files, path: &str) -> Report {
+    let mut notes = Notes::default();
+    let Some(document) = scenario::read_document(files, path, &mut notes) else { return notes.into_report() };
+    let is_site = Node::root(&document, &mut Notes::default()).is_some_and(|root| root.name() == "Site");
+    if is_site {
+        if let Some(root) = Node::root(&document, &mut notes) {
+            site::read::<F>(&root, &mut notes);
+        }
+    } else {
+        scenario::load::<F>(files, path, &Overrides::default(), &mut notes);
+    }
+    notes.into_report()
+}

@@ -48,15 +48,6 @@ pub struct SimDriver {
     /// Answers that arrive at this instant after the last delivery.
     arriving: Option<Devices>,
     at_this_instant: u32,
-    ties: Option<Ties>,
-}
-
-/// Chance instead of push order among what happens at one instant: a test of what must not depend on that order.
-#[derive(Clone, Debug)]
-struct Ties {
-    stream: Stream,
-    /// What was taken from the queue for this instant and has not happened yet.
-    open: Vec<Pending>,
 }
 
 /// Neighboring devices of one controller, which were polled together: their answers travel together.
@@ -165,13 +156,7 @@ impl SimDriver {
             monitor: Monitor::new(spec.expectations),
             arriving: None,
             at_this_instant: 0,
-            ties: None,
         })
-    }
-
-    /// Lets chance decide the order at each instant from now on; results may change, invariants may not.
-    pub fn shuffle_ties(&mut self, seed: u64) {
-        self.ties = Some(Ties { stream: Stream::named(seed, "ties"), open: Vec::new() });
     }
 
     /// The instant of the last delivery.
@@ -220,8 +205,7 @@ impl SimDriver {
     #[inline]
     fn wait(&mut self) -> Option<(Time, u16, Happened)> {
         loop {
-            let is_tied = self.ties.as_ref().is_some_and(|ties| !ties.open.is_empty());
-            let queued = if is_tied { self.now } else { self.queue.next_time().unwrap_or(Time::MAX) };
+            let queued = self.queue.next_time().unwrap_or(Time::MAX);
             let (woken, index) = self.wakes.next().unwrap_or((Time::MAX, 0));
             let at = queued.min(woken);
             if at > self.end || at == Time::MAX {
@@ -229,12 +213,10 @@ impl SimDriver {
                 return None;
             }
             self.pass_to(at);
-            let pending = match &mut self.ties {
-                None if queued > woken => None,
-                None => self.queue.pop().map(|event| event.1),
-                Some(ties) => ties.draw(at, &mut self.queue, woken == at),
-            };
-            let Some(pending) = pending else { return Some((at, index as u16, Happened::Wake)) };
+            if queued > woken {
+                return Some((at, index as u16, Happened::Wake));
+            }
+            let (_, pending) = self.queue.pop().expect("its time was just read");
             if let Some((post, happened)) = self.happen(at, pending) {
                 return Some((at, post, happened));
             }
@@ -408,18 +390,6 @@ enum Happened {
     Answer { device: DeviceIndex },
     TimedOut { device: DeviceIndex },
     Written { device: DeviceIndex, outcome: WriteOutcome },
-}
-
-impl Ties {
-    /// Draws what happens next at `at`; `None`: the wake does.
-    fn draw(&mut self, at: Time, queue: &mut EventQueue<Pending>, has_wake: bool) -> Option<Pending> {
-        while queue.next_time() == Some(at) {
-            self.open.extend(queue.pop().map(|event| event.1));
-        }
-        let candidates = self.open.len() as u64 + u64::from(has_wake);
-        let drawn = self.stream.below(candidates) as usize;
-        (drawn < self.open.len()).then(|| self.open.swap_remove(drawn))
-    }
 }
 
 impl PostState {

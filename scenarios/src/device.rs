@@ -1,0 +1,184 @@
+//! Devices of a site file: meters, batteries and inverters, with the link that leads to each.
+//!
+//! Every number but the rating and the direction has a default, written down beside it. The direction that a meter or a
+//! battery counts as positive has none: a guess would be right for half of all sites.
+
+use r_ems_engine::Span;
+use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
+use r_ems_engine::units::Watts;
+
+use crate::leaf::check_name;
+use crate::mistake::{Notes, suggestion};
+use crate::node::{Entry, Fields, Node, excerpt};
+
+/// How old a value is when it arrives, unless the link says otherwise: one request over a local network.
+pub(crate) const LATENCY: Span = Span::from_millis(20);
+/// When a poll or a write has failed, unless the link says otherwise.
+pub(crate) const TIMEOUT: Span = Span::from_secs(1);
+/// A point is stale after this many scans and the latency, unless the device says otherwise (CONTROL.md: three polls).
+pub(crate) const AGE_SCANS: u64 = 3;
+/// When a device without a new set-point falls back, unless it says otherwise: ours, a usual setting of inverters.
+pub(crate) const REVERSION: Span = Span::from_secs(60);
+/// Smallest change of a set-point that is written, as a share of the rating, unless the device says otherwise: ours.
+pub(crate) const DEAD_BAND: f64 = 0.001;
+/// A reversion must leave time for this many scans: a set-point is repeated at half of it.
+pub(crate) const REVERSION_SCANS: u64 = 4;
+/// Longest latency: what is later is no measurement to control with.
+pub(crate) const LATENCY_MAX: Span = Span::from_mins(1);
+
+/// A device as the site file describes it.
+#[derive(Debug)]
+pub(crate) struct Device<'t> {
+    pub(crate) spec: DeviceSpec,
+    pub(crate) timeout: Span,
+    /// Where its rating stands.
+    pub(crate) rating: Node<'t>,
+}
+
+/// A link of kind `Points` as the file describes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    pub(crate) latency: Span,
+    pub(crate) timeout: Span,
+    pub(crate) positive: Positive,
+}
+
+/// Reads one device of a grid with the given scan.
+pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Option<Device<'t>> {
+    check_name(&entry.key, &entry.name, notes);
+    let class = match entry.value.name() {
+        "Meter" => DeviceClass::Meter,
+        "Battery" => DeviceClass::Battery,
+        "Pv" => DeviceClass::Pv,
+        name => {
+            let found = excerpt(if name.is_empty() { entry.value.text() } else { name });
+            let classes = ["Meter", "Battery", "Pv"];
+            let message = format!("unknown device `{found}`; {}", suggestion(&found, &classes));
+            entry.value.error(notes, message);
+            return None;
+        }
+    };
+    let mut fields = entry.value.fields(notes)?;
+    let link = fields.required("link", notes).and_then(|link| read_link(&link, class, notes));
+    let link = link.unwrap_or(Link { latency: LATENCY, timeout: TIMEOUT, positive: Positive::Import });
+    let rating = read_rating(&mut fields, notes);
+    let age_max = fields.leaf_or("max_age", scan * AGE_SCANS + link.latency, notes);
+    let stuck_after = fields.leaf_if_given("stuck_after", notes);
+    let mut spec = DeviceSpec {
+        name: entry.name.clone(),
+        class,
+        positive: link.positive,
+        rating: rating.unwrap_or(Watts::ZERO),
+        latency: link.latency,
+        age_max,
+        stuck_after,
+        reversion: REVERSION,
+        write_interval: Span::ZERO,
+        dead_band: rating.unwrap_or(Watts::ZERO) * DEAD_BAND,
+        ramp: None,
+    };
+    if class.is_controlled() {
+        spec.reversion = fields.leaf_or("reversion", REVERSION, notes);
+        spec.write_interval = fields.leaf_or("write_interval", Span::ZERO, notes);
+        spec.dead_band = fields.leaf_or("dead_band", spec.dead_band, notes);
+        spec.ramp = fields.leaf_if_given("ramp", notes);
+    }
+    check_numbers(&spec, scan, &fields, notes);
+    let device = Device { spec, timeout: link.timeout, rating: fields.place("rating").clone() };
+    fields.finish(notes);
+    // Without a rating nothing that follows from it means anything; what is missing was noted.
+    rating.map(|_rating| device)
+}
+
+fn read_rating(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Watts> {
+    let rating: Watts = fields.leaf("rating", notes)?;
+    if rating <= Watts::ZERO {
+        fields.place("rating").error(notes, format!("must be above 0 W, got {rating}"));
+        return None;
+    }
+    Some(rating)
+}
+
+/// Reads `Points(positive: …, latency: …, timeout: …)`.
+fn read_link(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) -> Option<Link> {
+    match node.name() {
+        "Points" => {}
+        "Modbus" | "Frame" => {
+            node.error(notes, "links of this kind are not supported yet; allowed: Points");
+            return None;
+        }
+        name => {
+            let found = excerpt(if name.is_empty() { node.text() } else { name });
+            node.error(notes, format!("unknown link `{found}`; {}", suggestion(&found, &["Points"])));
+            return None;
+        }
+    }
+    let mut fields = node.fields(notes)?;
+    let latency = fields.leaf_or("latency", LATENCY, notes);
+    let timeout = fields.leaf_or("timeout", TIMEOUT.max(latency * 2), notes);
+    check_latency(latency, timeout, &fields, notes);
+    let positive = match class {
+        DeviceClass::Meter | DeviceClass::Battery => {
+            fields.required("positive", notes).and_then(|node| direction(&node, class, notes))
+        }
+        DeviceClass::Pv => Some(Positive::Generation),
+    };
+    if class == DeviceClass::Pv
+        && let Some(node) = fields.optional("positive")
+    {
+        direction(&node, class, notes);
+    }
+    fields.finish(notes);
+    Some(Link { latency, timeout, positive: positive? })
+}
+
+/// Notes a latency that is too long, or not shorter than the time-out.
+pub(crate) fn check_latency(latency: Span, timeout: Span, fields: &Fields<'_>, notes: &mut Notes) {
+    if latency > LATENCY_MAX {
+        fields.place("latency").error(notes, format!("must be at most {LATENCY_MAX}, got {latency}"));
+    }
+    if timeout <= latency {
+        let message = format!("must be longer than the latency of {latency}, got {timeout}");
+        fields.place("timeout").error(notes, message);
+    }
+}
+
+/// Reads a direction that a device of `class` can count as positive.
+pub(crate) fn direction(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) -> Option<Positive> {
+    let allowed: &[(&str, Positive)] = match class {
+        DeviceClass::Meter => &[("Import", Positive::Import), ("Export", Positive::Export)],
+        DeviceClass::Battery => &[("Charge", Positive::Charge), ("Discharge", Positive::Discharge)],
+        DeviceClass::Pv => &[("Generation", Positive::Generation)],
+    };
+    let names: Vec<&str> = allowed.iter().map(|entry| entry.0).collect();
+    crate::leaf::word(node, &names, notes).map(|position| allowed[position].1)
+}
+
+fn check_numbers(spec: &DeviceSpec, scan: Span, fields: &Fields<'_>, notes: &mut Notes) {
+    let mut require = |field: &str, holds: bool, found: String, allowed: String| {
+        if !holds {
+            fields.place(field).error(notes, format!("must be {allowed}, got {found}"));
+        }
+    };
+    let age_min = scan + spec.latency;
+    let allowed = format!("at least the scan and the latency, {age_min}");
+    require("max_age", spec.age_max >= age_min, spec.age_max.to_string(), allowed);
+    if let Some(stuck_after) = spec.stuck_after {
+        let allowed = format!("longer than the scan of {scan}");
+        require("stuck_after", stuck_after > scan, stuck_after.to_string(), allowed);
+    }
+    if spec.class.is_controlled() {
+        let shortest = scan * REVERSION_SCANS;
+        let allowed = format!("at least {REVERSION_SCANS} scans, {shortest}");
+        require("reversion", spec.reversion >= shortest, spec.reversion.to_string(), allowed);
+        let half = Span::from_nanos(spec.reversion.as_nanos() / 2);
+        let allowed = format!("at most half of the reversion, {half}");
+        require("write_interval", spec.write_interval <= half, spec.write_interval.to_string(), allowed);
+        let is_band = spec.dead_band >= Watts::ZERO && spec.dead_band <= spec.rating;
+        let allowed = format!("from 0 W to the rating of {}", spec.rating);
+        require("dead_band", is_band, spec.dead_band.to_string(), allowed);
+        if let Some(ramp) = spec.ramp {
+            require("ramp", ramp.watts_per_second() > 0.0, ramp.to_string(), "above 0 W/s".into());
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! How the plant is when the run begins: breakers, power and state of charge, where it differs from what `plant` says.
+
+use r_ems_engine::units::{Ratio, Watts};
+use r_ems_sim::plant::Position;
+
+use crate::leaf::word;
+use crate::mistake::{Notes, suggestion};
+use crate::node::Node;
+use crate::plant::Kind;
+
+/// What one component begins with.
+#[derive(Debug)]
+pub(crate) struct Initial<'t> {
+    /// `commerce/bess`.
+    place: String,
+    key: Node<'t>,
+    pub(crate) breaker: Option<Position>,
+    pub(crate) power: Option<Watts>,
+    pub(crate) soc: Option<Ratio>,
+    is_used: bool,
+}
+
+/// Reads `{"commerce/pcc": (breaker: Open), "commerce/bess": (power: "100 kW", soc: "40 %")}`.
+pub(crate) fn read<'t>(node: &Node<'t>, notes: &mut Notes) -> Vec<Initial<'t>> {
+    let entries = node.map(notes).unwrap_or_default();
+    let mut all = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let Some(mut fields) = entry.value.fields(notes) else { continue };
+        let positions = [Position::Open, Position::Closed];
+        let breaker = fields.optional("breaker").and_then(|node| word(&node, &["Open", "Closed"], notes));
+        all.push(Initial {
+            place: entry.name,
+            key: entry.key,
+            breaker: breaker.map(|position| positions[position]),
+            power: fields.leaf_if_given("power", notes),
+            soc: fields.leaf_if_given("soc", notes),
+            is_used: false,
+        });
+        fields.finish(notes);
+    }
+    all
+}
+
+impl<'t> Initial<'t> {
+    /// What the component at `place` begins with.
+    pub(crate) fn take<'a>(all: &'a mut [Self], place: &str) -> Option<&'a mut Self> {
+        all.iter_mut().find(|initial| initial.place == place)
+    }
+
+    /// Notes what a component of `kind` cannot begin with.
+    pub(crate) fn check_used(&mut self, kind: Option<Kind>, notes: &mut Notes) {
+        self.is_used = true;
+        let Some(kind) = kind else { return };
+        if self.breaker.is_some() && kind != Kind::Connection {
+            self.key.error(notes, "only a GridConnection has a breaker");
+        }
+        if (self.power.is_some() || self.soc.is_some()) && kind != Kind::Battery {
+            self.key.error(notes, "only a Battery begins with a power or a state of charge");
+        }
+    }
+
+    /// Notes every place that no component has.
+    pub(crate) fn check_all_used(all: &[Self], places: &[&str], notes: &mut Notes) {
+        for initial in all.iter().filter(|initial| !initial.is_used) {
+            let message = format!("there is no component there; {}", suggestion(&initial.place, places));
+            initial.key.error(notes, message);
+        }
+    }
+}

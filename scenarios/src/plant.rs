@@ -1,0 +1,336 @@
+//! The plant of a scenario: what stands behind the devices of each grid, and how it is when the run begins.
+//!
+//! A component and a device of one name belong together. What a device's file says of it and what it really is may differ
+//! on purpose; the checker warns where the ratings do.
+
+use r_ems_engine::Time;
+use r_ems_engine::points::DeviceClass;
+use r_ems_engine::units::{Ratio, WattHours, Watts, WattsPerSecond};
+use r_ems_sim::plant::{
+    Battery, BatterySpec, Bus, Component, Connection, Load, Position, Pv, PvSpec, Quantity, SpecError,
+};
+use r_ems_sim::sources::Source;
+
+use crate::device::Device;
+use crate::initial::Initial;
+use crate::leaf::check_name;
+use crate::mistake::{Notes, suggestion};
+use crate::node::{Entry, Fields, Node, excerpt};
+use crate::source::{Maker, Stand};
+
+/// Most components of a grid.
+pub(crate) const MAX_COMPONENTS: usize = r_ems_sim::plant::MAX_COMPONENTS;
+
+/// What a component is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Connection,
+    Load,
+    Pv,
+    Battery,
+}
+
+/// The unit of a quantity, as text writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Power,
+    Energy,
+    Share,
+    Flag,
+}
+
+/// One component of a grid's plant.
+#[derive(Debug)]
+pub(crate) struct Part<'t> {
+    pub(crate) name: String,
+    pub(crate) key: Node<'t>,
+    /// None if its kind could not be read.
+    pub(crate) kind: Option<Kind>,
+    /// Its rated power and where that stands.
+    rating: Option<(Watts, Node<'t>)>,
+    component: Option<Component>,
+}
+
+/// The plant of one grid; without a bus if something in it is wrong.
+#[derive(Debug)]
+pub(crate) struct Plant<'t> {
+    pub(crate) parts: Vec<Part<'t>>,
+    pub(crate) bus: Option<Bus>,
+}
+
+impl Kind {
+    const NAMES: [(&'static str, Self); 4] = [
+        ("GridConnection", Self::Connection),
+        ("Load", Self::Load),
+        ("Pv", Self::Pv),
+        ("Battery", Self::Battery),
+    ];
+
+    /// The kind as a scenario spells it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "GridConnection",
+            Self::Load => "Load",
+            Self::Pv => "Pv",
+            Self::Battery => "Battery",
+        }
+    }
+
+    /// What can be read of it: the name after the dot, the quantity, its unit.
+    pub(crate) fn quantities(self) -> &'static [(&'static str, Quantity, Unit)] {
+        match self {
+            Self::Connection => {
+                &[("p", Quantity::Power, Unit::Power), ("closed", Quantity::Closed, Unit::Flag)]
+            }
+            Self::Load => &[("p", Quantity::Power, Unit::Power), ("demand", Quantity::Demand, Unit::Power)],
+            Self::Pv => &[
+                ("p", Quantity::Power, Unit::Power),
+                ("available", Quantity::AvailablePower, Unit::Power),
+                ("curtailed", Quantity::Curtailed, Unit::Flag),
+                ("set_point", Quantity::SetPoint, Unit::Power),
+            ],
+            Self::Battery => &[
+                ("p", Quantity::Power, Unit::Power),
+                ("soc", Quantity::StateOfCharge, Unit::Share),
+                ("reported_soc", Quantity::ReportedStateOfCharge, Unit::Share),
+                ("energy", Quantity::StoredEnergy, Unit::Energy),
+                ("charge_limit", Quantity::ChargeLimit, Unit::Power),
+                ("discharge_limit", Quantity::DischargeLimit, Unit::Power),
+                ("set_point", Quantity::SetPoint, Unit::Power),
+            ],
+        }
+    }
+
+    /// The kind that a device of `class` measures or moves.
+    fn of(class: DeviceClass) -> Self {
+        match class {
+            DeviceClass::Meter => Self::Connection,
+            DeviceClass::Battery => Self::Battery,
+            DeviceClass::Pv => Self::Pv,
+        }
+    }
+}
+
+/// Reads the components of one grid.
+pub(crate) fn read<'t>(
+    grid: &Entry<'t>,
+    devices: &[Device<'_>],
+    initial: &mut [Initial<'t>],
+    maker: &mut Maker<'_, 't>,
+    notes: &mut Notes,
+) -> Option<Plant<'t>> {
+    let entries = grid.value.map(notes)?;
+    if entries.len() > MAX_COMPONENTS {
+        grid.value.error(notes, format!("expected at most {MAX_COMPONENTS}, got {}", entries.len()));
+        return None;
+    }
+    let mut parts = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        let place = format!("{}/{}", grid.name, entry.name);
+        let mut begin = Initial::take(initial, &place);
+        let declared = devices.iter().find(|device| device.spec.name == entry.name);
+        let stand = |rating: Watts| Stand::of(rating, &place);
+        let part = read_part(entry, declared, begin.as_deref_mut(), maker, &stand, notes);
+        if let Some(begin) = begin {
+            begin.check_used(part.kind, notes);
+        }
+        parts.push(part);
+    }
+    check_connection(&grid.value, &parts, notes);
+    check_devices(grid, devices, &parts, notes);
+    let components: Option<Vec<Component>> = parts.iter_mut().map(|part| part.component.take()).collect();
+    let bus = components.and_then(|components| Bus::new(components).ok());
+    let bus = bus.map(|bus| with_breaker(bus, &grid.name, &parts, initial));
+    Some(Plant { parts, bus })
+}
+
+/// Opens the breaker at the start if `initial` says so.
+fn with_breaker(mut bus: Bus, grid: &str, parts: &[Part<'_>], initial: &mut [Initial<'_>]) -> Bus {
+    let connection = parts.iter().find(|part| part.kind == Some(Kind::Connection));
+    let place = connection.map(|part| format!("{grid}/{}", part.name));
+    let position = place.and_then(|place| Initial::take(initial, &place)?.breaker);
+    bus.breaker(position.unwrap_or(Position::Closed), Time::ZERO, &mut ());
+    bus
+}
+
+fn check_connection(node: &Node<'_>, parts: &[Part<'_>], notes: &mut Notes) {
+    let is_connection = |part: &&Part<'_>| part.kind == Some(Kind::Connection);
+    let found = parts.iter().filter(is_connection).count();
+    // A part of unknown kind may have been meant as the connection.
+    if found > 1 || (found == 0 && parts.iter().all(|part| part.kind.is_some())) {
+        node.error(notes, format!("a grid needs one GridConnection, got {found}"));
+    }
+}
+
+/// Every device needs its component, of its kind; ratings that differ are worth a look.
+fn check_devices(grid: &Entry<'_>, devices: &[Device<'_>], parts: &[Part<'_>], notes: &mut Notes) {
+    for device in devices {
+        let spec = &device.spec;
+        let Some(part) = parts.iter().find(|part| part.name == spec.name) else {
+            let wanted = Kind::of(spec.class).name();
+            let message = format!(
+                "the device \"{}\" has no component here; add \"{}\": {wanted}(…)",
+                spec.name, spec.name
+            );
+            grid.value.error(notes, message);
+            continue;
+        };
+        let wanted = Kind::of(spec.class);
+        if let Some(kind) = part.kind.filter(|kind| *kind != wanted) {
+            let class = spec.class.name();
+            let message =
+                format!("the device is a {class} and needs a {}, got {}", wanted.name(), kind.name());
+            part.key.error(notes, message);
+        } else if let Some((rating, node)) = &part.rating
+            && *rating != spec.rating
+        {
+            let site = device.rating.document().path();
+            node.warning(notes, format!("the site file {site} says {}, here it is {rating}", spec.rating));
+        }
+    }
+}
+
+fn read_part<'t>(
+    entry: &Entry<'t>,
+    declared: Option<&Device<'_>>,
+    initial: Option<&mut Initial<'t>>,
+    maker: &mut Maker<'_, 't>,
+    stand: &dyn Fn(Watts) -> Stand,
+    notes: &mut Notes,
+) -> Part<'t> {
+    check_name(&entry.key, &entry.name, notes);
+    let name = entry.value.name();
+    let kind = Kind::NAMES.iter().find(|known| known.0 == name).map(|known| known.1);
+    let mut part =
+        Part { name: entry.name.clone(), key: entry.key.clone(), kind, rating: None, component: None };
+    let Some(kind) = kind else {
+        let found = excerpt(if name.is_empty() { entry.value.text() } else { name });
+        let names = Kind::NAMES.map(|known| known.0);
+        let message = format!("unknown component `{found}`; {}", suggestion(&found, &names));
+        entry.value.error(notes, message);
+        return part;
+    };
+    let Some(mut fields) = entry.value.fields(notes) else { return part };
+    let field = if kind == Kind::Connection { "import_max" } else { "rating" };
+    let rating: Option<Watts> = fields.leaf(field, notes);
+    if let Some(low) = rating.filter(|rating| *rating <= Watts::ZERO) {
+        fields.place(field).error(notes, format!("must be above 0 W, got {low}"));
+    }
+    let made = match kind {
+        Kind::Connection => rating.map(|rating| Connection::new(rating).map(Component::Connection)),
+        Kind::Load => {
+            let source = read_source(&mut fields, rating, maker, stand, notes);
+            source.map(|source| Ok(Component::Load(Load::new(source))))
+        }
+        Kind::Pv => {
+            let source = read_source(&mut fields, rating, maker, stand, notes);
+            read_pv(&mut fields, rating, source, notes)
+        }
+        Kind::Battery => read_battery(&mut fields, rating, declared, initial, notes),
+    };
+    part.rating = rating.map(|rating| (rating, fields.place(field).clone()));
+    part.component = match made {
+        Some(Ok(component)) => Some(component),
+        Some(Err(error)) => {
+            refuse(&fields, &error, notes);
+            None
+        }
+        None => None,
+    };
+    fields.finish(notes);
+    part
+}
+
+/// Shows what the plant refuses at its field.
+fn refuse(fields: &Fields<'_>, error: &SpecError, notes: &mut Notes) {
+    let parameter = match error {
+        SpecError::NotPositive { parameter, .. } | SpecError::OutOfRange { parameter, .. } => *parameter,
+    };
+    let field = match parameter {
+        "standby loss" => "standby_loss",
+        "proportional loss" => "proportional_loss",
+        "quadratic loss" => "quadratic_loss",
+        other => other,
+    };
+    // A rating of zero was noted where it was read.
+    if field != "rating" && field != "import_max" {
+        fields.place(field).error(notes, error.to_string());
+    }
+}
+
+/// Reads `profile: (…)` or `source: …`.
+fn read_source(
+    fields: &mut Fields<'_>,
+    rating: Option<Watts>,
+    maker: &mut Maker<'_, '_>,
+    stand: &dyn Fn(Watts) -> Stand,
+    notes: &mut Notes,
+) -> Option<Source> {
+    // Without a rating the source is read all the same, for its mistakes.
+    let stand = stand(rating.unwrap_or(Watts::ZERO));
+    match (fields.optional("profile"), fields.optional("source")) {
+        (Some(node), None) => maker.column(&node, &stand, notes),
+        (None, Some(node)) => maker.make(&node, &stand, notes),
+        (Some(_), Some(node)) => {
+            node.error(notes, "either `profile` or `source` is given, got both");
+            None
+        }
+        (None, None) => {
+            fields.node().error(notes, "the field `profile` or `source` is missing");
+            None
+        }
+    }
+}
+
+fn read_pv(
+    fields: &mut Fields<'_>,
+    rating: Option<Watts>,
+    source: Option<Source>,
+    notes: &mut Notes,
+) -> Option<Result<Component, SpecError>> {
+    let limit: Option<Watts> = fields.leaf_if_given("ac_max", notes);
+    if let Some(low) = limit.filter(|limit| *limit <= Watts::ZERO) {
+        fields.place("ac_max").error(notes, format!("must be above 0 W, got {low}"));
+    }
+    let mut spec = PvSpec::new(limit.or(rating).unwrap_or(Watts::ZERO));
+    spec.lag = fields.leaf_or("lag", spec.lag, notes);
+    spec.release = fields.leaf_or::<WattsPerSecond>("release", spec.release, notes);
+    rating?;
+    Some(Pv::new(spec, source?).map(Component::Pv))
+}
+
+fn read_battery(
+    fields: &mut Fields<'_>,
+    rating: Option<Watts>,
+    declared: Option<&Device<'_>>,
+    initial: Option<&mut Initial<'_>>,
+    notes: &mut Notes,
+) -> Option<Result<Component, SpecError>> {
+    let capacity: Option<WattHours> = fields.leaf("capacity", notes);
+    let mut soc: Option<Ratio> = fields.leaf("soc", notes);
+    let mut power = Watts::ZERO;
+    if let Some(initial) = initial {
+        soc = initial.soc.or(soc);
+        power = initial.power.unwrap_or(power);
+    }
+    let (capacity, soc, rating) = (
+        capacity.unwrap_or(WattHours::of(1.0)),
+        soc.unwrap_or(Ratio::ONE),
+        rating.filter(|rating| *rating > Watts::ZERO).unwrap_or(Watts::of(1.0)),
+    );
+    let mut spec = BatterySpec::new(capacity, rating, soc);
+    spec.power = power;
+    spec.dead_time = fields.leaf_or("dead_time", spec.dead_time, notes);
+    spec.lag = fields.leaf_or("lag", spec.lag, notes);
+    spec.losses.standby = fields.leaf_or("standby_loss", spec.losses.standby, notes);
+    spec.losses.proportional = fields.leaf_or("proportional_loss", spec.losses.proportional, notes);
+    spec.losses.quadratic = fields.leaf_or("quadratic_loss", spec.losses.quadratic, notes);
+    spec.taper = fields.leaf_or("taper", spec.taper, notes);
+    spec.soc_bias = fields.leaf_or("soc_bias", spec.soc_bias, notes);
+    spec.soc_step = fields.leaf_or("soc_step", spec.soc_step, notes);
+    spec.start_delay = fields.leaf_or("start_delay", spec.start_delay, notes);
+    spec.reversion = declared.map(|device| device.spec.reversion);
+    spec.reversion = fields.leaf_if_given("reversion", notes).or(spec.reversion);
+    spec.fallback = fields.leaf_or("fallback", spec.fallback, notes);
+    Some(Battery::new(spec).map(Component::Battery))
+}

@@ -1,0 +1,417 @@
+//! Scenario files: from texts to a world, its controllers and everything by name.
+//!
+//! Everything is read before anything is judged, so that a mistake in the site hides none in the plant. What is made has
+//! the order of the files: grids and hosts as in the site file, components as in the scenario. Each random stream is named
+//! by its place, never numbered.
+
+use r_ems_engine::Span;
+use r_ems_engine::Time;
+use r_ems_engine::controller::ControllerSpec;
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_sim::expect::{Claim, Expectation};
+use r_ems_sim::plant::ComponentIndex;
+use r_ems_sim::world::{GridWorld, LinkSpec, Post, WorldSpec};
+
+use crate::files::{Document, Files, resolved};
+use crate::initial::Initial;
+use crate::mistake::{Mistake, Notes, Report, suggestion};
+use crate::moment::Calendar;
+use crate::naming::{Named, Names, first_point, quantity_of};
+use crate::node::{Node, excerpt};
+use crate::overrides::{self, Overrides};
+use crate::plant::{self, Plant};
+use crate::profile::{self, MAX_PROFILES, Table};
+use crate::site::{self, Site};
+use crate::source::Maker;
+use crate::{Loaded, Recalled, expectation, happening, initial};
+
+/// Longest run: a century.
+pub(crate) const DURATION_MAX: Span = Span::from_hours(876_600);
+
+/// The fields of a scenario; what lies below is opened later.
+struct Header<'t> {
+    name: Option<String>,
+    note: Option<String>,
+    site: Option<Node<'t>>,
+    seed: u64,
+    start: Option<Node<'t>>,
+    duration: Option<Span>,
+    profiles: Option<Node<'t>>,
+    plant: Option<Node<'t>>,
+    links: Option<Node<'t>>,
+    clocks: Option<Node<'t>>,
+    initial: Option<Node<'t>>,
+    timeline: Option<Node<'t>>,
+    faults: Option<Node<'t>>,
+    expect: Option<Node<'t>>,
+}
+
+/// The texts of a scenario and its site, with what the command line sets in them.
+pub(crate) struct Texts {
+    scenario: Document,
+    /// None if the site stands in the scenario, or cannot be read.
+    site: Option<Document>,
+}
+
+impl Texts {
+    /// Reads both files.
+    pub(crate) fn read(
+        files: &dyn Files,
+        path: &str,
+        settings: &[String],
+        notes: &mut Notes,
+    ) -> Option<Self> {
+        let scenario = read_document(files, path, notes)?;
+        let (scenario, for_site) = overrides::apply_to_scenario(scenario, settings, notes);
+        let site = Self::read_site(files, &scenario, &for_site, notes);
+        Some(Self { scenario, site })
+    }
+
+    fn read_site(
+        files: &dyn Files,
+        scenario: &Document,
+        settings: &[String],
+        notes: &mut Notes,
+    ) -> Option<Document> {
+        // A scenario that cannot be read is noted when it is.
+        let root = Node::root(scenario, &mut Notes::default())?;
+        let (name, raw) = root.try_fields()?.into_iter().find(|field| field.0 == "site")?;
+        let node = root.child(raw, name);
+        let path: String = node.parse().ok()?;
+        let path = resolved(scenario.path(), &path);
+        match Document::read(files, &path) {
+            Ok(document) => Some(overrides::apply(document, settings, notes)),
+            Err(reason) => {
+                node.error(notes, format!("cannot read \"{path}\": {reason}"));
+                None
+            }
+        }
+    }
+
+    /// Both texts, the scenario first.
+    fn into_documents(self) -> Vec<Document> {
+        std::iter::once(self.scenario).chain(self.site).collect()
+    }
+}
+
+/// Reads a file that must be there.
+pub(crate) fn read_document(files: &dyn Files, path: &str, notes: &mut Notes) -> Option<Document> {
+    Document::read(files, path)
+        .map_err(|reason| notes.add(Mistake::of_file(path, 0, "", &format!("cannot read it: {reason}"))))
+        .ok()
+}
+
+impl<'t> Header<'t> {
+    fn read(root: &Node<'t>, notes: &mut Notes) -> Option<Self> {
+        if root.name() != "Scenario" {
+            let found = excerpt(if root.name().is_empty() { root.text() } else { root.name() });
+            root.error(
+                notes,
+                format!("unknown file `{found}`; {}", suggestion(&found, &["Scenario", "Site"])),
+            );
+            return None;
+        }
+        let mut fields = root.fields(notes)?;
+        site::version(&mut fields, notes);
+        let duration: Option<Span> = fields.leaf("duration", notes);
+        if let Some(span) = duration
+            && (span.is_zero() || span > DURATION_MAX)
+        {
+            fields
+                .place("duration")
+                .error(notes, format!("must be above 0 s and at most {DURATION_MAX}, got {span}"));
+        }
+        let header = Self {
+            name: fields.leaf("name", notes),
+            note: fields.leaf_if_given("note", notes),
+            site: fields.required("site", notes),
+            seed: fields.leaf_or("seed", 0, notes),
+            start: fields.required("start", notes),
+            duration: duration.filter(|span| !span.is_zero()),
+            profiles: fields.optional("profiles"),
+            plant: fields.required("plant", notes),
+            links: fields.optional("links"),
+            clocks: fields.optional("clocks"),
+            initial: fields.optional("initial"),
+            timeline: fields.optional("timeline"),
+            faults: fields.optional("faults"),
+            expect: fields.optional("expect"),
+        };
+        fields.finish(notes);
+        Some(header)
+    }
+
+    /// The start by the site's wall clock; a date that cannot be read is noted.
+    fn start(&self, zone: UtcOffset, notes: &mut Notes) -> Option<WallTime> {
+        let node = self.start.as_ref()?;
+        let text: String = node.leaf(notes)?;
+        WallTime::parse_local(&text, zone).map_err(|error| node.error(notes, error.to_string())).ok()
+    }
+}
+
+/// The site's node: in the scenario, or the root of its own file.
+fn site_root<'t>(header: &Header<'t>, site: Option<&'t Document>, notes: &mut Notes) -> Option<Node<'t>> {
+    let node = header.site.as_ref()?;
+    if let Some(document) = site {
+        return Node::root(document, notes);
+    }
+    if node.name() == "Site" {
+        return Some(node.clone());
+    }
+    if !node.text().starts_with('"') {
+        node.error(notes, format!("expected a file in quotes or Site(…), got {}", excerpt(node.text())));
+    }
+    None
+}
+
+/// Loads everything that a run needs; none if there were errors.
+pub(crate) fn load<F: FunctionSet>(
+    files: &dyn Files,
+    path: &str,
+    changes: &Overrides,
+    notes: &mut Notes,
+) -> Option<Loaded<F>> {
+    let texts = Texts::read(files, path, &changes.settings, notes)?;
+    let made = make::<F>(&texts, files, changes, notes);
+    let (name, note, time_zone, controllers, components, world) = made?;
+    let documents = texts.into_documents();
+    Some(Loaded {
+        name,
+        note,
+        documents,
+        time_zone,
+        controllers,
+        components,
+        world,
+        warnings: Report::default(),
+    })
+}
+
+type Made<F> = (String, Option<String>, UtcOffset, Vec<ControllerSpec<F>>, Vec<Vec<String>>, WorldSpec);
+
+fn make<F: FunctionSet>(
+    texts: &Texts,
+    files: &dyn Files,
+    changes: &Overrides,
+    notes: &mut Notes,
+) -> Option<Made<F>> {
+    let root = Node::root(&texts.scenario, notes)?;
+    let header = Header::read(&root, notes)?;
+    let site = site_root(&header, texts.site.as_ref(), notes).and_then(|node| site::read::<F>(&node, notes));
+    let zone = site.as_ref().map_or(UtcOffset::UTC, |site| site.time_zone);
+    let start = header.start(zone, notes);
+    // Without a right start or duration all else is checked as in a century from 1970, except what profiles cover.
+    let calendar = Calendar {
+        start: start.unwrap_or(WallTime::EPOCH),
+        zone,
+        duration: header.duration.unwrap_or(DURATION_MAX),
+    };
+    let is_dated = start.is_some() && header.duration.is_some();
+    let mut tables = read_profiles(header.profiles.as_ref(), files, notes);
+    let mut begin = header.initial.as_ref().map_or_else(Vec::new, |node| initial::read(node, notes));
+    let seed = changes.seed.unwrap_or(header.seed);
+    let mut maker = Maker { tables: &mut tables, calendar, seed, is_dated };
+    let plants = read_plants(&header, site.as_ref(), &mut begin, &mut maker, notes);
+    let site = site?;
+    let names = names_of(&site, &plants);
+    check_initial(&names, &begin, notes);
+    let mut links: Vec<Vec<LinkSpec>> =
+        site.grids.iter().zip(&plants).map(|(grid, plant)| links_of(grid, plant.as_ref())).collect();
+    if let Some(node) = &header.links {
+        happening::read_links(node, &names, &mut links, notes);
+    }
+    let timeline = (header.timeline.as_ref(), header.faults.as_ref());
+    let mut timeline = happening::read(timeline.0, timeline.1, &names, &calendar, notes);
+    let hosts = happening::read_clocks(header.clocks.as_ref(), &site.hosts, notes);
+    let expect = header.expect.as_ref();
+    let expectations = expect.map_or_else(Vec::new, |node| expectation::read(node, &names, &calendar, notes));
+    let duration = shortened(&calendar, changes, notes);
+    let expectations = judgeable(expectations, duration, calendar.duration, root.document(), notes);
+    timeline.retain(|timed| timed.at <= Time::ZERO + duration);
+    let components: Vec<Vec<String>> = plants.iter().map(component_names).collect();
+    let controllers = controllers::<F>(&site, notes);
+    if notes.errors() > 0 {
+        return None;
+    }
+    let posts = posts_of(&site, links);
+    let worlds = |(plant, grid): (Option<Plant<'_>>, &site::Grid<'_, F::Spec>)| {
+        Some(GridWorld { bus: plant?.bus?, shaving_limit: grid.shaving_limit() })
+    };
+    let grids: Option<Vec<GridWorld>> = plants.into_iter().zip(&site.grids).map(worlds).collect();
+    let world =
+        WorldSpec { seed, start: start?, duration, hosts, grids: grids?, posts, timeline, expectations };
+    Some((header.name?, header.note, zone, controllers, components, world))
+}
+
+/// Reads a scenario's or a site's controllers only, from texts that were checked when a log was written.
+pub(crate) fn recall<F: FunctionSet>(documents: &[Document], notes: &mut Notes) -> Option<Recalled<F>> {
+    let [scenario, rest @ ..] = documents else {
+        notes.add(Mistake::of_file("", 0, "", "expected the text of a scenario, got none"));
+        return None;
+    };
+    let root = Node::root(scenario, notes)?;
+    let header = Header::read(&root, notes)?;
+    let site = site_root(&header, rest.first(), notes).and_then(|node| site::read::<F>(&node, notes))?;
+    let start = header.start(site.time_zone, notes);
+    let controllers = controllers::<F>(&site, notes);
+    if notes.errors() > 0 {
+        return None;
+    }
+    Some(Recalled { name: header.name?, time_zone: site.time_zone, start: start?, controllers })
+}
+
+/// One controller per grid, in the order of the grids.
+fn controllers<F: FunctionSet>(site: &Site<'_, F::Spec>, notes: &mut Notes) -> Vec<ControllerSpec<F>> {
+    if notes.errors() > 0 {
+        return Vec::new();
+    }
+    let made = |grid: &site::Grid<'_, F::Spec>| {
+        let id = grid.controller.as_ref().map_or("", |controller| controller.id.as_str());
+        site::wire::<F>(grid, id, notes)
+    };
+    site.grids.iter().filter_map(made).collect()
+}
+
+fn read_profiles<'t>(node: Option<&Node<'t>>, files: &dyn Files, notes: &mut Notes) -> Vec<Table<'t>> {
+    let Some(node) = node else { return Vec::new() };
+    let entries = node.map(notes).unwrap_or_default();
+    if entries.len() > MAX_PROFILES {
+        node.error(notes, format!("expected at most {MAX_PROFILES} profiles, got {}", entries.len()));
+    }
+    let read = |entry| profile::read(entry, files, notes);
+    entries.iter().take(MAX_PROFILES).filter_map(read).collect()
+}
+
+/// The plants of the site's grids, in their order. Without a site there are no grids, and all is read for its mistakes.
+fn read_plants<'t, S>(
+    header: &Header<'t>,
+    site: Option<&Site<'t, S>>,
+    begin: &mut [Initial<'t>],
+    maker: &mut Maker<'_, 't>,
+    notes: &mut Notes,
+) -> Vec<Option<Plant<'t>>> {
+    let entries = header.plant.as_ref().and_then(|node| node.map(notes)).unwrap_or_default();
+    let grids = site.map_or(&[][..], |site| site.grids.as_slice());
+    let known: Vec<&str> = grids.iter().map(|grid| grid.name.as_str()).collect();
+    let mut plants: Vec<Option<Plant<'t>>> = grids.iter().map(|_grid| None).collect();
+    for entry in &entries {
+        let position = known.iter().position(|name| *name == entry.name);
+        if position.is_none() && site.is_some() {
+            entry.key.error(notes, format!("the site has no such grid; {}", suggestion(&entry.name, &known)));
+        }
+        let devices = position.map_or(&[][..], |position| grids[position].devices.as_slice());
+        let plant = plant::read(entry, devices, begin, maker, notes);
+        if let Some(position) = position {
+            plants[position] = plant;
+        }
+    }
+    if let Some(node) = &header.plant {
+        for name in known.iter().filter(|name| entries.iter().all(|entry| entry.name != **name)) {
+            node.error(notes, format!("the grid \"{name}\" has no plant here"));
+        }
+    }
+    plants
+}
+
+fn names_of<'a, 't, S>(site: &'a Site<'t, S>, plants: &'a [Option<Plant<'t>>]) -> Names<'a, 't> {
+    let named = |(grid, plant): (&'a site::Grid<'t, S>, &'a Option<Plant<'t>>)| Named {
+        grid: &grid.name,
+        controller: grid.controller.as_ref().map_or("", |controller| controller.id.as_str()),
+        devices: grid.devices.iter().map(|device| &device.spec).collect(),
+        plant: plant.as_ref(),
+    };
+    Names { grids: site.grids.iter().zip(plants).map(named).collect() }
+}
+
+fn check_initial(names: &Names<'_, '_>, begin: &[Initial<'_>], notes: &mut Notes) {
+    let places = |grid: &Named<'_, '_>| {
+        let parts = grid.plant.map_or(&[][..], |plant| plant.parts.as_slice());
+        parts.iter().map(|part| format!("{}/{}", grid.grid, part.name)).collect::<Vec<String>>()
+    };
+    let places: Vec<String> = names.grids.iter().flat_map(places).collect();
+    let places: Vec<&str> = places.iter().map(String::as_str).collect();
+    Initial::check_all_used(begin, &places, notes);
+}
+
+/// The links of a grid's devices as the site declares them; fewer where the plant is broken, which was noted.
+fn links_of<S>(grid: &site::Grid<'_, S>, plant: Option<&Plant<'_>>) -> Vec<LinkSpec> {
+    let parts = plant.map_or(&[][..], |plant| plant.parts.as_slice());
+    let mut links = Vec::with_capacity(grid.devices.len());
+    for (position, device) in grid.devices.iter().enumerate() {
+        let component = parts.iter().position(|part| part.name == device.spec.name).unwrap_or(0);
+        let before = grid.devices[..position].iter().map(|device| device.spec.class);
+        links.push(LinkSpec {
+            component: ComponentIndex(u16::try_from(component).unwrap_or(u16::MAX)),
+            first_point: first_point(before),
+            quantities: device.spec.class.points().iter().map(|kind| quantity_of(*kind)).collect(),
+            positive: device.spec.positive,
+            declared: device.spec.positive,
+            latency: device.spec.latency,
+            timeout: device.timeout,
+            drop_outs: None,
+        });
+    }
+    links
+}
+
+fn posts_of<S>(site: &Site<'_, S>, links: Vec<Vec<LinkSpec>>) -> Vec<Post> {
+    let post = |(position, (grid, links)): (usize, (&site::Grid<'_, S>, Vec<LinkSpec>))| {
+        let host = grid.controller.as_ref().map_or(0, |controller| controller.host);
+        Post {
+            host: u16::try_from(host).unwrap_or(u16::MAX),
+            grid: u16::try_from(position).unwrap_or(u16::MAX),
+            links,
+        }
+    };
+    site.grids.iter().zip(links).enumerate().map(post).collect()
+}
+
+fn component_names(plant: &Option<Plant<'_>>) -> Vec<String> {
+    plant.as_ref().map_or_else(Vec::new, |plant| plant.parts.iter().map(|part| part.name.clone()).collect())
+}
+
+/// How long the run lasts with what the command line says.
+fn shortened(calendar: &Calendar, changes: &Overrides, notes: &mut Notes) -> Span {
+    match changes.until {
+        Some(until) if until.is_zero() || until > calendar.duration => {
+            let allowed = format!("above 0 s and at most the run's {}", calendar.duration);
+            notes.add(Mistake::of_file("--until", 0, "", &format!("must be {allowed}, got {until}")));
+            calendar.duration
+        }
+        Some(until) => until,
+        None => calendar.duration,
+    }
+}
+
+/// Expectations cut to a run that ends early; what it cannot judge is left out with a warning.
+fn judgeable(
+    all: Vec<Expectation>,
+    duration: Span,
+    planned: Span,
+    document: &Document,
+    notes: &mut Notes,
+) -> Vec<Expectation> {
+    if duration == planned {
+        return all;
+    }
+    let end = Time::ZERO + duration;
+    let mut kept = Vec::with_capacity(all.len());
+    for expectation in all {
+        let deadline = match &expectation.claim {
+            Claim::Eventually { within, .. } | Claim::SomeEvent { within, .. } => {
+                (expectation.from + *within).min(expectation.to)
+            }
+            Claim::Always { .. } | Claim::Never(_) | Claim::Bounds { .. } | Claim::NoEvent(_) => {
+                expectation.from
+            }
+        };
+        if deadline > end {
+            let message = format!("\"{}\" is not judged: the run ends before it could be", expectation.name);
+            notes.add(Mistake::of_file(document.path(), 0, "expect", &message).into_warning());
+        } else {
+            kept.push(Expectation { to: expectation.to.min(end), ..expectation });
+        }
+    }
+    kept
+}

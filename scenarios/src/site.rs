@@ -1,0 +1,333 @@
+//! Site files: hosts and grids, each with its devices, its stack of functions and its controller.
+//!
+//! The same file describes a simulated site and a real one. What is read here is what controllers believe; what the
+//! world really is stands in the scenario.
+//!
+//! **Order.** Hosts, grids, devices and functions keep the order of the file; dense ids follow it.
+
+use r_ems_engine::Span;
+use r_ems_engine::controller::ControllerSpec;
+use r_ems_engine::functions::{FunctionSet, Rank};
+use r_ems_engine::points::DeviceSpec;
+use r_ems_engine::units::Watts;
+use r_ems_engine::wall::UtcOffset;
+
+use crate::device::{self, Device};
+use crate::leaf::check_name;
+use crate::mistake::{Notes, suggestion};
+use crate::node::{Entry, Fields, Node, excerpt};
+
+/// The version of the language that is read.
+pub(crate) const VERSION: u64 = 1;
+/// Most grids of a site.
+pub(crate) const MAX_GRIDS: usize = 64;
+/// Most hosts of a site.
+pub(crate) const MAX_HOSTS: usize = 64;
+/// Most devices of a grid.
+pub(crate) const MAX_DEVICES: usize = 512;
+/// Most functions of a stack.
+pub(crate) const MAX_FUNCTIONS: usize = 64;
+/// Shortest time between two scans: a millisecond is shorter than any fieldbus.
+pub(crate) const SCAN_MIN: Span = Span::from_millis(1);
+/// Longest time between two scans.
+pub(crate) const SCAN_MAX: Span = Span::from_hours(1);
+
+/// A site as its file describes it.
+#[derive(Debug)]
+pub(crate) struct Site<'t, S> {
+    pub(crate) time_zone: UtcOffset,
+    pub(crate) hosts: Vec<Entry<'t>>,
+    pub(crate) grids: Vec<Grid<'t, S>>,
+}
+
+/// One grid of a site.
+#[derive(Debug)]
+pub(crate) struct Grid<'t, S> {
+    pub(crate) name: String,
+    pub(crate) scan: Span,
+    pub(crate) devices: Vec<Device<'t>>,
+    pub(crate) functions: Vec<Slot<'t, S>>,
+    pub(crate) controller: Option<Controller<'t>>,
+}
+
+/// One place in a stack.
+#[derive(Debug)]
+pub(crate) struct Slot<'t, S> {
+    pub(crate) node: Node<'t>,
+    pub(crate) spec: S,
+}
+
+/// The controller of a grid.
+#[derive(Debug)]
+pub(crate) struct Controller<'t> {
+    pub(crate) id: String,
+    pub(crate) key: Node<'t>,
+    /// The position of its host.
+    pub(crate) host: usize,
+}
+
+impl<S> Grid<'_, S> {
+    /// The limit that the summary counts shaved energy against: that of the first peak shaving.
+    pub(crate) fn shaving_limit(&self) -> Option<Watts> {
+        let shaving = self.functions.iter().find(|slot| slot.node.name() == "PeakShaving")?;
+        let fields = shaving.node.try_fields()?;
+        let (name, raw) = fields.into_iter().find(|field| field.0 == "limit")?;
+        shaving.node.child(raw, name).leaf(&mut Notes::default())
+    }
+}
+
+/// Reads `Site(…)`.
+pub(crate) fn read<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Option<Site<'t, F::Spec>> {
+    if node.name() != "Site" {
+        let name = excerpt(node.text());
+        node.error(notes, format!("expected Site(version: {VERSION}, …), got {name}"));
+        return None;
+    }
+    let mut fields = node.fields(notes)?;
+    version(&mut fields, notes);
+    let time_zone = fields.optional("time_zone").map_or(UtcOffset::UTC, |zone| read_zone(&zone, notes));
+    let hosts = fields.optional("hosts").map_or_else(Vec::new, |hosts| read_hosts(&hosts, notes));
+    let grids = fields.required("grids", notes).and_then(|grids| grids.map(notes)).unwrap_or_default();
+    if grids.is_empty() || grids.len() > MAX_GRIDS {
+        let found = grids.len();
+        fields.place("grids").error(notes, format!("expected 1 to {MAX_GRIDS} grids, got {found}"));
+    }
+    fields.finish(notes);
+    let read = |grid: &Entry<'t>| read_grid::<F>(grid, &hosts, notes);
+    let grids = grids.iter().take(MAX_GRIDS).filter_map(read).collect();
+    Some(Site { time_zone, hosts, grids })
+}
+
+/// Checks the `version` field that every file begins with.
+pub(crate) fn version(fields: &mut Fields<'_>, notes: &mut Notes) {
+    let Some(node) = fields.required("version", notes) else { return };
+    if let Some(found) = node.leaf::<u64>(notes)
+        && found != VERSION
+    {
+        node.error(notes, format!("expected version {VERSION}, the only one that is known, got {found}"));
+    }
+}
+
+fn read_zone(node: &Node<'_>, notes: &mut Notes) -> UtcOffset {
+    let text: Option<String> = node.parse().ok();
+    if let Some(text) = text.filter(|text| !text.starts_with("UTC") && text.starts_with(char::is_alphabetic))
+    {
+        // "CET-1CEST,M3.5.0,M10.5.0/3" and "Europe/Berlin" are what people try first.
+        let supported =
+            "a fixed offset from UTC such as \"UTC+1\"; zones with daylight saving are not supported yet";
+        node.error(notes, format!("expected {supported}, got \"{}\"", excerpt(&text)));
+        return UtcOffset::UTC;
+    }
+    node.leaf(notes).unwrap_or_default()
+}
+
+fn read_hosts<'t>(node: &Node<'t>, notes: &mut Notes) -> Vec<Entry<'t>> {
+    let hosts = node.map(notes).unwrap_or_default();
+    if hosts.len() > MAX_HOSTS {
+        node.error(notes, format!("expected at most {MAX_HOSTS} hosts, got {}", hosts.len()));
+    }
+    for host in &hosts {
+        check_name(&host.key, &host.name, notes);
+        let Some(mut fields) = host.value.fields(notes) else { continue };
+        if let Some(node) = fields.optional("address")
+            && let Some(address) = node.leaf::<String>(notes)
+        {
+            let port = address.rsplit_once(':').filter(|parts| !parts.0.is_empty());
+            if !port.is_some_and(|parts| parts.1.parse::<u16>().is_ok_and(|port| port > 0)) {
+                let allowed = "expected a host and a port such as \"10.0.0.1:7400\"";
+                node.error(notes, format!("{allowed}, got \"{}\"", excerpt(&address)));
+            }
+        }
+        fields.finish(notes);
+    }
+    hosts
+}
+
+fn read_grid<'t, F: FunctionSet>(
+    entry: &Entry<'t>,
+    hosts: &[Entry<'t>],
+    notes: &mut Notes,
+) -> Option<Grid<'t, F::Spec>> {
+    check_name(&entry.key, &entry.name, notes);
+    let mut fields = entry.value.fields(notes)?;
+    let scan = read_scan(&mut fields, notes);
+    let devices =
+        fields.required("devices", notes).and_then(|devices| devices.map(notes)).unwrap_or_default();
+    if devices.is_empty() || devices.len() > MAX_DEVICES {
+        let found = devices.len();
+        fields.place("devices").error(notes, format!("expected 1 to {MAX_DEVICES} devices, got {found}"));
+    }
+    let stack = fields.required("functions", notes).and_then(|stack| stack.items(notes)).unwrap_or_default();
+    if stack.len() > MAX_FUNCTIONS {
+        let found = stack.len();
+        fields.place("functions").error(notes, format!("expected at most {MAX_FUNCTIONS}, got {found}"));
+    }
+    let controllers =
+        fields.required("controllers", notes).and_then(|node| node.map(notes)).unwrap_or_default();
+    refuse_redundancy(&mut fields, controllers.len(), notes);
+    fields.finish(notes);
+    let errors = notes.errors();
+    let read = |device: &Entry<'t>| device::read(device, scan, notes);
+    let devices: Vec<Device<'t>> = devices.iter().take(MAX_DEVICES).filter_map(read).collect();
+    let devices_are_right = notes.errors() == errors;
+    let read = |node: &Node<'t>| read_function::<F>(node, notes);
+    let functions: Vec<Slot<'t, F::Spec>> = stack.iter().take(MAX_FUNCTIONS).filter_map(read).collect();
+    let controller = controllers.first().and_then(|entry| read_controller(entry, hosts, notes));
+    if let Some(controller) = &controller
+        && devices.iter().any(|device| device.spec.name == controller.id)
+    {
+        let message = format!(
+            "there is a device \"{}\" already; names of devices and controllers differ",
+            controller.id
+        );
+        controller.key.error(notes, message);
+    }
+    let grid = Grid { name: entry.name.clone(), scan, devices, functions, controller };
+    if devices_are_right {
+        check_stack::<F>(&grid, notes);
+    }
+    Some(grid)
+}
+
+fn read_scan(fields: &mut Fields<'_>, notes: &mut Notes) -> Span {
+    let scan = fields.leaf::<Span>("scan", notes);
+    if let Some(scan) = scan
+        && !(SCAN_MIN..=SCAN_MAX).contains(&scan)
+    {
+        let message = format!("must be from {SCAN_MIN} to {SCAN_MAX}, got {scan}");
+        fields.place("scan").error(notes, message);
+    }
+    scan.unwrap_or(Span::from_secs(1))
+}
+
+/// Says of what is described elsewhere, but not read yet, that it is known and not supported.
+fn refuse_redundancy(fields: &mut Fields<'_>, controllers: usize, notes: &mut Notes) {
+    for name in ["witness", "redundancy", "snapshots", "event_log"] {
+        if let Some(node) = fields.optional(name) {
+            node.error(
+                notes,
+                format!("`{name}` is not supported yet: one controller per grid in this version"),
+            );
+        }
+    }
+    let place = fields.place("controllers");
+    if controllers != 1 && place.field().ends_with("controllers") {
+        place.error(notes, format!("expected one controller per grid in this version, got {controllers}"));
+    }
+}
+
+fn read_controller<'t>(entry: &Entry<'t>, hosts: &[Entry<'t>], notes: &mut Notes) -> Option<Controller<'t>> {
+    check_name(&entry.key, &entry.name, notes);
+    let mut fields = entry.value.fields(notes)?;
+    let host = fields.required("host", notes);
+    // A lone controller needs no order; it is read so that adding a second one changes nothing here.
+    let _order: Option<u64> = fields.leaf_if_given("order", notes);
+    fields.finish(notes);
+    let host = host?;
+    let name: String = host.leaf(notes)?;
+    let found = hosts.iter().position(|known| known.name == name);
+    if found.is_none() {
+        let known: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+        host.error(notes, format!("there is no host \"{}\"; {}", excerpt(&name), suggestion(&name, &known)));
+    }
+    Some(Controller { id: entry.name.clone(), key: entry.key.clone(), host: found? })
+}
+
+/// Reads one function by its own type.
+fn read_function<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Option<Slot<'t, F::Spec>> {
+    let name = node.name();
+    if !F::NAMES.contains(&name) {
+        let found = excerpt(node.text());
+        let found = if name.is_empty() { &found } else { name };
+        node.error(notes, format!("unknown function `{found}`; {}", suggestion(found, F::NAMES)));
+        return None;
+    }
+    // Fields given twice are noted here, with the place of the second.
+    let errors = notes.errors();
+    node.fields(notes)?;
+    if notes.errors() > errors {
+        return None;
+    }
+    match node.parse::<F::Spec>() {
+        Ok(spec) => Some(Slot { node: node.clone(), spec }),
+        Err(error) => {
+            refuse_function(node, &error, notes);
+            None
+        }
+    }
+}
+
+/// Shows an error of a function's own reader at the field that it stopped in.
+fn refuse_function(node: &Node<'_>, error: &ron::error::SpannedError, notes: &mut Notes) {
+    let fields = node.try_fields().unwrap_or_default();
+    if let ron::Error::NoSuchStructField { expected, found, .. } = &error.code {
+        let message = format!("unknown field `{found}`; {}", suggestion(found, expected));
+        match fields.iter().find(|field| field.0 == found) {
+            Some((name, _value)) => node.child(name, found).error(notes, message),
+            None => node.error(notes, message),
+        }
+        return;
+    }
+    if let ron::Error::MissingStructField { field, .. } = &error.code {
+        node.error(notes, format!("the field `{field}` is missing"));
+        return;
+    }
+    let stopped = node.offset_in(error.span.start);
+    let begins = |raw: &str| (raw.as_ptr() as usize).saturating_sub(node.text().as_ptr() as usize);
+    let field = fields.iter().rev().find(|field| begins(field.1) <= stopped);
+    match field {
+        Some((name, raw)) => {
+            let value = node.child(raw, name);
+            value
+                .error(notes, format!("{}, got {}", trimmed(&error.code.to_string()), excerpt(value.text())));
+        }
+        None => node.error(notes, error.code.to_string()),
+    }
+}
+
+/// A reader's message without what it says about the value, which is shown after it.
+fn trimmed(message: &str) -> &str {
+    message.split_once(", got ").map_or(message, |parts| parts.0)
+}
+
+/// Wires the stack with the grid's devices to find what does not fit, and looks at its order.
+fn check_stack<F: FunctionSet>(grid: &Grid<'_, F::Spec>, notes: &mut Notes) {
+    let Some(spec) = wire::<F>(grid, "", notes) else { return };
+    let mut highest: Option<(Rank, usize)> = None;
+    for (position, law) in spec.laws.iter().enumerate() {
+        let rank = law.rank();
+        match highest {
+            Some((other, at)) if other > rank => {
+                let above = grid.functions[at].node.name();
+                let name = grid.functions[position].node.name();
+                let message = format!("{name} stands below {above}, but the standard order has it above");
+                grid.functions[position].node.warning(notes, message);
+            }
+            Some(_) | None => highest = Some((rank, position)),
+        }
+    }
+}
+
+/// Makes the controller of a grid; mistakes are noted at the function's field.
+pub(crate) fn wire<F: FunctionSet>(
+    grid: &Grid<'_, F::Spec>,
+    id: &str,
+    notes: &mut Notes,
+) -> Option<ControllerSpec<F>> {
+    let devices: Vec<DeviceSpec> = grid.devices.iter().map(|device| device.spec.clone()).collect();
+    let stack: Vec<F::Spec> = grid.functions.iter().map(|slot| slot.spec.clone()).collect();
+    let errors = match ControllerSpec::wire(&grid.name, id, grid.scan, devices, &stack) {
+        Ok(spec) => return Some(spec),
+        Err(errors) => errors,
+    };
+    for error in errors {
+        let node = &grid.functions[error.position].node;
+        let fields = node.try_fields().unwrap_or_default();
+        let message = error.error.problem.to_string();
+        match fields.iter().find(|field| field.0 == error.error.field) {
+            Some((name, raw)) => node.child(raw, name).error(notes, message),
+            None => node.child(node.text(), error.error.field).error(notes, message),
+        }
+    }
+    None
+}

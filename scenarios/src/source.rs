@@ -1,0 +1,300 @@
+//! Source expressions: what a load wants or the sun gives, from profiles, formulas and noise.
+//!
+//! A source is written as a share of its component's rating; where a share would be clumsy a power may stand instead:
+//! `Sum([Profile("year", "commerce_pu"), Blocks(value: "60 kW", on: "4 min", off: "11 min")])`. In a product the first
+//! factor carries the size, the others are plain numbers.
+//!
+//! Every random source has a stream of its own, named by grid, component and place in the expression, so that adding one
+//! does not move another's numbers.
+
+use r_ems_engine::rng::Stream;
+use r_ems_engine::units::Watts;
+use r_ems_engine::{Span, Time};
+use r_ems_sim::sources::{
+    Blocks, Course, DropOuts, MAX_PARTS, Noise, Product, Ramp, RandomWalk, SINE_CHORDS, Sine, Source,
+    SourceError, Sum,
+};
+
+use crate::leaf::Leaf;
+use crate::mistake::{Notes, suggestion};
+use crate::moment::Calendar;
+use crate::node::{Fields, Node, excerpt};
+use crate::profile::Table;
+
+/// Deepest nesting of one expression.
+pub(crate) const MAX_SOURCE_DEPTH: u32 = 16;
+/// Shortest time in which a source may change: a change every nanosecond would keep the plant busy for ever.
+pub(crate) const SOURCE_STEP_MIN: Span = Span::from_millis(1);
+/// The kinds of sources.
+const KINDS: [&str; 10] =
+    ["Profile", "Constant", "Sine", "Ramp", "RandomWalk", "Noise", "Blocks", "DropOuts", "Sum", "Product"];
+
+/// What sources are made with.
+pub(crate) struct Maker<'a, 't> {
+    pub(crate) tables: &'a mut Vec<Table<'t>>,
+    pub(crate) calendar: Calendar,
+    pub(crate) seed: u64,
+    /// Whether the calendar's start and duration are the scenario's; else covering a profile means nothing.
+    pub(crate) is_dated: bool,
+}
+
+/// Where an expression stands: what its numbers are multiplied with, and what its stream is called.
+#[derive(Clone, Debug)]
+pub(crate) struct Stand {
+    scale: Scale,
+    stream: String,
+    depth: u32,
+}
+
+/// What a number of an expression means.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scale {
+    /// A share of a rating; a power is allowed too.
+    Rating(Watts),
+    /// A plain factor.
+    Factor,
+}
+
+impl Stand {
+    /// The whole expression of a component.
+    pub(crate) fn of(rating: Watts, stream: &str) -> Self {
+        Self { scale: Scale::Rating(rating), stream: stream.to_string(), depth: 0 }
+    }
+
+    fn part(&self, position: usize, scale: Scale) -> Self {
+        Self { scale, stream: format!("{}/{position}", self.stream), depth: self.depth + 1 }
+    }
+
+    fn factor(&self) -> f64 {
+        match self.scale {
+            Scale::Rating(rating) => rating.watts(),
+            Scale::Factor => 1.0,
+        }
+    }
+
+    /// Reads a share or, where a size is meant, a power.
+    fn amount(&self, node: &Node<'_>, notes: &mut Notes) -> Option<f64> {
+        match self.scale {
+            Scale::Rating(_) if node.text().starts_with(['"', 'r']) => {
+                node.leaf::<Watts>(notes).map(Watts::watts)
+            }
+            Scale::Rating(rating) => {
+                let value = f64::read(node).map(|share| share * rating.watts());
+                let allowed = "expected a share of the rating such as 0.5 or a power such as \"60 kW\"";
+                let found = || format!("{allowed}, got {}", excerpt(node.text()));
+                value.map_err(|_| node.error(notes, found())).ok()
+            }
+            Scale::Factor => node.leaf::<f64>(notes),
+        }
+    }
+}
+
+impl Maker<'_, '_> {
+    /// Makes the source of an expression; whatever is wrong is noted.
+    pub(crate) fn make(&mut self, node: &Node<'_>, stand: &Stand, notes: &mut Notes) -> Option<Source> {
+        if stand.depth > MAX_SOURCE_DEPTH {
+            node.error(notes, format!("sources may be nested {MAX_SOURCE_DEPTH} deep"));
+            return None;
+        }
+        match node.name() {
+            "Profile" => return self.column(node, stand, notes),
+            "Sum" => return self.parts(node, stand, notes, Combination::Sum),
+            "Product" => return self.parts(node, stand, notes, Combination::Product),
+            "Constant" | "Sine" | "Ramp" | "RandomWalk" | "Noise" | "Blocks" | "DropOuts" => {}
+            name => {
+                let found = excerpt(if name.is_empty() { node.text() } else { name });
+                node.error(notes, format!("unknown source `{found}`; {}", suggestion(&found, &KINDS)));
+                return None;
+            }
+        }
+        let mut fields = match node.name() {
+            "Constant" => return constant(node, stand, notes),
+            _ => node.fields(notes)?,
+        };
+        let stream = Stream::named(self.seed, &stand.stream);
+        let made = match node.name() {
+            "Sine" => sine(&mut fields, stand, notes),
+            "Ramp" => self.ramp(&mut fields, stand, notes),
+            "RandomWalk" => random_walk(&mut fields, stand, stream, notes),
+            "Noise" => noise(&mut fields, stand, stream, notes),
+            "Blocks" => self.blocks(&mut fields, stand, notes),
+            _ => self.drop_outs(&mut fields, stand, stream, notes),
+        };
+        let place = fields.node().clone();
+        let made = match made {
+            Some(Err(error)) => {
+                error_place(&fields, &error).unwrap_or(&place).error(notes, error.to_string());
+                None
+            }
+            Some(Ok(source)) => Some(source),
+            None => None,
+        };
+        fields.finish(notes);
+        made
+    }
+
+    /// `("year", "commerce_pu")`, with or without the word `Profile` before it.
+    pub(crate) fn column(&mut self, node: &Node<'_>, stand: &Stand, notes: &mut Notes) -> Option<Source> {
+        let parts = node.positional(notes)?;
+        let [table_node, column_node] = parts.as_slice() else {
+            let found = parts.len();
+            node.error(
+                notes,
+                format!("expected a profile and a column (\"year\", \"load_pu\"), got {found} values"),
+            );
+            return None;
+        };
+        let table_name: Option<String> = table_node.leaf(notes);
+        let column: Option<String> = column_node.leaf(notes);
+        let (table_name, column) = (table_name?, column?);
+        let Some(table) = self.tables.iter_mut().find(|table| table.name == table_name) else {
+            let known: Vec<&str> = self.tables.iter().map(|table| table.name.as_str()).collect();
+            let message = format!(
+                "there is no profile \"{}\"; {}",
+                excerpt(&table_name),
+                suggestion(&table_name, &known)
+            );
+            table_node.error(notes, message);
+            return None;
+        };
+        let profile = table.column(&column, column_node, self.is_dated.then_some(&self.calendar), notes)?;
+        let start_ns = self.calendar.start.as_unix_nanos().saturating_sub(table.epoch.as_unix_nanos());
+        let course = Course::new(profile, table.interpolation, start_ns, stand.factor());
+        course.map(Source::Course).map_err(|error| node.error(notes, error.to_string())).ok()
+    }
+
+    fn parts(
+        &mut self,
+        node: &Node<'_>,
+        stand: &Stand,
+        notes: &mut Notes,
+        combination: Combination,
+    ) -> Option<Source> {
+        let values = node.positional(notes)?;
+        let [list] = values.as_slice() else {
+            node.error(notes, format!("expected {}([source, …])", node.name()));
+            return None;
+        };
+        let items = list.items(notes)?;
+        if items.is_empty() || items.len() > MAX_PARTS {
+            list.error(notes, format!("expected 1 to {MAX_PARTS} sources, got {}", items.len()));
+            return None;
+        }
+        let mut parts = Vec::with_capacity(items.len());
+        for (position, item) in items.iter().enumerate() {
+            let scale = match combination {
+                Combination::Product if position > 0 => Scale::Factor,
+                Combination::Product | Combination::Sum => stand.scale,
+            };
+            parts.push(self.make(item, &stand.part(position, scale), notes));
+        }
+        let parts: Vec<Source> = parts.into_iter().collect::<Option<_>>()?;
+        let made = match combination {
+            Combination::Sum => Sum::new(parts).map(Source::Sum),
+            Combination::Product => Product::new(parts).map(Source::Product),
+        };
+        made.map_err(|error| node.error(notes, error.to_string())).ok()
+    }
+
+    fn ramp(&self, fields: &mut Fields<'_>, stand: &Stand, notes: &mut Notes) -> Option<Made> {
+        let from = fields.required("from", notes).and_then(|node| stand.amount(&node, notes));
+        let to = fields.required("to", notes).and_then(|node| stand.amount(&node, notes));
+        let begin = fields.required("begin", notes).and_then(|node| self.calendar.moment(&node, notes));
+        let end = fields.required("end", notes).and_then(|node| self.calendar.moment(&node, notes));
+        Some(Ramp::new(from?, to?, begin?, end?).map(Source::Ramp))
+    }
+
+    fn blocks(&self, fields: &mut Fields<'_>, stand: &Stand, notes: &mut Notes) -> Option<Made> {
+        let value = fields.required("value", notes).and_then(|node| stand.amount(&node, notes));
+        let on = step(fields, "on", SOURCE_STEP_MIN, notes);
+        let off = step(fields, "off", SOURCE_STEP_MIN, notes);
+        let first = match fields.optional("first") {
+            Some(node) => self.calendar.moment(&node, notes),
+            None => Some(Time::ZERO),
+        };
+        Some(Blocks::new(value?, on?, off?, first?).map(Source::Blocks))
+    }
+
+    fn drop_outs(
+        &mut self,
+        fields: &mut Fields<'_>,
+        stand: &Stand,
+        stream: Stream,
+        notes: &mut Notes,
+    ) -> Option<Made> {
+        let inner = fields.required("source", notes);
+        let inner = inner.and_then(|node| self.make(&node, &stand.part(0, stand.scale), notes));
+        let to = match fields.optional("to") {
+            Some(node) => stand.amount(&node, notes),
+            None => Some(0.0),
+        };
+        let every = step(fields, "every", SOURCE_STEP_MIN, notes);
+        let lasting = step(fields, "lasting", SOURCE_STEP_MIN, notes);
+        Some(DropOuts::new(inner?, to?, every?, lasting?, stream).map(Source::DropOuts))
+    }
+}
+
+type Made = Result<Source, SourceError>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Combination {
+    Sum,
+    Product,
+}
+
+fn constant(node: &Node<'_>, stand: &Stand, notes: &mut Notes) -> Option<Source> {
+    let values = node.positional(notes)?;
+    let [value] = values.as_slice() else {
+        node.error(notes, format!("expected one value, Constant(0.5), got {}", values.len()));
+        return None;
+    };
+    let value = stand.amount(value, notes)?;
+    Source::constant(value).map_err(|error| node.error(notes, error.to_string())).ok()
+}
+
+fn sine(fields: &mut Fields<'_>, stand: &Stand, notes: &mut Notes) -> Option<Made> {
+    let mean = fields.required("mean", notes).and_then(|node| stand.amount(&node, notes));
+    let amplitude = fields.required("amplitude", notes).and_then(|node| stand.amount(&node, notes));
+    let period = step(fields, "period", SOURCE_STEP_MIN * SINE_CHORDS, notes);
+    let phase = fields.leaf_or("phase", 0.0, notes);
+    Some(Sine::new(mean?, amplitude?, period?, phase).map(Source::Sine))
+}
+
+fn random_walk(fields: &mut Fields<'_>, stand: &Stand, stream: Stream, notes: &mut Notes) -> Option<Made> {
+    let start = fields.required("start", notes).and_then(|node| stand.amount(&node, notes));
+    let deviation = fields.required("deviation", notes).and_then(|node| stand.amount(&node, notes));
+    let every = step(fields, "every", SOURCE_STEP_MIN, notes);
+    let low = fields.required("low", notes).and_then(|node| stand.amount(&node, notes));
+    let high = fields.required("high", notes).and_then(|node| stand.amount(&node, notes));
+    Some(RandomWalk::new(start?, deviation?, every?, (low?, high?), stream).map(Source::RandomWalk))
+}
+
+fn noise(fields: &mut Fields<'_>, stand: &Stand, stream: Stream, notes: &mut Notes) -> Option<Made> {
+    let mean = match fields.optional("mean") {
+        Some(node) => stand.amount(&node, notes),
+        None => Some(0.0),
+    };
+    let deviation = fields.required("deviation", notes).and_then(|node| stand.amount(&node, notes));
+    let every = step(fields, "every", SOURCE_STEP_MIN, notes);
+    Some(Noise::new(mean?, deviation?, every?, stream).map(Source::Noise))
+}
+
+/// A span of at least `shortest`.
+fn step(fields: &mut Fields<'_>, name: &'static str, shortest: Span, notes: &mut Notes) -> Option<Span> {
+    let span: Span = fields.leaf(name, notes)?;
+    if span < shortest {
+        fields.place(name).error(notes, format!("must be at least {shortest}, got {span}"));
+        return None;
+    }
+    Some(span)
+}
+
+/// The field that a source complains about, if it names one.
+fn error_place<'f, 't>(fields: &'f Fields<'t>, error: &SourceError) -> Option<&'f Node<'t>> {
+    match error {
+        SourceError::ZeroSpan { parameter } | SourceError::OutOfRange { parameter, .. } => {
+            Some(fields.place(if *parameter == "distance" { "every" } else { parameter }))
+        }
+        SourceError::Shape { .. } | SourceError::NotIncreasing { .. } | SourceError::Parts { .. } => None,
+    }
+}

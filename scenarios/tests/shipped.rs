@@ -1,0 +1,47 @@
+//! The shipped files: each is right, without a warning, and says what its name promises.
+
+use r_ems_engine::functions::BuiltIn;
+use r_ems_scenarios::{Disk, Overrides, check, load, recall};
+
+const SCENARIOS: [&str; 6] =
+    ["peak_shaving", "year", "self_consumption", "peak_missed", "hunting", "startup_under_load"];
+const SITES: [&str; 6] = [
+    "commerce",
+    "commerce_year",
+    "commerce_tight",
+    "commerce_late_meter",
+    "commerce_fast",
+    "commerce_self_consumption",
+];
+
+fn path(name: &str) -> String {
+    format!("{}/{name}.ron", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn every_shipped_scenario_checks_without_error_or_warning() {
+    for name in SCENARIOS {
+        let report = check::<BuiltIn>(&Disk, &path(name));
+        assert!(report.mistakes.is_empty(), "{report}");
+    }
+}
+
+#[test]
+fn every_shipped_site_checks_without_error_or_warning() {
+    for name in SITES {
+        let report = check::<BuiltIn>(&Disk, &path(&format!("sites/{name}")));
+        assert!(report.mistakes.is_empty(), "{report}");
+    }
+}
+
+#[test]
+fn every_shipped_scenario_loads_and_its_controllers_are_made_again_from_its_texts() {
+    for name in SCENARIOS {
+        let loaded = load::<BuiltIn>(&Disk, &path(name), &Overrides::default()).expect("a shipped scenario");
+        assert_eq!(loaded.world.posts.len(), loaded.controllers.len());
+        assert_eq!(loaded.world.posts[0].links.len(), loaded.controllers[0].devices.len());
+        let recalled = recall::<BuiltIn>(&loaded.documents).expect("texts that were loaded");
+        assert_eq!(format!("{:?}", recalled.controllers), format!("{:?}", loaded.controllers));
+        assert_eq!((recalled.name, recalled.start), (loaded.name, loaded.world.start));
+    }
+}
