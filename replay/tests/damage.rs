@@ -1,0 +1,145 @@
+//! Whatever happens to a log's bytes is reported and never accepted.
+
+mod toy;
+
+use proptest::prelude::*;
+use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::log::{EffectsKept, End, Reader, Scope, Status, filtered};
+use r_ems_replay::{replay, statistics};
+use toy::{Toy, record};
+
+/// Reads a log to its end.
+fn read(mut log: &[u8]) -> Result<(End, u64), String> {
+    let mut reader = Reader::open(&mut log as &mut dyn Bytes).map_err(|error| error.to_string())?;
+    loop {
+        match reader.advance().map_err(|error| error.to_string())? {
+            Status::Record => drop(format!("{:?}", reader.record())),
+            Status::Ended(end) => return Ok((end, reader.records())),
+        }
+    }
+}
+
+/// A source of bytes behind a pointer, as a program's may be.
+trait Bytes {
+    fn take(&mut self, into: &mut [u8]) -> usize;
+}
+
+impl Bytes for &[u8] {
+    fn take(&mut self, into: &mut [u8]) -> usize {
+        // Small pieces: a source may give less than it is asked for.
+        let count = into.len().min(self.len()).min(1_000);
+        into[..count].copy_from_slice(&self[..count]);
+        *self = &self[count..];
+        count
+    }
+}
+
+impl r_ems_engine::log::Source for &mut dyn Bytes {
+    type Error = std::convert::Infallible;
+
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, Self::Error> {
+        Ok(self.take(into))
+    }
+}
+
+fn small_log() -> Vec<u8> {
+    record(&[0, 600_000], 5, Scope::Fleet, EffectsKept::Whole).0
+}
+
+#[test]
+fn every_flipped_bit_of_a_closed_log_is_reported() {
+    let mut log = small_log();
+    assert!(matches!(read(&log), Ok((End::Closed(_), _))));
+    for position in 0..log.len() {
+        for bit in 0..8 {
+            log[position] ^= 1 << bit;
+            assert!(read(&log).is_err(), "bit {bit} of byte {position} was flipped");
+            log[position] ^= 1 << bit;
+        }
+    }
+}
+
+#[test]
+fn a_log_cut_anywhere_is_torn_and_never_closed() {
+    let log = record(&[0], 4_000, Scope::Fleet, EffectsKept::Digests).0;
+    let (_, all) = read(&log).unwrap();
+    let mut most = 0;
+    for length in (0..log.len()).step_by(397).chain(log.len() - 200..log.len()) {
+        match read(&log[..length]) {
+            Ok((End::Torn { position, lost }, records)) => {
+                assert_eq!(position + lost, length as u64);
+                assert!(records < all);
+                most = most.max(records);
+            }
+            Ok((End::Closed(_), _)) => panic!("cut at {length}, it was taken for whole"),
+            Err(error) => assert!(error.contains("before its header is complete"), "{length}: {error}"),
+        }
+    }
+    assert!(most > 0, "whole groups are readable");
+}
+
+#[test]
+fn a_torn_log_replays_up_to_where_it_is_torn() {
+    let log = record(&[0], 4_000, Scope::Fleet, EffectsKept::Digests).0;
+    let replayed = replay::<Toy, _>(&log[..log.len() - 1]).unwrap();
+    assert_eq!(replayed.divergence, None);
+    assert!(matches!(replayed.end, Some(End::Torn { .. })));
+    assert!(replayed.deliveries > 1_000, "{} deliveries", replayed.deliveries);
+}
+
+#[test]
+fn bytes_after_the_closing_record_are_reported() {
+    let mut log = small_log();
+    log.push(0);
+    assert!(read(&log).unwrap_err().contains("follows the closing record"));
+}
+
+#[test]
+fn a_fleets_log_filters_to_each_controllers_own_log() {
+    let gains = [0, 100_000, 600_000];
+    for effects in [EffectsKept::Digests, EffectsKept::Whole] {
+        let (fleet, _) = record(&gains, 3_000, Scope::Fleet, effects);
+        for index in 0..3 {
+            let controller = ControllerIndex(index);
+            let (own, _) = record(&gains, 3_000, Scope::Only(controller), effects);
+            let mut cut = Vec::new();
+            let mut reader = Reader::open(fleet.as_slice()).unwrap();
+            filtered(&mut reader, controller, |bytes| cut.extend_from_slice(bytes)).unwrap();
+            assert!(cut == own, "controller {index}, {effects:?}");
+            assert_eq!(replay::<Toy, _>(own.as_slice()).unwrap().divergence, None);
+        }
+    }
+}
+
+#[test]
+fn a_scan_of_two_devices_takes_less_than_100_bytes() {
+    const SCANS: u64 = 3_600;
+    let (log, _) = record(&[0], SCANS, Scope::Fleet, EffectsKept::Digests);
+    let counted = statistics(log.as_slice()).unwrap();
+    assert_eq!(counted.bytes, log.len() as u64);
+    assert!(log.len() as u64 / SCANS < 70, "{} bytes a scan", log.len() as u64 / SCANS);
+}
+
+proptest! {
+    #[test]
+    fn mutated_bytes_never_panic_and_are_never_accepted(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let log = small_log();
+        let mut changed = log.clone();
+        for (index, byte) in changes {
+            let position = index.index(changed.len());
+            changed[position] = byte;
+        }
+        if changed != log {
+            prop_assert!(read(&changed).is_err());
+        }
+        let _torn = read(&changed[..cut.index(changed.len())]);
+    }
+
+    #[test]
+    fn random_bytes_are_no_log(bytes in proptest::collection::vec(any::<u8>(), 0..2_000)) {
+        prop_assert!(read(&bytes).is_err());
+    }
+}
