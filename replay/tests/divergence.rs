@@ -40,7 +40,8 @@ impl Machine for Changed {
 
 fn divergence_of(effects: EffectsKept) -> (Vec<u8>, Divergence) {
     let (log, _) = record(&[0, 600_000], 300, Scope::Fleet, effects);
-    let divergence = replay::<Changed, _>(log.as_slice()).unwrap().divergence.expect("the law differs");
+    let divergence =
+        replay::<Changed, _>(log.as_slice()).expect("readable").divergence.expect("the law differs");
     (log, *divergence)
 }
 

@@ -48,6 +48,8 @@ mod decode;
 mod effects;
 mod encode;
 mod events;
+#[cfg(test)]
+mod golden;
 mod group;
 mod memory;
 mod varint;
