@@ -91,6 +91,10 @@ macro_rules! define_functions {
             fn name(spec: &$spec) -> &'static str {
                 match spec { $($spec::$name(_) => stringify!($name),)* }
             }
+
+            fn built_name(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name),)* }
+            }
         }
     };
 }

@@ -69,6 +69,9 @@ pub trait FunctionSet: Function {
 
     /// A function's name as a site file spells it.
     fn name(spec: &Self::Spec) -> &'static str;
+
+    /// The same of a function that has been built.
+    fn built_name(&self) -> &'static str;
 }
 
 /// The standard order of a stack; a stack that departs from it gets a warning.
