@@ -128,6 +128,11 @@ impl<F: Function> Composition<F> {
         }
     }
 
+    /// The scan in which the last decisions were made; `None` before the first.
+    pub const fn composed_at(&self) -> Option<LocalTime> {
+        self.composed_at
+    }
+
     /// The functions in priority order.
     pub fn slots(&self) -> &[Slot<F>] {
         &self.slots
