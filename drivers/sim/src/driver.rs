@@ -174,6 +174,12 @@ impl SimDriver {
         &self.grids[grid].bus
     }
 
+    /// A grid's energies by kind, as of the last time that somebody looked.
+    pub fn energies(&self, grid: usize) -> Energies {
+        let Grid { bus, ledger, .. } = &self.grids[grid];
+        ledger.energies(bus)
+    }
+
     /// Closes the books, at the run's end or wherever it was stopped.
     pub fn finish(&mut self) -> RunResult {
         let at = self.now.min(self.end);

@@ -29,8 +29,12 @@ pub struct Header {
     pub start: WallTime,
     /// The scenario's name; empty for a site.
     pub scenario: String,
+    /// The scenario file's path as it was named, since profiles are found beside it; empty for a site.
+    pub scenario_path: String,
     /// The scenario file as it was read; empty for a site.
     pub scenario_text: String,
+    /// The site file's path as it was named; empty if the site stands in the scenario.
+    pub site_path: String,
     /// The site file as it was read.
     pub site_text: String,
     /// Whether effects are stored.
@@ -98,7 +102,9 @@ impl Header {
             seed: 0,
             start: WallTime::EPOCH,
             scenario: String::new(),
+            scenario_path: String::new(),
             scenario_text: String::new(),
+            site_path: String::new(),
             site_text: String::new(),
             effects: EffectsKept::Digests,
         }
