@@ -1,0 +1,295 @@
+//! The arguments of `r-emsctl`: what a user may write, and what it means.
+//!
+//! Text becomes meaning here and nowhere else. What depends on a file that has not been read yet (a local time needs the
+//! run's start and offset) stays a [`Moment`] until it has.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use r_ems_engine::event::Event;
+use r_ems_engine::log::Kind;
+use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::{Span, Time};
+
+/// Runs, replays and explains energy management, from scenario files and from logs.
+#[derive(Parser, Debug)]
+#[command(name = "r-emsctl", version, about, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How results are written to standard output; everything else goes to standard error
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 error or interrupted, 2 usage, 3 an expectation was violated, \
+4 a replay diverged, 5 a scenario or site file is wrong";
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// For programs: one JSON value, its fields documented in `drivers/bin/emsctl`.
+    Json,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Reads scenario and site files and lists every mistake
+    Check {
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Runs a scenario and says what happened
+    Run(Run),
+    /// Runs a log again and compares every effect
+    Replay(Replay),
+    /// Shows what a log holds
+    Show(Show),
+    /// Compares two logs and shows where they part
+    Diff {
+        /// The log that counts as expected
+        #[arg(value_name = "LOG")]
+        expected: PathBuf,
+        /// The log that is compared with it
+        #[arg(value_name = "LOG")]
+        found: PathBuf,
+    },
+    /// Says why a set-point was what it was
+    Explain(Explain),
+    /// Writes completions for a shell
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual page, or a page for every command into a directory
+    Man {
+        /// The directory; without it the main page goes to standard output
+        #[arg(value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+}
+
+/// Runs a scenario.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// The scenario file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Takes another seed than the scenario's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Ends earlier: "36 h"
+    #[arg(long, value_name = "SPAN")]
+    pub until: Option<Span>,
+    /// Records every delivery, for `replay`, `show`, `diff` and `explain`
+    #[arg(long, value_name = "LOG")]
+    pub record: Option<PathBuf>,
+    /// Stores effects whole instead of by digest: larger logs, readable divergences
+    #[arg(long, requires = "record")]
+    pub record_effects: bool,
+    /// Writes a table of the plant's truth
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// The time between two rows of that table
+    #[arg(long, value_name = "SPAN", default_value = "15 min", requires = "csv", value_parser = positive_span)]
+    pub csv_step: Span,
+    /// Changes a value of the scenario: plant.commerce.bess.capacity="800 kWh"
+    #[arg(long, value_name = "PATH=VALUE", value_parser = setting)]
+    pub set: Vec<String>,
+}
+
+/// Runs a log again.
+#[derive(Args, Debug)]
+pub struct Replay {
+    /// The log
+    #[arg(value_name = "LOG")]
+    pub log: PathBuf,
+    /// Compares from here on: "+10 min" from the start, or a local time "2016-03-09 18:02:30"
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub from: Option<Moment>,
+    /// Ends here
+    #[arg(long, value_name = "T")]
+    pub to: Option<Moment>,
+    /// Replays one controller only
+    #[arg(long, value_name = "GRID/ID")]
+    pub controller: Option<ControllerName>,
+}
+
+/// Shows a log.
+#[derive(Args, Debug)]
+pub struct Show {
+    /// The log
+    #[arg(value_name = "LOG")]
+    pub log: PathBuf,
+    /// Begins here: "+10 min" from the start, or a local time "2016-03-09 18:02:30"
+    #[arg(long, value_name = "T")]
+    pub from: Option<Moment>,
+    /// Ends here
+    #[arg(long, value_name = "T")]
+    pub to: Option<Moment>,
+    /// Shows one controller only
+    #[arg(long, value_name = "GRID/ID")]
+    pub controller: Option<ControllerName>,
+    /// Shows one kind of record only (boot, wake, points, …) or one kind of event (shortfall_began, …)
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    pub kind: Option<String>,
+}
+
+/// Explains a moment.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("moment").required(true).args(["at", "missed"]))]
+pub struct Explain {
+    /// The log
+    #[arg(value_name = "LOG")]
+    pub log: PathBuf,
+    /// The moment: "+10 min" from the start, or a local time "2016-03-09 18:02:30"
+    #[arg(long, value_name = "T")]
+    pub at: Option<Moment>,
+    /// A point of a device, such as commerce/bess.set_point; without it everything that is controlled
+    #[arg(long, value_name = "POINT")]
+    pub point: Option<String>,
+    /// Takes the worst moment of an expectation, by its name or a part of it
+    #[arg(long, value_name = "EXPECTATION")]
+    pub missed: Option<String>,
+}
+
+/// A moment of a run, as a user names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// So long after the run began.
+    After(Span),
+    /// What a clock at the site shows.
+    Local(String),
+}
+
+impl std::str::FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(span) = text.trim().strip_prefix('+') {
+            return span.trim().parse().map(Self::After).map_err(|error| format!("{error}"));
+        }
+        // Any offset proves the form; the run's own is known once its file has been read.
+        match WallTime::parse_local(text, UtcOffset::UTC) {
+            Ok(_) => Ok(Self::Local(text.to_owned())),
+            Err(error) => Err(format!("{error}; or a time from the start, such as \"+10 min\"")),
+        }
+    }
+}
+
+impl Moment {
+    /// The instant of a run that began at `start`, where clocks are `offset` ahead of UTC.
+    ///
+    /// # Errors
+    /// A local time before the run began.
+    pub fn resolve(&self, start: WallTime, offset: UtcOffset) -> Result<Time, String> {
+        match self {
+            Self::After(span) => Ok(Time::ZERO + *span),
+            Self::Local(text) => {
+                let wall = WallTime::parse_local(text, offset).map_err(|error| format!("{error}"))?;
+                if wall < start {
+                    return Err(format!("{text} is before the run began, at {}", start.local(offset)));
+                }
+                Ok(Time::ZERO + wall.since(start))
+            }
+        }
+    }
+}
+
+/// A controller's full name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControllerName {
+    /// Its grid.
+    pub grid: String,
+    /// Its id within the grid.
+    pub id: String,
+}
+
+impl std::str::FromStr for ControllerName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((grid, id)) if !grid.is_empty() && !id.is_empty() && !id.contains('/') => {
+                Ok(Self { grid: grid.to_owned(), id: id.to_owned() })
+            }
+            Some(_) | None => Err("expected a grid and a controller's id, such as commerce/a".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for ControllerName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.grid, self.id)
+    }
+}
+
+fn kind(text: &str) -> Result<String, String> {
+    let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).chain(Event::KINDS).collect();
+    if known.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("expected one of {}", known.join(", ")))
+}
+
+fn setting(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((path, value)) if !path.trim().is_empty() && !value.trim().is_empty() => Ok(text.to_owned()),
+        Some(_) | None => {
+            Err("expected path=value, such as plant.commerce.bess.capacity=\"800 kWh\"".to_owned())
+        }
+    }
+}
+
+fn positive_span(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error| format!("{error}"))?;
+    if span.is_zero() { Err("must be longer than no time at all".to_owned()) } else { Ok(span) }
+}
+
+impl Arguments {
+    /// Reads the program's arguments.
+    ///
+    /// # Errors    what clap has to say, help and version included
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(arguments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_description_of_the_arguments_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_moment_counts_from_the_start_or_is_a_local_time() {
+        let offset: UtcOffset = "UTC+1".parse().expect("an offset");
+        let start: WallTime = "2016-03-07 UTC+1".parse().expect("a date");
+        let resolve = |text: &str| text.parse::<Moment>().and_then(|moment| moment.resolve(start, offset));
+        assert_eq!(resolve("+10 min"), Ok(Time::ZERO + Span::from_mins(10)));
+        assert_eq!(resolve("2016-03-07 00:10"), Ok(Time::ZERO + Span::from_mins(10)));
+        assert_eq!(resolve("2016-03-07 00:00:00"), Ok(Time::ZERO));
+        assert!(resolve("2016-03-06 23:59:59").is_err());
+        assert!(resolve("10 min").is_err());
+        assert!(resolve("soon").is_err());
+    }
+
+    #[test]
+    fn a_controller_is_named_by_its_grid_and_its_id() {
+        assert!("commerce/a".parse::<ControllerName>().is_ok());
+        for text in ["commerce", "/a", "commerce/", "commerce/a/b", ""] {
+            assert!(text.parse::<ControllerName>().is_err(), "{text}");
+        }
+    }
+}

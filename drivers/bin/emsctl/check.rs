@@ -1,0 +1,60 @@
+//! `r-emsctl check`: lists every mistake of scenario and site files.
+
+use std::path::PathBuf;
+
+use r_ems_engine::functions::FunctionSet;
+use r_ems_scenarios::{Disk, Mistake, Report};
+use serde::Serialize;
+
+use super::args::Format;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::present::style::{BAD, GOOD, paint};
+use crate::study::load::report_text;
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Printed {
+    ok: bool,
+    files: Vec<Checked>,
+}
+
+/// One file.
+#[derive(Serialize)]
+struct Checked {
+    file: String,
+    errors: usize,
+    warnings: usize,
+    mistakes: Vec<Mistake>,
+}
+
+/// Checks files.
+pub(super) fn perform<F: FunctionSet>(
+    files: &[PathBuf],
+    format: Format,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let mut printed = Printed { ok: true, files: Vec::with_capacity(files.len()) };
+    for path in files {
+        let path = path.to_string_lossy();
+        let report = r_ems_scenarios::check::<F>(&Disk, &path);
+        printed.ok &= !report.has_errors();
+        if format == Format::Human {
+            output.text(&text(&path, &report))?;
+        }
+        let (errors, warnings) = report.counts();
+        printed.files.push(Checked { file: path.into_owned(), errors, warnings, mistakes: report.mistakes });
+    }
+    if format == Format::Json {
+        output.json(&printed)?;
+    }
+    Ok(if printed.ok { Exit::Ok } else { Exit::BadScenario })
+}
+
+fn text(path: &str, report: &Report) -> String {
+    match report.counts() {
+        (0, 0) => format!("{path}: {}\n", paint(GOOD, "ok")),
+        (0, _) => format!("{path}: {}\n\n{}\n", paint(GOOD, "ok"), report_text(report)),
+        (_, _) => format!("{path}: {}\n\n{}\n", paint(BAD, "wrong"), report_text(report)),
+    }
+}

@@ -1,0 +1,94 @@
+//! `r-emsctl run`: runs a scenario, shows how far it is, and says what happened.
+//!
+//! An interrupted run ends cleanly: the log is closed and readable, the summary covers the run so far and says so, and the
+//! exit code is 1, because nobody can say that the expectations would have held.
+
+use std::fs;
+use std::path::Path;
+
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::log::EffectsKept;
+use r_ems_scenarios::Overrides;
+
+use super::args::{Format, Run};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, say};
+use crate::present;
+use crate::study::progress::{Interrupt, Shown};
+use crate::study::{self, Options, load};
+use crate::summary::Ending;
+
+/// Runs a scenario.
+pub(super) fn perform<F: FunctionSet>(
+    arguments: &Run,
+    format: Format,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let loaded = load::load::<F>(&arguments.file, &overrides(arguments))?;
+    if !loaded.warnings.mistakes.is_empty() {
+        say(&load::report_text(&loaded.warnings));
+    }
+    for (option, file) in [("--record", &arguments.record), ("--csv", &arguments.csv)] {
+        if let Some(file) = file {
+            refuse_inputs(option, file, &loaded.inputs)?;
+        }
+    }
+    if let (Some(record), Some(csv)) = (&arguments.record, &arguments.csv)
+        && is_same_file(record, csv)
+    {
+        return Err(Failure::usage("--record and --csv name the same file"));
+    }
+    let interrupt = Interrupt::on_signals()
+        .map_err(|error| Failure::error(format!("Ctrl-C cannot be watched: {error}")))?;
+    let effects = if arguments.record_effects { EffectsKept::Whole } else { EffectsKept::Digests };
+    let options = Options {
+        record: arguments.record.clone().map(|path| (path, effects)),
+        csv: arguments.csv.clone().map(|path| (path, arguments.csv_step)),
+        progress: Shown::Yes,
+        interrupt,
+    };
+    let finished = study::run(loaded.study, &options)?;
+    let summary = &finished.summary;
+    match format {
+        Format::Json => output.json(summary)?,
+        Format::Human => output.text(&present::summary::page(summary))?,
+    };
+    for imbalance in summary.grids.iter().filter_map(|grid| grid.imbalance.as_ref()) {
+        say(&format!("error: the simulated plant lost or made energy, which is a bug of r-ems: {imbalance}"));
+    }
+    let is_balanced = summary.grids.iter().all(|grid| grid.imbalance.is_none());
+    Ok(match summary.ending {
+        Ending::Interrupted => {
+            say("interrupted: the summary covers the run so far, and the log can be read");
+            Exit::Error
+        }
+        Ending::Complete if !is_balanced => Exit::Error,
+        Ending::Complete if !summary.held => Exit::Violated,
+        Ending::Complete => Exit::Ok,
+    })
+}
+
+/// What the command line changes in the scenario.
+fn overrides(arguments: &Run) -> Overrides {
+    Overrides { seed: arguments.seed, until: arguments.until, settings: arguments.set.clone() }
+}
+
+/// Refuses to write over what is being read.
+fn refuse_inputs(option: &str, file: &Path, inputs: &[std::path::PathBuf]) -> Result<(), Failure> {
+    if file.is_dir() {
+        return Err(Failure::usage(format!("{option} {}: is a directory; name a file", file.display())));
+    }
+    match inputs.iter().find(|input| is_same_file(input, file)) {
+        Some(input) => Err(Failure::usage(format!(
+            "{option} {}: this is {}, which the run reads; name another file",
+            file.display(),
+            input.display(),
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Whether two paths lead to one existing file.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+}

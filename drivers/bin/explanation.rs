@@ -1,0 +1,272 @@
+//! Why set-points are what they are: read from a controller's state as it stood, nothing is computed anew.
+//!
+//! The history of each interval is part of the controller's state, so the answer is the decision itself: what the controller
+//! saw, what each function wished and what was left before and after it, how the result was shared, what was written and
+//! what came of it. What the device then did is read from the same controller a few seconds later.
+//!
+//! The JSON's fields are stable; `_w` is W, positive into the bus, `_s` seconds.
+
+use r_ems_engine::controller::Controller;
+use r_ems_engine::controller::group::{Group, Member};
+use r_ems_engine::controller::interval::IntervalStep;
+use r_ems_engine::controller::set_points::WriteState;
+use r_ems_engine::functions::{FunctionSet, Wish};
+use r_ems_engine::ids::{DeviceIndex, PointIndex};
+use r_ems_engine::log::ControllerNames;
+use r_ems_engine::points::{DeviceClass, PointKind};
+use r_ems_engine::{LocalTime, Span};
+use r_ems_replay::describe::Words;
+use serde::Serialize;
+
+use crate::names;
+
+/// How long after a decision the device's answer is looked at: longer than the dead time and lag of common inverters.
+pub const LOOK_AFTER: Span = Span::from_secs(5);
+
+/// The explanation of one controller's decisions at an instant.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// The controller, `grid/id`.
+    pub controller: String,
+    /// The fencing number under which it writes.
+    pub epoch: u64,
+    /// What it saw.
+    pub inputs: Vec<InputSeen>,
+    /// Each group that it decides for.
+    pub groups: Vec<GroupDecision>,
+}
+
+/// One value of the process image.
+#[derive(Clone, Debug, Serialize)]
+pub struct InputSeen {
+    /// The point, `device.point`.
+    pub point: String,
+    /// Its value.
+    pub value: f64,
+    /// The value's unit: `W`, or `1` for a share.
+    pub unit: &'static str,
+    /// Whether it could be used.
+    pub quality: &'static str,
+    /// How long ago it was measured; nothing if it never was.
+    pub age_s: Option<f64>,
+}
+
+/// The decision for one group.
+#[derive(Clone, Debug, Serialize)]
+pub struct GroupDecision {
+    /// Its members.
+    pub devices: Vec<String>,
+    /// The power that was decided; nothing before the first decision.
+    pub decided_w: Option<f64>,
+    /// Who bound it; nothing if the group rests.
+    pub bound_by: Option<String>,
+    /// How it came about.
+    pub steps: Vec<Step>,
+    /// What each member got, and what it did.
+    pub members: Vec<MemberShare>,
+}
+
+/// What one part of the composition did to the interval.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// Who.
+    pub who: String,
+    /// What it wished, if it is a function.
+    pub wish: Option<WishSeen>,
+    /// The interval before, W; nothing for the first.
+    pub before_w: Option<[f64; 2]>,
+    /// The interval afterwards, W.
+    pub after_w: [f64; 2],
+    /// What is missing to the wish.
+    pub shortfall_w: f64,
+}
+
+/// A wish as data.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WishSeen {
+    /// Stay between two powers.
+    Limit {
+        /// The lowest.
+        low_w: f64,
+        /// The highest.
+        high_w: f64,
+    },
+    /// Take a power.
+    Target {
+        /// Which.
+        power_w: f64,
+    },
+    /// Keep room, and deliver some of it.
+    Reserve {
+        /// Below the upper end.
+        up_w: f64,
+        /// Above the lower end.
+        down_w: f64,
+        /// Delivered now.
+        offset_w: f64,
+    },
+}
+
+/// One device's part of a decision.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemberShare {
+    /// The device.
+    pub device: String,
+    /// Its set-point.
+    pub set_point_w: f64,
+    /// What was written last.
+    pub written: Option<Written>,
+    /// The set-point that the device says it holds.
+    pub read_back_w: Option<f64>,
+    /// Its measured power at the instant.
+    pub measured_w: Option<f64>,
+    /// Its measured power [`LOOK_AFTER`] later; nothing if the log ends before.
+    pub measured_after_w: Option<f64>,
+}
+
+/// A write and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Written {
+    /// The power.
+    pub power_w: f64,
+    /// How long ago.
+    pub ago_s: f64,
+    /// `pending`, `acknowledged` or `failed`.
+    pub state: &'static str,
+    /// How long the acknowledgement took.
+    pub acknowledged_after_s: Option<f64>,
+    /// When the device falls back unless it is written again.
+    pub reverts_in_s: Option<f64>,
+}
+
+/// Explains what `machine` had decided at `now`; `later` is the same controller a little later, if it lived so long.
+///
+/// With a device only the group that it belongs to is explained.
+pub fn explain<F: FunctionSet>(
+    names: &ControllerNames,
+    machine: &Controller<F>,
+    now: LocalTime,
+    later: Option<&Controller<F>>,
+    device: Option<DeviceIndex>,
+) -> Explanation {
+    let groups = machine.composition().groups();
+    let wanted = |group: &&Group| device.is_none_or(|device| has_member(group, device));
+    let groups: Vec<&Group> = groups.iter().filter(wanted).collect();
+    Explanation {
+        controller: names.full(),
+        epoch: machine.lease().epoch,
+        inputs: inputs(names, machine, now, &groups),
+        groups: groups.iter().map(|group| decision(names, machine, now, later, group)).collect(),
+    }
+}
+
+fn has_member(group: &Group, device: DeviceIndex) -> bool {
+    group.members().iter().any(|member| member.device == device)
+}
+
+/// The points of all meters and of the groups' members.
+fn inputs<F: FunctionSet>(
+    names: &ControllerNames,
+    machine: &Controller<F>,
+    now: LocalTime,
+    groups: &[&Group],
+) -> Vec<InputSeen> {
+    let mut seen = Vec::new();
+    let mut next = 0;
+    for (position, device) in names.devices.iter().enumerate() {
+        let kinds = device.class.points();
+        let first = next;
+        next += kinds.len();
+        let index = DeviceIndex::of(position);
+        if device.class != DeviceClass::Meter && !groups.iter().any(|group| has_member(group, index)) {
+            continue;
+        }
+        for (place, kind) in kinds.iter().enumerate() {
+            let Some(point) = machine.image().points().get(first + place) else { continue };
+            let has_arrived = point.measured != LocalTime::ZERO;
+            seen.push(InputSeen {
+                point: Words(names).point(PointIndex::of(first + place)),
+                value: point.value,
+                unit: names::unit(*kind),
+                quality: point.quality.name(),
+                age_s: has_arrived.then(|| now.since(point.measured).as_secs_f64()),
+            });
+        }
+    }
+    seen
+}
+
+fn decision<F: FunctionSet>(
+    names: &ControllerNames,
+    machine: &Controller<F>,
+    now: LocalTime,
+    later: Option<&Controller<F>>,
+    group: &Group,
+) -> GroupDecision {
+    let mut steps = Vec::with_capacity(group.steps().len());
+    let mut before = None;
+    for step in group.steps() {
+        let after_w = [step.low.watts(), step.high.watts()];
+        steps.push(Step {
+            who: names::origin(names, step.origin),
+            wish: wish(step),
+            before_w: before.replace(after_w),
+            after_w,
+            shortfall_w: step.shortfall.watts(),
+        });
+    }
+    let share = |member: &Member| share(names, machine, now, later, member);
+    GroupDecision {
+        devices: group.members().iter().map(|member| Words(names).device(member.device)).collect(),
+        decided_w: group.applied().map(r_ems_engine::units::Watts::watts),
+        bound_by: group.bound_by().map(|origin| names::origin(names, origin)),
+        steps,
+        members: group.members().iter().map(share).collect(),
+    }
+}
+
+fn wish(step: &IntervalStep) -> Option<WishSeen> {
+    Some(match step.wish? {
+        Wish::Limit { low, high } => WishSeen::Limit { low_w: low.watts(), high_w: high.watts() },
+        Wish::Target(power) => WishSeen::Target { power_w: power.watts() },
+        Wish::Reserve { up, down, offset } => {
+            WishSeen::Reserve { up_w: up.watts(), down_w: down.watts(), offset_w: offset.watts() }
+        }
+    })
+}
+
+fn share<F: FunctionSet>(
+    names: &ControllerNames,
+    machine: &Controller<F>,
+    now: LocalTime,
+    later: Option<&Controller<F>>,
+    member: &Member,
+) -> MemberShare {
+    let device = member.device;
+    let channels = machine.set_points().channels();
+    let channel = channels.iter().find(|channel| channel.device() == device);
+    let written = channel.and_then(|channel| {
+        let last = channel.last()?;
+        let (state, acknowledged) = match last.state {
+            WriteState::Pending => ("pending", None),
+            WriteState::Acknowledged { at } => ("acknowledged", Some(at.since(last.at).as_secs_f64())),
+            WriteState::Failed => ("failed", None),
+        };
+        Some(Written {
+            power_w: last.power.watts(),
+            ago_s: now.since(last.at).as_secs_f64(),
+            state,
+            acknowledged_after_s: acknowledged,
+            reverts_in_s: channel.reverts_at().map(|at| at.since(now).as_secs_f64()),
+        })
+    });
+    MemberShare {
+        device: Words(names).device(device),
+        set_point_w: member.set_point.watts(),
+        written,
+        read_back_w: machine.image().good(device, PointKind::SetPoint),
+        measured_w: machine.image().good(device, PointKind::Power),
+        measured_after_w: later.and_then(|later| later.image().good(device, PointKind::Power)),
+    }
+}

@@ -1,0 +1,60 @@
+//! R-EMS: what the programs do, as a library.
+//!
+//! The crate is generic over a set of functions, so that a crate of your own has everything for its own laws:
+//!
+//! ```no_run
+//! fn main() -> std::process::ExitCode {
+//!     r_ems::emsctl::<r_ems::engine::functions::BuiltIn>()
+//! }
+//! ```
+//!
+//! # What is where
+//!
+//! - [`study`] runs a scenario and watches it: what tests and studies call; [`run`] and [`run_file`] are its short forms;
+//! - [`summary`] is what a run says about itself; [`explanation`] is why a set-point was what it was;
+//! - [`mod@emsctl`] is the program: arguments, one file a command, and the documented JSON forms;
+//! - [`present`] turns results into pages; [`output`] and [`exit`] are the ways out.
+//!
+//! **Invariant:** nothing here decides anything about a site. What is measured here (clocks, terminals) enters no delivery.
+
+pub use r_ems_engine as engine;
+pub use r_ems_replay as replay;
+pub use r_ems_scenarios as scenarios;
+pub use r_ems_sim as sim;
+
+pub mod emsctl;
+pub mod exit;
+pub mod explanation;
+pub mod names;
+pub mod output;
+pub mod present;
+pub mod study;
+pub mod summary;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use r_ems_engine::functions::FunctionSet;
+use r_ems_scenarios::Overrides;
+
+pub use exit::{Exit, Failure};
+pub use study::{Finished, Options, Study, run};
+
+/// Is `r-emsctl` with the functions of `F`: reads the program's arguments and does what they say.
+#[expect(clippy::disallowed_methods, reason = "this is where the arguments are handed to clap")]
+pub fn emsctl<F: FunctionSet>() -> ExitCode {
+    emsctl::main::<F>(std::env::args_os()).into()
+}
+
+/// Loads a scenario with changes and runs it.
+///
+/// # Errors
+/// The scenario is wrong ([`Exit::BadScenario`], with every mistake in the message), or the run failed.
+pub fn run_file<F: FunctionSet>(
+    scenario: &Path,
+    overrides: &Overrides,
+    options: &Options,
+) -> Result<Finished<F>, Failure> {
+    let loaded = study::load::load::<F>(scenario, overrides)?;
+    run(loaded.study, options)
+}

@@ -1,0 +1,10 @@
+//! How numbers and results look to people: short, aligned, the point first.
+//!
+//! Programs read the JSON forms, which come from the same structures with full precision. Nothing here decides or measures.
+
+pub mod explanation;
+pub mod spark;
+pub mod style;
+pub mod summary;
+pub mod table;
+pub mod text;

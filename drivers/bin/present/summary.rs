@@ -1,0 +1,271 @@
+//! A run's summary as a page: first whether the expectations hold, then what the plant and the controllers did.
+//!
+//! About forty lines for a site with one grid. What did not happen is not shown: no unserved energy, no line for it.
+
+use r_ems_engine::Span;
+
+use super::spark::{COLUMNS, highest, spark};
+use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
+use super::table::{Align, Table};
+use super::text::{count, duration, energy, percent, power, quantity};
+use crate::summary::{ControllerSummary, Ending, ExpectationSummary, GridSummary, Summary};
+
+/// The whole page.
+pub fn page(summary: &Summary) -> String {
+    let mut page = headline(summary);
+    page += &expectations(summary);
+    for grid in &summary.grids {
+        page += &grid_part(grid);
+    }
+    for controller in &summary.controllers {
+        page += &controller_part(controller);
+    }
+    page += &events(summary);
+    page += &foot(summary);
+    page
+}
+
+fn seconds(secs: f64) -> String {
+    duration(Span::from_secs_f64(secs))
+}
+
+/// A local time to the second.
+fn instant(local: &str) -> String {
+    local.split('.').next().unwrap_or(local).to_owned()
+}
+
+fn headline(summary: &Summary) -> String {
+    let length = seconds(summary.simulated_s);
+    let ending = match summary.ending {
+        Ending::Complete => String::new(),
+        Ending::Interrupted => paint(WARN, "  interrupted: what follows is the run so far"),
+    };
+    format!(
+        "\n{}\n{}{ending}\n\n",
+        paint(BOLD, &summary.scenario),
+        paint(DIM, &format!("{length} from {}, seed {}", summary.start, summary.seed)),
+    )
+}
+
+fn expectations(summary: &Summary) -> String {
+    let all = summary.expectations.len();
+    let held = summary.expectations.iter().filter(|expectation| expectation.held).count();
+    if all == 0 {
+        return format!("{}\n\n", paint(DIM, "The scenario expects nothing."));
+    }
+    let mut part = if held == all {
+        format!("{}\n", paint(GOOD, &format!("All {all} expectations held")))
+    } else {
+        format!("{}\n", paint(BAD, &format!("{} of {all} expectations VIOLATED", all - held)))
+    };
+    let mut table = Table::new(2, &[Align::Left, Align::Left, Align::Right, Align::Left]);
+    for expectation in &summary.expectations {
+        let sign = if expectation.held { "✓" } else { "✗" };
+        table.row([sign.to_owned(), expectation.name.clone(), margin(expectation), worst(expectation)]);
+    }
+    for line in table.to_string().lines() {
+        let style = if line.trim_start().starts_with('✓') { GOOD } else { BAD };
+        let (head, rest) = line.split_at(line.find(['✓', '✗']).map_or(0, |at| at + '✓'.len_utf8()));
+        part += &format!("{}{rest}\n", paint(style, head));
+    }
+    part + "\n"
+}
+
+fn margin(expectation: &ExpectationSummary) -> String {
+    let margin = quantity(expectation.margin.abs(), expectation.unit);
+    if expectation.held { format!("{margin} to spare") } else { format!("missed by {margin}") }
+}
+
+fn worst(expectation: &ExpectationSummary) -> String {
+    let value = match expectation.value_unit {
+        "" => format!("{} seen", expectation.value),
+        unit => quantity(expectation.value, unit),
+    };
+    let excursions = match (expectation.longest_excursion_s, expectation.excursions_s) {
+        (Some(longest), Some(total)) if total > 0.0 => {
+            format!("; beyond it for {} at a time, {} in all", seconds(longest), seconds(total))
+        }
+        (Some(_) | None, Some(_) | None) => String::new(),
+    };
+    format!("{} {value}{excursions}", instant(&expectation.at))
+}
+
+fn grid_part(grid: &GridSummary) -> String {
+    let mut part = format!("{}\n", paint(BOLD, &grid.name));
+    if let Some(imbalance) = &grid.imbalance {
+        part += &format!("  {}\n", paint(BAD, imbalance));
+    }
+    part += &curves(grid);
+    part += &energies(grid);
+    part + "\n"
+}
+
+/// The import over the run, with batteries above without, on one scale.
+fn curves(grid: &GridSummary) -> String {
+    let (with, without) = (&grid.peak, &grid.peak_without_batteries);
+    let mut table = Table::new(2, &[Align::Left, Align::Right, Align::Left, Align::Left]);
+    let (curve_with, curve_without) = &grid.curve;
+    let top = curve_with
+        .iter()
+        .chain(curve_without)
+        .copied()
+        .fold(0.0, |top, value| if value > top { value } else { top });
+    let draw = |curve: &[f64]| spark(&highest(curve, COLUMNS), top);
+    let peak = |mean_w: f64| if mean_w > 0.0 { power(mean_w) } else { "none".to_owned() };
+    if grid.batteries.is_empty() {
+        table.row(["15-min peak".to_owned(), peak(with.mean_w), draw(curve_with), instant(&with.at)]);
+        return table.to_string();
+    }
+    let alone = [peak(without.mean_w), draw(curve_without), instant(&without.at)];
+    table.row(["peak without battery".to_owned()].into_iter().chain(alone));
+    table.row(["peak with battery".to_owned(), peak(with.mean_w), draw(curve_with), instant(&with.at)]);
+    table.to_string()
+}
+
+fn energies(grid: &GridSummary) -> String {
+    let kinds = &grid.energy_wh;
+    let mut table = Table::new(2, &[Align::Left, Align::Left]);
+    let mut row = |name: &str, parts: Vec<String>| table.row([name.to_owned(), parts.join(", ")]);
+    if let (Some(limit), Some(shaved), Some(excess)) = (grid.limit_w, grid.shaved_wh, grid.excess_wh) {
+        let left = if excess < 1.0 {
+            "nothing left above it".into()
+        } else {
+            format!("{} left above it", energy(excess))
+        };
+        row("shaved", vec![format!("{} above {}", energy(shaved), power(limit)), left]);
+    }
+    let mut exchanged = vec![
+        format!("import {}", energy(kinds.import)),
+        format!("export {}", energy(kinds.export)),
+        format!("load {}", energy(kinds.load)),
+    ];
+    if kinds.unserved > 0.0 {
+        exchanged.push(paint(BAD, &format!("{} not served", energy(kinds.unserved))));
+    }
+    row("energy", exchanged);
+    if kinds.pv_made > 0.0 || kinds.pv_curtailed > 0.0 {
+        let used = if kinds.pv_made > 0.0 { kinds.pv_used / kinds.pv_made } else { 0.0 };
+        row(
+            "pv",
+            vec![
+                format!("made {}", energy(kinds.pv_made)),
+                format!("used {} ({})", energy(kinds.pv_used), percent(used)),
+                format!("curtailed {}", energy(kinds.pv_curtailed)),
+            ],
+        );
+    }
+    for battery in &grid.batteries {
+        row(
+            &battery.name,
+            vec![
+                format!("{:.2} cycles", battery.cycles),
+                format!("lowest {} {}", percent(battery.soc_min), instant(&battery.soc_min_at)),
+                format!("highest {} {}", percent(battery.soc_max), instant(&battery.soc_max_at)),
+            ],
+        );
+    }
+    if !grid.batteries.is_empty() {
+        row(
+            "stored",
+            vec![
+                format!("charge {}", energy(kinds.charge)),
+                format!("discharge {}", energy(kinds.discharge)),
+                format!("lost {} converting", energy(kinds.conversion_loss)),
+                format!("{} standing by", energy(kinds.standby_loss)),
+            ],
+        );
+    }
+    table.to_string()
+}
+
+fn controller_part(controller: &ControllerSummary) -> String {
+    let lateness = if controller.lateness_worst_s > 0.0 {
+        format!(
+            "99 % at most {} late, worst {}",
+            seconds(controller.lateness_p99_s),
+            seconds(controller.lateness_worst_s)
+        )
+    } else {
+        "none late".to_owned()
+    };
+    let mut part = format!(
+        "{}  {}\n",
+        paint(BOLD, &controller.name),
+        paint(
+            DIM,
+            &format!("{} scans, {} missed, {lateness}", count(controller.scans), count(controller.missed))
+        ),
+    );
+    part += &functions(controller);
+    let mut table = Table::new(2, &[Align::Left, Align::Right, Align::Right, Align::Right, Align::Left]);
+    table.row(["device", "writes", "answers", "time-outs", "not usable"]);
+    for device in &controller.devices {
+        let own = |name: &str| name.strip_prefix(&device.name).is_some_and(|rest| rest.starts_with('.'));
+        let unusable: Vec<String> = controller
+            .unusable
+            .iter()
+            .filter(|point| own(&point.name))
+            .map(|point| format!("{} {}", point.name.rsplit('.').next().unwrap_or(""), seconds(point.for_s)))
+            .collect();
+        let unusable = if unusable.is_empty() { "never".to_owned() } else { unusable.join(", ") };
+        let numbers = [device.writes, device.answers, device.timeouts].map(count);
+        table.row([device.name.clone()].into_iter().chain(numbers).chain([unusable]));
+    }
+    part + &table.headed() + "\n"
+}
+
+fn functions(controller: &ControllerSummary) -> String {
+    const COLUMNS: [Align; 6] =
+        [Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right];
+    let mut table = Table::new(2, &COLUMNS);
+    table.row(["function", "bound for", "moving", "short for", "missing", "worst"]);
+    for function in &controller.functions {
+        let dash = |amount: f64, text: String| if amount > 0.0 { text } else { "–".to_owned() };
+        table.row([
+            function.name.to_owned(),
+            dash(function.bound_s, seconds(function.bound_s)),
+            dash(function.bound_wh, energy(function.bound_wh)),
+            dash(function.short_s, seconds(function.short_s)),
+            dash(function.short_wh, energy(function.short_wh)),
+            dash(function.short_worst_w, power(function.short_worst_w)),
+        ]);
+    }
+    table.headed()
+}
+
+fn events(summary: &Summary) -> String {
+    if summary.events.is_empty() {
+        return String::new();
+    }
+    let kinds = summary.events.iter().map(|event| format!("{} {}", event.kind, count(event.count)));
+    let mut part = format!("events  {}\n", kinds.collect::<Vec<_>>().join(", "));
+    for alarm in &summary.alarms {
+        part += &format!(
+            "  {} {} {}: {}\n",
+            paint(WARN, "alarm"),
+            instant(&alarm.at),
+            alarm.controller,
+            alarm.message
+        );
+    }
+    let raised: u64 =
+        summary.events.iter().filter(|event| event.severity == "alarm").map(|event| event.count).sum();
+    let shown = summary.alarms.len() as u64;
+    if raised > shown {
+        part += &format!("  and {} more alarms\n", count(raised - shown));
+    }
+    part
+}
+
+fn foot(summary: &Summary) -> String {
+    paint(
+        DIM,
+        &format!(
+            "digest  {}\nran     {} in {}, {} times real time\n",
+            summary.digest,
+            seconds(summary.simulated_s),
+            seconds(summary.wall_s),
+            count(summary.speed as u64),
+        ),
+    )
+}

@@ -1,0 +1,164 @@
+//! Counts what controllers report, and how long each point could not be used.
+//!
+//! Events are edges; a point that is lost until the run ends never comes back, so the books are closed at a given instant.
+
+use std::collections::BTreeMap;
+
+use r_ems_engine::event::{Event, Severity};
+use r_ems_engine::ids::{ControllerIndex, PointIndex};
+use r_ems_engine::machine::{Delivery, Driver, Effect, Outcome};
+use r_ems_engine::points::Quality;
+use r_ems_engine::{Span, Time};
+
+/// A driver whose outcomes are counted.
+pub struct Observed<D> {
+    /// The driver.
+    pub inner: D,
+    observations: Observations,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, Default)]
+pub struct Observations {
+    deliveries: u64,
+    events: BTreeMap<&'static str, (Severity, u64)>,
+    points: BTreeMap<(ControllerIndex, PointIndex), Unusable>,
+    alarms: Vec<Alarm>,
+}
+
+/// How long a point could not be used after it was good for the first time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unusable {
+    total: Span,
+    since: Option<Time>,
+    has_been_good: bool,
+}
+
+/// An event that somebody must act on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Alarm {
+    /// When.
+    pub at: Time,
+    /// Who reported it.
+    pub from: ControllerIndex,
+    /// What.
+    pub event: Event,
+}
+
+/// So many alarms are kept for the summary, the first ones: they are nearest to the cause.
+pub const MAX_ALARMS_KEPT: usize = 8;
+
+impl<D> Observed<D> {
+    /// Watches a driver.
+    pub fn new(inner: D) -> Self {
+        Self { inner, observations: Observations::default() }
+    }
+
+    /// Ends watching: the driver, and what was seen of it.
+    pub fn into_parts(self) -> (D, Observations) {
+        (self.inner, self.observations)
+    }
+}
+
+impl Observations {
+    fn note(&mut self, at: Time, from: ControllerIndex, event: &Event) {
+        let counted = self.events.entry(event.kind()).or_insert((event.severity(), 0));
+        counted.1 += 1;
+        if event.severity() == Severity::Alarm && self.alarms.len() < MAX_ALARMS_KEPT {
+            self.alarms.push(Alarm { at, from, event: *event });
+        }
+        if let Event::QualityChanged { point, quality } = event {
+            let known = self.points.entry((from, *point)).or_default();
+            if *quality == Quality::Good {
+                known.close(at);
+                known.has_been_good = true;
+            } else if known.has_been_good && known.since.is_none() {
+                known.since = Some(at);
+            }
+        }
+    }
+
+    /// How many deliveries were handled.
+    pub const fn deliveries(&self) -> u64 {
+        self.deliveries
+    }
+
+    /// Events by kind, with their severity and count.
+    pub fn events(&self) -> impl Iterator<Item = (&'static str, Severity, u64)> {
+        self.events.iter().map(|(kind, (severity, count))| (*kind, *severity, *count))
+    }
+
+    /// The first alarms.
+    pub fn alarms(&self) -> &[Alarm] {
+        &self.alarms
+    }
+
+    /// How long a point could not be used, up to `end`; what was before its first good value is start-up and does not count.
+    pub fn unusable(&self, controller: ControllerIndex, point: PointIndex, end: Time) -> Span {
+        let known = self.points.get(&(controller, point)).copied().unwrap_or_default();
+        known.total + known.since.map_or(Span::ZERO, |since| end.since(since))
+    }
+}
+
+impl Unusable {
+    fn close(&mut self, at: Time) {
+        if let Some(since) = self.since.take() {
+            self.total += at.since(since);
+        }
+    }
+}
+
+impl<D: Driver> Driver for Observed<D> {
+    #[inline]
+    fn next(&mut self) -> Option<Delivery<'_>> {
+        self.observations.deliveries += 1;
+        let delivery = self.inner.next();
+        if delivery.is_none() {
+            self.observations.deliveries -= 1;
+        }
+        delivery
+    }
+
+    #[inline]
+    fn perform(&mut self, outcome: &Outcome<'_>) {
+        for effect in outcome.effects.as_slice() {
+            if let Effect::Report(event) = effect {
+                self.observations.note(outcome.at, outcome.from, event);
+            }
+        }
+        self.inner.perform(outcome);
+    }
+
+    fn contain(run: &mut dyn FnMut()) -> r_ems_engine::machine::Handled {
+        D::contain(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHO: ControllerIndex = ControllerIndex(0);
+    const POINT: PointIndex = PointIndex(3);
+
+    fn at(seconds: u64) -> Time {
+        Time::ZERO + Span::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_point_counts_as_unusable_from_its_loss_to_its_return_but_not_during_start_up() {
+        let mut seen = Observations::default();
+        for (seconds, quality) in [
+            (0, Quality::Invalid),
+            (2, Quality::Good),
+            (10, Quality::Stale),
+            (11, Quality::Stuck),
+            (15, Quality::Good),
+            (90, Quality::Stale),
+        ] {
+            seen.note(at(seconds), WHO, &Event::QualityChanged { point: POINT, quality });
+        }
+        assert_eq!(seen.unusable(WHO, POINT, at(100)), Span::from_secs(15));
+        assert_eq!(seen.unusable(WHO, PointIndex(4), at(100)), Span::ZERO);
+    }
+}

@@ -1,0 +1,284 @@
+//! Collects a summary from what is left at a run's end: the plant's books, the machines' tallies, and what was observed.
+
+use std::time::Duration;
+
+use r_ems_engine::controller::Controller;
+use r_ems_engine::digest::Digest;
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::ids::{ControllerIndex, PointIndex};
+use r_ems_engine::log::ControllerNames;
+use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::{Span, Time};
+use r_ems_replay::describe::Words;
+use r_ems_sim::account::{self, BatteryUse};
+use r_ems_sim::driver::{GridResult, RunResult};
+use r_ems_sim::expect::Verdict;
+use r_ems_sim::ledger::Energies;
+
+use super::{
+    AlarmSummary, BatterySummary, ControllerSummary, DeviceSummary, Ending, EnergyByKind, EventCount,
+    ExpectationSummary, FunctionSummary, GridSummary, Peak, Summary, UnusablePoint,
+};
+use crate::names;
+use crate::study::observed::{Alarm, Observations};
+use crate::study::sampled::Curve;
+
+/// What is known of a run before it begins.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The scenario's name.
+    pub scenario: String,
+    /// Its seed.
+    pub seed: u64,
+    /// The wall clock at the start.
+    pub start: WallTime,
+    /// How far the site's clocks are ahead of UTC.
+    pub offset: UtcOffset,
+    /// The grids.
+    pub grids: Vec<GridFacts>,
+    /// The controllers.
+    pub controllers: Vec<ControllerNames>,
+    /// The units of the expectations' values, in their order.
+    pub units: Vec<names::Units>,
+}
+
+/// What is known of a grid before a run begins.
+#[derive(Clone, Debug)]
+pub struct GridFacts {
+    /// Its name.
+    pub name: String,
+    /// Its components' names, in the order of the bus.
+    pub components: Vec<String>,
+    /// The limit that peaks are shaved to.
+    pub limit_w: Option<f64>,
+}
+
+/// What a run left behind.
+pub struct Remains<'a, F: FunctionSet> {
+    /// How it ended.
+    pub ending: Ending,
+    /// The plant's books.
+    pub result: &'a RunResult,
+    /// The controllers as they ended.
+    pub machines: &'a [Controller<F>],
+    /// What was reported.
+    pub observations: &'a Observations,
+    /// The curves of the grids.
+    pub curves: Vec<Curve>,
+    /// The run's identity.
+    pub digest: Digest,
+    /// How long it took.
+    pub wall: Duration,
+}
+
+/// Makes the summary.
+pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summary {
+    let Remains { ending, result, machines, observations, curves, digest, wall } = remains;
+    let end = Time::ZERO + result.simulated;
+    let expectations: Vec<ExpectationSummary> = result
+        .verdicts
+        .iter()
+        .zip(&facts.units)
+        .map(|(verdict, units)| expectation(facts, verdict, *units))
+        .collect();
+    let grids: Vec<GridSummary> = facts
+        .grids
+        .iter()
+        .zip(&result.grids)
+        .zip(curves)
+        .map(|((known, found), curve)| grid(facts, known, found, curve))
+        .collect();
+    let controllers: Vec<ControllerSummary> = machines
+        .iter()
+        .enumerate()
+        .map(|(position, machine)| {
+            let mut summary = controller(&facts.controllers[position], machine);
+            add_devices(&mut summary, ControllerIndex::of(position), facts, result, observations, end);
+            summary
+        })
+        .collect();
+    let wall_s = wall.as_secs_f64();
+    let simulated_s = result.simulated.as_secs_f64();
+    Summary {
+        scenario: facts.scenario.clone(),
+        seed: facts.seed,
+        start: facts.local(Time::ZERO),
+        ending,
+        simulated_s,
+        wall_s,
+        speed: simulated_s / wall_s,
+        scans: controllers.iter().map(|controller| controller.scans).sum(),
+        deliveries: observations.deliveries(),
+        digest: digest.to_string(),
+        held: expectations.iter().all(|expectation| expectation.held),
+        expectations,
+        energy_wh: grids.iter().fold(EnergyByKind::default(), |sum, grid| sum.plus(&grid.energy_wh)),
+        grids,
+        controllers,
+        events: observations.events().map(event_count).collect(),
+        alarms: observations.alarms().iter().map(|raised| alarm(facts, raised)).collect(),
+    }
+}
+
+impl Facts {
+    /// A run's instant as the site's clocks show it.
+    pub fn local(&self, at: Time) -> String {
+        (self.start + at.since(Time::ZERO)).local(self.offset).to_string()
+    }
+}
+
+fn expectation(facts: &Facts, verdict: &Verdict, units: names::Units) -> ExpectationSummary {
+    let excursion = |read: fn(&r_ems_sim::expect::Excursions) -> Span| {
+        verdict.excursions.as_ref().map(|excursions| read(excursions).as_secs_f64())
+    };
+    ExpectationSummary {
+        name: verdict.name.clone(),
+        held: verdict.held,
+        margin: verdict.margin,
+        unit: units.margin,
+        at_s: verdict.at.as_secs_f64(),
+        at: facts.local(verdict.at),
+        value: verdict.value,
+        value_unit: units.value,
+        longest_excursion_s: excursion(|excursions| excursions.longest),
+        excursions_s: excursion(|excursions| excursions.total),
+    }
+}
+
+fn grid(facts: &Facts, known: &GridFacts, found: &GridResult, curve: Curve) -> GridSummary {
+    let account = &found.account;
+    let peak = |peak: account::Peak| Peak {
+        mean_w: peak.mean_w,
+        at_s: peak.from.as_secs_f64(),
+        at: facts.local(peak.from),
+    };
+    let battery = |used: &BatteryUse| BatterySummary {
+        name: known.components[usize::from(used.component.0)].clone(),
+        cycles: used.cycles,
+        soc_min: used.soc_min.0,
+        soc_min_at: facts.local(used.soc_min.1),
+        soc_max: used.soc_max.0,
+        soc_max_at: facts.local(used.soc_max.1),
+    };
+    GridSummary {
+        name: known.name.clone(),
+        energy_wh: EnergyByKind::of(&found.energies),
+        imbalance: found.balance.as_ref().err().map(ToString::to_string),
+        peak: peak(account.peak()),
+        peak_without_batteries: peak(account.peak_without_batteries()),
+        limit_w: known.limit_w,
+        shaved_wh: account.shaved_wh(),
+        excess_wh: account.excess_wh(),
+        batteries: account.batteries().iter().map(battery).collect(),
+        curve: (curve.with, curve.without),
+    }
+}
+
+fn controller<F: FunctionSet>(names: &ControllerNames, machine: &Controller<F>) -> ControllerSummary {
+    let timing = machine.timing();
+    let functions = machine.composition().slots().iter().map(|slot| {
+        let tally = slot.tally();
+        FunctionSummary {
+            name: slot.law().built_name(),
+            bound_s: tally.bound_for().as_secs_f64(),
+            bound_wh: tally.bound_energy().watt_hours(),
+            short_s: tally.short_for().as_secs_f64(),
+            short_wh: tally.short_energy().watt_hours(),
+            short_worst_w: tally.short_worst().watts(),
+        }
+    });
+    ControllerSummary {
+        name: names.full(),
+        scans: timing.scans(),
+        missed: timing.missed(),
+        lateness_p99_s: timing.quantile(99, 100).as_secs_f64(),
+        lateness_worst_s: timing.worst().as_secs_f64(),
+        functions: functions.collect(),
+        devices: Vec::new(),
+        unusable: Vec::new(),
+    }
+}
+
+/// Adds what went over a controller's links, and which of its points could not be used.
+fn add_devices(
+    summary: &mut ControllerSummary,
+    index: ControllerIndex,
+    facts: &Facts,
+    result: &RunResult,
+    observations: &Observations,
+    end: Time,
+) {
+    let names = &facts.controllers[index.position()];
+    for (device, traffic) in names.devices.iter().zip(&result.traffic[index.position()]) {
+        summary.devices.push(DeviceSummary {
+            name: device.name.clone(),
+            answers: traffic.answers,
+            timeouts: traffic.timeouts,
+            writes: traffic.writes,
+        });
+    }
+    let points: usize = names.devices.iter().map(|device| device.class.points().len()).sum();
+    for point in (0..points).map(PointIndex::of) {
+        let lost = observations.unusable(index, point, end);
+        if !lost.is_zero() {
+            summary
+                .unusable
+                .push(UnusablePoint { name: Words(names).point(point), for_s: lost.as_secs_f64() });
+        }
+    }
+}
+
+fn event_count(counted: (&'static str, r_ems_engine::event::Severity, u64)) -> EventCount {
+    let (kind, severity, count) = counted;
+    EventCount { kind, severity: severity.to_string(), count }
+}
+
+fn alarm(facts: &Facts, raised: &Alarm) -> AlarmSummary {
+    let names = &facts.controllers[raised.from.position()];
+    AlarmSummary {
+        at_s: raised.at.as_secs_f64(),
+        at: facts.local(raised.at),
+        controller: names.full(),
+        kind: raised.event.kind(),
+        message: Words(names).event(&raised.event),
+    }
+}
+
+impl EnergyByKind {
+    /// Takes a grid's energies from its books.
+    fn of(energies: &Energies) -> Self {
+        Self {
+            import: energies.import_wh,
+            export: energies.export_wh,
+            load: energies.load_wh,
+            unserved: energies.unserved_wh,
+            pv_made: energies.pv_made_wh,
+            // What a battery exports came from the sun too, or the battery would not have been told to.
+            pv_used: (energies.pv_made_wh - energies.export_wh).clamp(0.0, energies.pv_made_wh),
+            pv_curtailed: energies.pv_curtailed_wh(),
+            charge: energies.charge_wh,
+            discharge: energies.discharge_wh,
+            conversion_loss: energies.conversion_wh,
+            standby_loss: energies.standby_wh,
+            stored: energies.stored_wh,
+        }
+    }
+
+    /// The sum of two.
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            import: self.import + other.import,
+            export: self.export + other.export,
+            load: self.load + other.load,
+            unserved: self.unserved + other.unserved,
+            pv_made: self.pv_made + other.pv_made,
+            pv_used: self.pv_used + other.pv_used,
+            pv_curtailed: self.pv_curtailed + other.pv_curtailed,
+            charge: self.charge + other.charge,
+            discharge: self.discharge + other.discharge,
+            conversion_loss: self.conversion_loss + other.conversion_loss,
+            standby_loss: self.standby_loss + other.standby_loss,
+            stored: self.stored + other.stored,
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The summary of a run: one structure that people read as a page and programs as one JSON object.
+//!
+//! **The JSON's fields are stable:** a later version adds fields and changes none. Units are in the names: `_s` seconds since
+//! the run's start or a length, `_w` W, `_wh` Wh; shares are 0 to 1; a margin has the unit that stands beside it (`W`, `Wh`,
+//! `s`, or `1` for shares, flags and counts).
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `scenario`, `seed`, `start`, `ending` | what ran, from when (local time), and how it ended: `complete` or `interrupted` |
+//! | `simulated_s`, `wall_s`, `speed` | how long, in the plant's time and in ours, and their ratio |
+//! | `scans`, `deliveries`, `digest` | of all controllers; equal digests are equal runs, bit for bit |
+//! | `held`, `expectations` | whether all held; each with `name`, `held`, `margin`, `unit`, `at_s`, `value` and excursions |
+//! | `energy_wh` | by kind, all grids together |
+//! | `grids` | each grid's `energy_wh`, `peak`, `shaved_wh`, `batteries`, and `imbalance` if the energy checker found one |
+//! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
+//! | `events`, `alarms` | events by kind with severity and count; the first alarms in words |
+
+mod collect;
+
+use serde::Serialize;
+
+pub use collect::{Facts, GridFacts, Remains, summarize};
+
+/// What a run did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The scenario's name.
+    pub scenario: String,
+    /// Its seed.
+    pub seed: u64,
+    /// The local time at which it began.
+    pub start: String,
+    /// How it ended.
+    pub ending: Ending,
+    /// How long it lasted in the plant.
+    pub simulated_s: f64,
+    /// How long it lasted here.
+    pub wall_s: f64,
+    /// How much faster than real time it was.
+    pub speed: f64,
+    /// Scans of all controllers.
+    pub scans: u64,
+    /// What reached all controllers.
+    pub deliveries: u64,
+    /// The run's identity: equal digests are equal runs.
+    pub digest: String,
+    /// Whether every expectation held.
+    pub held: bool,
+    /// Every expectation with its margin.
+    pub expectations: Vec<ExpectationSummary>,
+    /// Energy by kind, all grids together.
+    pub energy_wh: EnergyByKind,
+    /// Each grid.
+    pub grids: Vec<GridSummary>,
+    /// Each controller.
+    pub controllers: Vec<ControllerSummary>,
+    /// Events by kind.
+    pub events: Vec<EventCount>,
+    /// The first alarms.
+    pub alarms: Vec<AlarmSummary>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// It reached its end.
+    Complete,
+    /// The user ended it early.
+    Interrupted,
+}
+
+/// How one expectation ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExpectationSummary {
+    /// Its name.
+    pub name: String,
+    /// Whether it held.
+    pub held: bool,
+    /// How far from failing it stayed; negative: by how far it failed.
+    pub margin: f64,
+    /// The margin's unit.
+    pub unit: &'static str,
+    /// When it was closest to failing, or failed worst.
+    pub at_s: f64,
+    /// The same as local time.
+    pub at: String,
+    /// The value then.
+    pub value: f64,
+    /// The value's unit.
+    pub value_unit: &'static str,
+    /// The longest excursion, where some are forgiven.
+    pub longest_excursion_s: Option<f64>,
+    /// All excursions together, where some are forgiven.
+    pub excursions_s: Option<f64>,
+}
+
+/// Energies by kind, Wh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct EnergyByKind {
+    /// Drawn from the grid.
+    pub import: f64,
+    /// Fed into the grid.
+    pub export: f64,
+    /// Taken by loads.
+    pub load: f64,
+    /// Wanted by loads and not served.
+    pub unserved: f64,
+    /// Made by photovoltaic plants.
+    pub pv_made: f64,
+    /// Of that, what stayed on the site.
+    pub pv_used: f64,
+    /// What photovoltaic plants could have made and did not.
+    pub pv_curtailed: f64,
+    /// Taken by batteries.
+    pub charge: f64,
+    /// Given by batteries.
+    pub discharge: f64,
+    /// Lost by conversion.
+    pub conversion_loss: f64,
+    /// Lost by standing by.
+    pub standby_loss: f64,
+    /// Stored more than at the start.
+    pub stored: f64,
+}
+
+/// One grid.
+#[derive(Clone, Debug, Serialize)]
+pub struct GridSummary {
+    /// Its name.
+    pub name: String,
+    /// Energy by kind.
+    pub energy_wh: EnergyByKind,
+    /// What the energy checker found, if the books do not balance.
+    pub imbalance: Option<String>,
+    /// The highest 15-min mean import.
+    pub peak: Peak,
+    /// The same if the batteries had rested.
+    pub peak_without_batteries: Peak,
+    /// The limit that peaks are shaved to.
+    pub limit_w: Option<f64>,
+    /// Energy above the limit without batteries less energy above it with them.
+    pub shaved_wh: Option<f64>,
+    /// Energy above the limit that was left.
+    pub excess_wh: Option<f64>,
+    /// Each battery.
+    pub batteries: Vec<BatterySummary>,
+    /// Mean import over equal pieces of the run, W: with batteries and without. For the eye only.
+    #[serde(skip)]
+    pub curve: (Vec<f64>, Vec<f64>),
+}
+
+/// A highest mean import.
+#[derive(Clone, Debug, Serialize)]
+pub struct Peak {
+    /// The mean.
+    pub mean_w: f64,
+    /// When its quarter of an hour began.
+    pub at_s: f64,
+    /// The same as local time.
+    pub at: String,
+}
+
+/// One battery.
+#[derive(Clone, Debug, Serialize)]
+pub struct BatterySummary {
+    /// Its name.
+    pub name: String,
+    /// Discharged energy by capacity.
+    pub cycles: f64,
+    /// Lowest state of charge.
+    pub soc_min: f64,
+    /// When.
+    pub soc_min_at: String,
+    /// Highest state of charge.
+    pub soc_max: f64,
+    /// When.
+    pub soc_max_at: String,
+}
+
+/// One controller.
+#[derive(Clone, Debug, Serialize)]
+pub struct ControllerSummary {
+    /// Its full name, `grid/id`.
+    pub name: String,
+    /// How many scans it made.
+    pub scans: u64,
+    /// How many it missed.
+    pub missed: u64,
+    /// 99 of 100 scans were not later than this.
+    pub lateness_p99_s: f64,
+    /// The latest scan.
+    pub lateness_worst_s: f64,
+    /// Its functions in priority order.
+    pub functions: Vec<FunctionSummary>,
+    /// Its devices.
+    pub devices: Vec<DeviceSummary>,
+    /// Points that could not be used for a while after they had been good.
+    pub unusable: Vec<UnusablePoint>,
+}
+
+/// One function of a stack.
+#[derive(Clone, Debug, Serialize)]
+pub struct FunctionSummary {
+    /// Its name.
+    pub name: &'static str,
+    /// How long it bound a set-point.
+    pub bound_s: f64,
+    /// The energy that moved meanwhile, charge and discharge added.
+    pub bound_wh: f64,
+    /// How long its wishes could not be met.
+    pub short_s: f64,
+    /// The energy that was missing meanwhile.
+    pub short_wh: f64,
+    /// The largest shortfall.
+    pub short_worst_w: f64,
+}
+
+/// What went to and from a device.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceSummary {
+    /// Its name.
+    pub name: String,
+    /// Polls that were answered.
+    pub answers: u64,
+    /// Polls and writes that timed out.
+    pub timeouts: u64,
+    /// Writes that took effect.
+    pub writes: u64,
+}
+
+/// A point that could not be used for a while.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnusablePoint {
+    /// Its name, `device.point`.
+    pub name: String,
+    /// For how long.
+    pub for_s: f64,
+}
+
+/// How often something was reported.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventCount {
+    /// The event's kind.
+    pub kind: &'static str,
+    /// How much it matters: info, warning or alarm.
+    pub severity: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// One alarm in words.
+#[derive(Clone, Debug, Serialize)]
+pub struct AlarmSummary {
+    /// When, in seconds since the start.
+    pub at_s: f64,
+    /// When, as local time.
+    pub at: String,
+    /// Who raised it.
+    pub controller: String,
+    /// What.
+    pub kind: &'static str,
+    /// In words.
+    pub message: String,
+}

@@ -1,0 +1,257 @@
+//! The program as its users meet it: exit codes, streams, JSON fields and messages.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Output;
+
+use assert_cmd::cargo::cargo_bin_cmd;
+use serde_json::Value;
+
+const SCENARIO: &str = "scenarios/peak_shaving.ron";
+
+/// Runs the program in the repository's root.
+fn emsctl(arguments: &[&str]) -> Output {
+    let mut command = cargo_bin_cmd!("r-emsctl");
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().expect("the program runs")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("the program ends by itself")
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).expect("standard output is one JSON value")
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A file of a test; each test uses names of its own.
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// Records the first hours of a scenario and returns the log's path.
+fn recorded(name: &str, more: &[&str]) -> String {
+    let log = file(name).to_string_lossy().into_owned();
+    let run = ["run", SCENARIO, "--until", "2 h", "--record", &log];
+    let output = emsctl(&[&run[..], more].concat());
+    assert_eq!(code(&output), 0, "{}", errors(&output));
+    log
+}
+
+#[test]
+fn a_run_prints_one_json_object_with_the_documented_fields() {
+    let output = emsctl(&["run", SCENARIO, "--until", "2 h", "--format", "json"]);
+    assert_eq!(code(&output), 0, "{}", errors(&output));
+    let summary = json(&output);
+    assert!(summary["scenario"].is_string());
+    assert_eq!(summary["simulated_s"], 7_200.0);
+    assert!(summary["wall_s"].as_f64().is_some_and(|wall| wall > 0.0));
+    assert!(summary["seed"].is_u64() && summary["scans"].is_u64());
+    assert_eq!(summary["digest"].as_str().map(str::len), Some(64));
+    for kind in
+        ["import", "export", "load", "pv_made", "charge", "discharge", "conversion_loss", "standby_loss"]
+    {
+        assert!(summary["energy_wh"][kind].is_f64(), "{kind}");
+        assert!(summary["grids"][0]["energy_wh"][kind].is_f64(), "{kind}");
+    }
+    let expectation = &summary["expectations"][0];
+    assert!(expectation["name"].is_string() && expectation["held"].is_boolean());
+    assert!(expectation["margin"].is_f64() && expectation["at_s"].is_f64());
+}
+
+#[test]
+fn what_is_recorded_shown_and_tabulated_changes_no_bit_of_a_run() {
+    let digest = |more: &[&str]| {
+        let run = ["run", SCENARIO, "--until", "1 h", "--format", "json"];
+        let output = emsctl(&[&run[..], more].concat());
+        json(&output)["digest"].as_str().map(ToOwned::to_owned).expect("a digest")
+    };
+    let (log, table) = (file("same.log"), file("same.csv"));
+    let (log, table) = (log.to_string_lossy(), table.to_string_lossy());
+    let plain = digest(&[]);
+    assert_eq!(plain, digest(&[]));
+    assert_eq!(plain, digest(&["--record", &log, "--record-effects", "--csv", &table, "--csv-step", "7 s"]));
+    assert_ne!(plain, digest(&["--set", "plant.commerce.bess.soc=\"61 %\""]));
+}
+
+#[test]
+fn a_violated_expectation_ends_with_3_and_says_so_first() {
+    let output =
+        emsctl(&["run", SCENARIO, "--until", "12 h", "--set", "plant.commerce.bess.capacity=\"20 kWh\""]);
+    assert_eq!(code(&output), 3, "{}{}", text(&output), errors(&output));
+    assert!(text(&output).contains("VIOLATED"));
+    assert!(text(&output).contains("missed by"));
+}
+
+#[test]
+fn a_wrong_scenario_ends_with_5_and_every_mistake_with_its_place() {
+    let scenario = file("wrong.ron");
+    let right =
+        fs::read_to_string(format!("{}/{SCENARIO}", env!("CARGO_MANIFEST_DIR"))).expect("it is shipped");
+    let wrong = right.replace("version: 1", "version: 9").replace("seed:", "sede:");
+    fs::write(&scenario, wrong).expect("a test may write its own files");
+    let scenario = scenario.to_string_lossy();
+    for command in ["check", "run"] {
+        let output = emsctl(&[command, &scenario]);
+        assert_eq!(code(&output), 5);
+        let told = text(&output) + &errors(&output);
+        assert!(told.contains("wrong.ron:") && told.contains("version") && told.contains("sede"), "{told}");
+    }
+    let report = json(&emsctl(&["check", &scenario, "--format", "json"]));
+    assert_eq!(report["ok"], false);
+    let mistakes = report["files"][0]["mistakes"].as_array().expect("a list");
+    assert!(mistakes.len() >= 2 && mistakes.iter().all(|mistake| mistake["message"].is_string()));
+}
+
+#[test]
+fn check_passes_the_shipped_scenarios() {
+    let output = emsctl(&["check", SCENARIO, "scenarios/year.ron", "scenarios/peak_missed.ron"]);
+    assert_eq!(code(&output), 0, "{}", text(&output));
+}
+
+#[test]
+fn arguments_that_make_no_sense_end_with_2() {
+    let log = recorded("usage.log", &[]);
+    for arguments in [
+        &["frobnicate"][..],
+        &["run"],
+        &["run", SCENARIO, "--until", "soon"],
+        &["run", SCENARIO, "--record-effects"],
+        &["run", SCENARIO, "--record", SCENARIO],
+        &["show", &log, "--kind", "gossip"],
+        &["show", &log, "--controller", "commerce/z"],
+        &["replay", &log, "--from", "+2 h", "--to", "+1 h"],
+        &["explain", &log],
+        &["explain", &log, "--at", "+1 h", "--point", "commerce/heater.set_point"],
+        &["explain", &log, "--at", "1999-01-01"],
+    ] {
+        let output = emsctl(arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}: {}", errors(&output));
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_scenario_is_never_overwritten_by_its_own_log() {
+    let scenario = format!("{}/{SCENARIO}", env!("CARGO_MANIFEST_DIR"));
+    let before = fs::read(&scenario).expect("it is shipped");
+    let profile = "scenarios/profiles/simbench_2016_15min.csv";
+    for output in [
+        emsctl(&["run", SCENARIO, "--until", "1 h", "--record", &scenario]),
+        emsctl(&["run", SCENARIO, "--until", "1 h", "--csv", profile]),
+    ] {
+        assert_eq!(code(&output), 2);
+        assert!(errors(&output).contains("which the run reads"), "{}", errors(&output));
+    }
+    assert!(before == fs::read(&scenario).expect("it is still there"));
+}
+
+#[test]
+fn a_missing_file_or_directory_is_an_error_with_a_remedy() {
+    let output = emsctl(&["replay", "nowhere.log"]);
+    assert_eq!(code(&output), 1);
+    assert!(errors(&output).contains("nowhere.log: cannot be read"), "{}", errors(&output));
+    let output = emsctl(&["run", SCENARIO, "--until", "1 h", "--record", "no/such/directory/x.log"]);
+    assert_eq!(code(&output), 1);
+    assert!(errors(&output).contains("make its directory first"), "{}", errors(&output));
+}
+
+#[test]
+fn a_recorded_run_replays_shows_and_compares() {
+    let log = recorded("replays.log", &[]);
+    let replayed = emsctl(&["replay", &log, "--format", "json"]);
+    assert_eq!(code(&replayed), 0, "{}", errors(&replayed));
+    let replayed = json(&replayed);
+    assert_eq!(replayed["ok"], true);
+    let run = json(&emsctl(&["run", SCENARIO, "--until", "2 h", "--format", "json"]));
+    assert_eq!(replayed["digest"], run["digest"]);
+    assert_eq!(code(&emsctl(&["replay", &log, "--controller", "commerce/a", "--to", "+1 h"])), 0);
+    let shown = emsctl(&["show", &log, "--kind", "started", "--format", "json"]);
+    assert_eq!(text(&shown).lines().count(), 1);
+    assert_eq!(code(&emsctl(&["diff", &log, &log])), 0);
+    let other = recorded("other_seed.log", &["--set", "plant.commerce.bess.soc=\"61 %\""]);
+    let differing = emsctl(&["diff", &log, &other, "--format", "json"]);
+    assert_eq!(code(&differing), 4);
+    assert_eq!(json(&differing)["same"], false);
+}
+
+#[test]
+fn a_flipped_bit_is_reported_and_never_replayed_over() {
+    let log = recorded("flipped.log", &[]);
+    let mut bytes = fs::read(&log).expect("it was just written");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(&log, bytes).expect("a test may write its own files");
+    for command in ["replay", "show"] {
+        let output = emsctl(&[command, &log]);
+        assert_eq!(code(&output), 1, "{command}");
+        assert!(errors(&output).contains("flipped.log: "), "{}", errors(&output));
+    }
+}
+
+#[test]
+fn explain_names_who_bound_a_set_point_and_what_was_left_for_the_others() {
+    let log = recorded("explained.log", &[]);
+    let arguments = ["explain", &log, "--at", "+1 h 30 min", "--point", "commerce/bess.set_point"];
+    let arguments = arguments.map(|argument| if argument == "+1 h 30 min" { "+90 min" } else { argument });
+    let page = emsctl(&arguments);
+    assert_eq!(code(&page), 0, "{}", errors(&page));
+    assert!(text(&page).contains("bound by") && text(&page).contains("left after"), "{}", text(&page));
+    let explained = json(&emsctl(&[&arguments[..], &["--format", "json"]].concat()));
+    let explanation = &explained["explanations"][0];
+    assert_eq!(explanation["controller"], "commerce/a");
+    assert_eq!(explanation["groups"][0]["devices"][0], "bess");
+    assert!(explanation["groups"][0]["members"][0]["measured_after_w"].is_f64());
+    assert!(explanation["inputs"].as_array().is_some_and(|inputs| inputs.len() == 6));
+}
+
+#[test]
+fn explain_finds_the_worst_instant_of_an_expectation() {
+    let log = recorded("missed.log", &[]);
+    let worst = emsctl(&["explain", &log, "--missed", "pcc.p", "--format", "json"]);
+    assert_eq!(code(&worst), 0, "{}", errors(&worst));
+    let worst = json(&worst);
+    assert_eq!(worst["at_s"], worst["expectation"]["at_s"]);
+    let unknown = emsctl(&["explain", &log, "--missed", "the moon"]);
+    assert_eq!(code(&unknown), 2);
+    assert!(errors(&unknown).contains("known here"), "{}", errors(&unknown));
+}
+
+#[test]
+fn a_table_has_a_row_for_each_step_and_units_in_its_heading() {
+    let table = file("table.csv");
+    let path = table.to_string_lossy();
+    let output = emsctl(&["run", SCENARIO, "--until", "1 h", "--csv", &path, "--csv-step", "10 min"]);
+    assert_eq!(code(&output), 0, "{}", errors(&output));
+    let table = fs::read_to_string(&table).expect("it was just written");
+    let mut lines = table.lines();
+    let heading: Vec<&str> = lines.next().expect("a heading").split(',').collect();
+    for column in ["time_s", "local", "commerce/pcc.p_w", "commerce/bess.soc", "commerce.import_wh"] {
+        assert!(heading.contains(&column), "{column} in {heading:?}");
+    }
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    assert_eq!(
+        rows.iter().map(|row| row[0]).collect::<Vec<_>>(),
+        ["0", "600", "1200", "1800", "2400", "3000", "3600"]
+    );
+    assert!(rows.iter().all(|row| row.len() == heading.len()));
+}
+
+#[test]
+fn completions_and_manual_pages_are_generated() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(text(&emsctl(&["completions", shell])).contains("r-emsctl"), "{shell}");
+    }
+    assert!(text(&emsctl(&["man"])).contains(".TH r-emsctl 1"));
+    let directory = file("man");
+    assert_eq!(code(&emsctl(&["man", &directory.to_string_lossy()])), 0);
+    assert!(directory.join("r-emsctl-run.1").exists());
+}
