@@ -1,12 +1,13 @@
 //! Who wakes next: the deadlines of all machines, in run time.
 //!
-//! A machine has at most one deadline, and only the machine that was handled can have changed its own. So this is
-//! not a queue: it is a winner tree. Each machine has a leaf, each inner node holds the earlier of its two children, and the root is
-//! the next wake. Setting a deadline repeats the matches on one path and stops at the first whose winner stays the same;
-//! for a single machine the leaf is the root and there is no path at all.
+//! A machine has at most one deadline, and only the machine that was handled can have changed its own. So
+//! this is not a queue: it is a winner tree. Each machine has a leaf, each inner node holds the earlier of
+//! its two children, and the root is the next wake. Setting a deadline repeats the matches on one path and
+//! stops at the first whose winner stays the same; for a single machine the leaf is the root and there is no
+//! path at all.
 //!
-//! At one instant the lowest index wins, so that wakes follow the order of controllers, whatever was set when. A cancelled
-//! deadline leaves nothing behind: there are no stale wakes to skip.
+//! At one instant the lowest index wins, so that wakes follow the order of controllers, whatever was set
+//! when. A cancelled deadline leaves nothing behind: there are no stale wakes to skip.
 
 use alloc::vec;
 use alloc::vec::Vec;

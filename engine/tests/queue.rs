@@ -204,3 +204,18 @@ fn looking_at_the_next_time_does_not_forbid_an_earlier_push() {
     queue.push(Time::from_nanos(5), 5);
     assert_eq!(queue.pop(), Some((Time::from_nanos(5), 5)));
 }
+
+#[test]
+fn more_events_for_one_instant_than_fit_into_a_run_keep_their_order() {
+    let instant = Time::from_nanos(1_000);
+    let mut queue = EventQueue::new();
+    for item in 0..1_000 {
+        queue.push(instant, item);
+    }
+    queue.push(Time::from_nanos(999), 1_000);
+    assert_eq!(queue.pop(), Some((Time::from_nanos(999), 1_000)));
+    for item in 0..1_000 {
+        assert_eq!(queue.pop(), Some((instant, item)));
+    }
+    assert_eq!(queue.pop(), None);
+}

@@ -1,15 +1,16 @@
 //! The far part of the event queue: a wheel of powers of two that looks at its events as late as possible.
 //!
-//! A time is a number of eleven digits of six bits. Relative to the cursor, a time that is not after any pending one, an
-//! event belongs to the level of its highest digit that differs and there to the slot of that digit. So the
-//! lowest occupied level's lowest occupied slot holds the earliest events, and two bit scans find it.
+//! A time is a number of eleven digits of six bits. Relative to the cursor, a time that is not after any
+//! pending one, an event belongs to the level of its highest digit that differs and there to the slot of that
+//! digit. So the lowest occupied level's lowest occupied slot holds the earliest events, and two bit scans
+//! find it.
 //!
-//! A push appends to its slot and remembers whether the slot is still in order. When a slot is reached it is taken as it is
-//! if it is in order, as with periodic timers; sorted if it is short; and else spread over the levels below, whose slots are
-//! up to 64 times shorter. Nothing has to be tuned to the spacing of events.
+//! A push appends to its slot and remembers whether the slot is still in order. When a slot is reached it is
+//! taken as it is if it is in order, as with periodic timers; sorted if it is short; and else spread over the
+//! levels below, whose slots are up to 64 times shorter. Nothing has to be tuned to the spacing of events.
 //!
-//! Slots are lists of chunks from one pool. A `Vec` for each slot would keep the capacity that the slot once needed, and
-//! in the course of a run all 704 would grow to that.
+//! Slots are lists of chunks from one pool. A `Vec` for each slot would keep the capacity that the slot once
+//! needed, and in the course of a run all 704 would grow to that.
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -26,7 +27,8 @@ const SLOTS: usize = 1 << DIGIT_BITS;
 /// Levels that a 64-bit time needs.
 const LEVELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
 
-/// Events of a chunk: long enough to amortize its link, short enough that a slot with one event wastes little.
+/// Events of a chunk: long enough to amortize its link, short enough that a slot with one event wastes
+/// little.
 const CHUNK_LEN: u32 = 16;
 
 /// Ends a list of chunks.
@@ -127,8 +129,8 @@ impl<T> Wheel<T> {
 
     /// Moves the earliest slot into the empty `run`, latest first and of equal times the last pushed first.
     ///
-    /// Returns the last instant for which the wheel holds nothing any more. The earliest event must be popped next: the
-    /// cursor stands at it.
+    /// Returns the last instant for which the wheel holds nothing any more. The earliest event must be popped
+    /// next: the cursor stands at it.
     pub(super) fn take_first(&mut self, run: &mut Vec<Entry<T>>) -> Time {
         while self.occupied_levels != 0 {
             let level = self.occupied_levels.trailing_zeros() as usize;
@@ -174,7 +176,8 @@ impl<T> Wheel<T> {
     /// Appends an event to the slot that its time has relative to the cursor.
     fn append(&mut self, entry: Entry<T>) {
         let at = entry.at.as_nanos();
-        // The lowest bit is set so that the cursor's own instant has a highest bit too; that is level 0 either way.
+        // The lowest bit is set so that the cursor's own instant has a highest bit too; that is level 0
+        // either way.
         let level = ((at ^ self.cursor.as_nanos() | 1).ilog2() / DIGIT_BITS) as usize;
         let digit = (at >> (level as u32 * DIGIT_BITS)) as usize % SLOTS;
         let slot = &mut self.slots[level * SLOTS + digit];
@@ -211,7 +214,8 @@ impl<T> Wheel<T> {
         }
     }
 
-    /// Appends a list of chunks again, in push order; since the cursor is in their slot they come to lie in lower levels.
+    /// Appends a list of chunks again, in push order; since the cursor is in their slot they come to lie in
+    /// lower levels.
     fn spread(&mut self, newest: u32) {
         let mut id = self.reversed(newest);
         while id != NO_CHUNK {
@@ -258,3 +262,45 @@ const fn last_nanos(level: usize) -> u64 {
 }
 
 const _: () = assert!(LEVELS <= u16::BITS as usize, "one bit of occupied_levels per level");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pushes and takes `rounds` times so many events, `step` nanoseconds apart.
+    fn turn(wheel: &mut Wheel<u32>, rounds: u64, pending: u64, step: u64) {
+        let mut run = Vec::new();
+        let mut now = wheel.cursor;
+        for _ in 0..rounds {
+            for index in 0..pending {
+                // Multiplying by a number without common factors leaves no slot in order.
+                let at = Time::from_nanos(now.as_nanos() + 1 + (index * 7_919 % pending) * step);
+                wheel.push(now, Entry { at, item: 0 });
+            }
+            while !wheel.is_empty() {
+                wheel.take_first(&mut run);
+                now = run.first().expect("a slot that is taken is not empty").at;
+                run.clear();
+            }
+        }
+    }
+
+    #[test]
+    fn the_pool_follows_what_is_pending_and_not_what_was_pushed() {
+        let mut wheel = Wheel::new();
+        turn(&mut wheel, 1_000, 500, 12_345);
+        let bound = 500_usize.div_ceil(CHUNK_LEN as usize) + LEVELS * SLOTS;
+        assert!(wheel.pool.len() <= bound, "{} chunks for 500 events", wheel.pool.len());
+        let after_many = wheel.pool.len();
+        turn(&mut wheel, 1_000, 400, 12_345);
+        assert_eq!(wheel.pool.len(), after_many);
+    }
+
+    #[test]
+    fn a_clone_keeps_the_capacity_of_its_chunks() {
+        let mut wheel = Wheel::new();
+        turn(&mut wheel, 1, 100, 1_000);
+        let clone = wheel.clone();
+        assert!(clone.pool.iter().all(|chunk| chunk.entries.capacity() >= CHUNK_LEN as usize));
+    }
+}
