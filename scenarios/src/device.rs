@@ -31,8 +31,8 @@ pub(crate) const LATENCY_MAX: Span = Span::from_mins(1);
 pub(crate) struct Device<'t> {
     pub(crate) spec: DeviceSpec,
     pub(crate) timeout: Span,
-    /// Where its rating stands.
-    pub(crate) rating: Node<'t>,
+    /// Where its rating stands; none if it is missing or wrong, which was noted.
+    pub(crate) rating: Option<Node<'t>>,
 }
 
 /// A link of kind `Points` as the file describes it.
@@ -83,11 +83,12 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
         spec.dead_band = fields.leaf_or("dead_band", spec.dead_band, notes);
         spec.ramp = fields.leaf_if_given("ramp", notes);
     }
-    check_numbers(&spec, scan, &fields, notes);
-    let device = Device { spec, timeout: link.timeout, rating: fields.place("rating").clone() };
+    if rating.is_some() {
+        check_numbers(&spec, scan, &fields, notes);
+    }
+    let place = rating.map(|_rating| fields.place("rating").clone());
     fields.finish(notes);
-    // Without a rating nothing that follows from it means anything; what is missing was noted.
-    rating.map(|_rating| device)
+    Some(Device { spec, timeout: link.timeout, rating: place })
 }
 
 fn read_rating(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Watts> {

@@ -17,6 +17,9 @@ pub const MAX_SHOWN_CHARS: usize = 160;
 /// Most characters of a message: what was found may be a megabyte long.
 pub const MAX_MESSAGE_CHARS: usize = 600;
 
+/// Most names that are compared with a wrong one, and most letters of it: ten thousand wrong names must not take seconds.
+pub const MAX_SUGGESTED: usize = 32;
+
 /// Whether a file can be used in spite of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -86,6 +89,22 @@ impl Mistake {
             message: shortened(message),
             severity: Severity::Error,
             shown: Shown::default(),
+        }
+    }
+
+    /// A mistake in a line of a file that is not kept, at `column` (from 1).
+    pub(crate) fn of_line(
+        file: &str,
+        line: u32,
+        (text, column): (&str, usize),
+        field: &str,
+        message: &str,
+    ) -> Self {
+        let before = column.saturating_sub(1);
+        Self {
+            column: counted(column),
+            shown: Shown::of(text, before, 1),
+            ..Self::of_file(file, line, field, message)
         }
     }
 
@@ -187,6 +206,21 @@ impl Notes {
         }
     }
 
+    /// Keeps a mistake that is only made if there is room for it: finding its line takes time.
+    pub(crate) fn add_with(&mut self, severity: Severity, mistake: impl FnOnce() -> Mistake) {
+        if !self.is_full() {
+            self.add(Mistake { severity, ..mistake() });
+        } else {
+            self.dropped += 1;
+            self.errors += usize::from(severity == Severity::Error);
+        }
+    }
+
+    /// Whether nothing more is kept: then looking for more is only work.
+    pub(crate) fn is_full(&self) -> bool {
+        self.mistakes.len() >= MAX_MISTAKES
+    }
+
     /// How many errors were noted so far.
     pub(crate) fn errors(&self) -> usize {
         self.errors
@@ -217,21 +251,23 @@ impl Notes {
 
 /// Asks "did you mean" for the allowed name that is nearest to `found`, and lists all allowed ones.
 pub(crate) fn suggestion(found: &str, allowed: &[&str]) -> String {
-    let near = allowed.iter().map(|name| (distance(found, name), *name)).min();
-    let list = if allowed.is_empty() { "none".to_string() } else { allowed.join(", ") };
+    let shown = &allowed[..allowed.len().min(MAX_SUGGESTED)];
+    let near = shown.iter().map(|name| (distance(found, name), *name)).min();
+    let more = if shown.len() < allowed.len() { ", …" } else { "" };
+    let list = if allowed.is_empty() { "none".to_string() } else { format!("{}{more}", shown.join(", ")) };
     match near {
-        // Two slips in a name of six letters are a slip; three are another word.
-        Some((edits, name)) if edits <= 1 + name.len() / 4 => {
+        // One letter in three may be wrong: of a shorter name nothing would be left to recognize.
+        Some((edits, name)) if edits * 3 <= name.len().max(found.len()) + 1 => {
             format!("did you mean `{name}`? allowed: {list}")
         }
         Some(_) | None => format!("allowed: {list}"),
     }
 }
 
-/// How many letters must be inserted, removed or replaced; names longer than 64 are far from everything.
+/// How many letters must be inserted, removed or replaced; names longer than [`MAX_SUGGESTED`] are far from everything.
 fn distance(found: &str, name: &str) -> usize {
-    if found.len() > 64 {
-        return usize::MAX;
+    if found.len() > MAX_SUGGESTED {
+        return MAX_MESSAGE_CHARS;
     }
     let name: Vec<char> = name.to_lowercase().chars().collect();
     let mut row: Vec<usize> = (0..=name.len()).collect();

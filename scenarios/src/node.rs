@@ -3,16 +3,18 @@
 //! RON's own parser reads every level; what lies below stays raw text until somebody asks for it. So each item is read
 //! on its own, a mistake in one hides none in the next, and the place of a mistake is where its text lies in the file.
 
+use std::collections::BTreeSet;
+
 use ron::extensions::Extensions;
 use ron::value::RawValue;
 use serde::Deserializer as _;
 use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 
 use crate::files::Document;
-use crate::mistake::{Mistake, Notes, suggestion};
+use crate::mistake::{Mistake, Notes, Severity, suggestion};
 
 /// Deepest nesting of a file; the parser refuses more, so that no text can exhaust the stack.
-pub(crate) const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 128;
 
 /// A piece of RON text: one value.
 #[derive(Clone, Debug)]
@@ -38,7 +40,7 @@ impl<'t> Node<'t> {
             Ok(raw) => Some(Self::raw(document, raw.get_ron(), String::new())),
             Err(error) => {
                 let offset = offset_of(document.text(), error.span.start.line, error.span.start.col);
-                let message = syntax_message(&error.code);
+                let message = syntax_message(&error.code, &document.text()[offset..]);
                 notes.add(Mistake::at(document, offset, 1, "", &message));
                 None
             }
@@ -90,12 +92,12 @@ impl<'t> Node<'t> {
 
     /// Notes an error here.
     pub(crate) fn error(&self, notes: &mut Notes, message: impl AsRef<str>) {
-        notes.add(self.mistake(message.as_ref()));
+        notes.add_with(Severity::Error, || self.mistake(message.as_ref()));
     }
 
     /// Notes a warning here.
     pub(crate) fn warning(&self, notes: &mut Notes, message: impl AsRef<str>) {
-        notes.add(self.mistake(message.as_ref()).into_warning());
+        notes.add_with(Severity::Warning, || self.mistake(message.as_ref()));
     }
 
     fn mistake(&self, message: &str) -> Mistake {
@@ -124,9 +126,10 @@ impl<'t> Node<'t> {
             None
         })?;
         let mut fields = Fields { node: self.clone(), entries: Vec::new(), asked: Vec::new() };
+        let mut seen = BTreeSet::new();
         for (name, raw) in entries {
             let value = self.below(raw, name);
-            if fields.find(name).is_some() {
+            if !seen.insert(name) {
                 let field = value.field.clone();
                 let place = Node { text: name, field, ..self.clone() };
                 place.error(notes, "this field stands here a second time; each is given once");
@@ -180,6 +183,7 @@ impl<'t> Node<'t> {
             return None;
         };
         let mut entries: Vec<Entry<'t>> = Vec::new();
+        let mut seen = BTreeSet::new();
         for (raw_key, raw) in pairs {
             let key = self.below(raw_key, "");
             let Ok(name) = key.parse::<String>() else {
@@ -188,7 +192,7 @@ impl<'t> Node<'t> {
                 continue;
             };
             let key = self.below(raw_key, &name);
-            if entries.iter().any(|entry| entry.name == name) {
+            if !seen.insert(name.clone()) {
                 key.error(notes, "this name stands here a second time; each is given once");
             } else {
                 entries.push(Entry { value: self.below(raw, &name), key, name });
@@ -266,6 +270,9 @@ impl<'t> Fields<'t> {
     /// Notes every field that nobody asked for.
     pub(crate) fn finish(self, notes: &mut Notes) {
         for (name, value) in &self.entries {
+            if notes.is_full() {
+                return;
+            }
             if !self.asked.contains(name) {
                 let place = Node { text: name, field: value.field.clone(), ..value.clone() };
                 place.error(notes, format!("unknown field `{name}`; {}", suggestion(name, &self.asked)));
@@ -333,12 +340,13 @@ fn offset_of(text: &str, line: usize, column: usize) -> usize {
     line_start + before.map(char::len_utf8).sum::<usize>()
 }
 
-/// What a syntax error means to somebody who does not know the parser.
-fn syntax_message(error: &ron::Error) -> String {
+/// What a syntax error means to somebody who does not know the parser; `rest` is the text from there on.
+fn syntax_message(error: &ron::Error, rest: &str) -> String {
     if matches!(error, ron::Error::ExceededRecursionLimit) {
         return format!("nested too deeply: at most {MAX_DEPTH} levels are allowed");
     }
-    let hint = if matches!(error, ron::Error::ExpectedComma | ron::Error::ExpectedStructLikeEnd) {
+    // A name before the colon where a value was expected: `Always("…", except_for: …)`.
+    let hint = if rest.starts_with(':') {
         "; named values after an unnamed one stand in parentheses of their own: Always(\"…\", (except_for: \"2 s\"))"
     } else {
         ""

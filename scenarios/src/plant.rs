@@ -177,14 +177,15 @@ fn check_devices(grid: &Entry<'_>, devices: &[Device<'_>], parts: &[Part<'_>], n
         };
         let wanted = Kind::of(spec.class);
         if let Some(kind) = part.kind.filter(|kind| *kind != wanted) {
-            let class = spec.class.name();
+            let (class, wanted) = (spec.class.name(), wanted.name());
             let message =
-                format!("the device is a {class} and needs a {}, got {}", wanted.name(), kind.name());
+                format!("the site's {class} of this name needs a {wanted} here, got {}", kind.name());
             part.key.error(notes, message);
         } else if let Some((rating, node)) = &part.rating
+            && let Some(declared) = &device.rating
             && *rating != spec.rating
         {
-            let site = device.rating.document().path();
+            let site = declared.document().path();
             node.warning(notes, format!("the site file {site} says {}, here it is {rating}", spec.rating));
         }
     }
@@ -241,20 +242,36 @@ fn read_part<'t>(
     part
 }
 
-/// Shows what the plant refuses at its field.
+/// Shows what the plant refuses at its field, with the value as it is written.
 fn refuse(fields: &Fields<'_>, error: &SpecError, notes: &mut Notes) {
-    let parameter = match error {
-        SpecError::NotPositive { parameter, .. } | SpecError::OutOfRange { parameter, .. } => *parameter,
+    let (parameter, allowed) = match error {
+        SpecError::NotPositive { parameter, .. } => (*parameter, "above 0".to_string()),
+        SpecError::OutOfRange { parameter, low, high, .. } => (*parameter, format!("from {low} to {high}")),
     };
-    let field = match parameter {
+    let place = fields.place(field_of(parameter));
+    // A rating of zero was noted where it was read.
+    if !matches!(parameter, "rating" | "import_max") {
+        // What `initial` sets stands elsewhere: then the parameter is named.
+        let name = if place.field().ends_with(field_of(parameter)) { "" } else { parameter };
+        let gap = if name.is_empty() { "" } else { " " };
+        place.error(notes, format!("{name}{gap}must be {allowed}, got {}", found_text(error, place)));
+    }
+}
+
+/// What was found: as it is written if the field is there, else the number.
+fn found_text(error: &SpecError, place: &Node<'_>) -> String {
+    let (SpecError::NotPositive { parameter, found } | SpecError::OutOfRange { parameter, found, .. }) =
+        error;
+    if place.field().ends_with(field_of(parameter)) { excerpt(place.text()) } else { found.to_string() }
+}
+
+/// The field of a parameter that the plant calls by a name of its own.
+fn field_of(parameter: &'static str) -> &'static str {
+    match parameter {
         "standby loss" => "standby_loss",
         "proportional loss" => "proportional_loss",
         "quadratic loss" => "quadratic_loss",
         other => other,
-    };
-    // A rating of zero was noted where it was read.
-    if field != "rating" && field != "import_max" {
-        fields.place(field).error(notes, error.to_string());
     }
 }
 
@@ -332,5 +349,33 @@ fn read_battery(
     spec.reversion = declared.map(|device| device.spec.reversion);
     spec.reversion = fields.leaf_if_given("reversion", notes).or(spec.reversion);
     spec.fallback = fields.leaf_or("fallback", spec.fallback, notes);
-    Some(Battery::new(spec).map(Component::Battery))
+    Some(Ok(Component::Battery(checked_battery(spec, fields, notes)?)))
+}
+
+/// Makes the battery; every parameter that it refuses is noted, and replaced to find the next.
+fn checked_battery(mut spec: BatterySpec, fields: &Fields<'_>, notes: &mut Notes) -> Option<Battery> {
+    const PARAMETERS: usize = 16;
+    let plain = BatterySpec::new(WattHours::of(1.0), spec.rating, Ratio::ONE);
+    for _parameter in 0..PARAMETERS {
+        let error = match Battery::new(spec) {
+            Ok(battery) => return Some(battery),
+            Err(error) => error,
+        };
+        refuse(fields, &error, notes);
+        let (SpecError::NotPositive { parameter, .. } | SpecError::OutOfRange { parameter, .. }) = error;
+        match parameter {
+            "capacity" => spec.capacity = plain.capacity,
+            "soc" => spec.soc = plain.soc,
+            "power" => spec.power = plain.power,
+            "fallback" => spec.fallback = plain.fallback,
+            "taper" => spec.taper = plain.taper,
+            "soc_bias" => spec.soc_bias = plain.soc_bias,
+            "soc_step" => spec.soc_step = plain.soc_step,
+            "standby loss" => spec.losses.standby = plain.losses.standby,
+            "proportional loss" => spec.losses.proportional = plain.losses.proportional,
+            "quadratic loss" => spec.losses.quadratic = plain.losses.quadratic,
+            _ => return None,
+        }
+    }
+    None
 }

@@ -197,12 +197,25 @@ impl Table<'_> {
                 let line = record.position().map_or(line, |at| u32::try_from(at.line()).unwrap_or(u32::MAX));
                 let message =
                     format!("expected a finite number, for a time 0 or more, got \"{}\"", excerpt(cell));
-                notes.add(Mistake::of_file(&self.path, line, &self.header[column], &message));
+                notes.add(self.cell_mistake(line, column, &message));
                 return None;
             };
             values.push(value);
         }
         Some(values)
+    }
+
+    /// A mistake in a cell, with its line.
+    fn cell_mistake(&self, line: u32, column: usize, message: &str) -> Mistake {
+        let lines = &mut self.plain_bytes().split(|byte| *byte == b'\n');
+        let row = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
+        let text = String::from_utf8_lossy(lines.nth(row).unwrap_or_default());
+        let text = text.trim_end_matches('\r');
+        // Quoted cells may hold commas; then the line's beginning is marked.
+        let is_plain = !text.contains('"');
+        let before = text.split(',').take(if is_plain { column } else { 0 });
+        let place = before.map(|cell| cell.chars().count() + 1).sum::<usize>() + 1;
+        Mistake::of_line(&self.path, line, (text, place), &self.header[column], message)
     }
 
     /// The file without a byte-order mark.

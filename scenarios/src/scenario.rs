@@ -199,7 +199,8 @@ fn make<F: FunctionSet>(
     let root = Node::root(&texts.scenario, notes)?;
     let header = Header::read(&root, notes)?;
     let site = site_root(&header, texts.site.as_ref(), notes).and_then(|node| site::read::<F>(&node, notes));
-    let zone = site.as_ref().map_or(UtcOffset::UTC, |site| site.time_zone);
+    let known_zone = site.as_ref().and_then(|site| site.time_zone);
+    let zone = known_zone.unwrap_or_default();
     let start = header.start(zone, notes);
     // Without a right start or duration all else is checked as in a century from 1970, except what profiles cover.
     let calendar = Calendar {
@@ -207,11 +208,11 @@ fn make<F: FunctionSet>(
         zone,
         duration: header.duration.unwrap_or(DURATION_MAX),
     };
-    let is_dated = start.is_some() && header.duration.is_some();
-    let mut tables = read_profiles(header.profiles.as_ref(), files, notes);
+    let is_dated = start.is_some() && header.duration.is_some() && known_zone.is_some();
+    let (mut tables, broken) = read_profiles(header.profiles.as_ref(), files, notes);
     let mut begin = header.initial.as_ref().map_or_else(Vec::new, |node| initial::read(node, notes));
     let seed = changes.seed.unwrap_or(header.seed);
-    let mut maker = Maker { tables: &mut tables, calendar, seed, is_dated };
+    let mut maker = Maker { tables: &mut tables, calendar, broken, seed, is_dated };
     let plants = read_plants(&header, site.as_ref(), &mut begin, &mut maker, notes);
     let site = site?;
     let names = names_of(&site, &plants);
@@ -253,12 +254,13 @@ pub(crate) fn recall<F: FunctionSet>(documents: &[Document], notes: &mut Notes) 
     let root = Node::root(scenario, notes)?;
     let header = Header::read(&root, notes)?;
     let site = site_root(&header, rest.first(), notes).and_then(|node| site::read::<F>(&node, notes))?;
-    let start = header.start(site.time_zone, notes);
+    let time_zone = site.time_zone?;
+    let start = header.start(time_zone, notes);
     let controllers = controllers::<F>(&site, notes);
     if notes.errors() > 0 {
         return None;
     }
-    Some(Recalled { name: header.name?, time_zone: site.time_zone, start: start?, controllers })
+    Some(Recalled { name: header.name?, time_zone, start: start?, controllers })
 }
 
 /// One controller per grid, in the order of the grids.
@@ -273,14 +275,26 @@ fn controllers<F: FunctionSet>(site: &Site<'_, F::Spec>, notes: &mut Notes) -> V
     site.grids.iter().filter_map(made).collect()
 }
 
-fn read_profiles<'t>(node: Option<&Node<'t>>, files: &dyn Files, notes: &mut Notes) -> Vec<Table<'t>> {
-    let Some(node) = node else { return Vec::new() };
-    let entries = node.map(notes).unwrap_or_default();
-    if entries.len() > MAX_PROFILES {
+/// The profiles, and the names of those that cannot be read, which was noted.
+fn read_profiles<'t>(
+    node: Option<&Node<'t>>,
+    files: &dyn Files,
+    notes: &mut Notes,
+) -> (Vec<Table<'t>>, Vec<String>) {
+    let (mut tables, mut broken) = (Vec::new(), Vec::new());
+    let entries = node.and_then(|node| node.map(notes)).unwrap_or_default();
+    if entries.len() > MAX_PROFILES
+        && let Some(node) = node
+    {
         node.error(notes, format!("expected at most {MAX_PROFILES} profiles, got {}", entries.len()));
     }
-    let read = |entry| profile::read(entry, files, notes);
-    entries.iter().take(MAX_PROFILES).filter_map(read).collect()
+    for entry in entries.into_iter().take(MAX_PROFILES) {
+        match profile::read(&entry, files, notes) {
+            Some(table) => tables.push(table),
+            None => broken.push(entry.name),
+        }
+    }
+    (tables, broken)
 }
 
 /// The plants of the site's grids, in their order. Without a site there are no grids, and all is read for its mistakes.

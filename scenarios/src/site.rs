@@ -35,7 +35,8 @@ pub(crate) const SCAN_MAX: Span = Span::from_hours(1);
 /// A site as its file describes it.
 #[derive(Debug)]
 pub(crate) struct Site<'t, S> {
-    pub(crate) time_zone: UtcOffset,
+    /// None if it is there and wrong, which was noted.
+    pub(crate) time_zone: Option<UtcOffset>,
     pub(crate) hosts: Vec<Entry<'t>>,
     pub(crate) grids: Vec<Grid<'t, S>>,
 }
@@ -85,7 +86,8 @@ pub(crate) fn read<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Op
     }
     let mut fields = node.fields(notes)?;
     version(&mut fields, notes);
-    let time_zone = fields.optional("time_zone").map_or(UtcOffset::UTC, |zone| read_zone(&zone, notes));
+    let zone = fields.optional("time_zone");
+    let time_zone = zone.map_or(Some(UtcOffset::UTC), |zone| read_zone(&zone, notes));
     let hosts = fields.optional("hosts").map_or_else(Vec::new, |hosts| read_hosts(&hosts, notes));
     let grids = fields.required("grids", notes).and_then(|grids| grids.map(notes)).unwrap_or_default();
     if grids.is_empty() || grids.len() > MAX_GRIDS {
@@ -108,7 +110,7 @@ pub(crate) fn version(fields: &mut Fields<'_>, notes: &mut Notes) {
     }
 }
 
-fn read_zone(node: &Node<'_>, notes: &mut Notes) -> UtcOffset {
+fn read_zone(node: &Node<'_>, notes: &mut Notes) -> Option<UtcOffset> {
     let text: Option<String> = node.parse().ok();
     if let Some(text) = text.filter(|text| !text.starts_with("UTC") && text.starts_with(char::is_alphabetic))
     {
@@ -116,9 +118,9 @@ fn read_zone(node: &Node<'_>, notes: &mut Notes) -> UtcOffset {
         let supported =
             "a fixed offset from UTC such as \"UTC+1\"; zones with daylight saving are not supported yet";
         node.error(notes, format!("expected {supported}, got \"{}\"", excerpt(&text)));
-        return UtcOffset::UTC;
+        return None;
     }
-    node.leaf(notes).unwrap_or_default()
+    node.leaf(notes)
 }
 
 fn read_hosts<'t>(node: &Node<'t>, notes: &mut Notes) -> Vec<Entry<'t>> {
@@ -166,10 +168,11 @@ fn read_grid<'t, F: FunctionSet>(
         fields.required("controllers", notes).and_then(|node| node.map(notes)).unwrap_or_default();
     refuse_redundancy(&mut fields, controllers.len(), notes);
     fields.finish(notes);
-    let errors = notes.errors();
     let read = |device: &Entry<'t>| device::read(device, scan, notes);
-    let devices: Vec<Device<'t>> = devices.iter().take(MAX_DEVICES).filter_map(read).collect();
-    let devices_are_right = notes.errors() == errors;
+    let known: Vec<Device<'t>> = devices.iter().take(MAX_DEVICES).filter_map(read).collect();
+    // A device that could not be read at all would be missed by every function that names it.
+    let all_are_known = known.len() == devices.len();
+    let devices = known;
     let read = |node: &Node<'t>| read_function::<F>(node, notes);
     let functions: Vec<Slot<'t, F::Spec>> = stack.iter().take(MAX_FUNCTIONS).filter_map(read).collect();
     let controller = controllers.first().and_then(|entry| read_controller(entry, hosts, notes));
@@ -183,7 +186,7 @@ fn read_grid<'t, F: FunctionSet>(
         controller.key.error(notes, message);
     }
     let grid = Grid { name: entry.name.clone(), scan, devices, functions, controller };
-    if devices_are_right {
+    if all_are_known {
         check_stack::<F>(&grid, notes);
     }
     Some(grid)
@@ -223,14 +226,16 @@ fn read_controller<'t>(entry: &Entry<'t>, hosts: &[Entry<'t>], notes: &mut Notes
     // A lone controller needs no order; it is read so that adding a second one changes nothing here.
     let _order: Option<u64> = fields.leaf_if_given("order", notes);
     fields.finish(notes);
-    let host = host?;
-    let name: String = host.leaf(notes)?;
+    // Without a host the controller still has a name, which others may not have.
+    let controller = Controller { id: entry.name.clone(), key: entry.key.clone(), host: 0 };
+    let Some(host) = host else { return Some(controller) };
+    let Some(name) = host.leaf::<String>(notes) else { return Some(controller) };
     let found = hosts.iter().position(|known| known.name == name);
     if found.is_none() {
         let known: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
         host.error(notes, format!("there is no host \"{}\"; {}", excerpt(&name), suggestion(&name, &known)));
     }
-    Some(Controller { id: entry.name.clone(), key: entry.key.clone(), host: found? })
+    Some(Controller { host: found.unwrap_or(0), ..controller })
 }
 
 /// Reads one function by its own type.

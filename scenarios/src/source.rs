@@ -32,6 +32,8 @@ const KINDS: [&str; 10] =
 /// What sources are made with.
 pub(crate) struct Maker<'a, 't> {
     pub(crate) tables: &'a mut Vec<Table<'t>>,
+    /// The names of profiles that cannot be read, which was noted.
+    pub(crate) broken: Vec<String>,
     pub(crate) calendar: Calendar,
     pub(crate) seed: u64,
     /// Whether the calendar's start and duration are the scenario's; else covering a profile means nothing.
@@ -147,6 +149,9 @@ impl Maker<'_, '_> {
         let table_name: Option<String> = table_node.leaf(notes);
         let column: Option<String> = column_node.leaf(notes);
         let (table_name, column) = (table_name?, column?);
+        if self.broken.contains(&table_name) {
+            return None;
+        }
         let Some(table) = self.tables.iter_mut().find(|table| table.name == table_name) else {
             let known: Vec<&str> = self.tables.iter().map(|table| table.name.as_str()).collect();
             let message = format!(

@@ -1,0 +1,68 @@
+//! What people are told about files that are wrong: one bad file each in `bad/`, its report beside it as a snapshot.
+
+use r_ems_engine::functions::BuiltIn;
+use r_ems_scenarios::{Memory, Overrides, Report, Severity, check, load};
+
+fn content(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/bad/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a file of this test")
+}
+
+/// The files by names that are the same on every machine.
+fn files(name: &str) -> Memory {
+    let files =
+        ["short.csv", "broken.csv"].iter().fold(Memory::new(), |files, csv| files.with(csv, content(csv)));
+    let scenario = format!("{name}.ron");
+    let text = content(&scenario);
+    files.with(&scenario, text)
+}
+
+fn report(name: &str) -> Report {
+    check::<BuiltIn>(&files(name), &format!("{name}.ron"))
+}
+
+macro_rules! bad_files {
+    ($($name:ident),* $(,)?) => {
+        $(#[test]
+        fn $name() {
+            let report = report(stringify!($name));
+            assert!(!report.mistakes.is_empty());
+            insta::with_settings!({ snapshot_path => "bad", prepend_module_to_snapshot => false, omit_expression => true }, {
+                insta::assert_snapshot!(stringify!($name), report.to_string());
+            });
+        })*
+    };
+}
+
+bad_files! {
+    five_mistakes, no_ron, mixed_arguments, unknown_fields, twice, quantities, ranges, versions, time_zone, redundancy,
+    no_direction, functions, order_of_functions, names, plant, ratings, missing_files, missing_site, short_profile,
+    broken_profile, sources, expectations, happenings, wide_characters, another_file,
+}
+
+#[test]
+fn the_file_that_all_bad_ones_were_made_from_is_right() {
+    assert_eq!(report("good"), Report::default());
+}
+
+#[test]
+fn a_file_with_five_mistakes_lists_five() {
+    assert_eq!(report("five_mistakes").counts(), (5, 0));
+}
+
+#[test]
+fn a_stack_out_of_order_and_ratings_that_differ_are_warnings_and_do_not_stop_a_run() {
+    for name in ["order_of_functions", "ratings"] {
+        assert_eq!(report(name).counts(), (0, 1), "{name}");
+        let loaded = load::<BuiltIn>(&files(name), &format!("{name}.ron"), &Overrides::default());
+        let warnings = loaded.expect("warnings do not stop a run").warnings;
+        assert_eq!(warnings.mistakes[0].severity, Severity::Warning);
+    }
+}
+
+#[test]
+fn columns_count_characters_as_editors_do() {
+    let report = report("wide_characters");
+    let line = r#"    name: "Ränder für 電力 😀", dauer: "ß","#;
+    let before = line.split("dauer").next().expect("a line with that word").chars().count();
+    assert_eq!((report.mistakes[0].line, report.mistakes[0].column), (3, before as u32 + 1));
+}

@@ -1,0 +1,72 @@
+//! What a command line sets in a scenario.
+
+use r_ems_engine::Span;
+use r_ems_engine::functions::BuiltIn;
+use r_ems_scenarios::{Disk, Loaded, Overrides, Report, load};
+use r_ems_sim::plant::Component;
+
+fn loaded(changes: Overrides) -> Result<Loaded<BuiltIn>, Report> {
+    load(&Disk, &format!("{}/peak_shaving.ron", env!("CARGO_MANIFEST_DIR")), &changes)
+}
+
+fn set(setting: &str) -> Result<Loaded<BuiltIn>, Report> {
+    loaded(Overrides { settings: vec![setting.into()], ..Overrides::default() })
+}
+
+fn capacity_wh(loaded: &Loaded<BuiltIn>) -> f64 {
+    let batteries = loaded.world.grids[0].bus.components().iter().filter_map(|component| match component {
+        Component::Battery(battery) => Some(battery.spec().capacity.watt_hours()),
+        Component::Connection(_) | Component::Load(_) | Component::Pv(_) => None,
+    });
+    batteries.sum()
+}
+
+#[test]
+fn a_value_is_set_as_bare_text_or_as_ron() {
+    for value in ["1000kWh", "1000 kWh", "\"1 MWh\""] {
+        let loaded = set(&format!("plant.commerce.bess.capacity={value}")).expect(value);
+        assert_eq!(capacity_wh(&loaded), 1e6);
+    }
+}
+
+#[test]
+fn a_value_of_the_site_file_is_set_and_is_in_the_texts_that_a_log_keeps() {
+    let loaded = set("site.grids.commerce.functions[1].limit=250kW").expect("a path that exists");
+    assert_eq!(loaded.world.grids[0].shaving_limit.map(|limit| limit.watts()), Some(250e3));
+    assert!(loaded.documents[1].text().contains("250 kW"));
+}
+
+#[test]
+fn a_field_that_has_a_default_is_added() {
+    let loaded = set("plant.commerce.bess.soc_step=5%").expect("a field that a battery has");
+    assert!(loaded.documents[0].text().contains("soc_step: \"5 %\""));
+}
+
+#[test]
+fn a_path_that_leads_nowhere_is_refused_with_what_is_there() {
+    let report = set("plant.commerce.bes.capacity=1kWh").expect_err("there is no such component");
+    let text = report.to_string();
+    assert!(text.contains("did you mean `bess`?"), "{text}");
+    let report = set("plant.commerce.bess.capcity=1kWh").expect_err("a battery has no such field");
+    assert!(report.to_string().contains("did you mean `capacity`?"), "{report}");
+}
+
+#[test]
+fn a_seed_is_taken_as_given() {
+    let loaded =
+        loaded(Overrides { seed: Some(11), ..Overrides::default() }).expect("a seed is always right");
+    assert_eq!(loaded.world.seed, 11);
+}
+
+#[test]
+fn a_run_that_ends_early_is_judged_by_what_it_can_judge() {
+    let until = |span| Overrides { until: Some(span), ..Overrides::default() };
+    let day = loaded(until(Span::from_hours(24))).expect("a day of the week");
+    assert_eq!((day.world.expectations.len(), day.warnings.counts()), (4, (0, 0)));
+    // The controller had 10 s to start.
+    let short = loaded(until(Span::from_secs(9))).expect("nine seconds");
+    assert_eq!((short.world.expectations.len(), short.warnings.counts()), (3, (0, 1)));
+    assert!(loaded(until(Span::ZERO)).is_err());
+    assert!(loaded(until(Span::from_hours(24 * 7))).is_ok());
+    assert!(loaded(until(Span::from_hours(24 * 7) + Span::from_nanos(1))).is_err());
+}
