@@ -10,7 +10,10 @@ use r_ems_engine::points::PointKind;
 use r_ems_sim::expect::{Claim, Watched};
 use r_ems_sim::plant::Quantity;
 
-/// The units of an expectation's numbers: `W`, `Wh`, `s`, or `1` for shares, flags and counts.
+/// The unit of a number of events.
+pub const EVENTS: &str = "events";
+
+/// The units of an expectation's numbers: `W`, `Wh`, `s`, `events`, or `1` for shares and flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Units {
     /// Of the margin.
@@ -85,6 +88,6 @@ pub fn units(claim: &Claim, controllers: &[ControllerNames]) -> Units {
         }
         Claim::Eventually { condition, .. } => Units { margin: "s", value: of(&condition.point) },
         Claim::Bounds { point, .. } => Units { margin: of(point), value: of(point) },
-        Claim::NoEvent(_) | Claim::SomeEvent { .. } => Units { margin: "s", value: "1" },
+        Claim::NoEvent(_) | Claim::SomeEvent { .. } => Units { margin: "s", value: EVENTS },
     }
 }

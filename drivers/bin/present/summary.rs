@@ -8,6 +8,7 @@ use super::spark::{COLUMNS, highest, spark};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
 use super::text::{count, duration, energy, percent, power, quantity};
+use crate::names::EVENTS;
 use crate::summary::{ControllerSummary, Ending, ExpectationSummary, GridSummary, Summary};
 
 /// The whole page.
@@ -73,12 +74,16 @@ fn expectations(summary: &Summary) -> String {
 
 fn margin(expectation: &ExpectationSummary) -> String {
     let margin = quantity(expectation.margin.abs(), expectation.unit);
+    if expectation.value_unit == EVENTS && expectation.margin.abs() < f64::EPSILON {
+        // That an event stays away, or came too often, is no matter of seconds.
+        return if expectation.held { "as it should be".to_owned() } else { "must not be".to_owned() };
+    }
     if expectation.held { format!("{margin} to spare") } else { format!("missed by {margin}") }
 }
 
 fn worst(expectation: &ExpectationSummary) -> String {
     let value = match expectation.value_unit {
-        "" => format!("{} seen", expectation.value),
+        EVENTS => format!("{} seen", expectation.value),
         unit => quantity(expectation.value, unit),
     };
     let excursions = match (expectation.longest_excursion_s, expectation.excursions_s) {

@@ -30,13 +30,13 @@ pub fn count(count: u64) -> String {
     text
 }
 
-/// A number in a base unit that is known by its symbol: W, Wh, s or 1 for a share.
+/// A number in a base unit that is known by its symbol: W, Wh, s, events, or 1 for a share.
 pub fn quantity(value: f64, unit: &str) -> String {
     match unit {
         "1" => percent(value),
         "s" if value < 0.0 => format!("-{}", duration(Span::from_secs_f64(-value))),
         "s" => duration(Span::from_secs_f64(value)),
-        "" => format!("{value}"),
+        "events" => format!("{value} events"),
         unit => scaled(value, unit),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! **The JSON's fields are stable:** a later version adds fields and changes none. Units are in the names: `_s` seconds since
 //! the run's start or a length, `_w` W, `_wh` Wh; shares are 0 to 1; a margin has the unit that stands beside it (`W`, `Wh`,
-//! `s`, or `1` for shares, flags and counts).
+//! `s`, `events`, or `1` for shares and flags).
 //!
 //! | field | meaning |
 //! |---|---|
