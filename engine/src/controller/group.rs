@@ -220,9 +220,12 @@ impl Group {
             image.good(member.device, PointKind::Power)?;
             sum += image.power(member.device).power_at(at)?;
         }
-        let offset =
-            if self.offsets.newest().is_some() { self.offsets.power_at(at).unwrap_or(0.0) } else { 0.0 };
-        Some(Watts::of(sum - offset))
+        Some(Watts::of(sum) - self.offset_at(at))
+    }
+
+    /// What reserves delivered at one instant; zero while nobody reserves.
+    pub fn offset_at(&self, at: LocalTime) -> Watts {
+        self.offsets.power_at(at).map_or(Watts::ZERO, Watts::of)
     }
 
     /// The latest instant at which every member's power is known; `None` unless all are good.

@@ -47,7 +47,8 @@ impl View<'_> {
 
     /// What the meter would read if the group were at rest: grid and group power at one instant.
     pub fn demand(&self, meter: DeviceIndex, group: GroupIndex) -> Option<Watts> {
-        Some(self.meter(meter)? + self.measured(group)?)
+        // The meter has felt what reserves delivered, so it must count here, or the other laws would take it back.
+        Some(self.meter(meter)? + self.measured(group)? + self.group(group).offset_at(self.aligned))
     }
 
     /// The mean state of charge of a group of batteries.
