@@ -84,7 +84,7 @@ fn what_is_recorded_shown_and_tabulated_changes_no_bit_of_a_run() {
 #[test]
 fn a_violated_expectation_ends_with_3_and_says_so_first() {
     let output =
-        emsctl(&["run", SCENARIO, "--until", "12 h", "--set", "plant.commerce.bess.capacity=\"20 kWh\""]);
+        emsctl(&["run", SCENARIO, "--until", "12 h", "--set", "plant.commerce.load.rating=\"900 kW\""]);
     assert_eq!(code(&output), 3, "{}{}", text(&output), errors(&output));
     assert!(text(&output).contains("VIOLATED"));
     assert!(text(&output).contains("missed by"));

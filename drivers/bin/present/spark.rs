@@ -18,8 +18,9 @@ pub fn spark(values: &[Option<f64>], top: f64) -> String {
     values.iter().map(height).collect()
 }
 
-/// The highest value of each of `columns` equal pieces: a peak must not vanish in a mean.
+/// The highest value of each of at most `columns` equal pieces: a peak must not vanish in a mean.
 pub fn highest(values: &[f64], columns: usize) -> Vec<Option<f64>> {
+    let columns = columns.min(values.len());
     let piece = |column: usize| {
         let (from, to) = (values.len() * column / columns, values.len() * (column + 1) / columns);
         values[from..to].iter().copied().reduce(|a, b| if a > b { a } else { b })
@@ -41,6 +42,6 @@ mod tests {
     #[test]
     fn a_column_shows_its_highest_value() {
         assert_eq!(highest(&[1.0, 3.0, 2.0, 0.0], 2), [Some(3.0), Some(2.0)]);
-        assert_eq!(highest(&[1.0], 2), [None, Some(1.0)]);
+        assert_eq!(highest(&[1.0], 2), [Some(1.0)]);
     }
 }
