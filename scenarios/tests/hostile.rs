@@ -147,7 +147,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn changed_bytes_never_panic(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..3), 1..8)) {
+    fn changed_bytes_never_panic(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..3), 1..8),
+    ) {
         let mut bytes = GOOD.as_bytes().to_vec();
         for (place, byte, kind) in edits {
             let at = place.index(bytes.len());
@@ -162,7 +164,9 @@ proptest! {
     }
 
     #[test]
-    fn swapped_words_never_panic(pairs in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..6)) {
+    fn swapped_words_never_panic(
+        pairs in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..6),
+    ) {
         let mut words: Vec<&str> = GOOD.split_inclusive([' ', '(', ')', ',', '"', ':', '{', '}']).collect();
         for (one, other) in pairs {
             let (one, other) = (one.index(words.len()), other.index(words.len()));
