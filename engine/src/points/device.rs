@@ -53,6 +53,23 @@ impl DeviceClass {
         }
     }
 
+    /// Where a kind of point stands among the points of such a device.
+    #[inline]
+    pub const fn place(self, kind: PointKind) -> Option<usize> {
+        match (self, kind) {
+            (Self::Meter | Self::Battery | Self::Pv, PointKind::Power) => Some(0),
+            (Self::Battery, PointKind::StateOfCharge) | (Self::Pv, PointKind::SetPoint) => Some(1),
+            (Self::Battery, PointKind::ChargeLimit) => Some(2),
+            (Self::Battery, PointKind::DischargeLimit) => Some(3),
+            (Self::Battery, PointKind::SetPoint) => Some(4),
+            (
+                Self::Meter | Self::Pv,
+                PointKind::StateOfCharge | PointKind::ChargeLimit | PointKind::DischargeLimit,
+            )
+            | (Self::Meter, PointKind::SetPoint) => None,
+        }
+    }
+
     /// Whether the device takes set-points.
     pub const fn is_controlled(self) -> bool {
         match self {
@@ -142,4 +159,18 @@ pub struct DeviceSpec {
     pub dead_band: Watts,
     /// How fast the device itself can change its power; `None` if it does not matter.
     pub ramp: Option<WattsPerSecond>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_point_is_its_position_in_the_list() {
+        for class in [DeviceClass::Meter, DeviceClass::Battery, DeviceClass::Pv] {
+            for kind in DeviceClass::Battery.points() {
+                assert_eq!(class.place(*kind), class.points().iter().position(|known| known == kind));
+            }
+        }
+    }
 }

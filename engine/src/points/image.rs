@@ -183,8 +183,7 @@ impl Image {
     #[inline]
     pub fn point(&self, device: DeviceIndex, kind: PointKind) -> Option<&Point> {
         let entry = &self.devices[device.position()];
-        let place = entry.class.points().iter().position(|known| *known == kind)?;
-        self.points.get(entry.first.position() + place)
+        self.points.get(entry.first.position() + entry.class.place(kind)?)
     }
 
     /// Whether every point of a device is good, its set-point read back included.
