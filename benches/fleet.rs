@@ -72,7 +72,8 @@ fn deliveries(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(DELIVERIES));
     for machines in [16_u16, 256, 4_096] {
         // Periods that share no small factor, so that the order of wakes keeps changing.
-        let tickers = (0..machines).map(|index| Ticker::new(&Span::from_micros(10_000 + 7 * u64::from(index))));
+        let tickers =
+            (0..machines).map(|index| Ticker::new(&Span::from_micros(10_000 + 7 * u64::from(index))));
         let mut fleet = Fleet::new(tickers.collect());
         let mut driver = WakesOnly { wakes: Wakes::new(u32::from(machines)), left: 0, polls: 0 };
         for index in 0..u32::from(machines) {

@@ -154,7 +154,8 @@ const CUT: u64 = 0x1319_8a2e_0370_7345;
 /// Folds a history of words into 64 bits, in order.
 ///
 /// The fold adds a constant to the word, mixes it into the state, multiplies to 128 bits and folds the halves onto each
-/// other: four instructions. One folded word reaches every bit of the value; the last word's reach into single bits is uneven, hence
+/// other: four instructions. One folded word reaches every bit of the value; the last word's reach into single bits
+/// is uneven, hence
 /// [`Chain::low16`] spreads once more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Chain(u64);

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! - [`recorder`] wraps a driver and writes its log; [`digesting`] only names the run;
-//! - [`replay`] runs a log again, up to its end or to any instant, through [`driver`]; the first difference is a
+//! - [`mod@replay`] runs a log again, up to its end or to any instant, through [`driver`]; the first difference is a
 //!   [`Divergence`];
-//! - [`entries`], [`diff`] and [`statistics`] show what a log holds without running anything.
+//! - [`entries`], [`mod@diff`] and [`mod@statistics`] show what a log holds without running anything.
 //!
 //! Everything here is generic over the machine and knows logs only through the engine's reader and writer. It must never look
 //! at a clock, and it never repairs a log: a log that cannot be believed is an error.

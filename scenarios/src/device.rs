@@ -15,7 +15,7 @@ use crate::node::{Entry, Fields, Node, excerpt};
 pub(crate) const LATENCY: Span = Span::from_millis(20);
 /// When a poll or a write has failed, unless the link says otherwise.
 pub(crate) const TIMEOUT: Span = Span::from_secs(1);
-/// A point is stale after this many scans and the latency, unless the device says otherwise (CONTROL.md: three polls).
+/// A point is stale after this many scans and the latency, unless the device says otherwise (three polls).
 pub(crate) const AGE_SCANS: u64 = 3;
 /// When a device without a new set-point falls back, unless it says otherwise: ours, a usual setting of inverters.
 pub(crate) const REVERSION: Span = Span::from_secs(60);

@@ -15,7 +15,7 @@ use crate::units::{Ratio, Watts, WattsPerSecond};
 /// A battery whose state of charge is lost may still charge for this long: unknown is not yet full.
 ///
 /// # Source
-/// CONTROL.md's stale-data table, kept as documented policy: discharge 0 at once, charge 0 after 60 s.
+/// Our policy for stale data: discharge 0 at once, charge 0 after 60 s.
 pub const CHARGE_WITHOUT_SOC: Span = Span::from_secs(60);
 
 /// Devices that share one set-point, with the last decision for them.

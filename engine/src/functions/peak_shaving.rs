@@ -60,7 +60,7 @@ pub enum Window {
 /// # Units     limit, recharge: W, positive = import; reserve: state of charge, 0 to 1
 /// # Shape     one limit or target for one group
 /// # Errors    `Problem::OutOfRange` if `recharge > limit`, or the window is zero or does not divide the hour
-/// # Source    OpenEMS, "Peak-Shaving" controller (`peakShavingPower`, `rechargePower`), with the reserve of CONTROL.md
+/// # Source    OpenEMS, "Peak-Shaving" controller (`peakShavingPower`, `rechargePower`), with a reserve of our own
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PeakShaving {
     meter: DeviceIndex,

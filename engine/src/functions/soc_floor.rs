@@ -50,7 +50,7 @@ pub struct SocFloorSpec {
 ///
 /// # Units     floor, `force_charge_below`, release: state of charge, 0 to 1; `force_charge_power`: W, a magnitude
 /// # Shape     one limit for one group
-/// # Errors    `Problem::OutOfRange` unless `force_charge_below <= floor`, `force_charge_below < release` and the power is positive
+/// # Errors    `Problem::OutOfRange` unless `force_charge_below <= floor`, `force_charge_below < release`, power above 0
 /// # Source    OpenEMS, "Limit Total Discharge" controller (`minSoc`, `forceChargeSoc`), dwell of 5 min
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SocFloor {

@@ -122,7 +122,8 @@ impl fmt::Display for Flaw {
             }
             Self::Chain { expected, found } => write!(
                 f,
-                "damaged: the group before should have digest {expected:016x}, found {found:016x}: groups are missing or exchanged"
+                "damaged: the group before should have digest {expected:016x}, found {found:016x}: \
+                 groups are missing or exchanged"
             ),
             Self::Marker { expected, found } => write!(
                 f,

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! - [`recording`] decides what is recorded when; [`writer`] lays it out; [`reader`] believes nothing that it has not checked.
-//! - [`memory`] is what both sides remember, so that a record says only what has changed.
+//! - `memory` is what both sides remember, so that a record says only what has changed.
 //! - [`chain`] folds what machines ask for; [`filter`] cuts one controller's log out of a fleet's.
 //!
 //! # Decisions

@@ -1,7 +1,8 @@
 //! How much of a segment is import and how much is export.
 //!
 //! The power at the point of common coupling is a straight line plus one decaying part per moving battery. Its energy is a
-//! closed form; where it passes zero is not, with more than one part. So the segment is halved where a bound says that zero may lie inside,
+//! closed form; where it passes zero is not, with more than one part. So the segment is halved where a bound says
+//! that zero may lie inside,
 //! until what is left holds less energy than anybody counts.
 
 use r_ems_engine::math;

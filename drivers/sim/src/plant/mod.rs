@@ -10,7 +10,8 @@
 //! **Invariant:** the plant knows no controller, no scan and no wall clock, and nothing here is random: what is random comes
 //! in through a [`Source`](crate::sources::Source).
 //!
-//! Numbers: CONTROL.md section 3 for the laws of battery and PV; a default that is ours says so where it is set.
+//! Numbers: the losses and tapers are typical of a lithium battery with its inverter (86 % round trip at rated power);
+//! a default that is ours says so where it is set.
 
 mod battery;
 mod bus;

@@ -1,6 +1,7 @@
 //! What a battery is and how it starts.
 //!
-//! Numbers: CONTROL.md section 3 for the losses and the taper; dead time 50 ms, lag 100 ms and 1 s of start are ours.
+//! Numbers: losses of 0.5 %, 2 % and 5 % give 86 % round trip at rated power;
+//! dead time 50 ms, lag 100 ms and 1 s of start are ours.
 
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::{Span, Time};
@@ -66,7 +67,7 @@ pub struct BatterySpec {
 }
 
 impl BatterySpec {
-    /// A running battery at 0 W with the losses of CONTROL.md section 3, 1 % steps of the reported state of charge and no reversion.
+    /// A running battery at 0 W with the usual losses, 1 % steps of the reported state of charge and no reversion.
     pub fn new(capacity: WattHours, rating: Watts, soc: Ratio) -> Self {
         Self {
             capacity,
