@@ -7,8 +7,9 @@
 //! The JSON's fields are stable; `_w` is W, positive into the bus, `_s` seconds.
 
 use r_ems_engine::controller::Controller;
-use r_ems_engine::controller::group::{Group, Member};
+use r_ems_engine::controller::group::Group;
 use r_ems_engine::controller::interval::IntervalStep;
+use r_ems_engine::controller::member::Member;
 use r_ems_engine::controller::set_points::WriteState;
 use r_ems_engine::functions::{FunctionSet, Wish};
 use r_ems_engine::ids::{DeviceIndex, PointIndex};
@@ -82,7 +83,7 @@ pub struct Step {
 }
 
 /// A wish as data.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WishSeen {
     /// Stay between two powers.
@@ -105,6 +106,17 @@ pub enum WishSeen {
         down_w: f64,
         /// Delivered now.
         offset_w: f64,
+    },
+    /// Let one device of the group stay between two powers.
+    DeviceLimit {
+        /// Which.
+        device: String,
+        /// The lowest.
+        low_w: f64,
+        /// The highest.
+        high_w: f64,
+        /// The state of charge below which it is kept from discharging.
+        floor: f64,
     },
 }
 
@@ -162,7 +174,7 @@ pub fn explain<F: FunctionSet>(
 }
 
 fn has_member(group: &Group, device: DeviceIndex) -> bool {
-    group.members().iter().any(|member| member.device == device)
+    group.members().iter().any(|member| member.device() == device)
 }
 
 /// The points of all meters and of the groups' members.
@@ -210,7 +222,7 @@ fn decision<F: FunctionSet>(
         let after_w = [step.low.watts(), step.high.watts()];
         steps.push(Step {
             who: names::origin(names, step.origin),
-            wish: wish(step),
+            wish: wish(names, group, step),
             before_w: before.replace(after_w),
             after_w,
             shortfall_w: step.shortfall.watts(),
@@ -218,7 +230,7 @@ fn decision<F: FunctionSet>(
     }
     let share = |member: &Member| share(names, machine, now, later, member);
     GroupDecision {
-        devices: group.members().iter().map(|member| Words(names).device(member.device)).collect(),
+        devices: group.members().iter().map(|member| Words(names).device(member.device())).collect(),
         decided_w: group.applied().map(r_ems_engine::units::Watts::watts),
         bound_by: group.bound_by().map(|origin| names::origin(names, origin)),
         steps,
@@ -226,12 +238,17 @@ fn decision<F: FunctionSet>(
     }
 }
 
-fn wish(step: &IntervalStep) -> Option<WishSeen> {
+fn wish(names: &ControllerNames, group: &Group, step: &IntervalStep) -> Option<WishSeen> {
     Some(match step.wish? {
         Wish::Limit { low, high } => WishSeen::Limit { low_w: low.watts(), high_w: high.watts() },
         Wish::Target(power) => WishSeen::Target { power_w: power.watts() },
         Wish::Reserve { up, down, offset } => {
             WishSeen::Reserve { up_w: up.watts(), down_w: down.watts(), offset_w: offset.watts() }
+        }
+        Wish::MemberLimit { place, low, high, floor } => {
+            let device = Words(names).device(group.members()[usize::from(place)].device());
+            let (low_w, high_w, floor) = (low.watts(), high.watts(), floor.ratio());
+            WishSeen::DeviceLimit { device, low_w, high_w, floor }
         }
     })
 }
@@ -243,7 +260,7 @@ fn share<F: FunctionSet>(
     later: Option<&Controller<F>>,
     member: &Member,
 ) -> MemberShare {
-    let device = member.device;
+    let device = member.device();
     let channels = machine.set_points().channels();
     let channel = channels.iter().find(|channel| channel.device() == device);
     let written = channel.and_then(|channel| {
@@ -263,7 +280,7 @@ fn share<F: FunctionSet>(
     });
     MemberShare {
         device: Words(names).device(device),
-        set_point_w: member.set_point.watts(),
+        set_point_w: member.set_point().watts(),
         written,
         read_back_w: machine.image().good(device, PointKind::SetPoint),
         measured_w: machine.image().good(device, PointKind::Power),

@@ -66,12 +66,17 @@ pub enum Event {
         /// The largest shortfall in between.
         worst: Watts,
     },
-    /// A write did not end in an acknowledgement.
+    /// Writes to a device begin to fail.
     WriteFailed {
         /// To whom.
         device: DeviceIndex,
         /// How it ended.
         outcome: WriteOutcome,
+    },
+    /// Writes to a device succeed again.
+    WritesSucceed {
+        /// To whom.
+        device: DeviceIndex,
     },
     /// A device's measured power has not followed its set-point for a while.
     DeviceLimited {
@@ -122,6 +127,7 @@ impl Event {
             Self::ShortfallBegan { .. } => "shortfall_began",
             Self::ShortfallEnded { .. } => "shortfall_ended",
             Self::WriteFailed { .. } => "write_failed",
+            Self::WritesSucceed { .. } => "writes_succeed",
             Self::DeviceLimited { .. } => "device_limited",
             Self::DeviceFollows { .. } => "device_follows",
             Self::SignSuspect { .. } => "sign_suspect",
@@ -129,7 +135,7 @@ impl Event {
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 12] = [
+    pub const KINDS: [&'static str; 13] = [
         "booted",
         "started",
         "scans_missed",
@@ -139,6 +145,7 @@ impl Event {
         "shortfall_began",
         "shortfall_ended",
         "write_failed",
+        "writes_succeed",
         "device_limited",
         "device_follows",
         "sign_suspect",
@@ -151,6 +158,7 @@ impl Event {
             | Self::Started { .. }
             | Self::FunctionReturned { .. }
             | Self::ShortfallEnded { .. }
+            | Self::WritesSucceed { .. }
             | Self::DeviceFollows { .. } => Severity::Info,
             Self::ScansMissed { .. }
             | Self::QualityChanged { .. }

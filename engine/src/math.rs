@@ -64,6 +64,18 @@ pub fn round(number: f64) -> f64 {
     libm::round(number)
 }
 
+/// The smaller of two numbers; of two zeros the first, on every CPU.
+#[inline]
+pub const fn at_most(number: f64, other: f64) -> f64 {
+    if other < number { other } else { number }
+}
+
+/// The larger of two numbers; of two zeros the first, on every CPU.
+#[inline]
+pub const fn at_least(number: f64, other: f64) -> f64 {
+    if other > number { other } else { number }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -83,6 +83,7 @@ impl Words<'_> {
             Event::DeviceLimited { device, difference } => {
                 format!("{kind}: {} is {difference} off its set-point", self.device(*device))
             }
+            Event::WritesSucceed { device } => format!("{kind}: to {}", self.device(*device)),
             Event::DeviceFollows { device } => format!("{kind}: {}", self.device(*device)),
             Event::SignSuspect { device, measured_by, step, moved } => format!(
                 "{kind}: {} was stepped by {step} and {} moved by {moved}",

@@ -72,12 +72,12 @@ fn steps(group: &GroupDecision) -> String {
 }
 
 fn wish(step: &Step) -> String {
-    match step.wish {
+    match &step.wish {
         None => "–".to_owned(),
-        Some(WishSeen::Limit { low_w, high_w }) if high_w - low_w < SAME_W => {
+        &Some(WishSeen::Limit { low_w, high_w }) if high_w - low_w < SAME_W => {
             format!("exactly {}", power(low_w))
         }
-        Some(WishSeen::Limit { low_w, high_w }) => {
+        &Some(WishSeen::Limit { low_w, high_w }) => {
             // An end that does not bind says nothing.
             let binds_low = step.before_w.is_none_or(|before| low_w > before[0]);
             let binds_high = step.before_w.is_none_or(|before| high_w < before[1]);
@@ -88,9 +88,13 @@ fn wish(step: &Step) -> String {
                 (false, false) => "nothing tighter".to_owned(),
             }
         }
-        Some(WishSeen::Target { power_w }) => format!("exactly {}", power(power_w)),
-        Some(WishSeen::Reserve { up_w, down_w, offset_w }) => {
+        &Some(WishSeen::Target { power_w }) => format!("exactly {}", power(power_w)),
+        &Some(WishSeen::Reserve { up_w, down_w, offset_w }) => {
             format!("keep {} up and {} down, deliver {}", power(up_w), power(down_w), power(offset_w))
+        }
+        Some(WishSeen::DeviceLimit { device, low_w, high_w, floor }) => {
+            let floor = floor * 100.0;
+            format!("{device} within {} … {}, kept above {floor:.0} %", power(*low_w), power(*high_w))
         }
     }
 }

@@ -6,9 +6,10 @@
 //! ```
 //!
 //! **Measurements.** A function is asked again only when the slowest of its measurements is new; until then its last wishes
-//! stand. A function whose measurements are lost is not asked: its batteries hold for [`HOLD`], ramp to rest in
-//! [`RAMP_TO_REST`], and its generators hold and then take their fail-safe limit. It returns when they have been good for
-//! [`GOOD_BEFORE_RETURN`], from the measured power.
+//! stand. A function whose meter is lost is not asked: its batteries hold for [`HOLD`], ramp to rest in [`RAMP_TO_REST`],
+//! and its generators hold and then take their fail-safe limit. It returns when the meter has been good for
+//! [`GOOD_BEFORE_RETURN`], from the measured power. What becomes of a lost device of a group is the group's business, see
+//! [`super::member`].
 
 use alloc::vec::Vec;
 
@@ -16,23 +17,22 @@ use serde::{Deserialize, Serialize};
 
 use super::group::Group;
 use super::interval::Origin;
+use super::member::GOOD_BEFORE_RETURN;
 use super::tally::Tally;
 use super::view::View;
 use crate::event::Event;
-use crate::functions::{Function, Rank, Wish, Wishes};
-use crate::ids::{DeviceIndex, GroupIndex, SlotIndex};
+use crate::functions::{Function, Rank, Wishes};
+use crate::ids::{DeviceIndex, SlotIndex};
 use crate::machine::Effects;
 use crate::points::{DeviceClass, Image, PointKind};
 use crate::time::{LocalTime, Span};
 use crate::units::Watts;
 use crate::wall::WallTime;
 
-/// A battery holds its power for this long after its function lost a measurement.
+/// A battery holds its power for this long after its function lost its meter.
 pub const HOLD: Span = Span::from_secs(5);
 /// Then it ramps to rest in this time.
 pub const RAMP_TO_REST: Span = Span::from_secs(10);
-/// Measurements must be good for this long before a function that lost them decides again.
-pub const GOOD_BEFORE_RETURN: Span = Span::from_secs(10);
 /// A shortfall is reported from this part of the group's rating, and as ended below half of it.
 pub const SHORTFALL_REPORTED: f64 = 0.01;
 
@@ -54,7 +54,7 @@ pub struct Slot<F: Function> {
     wishes: Wishes,
     /// The aligned instant of the measurements behind `wishes`.
     decided_on: Option<LocalTime>,
-    /// What each of its groups did when the measurements were lost, in the order of `Function::groups`.
+    /// What each of its groups did when the meter was lost, in the order of `Function::groups`.
     held: Vec<Watts>,
     tally: Tally,
 }
@@ -66,11 +66,11 @@ pub enum Phase {
     Enabling,
     /// It decides.
     Deciding,
-    /// A measurement is lost.
+    /// The meter is lost.
     Lost {
         /// Since when.
         since: LocalTime,
-        /// Since when all measurements have been good again.
+        /// Since when it has been good again.
         good_since: Option<LocalTime>,
     },
 }
@@ -80,6 +80,8 @@ pub(super) struct Scan<'a> {
     pub(super) now: LocalTime,
     pub(super) wall: Option<WallTime>,
     pub(super) image: &'a Image,
+    /// Time since the last scan in which was decided; zero in the first.
+    pub(super) elapsed: Span,
 }
 
 impl<F: Function> Composition<F> {
@@ -99,19 +101,24 @@ impl<F: Function> Composition<F> {
             slot.phase = Phase::Enabling;
             slot.decided_on = None;
             slot.wishes.clear();
+            slot.law.forget();
         }
+    }
+
+    /// Time since the last decisions; zero before the first.
+    pub(super) fn elapsed(&self, now: LocalTime) -> Span {
+        self.composed_at.map_or(Span::ZERO, |last| now.since(last))
     }
 
     /// Makes the set-points of one scan.
     pub(super) fn compose(&mut self, scan: &Scan<'_>, out: &mut Effects) {
-        let elapsed = self.composed_at.map_or(Span::ZERO, |last| scan.now.since(last));
+        let elapsed = scan.elapsed;
         let is_first = self.composed_at.is_none();
         self.composed_at = Some(scan.now);
         for group in &mut self.groups {
             group.open(scan.now, elapsed, scan.image);
             if is_first {
-                let present = group.present(scan.image);
-                group.narrow(Origin::StartUp, Wish::Target(present));
+                group.hold_present(scan.image);
             }
         }
         for (position, slot) in self.slots.iter_mut().enumerate() {
@@ -196,7 +203,14 @@ impl<F: Function> Slot<F> {
                 if is_new {
                     self.decided_on = Some(aligned);
                     self.wishes.clear();
-                    let view = View { now: scan.now, wall: scan.wall, image: scan.image, groups, aligned };
+                    let view = View {
+                        now: scan.now,
+                        elapsed: scan.elapsed,
+                        wall: scan.wall,
+                        image: scan.image,
+                        groups,
+                        aligned,
+                    };
                     self.law.evaluate(&view, &mut self.wishes);
                 }
             }
@@ -205,17 +219,19 @@ impl<F: Function> Slot<F> {
         }
     }
 
-    /// The latest instant at which all its measurements are known; `None` if one of them is not good.
+    /// The latest instant at which all its measurements are known; `None` if its meter is lost.
     fn aligned(&self, scan: &Scan<'_>, groups: &[Group]) -> Option<LocalTime> {
         let Some(meter) = self.law.meter() else { return Some(scan.now) };
         let mut aligned = measured_until(meter, scan.image)?;
         for group in self.law.groups() {
-            aligned = aligned.min(groups[group.position()].measured_until(scan.image)?);
+            if let Some(until) = groups[group.position()].measured_until(scan.image) {
+                aligned = aligned.min(until);
+            }
         }
         Some(aligned)
     }
 
-    /// Notes that measurements were lost, or have been good for long enough.
+    /// Notes that the meter was lost, or has been good for long enough.
     fn follow_measurements(
         &mut self,
         index: SlotIndex,
@@ -230,7 +246,7 @@ impl<F: Function> Slot<F> {
                 self.phase = Phase::Lost { since: scan.now, good_since: None };
                 self.held.clear();
                 for group in self.law.groups() {
-                    self.held.push(groups[group.position()].applied().unwrap_or(Watts::ZERO));
+                    self.held.push(groups[group.position()].without_offset().unwrap_or(Watts::ZERO));
                 }
                 out.report(Event::FunctionLost { slot: index });
             }
@@ -291,9 +307,4 @@ impl<F: Function> Slot<F> {
 fn measured_until(meter: DeviceIndex, image: &Image) -> Option<LocalTime> {
     image.good(meter, PointKind::Power)?;
     image.power(meter).newest()
-}
-
-/// Which groups a set of functions uses, for the checker of a stack.
-pub fn groups_of<F: Function>(laws: &[F]) -> impl Iterator<Item = GroupIndex> {
-    laws.iter().flat_map(|law| law.groups().iter().copied())
 }

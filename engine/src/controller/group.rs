@@ -5,18 +5,14 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::interval::{Interval, IntervalStep, Origin};
-use super::share::{Unit, share};
+use super::member::Member;
+use super::share::{MAX_MEMBERS, Unit, share, share_limit};
+use crate::functions::Wish;
 use crate::functions::wiring::GroupSpec;
 use crate::ids::DeviceIndex;
 use crate::points::{DeviceClass, DeviceSpec, History, Image, PointKind};
 use crate::time::{LocalTime, Span};
-use crate::units::{Ratio, Watts, WattsPerSecond};
-
-/// A battery whose state of charge is lost may still charge for this long: unknown is not yet full.
-///
-/// # Source
-/// Our policy for stale data: discharge 0 at once, charge 0 after 60 s.
-pub const CHARGE_WITHOUT_SOC: Span = Span::from_secs(60);
+use crate::units::{Ratio, Watts};
 
 /// Devices that share one set-point, with the last decision for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,43 +25,18 @@ pub struct Group {
     bound_by: Option<Origin>,
     pub(super) interval: Interval,
     steps: Vec<IntervalStep>,
-    /// Offsets of reserves by the time at which they were decided; empty while nobody reserves.
+    /// What reserves delivered in the last scan.
+    offset: Watts,
+    /// The same by the time at which it was decided; empty while nobody reserves.
     offsets: History,
-}
-
-/// One device of a group.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Member {
-    /// Which device.
-    pub device: DeviceIndex,
-    /// Its set-point as decided in the last scan.
-    pub set_point: Watts,
-    rating: Watts,
-    ramp: Option<WattsPerSecond>,
-    /// Since when its state of charge has been lost.
-    soc_lost: Option<LocalTime>,
-    /// What it can do, as of this scan.
-    low: Watts,
-    high: Watts,
 }
 
 impl Group {
     /// Makes a group of `spec` out of `devices`.
     pub fn new(spec: &GroupSpec, devices: &[DeviceSpec], scan: Span) -> Self {
-        let member = |device: &DeviceIndex| {
-            let known = &devices[device.position()];
-            Member {
-                device: *device,
-                set_point: Watts::ZERO,
-                rating: known.rating,
-                ramp: known.ramp,
-                soc_lost: None,
-                low: Watts::ZERO,
-                high: Watts::ZERO,
-            }
-        };
+        let member = |device: &DeviceIndex| Member::new(*device, &devices[device.position()]);
         let members: Vec<Member> = spec.members.iter().map(member).collect();
-        let rating = members.iter().fold(Watts::ZERO, |sum, member| sum + member.rating);
+        let rating = members.iter().fold(Watts::ZERO, |sum, member| sum + member.rating());
         let reach = devices.iter().map(|device| device.latency).max().unwrap_or(Span::ZERO);
         Self {
             class: spec.class,
@@ -75,6 +46,7 @@ impl Group {
             bound_by: None,
             interval: Interval::of_ability(Watts::ZERO, Watts::ZERO),
             steps: Vec::new(),
+            offset: Watts::ZERO,
             offsets: History::new(scan, reach),
         }
     }
@@ -84,94 +56,137 @@ impl Group {
         self.applied = None;
         self.bound_by = None;
         self.steps.clear();
+        self.offset = Watts::ZERO;
         self.offsets.clear();
         for member in &mut self.members {
-            member.soc_lost = None;
+            member.forget();
         }
     }
 
     /// Opens the interval of this scan with what the members can do; `elapsed` since the last scan bounds device ramps.
     pub(super) fn open(&mut self, now: LocalTime, elapsed: Span, image: &Image) {
-        let mut low = Watts::ZERO;
-        let mut high = Watts::ZERO;
-        let has_decided = self.applied.is_some();
+        let ramped = self.applied.map(|_applied| elapsed);
         for member in &mut self.members {
-            member.judge(self.class, now, image);
-            if let Some(ramp) = member.ramp
-                && has_decided
-            {
-                let reach = ramp.over(elapsed);
-                let (from, to) = (member.set_point - reach, member.set_point + reach);
-                // Ability wins over the ramp: a device that lost its ability does not glide there.
-                member.low = member.low.at_least(from).at_most(member.high);
-                member.high = member.high.at_most(to).at_least(member.low);
-            }
-            low += member.low;
-            high += member.high;
+            member.judge(self.class, now, ramped, image);
         }
+        let (low, high) = self.left();
         self.interval = Interval::of_ability(low, high);
         self.steps.clear();
-        self.steps.push(IntervalStep {
-            origin: Origin::Ability,
-            wish: None,
-            low,
-            high,
-            shortfall: Watts::ZERO,
-        });
+        let step = IntervalStep { origin: Origin::Ability, wish: None, low, high, shortfall: Watts::ZERO };
+        self.steps.push(step);
+    }
+
+    /// Holds each member at its measured power, in the first scan of a life.
+    pub(super) fn hold_present(&mut self, image: &Image) {
+        for member in &mut self.members {
+            let present = member.present(self.class, image);
+            member.narrow(present, present);
+        }
+        let (present, _) = self.left();
+        self.narrow(Origin::StartUp, Wish::Target(present));
     }
 
     /// Narrows the interval by a wish and keeps the step; returns the shortfall.
     #[inline]
-    pub(super) fn narrow(&mut self, origin: Origin, wish: crate::functions::Wish) -> Watts {
-        let shortfall = self.interval.narrow(origin, wish);
+    pub(super) fn narrow(&mut self, origin: Origin, wish: Wish) -> Watts {
+        let shortfall = match wish {
+            Wish::Limit { .. } | Wish::Target(_) | Wish::Reserve { .. } => self.interval.narrow(origin, wish),
+            Wish::MemberLimit { place, low, high, floor } => {
+                self.narrow_member(origin, usize::from(place), low, high, floor)
+            }
+        };
         let (low, high) = (self.interval.low(), self.interval.high());
         self.steps.push(IntervalStep { origin, wish: Some(wish), low, high, shortfall });
         shortfall
     }
 
+    /// Narrows one member, and the group to what its members are left with.
+    fn narrow_member(
+        &mut self,
+        origin: Origin,
+        place: usize,
+        low: Watts,
+        high: Watts,
+        floor: Ratio,
+    ) -> Watts {
+        let Some(member) = self.members.get_mut(place).filter(|member| member.takes_part()) else {
+            return Watts::ZERO;
+        };
+        member.keep_above(floor);
+        let missing = member.narrow(low, high);
+        let (low, high) = self.left();
+        missing.at_least(self.interval.narrow(origin, Wish::Limit { low, high }))
+    }
+
+    /// What the laws leave of what the members that take part can do.
+    fn left(&self) -> (Watts, Watts) {
+        let sum = |(low, high), member: &Member| (low + member.left().low, high + member.left().high);
+        self.taking_part().fold((Watts::ZERO, Watts::ZERO), sum)
+    }
+
+    fn taking_part(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.takes_part())
+    }
+
     /// Decides after the last function, and shares the decision among the members.
     pub(super) fn settle(&mut self, now: LocalTime, image: &Image) {
+        let ability = &self.steps[0];
         let rest = match self.class {
             DeviceClass::Battery | DeviceClass::Meter => Watts::ZERO,
             // A generator that nobody limits makes what it can.
-            DeviceClass::Pv => self.interval.high(),
+            DeviceClass::Pv => ability.high,
         };
         let (power, bound_by) = self.interval.settle(rest);
-        let first = &self.steps[0];
         assert!(
-            power.watts() >= first.low.watts() - GUARD_W && power.watts() <= first.high.watts() + GUARD_W,
+            power.watts() >= ability.low.watts() - GUARD_W && power.watts() <= ability.high.watts() + GUARD_W,
             "a decision stays inside what the devices can do"
         );
         self.applied = Some(power);
         self.bound_by = bound_by;
-        if self.interval.offset() != Watts::ZERO || self.offsets.newest().is_some() {
-            self.offsets.push(now, self.interval.offset().watts());
+        self.offset = self.interval.offset();
+        if self.offset != Watts::ZERO || self.offsets.newest().is_some() {
+            self.offsets.push(now, self.offset.watts());
         }
         self.hand_out(power, image);
     }
 
     fn hand_out(&mut self, power: Watts, image: &Image) {
         if let [only] = self.members.as_mut_slice() {
-            only.set_point = power;
+            match (self.class, only.takes_part()) {
+                (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Pv, true) => only.set(power),
+                (DeviceClass::Battery | DeviceClass::Meter, false) => only.set(Watts::ZERO),
+                (DeviceClass::Pv, false) => {}
+            }
             return;
         }
-        let discharging = power >= Watts::ZERO;
-        let mut units = [NO_UNIT; super::share::MAX_MEMBERS];
-        for (unit, member) in units.iter_mut().zip(&self.members) {
-            let soc = image.good(member.device, PointKind::StateOfCharge).unwrap_or(0.5);
+        let mut units = [Unit::NONE; MAX_MEMBERS];
+        let units = &mut units[..self.members.len()];
+        for (unit, member) in units.iter_mut().zip(&self.members).filter(|pair| pair.1.takes_part()) {
             *unit = Unit {
-                available: if discharging { member.high } else { -member.low }.at_least(Watts::ZERO),
-                distance: if discharging { soc } else { 1.0 - soc },
-                rating: member.rating,
-                is_running: member.set_point != Watts::ZERO,
+                left: member.left(),
+                ability: member.ability(),
+                above_floor: member.charge_above_floor(image),
+                below_full: 1.0 - member.state_of_charge(image).map_or(0.5, Ratio::ratio),
+                rating: member.rating(),
+                measured: image.good(member.device(), PointKind::Power).map_or(Watts::ZERO, Watts::of),
+                is_running: member.set_point() != Watts::ZERO,
                 share: Watts::ZERO,
             };
         }
-        let units = &mut units[..self.members.len()];
-        share(power.abs(), units);
-        for (member, unit) in self.members.iter_mut().zip(units) {
-            member.set_point = if discharging { unit.share } else { -unit.share };
+        match self.class {
+            DeviceClass::Battery | DeviceClass::Meter => share(power, units),
+            DeviceClass::Pv => share_limit(power, units),
         }
+        for (member, unit) in self.members.iter_mut().zip(units) {
+            match (self.class, member.takes_part()) {
+                (DeviceClass::Battery | DeviceClass::Meter, _) | (DeviceClass::Pv, true) => {
+                    member.set(unit.share)
+                }
+                (DeviceClass::Pv, false) => {}
+            }
+        }
+        let shares = self.taking_part().fold(0.0, |sum, member| sum + member.set_point().watts());
+        assert!((shares - power.watts()).abs() <= GUARD_W, "what was decided is shared, no more and no less");
     }
 
     /// What its members are.
@@ -194,6 +209,11 @@ impl Group {
         self.applied
     }
 
+    /// What the laws below reserves decided in the last scan: the same without the offset.
+    pub fn without_offset(&self) -> Option<Watts> {
+        self.applied.map(|applied| applied - self.offset)
+    }
+
     /// Who bound the last decision; `None` if the group rests.
     pub const fn bound_by(&self) -> Option<Origin> {
         self.bound_by
@@ -204,23 +224,26 @@ impl Group {
         &self.steps
     }
 
-    /// The mean state of charge of its members; `None` unless all are good.
+    /// The mean state of charge of its members, weighted by rating; `None` if that of none may be used.
     pub fn state_of_charge(&self, image: &Image) -> Option<Ratio> {
-        let mut sum = 0.0;
+        let (mut sum, mut ratings) = (0.0, 0.0);
         for member in &self.members {
-            sum += image.good(member.device, PointKind::StateOfCharge)?;
+            if let Some(soc) = member.state_of_charge(image) {
+                sum += soc.ratio() * member.rating().watts();
+                ratings += member.rating().watts();
+            }
         }
-        Some(Ratio::of(sum / self.members.len() as f64))
+        (ratings > 0.0).then(|| Ratio::of(sum / ratings))
     }
 
-    /// The measured power of all members at one instant, delivered offsets removed; `None` unless all are good.
-    pub fn power_at(&self, at: LocalTime, image: &Image) -> Option<Watts> {
-        let mut sum = 0.0;
-        for member in &self.members {
-            image.good(member.device, PointKind::Power)?;
-            sum += image.power(member.device).power_at(at)?;
-        }
-        Some(Watts::of(sum) - self.offset_at(at))
+    /// The measured power at one instant of the members that can be seen, delivered offsets removed.
+    pub fn power_at(&self, at: LocalTime, image: &Image) -> Watts {
+        let power = |member: &Member| {
+            image.good(member.device(), PointKind::Power)?;
+            image.power(member.device()).power_at(at)
+        };
+        let sum = self.members.iter().filter_map(power).fold(0.0, |sum, power| sum + power);
+        Watts::of(sum) - self.offset_at(at)
     }
 
     /// What reserves delivered at one instant; zero while nobody reserves.
@@ -228,68 +251,21 @@ impl Group {
         self.offsets.power_at(at).map_or(Watts::ZERO, Watts::of)
     }
 
-    /// The latest instant at which every member's power is known; `None` unless all are good.
+    /// The latest instant at which the power of every member that can be seen is known; `None` if none can.
     pub fn measured_until(&self, image: &Image) -> Option<LocalTime> {
-        let mut until = LocalTime::MAX;
-        for member in &self.members {
-            image.good(member.device, PointKind::Power)?;
-            until = until.min(image.power(member.device).newest()?);
-        }
-        Some(until)
+        let newest = |member: &Member| {
+            image.good(member.device(), PointKind::Power)?;
+            image.power(member.device()).newest()
+        };
+        self.members.iter().filter_map(newest).min()
     }
 
     /// Where a decision starts from: the measured power; for generators the limit that they hold, if that is wider.
     pub(super) fn present(&self, image: &Image) -> Watts {
-        let mut sum = Watts::ZERO;
-        for member in &self.members {
-            let power = image.good(member.device, PointKind::Power).map(Watts::of).unwrap_or(Watts::ZERO);
-            let held = image.good(member.device, PointKind::SetPoint).map(Watts::of);
-            sum += match (self.class, held) {
-                (DeviceClass::Pv, Some(held)) => power.at_least(held),
-                (DeviceClass::Pv | DeviceClass::Battery | DeviceClass::Meter, _) => power,
-            };
-        }
-        sum
+        let present = |sum, member: &Member| sum + member.present(self.class, image);
+        self.taking_part().fold(Watts::ZERO, present)
     }
 }
 
-/// Rounding that the guard forgives, W: shares of many members are sums.
+/// Rounding that the guards forgive, W: shares of many members are sums.
 const GUARD_W: f64 = 1e-3;
-
-const NO_UNIT: Unit = Unit {
-    available: Watts::ZERO,
-    distance: 0.0,
-    rating: Watts::ZERO,
-    is_running: false,
-    share: Watts::ZERO,
-};
-
-impl Member {
-    /// Judges what the device can do now.
-    fn judge(&mut self, class: DeviceClass, now: LocalTime, image: &Image) {
-        let limit = |kind| image.good(self.device, kind).map(Watts::of).unwrap_or(Watts::ZERO);
-        match class {
-            DeviceClass::Battery => {
-                self.low = -limit(PointKind::ChargeLimit).within(Watts::ZERO, self.rating);
-                self.high = limit(PointKind::DischargeLimit).within(Watts::ZERO, self.rating);
-                if image.good(self.device, PointKind::StateOfCharge).is_some() {
-                    self.soc_lost = None;
-                } else {
-                    let since = *self.soc_lost.get_or_insert(now);
-                    self.high = Watts::ZERO;
-                    if now.since(since) >= CHARGE_WITHOUT_SOC {
-                        self.low = Watts::ZERO;
-                    }
-                }
-            }
-            DeviceClass::Pv => {
-                self.low = Watts::ZERO;
-                self.high = self.rating;
-            }
-            DeviceClass::Meter => {
-                self.low = Watts::ZERO;
-                self.high = Watts::ZERO;
-            }
-        }
-    }
-}

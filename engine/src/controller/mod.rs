@@ -10,12 +10,15 @@
 //! - [`set_points`] holds the role gate, epochs, expiry and the rate limit of writes;
 //! - [`supervision`] watches whether devices do what they are told; [`tally`] sums what each function did.
 //!
-//! **Start-up.** Nothing is written before every required point is good and modes and set-points were read back. The first
-//! set-point is the measured power; then each function takes over from there.
+//! **Start-up.** Nothing is decided before every meter that a function needs is good, and nothing is written to a device
+//! before all its points are good and its set-point was read back. Devices that do not answer are waited for, but not for
+//! ever ([`START_PATIENCE`]): one dead battery of ten must not stop the site, nor an inverter that sleeps at night. The
+//! first set-point is the measured power; then each function takes over from there.
 
 pub mod composition;
 pub mod group;
 pub mod interval;
+pub mod member;
 pub mod set_points;
 pub mod share;
 pub mod supervision;
@@ -27,9 +30,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use self::composition::{Composition, Scan, groups_of};
+use self::composition::{Composition, Scan};
 use self::group::Group;
-use self::set_points::{Lease, SetPoints};
+use self::set_points::{Channel, Lease, SetPoints};
 use self::supervision::Supervision;
 use crate::event::Event;
 use crate::functions::wiring::GroupSpec;
@@ -95,6 +98,9 @@ impl<F: Function> ControllerSpec<F> {
     }
 }
 
+/// So long a start waits for devices that do not answer; then it begins with those that do.
+pub const START_PATIENCE: Span = Span::from_secs(10);
+
 /// One controller of a grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "")]
@@ -102,8 +108,8 @@ pub struct Controller<F: Function> {
     scan_clock: ScanClock,
     timing: LoopTimingReporter,
     image: Image,
-    /// Which devices must be known before anything is written.
-    required: Vec<DeviceIndex>,
+    /// The meters that functions need.
+    meters: Vec<DeviceIndex>,
     devices: u16,
     composition: Composition<F>,
     set_points: SetPoints,
@@ -132,12 +138,13 @@ impl<F: Function> Machine for Controller<F> {
         let group = |group: &GroupSpec| Group::new(group, &spec.devices, spec.scan);
         let groups: Vec<Group> = spec.groups.iter().map(group).collect();
         let set_points = SetPoints::new(&groups, &spec.devices);
-        let supervision = Supervision::new(&set_points, &spec.devices);
+        let meters = meters(spec);
+        let supervision = Supervision::new(&set_points, &spec.devices, meters.first().copied());
         Self {
             scan_clock: ScanClock::new(spec.scan, LocalTime::ZERO),
             timing: LoopTimingReporter::default(),
             image: Image::new(&spec.devices, spec.scan),
-            required: required_devices(spec),
+            meters,
             devices: DeviceIndex::of(spec.devices.len()).0,
             composition: Composition::new(spec.laws.clone(), groups),
             set_points,
@@ -191,7 +198,8 @@ impl<F: Function> Controller<F> {
         self.image.judge(now, out);
         self.start(now, out);
         if self.phase == Phase::Running {
-            let scan = Scan { now, wall: self.wall(now), image: &self.image };
+            let elapsed = self.composition.elapsed(now);
+            let scan = Scan { now, wall: self.wall(now), image: &self.image, elapsed };
             self.composition.compose(&scan, out);
             self.set_points.write(now, self.lease, self.composition.groups(), &self.image, out);
             self.supervision.watch(now, &self.set_points, &self.image, out);
@@ -200,9 +208,16 @@ impl<F: Function> Controller<F> {
         self.invariants(now);
     }
 
-    /// Begins to run once everything that is required is known.
+    /// Begins to run once everything is known, or the meters and something to control after some patience.
     fn start(&mut self, now: LocalTime, out: &mut Effects) {
-        if self.phase != Phase::Starting || !self.required.iter().all(|device| self.image.is_known(*device)) {
+        let is_known = |device: DeviceIndex| self.image.is_known(device);
+        if self.phase != Phase::Starting || !self.meters.iter().all(|meter| is_known(*meter)) {
+            return;
+        }
+        let mut controlled = self.set_points.channels().iter().map(Channel::device);
+        let has_patience = now.since(self.booted_at) < START_PATIENCE;
+        let is_enough = if has_patience { controlled.all(is_known) } else { controlled.any(is_known) };
+        if !is_enough {
             return;
         }
         self.phase = Phase::Running;
@@ -257,13 +272,13 @@ impl<F: Function> Controller<F> {
     }
 }
 
-/// The meters that functions need and the devices that they control.
-fn required_devices<F: Function>(spec: &ControllerSpec<F>) -> Vec<DeviceIndex> {
-    let meters = spec.laws.iter().filter_map(|law| law.meter());
-    let members =
-        groups_of(&spec.laws).flat_map(|group| spec.groups[group.position()].members.iter().copied());
-    let mut required: Vec<DeviceIndex> = meters.chain(members).collect();
-    required.sort_unstable();
-    required.dedup();
-    required
+/// The meters that functions need, in the order of the stack.
+fn meters<F: Function>(spec: &ControllerSpec<F>) -> Vec<DeviceIndex> {
+    let mut meters = Vec::new();
+    for meter in spec.laws.iter().filter_map(Function::meter) {
+        if !meters.contains(&meter) {
+            meters.push(meter);
+        }
+    }
+    meters
 }

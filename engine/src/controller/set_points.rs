@@ -3,12 +3,16 @@
 //! A set-point is written when it moves by more than its dead band, when half of the device's reversion time has passed, when the
 //! last write failed, and when the device reads back something else; never without authority, and never more often than
 //! the device's rate limit. It carries its epoch and the instant after which it must not be performed.
+//!
+//! **Failures.** A device that refuses or is silent is written again after a pause that doubles with each failure, and is
+//! reported when writes begin to fail and when they succeed again. A write that came too late is repeated at once.
 
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::group::{Group, Member};
+use super::group::Group;
+use super::member::Member;
 use crate::event::Event;
 use crate::ids::DeviceIndex;
 use crate::machine::{Effect, Effects, SetPointWrite, WriteOutcome};
@@ -33,6 +37,11 @@ impl Lease {
     }
 }
 
+/// The pause after the first write that failed; it doubles with each further one.
+pub const RETRY_FIRST: Span = Span::from_secs(1);
+/// The longest pause between writes that fail.
+pub const RETRY_LONGEST: Span = Span::from_secs(16);
+
 /// The set-points of all controlled devices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetPoints {
@@ -47,6 +56,9 @@ pub struct Channel {
     dead_band: Watts,
     reversion: Span,
     limiter: RateLimiter,
+    /// The pause before the next try while writes fail; zero while they do not.
+    pause: Span,
+    retry_at: LocalTime,
     /// The last write, if there was one since boot.
     last: Option<LastWrite>,
 }
@@ -81,13 +93,15 @@ impl SetPoints {
     pub fn new(groups: &[Group], devices: &[DeviceSpec]) -> Self {
         let members = groups.iter().flat_map(|group| group.members());
         let channel = |member: &Member| {
-            let device = &devices[member.device.position()];
+            let device = &devices[member.device().position()];
             Channel {
-                device: member.device,
+                device: member.device(),
                 factor: device.positive.factor(),
                 dead_band: device.dead_band,
                 reversion: device.reversion,
                 limiter: RateLimiter::new(device.write_interval),
+                pause: Span::ZERO,
+                retry_at: LocalTime::ZERO,
                 last: None,
             }
         };
@@ -98,6 +112,8 @@ impl SetPoints {
     pub(super) fn forget(&mut self) {
         for channel in &mut self.channels {
             channel.last = None;
+            channel.pause = Span::ZERO;
+            channel.retry_at = LocalTime::ZERO;
         }
     }
 
@@ -115,12 +131,16 @@ impl SetPoints {
         }
         let members = groups.iter().flat_map(|group| group.members());
         for (channel, member) in self.channels.iter_mut().zip(members) {
-            if channel.must_write(now, member.set_point, image) && channel.limiter.take(now) {
-                channel.last =
-                    Some(LastWrite { power: member.set_point, at: now, state: WriteState::Pending });
+            let power = member.set_point();
+            if member.is_known()
+                && now >= channel.retry_at
+                && channel.must_write(now, power, image)
+                && channel.limiter.take(now)
+            {
+                channel.last = Some(LastWrite { power, at: now, state: WriteState::Pending });
                 out.push(Effect::Write(SetPointWrite {
                     device: channel.device,
-                    value: member.set_point.watts() * channel.factor + 0.0,
+                    value: power.watts() * channel.factor + 0.0,
                     epoch: lease.epoch,
                     valid_until: lease.until.min(now + channel.reversion),
                 }));
@@ -141,13 +161,23 @@ impl SetPoints {
         match outcome {
             WriteOutcome::Acknowledged => {
                 // An answer to an older write must not turn a failure of a newer one into a success.
-                if last.state == WriteState::Pending {
-                    last.state = WriteState::Acknowledged { at: now };
+                if last.state != WriteState::Pending {
+                    return;
+                }
+                last.state = WriteState::Acknowledged { at: now };
+                if channel.pause > Span::ZERO {
+                    channel.pause = Span::ZERO;
+                    out.report(Event::WritesSucceed { device });
                 }
             }
-            WriteOutcome::Refused | WriteOutcome::TimedOut | WriteOutcome::Expired => {
+            WriteOutcome::Expired => last.state = WriteState::Failed,
+            WriteOutcome::Refused | WriteOutcome::TimedOut => {
                 last.state = WriteState::Failed;
-                out.report(Event::WriteFailed { device, outcome });
+                if channel.pause == Span::ZERO {
+                    out.report(Event::WriteFailed { device, outcome });
+                }
+                channel.pause = (channel.pause + channel.pause).max(RETRY_FIRST).min(RETRY_LONGEST);
+                channel.retry_at = now + channel.pause;
             }
         }
     }

@@ -1,109 +1,226 @@
 //! Shares a group's power among its members.
 //!
-//! A group of one takes all. Otherwise each running unit gets its share by what it can do, weighted by its distance to the
-//! cut-off (full for charging, empty for discharging), and what one cannot take passes on to the rest. Small powers run on
-//! few units, since inverters are poor near zero: a unit runs only if each running one gets its minimum, and it is
-//! let go only some way below that, so that a power near the border does not make it come and go.
+//! Each unit first takes what it must: the power nearest to rest that the laws leave it. What is missing to the group's power is
+//! shared among those that can still move that way, weighted by what they can do and by their distance to where they must
+//! stop (their floor when discharging, full when charging); what one cannot take passes on to the rest. Small powers run on
+//! few units, since inverters are poor near zero: a unit runs only if it gets its minimum, and it is let go only some
+//! way below that, so that a power near the border does not make it come and go.
+//!
+//! A group may be bound to more than the laws leave its members, by a function that stands above them. The rest is then
+//! shared by what the devices can do.
 
+use super::member::Range;
+use crate::math::{at_least, at_most};
 use crate::units::Watts;
 
 /// Most members of one group.
 pub const MAX_MEMBERS: usize = 64;
 
-/// A unit joins when every running one would get at least this part of its rating.
+/// A unit joins when it would get at least this part of its rating.
 pub const MINIMUM_SHARE: f64 = 0.05;
-/// A running unit leaves when the running ones get less than this part of that minimum.
+/// A running unit leaves when it would get less than this part of that minimum.
 pub const LEAVE_SHARE: f64 = 0.8;
+/// Less than this is rounding and moves nobody, W.
+const ROUNDING_W: f64 = 1e-6;
+/// Distance to the cut-off that every unit is taken to have, so that none counts nothing while it can do anything.
+const LEAST_DISTANCE: f64 = 0.01;
 
 /// One member of a group, as sharing sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Unit {
-    /// The most it can do in the wanted direction, a magnitude.
-    pub available: Watts,
-    /// Distance to the cut-off in the wanted direction, 0 to 1.
-    pub distance: f64,
+    /// What the laws leave of its ability.
+    pub left: Range,
+    /// What it can do.
+    pub ability: Range,
+    /// Distance to where it must stop discharging, 0 to 1.
+    pub above_floor: f64,
+    /// Distance to full, 0 to 1.
+    pub below_full: f64,
     /// Its rating, a magnitude.
     pub rating: Watts,
+    /// Its measured power.
+    pub measured: Watts,
     /// Whether it ran until now.
     pub is_running: bool,
-    /// What it gets, a magnitude: the result.
+    /// What it gets: the result.
     pub share: Watts,
 }
 
-/// Shares `total` (a magnitude, not more than all units can do) and writes each unit's share.
+impl Unit {
+    /// A unit that can do nothing and gets nothing.
+    pub const NONE: Self = Self {
+        left: Range { low: Watts::ZERO, high: Watts::ZERO },
+        ability: Range { low: Watts::ZERO, high: Watts::ZERO },
+        above_floor: 0.0,
+        below_full: 0.0,
+        rating: Watts::ZERO,
+        measured: Watts::ZERO,
+        is_running: false,
+        share: Watts::ZERO,
+    };
+}
+
+/// What a round of sharing moves, all magnitudes in the direction of the round.
+#[derive(Clone, Copy)]
+struct Portion {
+    place: usize,
+    available: f64,
+    weight: f64,
+    /// The least that it takes, if it takes anything.
+    minimum: f64,
+    is_running: bool,
+    taken: f64,
+    is_closed: bool,
+}
+
+/// Shares the power `total` of a group of batteries, which is not more than all units can do, and writes each unit's share.
 ///
 /// # Panics
 /// If there are more than [`MAX_MEMBERS`]; the wiring of a stack refuses such a group.
 pub fn share(total: Watts, units: &mut [Unit]) {
+    assert!(units.len() <= MAX_MEMBERS, "a group has few members");
     for unit in units.iter_mut() {
-        unit.share = Watts::ZERO;
+        unit.share = Watts::ZERO.within(unit.left.low, unit.left.high);
     }
-    if total <= Watts::ZERO {
+    move_by_missing(total, units, |unit| unit.left);
+    move_by_missing(total, units, |unit| unit.ability);
+}
+
+/// Shares a limit `total` among generators: each may make what it makes, and an equal part of its rating more.
+///
+/// A unit that has less sun than its part leaves the rest to the others within a few scans, because what it does not make
+/// is handed out again.
+pub fn share_limit(total: Watts, units: &mut [Unit]) {
+    let made = |unit: &Unit| unit.measured.within(unit.left.low, unit.left.high).watts();
+    let all: f64 = units.iter().map(made).sum();
+    let wanted = total.watts();
+    for unit in units.iter_mut() {
+        let kept = if all > wanted { made(unit) * wanted / all } else { made(unit) };
+        unit.share = Watts::of(kept).within(unit.left.low, unit.left.high);
+        // Spreads the rest by rating, whatever the hour.
+        (unit.above_floor, unit.below_full, unit.is_running) = (1.0, 1.0, true);
+    }
+    move_by_missing(total, units, |unit| unit.left);
+    move_by_missing(total, units, |unit| unit.ability);
+}
+
+/// Moves units within `range` by what is missing to `total`, or as far as they go.
+fn move_by_missing(total: Watts, units: &mut [Unit], range: impl Fn(&Unit) -> Range) {
+    let sum = units.iter().fold(Watts::ZERO, |sum, unit| sum + unit.share);
+    let missing = total - sum;
+    if missing.watts().abs() < ROUNDING_W {
         return;
     }
-    let mut places = [0_usize; MAX_MEMBERS];
+    let rises = missing > Watts::ZERO;
+    let none = Portion {
+        place: 0,
+        available: 0.0,
+        weight: 0.0,
+        minimum: 0.0,
+        is_running: false,
+        taken: 0.0,
+        is_closed: false,
+    };
+    let mut portions = [none; MAX_MEMBERS];
     let mut able = 0;
-    for (place, _unit) in units.iter().enumerate().filter(|entry| entry.1.available > Watts::ZERO) {
-        places[able] = place;
-        able += 1;
+    for (place, unit) in units.iter().enumerate() {
+        let available = if rises { range(unit).high - unit.share } else { unit.share - range(unit).low };
+        if available > Watts::ZERO {
+            portions[able] = portion(place, unit, available.watts(), rises);
+            able += 1;
+        }
     }
-    let order = &mut places[..able];
+    let portions = &mut portions[..able];
     // Running units first, then those with the most weight; equal ones by their place, so that the order is total.
-    order.sort_unstable_by(|a, b| {
-        let key = |place: usize| (units[place].is_running, weight(&units[place]));
-        let ((a_runs, a_weight), (b_runs, b_weight)) = (key(*a), key(*b));
-        b_runs.cmp(&a_runs).then(b_weight.total_cmp(&a_weight)).then(a.cmp(b))
+    portions.sort_unstable_by(|a, b| {
+        let by_weight = b.weight.total_cmp(&a.weight).then(a.place.cmp(&b.place));
+        b.is_running.cmp(&a.is_running).then(by_weight)
     });
-    let running = running_count(total, units, order);
-    fill(total, units, &order[..running]);
+    let running = running_count(missing.abs().watts(), portions);
+    fill(missing.abs().watts(), &mut portions[..running]);
+    for portion in portions {
+        let unit = &mut units[portion.place];
+        let taken = Watts::of(portion.taken);
+        let moved = if rises { unit.share + taken } else { unit.share - taken };
+        // Rounding must not carry a unit over the end that it was given.
+        unit.share = if rises { moved.at_most(range(unit).high) } else { moved.at_least(range(unit).low) };
+    }
 }
 
-/// How many units of `order` run: the fewest that can carry `total`, and more while each still gets its minimum.
-fn running_count(total: Watts, units: &[Unit], order: &[usize]) -> usize {
-    let mut available = Watts::ZERO;
-    let mut minimum = Watts::ZERO;
-    for (position, place) in order.iter().enumerate() {
-        let unit = &units[*place];
-        let factor = if unit.is_running { LEAVE_SHARE } else { 1.0 };
-        minimum += unit.rating * (MINIMUM_SHARE * factor);
-        let is_needed = available < total;
-        if !is_needed && minimum > total {
+fn portion(place: usize, unit: &Unit, available: f64, rises: bool) -> Portion {
+    let distance = if rises { unit.above_floor } else { unit.below_full };
+    let distance = at_least(distance, LEAST_DISTANCE);
+    // A unit that moves already is beyond the powers at which it would be poor.
+    let moves = unit.share != Watts::ZERO;
+    let factor = if unit.is_running { LEAVE_SHARE } else { 1.0 };
+    let minimum = if moves { 0.0 } else { unit.rating.watts() * MINIMUM_SHARE * factor };
+    let minimum = at_most(minimum, available);
+    let is_running = unit.is_running || moves;
+    Portion {
+        place,
+        available,
+        weight: available * distance,
+        minimum,
+        is_running,
+        taken: 0.0,
+        is_closed: false,
+    }
+}
+
+/// How many units run: the fewest that can carry `total`, and more while each still gets its minimum.
+fn running_count(total: f64, portions: &[Portion]) -> usize {
+    let (mut available, mut minimum) = (0.0, 0.0);
+    for (position, portion) in portions.iter().enumerate() {
+        minimum += portion.minimum;
+        if available >= total && minimum > total {
             return position;
         }
-        available += unit.available;
+        available += portion.available;
     }
-    order.len()
+    portions.len()
 }
 
-/// Hands `total` out by weight; what a unit cannot take passes on. Each round saturates a unit or ends.
-fn fill(total: Watts, units: &mut [Unit], running: &[usize]) {
-    let mut rest = total.watts();
-    for _round in 0..running.len() {
-        let open = |unit: &Unit| unit.share < unit.available;
+/// Hands `total` out by weight, to none more than it can take and to none less than its minimum where that is possible.
+///
+/// Each round closes a unit at one of its ends or ends; full ones first, since what they leave lifts the others.
+fn fill(total: f64, portions: &mut [Portion]) {
+    let minimum: f64 = portions.iter().map(|portion| portion.minimum).sum();
+    let keeps_minimum = minimum <= total;
+    for _round in 0..portions.len() {
+        let closed: f64 =
+            portions.iter().filter(|portion| portion.is_closed).map(|portion| portion.taken).sum();
         let weights: f64 =
-            running.iter().map(|place| &units[*place]).filter(|unit| open(unit)).map(weight).sum();
-        if rest <= 0.0 || weights <= 0.0 {
+            portions.iter().filter(|portion| !portion.is_closed).map(|portion| portion.weight).sum();
+        if weights <= 0.0 {
             return;
         }
-        let mut passed_on = 0.0;
-        for place in running {
-            let unit = &mut units[*place];
-            if !open(unit) {
-                continue;
-            }
-            let wanted = unit.share.watts() + rest * weight(unit) / weights;
-            let taken = if wanted > unit.available.watts() { unit.available.watts() } else { wanted };
-            passed_on += wanted - taken;
-            unit.share = Watts::of(taken);
+        let rest = total - closed;
+        for portion in portions.iter_mut().filter(|portion| !portion.is_closed) {
+            portion.taken = rest * portion.weight / weights;
         }
-        rest = passed_on;
+        let has_closed = close(portions, |open| open.taken >= open.available, |open| open.available)
+            || (keeps_minimum && close(portions, |open| open.taken < open.minimum, |open| open.minimum));
+        if !has_closed {
+            return;
+        }
     }
 }
 
-/// What a unit counts: what it can do, by its distance to the cut-off; never quite zero while it can do anything.
-fn weight(unit: &Unit) -> f64 {
-    let distance = if unit.distance > 0.01 { unit.distance } else { 0.01 };
-    unit.available.watts() * distance
+/// Closes the open units that are beyond an end, at that end; whether there was one.
+fn close(
+    portions: &mut [Portion],
+    is_beyond: impl Fn(&Portion) -> bool,
+    end: impl Fn(&Portion) -> f64,
+) -> bool {
+    let mut any = false;
+    for portion in portions.iter_mut().filter(|portion| !portion.is_closed) {
+        if is_beyond(portion) {
+            portion.taken = end(portion);
+            portion.is_closed = true;
+            any = true;
+        }
+    }
+    any
 }
 
 #[cfg(test)]
@@ -111,25 +228,35 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
+    fn kilowatts(power: f64) -> Watts {
+        Watts::of(power * 1e3)
+    }
+
+    fn range(low: f64, high: f64) -> Range {
+        Range { low: kilowatts(low), high: kilowatts(high) }
+    }
+
     fn unit(available_kw: f64, distance: f64) -> Unit {
         Unit {
-            available: Watts::of(available_kw * 1e3),
-            distance,
-            rating: Watts::of(100e3),
-            is_running: false,
-            share: Watts::ZERO,
+            left: range(-available_kw, available_kw),
+            ability: range(-available_kw, available_kw),
+            above_floor: distance,
+            below_full: distance,
+            rating: kilowatts(100.0),
+            ..Unit::NONE
         }
     }
 
     fn shares(total_kw: f64, units: &mut [Unit]) -> Vec<f64> {
-        share(Watts::of(total_kw * 1e3), units);
-        units.iter().map(|unit| unit.share.watts() / 1e3).collect()
+        share(kilowatts(total_kw), units);
+        units.iter().map(|unit| crate::math::round(unit.share.watts()) / 1e3).collect()
     }
 
     #[test]
     fn units_share_by_what_they_can_do_and_their_distance_to_the_cut_off() {
         assert_eq!(shares(60.0, &mut [unit(100.0, 0.5), unit(50.0, 0.5)]), [40.0, 20.0]);
         assert_eq!(shares(60.0, &mut [unit(100.0, 0.25), unit(50.0, 1.0)]), [20.0, 40.0]);
+        assert_eq!(shares(-60.0, &mut [unit(100.0, 0.25), unit(50.0, 1.0)]), [-20.0, -40.0]);
     }
 
     #[test]
@@ -151,7 +278,50 @@ mod tests {
     }
 
     #[test]
+    fn a_running_unit_gets_its_minimum_however_little_it_weighs() {
+        assert_eq!(shares(60.0, &mut [unit(100.0, 0.02), unit(100.0, 0.9)]), [5.0, 55.0]);
+    }
+
+    #[test]
     fn a_unit_that_can_do_nothing_gets_nothing() {
         assert_eq!(shares(50.0, &mut [unit(0.0, 1.0), unit(100.0, 0.0)]), [0.0, 50.0]);
+    }
+
+    #[test]
+    fn a_unit_that_must_charge_is_made_up_for_by_the_others() {
+        let forced = Unit { left: range(-100.0, -20.0), ..unit(100.0, 0.5) };
+        assert_eq!(shares(30.0, &mut [forced, unit(100.0, 0.5)]), [-20.0, 50.0]);
+    }
+
+    #[test]
+    fn a_unit_that_cannot_come_down_at_once_is_not_told_to() {
+        let ramped = Unit { left: range(65.0, 69.0), ability: range(65.0, 69.0), ..unit(100.0, 0.5) };
+        assert_eq!(shares(40.0, &mut [ramped, unit(100.0, 0.5)]), [65.0, -25.0]);
+    }
+
+    #[test]
+    fn what_a_higher_function_binds_is_taken_beyond_what_the_laws_leave() {
+        let kept = Unit { left: range(-100.0, 0.0), ..unit(100.0, 0.5) };
+        assert_eq!(shares(130.0, &mut [kept, unit(100.0, 0.5)]), [30.0, 100.0]);
+    }
+
+    #[test]
+    fn a_generator_without_sun_leaves_its_part_of_a_limit_to_the_others() {
+        let sun = |measured: f64| Unit {
+            left: range(0.0, 200.0),
+            ability: range(0.0, 200.0),
+            measured: kilowatts(measured),
+            rating: kilowatts(200.0),
+            ..Unit::NONE
+        };
+        let mut made = [30.0, 75.0];
+        for _scan in 0..40 {
+            let mut units = [sun(made[0]), sun(made[1])];
+            share_limit(kilowatts(150.0), &mut units);
+            let limits: Vec<f64> = units.iter().map(|unit| unit.share.watts() / 1e3).collect();
+            assert!((limits[0] + limits[1] - 150.0).abs() < 1e-6);
+            made = [at_most(limits[0], 30.0), limits[1]];
+        }
+        assert!(made[0] + made[1] > 149.0, "{made:?}");
     }
 }

@@ -62,9 +62,8 @@ struct Step {
 }
 
 impl Supervision {
-    /// Watches the controlled devices among `devices`; the first meter is the one at the point of common coupling.
-    pub fn new(set_points: &SetPoints, devices: &[DeviceSpec]) -> Self {
-        let meter = devices.iter().position(|device| device.class == DeviceClass::Meter).map(DeviceIndex::of);
+    /// Watches the controlled devices among `devices`, and how they move `meter` at the point of common coupling.
+    pub fn new(set_points: &SetPoints, devices: &[DeviceSpec], meter: Option<DeviceIndex>) -> Self {
         let meter_latency = meter.map_or(Span::ZERO, |meter| devices[meter.position()].latency);
         let channels = set_points.channels().iter();
         let watched = channels.map(|channel| {
@@ -92,6 +91,8 @@ impl Supervision {
             watched.is_limited = false;
             watched.known = Watts::ZERO;
             watched.step = None;
+            watched.wrong_meter = 0;
+            watched.wrong_device = 0;
         }
     }
 
@@ -103,9 +104,9 @@ impl Supervision {
             let Some(power) = image.good(watched.device, PointKind::Power).map(Watts::of) else { continue };
             if watched.class == DeviceClass::Battery {
                 watched.follow(now, last.power - power, out);
-                watched.judge_step(now, power, self.meter.zip(meter), out);
-                watched.note_step(now, last.power, power, meter);
             }
+            watched.judge_step(now, power, self.meter.zip(meter), out);
+            watched.note_step(now, last.power, power, meter);
         }
     }
 }
@@ -130,7 +131,11 @@ impl Watched {
 
     /// Remembers a step that is large enough to be judged later.
     fn note_step(&mut self, now: LocalTime, set_point: Watts, power: Watts, meter: Option<Watts>) {
-        let size = set_point - self.known;
+        let size = match self.class {
+            DeviceClass::Battery | DeviceClass::Meter => set_point - self.known,
+            // A limit moves a generator only down, and only if it makes more.
+            DeviceClass::Pv => set_point.at_most(power) - power,
+        };
         self.known = set_point;
         if self.step.is_none() && size.abs() >= self.rating * JUDGED_STEP {
             let judged_at = now + self.judged_after;

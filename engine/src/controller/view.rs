@@ -1,15 +1,18 @@
 //! What a function sees: its grid's measurements, aligned in time, and what is left for its groups.
 
+use core::ops::Range;
+
 use crate::controller::group::Group;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::points::{Image, PointKind};
-use crate::time::LocalTime;
+use crate::time::{LocalTime, Span};
 use crate::units::{Ratio, Watts};
 use crate::wall::WallTime;
 
 /// A function's view of its grid in one scan.
 pub struct View<'a> {
     pub(super) now: LocalTime,
+    pub(super) elapsed: Span,
     pub(super) wall: Option<WallTime>,
     pub(super) image: &'a Image,
     pub(super) groups: &'a [Group],
@@ -21,6 +24,11 @@ impl View<'_> {
     /// This host's clock at the scan.
     pub const fn now(&self) -> LocalTime {
         self.now
+    }
+
+    /// Time since the last scan in which was decided.
+    pub const fn elapsed(&self) -> Span {
+        self.elapsed
     }
 
     /// The wall clock at the instant of the measurements, if it is synchronized.
@@ -41,17 +49,19 @@ impl View<'_> {
     }
 
     /// The measured power of a group at the aligned instant, positive into the bus.
-    pub fn measured(&self, group: GroupIndex) -> Option<Watts> {
+    ///
+    /// A member that cannot be seen is left out: what it does is felt by the meter, like any load.
+    pub fn measured(&self, group: GroupIndex) -> Watts {
         self.group(group).power_at(self.aligned, self.image)
     }
 
     /// What the meter would read if the group were at rest: grid and group power at one instant.
     pub fn demand(&self, meter: DeviceIndex, group: GroupIndex) -> Option<Watts> {
         // The meter has felt what reserves delivered, so it must count here, or the other laws would take it back.
-        Some(self.meter(meter)? + self.measured(group)? + self.group(group).offset_at(self.aligned))
+        Some(self.meter(meter)? + self.measured(group) + self.group(group).offset_at(self.aligned))
     }
 
-    /// The mean state of charge of a group of batteries.
+    /// The mean state of charge of a group of batteries, weighted by rating; `None` if that of none may be used.
     pub fn state_of_charge(&self, group: GroupIndex) -> Option<Ratio> {
         self.group(group).state_of_charge(self.image)
     }
@@ -66,9 +76,25 @@ impl View<'_> {
         self.group(group).interval.high()
     }
 
-    /// What was decided for the group in the scan before this one.
-    pub fn applied(&self, group: GroupIndex) -> Option<Watts> {
-        self.group(group).applied()
+    /// What was decided for the group in the scan before this one, without what reserves delivered on top.
+    pub fn decided(&self, group: GroupIndex) -> Option<Watts> {
+        self.group(group).without_offset()
+    }
+
+    /// The places of a group's members.
+    pub fn members(&self, group: GroupIndex) -> Range<u16> {
+        // The wiring bounds a group far below that.
+        0..self.group(group).members().len() as u16
+    }
+
+    /// The state of charge of one member, if it may be used.
+    pub fn member_state_of_charge(&self, group: GroupIndex, place: u16) -> Option<Ratio> {
+        self.group(group).members()[usize::from(place)].state_of_charge(self.image)
+    }
+
+    /// The rated power of one member.
+    pub fn member_rating(&self, group: GroupIndex, place: u16) -> Watts {
+        self.group(group).members()[usize::from(place)].rating()
     }
 
     /// The sum of the ratings of the group's members.

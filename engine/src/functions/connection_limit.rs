@@ -98,10 +98,8 @@ impl Function for ConnectionLimit {
 
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
         let Some(grid) = view.meter(self.meter) else { return };
-        if let Some(battery) = self.battery
-            && let Some(power) = view.measured(battery)
-        {
-            let demand = grid + power;
+        if let Some(battery) = self.battery {
+            let demand = grid + view.measured(battery);
             let rating = view.rating(battery);
             let low = self.import_max.map_or(-rating, |limit| demand - limit);
             let high = self.export_max.map_or(rating, |limit| demand + limit);
@@ -109,14 +107,14 @@ impl Function for ConnectionLimit {
         }
         if let Some(pv) = self.pv
             && let Some(limit) = self.export_max
-            && let Some(made) = view.measured(pv)
         {
             // What the site would draw without its inverters while the battery charges all it can.
-            let measured = self.battery.and_then(|battery| view.measured(battery)).unwrap_or(Watts::ZERO);
+            let measured = self.battery.map_or(Watts::ZERO, |battery| view.measured(battery));
             let charging =
                 self.battery.map_or(Watts::ZERO, |battery| view.lowest(battery).at_most(Watts::ZERO));
-            let room = grid + made + measured - charging + limit;
-            wishes.limit(pv, Watts::ZERO, room.at_least(Watts::ZERO));
+            let room = grid + view.measured(pv) + measured - charging + limit;
+            // Less than nothing cannot be made: it is wished all the same, so that the shortfall is counted.
+            wishes.limit(pv, room.at_most(Watts::ZERO), room);
         }
     }
 }

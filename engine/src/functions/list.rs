@@ -76,6 +76,10 @@ macro_rules! define_functions {
                 match self { $(Self::$name(law) => law.fail_safe(),)* }
             }
 
+            fn forget(&mut self) {
+                match self { $(Self::$name(law) => law.forget(),)* }
+            }
+
             fn evaluate(
                 &mut self,
                 view: &$crate::functions::View<'_>,

@@ -58,7 +58,10 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
         None
     }
 
-    /// Decides. Called once a scan at the most, with every measurement that it needs good.
+    /// Forgets timers, hysteresis and sums of an earlier life: after a boot they belong to another time.
+    fn forget(&mut self) {}
+
+    /// Decides. Called once a scan at the most, with its meter good.
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes);
 }
 

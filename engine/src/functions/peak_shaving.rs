@@ -118,26 +118,32 @@ impl Function for PeakShaving {
         Some(self.meter)
     }
 
+    fn forget(&mut self) {
+        self.is_refilling = true;
+        self.used = Used::default();
+    }
+
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
         let [battery] = self.battery;
         let Some(demand) = view.demand(self.meter, battery) else { return };
         let limit = self.momentary_limit(view);
-        let soc = view.state_of_charge(battery).unwrap_or(Ratio::ZERO);
+        let soc = view.state_of_charge(battery);
         self.follow_charge(soc);
-        if demand < self.recharge && self.is_refilling {
+        if demand < self.recharge && self.is_refilling && soc.is_some() {
             wishes.target(battery, demand - self.recharge.at_most(limit));
             return;
         }
         let excess = demand - limit;
-        let keeps_reserve = soc <= self.reserve;
+        let keeps_reserve = soc.is_none_or(|soc| soc <= self.reserve);
         let high = if keeps_reserve { excess.at_least(Watts::ZERO) } else { view.rating(battery) };
         wishes.limit(battery, excess, high.at_least(excess));
     }
 }
 
 impl PeakShaving {
-    /// Refilling ends at the reserve and begins again a little below it.
-    fn follow_charge(&mut self, soc: Ratio) {
+    /// Refilling ends at the reserve and begins again a little below it; an unknown charge changes nothing.
+    fn follow_charge(&mut self, soc: Option<Ratio>) {
+        let Some(soc) = soc else { return };
         if soc >= self.reserve {
             self.is_refilling = false;
         } else if soc.ratio() < self.reserve.ratio() - RECHARGE_HYSTERESIS {
@@ -164,7 +170,9 @@ impl PeakShaving {
         }
         self.used.last = Some((at, power));
         let rest = (span - elapsed).max(Span::from_nanos(span.as_nanos() / SHORTEST_REST));
-        let left = self.limit.watts() * span.as_secs_f64() - self.used.joules;
+        // What is left of this window and, where the rest is taken as longer than it is, of the next one.
+        let ends = elapsed.as_secs_f64() + rest.as_secs_f64();
+        let left = self.limit.watts() * ends - self.used.joules;
         Watts::of(left / rest.as_secs_f64()).within(Watts::ZERO, self.limit * MOMENTARY_LIMIT)
     }
 }

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Function, Rank, View, Wiring, Wishes};
 use crate::ids::GroupIndex;
-use crate::time::LocalTime;
 use crate::units::WattsPerSecond;
 
 /// What a site file says about a ramp.
@@ -41,7 +40,6 @@ pub struct RampLimit {
     group: [GroupIndex; 1],
     up: WattsPerSecond,
     down: WattsPerSecond,
-    last: Option<LocalTime>,
 }
 
 impl Function for RampLimit {
@@ -59,7 +57,7 @@ impl Function for RampLimit {
             (None, Some(name)) => wiring.pv("pv", name),
             (None, None) => GroupIndex::default(),
         };
-        Self { group: [group], up: spec.up, down, last: None }
+        Self { group: [group], up: spec.up, down }
     }
 
     fn rank(&self) -> Rank {
@@ -72,12 +70,9 @@ impl Function for RampLimit {
 
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
         let [group] = self.group;
-        let last = self.last.replace(view.now());
-        if let Some(last) = last
-            && let Some(from) = view.applied(group)
-        {
-            let elapsed = view.now().since(last);
-            wishes.limit(group, from - self.down.over(elapsed), from + self.up.over(elapsed));
+        if let Some(from) = view.decided(group) {
+            let (down, up) = (self.down.over(view.elapsed()), self.up.over(view.elapsed()));
+            wishes.limit(group, from - down, from + up);
         }
     }
 }

@@ -3,9 +3,11 @@
 //! The floor is the battery's last reserve. It is entered at once and left only after a dwell and some way above, so that a
 //! reported state of charge that comes in whole percents does not make the battery come and go. Forced charge begins
 //! below `force_charge_below` and ends at `release`; whatever stands above it in the stack still binds it, so a forced
-//! charge never breaks a connection limit.
+//! charge never breaks a connection limit. Each battery of a group has its own floor: a mean would let the fuller ones
+//! empty the others.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +51,7 @@ pub struct SocFloorSpec {
 /// Keeps a battery's state of charge above a floor.
 ///
 /// # Units     floor, `force_charge_below`, release: state of charge, 0 to 1; `force_charge_power`: W, a magnitude
-/// # Shape     one limit for one group
+/// # Shape     one limit for each member of one group
 /// # Errors    `Problem::OutOfRange` unless `force_charge_below <= floor`, `force_charge_below < release`, power above 0
 /// # Source    OpenEMS, "Limit Total Discharge" controller (`minSoc`, `forceChargeSoc`), dwell of 5 min
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +62,13 @@ pub struct SocFloor {
     force_power: Option<Watts>,
     release: Ratio,
     dwell: Span,
+    /// By member of the group; empty before the first scan of a life.
+    held: Vec<Held>,
+}
+
+/// Since when one battery has been held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Held {
     at_floor: Option<LocalTime>,
     forced: Option<LocalTime>,
 }
@@ -87,8 +96,7 @@ impl Function for SocFloor {
             force_power: spec.force_charge_power,
             release,
             dwell: spec.dwell.unwrap_or(DWELL),
-            at_floor: None,
-            forced: None,
+            held: Vec::new(),
         }
     }
 
@@ -100,30 +108,49 @@ impl Function for SocFloor {
         &self.battery
     }
 
+    fn forget(&mut self) {
+        self.held.clear();
+    }
+
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
-        let [battery] = self.battery;
-        // Without a state of charge the devices' ability already forbids to discharge.
-        let Some(soc) = view.state_of_charge(battery) else { return };
-        let now = view.now();
+        let [group] = self.battery;
+        let places = view.members(group);
+        let (floor, is_shared) = (self.floor, places.len() > 1);
+        self.held.resize(places.len(), Held::default());
+        for place in places {
+            // Without a state of charge the device's ability already forbids to discharge.
+            let Some(soc) = view.member_state_of_charge(group, place) else { continue };
+            let held = self.follow(usize::from(place), view.now(), soc);
+            let rating = view.member_rating(group, place);
+            if held.forced.is_some() {
+                let power = self.force_power.unwrap_or(rating * FORCE_CHARGE_SHARE).at_most(rating);
+                wishes.limit_member(group, place, -rating, -power, floor);
+            } else if held.at_floor.is_some() {
+                wishes.limit_member(group, place, -rating, Watts::ZERO, floor);
+            } else if is_shared {
+                // Permits everything, and says how far the battery may be emptied.
+                wishes.limit_member(group, place, -rating, rating, floor);
+            }
+        }
+    }
+}
+
+impl SocFloor {
+    fn follow(&mut self, place: usize, now: LocalTime, soc: Ratio) -> Held {
         let has_dwelt = |since: LocalTime| now.since(since) >= self.dwell;
+        let held = &mut self.held[place];
         if soc <= self.floor {
-            self.at_floor.get_or_insert(now);
-        } else if soc.ratio() >= self.floor.ratio() + FLOOR_HYSTERESIS && self.at_floor.is_some_and(has_dwelt)
+            held.at_floor.get_or_insert(now);
+        } else if soc.ratio() >= self.floor.ratio() + FLOOR_HYSTERESIS && held.at_floor.is_some_and(has_dwelt)
         {
-            self.at_floor = None;
+            held.at_floor = None;
         }
         if self.force_below.is_some_and(|below| soc < below) {
-            self.forced.get_or_insert(now);
-        } else if soc >= self.release && self.forced.is_some_and(has_dwelt) {
-            self.forced = None;
+            held.forced.get_or_insert(now);
+        } else if soc >= self.release && held.forced.is_some_and(has_dwelt) {
+            held.forced = None;
         }
-        let rating = view.rating(battery);
-        if self.forced.is_some() {
-            let power = self.force_power.unwrap_or(rating * FORCE_CHARGE_SHARE).at_most(rating);
-            wishes.limit(battery, -rating, -power);
-        } else if self.at_floor.is_some() {
-            wishes.limit(battery, -rating, Watts::ZERO);
-        }
+        *held
     }
 }
 

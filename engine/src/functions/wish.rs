@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::GroupIndex;
-use crate::units::Watts;
+use crate::units::{Ratio, Watts};
 
 /// One function's wish for one group; power is positive into the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,17 @@ pub enum Wish {
         /// What is delivered now.
         offset: Watts,
     },
+    /// Let one member of the group stay between two powers, whatever the others do.
+    MemberLimit {
+        /// Its place in the group.
+        place: u16,
+        /// The lowest power.
+        low: Watts,
+        /// The highest power.
+        high: Watts,
+        /// The state of charge below which it is kept from discharging: members far above theirs give more.
+        floor: Ratio,
+    },
 }
 
 /// The wishes of one function in one scan.
@@ -53,6 +64,11 @@ impl Wishes {
     /// Wishes room at both ends of `group`, of which `offset` is used now.
     pub fn reserve(&mut self, group: GroupIndex, up: Watts, down: Watts, offset: Watts) {
         self.list.push((group, Wish::Reserve { up, down, offset }));
+    }
+
+    /// Wishes that one member of `group` stays between `low` and `high`, since it must not be emptied below `floor`.
+    pub fn limit_member(&mut self, group: GroupIndex, place: u16, low: Watts, high: Watts, floor: Ratio) {
+        self.list.push((group, Wish::MemberLimit { place, low, high, floor }));
     }
 
     /// The wishes in the order in which they were made.

@@ -45,6 +45,7 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
             put_watts(out, step);
             put_watts(out, moved);
         }
+        Event::WritesSucceed { device } => whole(out, 12, &[u64::from(device.0)]),
     }
 }
 
@@ -75,6 +76,7 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             step: watts(cursor)?,
             moved: watts(cursor)?,
         },
+        12 => Event::WritesSucceed { device: DeviceIndex(id(cursor)?) },
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }

@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::time::Span;
 use crate::units::{Watts, WattsPerSecond};
 
+/// Largest magnitude that is believed, in the point's base unit: 1 TW is beyond any site and keeps sums finite.
+pub const MAX_MAGNITUDE: f64 = 1e12;
+/// A state of charge may read so far beyond empty and full: devices round and drift. Further out its scale is wrong.
+pub const SOC_TOLERANCE: f64 = 0.02;
+
 /// What a device is, hence which points it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeviceClass {
@@ -105,6 +110,27 @@ impl PointKind {
         match self {
             Self::Power | Self::SetPoint => true,
             Self::StateOfCharge | Self::ChargeLimit | Self::DischargeLimit => false,
+        }
+    }
+}
+
+impl PointKind {
+    /// Whether a device's number can be true.
+    pub fn can_be(self, value: f64) -> bool {
+        let range = match self {
+            Self::Power | Self::SetPoint => -MAX_MAGNITUDE..=MAX_MAGNITUDE,
+            Self::ChargeLimit | Self::DischargeLimit => 0.0..=MAX_MAGNITUDE,
+            Self::StateOfCharge => -SOC_TOLERANCE..=1.0 + SOC_TOLERANCE,
+        };
+        // NaN is in no range.
+        range.contains(&value)
+    }
+
+    /// The number as the laws see it: a state of charge between empty and full.
+    pub fn bounded(self, value: f64) -> f64 {
+        match self {
+            Self::StateOfCharge => value.clamp(0.0, 1.0),
+            Self::Power | Self::SetPoint | Self::ChargeLimit | Self::DischargeLimit => value,
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The process image: the newest value of each point and whether it may be used.
 //!
 //! Every value carries its measuring time (arrival − declared latency). A point is good only while it is young enough,
-//! finite, vouched for by its device and, where the site says so, still moving. What is not good is unknown to the laws:
-//! there is no "last good value" to fall for.
+//! possible, vouched for by its device and, where the site says so, its device still moves. What is not good is unknown to
+//! the laws: there is no "last good value" to fall for.
+//!
+//! **Stuck.** A gateway may answer for a dead device from its cache. So a device of which no value at all has changed for the
+//! time that the site states is stuck as a whole; while one of its values moves, a constant one is only constant.
 
 use alloc::vec::Vec;
 
@@ -15,9 +18,6 @@ use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Effects, Sample, Validity};
 use crate::time::{LocalTime, Span};
 
-/// Largest magnitude that is believed, in the point's base unit: 1 TW is beyond any site and keeps sums finite.
-pub const MAX_MAGNITUDE: f64 = 1e12;
-
 /// Whether a value may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Quality {
@@ -29,7 +29,7 @@ pub enum Quality {
     Stale,
     /// The device does not vouch for it, or it is no number that can be true.
     Invalid,
-    /// It has not changed for too long.
+    /// No value of its device has changed for too long.
     Stuck,
 }
 
@@ -55,8 +55,6 @@ pub struct Point {
     pub quality: Quality,
     /// When it was measured, by this host's clock.
     pub measured: LocalTime,
-    /// When the value last changed.
-    changed: LocalTime,
     /// Whether anything that could be believed has arrived since boot.
     arrived: bool,
     /// Whether the last sample could be believed.
@@ -79,6 +77,8 @@ struct Entry {
     latency: Span,
     age_max: Span,
     stuck_after: Option<Span>,
+    /// When a value of the device last changed.
+    changed: LocalTime,
     power: History,
     /// While before this instant every point of the device is known to keep its quality: a scan need not look.
     settled_until: LocalTime,
@@ -98,6 +98,7 @@ impl Image {
                 latency: device.latency,
                 age_max: device.age_max,
                 stuck_after: device.stuck_after,
+                changed: LocalTime::ZERO,
                 power: History::new(scan, reach),
                 settled_until: LocalTime::ZERO,
             });
@@ -127,9 +128,7 @@ impl Image {
         for sample in samples {
             let place = sample.point.position().wrapping_sub(first);
             let (Some(kind), Some(point)) = (kinds.get(place), points.get_mut(place)) else { continue };
-            let believed = sample.validity == Validity::Valid
-                && sample.value.is_finite()
-                && sample.value.abs() <= MAX_MAGNITUDE;
+            let believed = sample.validity == Validity::Valid && kind.can_be(sample.value);
             if believed != point.believed || point.quality != Quality::Good {
                 entry.settled_until = LocalTime::ZERO;
             }
@@ -138,11 +137,11 @@ impl Image {
                 continue;
             }
             let factor = if kind.is_signed() { entry.positive.factor() } else { 1.0 };
-            let value = sample.value * factor + 0.0;
+            let value = kind.bounded(sample.value) * factor + 0.0;
             if value.to_bits() != point.value.to_bits() || !point.arrived {
                 point.value = value;
-                point.changed = now;
                 point.arrived = true;
+                entry.changed = now;
             }
             point.measured = measured;
             if *kind == PointKind::Power {
@@ -161,7 +160,8 @@ impl Image {
             for place in 0..entry.class.points().len() {
                 let index = entry.first.position() + place;
                 let point = &mut self.points[index];
-                let (quality, until) = point.judged(now, entry.age_max, entry.stuck_after);
+                let stuck_at = entry.stuck_after.map(|span| entry.changed + span);
+                let (quality, until) = point.judged(now, entry.age_max, stuck_at);
                 settled_until = settled_until.min(until);
                 if quality != point.quality {
                     point.quality = quality;
@@ -212,7 +212,6 @@ impl Point {
             value: 0.0,
             quality: Quality::Unknown,
             measured: LocalTime::ZERO,
-            changed: LocalTime::ZERO,
             arrived: false,
             believed: true,
         }
@@ -221,7 +220,7 @@ impl Point {
     /// The quality at `now`, and until when it stays so if nothing arrives.
     ///
     /// New samples only move that instant further out, so a scan before it need not judge again.
-    fn judged(&self, now: LocalTime, age_max: Span, stuck_after: Option<Span>) -> (Quality, LocalTime) {
+    fn judged(&self, now: LocalTime, age_max: Span, stuck_at: Option<LocalTime>) -> (Quality, LocalTime) {
         if !self.believed {
             return (Quality::Invalid, LocalTime::MAX);
         }
@@ -233,7 +232,7 @@ impl Point {
             return (Quality::Stale, LocalTime::MAX);
         }
         let tick = Span::from_nanos(1);
-        match stuck_after.map(|span| self.changed + span) {
+        match stuck_at {
             Some(stuck_at) if now > stuck_at => (Quality::Stuck, stale_after + tick),
             Some(stuck_at) => (Quality::Good, stale_after.min(stuck_at) + tick),
             None => (Quality::Good, stale_after + tick),

@@ -1,0 +1,266 @@
+//! One device of a group: what it can do now, and whether it takes part.
+//!
+//! A battery is offered to the laws by what its management system permits, in each direction for as long as what that rests
+//! on is known. What was lost counts again after it has been good for [`GOOD_BEFORE_RETURN`], and the device then starts
+//! from its measured power, so that a measurement that comes and goes does not make its power come and go.
+//!
+//! **A device that cannot be seen takes no part.** What it does is then felt by the meter like any load, so the others of its
+//! group make up for it. A battery that takes no part is told to rest, an inverter to keep the limit that it has.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::DeviceIndex;
+use crate::points::{DeviceClass, DeviceSpec, Image, PointKind};
+use crate::time::{LocalTime, Span};
+use crate::units::{Ratio, Watts, WattsPerSecond};
+
+/// A measurement that was lost must be good for this long before anything is decided on it again.
+pub const GOOD_BEFORE_RETURN: Span = Span::from_secs(10);
+/// A battery whose state of charge is lost may still charge for this long: unknown is not yet full.
+///
+/// # Source
+/// Our policy for stale data: discharge 0 at once, charge 0 after 60 s.
+pub const CHARGE_WITHOUT_SOC: Span = Span::from_secs(60);
+
+/// One device of a group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    device: DeviceIndex,
+    rating: Watts,
+    ramp: Option<WattsPerSecond>,
+    /// Whether every point of it has been good at once since boot: before that nothing is written to it.
+    is_known: bool,
+    power: Trust,
+    charge: Trust,
+    discharge: Trust,
+    soc: Trust,
+    /// What the device can do, as of this scan.
+    ability: Range,
+    /// What the laws leave of it.
+    left: Range,
+    /// The state of charge below which the laws keep it from discharging.
+    floor: Ratio,
+    set_point: Watts,
+}
+
+/// Two powers and what lies between them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    /// The lowest.
+    pub low: Watts,
+    /// The highest.
+    pub high: Watts,
+}
+
+/// Whether a measurement counts: at once when it is lost, and again only after it has been good for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Trust {
+    lost_since: Option<LocalTime>,
+    good_since: Option<LocalTime>,
+}
+
+/// What became of a measurement in a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judged {
+    Counts,
+    /// It counts again from this scan on.
+    Returns,
+    /// It does not count, and has not for so long.
+    Lost(Span),
+}
+
+impl Trust {
+    fn judge(&mut self, now: LocalTime, is_good: bool) -> Judged {
+        if !is_good {
+            self.good_since = None;
+            return Judged::Lost(now.since(*self.lost_since.get_or_insert(now)));
+        }
+        let Some(lost_since) = self.lost_since else { return Judged::Counts };
+        if now.since(*self.good_since.get_or_insert(now)) < GOOD_BEFORE_RETURN {
+            return Judged::Lost(now.since(lost_since));
+        }
+        *self = Self::default();
+        Judged::Returns
+    }
+}
+
+impl Judged {
+    const fn counts(self) -> bool {
+        match self {
+            Self::Counts | Self::Returns => true,
+            Self::Lost(_) => false,
+        }
+    }
+}
+
+impl Member {
+    /// Makes a member of the device at `index`.
+    pub fn new(index: DeviceIndex, device: &DeviceSpec) -> Self {
+        Self {
+            device: index,
+            rating: device.rating,
+            ramp: device.ramp,
+            is_known: false,
+            power: Trust::default(),
+            charge: Trust::default(),
+            discharge: Trust::default(),
+            soc: Trust::default(),
+            ability: Range::default(),
+            left: Range::default(),
+            floor: Ratio::ZERO,
+            set_point: Watts::ZERO,
+        }
+    }
+
+    /// Forgets what was known in an earlier life.
+    pub(super) fn forget(&mut self) {
+        self.is_known = false;
+        for trust in [&mut self.power, &mut self.charge, &mut self.discharge, &mut self.soc] {
+            *trust = Trust::default();
+        }
+        self.set_point = Watts::ZERO;
+    }
+
+    /// Judges what the device can do now; `ramped` is the time over which its own ramp bounds it.
+    pub(super) fn judge(&mut self, class: DeviceClass, now: LocalTime, ramped: Option<Span>, image: &Image) {
+        self.is_known = self.is_known || image.is_known(self.device);
+        let power =
+            self.power.judge(now, self.is_known && image.good(self.device, PointKind::Power).is_some());
+        let mut returns = power == Judged::Returns;
+        self.ability = match class {
+            DeviceClass::Battery => self.battery_ability(now, power.counts(), &mut returns, image),
+            DeviceClass::Pv => Range { low: Watts::ZERO, high: self.rating },
+            DeviceClass::Meter => Range::default(),
+        };
+        if let Some((ramp, elapsed)) = self.ramp.zip(ramped) {
+            let reach = ramp.over(elapsed);
+            let (from, to) = (self.set_point - reach, self.set_point + reach);
+            // Ability wins over the ramp: a device that lost its ability does not glide there.
+            self.ability.low = self.ability.low.at_least(from).at_most(self.ability.high);
+            self.ability.high = self.ability.high.at_most(to).at_least(self.ability.low);
+        }
+        if returns {
+            let present = self.present(class, image).within(self.ability.low, self.ability.high);
+            self.ability = Range { low: present, high: present };
+        }
+        self.left = self.ability;
+        self.floor = Ratio::ZERO;
+    }
+
+    fn battery_ability(&mut self, now: LocalTime, is_seen: bool, returns: &mut bool, image: &Image) -> Range {
+        let good = |kind| image.good(self.device, kind).map(Watts::of);
+        let (charge, discharge) = (good(PointKind::ChargeLimit), good(PointKind::DischargeLimit));
+        let soc = self.soc.judge(now, image.good(self.device, PointKind::StateOfCharge).is_some());
+        let may_charge = self.charge.judge(now, charge.is_some());
+        let may_discharge = self.discharge.judge(now, discharge.is_some());
+        *returns |= [soc, may_charge, may_discharge].contains(&Judged::Returns);
+        let charges_without_soc = match soc {
+            Judged::Counts | Judged::Returns => true,
+            Judged::Lost(lost_for) => lost_for < CHARGE_WITHOUT_SOC,
+        };
+        let permitted = |limit: Option<Watts>, may: bool| {
+            let limit = if may { limit.unwrap_or(Watts::ZERO) } else { Watts::ZERO };
+            limit.within(Watts::ZERO, self.rating)
+        };
+        Range {
+            low: -permitted(charge, is_seen && may_charge.counts() && charges_without_soc),
+            high: permitted(discharge, is_seen && may_discharge.counts() && soc.counts()),
+        }
+    }
+
+    /// Narrows what the laws leave of it; returns what is missing to that, a magnitude.
+    pub(super) fn narrow(&mut self, low: Watts, high: Watts) -> Watts {
+        let missing = (low - self.left.high).at_least(self.left.low - high).at_least(Watts::ZERO);
+        let lowest = low.within(self.left.low, self.left.high);
+        self.left = Range { low: lowest, high: high.within(lowest, self.left.high) };
+        missing
+    }
+
+    /// Notes the state of charge below which it is kept from discharging, for sharing.
+    pub(super) fn keep_above(&mut self, floor: Ratio) {
+        if floor > self.floor {
+            self.floor = floor;
+        }
+    }
+
+    pub(super) const fn set(&mut self, set_point: Watts) {
+        self.set_point = set_point;
+    }
+
+    /// Where a decision starts from: the measured power; for a generator the limit that it holds, if that is wider.
+    pub(super) fn present(&self, class: DeviceClass, image: &Image) -> Watts {
+        let power = image.good(self.device, PointKind::Power).map(Watts::of).unwrap_or(Watts::ZERO);
+        match (class, image.good(self.device, PointKind::SetPoint).map(Watts::of)) {
+            (DeviceClass::Pv, Some(held)) => power.at_least(held),
+            (DeviceClass::Pv | DeviceClass::Battery | DeviceClass::Meter, _) => power,
+        }
+    }
+
+    /// Which device.
+    pub const fn device(&self) -> DeviceIndex {
+        self.device
+    }
+
+    /// Its set-point as decided in the last scan.
+    pub const fn set_point(&self) -> Watts {
+        self.set_point
+    }
+
+    /// Its rated power.
+    pub const fn rating(&self) -> Watts {
+        self.rating
+    }
+
+    /// What the device can do, as of the last scan.
+    pub const fn ability(&self) -> Range {
+        self.ability
+    }
+
+    /// What the laws left of that in the last scan.
+    pub const fn left(&self) -> Range {
+        self.left
+    }
+
+    /// Whether every point of it has been good at once since boot.
+    pub const fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// Whether it can be seen, and hence shares in what its group does.
+    pub const fn takes_part(&self) -> bool {
+        self.is_known && self.power.lost_since.is_none()
+    }
+
+    /// Its state of charge, if it may be used.
+    pub fn state_of_charge(&self, image: &Image) -> Option<Ratio> {
+        let soc = image.good(self.device, PointKind::StateOfCharge).map(Ratio::of)?;
+        if self.takes_part() && self.soc.lost_since.is_none() { Some(soc) } else { None }
+    }
+
+    /// How far it is from where it must stop discharging, 0 to 1; half of all where that is unknown.
+    pub(super) fn charge_above_floor(&self, image: &Image) -> f64 {
+        self.state_of_charge(image).map_or(0.5, |soc| soc.ratio() - self.floor.ratio())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> LocalTime {
+        LocalTime::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn what_was_lost_counts_again_after_ten_good_seconds_in_a_row() {
+        let mut trust = Trust::default();
+        assert_eq!(trust.judge(at(0), true), Judged::Counts);
+        assert_eq!(trust.judge(at(1), false), Judged::Lost(Span::ZERO));
+        assert_eq!(trust.judge(at(5), true), Judged::Lost(Span::from_secs(4)));
+        assert_eq!(trust.judge(at(14), false), Judged::Lost(Span::from_secs(13)));
+        assert_eq!(trust.judge(at(15), true), Judged::Lost(Span::from_secs(14)));
+        assert_eq!(trust.judge(at(24), true), Judged::Lost(Span::from_secs(23)));
+        assert_eq!(trust.judge(at(25), true), Judged::Returns);
+        assert_eq!(trust.judge(at(26), true), Judged::Counts);
+    }
+}

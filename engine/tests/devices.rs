@@ -1,0 +1,103 @@
+//! What goes to devices and comes back: rate limit, read-back, expiry, devices that do not follow, and late meters.
+
+mod site;
+
+use r_ems_engine::Span;
+use r_ems_engine::event::Event;
+use r_ems_engine::functions::BuiltInSpec;
+use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
+use r_ems_engine::math::{at_least, at_most};
+use r_ems_engine::units::{Ratio, Watts};
+use site::{BATTERY_W, Reading, Site};
+
+fn consuming() -> [BuiltInSpec; 1] {
+    [BuiltInSpec::SelfConsumption(SelfConsumptionSpec {
+        meter: "pcc".into(),
+        battery: "batteries".into(),
+        target: Watts::ZERO,
+        discharge_above: Ratio::ZERO,
+    })]
+}
+
+#[test]
+fn a_device_is_written_no_more_often_than_its_interval() {
+    let mut site = Site::with(&consuming(), |devices| devices[1].write_interval = Span::from_secs(5));
+    for second in 0..60 {
+        site.live(100e3 + f64::from(second) * 2e3, 0.0, [0.5, 0.5]);
+    }
+    assert!((11..=12).contains(&site.writes[1]), "{} writes in a minute", site.writes[1]);
+    assert!(site.writes[2] > 50, "the other is not held back: {}", site.writes[2]);
+}
+
+#[test]
+fn a_set_point_is_written_again_at_half_its_reversion_and_when_the_device_holds_another() {
+    let mut site = Site::of(&consuming());
+    for _scan in 0..5 {
+        site.live(100e3, 0.0, [0.5, 0.5]);
+    }
+    let settled = site.writes[1];
+    for _scan in 0..29 {
+        site.live(100e3, 0.0, [0.5, 0.5]);
+    }
+    // The last write was at the second or third scan; half of 60 s later it is repeated.
+    assert_eq!(site.writes[1], settled + 1);
+    // The device restarts, and forgets what it was told.
+    site.held[1] = 0.0;
+    let reading = |first: f64| Reading {
+        pcc: Some(50e3 - first),
+        batteries: [Some((first, 0.5, BATTERY_W)), Some((50e3, 0.5, BATTERY_W))],
+        pv: Some(0.0),
+    };
+    site.scan(reading(50e3));
+    assert_eq!((site.writes[1], site.held[1]), (settled + 2, 50e3));
+}
+
+#[test]
+fn a_battery_that_does_not_follow_is_told_after_ten_seconds_and_again_when_it_does() {
+    let mut site = Site::of(&consuming());
+    let limited = |most: f64, site: &Site| {
+        let power = if site.held[1] < most { site.held[1] } else { most };
+        let second = -site.held[2];
+        Reading {
+            pcc: Some(200e3 - power - second),
+            batteries: [Some((power, 0.5, BATTERY_W)), Some((second, 0.5, BATTERY_W))],
+            pv: Some(0.0),
+        }
+    };
+    for _scan in 0..30 {
+        let reading = limited(20e3, &site);
+        site.scan(reading);
+    }
+    let kinds = |site: &Site| site.events.iter().map(Event::kind).collect::<Vec<_>>();
+    assert_eq!(kinds(&site).iter().filter(|kind| **kind == "device_limited").count(), 1);
+    for _scan in 0..5 {
+        let reading = limited(BATTERY_W, &site);
+        site.scan(reading);
+    }
+    assert_eq!(kinds(&site).last(), Some(&"device_follows"));
+}
+
+/// How far the batteries swing with a meter that is two scans late, of which the site declares `declared`.
+fn swing(declared: Span) -> f64 {
+    let mut site = Site::with(&consuming(), |devices| devices[0].latency = declared);
+    let mut seen = std::collections::VecDeque::from([0.0, 0.0, 0.0]);
+    let (mut least, mut most) = (f64::MAX, f64::MIN);
+    for scan in 0..120 {
+        let load = if scan < 10 { 0.0 } else { 100e3 };
+        let batteries = [site.held[1], -site.held[2]];
+        seen.push_back(load - batteries[0] - batteries[1]);
+        let pcc = seen.pop_front();
+        let battery = |power: f64| Some((power, 0.5, BATTERY_W));
+        site.scan(Reading { pcc, batteries: batteries.map(battery), pv: Some(0.0) });
+        if scan > 60 {
+            (least, most) = (at_most(least, site.decided()), at_least(most, site.decided()));
+        }
+    }
+    most - least
+}
+
+#[test]
+fn powers_of_one_instant_do_not_swing_and_powers_of_two_do() {
+    assert!(swing(Span::from_secs(3)) < 1.0);
+    assert!(swing(Span::ZERO) > 100e3, "without alignment this loop swings: the test would see it");
+}

@@ -1,0 +1,275 @@
+#![allow(dead_code, reason = "each test file uses a part of it")]
+//! A site for tests of the controller: a meter, two batteries of opposite sign and an inverter, scanned once a second.
+
+use r_ems_engine::controller::group::Group;
+use r_ems_engine::controller::{Controller, ControllerSpec};
+use r_ems_engine::event::Event;
+use r_ems_engine::functions::connection_limit::ConnectionLimitSpec;
+use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
+use r_ems_engine::functions::ramp_limit::RampLimitSpec;
+use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
+use r_ems_engine::functions::soc_floor::SocFloorSpec;
+use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
+use r_ems_engine::ids::{DeviceIndex, PointIndex};
+use r_ems_engine::machine::{Boot, Effect, Effects, Input, Machine, Sample, Validity, WriteOutcome};
+use r_ems_engine::math::at_most;
+use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
+use r_ems_engine::units::{Ratio, Watts, WattsPerSecond};
+use r_ems_engine::{LocalTime, Span};
+
+pub(crate) const SCAN: Span = Span::from_secs(1);
+pub(crate) const BATTERY_W: f64 = 250e3;
+pub(crate) const PV_W: f64 = 600e3;
+
+pub(crate) fn kilowatts(power: f64) -> Watts {
+    Watts::of(power * 1e3)
+}
+
+/// One specification of every built-in function.
+pub(crate) fn every_function() -> Vec<BuiltInSpec> {
+    let (meter, battery, pv) = (|| "pcc".to_string(), || "batteries".to_string(), || "pv".to_string());
+    vec![
+        BuiltInSpec::ConnectionLimit(ConnectionLimitSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: Some(pv()),
+            import_max: Some(kilowatts(300.0)),
+            export_max: Some(kilowatts(100.0)),
+            fail_safe: None,
+        }),
+        BuiltInSpec::RampLimit(RampLimitSpec {
+            battery: Some(battery()),
+            pv: None,
+            up: WattsPerSecond::of(50e3),
+            down: None,
+        }),
+        BuiltInSpec::SocFloor(SocFloorSpec {
+            battery: battery(),
+            floor: Ratio::of(0.15),
+            force_charge_below: Some(Ratio::of(0.10)),
+            force_charge_power: None,
+            release: None,
+            dwell: None,
+        }),
+        BuiltInSpec::PeakShaving(PeakShavingSpec {
+            meter: meter(),
+            battery: battery(),
+            limit: kilowatts(220.0),
+            recharge: kilowatts(170.0),
+            reserve: Ratio::of(0.8),
+            window: Window::Mean(Span::from_mins(15)),
+        }),
+        BuiltInSpec::SelfConsumption(SelfConsumptionSpec {
+            meter: meter(),
+            battery: battery(),
+            target: Watts::ZERO,
+            discharge_above: Ratio::of(0.2),
+        }),
+    ]
+}
+
+fn device(name: &str, class: DeviceClass, positive: Positive, rating: f64) -> DeviceSpec {
+    DeviceSpec {
+        name: name.into(),
+        class,
+        positive,
+        rating: Watts::of(rating),
+        latency: Span::ZERO,
+        age_max: Span::from_secs(3),
+        stuck_after: None,
+        reversion: Span::from_secs(60),
+        write_interval: Span::ZERO,
+        dead_band: Watts::ZERO,
+        ramp: None,
+    }
+}
+
+/// What the devices of the site measure in one scan; `None`: the device does not answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    pub(crate) pcc: Option<f64>,
+    /// Power, state of charge, limit both ways.
+    pub(crate) batteries: [Option<(f64, f64, f64)>; 2],
+    pub(crate) pv: Option<f64>,
+}
+
+impl Reading {
+    /// Every device answers: grid, batteries at half charge with their full limits, sun.
+    pub(crate) const fn quiet(pcc: f64, battery: f64) -> Self {
+        let battery = Some((battery / 2.0, 0.5, BATTERY_W));
+        Self { pcc: Some(pcc), batteries: [battery, battery], pv: Some(100e3) }
+    }
+}
+
+/// A controller with a meter, two batteries and an inverter.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) controller: Controller<BuiltIn>,
+    pub(crate) now: LocalTime,
+    /// The set-points that the devices hold, in their own sign.
+    pub(crate) held: [f64; 4],
+    effects: Effects,
+    pub(crate) events: Vec<Event>,
+    pub(crate) writes: [u64; 4],
+    /// Devices that refuse every write.
+    pub(crate) refuses: [bool; 4],
+}
+
+impl Site {
+    pub(crate) fn of(stack: &[BuiltInSpec]) -> Self {
+        Self::with(stack, |_devices| {})
+    }
+
+    /// The same with devices that are changed before.
+    pub(crate) fn with(stack: &[BuiltInSpec], change: impl FnOnce(&mut [DeviceSpec])) -> Self {
+        let mut devices = vec![
+            device("pcc", DeviceClass::Meter, Positive::Import, 400e3),
+            device("b1", DeviceClass::Battery, Positive::Discharge, BATTERY_W),
+            device("b2", DeviceClass::Battery, Positive::Charge, BATTERY_W),
+            device("pv", DeviceClass::Pv, Positive::Generation, PV_W),
+        ];
+        change(&mut devices);
+        let spec = ControllerSpec::wire("grid", "a", SCAN, devices, stack).expect("a right stack");
+        let mut controller = Controller::new(&spec);
+        let mut effects = Effects::new();
+        controller.boot(LocalTime::ZERO, Boot { incarnation: 1, wall: None }, &mut effects);
+        let held = [0.0, 0.0, 0.0, PV_W];
+        Self {
+            controller,
+            now: LocalTime::ZERO,
+            held,
+            effects,
+            events: Vec::new(),
+            writes: [0; 4],
+            refuses: [false; 4],
+        }
+    }
+
+    /// The host restarts: the clock stands at `now`, and nothing of the machine but its memory is lost.
+    pub(crate) fn reboot(&mut self, now: LocalTime) {
+        self.now = now;
+        self.controller.boot(now, Boot { incarnation: 2, wall: None }, &mut self.effects);
+    }
+
+    /// A scan in which the batteries do at once what they were told and the inverter makes no more than its limit.
+    pub(crate) fn live(&mut self, load: f64, sun: f64, socs: [f64; 2]) {
+        let batteries = [self.held[1], -self.held[2]];
+        let pv = at_most(sun, self.held[3]);
+        let pcc = load - pv - batteries[0] - batteries[1];
+        let battery = |place: usize| Some((batteries[place], socs[place], BATTERY_W));
+        self.scan(Reading { pcc: Some(pcc), batteries: [battery(0), battery(1)], pv: Some(pv) });
+    }
+
+    /// What the meter would read now.
+    pub(crate) fn pcc(&self, load: f64, pv: f64) -> f64 {
+        load - pv - self.held[1] + self.held[2]
+    }
+
+    /// The batteries' set-points, positive into the bus.
+    pub(crate) fn set_points(&self) -> [f64; 2] {
+        let members = self.batteries().members();
+        [members[0].set_point().watts(), members[1].set_point().watts()]
+    }
+
+    /// What was decided for the batteries.
+    pub(crate) fn decided(&self) -> f64 {
+        self.batteries().applied().map_or(f64::NAN, Watts::watts)
+    }
+
+    pub(crate) fn batteries(&self) -> &Group {
+        let mut groups = self.controller.composition().groups().iter();
+        groups.find(|group| group.class() == DeviceClass::Battery).expect("a stack with batteries")
+    }
+
+    pub(crate) fn scan(&mut self, reading: Reading) {
+        if let Some(pcc) = reading.pcc {
+            self.answer(0, 0, &[pcc]);
+        }
+        for (place, battery) in (0..).zip(reading.batteries) {
+            if let Some((power, soc, limit)) = battery {
+                let sign = if place == 0 { 1.0 } else { -1.0 };
+                let held = self.held[1 + usize::from(place)];
+                self.answer(1 + place, 1 + 5 * place, &[power * sign, soc, limit, limit, held]);
+            }
+        }
+        if let Some(pv) = reading.pv {
+            self.answer(3, 11, &[pv, self.held[3]]);
+        }
+        self.now += SCAN;
+        self.effects.clear();
+        self.controller.handle(self.now, &Input::Wake, &mut self.effects);
+        self.look_at_effects();
+        self.look_at_decisions();
+    }
+
+    fn answer(&mut self, device: u16, first: u16, values: &[f64]) {
+        let sample = |(value, point): (&f64, u16)| Sample {
+            point: PointIndex(point),
+            validity: Validity::Valid,
+            value: *value,
+        };
+        let samples: Vec<Sample> = values.iter().zip(first..).map(sample).collect();
+        let input = Input::Points { device: DeviceIndex(device), samples: &samples };
+        self.controller.handle(self.now + Span::from_millis(990), &input, &mut self.effects);
+    }
+
+    fn look_at_effects(&mut self) {
+        let effects: Vec<Effect> = self.effects.as_slice().to_vec();
+        for effect in effects {
+            match effect {
+                Effect::Write(write) => {
+                    assert!(write.value.is_finite(), "a set-point is finite");
+                    assert!(write.valid_until > self.now, "a set-point is valid when it is written");
+                    let device = write.device.position();
+                    self.writes[device] += 1;
+                    let outcome = if self.refuses[device] {
+                        WriteOutcome::Refused
+                    } else {
+                        self.held[device] = write.value;
+                        WriteOutcome::Acknowledged
+                    };
+                    let input = Input::Written { device: write.device, outcome };
+                    let mut more = Effects::new();
+                    self.controller.handle(self.now, &input, &mut more);
+                    self.note_events(&more);
+                }
+                Effect::Report(event) => self.events.push(event),
+                Effect::Poll { .. } => {}
+            }
+        }
+    }
+
+    fn note_events(&mut self, effects: &Effects) {
+        for effect in effects.as_slice() {
+            if let Effect::Report(event) = effect {
+                self.events.push(*event);
+            }
+        }
+    }
+
+    fn look_at_decisions(&self) {
+        for group in self.controller.composition().groups() {
+            let Some(power) = group.applied() else { continue };
+            let ability = &group.steps()[0];
+            assert!(
+                power >= ability.low && power <= ability.high,
+                "{power} is inside what the devices can do"
+            );
+            let members = group.members().iter().filter(|member| member.takes_part());
+            for member in members.clone() {
+                let (ability, set_point) = (member.ability(), member.set_point());
+                assert!(set_point >= ability.low && set_point <= ability.high, "{set_point} fits its device");
+            }
+            let shares = members.fold(0.0, |sum, member| sum + member.set_point().watts());
+            assert!((shares - power.watts()).abs() < 1e-3, "{shares} W are shared of {power}");
+            for step in group.steps().windows(2) {
+                assert!(step[1].low >= step[0].low && step[1].high <= step[0].high, "intervals only shrink");
+            }
+        }
+    }
+}
+
+pub(crate) fn stacks() -> Vec<Vec<BuiltInSpec>> {
+    let every = every_function();
+    every.iter().map(|spec| vec![spec.clone()]).chain([every.clone()]).collect()
+}
