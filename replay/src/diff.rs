@@ -52,19 +52,22 @@ pub fn diff<L: Read, R: Read>(left: L, right: R) -> Result<Option<Difference>, R
             (Status::Ended(_), Status::Record) => Some("the length: the first log has ended"),
             (Status::Record, Status::Ended(_)) => Some("the length: the second log has ended"),
         };
-        let current = |reader_status: Status, entry: Entry| match reader_status {
-            Status::Record => Some(entry),
-            Status::Ended(_) => None,
-        };
         if let Some(subject) = subject {
-            let left = if left.records() > 0 { current(statuses.0, entry(&left)) } else { None };
-            let right = if right.records() > 0 { current(statuses.1, entry(&right)) } else { None };
+            let (left, right) = (current(statuses.0, &left), current(statuses.1, &right));
             return Ok(Some(Difference { subject, left, right, headers, before: before.into() }));
         }
         if before.len() == CONTEXT_DELIVERIES {
             before.pop_front();
         }
         before.push_back(entry(&left));
+    }
+}
+
+/// The record that a reader stands at, if there is one.
+fn current<R: Read>(status: Status, reader: &Reader<Bytes<R>>) -> Option<Entry> {
+    match status {
+        Status::Record => Some(entry(reader)),
+        Status::Ended(_) => None,
     }
 }
 

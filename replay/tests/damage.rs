@@ -5,7 +5,7 @@ mod toy;
 use proptest::prelude::*;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::{EffectsKept, End, Reader, Scope, Status, filtered};
-use r_ems_replay::{replay, statistics};
+use r_ems_replay::{Entries, Filter, diff, replay, statistics};
 use toy::{Toy, record};
 
 /// Reads a log to its end.
@@ -76,6 +76,33 @@ fn a_log_cut_anywhere_is_torn_and_never_closed() {
         }
     }
     assert!(most > 0, "whole groups are readable");
+}
+
+/// Everything that reads a log, one after the other; what they say is another test's matter.
+fn use_everything(log: &[u8], whole: &[u8]) {
+    drop(replay::<Toy, _>(log));
+    drop(statistics(log));
+    drop(diff(log, whole));
+    drop(diff(whole, log));
+    if let Ok(entries) = Entries::open(log, Filter::ALL) {
+        entries.for_each(drop);
+    }
+}
+
+#[test]
+fn nothing_that_reads_logs_panics_at_any_cut() {
+    let whole = small_log();
+    for length in 0..=whole.len() {
+        use_everything(&whole[..length], &whole);
+    }
+}
+
+#[test]
+fn nothing_that_reads_logs_panics_where_the_last_of_many_groups_is_cut() {
+    let whole = record(&[0], 4_000, Scope::Fleet, EffectsKept::Digests).0;
+    for cut in [1, 40, 400, 4_000, 40_000, 80_000] {
+        use_everything(&whole[..whole.len() - cut], &whole);
+    }
 }
 
 #[test]

@@ -22,6 +22,9 @@ use crate::machine::Effect;
 /// Memory grows by this much at a time, so that a false length does not make it large before its bytes are there.
 const READ_BYTES: usize = 256 << 10;
 
+/// What stands for a record while there is none: it refers to nothing.
+const NOTHING: Decoded = Decoded::Wake { prior: 0 };
+
 /// Where a log's bytes come from.
 pub trait Source {
     /// Why they could not be had.
@@ -144,7 +147,7 @@ impl<S: Source> Reader<S> {
             header,
             next: payload.len(),
             last: payload.len(),
-            decoded: Decoded::Wake { prior: 0 },
+            decoded: NOTHING,
             effects: Vec::new(),
             records: 0,
             group_records: 0,
@@ -171,6 +174,7 @@ impl<S: Source> Reader<S> {
         let status = self.step();
         if let Err(ReadError::Log(error)) = &status {
             self.broken = Some(*error);
+            self.decoded = NOTHING;
         }
         status
     }
@@ -190,7 +194,7 @@ impl<S: Source> Reader<S> {
         Ok(Status::Record)
     }
 
-    /// The record that [`Reader::advance`] moved to.
+    /// The record that [`Reader::advance`] moved to; of no meaning unless it said [`Status::Record`].
     #[inline]
     pub fn record(&self) -> Record<'_> {
         decode::view(&self.memory, &self.decoded, &self.effects, &self.group[GROUP_HEADER_BYTES..])
@@ -239,26 +243,40 @@ impl<S: Source> Reader<S> {
 
     fn next_group(&mut self) -> Result<(), ReadError<S::Error>> {
         self.check_count(self.expected_records.into(), self.group_records)?;
-        let taken = take_group(&mut self.source, &mut self.group, RECS, self.link, MAX_GROUP_BYTES)?;
-        let damage = |flaw| LogError { position: self.position, flaw };
-        match taken.map_err(damage)? {
-            Taken::Whole(head) => {
-                self.expected_records = head.records;
-                self.synced = head.synced;
-                self.link = Link::to(&self.group);
-                self.group_position = self.position;
-                self.position += self.group.len() as u64;
-            }
-            Taken::Part(lost) => {
-                self.group.truncate(0);
-                self.group.resize(GROUP_HEADER_BYTES, 0);
-                self.expected_records = 0;
+        self.forget_group();
+        let taken = take_group(&mut self.source, &mut self.group, RECS, self.link, MAX_GROUP_BYTES);
+        if let Ok(Ok(Taken::Whole(head))) = taken {
+            self.expected_records = head.records;
+            self.synced = head.synced;
+            self.link = Link::to(&self.group);
+            self.position += self.group.len() as u64;
+            return Ok(());
+        }
+        self.forget_group();
+        match taken {
+            Ok(Ok(Taken::Whole(_))) => unreachable!("a whole group was used above"),
+            Ok(Ok(Taken::Part(lost))) => {
                 self.end = Some(End::Torn { position: self.position, lost });
+                Ok(())
+            }
+            Ok(Err(flaw)) => Err(LogError { position: self.position, flaw }.into()),
+            Err(error) => {
+                // What could be had of the group is gone: for whoever goes on nevertheless, the log ends here.
+                self.end = Some(End::Torn { position: self.position, lost: 0 });
+                Err(error)
             }
         }
-        self.next = 0;
+    }
+
+    /// Lets nothing refer to a group, because the next one is not there as a whole, or not yet.
+    fn forget_group(&mut self) {
+        self.group.clear();
+        self.group.resize(GROUP_HEADER_BYTES, 0);
+        (self.next, self.last) = (0, 0);
         self.group_records = 0;
-        Ok(())
+        self.expected_records = 0;
+        self.group_position = self.position;
+        self.decoded = NOTHING;
     }
 
     /// Checks that the closing record tells the truth and is the last one.
