@@ -1,7 +1,9 @@
 //! Whatever happens to a log's bytes is reported and never accepted.
 
+mod mend;
 mod toy;
 
+use mend::{FIRST, FRAME_BYTES, groups, joined, mended};
 use proptest::prelude::*;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::{EffectsKept, End, Reader, Scope, Status, filtered};
@@ -112,6 +114,57 @@ fn a_torn_log_replays_up_to_where_it_is_torn() {
     assert_eq!(replayed.divergence, None);
     assert!(matches!(replayed.end, Some(End::Torn { .. })));
     assert!(replayed.deliveries > 1_000, "{} deliveries", replayed.deliveries);
+}
+
+/// A log of at least four groups of records.
+fn log_of_groups() -> Vec<u8> {
+    let log = record(&[0, 600_000], 2_500, Scope::Fleet, EffectsKept::Digests).0;
+    assert!(groups(&log).len() > 4, "{} groups", groups(&log).len());
+    log
+}
+
+#[test]
+fn groups_that_are_taken_apart_and_put_together_are_the_same_log() {
+    let log = log_of_groups();
+    assert!(mended(&log, &groups(&log)) == log);
+}
+
+#[test]
+fn a_group_that_is_missing_exchanged_repeated_or_of_another_log_breaks_the_chain() {
+    let log = log_of_groups();
+    let whole = groups(&log);
+    let chain_is_broken = |groups: &[Vec<u8>], what: &str| {
+        let error = read(&joined(&log, groups)).expect_err(what);
+        assert!(error.contains("groups are missing or exchanged"), "{what}: {error}");
+    };
+    for index in 1..whole.len() - 1 {
+        let mut missing = whole.clone();
+        missing.remove(index);
+        chain_is_broken(&missing, "missing");
+        let mut exchanged = whole.clone();
+        exchanged.swap(index, index + 1);
+        chain_is_broken(&exchanged, "exchanged");
+        let mut repeated = whole.clone();
+        repeated.insert(index, whole[index].clone());
+        chain_is_broken(&repeated, "repeated");
+    }
+    let other = record(&[100_000, 600_000], 2_500, Scope::Fleet, EffectsKept::Digests).0;
+    let other = groups(&other);
+    // The headers are the same: cut behind the first group of records.
+    for index in 2..other.len().min(whole.len()) {
+        let spliced = [&whole[..index], &other[index..]].concat();
+        chain_is_broken(&spliced, "of another log");
+    }
+}
+
+#[test]
+fn a_group_that_names_another_time_than_its_first_records_is_refused() {
+    let log = log_of_groups();
+    let mut groups = groups(&log);
+    groups[2][FIRST.start] ^= 1;
+    assert!(groups[2].len() > FRAME_BYTES);
+    let error = read(&mended(&log, &groups)).unwrap_err();
+    assert!(error.contains("the group should begin at"), "{error}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::chain::ChainPair;
 use super::encode::{CLOCK_CHANGED, CONTROLLER_CHANGED, NEW_STEP, SAME_STEP, SAME_TIME, TIME_SHIFT};
 use super::error::Flaw;
 use super::memory::{Memory, Remembered};
-use super::record::{Content, Ending, Kind, Record};
+use super::record::{Content, ESCAPE, Ending, KIND_BITS, Kind, Record};
 use super::varint::Cursor;
 use super::{MAX_SAMPLES, effects, events};
 use crate::digest::Chain;
@@ -43,7 +43,7 @@ pub(super) fn decode(
     scratch: &mut Vec<Effect>,
 ) -> Result<Decoded, Flaw> {
     let tag = cursor.byte()?;
-    let kind = Kind::of_code(tag & 0x0f).ok_or(Flaw::Code { what: "record", found: tag & 0x0f })?;
+    let kind = take_kind(tag & KIND_BITS, cursor)?;
     if tag & CONTROLLER_CHANGED != 0 {
         memory.controller = ControllerIndex(cursor.below(memory.of.len(), "controller")?);
     }
@@ -52,7 +52,7 @@ pub(super) fn decode(
     let no_controller = Flaw::OutOfRange { what: "controller", found: u64::from(memory.controller.0), end };
     let known = memory.of.get_mut(position).ok_or(no_controller)?;
     if !kind.is_delivery() {
-        if tag & !(CONTROLLER_CHANGED | 0x0f) != 0 {
+        if tag & !(CONTROLLER_CHANGED | KIND_BITS) != 0 {
             return Err(Flaw::Code { what: "time of such a record", found: tag });
         }
         return take_other(known, cursor, kind, memory.at, scratch);
@@ -93,6 +93,21 @@ pub(super) fn view<'a>(
         Decoded::Closing { ending, .. } => Content::Closing(ending),
     };
     Record { at: memory.at, now: known.now(memory.at), controller: memory.controller, content }
+}
+
+#[inline]
+fn take_kind(code: u8, cursor: &mut Cursor<'_>) -> Result<Kind, Flaw> {
+    if code == ESCAPE {
+        return take_escaped_kind(cursor);
+    }
+    Kind::of_code(code).ok_or(Flaw::Code { what: "record", found: code })
+}
+
+/// Reads a kind that has no room in the tag; one that has it is refused here, so that a record has one form only.
+fn take_escaped_kind(cursor: &mut Cursor<'_>) -> Result<Kind, Flaw> {
+    let found = cursor.byte()?;
+    let refused = Flaw::Code { what: "record behind an escape", found };
+    if found < ESCAPE { Err(refused) } else { Kind::of_code(found).ok_or(refused) }
 }
 
 #[inline]

@@ -95,6 +95,13 @@ pub enum Flaw {
         /// The number of records that are there.
         found: u64,
     },
+    /// A group's first record is of another time than the group says.
+    FirstTime {
+        /// The time that the group names, ns.
+        expected: u64,
+        /// The time of its first record, ns.
+        found: u64,
+    },
     /// Something follows the closing record.
     AfterClosing,
 }
@@ -145,6 +152,9 @@ impl fmt::Display for Flaw {
             Self::TimeOverflow => f.write_str("the run's time would pass its end"),
             Self::NoDelivery => f.write_str("a record speaks of a delivery, but none is before it"),
             Self::Count { expected, found } => write!(f, "expected {expected} records, found {found}"),
+            Self::FirstTime { expected, found } => {
+                write!(f, "the group should begin at {expected} ns, its first record is of {found} ns")
+            }
             Self::AfterClosing => f.write_str("something follows the closing record"),
         }
     }

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::chain::ChainPair;
+use super::error::Flaw;
 use super::header::{ControllerNames, DeviceName, Header};
 use super::memory::Memory;
 use super::record::{Content, Ending, Record};
@@ -107,4 +108,18 @@ fn each_kind_of_record_has_its_golden_bytes() {
         at(1_000, 0, Content::Closing(Ending::Poisoned)),
     ];
     assert_eq!(hex_of(&records), GOLDEN);
+}
+
+#[test]
+fn a_kind_behind_an_escape_is_refused_as_long_as_there_is_none() {
+    let decoded = |bytes: &[u8]| {
+        let mut scratch = Vec::new();
+        decode::decode(&mut Memory::new(&header()), &mut Cursor::new(bytes, 0), &mut scratch).err()
+    };
+    let refused = |found| Some(Flaw::Code { what: "record behind an escape", found });
+    assert_eq!(decoded(&[0x0f, 15]), refused(15));
+    assert_eq!(decoded(&[0x0f, 255]), refused(255));
+    // A wake has room in the tag: no second form of it.
+    assert_eq!(decoded(&[0x0f, 2, 0, 0]), refused(2));
+    assert_eq!(decoded(&[0x0f]), Some(Flaw::RecordEnds));
 }

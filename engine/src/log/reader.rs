@@ -102,6 +102,7 @@ pub struct Reader<S> {
     records: u64,
     group_records: u64,
     expected_records: u32,
+    expected_first: u64,
     /// Where the group begins in the file, and where the one after it will.
     group_position: u64,
     position: u64,
@@ -152,6 +153,7 @@ impl<S: Source> Reader<S> {
             records: 0,
             group_records: 0,
             expected_records: head.records,
+            expected_first: head.first,
             group_position: start,
             position,
             link: Link::to(&group),
@@ -236,6 +238,10 @@ impl<S: Source> Reader<S> {
         self.last = self.next;
         self.decoded = decode::decode(&mut self.memory, &mut cursor, &mut self.effects)?;
         self.next = cursor.position();
+        let (expected, found) = (self.expected_first, self.memory.at.as_nanos());
+        if self.group_records == 0 && expected != found {
+            return Err(Flaw::FirstTime { expected, found });
+        }
         self.group_records += 1;
         self.records += 1;
         Ok(())
@@ -247,6 +253,7 @@ impl<S: Source> Reader<S> {
         let taken = take_group(&mut self.source, &mut self.group, RECS, self.link, MAX_GROUP_BYTES);
         if let Ok(Ok(Taken::Whole(head))) = taken {
             self.expected_records = head.records;
+            self.expected_first = head.first;
             self.synced = head.synced;
             self.link = Link::to(&self.group);
             self.position += self.group.len() as u64;

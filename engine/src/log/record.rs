@@ -1,10 +1,12 @@
 //! Records: what a log holds between its header and its end.
 //!
 //! ```text
-//! record   = tag, [controller varint], [time varint], [clock varint], content
+//! record   = tag, [kind], [controller varint], [time varint], [clock varint], content
 //! tag      = kind (4 bits), time code (2 bits), clock changed (1 bit), controller changed (1 bit)
 //! ```
 //!
+//! - **Kind:** 1 to 14. 15 is no kind but an escape: the byte after the tag holds the kind, which is then 15 or above. No such
+//!   kind exists yet; the form is kept free so that kinds can be added for as long as there are logs.
 //! - **Controller:** as in the record before, unless the bit is set.
 //! - **Time:** code 0 is the instant of the record before, 1 the same step as the last time for this controller and kind, 2 a
 //!   step in ns. Only deliveries have a step; every other record belongs to the instant before it.
@@ -134,6 +136,13 @@ pub enum Kind {
     Closing = 10,
 }
 
+/// The bits of a tag that hold the kind.
+pub(super) const KIND_BITS: u8 = 0x0f;
+/// Stands in a tag for a kind that has no room there: the byte after the tag holds it.
+pub(super) const ESCAPE: u8 = 15;
+// Whoever adds a kind that needs the escape writes it too.
+const _: () = assert!(Kind::ALL.len() < ESCAPE as usize);
+
 impl Kind {
     /// All kinds, for checking what a user names.
     pub const ALL: [Self; 10] = [
@@ -178,6 +187,7 @@ impl Kind {
         }
     }
 
+    /// The kind of a number of the format.
     pub(super) fn of_code(code: u8) -> Option<Self> {
         Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
     }
