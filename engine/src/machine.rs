@@ -140,6 +140,10 @@ pub struct SetPointWrite {
     pub valid_until: LocalTime,
 }
 
+/// Most effects of one delivery: a poll and a write for each of 1,024 devices, and a report for each of their points, are half
+/// of it.
+pub const MAX_EFFECTS: usize = 16_384;
+
 /// What one delivery made a machine ask for, in order. Reused, so that nothing is allocated in the steady state.
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
@@ -153,8 +157,12 @@ impl Effects {
     }
 
     /// Adds an effect after the ones that are there.
+    ///
+    /// # Panics
+    /// If there are [`MAX_EFFECTS`] already: the machine's bug, whether the run is recorded or not.
     #[inline]
     pub fn push(&mut self, effect: Effect) {
+        assert!(self.list.len() < MAX_EFFECTS, "a machine asks for a bounded number of things at once");
         self.list.push(effect);
     }
 
@@ -249,4 +257,26 @@ pub enum Handled {
     Done,
     /// An assertion failed: the machine's state and effects must not be used.
     Poisoned,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(count: usize) -> Effects {
+        let mut effects = Effects::new();
+        (0..count).for_each(|_| effects.report(Event::Booted { incarnation: 1 }));
+        effects
+    }
+
+    #[test]
+    fn a_delivery_may_lead_to_the_most_effects() {
+        assert_eq!(asked(MAX_EFFECTS).as_slice().len(), MAX_EFFECTS);
+    }
+
+    #[test]
+    #[should_panic(expected = "a bounded number of things")]
+    fn one_effect_more_is_the_machines_bug() {
+        asked(MAX_EFFECTS + 1);
+    }
 }

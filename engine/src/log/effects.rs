@@ -29,7 +29,7 @@ pub(super) fn encode(
         }
     }
     let count = effects.clone().filter(|effect| !is_report(effect)).count();
-    assert!(count <= MAX_EFFECTS, "a machine asks for a bounded number of things at once");
+    assert!(count <= MAX_EFFECTS, "the list of effects is bounded");
     put(out, count as u64);
     for effect in effects {
         match effect {

@@ -63,6 +63,8 @@ pub use record::{Content, Ending, Kind, Record};
 pub use recording::{Recording, Scope};
 pub use writer::Writer;
 
+pub use crate::machine::MAX_EFFECTS;
+
 /// How a log's bytes are laid out (`F` in CHANGELOG.md).
 pub const FORMAT: u32 = 1;
 /// What machines answer to the same deliveries (`B` in CHANGELOG.md).
@@ -81,8 +83,6 @@ pub const MAX_CONTROLLERS: usize = 4_096;
 pub const MAX_DEVICES: usize = 16_384;
 /// Most samples in one delivery.
 pub const MAX_SAMPLES: usize = 256;
-/// Most effects of one delivery.
-pub const MAX_EFFECTS: usize = 4_096;
 /// Largest encoded header.
 pub const MAX_HEADER_BYTES: usize = 4 << 20;
 /// Largest payload of a group: a full one, and one state on top.
