@@ -73,21 +73,18 @@ impl<M: Machine> Fleet<M> {
         let machine = &mut self.machines[to.position()];
         let effects = &mut self.effects;
         effects.clear();
-        let handled = D::contain(&mut || match step {
-            Step::Boot(boot) => machine.boot(now, boot, effects),
-            Step::Input(ref input) => machine.handle(now, input, effects),
+        let mut deadline = None;
+        let handled = D::contain(&mut || {
+            match step {
+                Step::Boot(boot) => machine.boot(now, boot, effects),
+                Step::Input(ref input) => machine.handle(now, input, effects),
+            }
+            deadline = machine.deadline();
         });
         if handled == Handled::Poisoned {
             return Err(Poisoned { controller: to, at });
         }
-        let outcome = Outcome {
-            at,
-            now,
-            from: to,
-            deadline: machine.deadline(),
-            effects: &self.effects,
-            state: machine,
-        };
+        let outcome = Outcome { at, now, from: to, deadline, effects: &self.effects, state: machine };
         driver.perform(&outcome);
         Ok(Turn::Handled)
     }

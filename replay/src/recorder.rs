@@ -6,6 +6,9 @@
 //!
 //! **A failed assertion** leaves a delivery without an outcome. The log then ends with that delivery, and its closing record
 //! says who failed.
+//!
+//! **A panic elsewhere**, in the driver or in whoever owns the run, drops the recorder: what has been recorded is written, so that
+//! the log is torn but ends with what happened last.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,12 +19,25 @@ use r_ems_engine::machine::{Delivery, Driver, Handled, Outcome, State};
 
 /// Records what passes between a fleet and its driver.
 #[derive(Debug)]
-pub struct Recorder<D, W> {
+pub struct Recorder<D, W: Write> {
     driver: D,
+    log: Log<W>,
+}
+
+/// The log under way; it writes what it has when it is dropped before it was closed.
+#[derive(Debug)]
+struct Log<W: Write> {
     header: Header,
     recording: Recording,
     sink: W,
     failed: Option<io::Error>,
+    state: LogState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LogState {
+    Open,
+    Closed,
 }
 
 /// What was recorded.
@@ -75,18 +91,19 @@ impl<D: Driver, W: Write> Recorder<D, W> {
         machines: &[S],
     ) -> Result<Self, RecordError> {
         let recording = Recording::new(&header, scope, machines).map_err(RecordError::Header)?;
-        let mut recorder = Self { driver, header, recording, sink, failed: None };
-        recorder.write().map_err(RecordError::Sink)?;
-        Ok(recorder)
+        let mut log = Log { header, recording, sink, failed: None, state: LogState::Open };
+        log.write().map_err(RecordError::Sink)?;
+        Ok(Self { driver, log })
     }
 
     /// Ends the log with the states of the fleet's machines, and gives the inner driver back.
     ///
     /// # Errors
     /// The first error that the sink gave, also if it was during the run; the log then ends without a closing record.
-    pub fn finish<S: State>(mut self, machines: &[S], ending: Ending) -> (D, io::Result<Recorded>) {
-        let recorded = self.close(machines, ending);
-        (self.driver, recorded)
+    pub fn finish<S: State>(self, machines: &[S], ending: Ending) -> (D, io::Result<Recorded>) {
+        let Self { driver, mut log } = self;
+        let recorded = log.close(machines, ending);
+        (driver, recorded)
     }
 
     /// The inner driver.
@@ -101,10 +118,13 @@ impl<D: Driver, W: Write> Recorder<D, W> {
 
     /// What is being recorded: counts and chains.
     pub const fn recording(&self) -> &Recording {
-        &self.recording
+        &self.log.recording
     }
+}
 
+impl<W: Write> Log<W> {
     fn close<S: State>(&mut self, machines: &[S], ending: Ending) -> io::Result<Recorded> {
+        self.state = LogState::Closed;
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -129,24 +149,35 @@ impl<D: Driver, W: Write> Recorder<D, W> {
     }
 }
 
+impl<W: Write> Drop for Log<W> {
+    fn drop(&mut self) {
+        if self.state == LogState::Closed || self.failed.is_some() {
+            return;
+        }
+        self.recording.flush();
+        // Nobody is left to be told: whoever wants to know ends the log with `finish`.
+        let _written = self.write().and_then(|()| self.sink.flush());
+    }
+}
+
 impl<D: Driver, W: Write> Driver for Recorder<D, W> {
     #[inline]
     fn next(&mut self) -> Option<Delivery<'_>> {
-        if self.failed.is_some() {
+        if self.log.failed.is_some() {
             return None;
         }
         let delivery = self.driver.next()?;
-        self.recording.delivery(&delivery);
+        self.log.recording.delivery(&delivery);
         Some(delivery)
     }
 
     #[inline]
     fn perform(&mut self, outcome: &Outcome<'_>) {
-        self.recording.outcome(outcome);
-        if !self.recording.writer().out().is_empty()
-            && let Err(error) = self.write()
+        self.log.recording.outcome(outcome);
+        if !self.log.recording.writer().out().is_empty()
+            && let Err(error) = self.log.write()
         {
-            self.failed = Some(error);
+            self.log.failed = Some(error);
         }
         self.driver.perform(outcome);
     }

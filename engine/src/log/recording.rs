@@ -145,6 +145,11 @@ impl Recording {
         &self.writer
     }
 
+    /// Ends the group under way, so that all that has been recorded can be written.
+    pub fn flush(&mut self) {
+        self.writer.flush();
+    }
+
     /// Forgets the bytes that waited, because they have been written.
     pub fn clear_out(&mut self) {
         self.writer.clear_out();

@@ -74,6 +74,11 @@ impl Machine for Toy {
 }
 
 impl Toy {
+    /// How many scans it has made.
+    pub(crate) const fn scans(&self) -> u32 {
+        self.scans
+    }
+
     fn scan(&mut self, now: LocalTime, out: &mut Effects) {
         assert!(self.fails_at != Some(self.scans), "a planted failure");
         self.scans += 1;
