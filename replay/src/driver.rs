@@ -3,21 +3,23 @@
 //! At each delivery the record's 16 bits must match the chain of what this controller has asked for so far; events, and effects
 //! where the log holds them, must match one by one. The first difference ends the replay. It must never deliver anything that
 //! the log does not hold.
+//!
+//! `outcome` compares what a delivery led to, `ending` everything that is compared less often: chains, states, the end.
+
+mod ending;
+mod outcome;
 
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use r_ems_engine::event::Event;
-use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::ids::ControllerIndex;
-use r_ems_engine::log::{
-    Chains, Content, EffectsKept, End, Ending, Flaw, Header, LogError, ReadError, Reader, Status,
-};
-use r_ems_engine::machine::{Delivery, Driver, Effect, Handled, Input, Outcome, State, Step};
+use r_ems_engine::log::{Chains, Content, End, Flaw, Header, LogError, ReadError, Reader, Status};
+use r_ems_engine::machine::{Delivery, Driver, Handled, Input, Outcome, Step};
 use r_ems_engine::{LocalTime, Time};
 
+use crate::compatibility::Compatibility;
 use crate::describe::Words;
-use crate::divergence::{Divergence, Finding, Subject, led_to};
+use crate::divergence::{Divergence, Finding, led_to};
 use crate::recent::Recent;
 use crate::source::Bytes;
 
@@ -35,6 +37,20 @@ pub struct ReplayDriver<R> {
     at: Time,
     end: Option<End>,
     stop: Option<Stop>,
+    /// Whether only states and chains have been read: those chains are where the machines begin.
+    leading: bool,
+    strictness: Strictness,
+    /// The first event that differs, where that is no divergence.
+    event_difference: Option<Divergence>,
+}
+
+/// What counts as a divergence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strictness {
+    /// Every difference.
+    Everything,
+    /// Only what machines ask for; what they report may differ between versions.
+    Effects,
 }
 
 /// What is known of one controller.
@@ -58,11 +74,15 @@ pub(crate) enum Stop {
 
 impl<R: Read> ReplayDriver<R> {
     /// Stands at the first delivery of a log whose leading states have been read.
-    pub(crate) fn new(reader: Reader<Bytes<R>>, staged: bool) -> Self {
+    pub(crate) fn new(reader: Reader<Bytes<R>>) -> Self {
         let controllers = reader.header().controllers.len();
+        let strictness = match Compatibility::of(reader.header()) {
+            Compatibility::Same => Strictness::Everything,
+            Compatibility::OtherVersion { .. } | Compatibility::OtherBehavior { .. } => Strictness::Effects,
+        };
         Self {
             reader,
-            staged,
+            staged: false,
             chains: Chains::new(controllers),
             of: vec![Followed::default(); controllers],
             until: Time::MAX,
@@ -70,6 +90,9 @@ impl<R: Read> ReplayDriver<R> {
             at: Time::ZERO,
             end: None,
             stop: None,
+            leading: true,
+            strictness,
+            event_difference: None,
         }
     }
 
@@ -103,6 +126,11 @@ impl<R: Read> ReplayDriver<R> {
         self.reader.position()
     }
 
+    /// The first event that differs from the log's, if another version wrote it.
+    pub const fn event_difference(&self) -> Option<&Divergence> {
+        self.event_difference.as_ref()
+    }
+
     /// Lets the run go on up to `until` and no further.
     pub(crate) const fn run_until(&mut self, until: Time) {
         self.until = until;
@@ -114,54 +142,6 @@ impl<R: Read> ReplayDriver<R> {
 
     pub(crate) const fn has_stopped(&self) -> bool {
         self.stop.is_some()
-    }
-
-    /// Compares the machines' states with those at the log's end.
-    pub(crate) fn compare_states<S: State>(&mut self, machines: &[S]) {
-        let mut bytes = Vec::new();
-        for (position, machine) in machines.iter().enumerate() {
-            let Some(expected) = &self.of[position].state else { continue };
-            bytes.clear();
-            machine.encode(&mut bytes);
-            if *expected == bytes {
-                continue;
-            }
-            let same = expected.iter().zip(&bytes).take_while(|(left, right)| left == right).count();
-            let describe = |bytes: &[u8]| {
-                let digest = r_ems_engine::digest::Digest::of(bytes).short();
-                vec![format!("state {digest} of {} bytes", bytes.len())]
-            };
-            let notes = vec![format!("the states differ from byte {same} on")];
-            let (expected, found) = (describe(expected), describe(&bytes));
-            self.diverge(position, Finding { subject: Subject::State, expected, found, notes });
-            return;
-        }
-    }
-
-    /// Reads on to the log's end after an assertion failed: the log must say the same.
-    pub(crate) fn compare_failure(&mut self, poisoned: Poisoned) {
-        while !self.has_stopped() {
-            if !self.stage() {
-                // A log that simply ends after the failing delivery is what a crash leaves.
-                return;
-            }
-            let record = self.reader.record();
-            let agrees = match record.content {
-                Content::Closing(ending) => {
-                    Some(ending == Ending::Poisoned && record.controller == poisoned.controller)
-                }
-                Content::State(_) if record.controller == poisoned.controller => Some(false),
-                Content::State(_) | Content::Chains(_) => None,
-                Content::Delivery { .. } | Content::Event(_) | Content::Effects { .. } => Some(false),
-            };
-            self.staged = false;
-            if agrees == Some(false) {
-                let expected = vec![String::from("the delivery was handled")];
-                let found = vec![String::from("an assertion failed")];
-                let finding = Finding { subject: Subject::Assertion, expected, found, notes: Vec::new() };
-                self.diverge(poisoned.controller.position(), finding);
-            }
-        }
     }
 
     /// Makes sure that the reader stands at an unused record; `false` if there is none.
@@ -191,6 +171,7 @@ impl<R: Read> ReplayDriver<R> {
                     if record.at > self.until {
                         return false;
                     }
+                    self.leading = false;
                     let found = self.chains.of(record.controller).effects.low16();
                     if prior != found {
                         let notes = self.unwanted_wake(record.controller, record.now, step);
@@ -202,21 +183,12 @@ impl<R: Read> ReplayDriver<R> {
                     followed.state = None;
                     return true;
                 }
-                Content::State(bytes) => self.of[position].state = Some(bytes.to_vec()),
-                Content::Chains(expected) => {
-                    let found = self.chains.of(record.controller);
-                    if expected != found {
-                        let lines = |pair: &r_ems_engine::log::ChainPair| {
-                            vec![
-                                format!("effects {:016x}", pair.effects.value()),
-                                format!("events {:016x}", pair.events.value()),
-                            ]
-                        };
-                        let (expected, found) = (lines(&expected), lines(&found));
-                        let notes = vec![String::from("the difference arose here or shortly before")];
-                        self.diverge(position, Finding { subject: Subject::History, expected, found, notes });
-                    }
+                Content::State(bytes) => {
+                    self.leading = false;
+                    self.of[position].state = Some(bytes.to_vec());
                 }
+                Content::Chains(chains) if self.leading => self.chains.set(record.controller, chains),
+                Content::Chains(expected) => self.compare_chains(record.controller, expected),
                 Content::Closing(ending) => self.check_ending(record.controller, ending),
                 Content::Event(_) | Content::Effects { .. } => {
                     let position = self.reader.record_position();
@@ -227,34 +199,6 @@ impl<R: Read> ReplayDriver<R> {
             self.staged = false;
         }
         false
-    }
-
-    fn check_ending(&mut self, controller: ControllerIndex, ending: Ending) {
-        match ending {
-            Ending::Over | Ending::Stopped => {}
-            Ending::Poisoned => {
-                let expected = vec![String::from("an assertion failed")];
-                let position = controller.position();
-                let found = self.last_led_to(position);
-                let notes = Vec::new();
-                self.diverge(position, Finding { subject: Subject::Assertion, expected, found, notes });
-            }
-        }
-    }
-
-    fn history_differs(
-        &mut self,
-        controller: ControllerIndex,
-        expected: u16,
-        found: u16,
-        notes: Vec<String>,
-    ) {
-        let position = controller.position();
-        let digest = |digest: u16| format!("digest {digest:04x} of all effects up to here");
-        let expected = vec![digest(expected)];
-        let mut lines = vec![digest(found)];
-        lines.extend(self.last_led_to(position));
-        self.diverge(position, Finding { subject: Subject::Effects, expected, found: lines, notes });
     }
 
     /// Says so if the log wakes a machine that no longer wants it.
@@ -282,90 +226,16 @@ impl<R: Read> ReplayDriver<R> {
         self.stop = Some(Stop::Diverged(Box::new(divergence)));
     }
 
-    /// Compares the records that follow a delivery with what it led to.
-    fn compare(&mut self, outcome: &Outcome<'_>) {
-        let mut reports = outcome.effects.as_slice().iter().filter_map(report_of);
-        let mut effects_seen = false;
-        while self.stop.is_none() && self.stage() {
-            let record = self.reader.record();
-            match record.content {
-                Content::Event(expected) if record.controller == outcome.from => {
-                    let found = reports.next();
-                    if found != Some(expected) {
-                        self.event_differs(outcome, Some(expected), found);
-                    }
-                }
-                Content::Effects { effects, deadline } if record.controller == outcome.from => {
-                    effects_seen = true;
-                    let others =
-                        outcome.effects.as_slice().iter().filter(|effect| report_of(effect).is_none());
-                    let same = others.eq(effects.iter()) && deadline == outcome.deadline;
-                    let lines =
-                        if same { Vec::new() } else { self.expected_lines(outcome, effects, deadline) };
-                    self.of[outcome.from.position()].expected_deadline = deadline;
-                    if !same {
-                        self.effects_differ(outcome, lines);
-                    }
-                }
-                Content::Event(_)
-                | Content::Effects { .. }
-                | Content::Delivery { .. }
-                | Content::State(_)
-                | Content::Chains(_)
-                | Content::Closing(_) => break,
+    /// Stops at a difference in what is reported, or only notes the first one, as the versions demand.
+    fn diverge_in_events(&mut self, position: usize, finding: Finding) {
+        match self.strictness {
+            Strictness::Everything => self.diverge(position, finding),
+            Strictness::Effects if self.event_difference.is_none() => {
+                let recent = &self.of[position].recent;
+                self.event_difference = Some(Divergence::new(finding, self.header(), position, recent));
             }
-            self.staged = false;
+            Strictness::Effects => {}
         }
-        if self.stop.is_some() || !self.staged {
-            // At a torn end what the last delivery led to may be lost.
-            return;
-        }
-        if let Some(found) = reports.next() {
-            self.event_differs(outcome, None, Some(found));
-        } else if !effects_seen && self.header().effects == EffectsKept::Whole {
-            let expected = self.of[outcome.from.position()].expected_deadline;
-            let none = outcome.effects.as_slice().iter().all(|effect| report_of(effect).is_some());
-            if !none || expected != outcome.deadline {
-                let lines = self.expected_lines(outcome, &[], expected);
-                self.effects_differ(outcome, lines);
-            }
-        }
-    }
-
-    fn expected_lines(
-        &self,
-        outcome: &Outcome<'_>,
-        effects: &[Effect],
-        deadline: Option<LocalTime>,
-    ) -> Vec<String> {
-        let words = Words(&self.header().controllers[outcome.from.position()]);
-        let lines = effects.iter().map(|effect| words.effect(effect, outcome.now));
-        lines.chain([words.deadline(deadline, outcome.now)]).collect()
-    }
-
-    fn effects_differ(&mut self, outcome: &Outcome<'_>, expected: Vec<String>) {
-        let others: Vec<Effect> =
-            outcome.effects.as_slice().iter().filter(|effect| report_of(effect).is_none()).copied().collect();
-        let found = self.expected_lines(outcome, &others, outcome.deadline);
-        let finding = Finding { subject: Subject::Effects, expected, found, notes: Vec::new() };
-        self.diverge(outcome.from.position(), finding);
-    }
-
-    fn event_differs(&mut self, outcome: &Outcome<'_>, expected: Option<Event>, found: Option<Event>) {
-        let words = Words(&self.header().controllers[outcome.from.position()]);
-        let line = |event: Option<Event>| {
-            vec![event.map_or_else(|| String::from("no event"), |event| words.event(&event))]
-        };
-        let (expected, found) = (line(expected), line(found));
-        let finding = Finding { subject: Subject::Event, expected, found, notes: Vec::new() };
-        self.diverge(outcome.from.position(), finding);
-    }
-}
-
-const fn report_of(effect: &Effect) -> Option<Event> {
-    match effect {
-        Effect::Report(event) => Some(*event),
-        Effect::Write(_) | Effect::Poll { .. } => None,
     }
 }
 

@@ -7,12 +7,13 @@
 //!
 //! - [`recorder`] wraps a driver and writes its log; [`digesting`] only names the run;
 //! - [`mod@replay`] runs a log again, up to its end or to any instant, through [`driver`]; the first difference is a
-//!   [`Divergence`];
+//!   [`Divergence`]; [`compatibility`] says what may be expected of a log;
 //! - [`entries`], [`mod@diff`] and [`mod@statistics`] show what a log holds without running anything.
 //!
-//! Everything here is generic over the machine and knows logs only through the engine's reader and writer. It must never look
+//! Everything here is generic over the machine (only [`compatibility`] knows the engine's own) and knows logs only through the engine's reader and writer. It must never look
 //! at a clock, and it never repairs a log: a log that cannot be believed is an error.
 
+pub mod compatibility;
 pub mod describe;
 pub mod diff;
 pub mod digesting;
@@ -26,12 +27,13 @@ pub mod statistics;
 
 mod recent;
 
+pub use compatibility::{Compatibility, Replayable};
 pub use diff::{Difference, diff};
 pub use digesting::Digesting;
 pub use divergence::Divergence;
 pub use driver::ReplayDriver;
 pub use entries::{Entries, Entry, Filter};
 pub use recorder::{Recorded, Recorder};
-pub use replay::{Compatibility, Replay, ReplayError, Replayed, replay, replay_until};
+pub use replay::{Replay, ReplayError, Replayed, replay, replay_until};
 pub use source::Bytes;
 pub use statistics::{Statistics, statistics};

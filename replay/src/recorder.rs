@@ -91,6 +91,31 @@ impl<D: Driver, W: Write> Recorder<D, W> {
         machines: &[S],
     ) -> Result<Self, RecordError> {
         let recording = Recording::new(&header, scope, machines).map_err(RecordError::Header)?;
+        Self::begin(driver, sink, header, recording)
+    }
+
+    /// Begins a later segment of a run, which replays alone. `chains` are those with which the segment before it ended:
+    /// [`Recorded::chains`].
+    ///
+    /// # Errors
+    /// As [`Recorder::new`].
+    ///
+    /// # Panics
+    /// If there is not one machine and one pair of chains for each controller of the header.
+    pub fn continued<S: State>(
+        driver: D,
+        sink: W,
+        header: Header,
+        scope: Scope,
+        machines: &[S],
+        chains: &[ChainPair],
+    ) -> Result<Self, RecordError> {
+        let recording =
+            Recording::continued(&header, scope, machines, chains).map_err(RecordError::Header)?;
+        Self::begin(driver, sink, header, recording)
+    }
+
+    fn begin(driver: D, sink: W, header: Header, recording: Recording) -> Result<Self, RecordError> {
         let mut log = Log { header, recording, sink, failed: None, state: LogState::Open };
         log.write().map_err(RecordError::Sink)?;
         Ok(Self { driver, log })

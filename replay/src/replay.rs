@@ -3,16 +3,14 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use serde::Serialize;
-
 use r_ems_engine::Time;
 use r_ems_engine::digest::Digest;
 use r_ems_engine::fleet::{Fleet, Poisoned};
 use r_ems_engine::log::{
     BEHAVIOR, Content, ENGINE_VERSION, End, Header, ReadError, Reader, Status, codec, identity,
 };
-use r_ems_engine::machine::Machine;
 
+use crate::compatibility::{Compatibility, OtherFunctions, Replayable};
 use crate::divergence::{Divergence, engine_name};
 use crate::driver::{ReplayDriver, Stop};
 use crate::source::Bytes;
@@ -40,59 +38,10 @@ pub struct Replayed {
     pub digest: Digest,
     /// Whether log and program are of one version.
     pub compatibility: Compatibility,
-}
-
-/// Whether a log may be expected to replay bit for bit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Compatibility {
-    /// The same engine wrote it.
-    Same,
-    /// Another version wrote it; its machines should answer the same.
-    OtherVersion {
-        /// The engine that wrote the log.
-        logged_by: String,
-        /// The engine that replays it.
-        replayed_by: String,
-    },
-    /// Its machines answered differently by design: a difference is no bug.
-    OtherBehavior {
-        /// The engine that wrote the log.
-        logged_by: String,
-        /// The engine that replays it.
-        replayed_by: String,
-    },
-}
-
-impl Compatibility {
-    /// Compares the engine that wrote a log with this one.
-    pub fn of(header: &Header) -> Self {
-        let logged_by = engine_name(&header.engine, header.behavior);
-        let replayed_by = engine_name(ENGINE_VERSION, BEHAVIOR);
-        if header.behavior != BEHAVIOR {
-            Self::OtherBehavior { logged_by, replayed_by }
-        } else if header.engine != ENGINE_VERSION {
-            Self::OtherVersion { logged_by, replayed_by }
-        } else {
-            Self::Same
-        }
-    }
-}
-
-impl fmt::Display for Compatibility {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Same => f.write_str("the log was written by this engine"),
-            Self::OtherVersion { logged_by, replayed_by } => {
-                write!(f, "the log was written by {logged_by} and is replayed by {replayed_by}")
-            }
-            Self::OtherBehavior { logged_by, replayed_by } => write!(
-                f,
-                "the log was written by {logged_by}, whose machines answer differently from those of {replayed_by}: \
-                 a difference is to be expected"
-            ),
-        }
-    }
+    /// The first reported event that differs, if log and program are of different versions: then it is no divergence.
+    pub event_difference: Option<Box<Divergence>>,
+    /// Who failed an assertion, as the log says.
+    pub poisoned: Option<Poisoned>,
 }
 
 /// Why a log cannot be replayed.
@@ -102,6 +51,8 @@ pub enum ReplayError {
     Read(ReadError<io::Error>),
     /// It ends before the state of each controller.
     NoState,
+    /// Its program had other functions.
+    Functions(OtherFunctions),
     /// A state is of another program: other functions, or another version.
     State {
         /// Whose state.
@@ -118,6 +69,7 @@ impl fmt::Display for ReplayError {
         match self {
             Self::Read(error) => error.fmt(f),
             Self::NoState => f.write_str("the log ends before the state of each controller"),
+            Self::Functions(other) => other.fmt(f),
             Self::State { controller, logged_by, replayed_by } => write!(
                 f,
                 "the state of {controller} was written by {logged_by} and cannot be read by {replayed_by}: \
@@ -140,7 +92,7 @@ impl From<ReadError<io::Error>> for ReplayError {
 /// # Errors
 /// [`ReplayError`] if the log cannot be read or its states are of another program. A difference is no error:
 /// [`Replayed::divergence`].
-pub fn replay<M: Machine, R: Read>(log: R) -> Result<Replayed, ReplayError> {
+pub fn replay<M: Replayable, R: Read>(log: R) -> Result<Replayed, ReplayError> {
     let mut replay = Replay::<M, R>::open(log)?;
     replay.run_until(Time::MAX)?;
     Ok(replay.result())
@@ -150,22 +102,24 @@ pub fn replay<M: Machine, R: Read>(log: R) -> Result<Replayed, ReplayError> {
 ///
 /// # Errors
 /// [`ReplayError`] as for [`replay`].
-pub fn replay_until<M: Machine, R: Read>(log: R, until: Time) -> Result<Replay<M, R>, ReplayError> {
+pub fn replay_until<M: Replayable, R: Read>(log: R, until: Time) -> Result<Replay<M, R>, ReplayError> {
     let mut replay = Replay::open(log)?;
     replay.run_until(until)?;
     Ok(replay)
 }
 
-impl<M: Machine, R: Read> Replay<M, R> {
+impl<M: Replayable, R: Read> Replay<M, R> {
     /// Opens a log and makes its machines from their states.
     ///
     /// # Errors
-    /// [`ReplayError`] if the log cannot be read or a state is of another program.
+    /// [`ReplayError`] if the log cannot be read, or its functions or a state are of another program.
     pub fn open(log: R) -> Result<Self, ReplayError> {
         let mut reader = Reader::open(Bytes(log))?;
+        if let Some(other) = OtherFunctions::find(&reader.header().functions, M::FUNCTIONS) {
+            return Err(ReplayError::Functions(other));
+        }
         let mut machines: Vec<Option<M>> = vec![None; reader.header().controllers.len()];
-        let mut staged = false;
-        while machines.iter().any(Option::is_none) && !staged {
+        while machines.iter().any(Option::is_none) {
             match reader.advance()? {
                 Status::Ended(_) => return Err(ReplayError::NoState),
                 Status::Record => {}
@@ -181,12 +135,12 @@ impl<M: Machine, R: Read> Replay<M, R> {
                 | Content::Event(_)
                 | Content::Effects { .. }
                 | Content::Chains(_)
-                | Content::Closing(_) => staged = true,
+                | Content::Closing(_) => return Err(ReplayError::NoState),
             }
         }
         let machines: Option<Vec<M>> = machines.into_iter().collect();
         let fleet = Fleet::new(machines.ok_or(ReplayError::NoState)?);
-        let driver = ReplayDriver::new(reader, staged);
+        let driver = ReplayDriver::new(reader);
         Ok(Self { fleet, driver, poisoned: None, divergence: None })
     }
 
@@ -206,7 +160,7 @@ impl<M: Machine, R: Read> Replay<M, R> {
                 self.driver.compare_failure(poisoned);
             }
         }
-        if self.driver.end().is_some() && self.poisoned.is_none() && !self.driver.has_stopped() {
+        if self.driver.end().is_some() && !self.driver.has_stopped() {
             self.driver.compare_states(self.fleet.machines());
         }
         match self.driver.take_stop() {
@@ -228,6 +182,8 @@ impl<M: Machine, R: Read> Replay<M, R> {
             end: self.driver.end(),
             digest: identity(self.driver.header(), self.driver.chains(), self.fleet.machines()),
             compatibility: Compatibility::of(self.driver.header()),
+            event_difference: self.driver.event_difference().cloned().map(Box::new),
+            poisoned: self.poisoned,
         }
     }
 

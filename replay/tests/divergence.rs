@@ -6,7 +6,7 @@ use r_ems_engine::log::{EffectsKept, End, Ending, Scope};
 use r_ems_engine::machine::{Boot, Effects, Input, Machine};
 use r_ems_engine::{LocalTime, Time};
 use r_ems_replay::divergence::Subject;
-use r_ems_replay::{Divergence, Entries, Filter, diff, replay};
+use r_ems_replay::{Divergence, Entries, Filter, Replayable, diff, replay};
 use serde::{Deserialize, Serialize};
 use toy::{Toy, record, record_toys};
 
@@ -36,6 +36,10 @@ impl Machine for Changed {
     fn deadline(&self) -> Option<LocalTime> {
         self.0.deadline()
     }
+}
+
+impl Replayable for Changed {
+    const FUNCTIONS: &'static [&'static str] = Toy::FUNCTIONS;
 }
 
 fn divergence_of(effects: EffectsKept) -> (Vec<u8>, Divergence) {

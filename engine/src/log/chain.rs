@@ -92,6 +92,11 @@ impl Chains {
         Self { of: alloc::vec![ChainPair::default(); controllers], scratch: Vec::new() }
     }
 
+    /// Makes a controller go on from chains that are known.
+    pub fn set(&mut self, controller: ControllerIndex, chains: ChainPair) {
+        self.of[controller.position()] = chains;
+    }
+
     /// Notes a delivery that is about to be handled.
     #[inline]
     pub fn begin(&mut self, delivery: &Delivery<'_>) {
@@ -114,6 +119,13 @@ impl Chains {
     /// All chains by controller.
     pub fn as_slice(&self) -> &[ChainPair] {
         &self.of
+    }
+}
+
+impl From<&[ChainPair]> for Chains {
+    /// Goes on from the chains of each controller.
+    fn from(chains: &[ChainPair]) -> Self {
+        Self { of: chains.to_vec(), scratch: Vec::new() }
     }
 }
 

@@ -4,12 +4,14 @@
 //!     State of each controller | delivery, events, [effects] | delivery ... | State and Chains of each, Closing
 //! ```
 //!
+//! A later segment of a run begins with the State of each controller and then the Chains of each, so that it replays alone.
+//!
 //! Sans-IO: the recorder of a program and the simulated disks both stand on it.
 
 use alloc::vec::Vec;
 
 use super::CHECKPOINT_DELIVERIES;
-use super::chain::Chains;
+use super::chain::{ChainPair, Chains};
 use super::header::{EffectsKept, Header, HeaderError};
 use super::record::{Content, Ending, Record};
 use super::writer::Writer;
@@ -61,23 +63,45 @@ impl Recording {
     /// # Panics
     /// If there is not one state for each controller of the header.
     pub fn new<S: State>(header: &Header, scope: Scope, states: &[S]) -> Result<Self, HeaderError> {
-        let controllers = header.controllers.len();
-        assert!(states.len() == controllers, "each controller of the header has its machine");
+        let mut recording = Self::empty(header, scope, Chains::new(header.controllers.len()))?;
+        recording.append_states(states);
+        Ok(recording)
+    }
+
+    /// Begins a later segment of a run whose machines stand at `states` and have asked for what is in `chains`.
+    ///
+    /// # Errors
+    /// As [`Recording::new`].
+    ///
+    /// # Panics
+    /// As [`Recording::new`], and if there is not one pair of chains for each controller.
+    pub fn continued<S: State>(
+        header: &Header,
+        scope: Scope,
+        states: &[S],
+        chains: &[ChainPair],
+    ) -> Result<Self, HeaderError> {
+        assert!(chains.len() == header.controllers.len(), "each controller of the header has its chains");
+        let mut recording = Self::empty(header, scope, chains.into())?;
+        recording.append_states(states);
+        recording.append_chains();
+        Ok(recording)
+    }
+
+    fn empty(header: &Header, scope: Scope, chains: Chains) -> Result<Self, HeaderError> {
         let writer = match scope {
             Scope::Fleet => Writer::new(header)?,
             Scope::Only(controller) => Writer::new(&header.only(controller))?,
         };
-        let mut recording = Self {
+        Ok(Self {
             writer,
-            chains: Chains::new(controllers),
+            chains,
             scope,
             effects: header.effects,
-            since: alloc::vec![0; controllers],
+            since: alloc::vec![0; header.controllers.len()],
             handling: None,
             scratch: Vec::new(),
-        };
-        recording.append_states(states);
-        Ok(recording)
+        })
     }
 
     /// Records a delivery that is about to be handled.
@@ -125,12 +149,7 @@ impl Recording {
     /// here, and without the state of that controller, which must not be used.
     pub fn close<S: State>(&mut self, states: &[S], ending: Ending) -> Ending {
         self.append_states(states);
-        for position in 0..self.since.len() {
-            let controller = ControllerIndex::of(position);
-            if let Some(place) = self.scope.place(controller) {
-                self.writer.append_here(place, Content::Chains(self.chains.of(controller)));
-            }
-        }
+        self.append_chains();
         let (place, ending) = match self.handling.map(|poisoned| self.scope.place(poisoned)) {
             None => (None, ending),
             Some(None) => (None, Ending::Stopped),
@@ -160,7 +179,17 @@ impl Recording {
         &self.chains
     }
 
+    fn append_chains(&mut self) {
+        for position in 0..self.since.len() {
+            let controller = ControllerIndex::of(position);
+            if let Some(place) = self.scope.place(controller) {
+                self.writer.append_here(place, Content::Chains(self.chains.of(controller)));
+            }
+        }
+    }
+
     fn append_states<S: State>(&mut self, states: &[S]) {
+        assert!(states.len() == self.since.len(), "each controller of the header has its machine");
         for (position, state) in states.iter().enumerate() {
             let controller = ControllerIndex::of(position);
             if self.handling == Some(controller) {

@@ -18,7 +18,7 @@ use r_ems_engine::points::DeviceClass;
 use r_ems_engine::units::Watts;
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
-use r_ems_replay::{Recorded, Recorder};
+use r_ems_replay::{Recorded, Recorder, Replayable};
 
 pub(crate) const PERIOD: Span = Span::from_millis(1_000);
 pub(crate) const METER: DeviceIndex = DeviceIndex(0);
@@ -71,6 +71,10 @@ impl Machine for Toy {
     fn deadline(&self) -> Option<LocalTime> {
         Some(self.due)
     }
+}
+
+impl Replayable for Toy {
+    const FUNCTIONS: &'static [&'static str] = &["PeakShaving"];
 }
 
 impl Toy {
