@@ -1,10 +1,14 @@
 //! The program as its users meet it: exit codes, streams, JSON fields and messages.
 
+#[path = "../replay/tests/mend/mod.rs"]
+mod mend;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
 
 use assert_cmd::cargo::cargo_bin_cmd;
+use r_ems::engine::log::Kind;
 use serde_json::Value;
 
 const SCENARIO: &str = "scenarios/peak_shaving.ron";
@@ -173,6 +177,7 @@ fn a_recorded_run_replays_shows_and_compares() {
     assert_eq!(replayed["ok"], true);
     let run = json(&emsctl(&["run", SCENARIO, "--until", "2 h", "--format", "json"]));
     assert_eq!(replayed["digest"], run["digest"]);
+    assert_eq!((&replayed["end"], &replayed["poisoned"]), (&"over".into(), &Value::Null));
     assert_eq!(code(&emsctl(&["replay", &log, "--controller", "commerce/a", "--to", "+1 h"])), 0);
     let shown = emsctl(&["show", &log, "--kind", "started", "--format", "json"]);
     assert_eq!(text(&shown).lines().count(), 1);
@@ -180,7 +185,83 @@ fn a_recorded_run_replays_shows_and_compares() {
     let other = recorded("other_seed.log", &["--set", "plant.commerce.bess.soc=\"61 %\""]);
     let differing = emsctl(&["diff", &log, &other, "--format", "json"]);
     assert_eq!(code(&differing), 4);
-    assert_eq!(json(&differing)["same"], false);
+    let differing = json(&differing);
+    assert_eq!((&differing["same"], &differing["ok"]), (&false.into(), &false.into()));
+    let whole = recorded("whole.log", &["--record-effects"]);
+    let same = emsctl(&["diff", &log, &whole]);
+    assert_eq!(code(&same), 0, "{}", text(&same));
+    assert!(text(&same).contains("the same run") && text(&same).contains("by digest"), "{}", text(&same));
+}
+
+#[test]
+fn a_log_without_a_closing_record_is_torn_and_no_success_unless_that_is_accepted() {
+    let log = recorded("closed.log", &[]);
+    let bytes = fs::read(&log).expect("it was just written");
+    let mut groups = mend::groups(&bytes);
+    groups.pop();
+    assert!(groups.len() > 2, "{} groups are left", groups.len());
+    let torn = file("torn.log");
+    fs::write(&torn, mend::joined(&bytes, &groups)).expect("a test may write its own files");
+    let torn = torn.to_string_lossy();
+
+    for arguments in
+        [&["replay", &torn][..], &["replay", &torn, "--controller", "commerce/a"], &["diff", &log, &torn]]
+    {
+        for (accepts, exit) in [(&[][..], 1), (&["--torn"][..], 0)] {
+            let arguments = [arguments, accepts].concat();
+            let page = emsctl(&arguments);
+            assert_eq!(code(&page), exit, "{arguments:?}: {}", errors(&page));
+            assert!(text(&page).contains("torn"), "{}", text(&page));
+            assert!(text(&page).contains("the log was not closed"), "{}", text(&page));
+            let printed = json(&emsctl(&[&arguments[..], &["--format", "json"]].concat()));
+            assert_eq!((&printed["end"], &printed["ok"]), (&"torn".into(), &(exit == 0).into()));
+        }
+    }
+    for command in [&["show", &torn, "--kind", "started"][..], &["explain", &torn, "--at", "+1 h"]] {
+        assert_eq!(code(&emsctl(command)), 0, "{command:?}");
+    }
+    // What comes before the tear is compared and explained as ever.
+    assert_eq!(code(&emsctl(&["replay", &torn, "--to", "+1 h"])), 0);
+    let shown = emsctl(&["show", &torn, "--kind", "state"]);
+    assert!(errors(&shown).contains("the log was not closed"), "{}", errors(&shown));
+}
+
+#[test]
+fn a_log_of_another_version_names_both_and_a_difference_is_a_finding() {
+    let bytes = fs::read(recorded("new_version.log", &[])).expect("it was just written");
+    let old = mend::with_header(&bytes, |header| header.engine = "0.0.7".to_owned());
+    let path = file("old_version.log");
+    fs::write(&path, &old).expect("a test may write its own files");
+    let path = path.to_string_lossy();
+    let page = emsctl(&["replay", &path]);
+    assert_eq!(code(&page), 0, "{}", errors(&page));
+    let versions = ["engine 0.0.7 B", &format!("engine {} B", env!("CARGO_PKG_VERSION"))];
+    assert!(versions.iter().all(|version| text(&page).contains(version)), "{}", text(&page));
+
+    let chains = mend::places(&old, Kind::Chains)[0].clone();
+    let effects = chains.end - 16;
+    fs::write(&*path, mend::with_bytes(&old, effects, &[old[effects] ^ 1])).expect("as above");
+    let page = emsctl(&["replay", &path]);
+    assert_eq!(code(&page), 4, "{}", errors(&page));
+    assert!(text(&page).contains("DIVERGED"));
+    assert!(versions.iter().all(|version| text(&page).contains(version)), "{}", text(&page));
+}
+
+#[test]
+fn a_log_of_other_functions_is_refused_and_both_lists_are_named() {
+    let bytes = fs::read(recorded("functions.log", &[])).expect("it was just written");
+    let foreign = mend::with_header(&bytes, |header| header.functions.push("SpinningReserve".to_owned()));
+    let path = file("foreign_functions.log");
+    fs::write(&path, foreign).expect("a test may write its own files");
+    for arguments in
+        [&["replay", &*path.to_string_lossy()][..], &["explain", &path.to_string_lossy(), "--at", "+1 h"]]
+    {
+        let output = emsctl(arguments);
+        assert_eq!(code(&output), 1);
+        let told = errors(&output);
+        assert!(told.contains("SpinningReserve") && told.contains("PeakShaving"), "{told}");
+        assert!(told.contains("use the program that recorded it"), "{told}");
+    }
 }
 
 #[test]

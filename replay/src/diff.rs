@@ -7,20 +7,41 @@ use std::io::{self, Read};
 use serde::Serialize;
 
 use r_ems_engine::Time;
-use r_ems_engine::log::{Content, Header, ReadError, Reader, Record, Status};
+use r_ems_engine::log::{Content, End, Header, ReadError, Reader, Record, Status};
 
 use crate::divergence::CONTEXT_DELIVERIES;
 use crate::entries::{Entry, entry};
 use crate::source::Bytes;
+
+/// What a comparison of two logs came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// The first difference; `None`: both hold the same run, as far as both go.
+    pub difference: Option<Difference>,
+    /// How each log ended, first and second; `None` if it was not read to its end, because of a difference or because the other
+    /// one is torn.
+    pub ends: [Option<End>; 2],
+    /// How effects were compared.
+    pub effects: EffectsCompared,
+}
+
+/// How the effects of two logs are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EffectsCompared {
+    /// As both logs hold them, whole or by digest.
+    AsKept,
+    /// By digest, because only one of the logs holds them whole.
+    ByDigest,
+}
 
 /// The first difference of two logs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
     /// What differs, in a few words.
     pub subject: &'static str,
-    /// The record of the first log; `None`: it has ended.
+    /// The record of the first log.
     pub left: Option<Entry>,
-    /// The record of the second log; `None`: it has ended.
+    /// The record of the second log.
     pub right: Option<Entry>,
     /// Differences of the headers, "field: first, second".
     pub headers: Vec<String>,
@@ -28,33 +49,42 @@ pub struct Difference {
     pub before: Vec<Entry>,
 }
 
-/// Finds the first difference of two logs; `None` if they hold the same run.
+/// Compares two logs up to the first difference, or to where the first of them ends.
 ///
-/// Texts and versions in the headers are compared only to explain a difference: two logs of the same run are the same.
+/// Texts and versions in the headers are compared only to explain a difference: two logs of the same run are the same, also if
+/// only one of them holds effects whole. A log that is torn is compared as far as it goes.
 ///
 /// # Errors
 /// If either log cannot be read.
-pub fn diff<L: Read, R: Read>(left: L, right: R) -> Result<Option<Difference>, ReadError<io::Error>> {
+pub fn diff<L: Read, R: Read>(left: L, right: R) -> Result<Comparison, ReadError<io::Error>> {
     let mut left = Reader::open(Bytes(left))?;
     let mut right = Reader::open(Bytes(right))?;
     let headers = header_differences(left.header(), right.header());
+    let effects = if left.header().effects == right.header().effects {
+        EffectsCompared::AsKept
+    } else {
+        EffectsCompared::ByDigest
+    };
     let mut before = VecDeque::with_capacity(CONTEXT_DELIVERIES + 1);
+    let differs = |difference| Ok(Comparison { difference: Some(difference), ends: [None, None], effects });
     if left.header().controllers != right.header().controllers {
         let subject = "the controllers";
-        return Ok(Some(Difference { subject, left: None, right: None, headers, before: Vec::new() }));
+        return differs(Difference { subject, left: None, right: None, headers, before: Vec::new() });
     }
     loop {
-        let statuses = (left.advance()?, right.advance()?);
-        let subject = match statuses {
-            (Status::Record, Status::Record) => difference(&left.record(), &right.record()),
-            (Status::Ended(left), Status::Ended(right)) if left == right => return Ok(None),
-            (Status::Ended(_), Status::Ended(_)) => Some("how the logs end"),
-            (Status::Ended(_), Status::Record) => Some("the length: the first log has ended"),
-            (Status::Record, Status::Ended(_)) => Some("the length: the second log has ended"),
+        let ends = match (advance(&mut left, effects)?, advance(&mut right, effects)?) {
+            (Status::Record, Status::Record) => None,
+            (Status::Ended(left), Status::Record) => Some([Some(left), None]),
+            (Status::Record, Status::Ended(right)) => Some([None, Some(right)]),
+            (Status::Ended(left), Status::Ended(right)) => Some([Some(left), Some(right)]),
         };
-        if let Some(subject) = subject {
-            let (left, right) = (current(statuses.0, &left), current(statuses.1, &right));
-            return Ok(Some(Difference { subject, left, right, headers, before: before.into() }));
+        if let Some(ends) = ends {
+            // Closing records are compared like all others: of two logs of which one ends first, that one is torn.
+            return Ok(Comparison { difference: None, ends, effects });
+        }
+        if let Some(subject) = difference(&left.record(), &right.record()) {
+            let (left, right) = (Some(entry(&left)), Some(entry(&right)));
+            return differs(Difference { subject, left, right, headers, before: before.into() });
         }
         if before.len() == CONTEXT_DELIVERIES {
             before.pop_front();
@@ -63,11 +93,18 @@ pub fn diff<L: Read, R: Read>(left: L, right: R) -> Result<Option<Difference>, R
     }
 }
 
-/// The record that a reader stands at, if there is one.
-fn current<R: Read>(status: Status, reader: &Reader<Bytes<R>>) -> Option<Entry> {
-    match status {
-        Status::Record => Some(entry(reader)),
-        Status::Ended(_) => None,
+/// Moves to the next record that is compared.
+fn advance<R: Read>(
+    reader: &mut Reader<Bytes<R>>,
+    effects: EffectsCompared,
+) -> Result<Status, ReadError<io::Error>> {
+    loop {
+        let status = reader.advance()?;
+        let is_effects =
+            status == Status::Record && matches!(reader.record().content, Content::Effects { .. });
+        if !is_effects || effects == EffectsCompared::AsKept {
+            return Ok(status);
+        }
     }
 }
 

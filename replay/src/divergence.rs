@@ -132,7 +132,7 @@ pub(crate) fn engine_name(version: &str, behavior: u32) -> String {
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clock = LocalTime::from_nanos(self.local_ns);
-        writeln!(f, "first divergence: {} at {} (its clock: {clock})", self.controller, self.at())?;
+        writeln!(f, "first difference: {} at {} (its clock: {clock})", self.controller, self.at())?;
         writeln!(f, "  record  at byte {}", self.position)?;
         writeln!(f, "  input   {}", self.input)?;
         let heads = (format!("expected ({})", self.logged_by), format!("found ({})", self.replayed_by));

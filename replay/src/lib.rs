@@ -10,8 +10,9 @@
 //!   [`Divergence`]; [`compatibility`] says what may be expected of a log;
 //! - [`entries`], [`mod@diff`] and [`mod@statistics`] show what a log holds without running anything.
 //!
-//! Everything here is generic over the machine (only [`compatibility`] knows the engine's own) and knows logs only through the engine's reader and writer. It must never look
-//! at a clock, and it never repairs a log: a log that cannot be believed is an error.
+//! Everything here is generic over the machine (only [`compatibility`] knows the engine's own) and knows logs only through the
+//! engine's reader and writer. It must never look at a clock, and it never repairs a log: a log that cannot be believed is an
+//! error.
 
 pub mod compatibility;
 pub mod describe;
@@ -28,7 +29,7 @@ pub mod statistics;
 mod recent;
 
 pub use compatibility::{Compatibility, Replayable};
-pub use diff::{Difference, diff};
+pub use diff::{Comparison, Difference, diff};
 pub use digesting::Digesting;
 pub use divergence::Divergence;
 pub use driver::ReplayDriver;

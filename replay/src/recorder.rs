@@ -7,8 +7,8 @@
 //! **A failed assertion** leaves a delivery without an outcome. The log then ends with that delivery, and its closing record
 //! says who failed.
 //!
-//! **A panic elsewhere**, in the driver or in whoever owns the run, drops the recorder: what has been recorded is written, so that
-//! the log is torn but ends with what happened last.
+//! **A panic elsewhere**, in the driver or in whoever owns the run, drops the recorder: what has been recorded is written, so
+//! that the log is torn but ends with what happened last.
 
 use std::fmt;
 use std::io::{self, Write};

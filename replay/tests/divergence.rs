@@ -6,7 +6,7 @@ use r_ems_engine::log::{EffectsKept, End, Ending, Scope};
 use r_ems_engine::machine::{Boot, Effects, Input, Machine};
 use r_ems_engine::{LocalTime, Time};
 use r_ems_replay::divergence::Subject;
-use r_ems_replay::{Divergence, Entries, Filter, Replayable, diff, replay};
+use r_ems_replay::{Divergence, Entries, Filter, Replayable, replay};
 use serde::{Deserialize, Serialize};
 use toy::{Toy, record, record_toys};
 
@@ -74,16 +74,6 @@ fn a_failed_assertion_is_recorded_and_replayed() {
     let replayed = replay::<Toy, _>(log.as_slice()).unwrap();
     assert_eq!(replayed.divergence, None);
     assert_eq!(replayed.end, Some(End::Closed(Ending::Poisoned)));
-}
-
-#[test]
-fn two_logs_differ_at_the_first_record_that_differs() {
-    let (left, _) = record(&[0], 60, Scope::Fleet, EffectsKept::Digests);
-    let (right, _) = record(&[1_000], 60, Scope::Fleet, EffectsKept::Digests);
-    assert_eq!(diff(left.as_slice(), left.as_slice()).unwrap(), None);
-    let difference = diff(left.as_slice(), right.as_slice()).unwrap().expect("the clocks differ");
-    assert!(difference.left.is_some() && difference.right.is_some());
-    assert!(!difference.before.is_empty());
 }
 
 #[test]

@@ -59,6 +59,9 @@ pub enum Command {
         /// The log that is compared with it
         #[arg(value_name = "LOG")]
         found: PathBuf,
+        /// Accepts a log that a crash cut off: what is there must be the same
+        #[arg(long)]
+        torn: bool,
     },
     /// Says why a set-point was what it was
     Explain(Explain),
@@ -120,6 +123,9 @@ pub struct Replay {
     /// Replays one controller only
     #[arg(long, value_name = "GRID/ID")]
     pub controller: Option<ControllerName>,
+    /// Accepts a log that a crash cut off: what is there must replay
+    #[arg(long)]
+    pub torn: bool,
 }
 
 /// Shows a log.

@@ -107,6 +107,7 @@ fn explanations<F: FunctionSet>(
     let then: Vec<Controller<F>> = replay.machines().to_vec();
     replay.run_until(at + LOOK_AFTER).map_err(failed)?;
     let ended_before = replay.result().end.is_some();
+    log.note_torn(replay.result().end);
     if let Some(divergence) = replay.result().divergence {
         return Err(Failure {
             exit: Exit::Diverged,

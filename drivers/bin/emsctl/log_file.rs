@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use r_ems_engine::Time;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::ControllerIndex;
-use r_ems_engine::log::{Header, ReadError};
+use r_ems_engine::log::{End, Header, ReadError};
 use r_ems_engine::wall::UtcOffset;
 use r_ems_replay::Entries;
 use r_ems_replay::entries::Filter;
 
 use super::args::{ControllerName, Moment};
 use crate::exit::{Failure, READ};
+use crate::output::say;
 use crate::study::load::zone;
 
 /// A log on the disk with what it says about itself.
@@ -42,6 +43,13 @@ impl LogFile {
     pub(super) fn end(&self) -> Result<Time, Failure> {
         let statistics = r_ems_replay::statistics(self.bytes()?).map_err(|error| self.failure(&error))?;
         Ok(Time::from_nanos(statistics.until_ns))
+    }
+
+    /// Tells the user if the log was found to be torn, where that is no reason to stop.
+    pub(super) fn note_torn(&self, end: Option<End>) {
+        if let Some(end @ End::Torn { .. }) = end {
+            say(&format!("{}: {end}", self.path.display()));
+        }
     }
 
     /// Says that the log cannot be read on.

@@ -9,10 +9,13 @@
 //! |---|---|
 //! | `check` | `{ ok, files: [{ file, errors, warnings, mistakes: [{ file, line, column, field, message, severity }] }] }` |
 //! | `run` | the summary: see [`crate::summary`] |
-//! | `replay` | `{ ok, deliveries, until_s, digest, end, compatibility, divergence }` |
+//! | `replay` | `{ ok, deliveries, until_s, digest, end, poisoned, compatibility, divergence, event_difference }` |
 //! | `show` | one object a line, one line a record: see [`r_ems_replay::Entry`] |
-//! | `diff` | `{ same, difference }` |
+//! | `diff` | `{ ok, same, end, notes, difference }` |
 //! | `explain` | `{ at, at_s, expectation, explanations }`: see [`crate::explanation`] |
+//!
+//! `end` is how a log ended: `over`, `stopped`, `poisoned` (a controller failed an assertion), `torn` (it has no closing record,
+//! because whoever wrote it was cut off), or nothing if it was not read to its end. Of two logs, one torn log makes it `torn`.
 
 pub mod args;
 mod check;
@@ -62,7 +65,9 @@ fn perform<F: FunctionSet>(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Run(arguments) => run::perform::<F>(&arguments, format, &mut output),
         Command::Replay(arguments) => replay::perform::<F>(&arguments, format, &mut output),
         Command::Show(arguments) => show::perform::<F>(&arguments, format, &mut output),
-        Command::Diff { expected, found } => diff::perform::<F>(&expected, &found, format, &mut output),
+        Command::Diff { expected, found, torn } => {
+            diff::perform::<F>(&diff::Pair { expected, found, torn }, format, &mut output)
+        }
         Command::Explain(arguments) => explain::perform::<F>(&arguments, format, &mut output),
         Command::Completions { shell } => generate::completions(shell, &mut output),
         Command::Man { directory } => generate::manual(directory.as_deref(), &mut output),

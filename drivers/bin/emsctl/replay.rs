@@ -2,20 +2,23 @@
 //!
 //! A log is replayed from the state at its beginning, whatever `--from` says: it only counts what is compared from there on.
 //! A difference before it is told all the same, because nothing after it can be trusted.
+//!
+//! A log without a closing record is torn: what it holds is replayed, but nobody can say how the run went on, so the program
+//! ends with 1 unless the user accepts that.
 
 use std::io::{Cursor, Read};
 
 use r_ems_engine::Time;
 use r_ems_engine::controller::Controller;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::log::{End, Reader, filtered};
+use r_ems_engine::log::{ControllerNames, End, Ending, Reader, filtered};
 use r_ems_replay::{Bytes, Compatibility, Divergence, Replay, Replayed};
 use serde::Serialize;
 
 use super::args::{Format, Replay as Arguments};
 use super::log_file::LogFile;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, say};
+use crate::output::Output;
 use crate::present::style::{BAD, GOOD, paint};
 use crate::present::text;
 
@@ -26,9 +29,18 @@ struct Printed<'a> {
     deliveries: u64,
     until_s: f64,
     digest: String,
-    end: Option<String>,
+    end: Option<&'static str>,
+    poisoned: Option<Failed>,
     compatibility: &'a Compatibility,
     divergence: Option<&'a Divergence>,
+    event_difference: Option<&'a Divergence>,
+}
+
+/// Who failed an assertion, as the log says.
+#[derive(Serialize)]
+struct Failed {
+    controller: String,
+    at_s: f64,
 }
 
 /// Replays a log.
@@ -43,70 +55,110 @@ pub(super) fn perform<F: FunctionSet>(
     if from > to {
         return Err(Failure::usage("--from must not be later than --to"));
     }
-    let (before, replayed) = match &arguments.controller {
+    let replayed = match &arguments.controller {
         None => replay::<F, _>(&log, log.bytes()?, from, to)?,
         Some(name) => {
             let mut own = Vec::new();
             let controller = log.controller(name)?;
             let mut reader = Reader::open(Bytes(log.bytes()?)).map_err(|error| log.failure(&error))?;
-            filtered(&mut reader, controller, |bytes| own.extend_from_slice(bytes))
+            let end = filtered(&mut reader, controller, |bytes| own.extend_from_slice(bytes))
                 .map_err(|error| log.failure(&error))?;
-            replay::<F, _>(&log, Cursor::new(own), from, to)?
+            let mut replayed = replay::<F, _>(&log, Cursor::new(own), from, to)?;
+            if replayed.result.end.is_some_and(End::is_torn) {
+                // Positions are those of the file, not of what was cut out of it.
+                replayed.result.end = Some(end);
+            }
+            replayed
         }
     };
-    let exit = if replayed.divergence.is_some() { Exit::Diverged } else { Exit::Ok };
-    let compared = replayed.deliveries - before;
+    let Compared { names, deliveries, result } = &replayed;
+    let is_torn = result.end.is_some_and(End::is_torn);
+    let exit = match &result.divergence {
+        Some(_) => Exit::Diverged,
+        None if is_torn && !arguments.torn => Exit::Error,
+        None => Exit::Ok,
+    };
     match format {
         Format::Json => output.json(&Printed {
             ok: exit == Exit::Ok,
-            deliveries: compared,
-            until_s: replayed.at.as_secs_f64(),
-            digest: replayed.digest.to_string(),
-            end: replayed.end.map(|end| end.to_string()),
-            compatibility: &replayed.compatibility,
-            divergence: replayed.divergence.as_deref(),
+            deliveries: *deliveries,
+            until_s: result.at.as_secs_f64(),
+            digest: result.digest.to_string(),
+            end: result.end.map(|end| end.name()),
+            poisoned: result.poisoned.map(|poisoned| Failed {
+                controller: names[poisoned.controller.position()].full(),
+                at_s: poisoned.at.as_secs_f64(),
+            }),
+            compatibility: &result.compatibility,
+            divergence: result.divergence.as_deref(),
+            event_difference: result.event_difference.as_deref(),
         })?,
-        Format::Human => output.text(&page(&log, &replayed, compared))?,
+        Format::Human => output.text(&page(&log, &replayed))?,
     };
-    if replayed.compatibility != Compatibility::Same {
-        say(&replayed.compatibility.to_string());
-    }
-    if let Some(end @ End::Torn { .. }) = replayed.end {
-        say(&format!("{}: {end}", arguments.log.display()));
-    }
     Ok(exit)
 }
 
-/// Replays up to `to`; how many deliveries came before `from`, and the result.
+/// What a replay came to, from where it was compared.
+struct Compared {
+    /// The controllers that were replayed.
+    names: Vec<ControllerNames>,
+    /// Deliveries from there on.
+    deliveries: u64,
+    result: Replayed,
+}
+
+/// Replays up to `to`, and counts from `from` on.
 fn replay<F: FunctionSet, R: Read>(
     log: &LogFile,
     bytes: R,
     from: Time,
     to: Time,
-) -> Result<(u64, Replayed), Failure> {
+) -> Result<Compared, Failure> {
     let failed = |error: r_ems_replay::ReplayError| log.failure(&error);
     let mut replay = Replay::<Controller<F>, R>::open(bytes).map_err(failed)?;
     let mut before = 0;
     if from > Time::ZERO {
         replay.run_until(Time::from_nanos(from.as_nanos() - 1)).map_err(failed)?;
-        before = replay.result().deliveries;
+        before = replay.driver().deliveries();
     }
     replay.run_until(to).map_err(failed)?;
-    Ok((before, replay.result()))
+    let result = replay.result();
+    let names = replay.header().controllers.clone();
+    Ok(Compared { names, deliveries: result.deliveries - before, result })
 }
 
-fn page(log: &LogFile, replayed: &Replayed, compared: u64) -> String {
-    let compared = text::count(compared);
-    match &replayed.divergence {
-        None => format!(
-            "{}: {compared} deliveries, up to {}\ndigest {}\n",
-            paint(GOOD, "replayed bit for bit"),
-            log.local(replayed.at),
-            replayed.digest,
-        ),
-        Some(divergence) => {
-            let at = log.local(divergence.at());
-            format!("{} at {at}, after {compared} deliveries\n\n{divergence}", paint(BAD, "DIVERGED"))
-        }
+fn page(log: &LogFile, compared: &Compared) -> String {
+    let Compared { names, deliveries, result } = compared;
+    let mut page = headline(log, *deliveries, result);
+    if let Some(poisoned) = result.poisoned {
+        page += &format!(
+            "the run ended when {} failed an assertion at {}\n",
+            names[poisoned.controller.position()].full(),
+            log.local(poisoned.at),
+        );
+    } else if result.end == Some(End::Closed(Ending::Stopped)) {
+        page += "the run was stopped there\n";
     }
+    if result.compatibility != Compatibility::Same {
+        page += &format!("note: {}\n", result.compatibility);
+    }
+    if let Some(difference) = &result.event_difference {
+        page += &format!("note: the versions do not report the same events\n\n{difference}");
+    }
+    page
+}
+
+fn headline(log: &LogFile, deliveries: u64, result: &Replayed) -> String {
+    let compared = text::count(deliveries);
+    if let Some(divergence) = &result.divergence {
+        let at = log.local(divergence.at());
+        return format!("{} at {at}, after {compared} deliveries\n\n{divergence}", paint(BAD, "DIVERGED"));
+    }
+    let verdict = match result.end {
+        Some(end @ End::Torn { .. }) => {
+            format!("{}: {end}\nwhat is there replayed bit for bit", paint(BAD, "torn"))
+        }
+        Some(End::Closed(_)) | None => paint(GOOD, "replayed bit for bit"),
+    };
+    format!("{verdict}: {compared} deliveries, up to {}\ndigest {}\n", log.local(result.at), result.digest)
 }

@@ -72,6 +72,24 @@ pub enum End {
     },
 }
 
+impl End {
+    /// The word for it in what programs read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed(ending) => ending.name(),
+            Self::Torn { .. } => "torn",
+        }
+    }
+
+    /// Whether the log lacks its closing record.
+    pub const fn is_torn(self) -> bool {
+        match self {
+            Self::Closed(_) => false,
+            Self::Torn { .. } => true,
+        }
+    }
+}
+
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -100,6 +100,17 @@ impl Ending {
     }
 }
 
+impl Ending {
+    /// The word for it in what programs read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Over => "over",
+            Self::Stopped => "stopped",
+            Self::Poisoned => "poisoned",
+        }
+    }
+}
+
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
