@@ -1,4 +1,7 @@
-//! A crate of one's own: a law that R-EMS does not know is run, recorded, replayed and explained through the library alone.
+//! A crate of one's own: a law that R-EMS does not know is run, recorded, replayed and explained through the library.
+//!
+//! Such a crate has two dependencies: `r-ems`, and `r-ems-engine` under that name. What `functions_with!` derives names
+//! `r_ems_engine::serde` in an attribute, where a macro cannot say "the crate that I am from"; everything else is in `r_ems`.
 //!
 //! The law keeps room for frequency response and delivers a fixed part of it, so that it and peak shaving share a battery.
 

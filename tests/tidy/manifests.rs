@@ -88,6 +88,9 @@ pub(crate) fn problems(path: &str, text: &str) -> Vec<String> {
     if takes_workspace_lints != Some(true) {
         problems.push(format!("{path}: take the workspace's lints: `[lints]`, `workspace = true`"));
     }
+    if manifest.get("package").is_some_and(|package| package.get("build").is_some()) {
+        problems.push(format!("{path}: must not name a build script"));
+    }
     match PACKAGES.iter().find(|package| package.manifest == path) {
         Some(package) => problems.extend(dependency_problems(package, &manifest)),
         None => problems.push(format!("{path}: say in tests/tidy/manifests.rs what it may depend on")),
@@ -271,6 +274,8 @@ fn a_package_that_parses_may_use_some_of_its_libraries() {
 fn nothing_of_others_runs_at_build_time() {
     let text = "[build-dependencies]\n# Compiles C.\ncc = \"1\"\n";
     assert_problem("drivers/sim/Cargo.toml", text, Some("drivers/sim/Cargo.toml: must not run cc"));
+    let text = "[package]\nname = \"a\"\nbuild = \"make.rs\"\n";
+    assert_problem("scenarios/Cargo.toml", text, Some("scenarios/Cargo.toml: must not name a build script"));
 }
 
 #[test]

@@ -19,6 +19,9 @@ crate::functions_with! {
 /// }
 /// ```
 ///
+/// The crate that calls it needs `r-ems-engine` among its own dependencies and under that name, also if it has everything else
+/// from `r-ems`: the derived code names `r_ems_engine::serde`.
+///
 /// A law's own name must be new: two variants of one name do not compile. To add a built-in function, add its line here.
 #[macro_export]
 macro_rules! functions_with {
