@@ -1,7 +1,7 @@
 //! The frame around records: what is checked before anything inside is believed.
 
-use super::FORMAT;
 use super::error::Flaw;
+use super::{FORMAT, GROUP_BYTES};
 use crate::digest::Digest;
 
 /// How every log begins.
@@ -12,6 +12,8 @@ pub(super) const PREAMBLE_BYTES: usize = 16;
 pub(super) const GROUP_HEADER_BYTES: usize = 52;
 /// The part of it that its checksum covers.
 const COVERED_BYTES: usize = GROUP_HEADER_BYTES - 4;
+/// The memory of a group whose last record is no state: taken once, it does for a whole log.
+pub(super) const USUAL_GROUP_BYTES: usize = GROUP_HEADER_BYTES + GROUP_BYTES + GROUP_BYTES / 8;
 /// How much of the digest of the group before is stored: no accident matches 128 bits.
 const CHAIN_BYTES: usize = 16;
 /// The group that holds the header.

@@ -10,7 +10,8 @@ use core::fmt;
 use super::decode::{self, Decoded};
 use super::error::{Flaw, LogError, ReadError};
 use super::group::{
-    GROUP_HEADER_BYTES, GroupHeader, HEAD, Link, PREAMBLE_BYTES, RECS, check_preamble, checksum,
+    GROUP_HEADER_BYTES, GroupHeader, HEAD, Link, PREAMBLE_BYTES, RECS, USUAL_GROUP_BYTES, check_preamble,
+    checksum,
 };
 use super::header::Header;
 use super::memory::Memory;
@@ -145,7 +146,7 @@ impl<S: Source> Reader<S> {
         }
         check_preamble(&preamble).map_err(at(0))?;
         let start = PREAMBLE_BYTES as u64;
-        let mut group = Vec::new();
+        let mut group = Vec::with_capacity(USUAL_GROUP_BYTES);
         let link = Link::to(&preamble);
         let taken = take_group(&mut source, &mut group, HEAD, link, MAX_HEADER_BYTES)?;
         let head = match taken.map_err(at(start))? {

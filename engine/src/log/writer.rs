@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use super::encode;
-use super::group::{GROUP_HEADER_BYTES, GroupHeader, HEAD, Link, RECS, checksum, preamble};
+use super::group::{
+    GROUP_HEADER_BYTES, GroupHeader, HEAD, Link, RECS, USUAL_GROUP_BYTES, checksum, preamble,
+};
 use super::header::{Header, HeaderError};
 use super::memory::Memory;
 use super::record::{Content, Ending, Record};
@@ -37,15 +39,16 @@ impl Writer {
         let preamble = preamble();
         let mut writer = Self {
             memory: Memory::new(header),
-            group: Vec::with_capacity(GROUP_BYTES + GROUP_BYTES / 8),
+            group: Vec::with_capacity(USUAL_GROUP_BYTES),
             group_records: 0,
             group_first: 0,
             link: Link::to(&preamble),
             records: 0,
             position: preamble.len() as u64,
             synced: 0,
-            out: preamble.to_vec(),
+            out: Vec::with_capacity(USUAL_GROUP_BYTES),
         };
+        writer.out.extend_from_slice(&preamble);
         writer.begin_group();
         writer.group.extend_from_slice(&head);
         writer.end_group(HEAD);
