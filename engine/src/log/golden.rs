@@ -1,4 +1,10 @@
 //! The bytes of one record of each kind. A change here is a change of the log's format: it takes a new format number.
+//!
+//! `events` has the bytes of every event, `frame` those around the records: preamble, group, header. The bytes of a controller's
+//! state are those of the log that is kept in `tests/golden`.
+
+mod events;
+mod frame;
 
 use alloc::format;
 use alloc::string::String;
@@ -61,9 +67,13 @@ fn hex_of(records: &[Record<'_>]) -> Vec<String> {
             decode::decode(&mut reading, &mut cursor, &mut scratch).expect("our own bytes are read");
         assert_eq!(cursor.position(), bytes.len());
         assert_eq!(decode::view(&reading, &decoded, &scratch, &bytes), *record);
-        lines.push(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+        lines.push(hex(&bytes));
     }
     lines
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 const fn sample(point: u16, value: f64) -> Sample {

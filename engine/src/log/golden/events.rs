@@ -1,0 +1,74 @@
+//! The bytes of every event, and of every way in which a write ends.
+
+use alloc::vec::Vec;
+
+use super::super::events::{decode, encode};
+use super::super::varint::Cursor;
+use super::hex;
+use crate::event::Event;
+use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
+use crate::machine::WriteOutcome;
+use crate::points::Quality;
+use crate::time::Span;
+use crate::units::Watts;
+
+/// Written down from the documentation of the form, not from what the code gave.
+fn golden() -> [(Event, &'static str); 19] {
+    [
+        (Event::Booted { incarnation: 300 }, "00ac02"),
+        (Event::Started { after: Span::from_nanos(1_000_000) }, "01c0843d"),
+        (Event::ScansMissed { count: 3, lateness: Span::from_nanos(200) }, "0203c801"),
+        (Event::QualityChanged { point: PointIndex(5), quality: Quality::Unknown }, "030500"),
+        (Event::QualityChanged { point: PointIndex(5), quality: Quality::Good }, "030501"),
+        (Event::QualityChanged { point: PointIndex(5), quality: Quality::Stale }, "030502"),
+        (Event::QualityChanged { point: PointIndex(5), quality: Quality::Invalid }, "030503"),
+        (Event::QualityChanged { point: PointIndex(5), quality: Quality::Stuck }, "030504"),
+        (Event::FunctionLost { slot: SlotIndex(2) }, "0402"),
+        (Event::FunctionReturned { slot: SlotIndex(2) }, "0502"),
+        (
+            Event::ShortfallBegan { slot: SlotIndex(2), group: GroupIndex(1), shortfall: Watts::of(1.0) },
+            "060201000000000000f03f",
+        ),
+        (
+            Event::ShortfallEnded { slot: SlotIndex(2), group: GroupIndex(1), worst: Watts::of(-2.0) },
+            "07020100000000000000c0",
+        ),
+        (Event::WriteFailed { device: DeviceIndex(300), outcome: WriteOutcome::Acknowledged }, "08ac0200"),
+        (Event::WriteFailed { device: DeviceIndex(300), outcome: WriteOutcome::Refused }, "08ac0201"),
+        (Event::WriteFailed { device: DeviceIndex(300), outcome: WriteOutcome::TimedOut }, "08ac0202"),
+        (Event::WriteFailed { device: DeviceIndex(300), outcome: WriteOutcome::Expired }, "08ac0203"),
+        (
+            Event::DeviceLimited { device: DeviceIndex(300), difference: Watts::of(1.0) },
+            "09ac02000000000000f03f",
+        ),
+        (Event::DeviceFollows { device: DeviceIndex(300) }, "0aac02"),
+        (
+            Event::SignSuspect {
+                device: DeviceIndex(300),
+                measured_by: DeviceIndex(0),
+                step: Watts::of(1.0),
+                moved: Watts::of(-2.0),
+            },
+            "0bac0200000000000000f03f00000000000000c0",
+        ),
+    ]
+}
+
+#[test]
+fn each_event_has_its_golden_bytes() {
+    for (event, golden) in golden() {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, &event);
+        assert_eq!(hex(&bytes), golden, "{event:?}");
+        let mut cursor = Cursor::new(&bytes, 0);
+        assert_eq!(decode(&mut cursor), Ok(event));
+        assert_eq!(cursor.position(), bytes.len());
+    }
+}
+
+#[test]
+fn every_kind_of_event_has_golden_bytes() {
+    for kind in Event::KINDS {
+        assert!(golden().iter().any(|(event, _)| event.kind() == kind), "{kind}");
+    }
+}
