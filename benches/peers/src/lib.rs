@@ -1,6 +1,6 @@
 //! Event queues side by side: the same workloads, in one process, on the same machine at the same time.
 //!
-//! `cargo run --release -p r-ems-bench-peers` prints one table; `cargo bench -p r-ems-bench-peers` hands the
+//! `cargo run --release -p r-ems-bench-peers` prints one table with targets; `cargo bench -p r-ems-bench-peers` hands the
 //! same to criterion. The package is outside the workspace's default members, so that nobody else compiles
 //! the peers.
 //!

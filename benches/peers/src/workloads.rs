@@ -79,6 +79,17 @@ impl Workload {
         }
     }
 
+    /// How many times as long the faster of desque and NeXosim should take for an event, if we are held to it.
+    pub fn target(self) -> Option<f64> {
+        match self {
+            Self::Exponential(pending) | Self::Uniform(pending) if pending >= 100_000 => Some(2.5),
+            Self::Exponential(_) | Self::Uniform(_) => Some(1.5),
+            Self::Periodic(_) => Some(3.0),
+            Self::OneInstant(_) => Some(2.0),
+            Self::Handful => None,
+        }
+    }
+
     /// The period in nanoseconds, for peers that have periodic events.
     pub fn period(self) -> Option<u64> {
         match self {
