@@ -10,10 +10,9 @@ use r_ems_engine::wall::WallTime;
 use r_ems_sim::sources::{Interpolation, Profile};
 
 use crate::files::{Files, MAX_PROFILE_BYTES, resolved};
-use crate::leaf::word;
 use crate::mistake::{Mistake, Notes, suggestion};
 use crate::moment::Calendar;
-use crate::node::{Entry, Node, excerpt};
+use crate::node::{Entry, Fields, Node, excerpt};
 
 /// Most columns of a profile.
 pub(crate) const MAX_PROFILE_COLUMNS: usize = 256;
@@ -21,6 +20,9 @@ pub(crate) const MAX_PROFILE_COLUMNS: usize = 256;
 pub(crate) const MAX_PROFILE_ROWS: usize = 1 << 22;
 /// Most profiles of a scenario.
 pub(crate) const MAX_PROFILES: usize = 64;
+
+/// Which interpolation is right for which data.
+const INTERPOLATION_CHOICE: &str = "Step for means over the interval, Linear for instants";
 
 /// A CSV file that a scenario names, with the columns read so far.
 #[derive(Debug)]
@@ -49,9 +51,7 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, files: &dyn Files, notes: &mut Notes) 
     let file = fields.required("file", notes);
     let time = fields.required("time", notes);
     let epoch = fields.required("epoch", notes).and_then(|node| read_epoch(&node, notes));
-    let kinds = ["Linear", "Step"];
-    let interpolation = fields.optional("interpolation").and_then(|node| word(&node, &kinds, notes));
-    let interpolation = if interpolation == Some(1) { Interpolation::Step } else { Interpolation::Linear };
+    let interpolation = read_interpolation(&mut fields, notes);
     fields.finish(notes);
     let (file, time) = (file?, time?);
     let path = resolved(file.document().path(), &file.leaf::<String>(notes)?);
@@ -71,13 +71,31 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, files: &dyn Files, notes: &mut Notes) 
         header: Vec::new(),
         times: Arc::from([]),
         epoch: epoch?,
-        interpolation,
+        interpolation: interpolation?,
         columns: Vec::new(),
     };
     table.header = table.read_header(&file, notes)?;
     let column = table.position(&time_name, &time, notes)?;
     table.times = table.read_column(column, &time, notes, read_time)?.into();
     Some(table)
+}
+
+/// Reads what holds between two rows. There is no default: the choice moves peaks, and with them a bill.
+fn read_interpolation(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Interpolation> {
+    let Some(node) = fields.optional("interpolation") else {
+        fields.node().error(notes, format!("the field `interpolation` is missing: {INTERPOLATION_CHOICE}"));
+        return None;
+    };
+    match node.text() {
+        "Step" => Some(Interpolation::Step),
+        "Linear" => Some(Interpolation::Linear),
+        other => {
+            let found = excerpt(other);
+            let message = format!("unknown word {found}; allowed: Step, Linear ({INTERPOLATION_CHOICE})");
+            node.error(notes, message);
+            None
+        }
+    }
 }
 
 fn read_epoch(node: &Node<'_>, notes: &mut Notes) -> Option<WallTime> {
