@@ -1,6 +1,7 @@
 //! Expectations as a scenario writes them: `Always("commerce/pcc.p <= 225 kW", (except_for: "2 s"))`.
 //!
-//! What is claimed stands first; what is forgiven, a window and a name follow in parentheses of their own.
+//! What is claimed stands first; what is forgiven, a window and a name follow in parentheses of their own. A window that
+//! comes every day makes one expectation of each day, so that a report says which day failed.
 
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::ControllerIndex;
@@ -8,6 +9,8 @@ use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::{Span, Time};
 use r_ems_sim::expect::{Claim, Comparison, Condition, EventFilter, Expectation};
 
+use crate::at_end::{self, AtEnd, Bound};
+use crate::later::unknown;
 use crate::leaf::Leaf;
 use crate::mistake::{Notes, suggestion};
 use crate::moment::Calendar;
@@ -20,7 +23,46 @@ pub(crate) const MAX_EXPECTATIONS: usize = 1_000;
 /// Longest name of an expectation.
 pub(crate) const MAX_EXPECTATION_NAME_CHARS: usize = 200;
 /// The kinds of expectations.
-const KINDS: [&str; 6] = ["Always", "Never", "Eventually", "Bounds", "NoEvent", "SomeEvent"];
+pub(crate) const KINDS: [&str; 7] =
+    ["Always", "Never", "Eventually", "Bounds", "NoEvent", "SomeEvent", "AtEnd"];
+/// Kinds that wait for redundant controllers.
+const LATER: [&str; 1] = ["TakeOverWithin"];
+
+/// Everything that a run must fulfil.
+#[derive(Debug, Default)]
+pub(crate) struct Expected {
+    /// What is watched while it runs.
+    pub(crate) watched: Vec<Expectation>,
+    /// What is compared when it has ended.
+    pub(crate) at_end: Vec<AtEnd>,
+}
+
+impl Expected {
+    fn len(&self) -> usize {
+        self.watched.len() + self.at_end.len()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.watched.iter().any(|known| known.name == name)
+            || self.at_end.iter().any(|known| known.name == name)
+    }
+}
+
+/// One expectation as it is written; with daily windows it stands for several.
+struct Written {
+    name: String,
+    windows: Vec<(Time, Time)>,
+    is_daily: bool,
+    subject: Subject,
+}
+
+/// What an expectation is about.
+enum Subject {
+    /// What happens while the run goes on.
+    Course(Claim),
+    /// A sum over the whole run.
+    Sum(Bound),
+}
 
 /// Reads the list of expectations; names are unique.
 pub(crate) fn read(
@@ -28,25 +70,56 @@ pub(crate) fn read(
     names: &Names<'_, '_>,
     calendar: &Calendar,
     notes: &mut Notes,
-) -> Vec<Expectation> {
+) -> Expected {
     let items = node.items(notes).unwrap_or_default();
-    if items.len() > MAX_EXPECTATIONS {
-        node.error(notes, format!("expected at most {MAX_EXPECTATIONS}, got {}", items.len()));
-        return Vec::new();
-    }
-    let mut all: Vec<Expectation> = Vec::with_capacity(items.len());
+    let mut all = Expected::default();
     for item in &items {
-        let Some(expectation) = read_one(item, names, calendar, notes) else { continue };
-        if all.iter().any(|other| other.name == expectation.name) {
-            item.error(
-                notes,
-                format!("another expectation is called \"{}\"; give this one a name", expectation.name),
-            );
-        } else {
-            all.push(expectation);
+        if let Some(written) = read_one(item, names, calendar, notes) {
+            add(&mut all, item, written, calendar, notes);
+        }
+        let found = items.len().max(all.len());
+        if found > MAX_EXPECTATIONS {
+            let counted = "; what is daily counts once for each day";
+            node.error(notes, format!("expected at most {MAX_EXPECTATIONS}, got {found}{counted}"));
+            break;
         }
     }
     all
+}
+
+/// Adds an expectation for each of its windows.
+fn add(all: &mut Expected, node: &Node<'_>, written: Written, calendar: &Calendar, notes: &mut Notes) {
+    let Written { name, windows, is_daily, subject } = written;
+    let mut refuse = |name: &str, all: &Expected| {
+        let is_known = all.has(name);
+        if is_known {
+            node.error(notes, format!("another expectation is called \"{name}\"; give this one a name"));
+        }
+        is_known
+    };
+    match subject {
+        Subject::Sum(bound) => {
+            if !refuse(&name, all) {
+                let place = all.len();
+                all.at_end.push(AtEnd { name, place, bound });
+            }
+        }
+        Subject::Course(claim) => {
+            for (from, to) in windows {
+                let name = if is_daily { dated(&name, from, calendar) } else { name.clone() };
+                if refuse(&name, all) {
+                    return;
+                }
+                all.watched.push(Expectation { name, from, to, claim: claim.clone() });
+            }
+        }
+    }
+}
+
+/// The name of one day's part of an expectation.
+fn dated(name: &str, from: Time, calendar: &Calendar) -> String {
+    let local = (calendar.start + from.since(Time::ZERO)).local(calendar.zone).to_string();
+    format!("{name}, {}", local.strip_suffix(":00").unwrap_or(&local))
 }
 
 fn read_one(
@@ -54,11 +127,10 @@ fn read_one(
     names: &Names<'_, '_>,
     calendar: &Calendar,
     notes: &mut Notes,
-) -> Option<Expectation> {
+) -> Option<Written> {
     let kind = node.name();
     if !KINDS.contains(&kind) {
-        let found = excerpt(if kind.is_empty() { node.text() } else { kind });
-        node.error(notes, format!("unknown expectation `{found}`; {}", suggestion(&found, &KINDS)));
+        unknown(node, "expectation", &KINDS, &LATER, notes);
         return None;
     }
     let values = node.positional(notes)?;
@@ -77,26 +149,19 @@ fn read_one(
     let text: Option<String> = subject.leaf(notes);
     let mut reader = Reader { subject, options, names, calendar };
     let name = reader.text("name", notes);
-    let from = reader.moment("from", notes).unwrap_or(Time::ZERO);
-    let to = reader.moment("to", notes).unwrap_or(Time::ZERO + calendar.duration);
-    if from > to {
-        reader.place("to").error(notes, format!("must not be before `from`, {from}, got {to}"));
-    }
-    let claim = match kind {
-        "Always" => reader.always(text.as_deref(), notes),
-        "Never" => reader.condition(text.as_deref(), notes).map(Claim::Never),
-        "Eventually" => reader.eventually(text.as_deref(), notes),
-        "Bounds" => reader.bounds(text.as_deref(), notes),
-        "NoEvent" => reader.filter(text.as_deref(), notes).map(Claim::NoEvent),
-        _ => reader.some_event(text.as_deref(), notes),
+    let read = match kind {
+        "AtEnd" => at_end::read(text.as_deref(), subject, names, notes).map(Subject::Sum),
+        _ => reader.claim(kind, text.as_deref(), notes).map(Subject::Course),
     };
+    // A sum has no window: it is of the whole run.
+    let (windows, is_daily) = if kind == "AtEnd" { (Vec::new(), false) } else { reader.windows(notes) };
     reader.finish(notes);
     let text = text?;
     let name = name.unwrap_or_else(|| format!("{} {text}", spoken(kind)));
     if name.is_empty() || name.chars().count() > MAX_EXPECTATION_NAME_CHARS {
         node.error(notes, format!("expected a name of 1 to {MAX_EXPECTATION_NAME_CHARS} characters"));
     }
-    Some(Expectation { name, from, to, claim: claim? })
+    Some(Written { name, windows, is_daily, subject: read? })
 }
 
 /// How a kind begins a name.
@@ -107,7 +172,8 @@ fn spoken(kind: &str) -> &'static str {
         "Eventually" => "eventually",
         "Bounds" => "bounds of",
         "NoEvent" => "no event",
-        _ => "some event",
+        "SomeEvent" => "some event",
+        _ => "at the end",
     }
 }
 
@@ -136,9 +202,42 @@ impl<'t> Reader<'_, 't> {
         self.option(name)?.leaf(notes)
     }
 
-    fn moment(&mut self, name: &'static str, notes: &mut Notes) -> Option<Time> {
-        let node = self.option(name)?;
-        self.calendar.moment(&node, notes)
+    /// The windows in which the claim is judged, and whether they come every day.
+    fn windows(&mut self, notes: &mut Notes) -> (Vec<(Time, Time)>, bool) {
+        let (from, to) = (self.option("from"), self.option("to"));
+        let is_daily = |node: &Option<Node<'_>>| node.as_ref().is_some_and(|node| node.name() == "Daily");
+        if let (Some(from), Some(to)) = (&from, &to)
+            && (is_daily(&Some(from.clone())) || is_daily(&Some(to.clone())))
+        {
+            let errors = notes.errors();
+            let windows = self.calendar.windows(from, to, notes);
+            if windows.is_empty() && notes.errors() == errors && self.calendar.is_dated {
+                from.warning(notes, "the run has no such time of day: nothing is judged");
+            }
+            return (windows, true);
+        }
+        if is_daily(&from) || is_daily(&to) {
+            self.subject.error(notes, "expected both `from` and `to` as Daily(…), or none");
+            return (Vec::new(), true);
+        }
+        let mut moment = |node: Option<Node<'_>>| node.and_then(|node| self.calendar.moment(&node, notes));
+        let from = moment(from).unwrap_or(Time::ZERO);
+        let to = moment(to).unwrap_or(Time::ZERO + self.calendar.duration);
+        if from > to {
+            self.place("to").error(notes, format!("must not be before `from`, {from}, got {to}"));
+        }
+        (vec![(from, to)], false)
+    }
+
+    fn claim(&mut self, kind: &str, text: Option<&str>, notes: &mut Notes) -> Option<Claim> {
+        match kind {
+            "Always" => self.always(text, notes),
+            "Never" => self.condition(text, notes).map(Claim::Never),
+            "Eventually" => self.eventually(text, notes),
+            "Bounds" => self.bounds(text, notes),
+            "NoEvent" => self.filter(text, notes).map(Claim::NoEvent),
+            _ => self.some_event(text, notes),
+        }
     }
 
     fn finish(self, notes: &mut Notes) {
@@ -191,14 +290,7 @@ impl<'t> Reader<'_, 't> {
     /// Reads `commerce/pcc.p <= 225 kW`.
     fn condition(&self, text: Option<&str>, notes: &mut Notes) -> Option<Condition> {
         let text = text?;
-        let signs = [
-            ("<=", Comparison::AtMost),
-            (">=", Comparison::AtLeast),
-            ("<", Comparison::Below),
-            (">", Comparison::Above),
-        ];
-        let parts = signs.iter().find_map(|(sign, comparison)| Some((text.split_once(sign)?, *comparison)));
-        let Some(((point, value), comparison)) = parts else {
+        let Some((point, comparison, value)) = compared(text) else {
             let message = format!(
                 "expected a condition such as \"commerce/pcc.p <= 225 kW\", got \"{}\"",
                 excerpt(text)
@@ -238,6 +330,20 @@ impl<'t> Reader<'_, 't> {
     }
 }
 
+/// Splits `commerce/pcc.p <= 225 kW` at its sign.
+pub(crate) fn compared(text: &str) -> Option<(&str, Comparison, &str)> {
+    let signs = [
+        ("<=", Comparison::AtMost),
+        (">=", Comparison::AtLeast),
+        ("<", Comparison::Below),
+        (">", Comparison::Above),
+    ];
+    signs.iter().find_map(|(sign, comparison)| {
+        let (left, right) = text.split_once(sign)?;
+        Some((left.trim(), *comparison, right.trim()))
+    })
+}
+
 /// Reads a number in the unit of a point, from text in quotes or a bare number where that has no unit.
 fn amount(node: &Node<'_>, unit: Unit, notes: &mut Notes) -> Option<f64> {
     let is_bare = matches!(unit, Unit::Share | Unit::Flag) && !node.text().starts_with(['"', 'r']);
@@ -247,7 +353,7 @@ fn amount(node: &Node<'_>, unit: Unit, notes: &mut Notes) -> Option<f64> {
 }
 
 /// Reads a number in the unit of a point from text.
-fn read_amount(text: &str, unit: Unit) -> Result<f64, String> {
+pub(crate) fn read_amount(text: &str, unit: Unit) -> Result<f64, String> {
     let number = || text.parse::<f64>().ok().filter(|number| number.is_finite());
     match unit {
         Unit::Power => text.parse::<Watts>().map(Watts::watts).map_err(|error| error.to_string()),

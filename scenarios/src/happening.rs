@@ -1,19 +1,32 @@
-//! What happens during a run: breakers that move, devices that fall silent, and how links and clocks really are.
+//! What happens during a run: breakers that move, batteries that start and stop, devices that fall silent; once or every day.
 
+use r_ems_engine::Time;
 use r_ems_engine::ids::DeviceIndex;
-use r_ems_engine::units::Ratio;
-use r_ems_engine::{LocalTime, Span, Time};
-use r_ems_sim::plant::Position;
-use r_ems_sim::world::{Change, DropOuts, HostClock, LinkSpec, LinkState, RATE_PPB_MAX, Timed};
+use r_ems_sim::plant::{ComponentIndex, Position};
+use r_ems_sim::world::{Change, LinkState, Switch, Timed};
 
-use crate::device::{check_latency, direction};
-use crate::mistake::{Notes, suggestion};
-use crate::moment::Calendar;
+use crate::later::unknown;
+use crate::mistake::Notes;
+use crate::moment::{Calendar, MAX_REPETITIONS};
 use crate::naming::Names;
-use crate::node::{Entry, Node, excerpt};
+use crate::node::{Node, excerpt};
+use crate::plant::Kind;
 
 /// Most entries of a timeline, and of a list of faults.
 pub(crate) const MAX_HAPPENINGS: usize = 10_000;
+
+/// The kinds of entries.
+pub(crate) const ENTRIES: [&str; 2] = ["At", "During"];
+/// What can happen at an instant.
+pub(crate) const CHANGES: [&str; 4] = ["Open", "Close", "Start", "Stop"];
+/// What can last for a while.
+pub(crate) const FAULTS: [&str; 1] = ["Silent"];
+/// What waits for parts of the plant, of the controllers or of their redundancy that are not there yet.
+const LATER: [&str; 9] =
+    ["SetPoint", "Mode", "GridMode", "GridSignal", "Price", "Frequency", "Voltage", "Crash", "Loss"];
+
+/// What is said of a time of day that the run does not have.
+const NEVER: &str = "the run has no such time of day: nothing happens";
 
 /// A device of a grid: positions of both.
 type Place = (usize, usize);
@@ -25,6 +38,13 @@ struct Silence {
     to: Time,
 }
 
+/// Everything that was read so far.
+#[derive(Default)]
+struct Happened {
+    changes: Vec<Timed>,
+    silences: Vec<Silence>,
+}
+
 /// Reads `timeline` and `faults` into what changes when, sorted by time; at one instant in the order of the files.
 pub(crate) fn read(
     timeline: Option<&Node<'_>>,
@@ -33,8 +53,7 @@ pub(crate) fn read(
     calendar: &Calendar,
     notes: &mut Notes,
 ) -> Vec<Timed> {
-    let mut changes = Vec::new();
-    let mut silences = Vec::new();
+    let mut all = Happened::default();
     for node in [timeline, faults].into_iter().flatten() {
         let items = node.items(notes).unwrap_or_default();
         if items.len() > MAX_HAPPENINGS {
@@ -43,53 +62,72 @@ pub(crate) fn read(
         }
         for item in &items {
             match item.name() {
-                "At" => changes.extend(read_at(item, names, calendar, notes)),
-                "During" => silences.extend(read_during(item, names, calendar, notes)),
-                name => {
-                    let found = excerpt(if name.is_empty() { item.text() } else { name });
-                    let message =
-                        format!("unknown word `{found}`; {}", suggestion(&found, &["At", "During"]));
-                    item.error(notes, message);
-                }
+                "At" => read_at(item, names, calendar, &mut all.changes, notes),
+                "During" => read_during(item, names, calendar, &mut all.silences, notes),
+                _ => unknown(item, "word", &ENTRIES, &LATER, notes),
+            }
+            if all.changes.len() + all.silences.len() > MAX_REPETITIONS {
+                let limit = format!("expected at most {MAX_REPETITIONS} instants with all repetitions");
+                item.error(notes, format!("{limit}; this one exceeds them"));
+                return Vec::new();
             }
         }
     }
-    changes.extend(silent_changes(silences));
+    let mut changes = all.changes;
+    changes.extend(silent_changes(all.silences));
     changes.sort_by_key(|timed| timed.at);
     changes
 }
 
 /// Reads `At("+10 min", Open("commerce/pcc"))`.
-fn read_at(node: &Node<'_>, names: &Names<'_, '_>, calendar: &Calendar, notes: &mut Notes) -> Option<Timed> {
-    let values = node.positional(notes)?;
-    let [when, what] = values.as_slice() else {
-        node.error(
-            notes,
-            format!("expected At(\"+10 min\", Open(\"grid/pcc\")), got {} values", values.len()),
-        );
-        return None;
+fn read_at(
+    node: &Node<'_>,
+    names: &Names<'_, '_>,
+    calendar: &Calendar,
+    changes: &mut Vec<Timed>,
+    notes: &mut Notes,
+) {
+    let Some(values) = node.positional(notes) else { return };
+    let [place, what] = values.as_slice() else {
+        let found = values.len();
+        node.error(notes, format!("expected At(\"+10 min\", Open(\"grid/pcc\")), got {found} values"));
+        return;
     };
-    let at = calendar.moment(when, notes);
-    let position = match what.name() {
-        "Open" => Position::Open,
-        "Close" => Position::Closed,
-        name => {
-            let found = excerpt(if name.is_empty() { what.text() } else { name });
-            what.error(
-                notes,
-                format!("unknown change `{found}`; {}", suggestion(&found, &["Open", "Close"])),
-            );
+    let when = calendar.when(place, notes);
+    let change = read_change(what, names, notes);
+    if let (Some(when), Some(change)) = (when, change) {
+        let instants = calendar.instants(when);
+        if instants.is_empty() && calendar.is_dated {
+            place.warning(notes, NEVER);
+        }
+        changes.extend(instants.into_iter().map(|at| Timed { at, change }));
+    }
+}
+
+/// Reads `Open("commerce/pcc")`.
+fn read_change(what: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Change> {
+    let (kind, must) = match what.name() {
+        "Open" | "Close" => (Kind::Connection, "only a GridConnection has a breaker"),
+        "Start" | "Stop" => (Kind::Battery, "only a Battery starts and stops"),
+        _ => {
+            unknown(what, "change", &CHANGES, &LATER, notes);
             return None;
         }
     };
     let (grid, owner, target) = target(what, names, notes)?;
     let part = names.component(grid, &owner).map_err(|message| target.error(notes, message)).ok()?;
-    let kind = names.grids[grid].plant.and_then(|plant| plant.parts[part].kind);
-    if kind.is_some_and(|kind| kind != crate::plant::Kind::Connection) {
-        target.error(notes, "only a GridConnection has a breaker");
+    let found = names.grids[grid].plant.and_then(|plant| plant.parts[part].kind);
+    if found.is_some_and(|found| found != kind) {
+        target.error(notes, must);
     }
     let grid = u16::try_from(grid).unwrap_or(u16::MAX);
-    Some(Timed { at: at?, change: Change::Breaker { grid, position } })
+    let component = ComponentIndex(u16::try_from(part).unwrap_or(u16::MAX));
+    Some(match what.name() {
+        "Open" => Change::Breaker { grid, position: Position::Open },
+        "Close" => Change::Breaker { grid, position: Position::Closed },
+        "Start" => Change::Battery { grid, component, switch: Switch::Start },
+        _ => Change::Battery { grid, component, switch: Switch::Stop },
+    })
 }
 
 /// Reads `During("+1 h", "+2 h", Silent("commerce/pcc"))`.
@@ -97,28 +135,32 @@ fn read_during(
     node: &Node<'_>,
     names: &Names<'_, '_>,
     calendar: &Calendar,
+    silences: &mut Vec<Silence>,
     notes: &mut Notes,
-) -> Option<Silence> {
-    let values = node.positional(notes)?;
+) {
+    let Some(values) = node.positional(notes) else { return };
     let [begin, end, what] = values.as_slice() else {
         let message = "expected During(\"+1 h\", \"+2 h\", Silent(\"grid/device\")), got";
         node.error(notes, format!("{message} {} values", values.len()));
-        return None;
+        return;
     };
-    let (from, to) = (calendar.moment(begin, notes), calendar.moment(end, notes));
-    if let (Some(from), Some(to)) = (from, to)
-        && to <= from
-    {
-        end.error(notes, "must be later than the beginning");
+    let errors = notes.errors();
+    let windows = calendar.windows(begin, end, notes);
+    if windows.is_empty() && notes.errors() == errors && calendar.is_dated {
+        begin.warning(notes, NEVER);
     }
-    if what.name() != "Silent" {
-        let found = excerpt(if what.name().is_empty() { what.text() } else { what.name() });
-        what.error(notes, format!("unknown fault `{found}`; {}", suggestion(&found, &["Silent"])));
-        return None;
+    if what.name() != FAULTS[0] {
+        unknown(what, "fault", &FAULTS, &LATER, notes);
+        return;
     }
-    let (grid, owner, target) = target(what, names, notes)?;
-    let device = names.device(grid, &owner).map_err(|message| target.error(notes, message)).ok()?;
-    Some(Silence { place: (grid, device), from: from?, to: to? })
+    let Some((grid, owner, target)) = target(what, names, notes) else { return };
+    match names.device(grid, &owner) {
+        Ok(device) => {
+            let silence = |(from, to)| Silence { place: (grid, device), from, to };
+            silences.extend(windows.into_iter().map(silence));
+        }
+        Err(message) => target.error(notes, message),
+    }
 }
 
 /// Reads the one name in `Open("commerce/pcc")`: its grid, what follows, and where it stands.
@@ -138,7 +180,7 @@ fn target<'t>(
 }
 
 /// Splits `commerce/pcc` into the position of its grid and the rest.
-fn split(text: &str, names: &Names<'_, '_>) -> Result<(usize, String), String> {
+pub(crate) fn split(text: &str, names: &Names<'_, '_>) -> Result<(usize, String), String> {
     let form = || format!("expected a name such as \"grid/device\", got \"{}\"", excerpt(text));
     let (grid, owner) = text.split_once('/').ok_or_else(form)?;
     Ok((names.grid(grid)?, owner.to_string()))
@@ -168,80 +210,4 @@ fn silent_changes(mut silences: Vec<Silence>) -> Vec<Timed> {
         ]
     };
     merged.iter().flat_map(both).collect()
-}
-
-/// Changes links to what `links` says that they really are; `links` is by grid and device.
-pub(crate) fn read_links(
-    node: &Node<'_>,
-    names: &Names<'_, '_>,
-    links: &mut [Vec<LinkSpec>],
-    notes: &mut Notes,
-) {
-    for entry in node.map(notes).unwrap_or_default() {
-        let place = split(&entry.name, names)
-            .and_then(|(grid, device)| Ok((grid, names.device(grid, &device)?)))
-            .map_err(|message| entry.key.error(notes, message));
-        let Ok((grid, device)) = place else { continue };
-        let class = names.grids[grid].devices[device].class;
-        let Some(mut fields) = entry.value.fields(notes) else { continue };
-        // Links are missing where the plant is broken; their fields are read all the same.
-        let mut drop_outs = None;
-        let link = links.get_mut(grid).and_then(|links| links.get_mut(device));
-        let declared = link.as_ref().map_or((Span::ZERO, Span::MAX), |link| (link.latency, link.timeout));
-        let latency = fields.leaf_or("latency", declared.0, notes);
-        let timeout = fields.leaf_or("timeout", declared.1, notes);
-        check_latency(latency, timeout, &fields, notes);
-        let positive = fields.optional("positive").and_then(|node| direction(&node, class, notes));
-        if let Some(node) = fields.optional("drop_outs") {
-            drop_outs = read_drop_outs(&node, notes);
-        }
-        fields.finish(notes);
-        if let Some(link) = link {
-            link.latency = latency;
-            link.timeout = timeout;
-            link.positive = positive.unwrap_or(link.positive);
-            link.drop_outs = drop_outs;
-        }
-    }
-}
-
-/// Shortest mean of a device's random silences and of the time between them.
-pub(crate) const DROP_OUT_MIN: Span = Span::from_millis(1);
-
-fn read_drop_outs(node: &Node<'_>, notes: &mut Notes) -> Option<DropOuts> {
-    let mut fields = node.fields(notes)?;
-    let mut span = |name: &'static str| {
-        let span: Span = fields.leaf(name, notes)?;
-        if span < DROP_OUT_MIN {
-            fields.place(name).error(notes, format!("must be at least {DROP_OUT_MIN}, got {span}"));
-        }
-        Some(span)
-    };
-    let (every, lasting) = (span("every"), span("lasting"));
-    fields.finish(notes);
-    Some(DropOuts { every: every?, lasting: lasting? })
-}
-
-/// Reads how the hosts' clocks run; those that are not named are true.
-pub(crate) fn read_clocks(node: Option<&Node<'_>>, hosts: &[Entry<'_>], notes: &mut Notes) -> Vec<HostClock> {
-    let mut clocks = vec![HostClock::TRUE; hosts.len()];
-    for entry in node.and_then(|node| node.map(notes)).unwrap_or_default() {
-        let Some(position) = hosts.iter().position(|host| host.name == entry.name) else {
-            let known: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-            entry.key.error(notes, format!("there is no such host; {}", suggestion(&entry.name, &known)));
-            continue;
-        };
-        let Some(mut fields) = entry.value.fields(notes) else { continue };
-        let rate: Ratio = fields.leaf_or("rate", Ratio::ZERO, notes);
-        let ppb = rate.ratio() * 1e9;
-        if ppb.abs() > f64::from(RATE_PPB_MAX) {
-            fields.place("rate").error(notes, format!("must be from -10 % to 10 %, got {rate}"));
-        }
-        let at_start: Span = fields.leaf_or("at_start", Span::ZERO, notes);
-        fields.finish(notes);
-        // `as` saturates, and what is too large was noted; rounding takes away what decimal text leaves.
-        clocks[position] =
-            HostClock { rate_ppb: ppb.round() as i32, at_start: LocalTime::from_nanos(at_start.as_nanos()) };
-    }
-    clocks
 }

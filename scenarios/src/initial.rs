@@ -1,8 +1,9 @@
-//! How the plant is when the run begins: breakers, power and state of charge, where it differs from what `plant` says.
+//! How the plant is when the run begins: breakers, modes, power and state of charge, where it differs from what `plant` says.
 
 use r_ems_engine::units::{Ratio, Watts};
 use r_ems_sim::plant::Position;
 
+use crate::later::unknown;
 use crate::leaf::word;
 use crate::mistake::{Notes, suggestion};
 use crate::node::Node;
@@ -17,8 +18,25 @@ pub(crate) struct Initial<'t> {
     pub(crate) breaker: Option<Position>,
     pub(crate) power: Option<Watts>,
     pub(crate) soc: Option<Ratio>,
+    pub(crate) mode: Option<Begin>,
     is_used: bool,
 }
+
+/// The mode that a battery begins in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// Contactors open, until it is started.
+    Off,
+    /// Its start sequence has just begun.
+    Starting,
+    /// It follows its set-point.
+    Running,
+}
+
+/// The words for the modes that a battery can begin in.
+pub(crate) const MODES: [&str; 3] = ["Off", "Starting", "Running"];
+/// A device that waits for the order to run, and one that has failed, are modes of an interface that is not there yet.
+const LATER: [&str; 2] = ["Ready", "Fault"];
 
 /// Reads `{"commerce/pcc": (breaker: Open), "commerce/bess": (power: "100 kW", soc: "40 %")}`.
 pub(crate) fn read<'t>(node: &Node<'t>, notes: &mut Notes) -> Vec<Initial<'t>> {
@@ -34,11 +52,30 @@ pub(crate) fn read<'t>(node: &Node<'t>, notes: &mut Notes) -> Vec<Initial<'t>> {
             breaker: breaker.map(|position| positions[position]),
             power: fields.leaf_if_given("power", notes),
             soc: fields.leaf_if_given("soc", notes),
+            mode: fields.optional("mode").and_then(|node| read_mode(&node, notes)),
             is_used: false,
         });
+        let begun = all
+            .last()
+            .filter(|begun: &&Initial<'_>| matches!(begun.mode, Some(Begin::Off | Begin::Starting)));
+        if begun.and_then(|begun| begun.power).is_some_and(|power| power != Watts::ZERO) {
+            fields.place("power").error(notes, "only a battery that is Running begins with a power");
+        }
         fields.finish(notes);
     }
     all
+}
+
+fn read_mode(node: &Node<'_>, notes: &mut Notes) -> Option<Begin> {
+    match node.text() {
+        "Off" => Some(Begin::Off),
+        "Starting" => Some(Begin::Starting),
+        "Running" => Some(Begin::Running),
+        _ => {
+            unknown(node, "mode", &MODES, &LATER, notes);
+            None
+        }
+    }
 }
 
 impl<'t> Initial<'t> {
@@ -54,8 +91,9 @@ impl<'t> Initial<'t> {
         if self.breaker.is_some() && kind != Kind::Connection {
             self.key.error(notes, "only a GridConnection has a breaker");
         }
-        if (self.power.is_some() || self.soc.is_some()) && kind != Kind::Battery {
-            self.key.error(notes, "only a Battery begins with a power or a state of charge");
+        let is_of_battery = self.power.is_some() || self.soc.is_some() || self.mode.is_some();
+        if is_of_battery && kind != Kind::Battery {
+            self.key.error(notes, "only a Battery begins with a mode, a power or a state of charge");
         }
     }
 

@@ -23,11 +23,13 @@
 //!
 //! **Invariant:** no text, however hostile, panics or hangs: sizes, depths and counts have limits, each with a name.
 
+pub mod at_end;
 mod device;
 mod expectation;
 pub mod files;
 mod happening;
 mod initial;
+mod later;
 mod leaf;
 pub mod mistake;
 mod moment;
@@ -36,6 +38,7 @@ mod node;
 mod overrides;
 mod plant;
 mod profile;
+mod reality;
 mod scenario;
 mod site;
 mod source;
@@ -45,6 +48,7 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_sim::world::WorldSpec;
 
+pub use at_end::AtEnd;
 pub use files::{Disk, Document, Files, Memory};
 pub use mistake::{Mistake, Report, Severity};
 pub use overrides::Overrides;
@@ -67,6 +71,8 @@ pub struct Loaded<F: FunctionSet> {
     pub controllers: Vec<ControllerSpec<F>>,
     /// The names of the plant's components, by grid and component.
     pub components: Vec<Vec<String>>,
+    /// What is expected of the run's sums, to be judged when it has ended.
+    pub at_end: Vec<AtEnd>,
     /// Everything else.
     pub world: WorldSpec,
     /// What somebody should look at.

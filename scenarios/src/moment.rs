@@ -1,10 +1,16 @@
-//! Moments: instants that a scenario names, counted from the run's start or by the site's wall clock.
+//! Moments: instants that a scenario names, counted from the run's start or by the site's wall clock, once or every day.
 
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_engine::{Span, Time};
 
 use crate::mistake::Notes;
 use crate::node::Node;
+
+/// A day by the site's clocks; zones have fixed offsets, so every day is as long.
+pub(crate) const DAY: Span = Span::from_hours(24);
+
+/// Most instants that all repetitions of one list may name: ten a day for a quarter of a century.
+pub(crate) const MAX_REPETITIONS: usize = 100_000;
 
 /// What instants are counted from.
 #[derive(Clone, Copy, Debug)]
@@ -13,11 +19,110 @@ pub(crate) struct Calendar {
     pub(crate) zone: UtcOffset,
     /// How long the run lasts by its file: nothing may be named that is later.
     pub(crate) duration: Span,
+    /// Whether start and duration are the scenario's own; else they stand in for what is missing there, and neither covering
+    /// the run nor repeating in it means anything.
+    pub(crate) is_dated: bool,
+}
+
+/// When something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// At one instant.
+    Once(Time),
+    /// Each day, so long after the site's midnight.
+    Daily(Span),
 }
 
 impl Calendar {
+    /// Reads `"+10 min"`, `"2016-03-09 18:02:30"` or `Daily("18:00")`.
+    pub(crate) fn when(&self, node: &Node<'_>, notes: &mut Notes) -> Option<When> {
+        if node.name() != "Daily" {
+            return self.moment(node, notes).map(When::Once);
+        }
+        let values = node.positional(notes)?;
+        let [value] = values.as_slice() else {
+            node.error(notes, format!("expected Daily(\"18:00\"), got {} values", values.len()));
+            return None;
+        };
+        let text: String = value.leaf(notes)?;
+        // The clock of the first day of all is as good as any other; only the time of day is read.
+        let clock = WallTime::parse_local(&format!("1970-01-01 {}", text.trim()), UtcOffset::UTC);
+        match clock {
+            Ok(clock) if !text.trim().is_empty() => Some(When::Daily(clock.since(WallTime::EPOCH))),
+            Ok(_) | Err(_) => {
+                let allowed = "a time of day from 00:00 to 23:59:59.999, such as \"18:00\"";
+                value.error(notes, format!("expected {allowed}, got \"{text}\""));
+                None
+            }
+        }
+    }
+
+    /// All instants of the run at which something happens.
+    pub(crate) fn instants(&self, when: When) -> Vec<Time> {
+        match when {
+            When::Once(at) => vec![at],
+            When::Daily(clock) => {
+                let end = Time::ZERO + self.duration;
+                self.days(clock).filter_map(|at| at.to_run()).take_while(|at| *at <= end).collect()
+            }
+        }
+    }
+
+    /// Reads a beginning and an end, and gives every window of the run between them, the first and last cut to it.
+    ///
+    /// Both are moments, or both are `Daily`; a daily end that is not later than the beginning is the next day's.
+    pub(crate) fn windows(&self, begin: &Node<'_>, end: &Node<'_>, notes: &mut Notes) -> Vec<(Time, Time)> {
+        let (from, to) = (self.when(begin, notes), self.when(end, notes));
+        match (from, to) {
+            (Some(When::Once(from)), Some(When::Once(to))) => {
+                if to <= from {
+                    end.error(notes, "must be later than the beginning");
+                }
+                vec![(from, to)]
+            }
+            (Some(When::Daily(from)), Some(When::Daily(to))) if from == to => {
+                end.error(notes, "must be another time of day than the beginning");
+                Vec::new()
+            }
+            (Some(When::Daily(from)), Some(When::Daily(to))) => {
+                let length = if to > from { to - from } else { to + DAY - from };
+                self.daily_windows(from, length)
+            }
+            (Some(_), Some(_)) => {
+                end.error(notes, "expected Daily(…) at both ends or at none");
+                Vec::new()
+            }
+            (Some(_) | None, Some(_) | None) => Vec::new(),
+        }
+    }
+
+    fn daily_windows(&self, clock: Span, length: Span) -> Vec<(Time, Time)> {
+        let end = Time::ZERO + self.duration;
+        let cut = |begin: SinceStart| {
+            let from = begin.to_run().unwrap_or(Time::ZERO);
+            let to = begin.plus(length).to_run()?.min(end);
+            (from < to).then_some((from, to))
+        };
+        let is_begun = |begin: &SinceStart| begin.to_run().is_none_or(|at| at <= end);
+        self.days(clock).take_while(is_begun).filter_map(cut).collect()
+    }
+
+    /// That time of day on the day before the run's start and on every day after it, without end.
+    fn days(&self, clock: Span) -> impl Iterator<Item = SinceStart> {
+        let midnight = self.start.start_of(DAY, self.zone);
+        let first = i128::from(clock.as_nanos()) - i128::from(self.start.since(midnight).as_nanos());
+        let day = i128::from(DAY.as_nanos());
+        let days = if self.is_dated { MAX_REPETITIONS } else { 1 };
+        (-1..days as i128).map(move |number| SinceStart(first + number * day))
+    }
+
     /// Reads `"+10 min"` or `"2016-03-09 18:02:30"`.
     pub(crate) fn moment(&self, node: &Node<'_>, notes: &mut Notes) -> Option<Time> {
+        if node.name() == "Daily" {
+            let one = "expected one moment, such as \"+10 min\" or \"2016-03-09 18:02:30\"";
+            node.error(notes, format!("{one}; Daily(…) repeats and is not allowed here"));
+            return None;
+        }
         let text: String = node.leaf(notes)?;
         let read = match text.trim().strip_prefix('+') {
             Some(span) => span.parse::<Span>().map(|span| Time::ZERO + span),
@@ -44,5 +149,55 @@ impl Calendar {
             }
             Ok(at) => Some(at),
         }
+    }
+}
+
+/// Nanoseconds from the run's start, which a day's first occurrence may lie before.
+#[derive(Clone, Copy, Debug)]
+struct SinceStart(i128);
+
+impl SinceStart {
+    /// The run's instant; none before the start.
+    fn to_run(self) -> Option<Time> {
+        u64::try_from(self.0).ok().map(Time::from_nanos)
+    }
+
+    fn plus(self, span: Span) -> Self {
+        Self(self.0 + i128::from(span.as_nanos()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two days from six in the evening, an hour ahead of UTC.
+    fn calendar() -> Calendar {
+        let zone = UtcOffset::from_minutes(60).expect("UTC+1 is in use");
+        let start = WallTime::parse_local("2016-03-09 18:00", zone).expect("a date");
+        Calendar { start, zone, duration: Span::from_hours(48), is_dated: true }
+    }
+
+    fn hours(hours: u64) -> Time {
+        Time::ZERO + Span::from_hours(hours)
+    }
+
+    #[test]
+    fn what_is_daily_comes_at_the_sites_local_time_from_the_first_instant_to_the_last() {
+        let daily = |hours| calendar().instants(When::Daily(Span::from_hours(hours)));
+        assert_eq!(daily(18), [hours(0), hours(24), hours(48)]);
+        assert_eq!(daily(19), [hours(1), hours(25)]);
+        assert_eq!(daily(17), [hours(23), hours(47)]);
+        assert_eq!(daily(0), [hours(6), hours(30)]);
+    }
+
+    #[test]
+    fn a_daily_window_over_midnight_is_cut_to_the_run() {
+        // From 17:00 to 19:00, and from 23:00 to 01:00.
+        let windows =
+            |from, length| calendar().daily_windows(Span::from_hours(from), Span::from_hours(length));
+        assert_eq!(windows(17, 2), [(hours(0), hours(1)), (hours(23), hours(25)), (hours(47), hours(48))]);
+        assert_eq!(windows(23, 2), [(hours(5), hours(7)), (hours(29), hours(31))]);
+        assert_eq!(windows(18, 23), [(hours(0), hours(23)), (hours(24), hours(47))]);
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Named<'a, 't> {
     pub(crate) controller: &'a str,
     pub(crate) devices: Vec<&'a DeviceSpec>,
     pub(crate) plant: Option<&'a Plant<'t>>,
+    /// Whether its stack shaves peaks.
+    pub(crate) shaves: bool,
 }
 
 /// All names of a scenario; grids and controllers in the order of the file.

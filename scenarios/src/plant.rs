@@ -7,19 +7,23 @@ use r_ems_engine::Time;
 use r_ems_engine::points::DeviceClass;
 use r_ems_engine::units::{Ratio, WattHours, Watts, WattsPerSecond};
 use r_ems_sim::plant::{
-    Battery, BatterySpec, Bus, Component, Connection, Load, Position, Pv, PvSpec, Quantity, SpecError,
+    Battery, BatterySpec, Bus, Component, Connection, Load, Mode, Position, Pv, PvSpec, Quantity, SpecError,
 };
 use r_ems_sim::sources::Source;
 
 use crate::device::Device;
-use crate::initial::Initial;
+use crate::initial::{Begin, Initial};
+use crate::later::unknown;
 use crate::leaf::check_name;
-use crate::mistake::{Notes, suggestion};
+use crate::mistake::Notes;
 use crate::node::{Entry, Fields, Node, excerpt};
 use crate::source::{Maker, Stand};
 
 /// Most components of a grid.
 pub(crate) const MAX_COMPONENTS: usize = r_ems_sim::plant::MAX_COMPONENTS;
+
+/// Components that wait for islands and gensets.
+const LATER: [&str; 3] = ["Genset", "BusTie", "SynchroCheck"];
 
 /// What a component is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +63,7 @@ pub(crate) struct Plant<'t> {
 }
 
 impl Kind {
-    const NAMES: [(&'static str, Self); 4] = [
+    pub(crate) const NAMES: [(&'static str, Self); 4] = [
         ("GridConnection", Self::Connection),
         ("Load", Self::Load),
         ("Pv", Self::Pv),
@@ -205,10 +209,7 @@ fn read_part<'t>(
     let mut part =
         Part { name: entry.name.clone(), key: entry.key.clone(), kind, rating: None, component: None };
     let Some(kind) = kind else {
-        let found = excerpt(if name.is_empty() { entry.value.text() } else { name });
-        let names = Kind::NAMES.map(|known| known.0);
-        let message = format!("unknown component `{found}`; {}", suggestion(&found, &names));
-        entry.value.error(notes, message);
+        unknown(&entry.value, "component", &Kind::NAMES.map(|known| known.0), &LATER, notes);
         return part;
     };
     let Some(mut fields) = entry.value.fields(notes) else { return part };
@@ -326,7 +327,9 @@ fn read_battery(
     let capacity: Option<WattHours> = fields.leaf("capacity", notes);
     let mut soc: Option<Ratio> = fields.leaf("soc", notes);
     let mut power = Watts::ZERO;
+    let mut begin = None;
     if let Some(initial) = initial {
+        begin = initial.mode;
         soc = initial.soc.or(soc);
         power = initial.power.unwrap_or(power);
     }
@@ -346,6 +349,11 @@ fn read_battery(
     spec.soc_bias = fields.leaf_or("soc_bias", spec.soc_bias, notes);
     spec.soc_step = fields.leaf_or("soc_step", spec.soc_step, notes);
     spec.start_delay = fields.leaf_or("start_delay", spec.start_delay, notes);
+    spec.mode = match begin {
+        None | Some(Begin::Running) => Mode::Running,
+        Some(Begin::Starting) => Mode::Starting { ready: Time::ZERO + spec.start_delay },
+        Some(Begin::Off) => Mode::Off,
+    };
     spec.reversion = declared.map(|device| device.spec.reversion);
     spec.reversion = fields.leaf_if_given("reversion", notes).or(spec.reversion);
     spec.fallback = fields.leaf_or("fallback", spec.fallback, notes);

@@ -13,6 +13,7 @@ use r_ems_sim::expect::{Claim, Expectation};
 use r_ems_sim::plant::ComponentIndex;
 use r_ems_sim::world::{GridWorld, LinkSpec, Post, WorldSpec};
 
+use crate::expectation::Expected;
 use crate::files::{Document, Files, resolved};
 use crate::initial::Initial;
 use crate::mistake::{Mistake, Notes, Report, suggestion};
@@ -24,7 +25,7 @@ use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
 use crate::source::Maker;
-use crate::{Loaded, Recalled, expectation, happening, initial};
+use crate::{Loaded, Recalled, expectation, happening, initial, reality};
 
 /// Longest run: a century.
 pub(crate) const DURATION_MAX: Span = Span::from_hours(876_600);
@@ -173,29 +174,17 @@ pub(crate) fn load<F: FunctionSet>(
     notes: &mut Notes,
 ) -> Option<Loaded<F>> {
     let texts = Texts::read(files, path, &changes.settings, notes)?;
-    let made = make::<F>(&texts, files, changes, notes);
-    let (name, note, time_zone, controllers, components, world) = made?;
-    let documents = texts.into_documents();
-    Some(Loaded {
-        name,
-        note,
-        documents,
-        time_zone,
-        controllers,
-        components,
-        world,
-        warnings: Report::default(),
-    })
+    let loaded = make::<F>(&texts, files, changes, notes)?;
+    Some(Loaded { documents: texts.into_documents(), ..loaded })
 }
 
-type Made<F> = (String, Option<String>, UtcOffset, Vec<ControllerSpec<F>>, Vec<Vec<String>>, WorldSpec);
-
+/// Makes everything but the documents, which it reads.
 fn make<F: FunctionSet>(
     texts: &Texts,
     files: &dyn Files,
     changes: &Overrides,
     notes: &mut Notes,
-) -> Option<Made<F>> {
+) -> Option<Loaded<F>> {
     let root = Node::root(&texts.scenario, notes)?;
     let header = Header::read(&root, notes)?;
     let site = site_root(&header, texts.site.as_ref(), notes).and_then(|node| site::read::<F>(&node, notes));
@@ -207,12 +196,12 @@ fn make<F: FunctionSet>(
         start: start.unwrap_or(WallTime::EPOCH),
         zone,
         duration: header.duration.unwrap_or(DURATION_MAX),
+        is_dated: start.is_some() && header.duration.is_some() && known_zone.is_some(),
     };
-    let is_dated = start.is_some() && header.duration.is_some() && known_zone.is_some();
     let (mut tables, broken) = read_profiles(header.profiles.as_ref(), files, notes);
     let mut begin = header.initial.as_ref().map_or_else(Vec::new, |node| initial::read(node, notes));
     let seed = changes.seed.unwrap_or(header.seed);
-    let mut maker = Maker { tables: &mut tables, calendar, broken, seed, is_dated };
+    let mut maker = Maker { tables: &mut tables, calendar, broken, seed };
     let plants = read_plants(&header, site.as_ref(), &mut begin, &mut maker, notes);
     let site = site?;
     let names = names_of(&site, &plants);
@@ -220,15 +209,17 @@ fn make<F: FunctionSet>(
     let mut links: Vec<Vec<LinkSpec>> =
         site.grids.iter().zip(&plants).map(|(grid, plant)| links_of(grid, plant.as_ref())).collect();
     if let Some(node) = &header.links {
-        happening::read_links(node, &names, &mut links, notes);
+        reality::read_links(node, &names, &mut links, notes);
     }
     let timeline = (header.timeline.as_ref(), header.faults.as_ref());
     let mut timeline = happening::read(timeline.0, timeline.1, &names, &calendar, notes);
-    let hosts = happening::read_clocks(header.clocks.as_ref(), &site.hosts, notes);
+    let hosts = reality::read_clocks(header.clocks.as_ref(), &site.hosts, notes);
     let expect = header.expect.as_ref();
-    let expectations = expect.map_or_else(Vec::new, |node| expectation::read(node, &names, &calendar, notes));
+    let expected =
+        expect.map_or_else(Expected::default, |node| expectation::read(node, &names, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
-    let expectations = judgeable(expectations, duration, calendar.duration, root.document(), notes);
+    let Expected { watched: expectations, at_end } =
+        judgeable(expected, duration, calendar.duration, root.document(), notes);
     timeline.retain(|timed| timed.at <= Time::ZERO + duration);
     let components: Vec<Vec<String>> = plants.iter().map(component_names).collect();
     let controllers = controllers::<F>(&site, notes);
@@ -242,7 +233,17 @@ fn make<F: FunctionSet>(
     let grids: Option<Vec<GridWorld>> = plants.into_iter().zip(&site.grids).map(worlds).collect();
     let world =
         WorldSpec { seed, start: start?, duration, hosts, grids: grids?, posts, timeline, expectations };
-    Some((header.name?, header.note, zone, controllers, components, world))
+    Some(Loaded {
+        name: header.name?,
+        note: header.note,
+        documents: Vec::new(),
+        time_zone: zone,
+        controllers,
+        components,
+        at_end,
+        world,
+        warnings: Report::default(),
+    })
 }
 
 /// Reads a scenario's or a site's controllers only, from texts that were checked when a log was written.
@@ -334,6 +335,7 @@ fn names_of<'a, 't, S>(site: &'a Site<'t, S>, plants: &'a [Option<Plant<'t>>]) -
         controller: grid.controller.as_ref().map_or("", |controller| controller.id.as_str()),
         devices: grid.devices.iter().map(|device| &device.spec).collect(),
         plant: plant.as_ref(),
+        shaves: grid.shaving_limit().is_some(),
     };
     Names { grids: site.grids.iter().zip(plants).map(named).collect() }
 }
@@ -400,18 +402,22 @@ fn shortened(calendar: &Calendar, changes: &Overrides, notes: &mut Notes) -> Spa
 
 /// Expectations cut to a run that ends early; what it cannot judge is left out with a warning.
 fn judgeable(
-    all: Vec<Expectation>,
+    all: Expected,
     duration: Span,
     planned: Span,
     document: &Document,
     notes: &mut Notes,
-) -> Vec<Expectation> {
+) -> Expected {
     if duration == planned {
         return all;
     }
+    let mut leave_out = |name: &str| {
+        let message = format!("\"{name}\" is not judged: the run ends before it could be");
+        notes.add(Mistake::of_file(document.path(), 0, "expect", &message).into_warning());
+    };
     let end = Time::ZERO + duration;
-    let mut kept = Vec::with_capacity(all.len());
-    for expectation in all {
+    let mut kept = Expected::default();
+    for expectation in all.watched {
         let deadline = match &expectation.claim {
             Claim::Eventually { within, .. } | Claim::SomeEvent { within, .. } => {
                 (expectation.from + *within).min(expectation.to)
@@ -421,11 +427,13 @@ fn judgeable(
             }
         };
         if deadline > end {
-            let message = format!("\"{}\" is not judged: the run ends before it could be", expectation.name);
-            notes.add(Mistake::of_file(document.path(), 0, "expect", &message).into_warning());
+            leave_out(&expectation.name);
         } else {
-            kept.push(Expectation { to: expectation.to.min(end), ..expectation });
+            kept.watched.push(Expectation { to: expectation.to.min(end), ..expectation });
         }
+    }
+    for sum in all.at_end {
+        leave_out(&sum.name);
     }
     kept
 }

@@ -26,7 +26,7 @@ pub(crate) const MAX_SOURCE_DEPTH: u32 = 16;
 /// Shortest time in which a source may change: a change every nanosecond would keep the plant busy for ever.
 pub(crate) const SOURCE_STEP_MIN: Span = Span::from_millis(1);
 /// The kinds of sources.
-const KINDS: [&str; 10] =
+pub(crate) const KINDS: [&str; 10] =
     ["Profile", "Constant", "Sine", "Ramp", "RandomWalk", "Noise", "Blocks", "DropOuts", "Sum", "Product"];
 
 /// What sources are made with.
@@ -36,8 +36,6 @@ pub(crate) struct Maker<'a, 't> {
     pub(crate) broken: Vec<String>,
     pub(crate) calendar: Calendar,
     pub(crate) seed: u64,
-    /// Whether the calendar's start and duration are the scenario's; else covering a profile means nothing.
-    pub(crate) is_dated: bool,
 }
 
 /// Where an expression stands: what its numbers are multiplied with, and what its stream is called.
@@ -162,7 +160,8 @@ impl Maker<'_, '_> {
             table_node.error(notes, message);
             return None;
         };
-        let profile = table.column(&column, column_node, self.is_dated.then_some(&self.calendar), notes)?;
+        let profile =
+            table.column(&column, column_node, self.calendar.is_dated.then_some(&self.calendar), notes)?;
         let start_ns = self.calendar.start.as_unix_nanos().saturating_sub(table.epoch.as_unix_nanos());
         let course = Course::new(profile, table.interpolation, start_ns, stand.factor());
         course.map(Source::Course).map_err(|error| node.error(notes, error.to_string())).ok()

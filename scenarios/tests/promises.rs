@@ -5,6 +5,7 @@ use r_ems_engine::controller::Controller;
 use r_ems_engine::fleet::Fleet;
 use r_ems_engine::functions::BuiltIn;
 use r_ems_engine::machine::Machine;
+use r_ems_scenarios::at_end::in_places;
 use r_ems_scenarios::{Disk, Overrides, load};
 use r_ems_sim::driver::{RunResult, SimDriver};
 
@@ -14,7 +15,9 @@ fn run(name: &str, changes: &Overrides) -> RunResult {
     let mut fleet = Fleet::new(loaded.controllers.iter().map(Controller::new).collect());
     let mut driver = SimDriver::new(loaded.world).expect("the checker has seen every link");
     fleet.run(&mut driver).expect("no controller fails an assertion");
-    driver.finish()
+    let mut result = driver.finish();
+    result.verdicts = in_places(&loaded.at_end, result.verdicts.clone(), |sum| sum.judge(&result));
+    result
 }
 
 fn assert_all_held(name: &str, changes: &Overrides) -> RunResult {

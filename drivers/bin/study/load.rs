@@ -11,6 +11,7 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::log::{ControllerNames, Header};
 use r_ems_engine::units::Watts;
 use r_ems_engine::wall::UtcOffset;
+use r_ems_scenarios::at_end::{AtEnd, in_places};
 use r_ems_scenarios::{Disk, Document, Files, Overrides, Report};
 use r_ems_sim::world::WorldSpec;
 
@@ -125,6 +126,8 @@ fn study<F: FunctionSet>(loaded: r_ems_scenarios::Loaded<F>) -> Study<F> {
     });
     let units =
         world.expectations.iter().map(|expectation| names::units(&expectation.claim, &controllers)).collect();
+    let of_sum = |sum: &AtEnd| names::Units { margin: sum.unit(), value: sum.unit() };
+    let units = in_places(&loaded.at_end, units, of_sum);
     let facts = Facts {
         scenario: loaded.name,
         seed: world.seed,
@@ -133,6 +136,7 @@ fn study<F: FunctionSet>(loaded: r_ems_scenarios::Loaded<F>) -> Study<F> {
         grids: grids.collect(),
         controllers,
         units,
+        at_end: loaded.at_end,
     };
     let mut documents = loaded.documents.into_iter();
     let scenario = documents.next().unwrap_or_else(|| Document::new("", ""));

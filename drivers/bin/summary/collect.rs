@@ -10,6 +10,8 @@ use r_ems_engine::log::ControllerNames;
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_engine::{Span, Time};
 use r_ems_replay::describe::Words;
+use r_ems_scenarios::AtEnd;
+use r_ems_scenarios::at_end::{in_places, pv_used_wh};
 use r_ems_sim::account::{self, BatteryUse};
 use r_ems_sim::driver::{GridResult, RunResult};
 use r_ems_sim::expect::Verdict;
@@ -40,6 +42,8 @@ pub struct Facts {
     pub controllers: Vec<ControllerNames>,
     /// The units of the expectations' values, in their order.
     pub units: Vec<names::Units>,
+    /// What is expected of the run's sums.
+    pub at_end: Vec<AtEnd>,
 }
 
 /// What is known of a grid before a run begins.
@@ -75,8 +79,8 @@ pub struct Remains<'a, F: FunctionSet> {
 pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summary {
     let Remains { ending, result, machines, observations, curves, digest, wall } = remains;
     let end = Time::ZERO + result.simulated;
-    let expectations: Vec<ExpectationSummary> = result
-        .verdicts
+    let verdicts = in_places(&facts.at_end, result.verdicts.clone(), |sum| sum.judge(result));
+    let expectations: Vec<ExpectationSummary> = verdicts
         .iter()
         .zip(&facts.units)
         .map(|(verdict, units)| expectation(facts, verdict, *units))
@@ -253,8 +257,7 @@ impl EnergyByKind {
             load: energies.load_wh,
             unserved: energies.unserved_wh,
             pv_made: energies.pv_made_wh,
-            // What a battery exports came from the sun too, or the battery would not have been told to.
-            pv_used: (energies.pv_made_wh - energies.export_wh).clamp(0.0, energies.pv_made_wh),
+            pv_used: pv_used_wh(energies),
             pv_curtailed: energies.pv_curtailed_wh(),
             charge: energies.charge_wh,
             discharge: energies.discharge_wh,

@@ -26,7 +26,7 @@ use crate::expect::{Expectation, Monitor, Verdict};
 use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
 use crate::plant::Bus;
-use crate::world::{Change, HostClock, Post, Timed, WorldSpec};
+use crate::world::{Change, HostClock, Post, Switch, Timed, WorldSpec};
 
 /// Most deliveries that may share an instant: more is a machine that wakes itself without end.
 pub const MAX_PER_INSTANT: u32 = 1 << 20;
@@ -325,6 +325,14 @@ impl SimDriver {
             Change::Breaker { grid, position } => {
                 let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
                 bus.breaker(position, at, &mut (ledger, (account, self.monitor.watch(grid))));
+            }
+            Change::Battery { grid, component, switch } => {
+                let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
+                let watch = &mut (ledger, (account, self.monitor.watch(grid)));
+                match switch {
+                    Switch::Start => bus.start(component, at, watch),
+                    Switch::Stop => bus.stop(component, at, watch),
+                }
             }
             Change::Link { controller, device, state } => self.link(controller, device).set_state(state),
         }

@@ -153,6 +153,15 @@ pub enum Change {
         /// Where to.
         position: Position,
     },
+    /// A battery is started or stopped by hand.
+    Battery {
+        /// Which grid.
+        grid: u16,
+        /// Which component of it.
+        component: ComponentIndex,
+        /// What is done.
+        switch: Switch,
+    },
     /// A device stops or begins to answer one controller.
     Link {
         /// Which controller, by its place in the fleet.
@@ -162,6 +171,15 @@ pub enum Change {
         /// Whether it answers from now on.
         state: LinkState,
     },
+}
+
+/// What somebody does to an inverter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// Begins its start sequence; nothing happens if it is on its way or running.
+    Start,
+    /// Opens its contactors.
+    Stop,
 }
 
 /// Whether a device answers.

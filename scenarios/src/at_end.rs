@@ -1,0 +1,184 @@
+//! Expectations on sums of a run, judged at its end: `AtEnd("commerce.pv_used_ratio >= 95 %")`.
+//!
+//! What is summed is what the summary shows: energies by kind from the plant's own books, and peaks. **A sum is judged over the
+//! whole run only:** a run that the command line ends earlier does not judge it.
+
+use r_ems_engine::Time;
+use r_ems_sim::driver::{GridResult, RunResult};
+use r_ems_sim::expect::{Comparison, Verdict};
+use r_ems_sim::ledger::Energies;
+
+use crate::expectation::{compared, read_amount};
+use crate::mistake::{Notes, suggestion};
+use crate::naming::Names;
+use crate::node::{Node, excerpt};
+use crate::plant::Unit;
+
+/// A sum of a run that is compared with a number.
+#[derive(Clone, Debug)]
+pub struct AtEnd {
+    /// What it is called in reports.
+    pub name: String,
+    /// Its place among all expectations of the file.
+    pub(crate) place: usize,
+    pub(crate) bound: Bound,
+}
+
+/// What must hold of a sum.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    grid: usize,
+    total: &'static Total,
+    comparison: Comparison,
+    value: f64,
+}
+
+/// A sum, by its name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Total {
+    pub(crate) name: &'static str,
+    unit: Unit,
+    of: fn(&GridResult) -> f64,
+}
+
+/// Everything that can be summed, in the order of the reference.
+pub(crate) const TOTALS: [Total; 17] = [
+    energy("import", |grid| grid.energies.import_wh),
+    energy("export", |grid| grid.energies.export_wh),
+    energy("load", |grid| grid.energies.load_wh),
+    energy("unserved", |grid| grid.energies.unserved_wh),
+    energy("pv_made", |grid| grid.energies.pv_made_wh),
+    energy("pv_used", |grid| pv_used_wh(&grid.energies)),
+    energy("pv_curtailed", |grid| grid.energies.pv_curtailed_wh()),
+    energy("charge", |grid| grid.energies.charge_wh),
+    energy("discharge", |grid| grid.energies.discharge_wh),
+    energy("conversion_loss", |grid| grid.energies.conversion_wh),
+    energy("standby_loss", |grid| grid.energies.standby_wh),
+    energy("stored", |grid| grid.energies.stored_wh),
+    energy("shaved", |grid| grid.account.shaved_wh().unwrap_or(0.0)),
+    energy("excess", |grid| grid.account.excess_wh().unwrap_or(0.0)),
+    Total { name: "pv_used_ratio", unit: Unit::Share, of: |grid| pv_used_ratio(&grid.energies) },
+    Total { name: "peak", unit: Unit::Power, of: |grid| grid.account.peak().mean_w },
+    Total {
+        name: "peak_without_batteries",
+        unit: Unit::Power,
+        of: |grid| grid.account.peak_without_batteries().mean_w,
+    },
+];
+
+const fn energy(name: &'static str, of: fn(&GridResult) -> f64) -> Total {
+    Total { name, unit: Unit::Energy, of }
+}
+
+/// What of the sun's energy stayed on the site: what a battery exports came from the sun too.
+pub fn pv_used_wh(energies: &Energies) -> f64 {
+    (energies.pv_made_wh - energies.export_wh).clamp(0.0, energies.pv_made_wh)
+}
+
+/// The same as a share of what was made; nothing made is nothing used.
+fn pv_used_ratio(energies: &Energies) -> f64 {
+    if energies.pv_made_wh > 0.0 { pv_used_wh(energies) / energies.pv_made_wh } else { 0.0 }
+}
+
+impl AtEnd {
+    /// The unit of its value and its margin: `W`, `Wh`, or `1` for shares.
+    pub fn unit(&self) -> &'static str {
+        match self.bound.total.unit {
+            Unit::Power => "W",
+            Unit::Energy => "Wh",
+            Unit::Share | Unit::Flag => "1",
+        }
+    }
+
+    /// Compares a run's sum. The margin is what is left to the limit, negative by what is missing.
+    pub fn judge(&self, result: &RunResult) -> Verdict {
+        let Bound { grid, total, comparison, value: limit } = self.bound;
+        let value = result.grids.get(grid).map_or(0.0, total.of);
+        let (margin, held) = match comparison {
+            Comparison::Below => (limit - value, value < limit),
+            Comparison::AtMost => (limit - value, value <= limit),
+            Comparison::Above => (value - limit, value > limit),
+            Comparison::AtLeast => (value - limit, value >= limit),
+        };
+        let at = Time::ZERO + result.simulated;
+        Verdict { name: self.name.clone(), held, margin, at, value, excursions: None }
+    }
+}
+
+/// Puts what belongs to each sum, such as its verdict, between what belongs to the other expectations: the order of the file.
+pub fn in_places<T>(at_end: &[AtEnd], course: Vec<T>, of: impl Fn(&AtEnd) -> T) -> Vec<T> {
+    let mut all = course;
+    for sum in at_end {
+        all.insert(sum.place.min(all.len()), of(sum));
+    }
+    all
+}
+
+/// Reads `commerce.pv_used_ratio >= 95 %`.
+pub(crate) fn read(
+    text: Option<&str>,
+    node: &Node<'_>,
+    names: &Names<'_, '_>,
+    notes: &mut Notes,
+) -> Option<Bound> {
+    let text = text?;
+    let read = || -> Result<Bound, String> {
+        let form = || {
+            let example = "\"commerce.pv_used_ratio >= 95 %\"";
+            format!("expected a comparison of a sum such as {example}, got \"{}\"", excerpt(text))
+        };
+        let (sum, comparison, value) = compared(text).ok_or_else(form)?;
+        let (grid_name, name) = sum.split_once('.').ok_or_else(form)?;
+        let grid = names.grid(grid_name)?;
+        let known = TOTALS.map(|total| total.name);
+        let total = TOTALS
+            .iter()
+            .find(|total| total.name == name)
+            .ok_or_else(|| format!("there is no sum \"{}\"; {}", excerpt(name), suggestion(name, &known)))?;
+        if matches!(name, "shaved" | "excess") && !names.grids[grid].shaves {
+            return Err(format!("\"{name}\" needs a PeakShaving in the stack of \"{grid_name}\""));
+        }
+        Ok(Bound { grid, total, comparison, value: read_amount(value, total.unit)? })
+    };
+    read().map_err(|message| node.error(notes, message)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use r_ems_engine::Span;
+    use r_ems_engine::units::Watts;
+    use r_ems_sim::account::Account;
+    use r_ems_sim::plant::{Bus, Component, Connection};
+
+    fn result(energies: Energies) -> RunResult {
+        let connection = Connection::new(Watts::of(1e3)).expect("a valid connection");
+        let bus = Bus::new(vec![Component::Connection(connection)]).expect("one connection");
+        let account = Account::new(&bus, Time::ZERO, None);
+        RunResult {
+            simulated: Span::from_hours(1),
+            grids: vec![GridResult { energies, balance: Ok(()), account }],
+            verdicts: Vec::new(),
+            traffic: Vec::new(),
+        }
+    }
+
+    fn judged(comparison: Comparison, value: f64) -> Verdict {
+        let total = TOTALS.iter().find(|total| total.name == "pv_used_ratio").expect("a sum of the list");
+        let bound = Bound { grid: 0, total, comparison, value };
+        let energies = Energies { pv_made_wh: 100.0, export_wh: 25.0, ..Energies::default() };
+        AtEnd { name: "x".into(), place: 0, bound }.judge(&result(energies))
+    }
+
+    #[test]
+    fn a_sum_is_compared_at_the_runs_end_with_its_margin() {
+        let held = judged(Comparison::AtLeast, 0.7);
+        assert!(held.held && (held.margin - 0.05).abs() < 1e-12 && (held.value - 0.75).abs() < 1e-12);
+        assert_eq!(held.at, Time::ZERO + Span::from_hours(1));
+        let failed = judged(Comparison::AtMost, 0.7);
+        assert!(!failed.held && (failed.margin + 0.05).abs() < 1e-12);
+        // On the limit: the margin is gone, and only a strict comparison fails.
+        assert!(judged(Comparison::AtLeast, 0.75).held && judged(Comparison::AtMost, 0.75).held);
+        assert!(!judged(Comparison::Above, 0.75).held && !judged(Comparison::Below, 0.75).held);
+    }
+}
