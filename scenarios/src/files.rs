@@ -9,6 +9,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::origins::Origins;
+
 /// Largest scenario or site file: a thousand devices take a quarter of it.
 pub const MAX_SCENARIO_BYTES: u64 = 1 << 20;
 /// Largest profile: a year of seconds with three columns does not fit, a year of minutes with sixteen does.
@@ -98,6 +100,9 @@ fn too_large(found: u64, bytes_max: u64) -> String {
 pub struct Document {
     path: String,
     text: String,
+    /// None if the text is the file's own.
+    #[serde(skip)]
+    origins: Option<Box<Origins>>,
 }
 
 impl Document {
@@ -121,7 +126,26 @@ impl Document {
         if text.starts_with('\u{feff}') {
             text.remove(0);
         }
-        Self { path: path.to_string(), text }
+        Self { path: path.to_string(), text, origins: None }
+    }
+
+    /// The same text as one that was put together.
+    pub(crate) fn with_origins(self, origins: Origins) -> Self {
+        Self { origins: Some(Box::new(origins)), ..self }
+    }
+
+    /// The document that the byte at `at` comes from, and its place there.
+    pub(crate) fn origin(&self, at: usize) -> (&Self, usize) {
+        let origin = self.origins.as_ref().and_then(|origins| origins.of(at));
+        origin.unwrap_or((self, at))
+    }
+
+    /// The same with other text from `begin` to `end`, which comes from `source` if it matters where text comes from.
+    pub(crate) fn replaced(&self, (begin, end): (usize, usize), new: &str, source: &str) -> Self {
+        let text = format!("{}{new}{}", &self.text[..begin], &self.text[end..]);
+        let source = || Self::new(source, new);
+        let origins = self.origins.as_ref().map(|origins| origins.replaced((begin, end), source()));
+        Self { path: self.path.clone(), text, origins: origins.map(Box::new) }
     }
 
     /// The path as it was named.

@@ -1,7 +1,7 @@
 //! The input language of R-EMS: site files and scenario files, checked and made into worlds and controllers.
 //!
 //! ```text
-//!   path ─> files ─> overrides ─> node (RON, one level at a time) ─┬─> site ─> device        ─> ControllerSpec
+//!   path ─> files ─> include ─> overrides ─> node (RON, one level at a time) ─┬─> site ─> device        ─> ControllerSpec
 //!                                                                  └─> scenario ─> plant ─> source, profile
 //!                                                                               └> happening, expectation ─> WorldSpec
 //!   every step ─> mistake (file:line:col: field: what was found, what is allowed)
@@ -28,6 +28,7 @@ mod device;
 mod expectation;
 pub mod files;
 mod happening;
+mod include;
 mod initial;
 mod later;
 mod leaf;
@@ -35,6 +36,7 @@ pub mod mistake;
 mod moment;
 mod naming;
 mod node;
+mod origins;
 mod overrides;
 mod plant;
 mod profile;

@@ -61,6 +61,7 @@ struct Shown {
 impl Mistake {
     /// A mistake at `length` bytes from `offset` of a document.
     pub(crate) fn at(document: &Document, offset: usize, length: usize, field: &str, message: &str) -> Self {
+        let (document, offset) = document.origin(offset);
         let text = document.text();
         let offset = floor_boundary(text, offset);
         let before = &text[..offset];

@@ -67,7 +67,7 @@ fn applied(document: Document, setting: &str, notes: &mut Notes) -> Document {
     // A text that cannot be read is noted by whoever reads it next.
     let Some(root) = Node::root(&document, &mut Notes::default()) else { return document };
     match edited(&root, setting) {
-        Ok(text) => Document::new(document.path(), text),
+        Ok((place, new)) => document.replaced(place, &new, "--set"),
         Err(message) => {
             refuse(setting, &message, notes);
             document
@@ -79,8 +79,8 @@ fn refuse(setting: &str, message: &str, notes: &mut Notes) {
     notes.add(Mistake::of_file("--set", 0, &excerpt(setting), message));
 }
 
-/// The document's text with the value set.
-fn edited(root: &Node<'_>, setting: &str) -> Result<String, String> {
+/// The bytes of the document that a setting replaces, and what by.
+fn edited(root: &Node<'_>, setting: &str) -> Result<((usize, usize), String), String> {
     let (path, value) = setting.split_once('=').ok_or("expected path=value")?;
     let steps = steps(path)?;
     let Some((last, way)) = steps.split_last() else { return Err("expected path=value".into()) };
@@ -88,17 +88,15 @@ fn edited(root: &Node<'_>, setting: &str) -> Result<String, String> {
     for step in way {
         node = child(&node, step)?;
     }
-    let whole = root.document().text();
     match child(&node, last) {
         Ok(old) => {
             let new = spelled(value, old.text().starts_with('"'));
-            let (begin, end) = (old.offset(), old.offset() + old.text().len());
-            Ok(format!("{}{new}{}", &whole[..begin], &whole[end..]))
+            Ok(((old.offset(), old.offset() + old.text().len()), new))
         }
         Err(message) => {
             let Step::Name(name) = last else { return Err(message) };
-            let added = added(&node, name, value).ok_or(message)?;
-            Ok(format!("{}{}{}", &whole[..added.0], added.1, &whole[added.0..]))
+            let (at, new) = added(&node, name, value).ok_or(message)?;
+            Ok(((at, at), new))
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
 use crate::source::Maker;
-use crate::{Loaded, Recalled, expectation, happening, initial, reality};
+use crate::{Loaded, Recalled, expectation, happening, include, initial, reality};
 
 /// Longest run: a century.
 pub(crate) const DURATION_MAX: Span = Span::from_hours(876_600);
@@ -63,7 +63,7 @@ impl Texts {
         settings: &[String],
         notes: &mut Notes,
     ) -> Option<Self> {
-        let scenario = read_document(files, path, notes)?;
+        let scenario = include::merged(files, read_document(files, path, notes)?, notes);
         let (scenario, for_site) = overrides::apply_to_scenario(scenario, settings, notes);
         let site = Self::read_site(files, &scenario, &for_site, notes);
         Some(Self { scenario, site })
@@ -115,6 +115,10 @@ impl<'t> Header<'t> {
         }
         let mut fields = root.fields(notes)?;
         site::version(&mut fields, notes);
+        if let Some(node) = fields.optional("use") {
+            // Files are merged before anything is read; a log's text has been merged when it was written.
+            node.error(notes, "the files of `use` are read with the scenario's file only");
+        }
         let duration: Option<Span> = fields.leaf("duration", notes);
         if let Some(span) = duration
             && (span.is_zero() || span > DURATION_MAX)

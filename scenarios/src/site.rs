@@ -102,7 +102,13 @@ pub(crate) fn read<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Op
 
 /// Checks the `version` field that every file begins with.
 pub(crate) fn version(fields: &mut Fields<'_>, notes: &mut Notes) {
-    let Some(node) = fields.required("version", notes) else { return };
+    if let Some(node) = fields.required("version", notes) {
+        check_version(&node, notes);
+    }
+}
+
+/// Checks the number itself.
+pub(crate) fn check_version(node: &Node<'_>, notes: &mut Notes) {
     if let Some(found) = node.leaf::<u64>(notes)
         && found != VERSION
     {

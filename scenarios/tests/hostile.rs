@@ -124,6 +124,15 @@ fn a_hundred_thousand_names_are_read_in_no_time_worth_speaking_of() {
 }
 
 #[test]
+fn a_hundred_thousand_names_are_merged_in_no_time_worth_speaking_of() {
+    let keys = (0..60_000).map(|number| format!("\"k{number}\":1,")).collect::<String>();
+    let base = format!("Scenario(links: {{{keys}}}, timeline: [{}])", "1,".repeat(60_000));
+    let own = format!("Scenario(version: 1, use: [\"base.ron\"], links: {{{keys}}})");
+    let files = Memory::new().with("x.ron", own.replace('k', "kk")).with("base.ron", base);
+    assert!(check::<BuiltIn>(&files, "x.ron").has_errors());
+}
+
+#[test]
 fn hostile_settings_are_refused() {
     let files = Memory::new().with("x.ron", GOOD).with("short.csv", PROFILE);
     for setting in [
@@ -161,6 +170,25 @@ proptest! {
         }
         // What it says may be anything; that it can be shown is part of it.
         let _shown = report_of(bytes).to_string();
+    }
+
+    #[test]
+    fn changed_bytes_of_a_used_file_never_panic(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = GOOD.as_bytes().to_vec();
+        for (place, byte) in edits {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        // The own file has the good one's beginning and what remains of it, so that most names stand in both.
+        let own = GOOD.replacen("    name", "    use: [\"base.ron\"],\n    name", 1);
+        let own = &own[..own.floor_char_boundary(own.len() - cut.index(10))];
+        let files = Memory::new().with("x.ron", own).with("base.ron", bytes).with("short.csv", PROFILE);
+        let settings = vec!["plant.g.bess.soc=400 %".into()];
+        let overrides = Overrides { settings, ..Overrides::default() };
+        let _shown = load::<BuiltIn>(&files, "x.ron", &overrides).err().map(|report| report.to_string());
     }
 
     #[test]
