@@ -58,15 +58,15 @@ fn clean(value: f64, smallest: f64) -> f64 {
     if value.abs() < smallest { 0.0 } else { value }
 }
 
-/// A length of time in its two largest units: "16 h 30 min".
+/// A length of time in its two largest units: "16 h 30 min". What is shown can be typed where a span is asked for.
 pub fn duration(span: Span) -> String {
-    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3_600, "h"), (60, "min"), (1, "s")];
     let nanos = span.as_nanos();
     if nanos == 0 {
         return "0 s".to_owned();
     }
     if nanos < 1_000_000 {
-        return format!("{:.1} µs", nanos as f64 / 1e3);
+        return format!("{:.1} us", nanos as f64 / 1e3);
     }
     if nanos < 1_000_000_000 {
         return format!("{:.0} ms", nanos as f64 / 1e6);
@@ -78,7 +78,9 @@ pub fn duration(span: Span) -> String {
     let seconds = (nanos + 500_000_000) / 1_000_000_000;
     let largest = UNITS.iter().position(|unit| seconds >= unit.0).unwrap_or(UNITS.len() - 1);
     let (unit, name) = UNITS[largest];
-    let mut text = format!("{} {name}", seconds / unit);
+    let whole = seconds / unit;
+    let plural = if name == "day" && whole > 1 { "s" } else { "" };
+    let mut text = format!("{whole} {name}{plural}");
     if let Some((next, name)) = UNITS.get(largest + 1)
         && seconds % unit >= *next
     {
@@ -118,10 +120,13 @@ mod tests {
             (10_000, "10 s"),
             (60_000, "1 min"),
             (59_400_000, "16 h 30 min"),
-            (604_800_000, "7 d"),
-            (694_800_000, "8 d 1 h"),
+            (86_400_000, "1 day"),
+            (604_800_000, "7 days"),
+            (140_400_000, "1 day 15 h"),
+            (694_800_000, "8 days 1 h"),
         ] {
             assert_eq!(duration(Span::from_millis(millis)), text);
+            assert!(text.parse::<Span>().is_ok(), "{text} can be typed");
         }
     }
 

@@ -227,7 +227,7 @@ mod tests {
         let (reached, end) = (Time::ZERO + Span::from_hours(24), Time::ZERO + Span::from_hours(168));
         assert_eq!(
             line(reached, end, Duration::from_secs(2)),
-            "1 d of 7 d simulated, 43,200 times real time, 12 s left"
+            "1 day of 7 days simulated, 43,200 times real time, 12 s left"
         );
     }
 }
