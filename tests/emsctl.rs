@@ -65,6 +65,13 @@ fn a_run_prints_one_json_object_with_the_documented_fields() {
         assert!(summary["energy_wh"][kind].is_f64(), "{kind}");
         assert!(summary["grids"][0]["energy_wh"][kind].is_f64(), "{kind}");
     }
+    for cost in [&summary["cost"], &summary["grids"][0]["cost"]] {
+        assert_eq!(cost["currency"], "EUR");
+        for amount in ["energy", "export_revenue", "demand", "total"] {
+            assert!(cost[amount].is_f64() && cost["without_batteries"][amount].is_f64(), "{amount}");
+        }
+        assert!(cost["saved"].is_f64());
+    }
     let expectation = &summary["expectations"][0];
     assert!(expectation["name"].is_string() && expectation["held"].is_boolean());
     assert!(expectation["margin"].is_f64() && expectation["at_s"].is_f64());

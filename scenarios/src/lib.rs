@@ -44,6 +44,7 @@ mod reality;
 mod scenario;
 mod site;
 mod source;
+mod tariff;
 
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;
@@ -54,6 +55,7 @@ pub use at_end::AtEnd;
 pub use files::{Disk, Document, Files, Memory};
 pub use mistake::{Mistake, Report, Severity};
 pub use overrides::Overrides;
+pub use tariff::Tariff;
 
 use mistake::Notes;
 use node::Node;
@@ -75,6 +77,8 @@ pub struct Loaded<F: FunctionSet> {
     pub components: Vec<Vec<String>>,
     /// What is expected of the run's sums, to be judged when it has ended.
     pub at_end: Vec<AtEnd>,
+    /// What energy and power cost.
+    pub tariff: Option<Tariff>,
     /// Everything else.
     pub world: WorldSpec,
     /// What somebody should look at.

@@ -249,7 +249,9 @@ impl<'t> Fields<'t> {
 
     /// A field that may be left out.
     pub(crate) fn optional(&mut self, name: &'static str) -> Option<Node<'t>> {
-        self.asked.push(name);
+        if !self.asked.contains(&name) {
+            self.asked.push(name);
+        }
         self.find(name).cloned()
     }
 

@@ -25,7 +25,7 @@ use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
 use crate::source::Maker;
-use crate::{Loaded, Recalled, expectation, happening, include, initial, reality};
+use crate::{Loaded, Recalled, expectation, happening, include, initial, reality, tariff};
 
 /// Longest run: a century.
 pub(crate) const DURATION_MAX: Span = Span::from_hours(876_600);
@@ -43,6 +43,7 @@ struct Header<'t> {
     links: Option<Node<'t>>,
     clocks: Option<Node<'t>>,
     initial: Option<Node<'t>>,
+    tariff: Option<Node<'t>>,
     timeline: Option<Node<'t>>,
     faults: Option<Node<'t>>,
     expect: Option<Node<'t>>,
@@ -139,6 +140,7 @@ impl<'t> Header<'t> {
             links: fields.optional("links"),
             clocks: fields.optional("clocks"),
             initial: fields.optional("initial"),
+            tariff: fields.optional("tariff"),
             timeline: fields.optional("timeline"),
             faults: fields.optional("faults"),
             expect: fields.optional("expect"),
@@ -221,6 +223,7 @@ fn make<F: FunctionSet>(
     let expect = header.expect.as_ref();
     let expected =
         expect.map_or_else(Expected::default, |node| expectation::read(node, &names, &calendar, notes));
+    let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
     let Expected { watched: expectations, at_end } =
         judgeable(expected, duration, calendar.duration, root.document(), notes);
@@ -245,6 +248,7 @@ fn make<F: FunctionSet>(
         controllers,
         components,
         at_end,
+        tariff: tariff.flatten(),
         world,
         warnings: Report::default(),
     })

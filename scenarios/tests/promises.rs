@@ -13,7 +13,11 @@ fn run(name: &str, changes: &Overrides) -> RunResult {
     let path = format!("{}/{name}.ron", env!("CARGO_MANIFEST_DIR"));
     let loaded = load::<BuiltIn>(&Disk, &path, changes).unwrap_or_else(|report| panic!("{report}"));
     let mut fleet = Fleet::new(loaded.controllers.iter().map(Controller::new).collect());
-    let mut driver = SimDriver::new(loaded.world).expect("the checker has seen every link");
+    let driver = SimDriver::new(loaded.world).expect("the checker has seen every link");
+    let mut driver = match &loaded.tariff {
+        Some(tariff) => driver.with_prices(&tariff.prices),
+        None => driver,
+    };
     fleet.run(&mut driver).expect("no controller fails an assertion");
     let mut result = driver.finish();
     result.verdicts = in_places(&loaded.at_end, result.verdicts.clone(), |sum| sum.judge(&result));
@@ -58,6 +62,18 @@ fn a_week_of_peaks_is_shaved() {
     // Each of the week's steps is seen a scan late.
     assert!(excess_wh < 0.001 * 622_896.0, "{excess_wh} Wh were missed");
     assert!(account.peak().mean_w < 220_500.0, "{} W", account.peak().mean_w);
+}
+
+#[test]
+fn a_weeks_bill_without_batteries_is_that_of_its_profile() {
+    let result = run("peak_shaving", &Overrides::default());
+    let bill = result.grids[0].account.bill().expect("the scenario has a tariff");
+    let charges = bill.without_batteries();
+    // Summed over the profile's rows apart from the simulation, with the higher price from 17:00 to 20:00.
+    assert!((charges.energy - 5_850.617_268_5).abs() < 1e-6, "{charges:?}");
+    assert!((charges.export_revenue - 26.837_226_5).abs() < 1e-6, "{charges:?}");
+    // What the battery's losses cost is less than what it moved out of the dear hours.
+    assert!(bill.with_batteries().energy < charges.energy, "{:?}", bill.with_batteries());
 }
 
 #[test]

@@ -7,9 +7,9 @@ use r_ems_engine::Span;
 use super::spark::{COLUMNS, highest, spark};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
-use super::text::{count, duration, energy, percent, power, quantity};
+use super::text::{count, duration, energy, money, percent, power, quantity};
 use crate::names::EVENTS;
-use crate::summary::{ControllerSummary, Ending, ExpectationSummary, GridSummary, Summary};
+use crate::summary::{Amounts, ControllerSummary, Ending, ExpectationSummary, GridSummary, Summary};
 
 /// The whole page.
 pub fn page(summary: &Summary) -> String {
@@ -159,6 +159,15 @@ fn energies(grid: &GridSummary) -> String {
             ],
         );
     }
+    if let Some(cost) = &grid.cost {
+        row("cost", amounts(&cost.paid, &cost.currency));
+        let mut without = amounts(&cost.without_batteries, &cost.currency);
+        without.push(match cost.saved {
+            saved if saved < 0.0 => format!("{} less than with it", money(-saved, &cost.currency)),
+            saved => format!("{} more than with it", money(saved, &cost.currency)),
+        });
+        row("without battery", without);
+    }
     for battery in &grid.batteries {
         row(
             &battery.name,
@@ -181,6 +190,17 @@ fn energies(grid: &GridSummary) -> String {
         );
     }
     table.to_string()
+}
+
+/// The total of a bill and what it is made of.
+fn amounts(amounts: &Amounts, currency: &str) -> Vec<String> {
+    let mut parts =
+        vec![money(amounts.total, currency), format!("energy {}", money(amounts.energy, currency))];
+    if amounts.demand > 0.0 {
+        parts.push(format!("demand {}", money(amounts.demand, currency)));
+    }
+    parts.push(format!("export earns {}", money(amounts.export_revenue, currency)));
+    parts
 }
 
 fn controller_part(controller: &ControllerSummary) -> String {

@@ -30,6 +30,14 @@ pub fn count(count: u64) -> String {
     text
 }
 
+/// An amount of money: "1,234.50 EUR".
+pub fn money(amount: f64, currency: &str) -> String {
+    let cents = (amount.abs() * 100.0).round();
+    // `as` saturates: an amount that large is shown as one.
+    let sign = if amount < 0.0 && cents > 0.0 { "-" } else { "" };
+    format!("{sign}{}.{:02} {currency}", count((cents / 100.0) as u64), (cents % 100.0) as u64)
+}
+
 /// A number in a base unit that is known by its symbol: W, Wh, s, events, or 1 for a share.
 pub fn quantity(value: f64, unit: &str) -> String {
     match unit {
@@ -127,6 +135,15 @@ mod tests {
         ] {
             assert_eq!(duration(Span::from_millis(millis)), text);
             assert!(text.parse::<Span>().is_ok(), "{text} can be typed");
+        }
+    }
+
+    #[test]
+    fn amounts_of_money_have_two_decimals() {
+        for (amount, text) in
+            [(0.0, "0.00 EUR"), (-0.004, "0.00 EUR"), (1_234.5, "1,234.50 EUR"), (-9.996, "-10.00 EUR")]
+        {
+            assert_eq!(money(amount, "EUR"), text);
         }
     }
 

@@ -137,6 +137,7 @@ fn study<F: FunctionSet>(loaded: r_ems_scenarios::Loaded<F>) -> Study<F> {
         controllers,
         units,
         at_end: loaded.at_end,
+        tariff: loaded.tariff,
     };
     let mut documents = loaded.documents.into_iter();
     let scenario = documents.next().unwrap_or_else(|| Document::new("", ""));

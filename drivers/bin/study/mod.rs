@@ -109,6 +109,10 @@ pub fn run<F: FunctionSet>(study: Study<F>, options: &Options) -> Result<Finishe
     (header.site_path, header.site_text) = (site.path().to_owned(), site.text().to_owned());
     let world = SimDriver::new(world)
         .map_err(|missing| Failure::error(format!("the world does not fit its links: {missing:?}")))?;
+    let world = match &facts.tariff {
+        Some(tariff) => world.with_prices(&tariff.prices),
+        None => world,
+    };
     let end = world.end();
     let rows = match &options.csv {
         Some((path, step)) => Some(Rows::create(path, frame(&facts), *step, &world)?),

@@ -10,15 +10,15 @@ use r_ems_engine::log::ControllerNames;
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_engine::{Span, Time};
 use r_ems_replay::describe::Words;
-use r_ems_scenarios::AtEnd;
 use r_ems_scenarios::at_end::{in_places, pv_used_wh};
+use r_ems_scenarios::{AtEnd, Tariff};
 use r_ems_sim::account::{self, BatteryUse};
 use r_ems_sim::driver::{GridResult, RunResult};
 use r_ems_sim::expect::Verdict;
 use r_ems_sim::ledger::Energies;
 
 use super::{
-    AlarmSummary, BatterySummary, ControllerSummary, DeviceSummary, Ending, EnergyByKind, EventCount,
+    AlarmSummary, BatterySummary, ControllerSummary, Cost, DeviceSummary, Ending, EnergyByKind, EventCount,
     ExpectationSummary, FunctionSummary, GridSummary, Peak, Summary, UnusablePoint,
 };
 use crate::names;
@@ -44,6 +44,8 @@ pub struct Facts {
     pub units: Vec<names::Units>,
     /// What is expected of the run's sums.
     pub at_end: Vec<AtEnd>,
+    /// What energy and power cost.
+    pub tariff: Option<Tariff>,
 }
 
 /// What is known of a grid before a run begins.
@@ -117,6 +119,7 @@ pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summ
         held: expectations.iter().all(|expectation| expectation.held),
         expectations,
         energy_wh: grids.iter().fold(EnergyByKind::default(), |sum, grid| sum.plus(&grid.energy_wh)),
+        cost: Cost::sum(grids.iter().filter_map(|grid| grid.cost.as_ref())),
         grids,
         controllers,
         events: observations.events().map(event_count).collect(),
@@ -173,6 +176,7 @@ fn grid(facts: &Facts, known: &GridFacts, found: &GridResult, curve: Curve) -> G
         limit_w: known.limit_w,
         shaved_wh: account.shaved_wh(),
         excess_wh: account.excess_wh(),
+        cost: Cost::of(account, facts.tariff.as_ref()),
         batteries: account.batteries().iter().map(battery).collect(),
         curve: (curve.with, curve.without),
     }

@@ -11,15 +11,18 @@
 //! | `scans`, `deliveries`, `digest` | of all controllers; equal digests are equal runs, bit for bit |
 //! | `held`, `expectations` | whether all held; each with `name`, `held`, `margin`, `unit`, `at_s`, `value` and excursions |
 //! | `energy_wh` | by kind, all grids together |
-//! | `grids` | each grid's `energy_wh`, `peak`, `shaved_wh`, `batteries`, and `imbalance` if the energy checker found one |
+//! | `cost` | by the tariff: `currency`, `energy`, `export_revenue`, `demand`, `total`, the same in `without_batteries`, `saved` |
+//! | `grids` | each grid's `energy_wh`, `cost`, `peak`, `shaved_wh`, `batteries`, and `imbalance` if the energy checker found one |
 //! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
 //! | `events`, `alarms` | events by kind with severity and count; the first alarms in words |
 
 mod collect;
+mod cost;
 
 use serde::Serialize;
 
 pub use collect::{Facts, GridFacts, Remains, summarize};
+pub use cost::{Amounts, Cost};
 
 /// What a run did.
 #[derive(Clone, Debug, Serialize)]
@@ -50,6 +53,8 @@ pub struct Summary {
     pub expectations: Vec<ExpectationSummary>,
     /// Energy by kind, all grids together.
     pub energy_wh: EnergyByKind,
+    /// What it cost, all grids together; nothing without a tariff.
+    pub cost: Option<Cost>,
     /// Each grid.
     pub grids: Vec<GridSummary>,
     /// Each controller.
@@ -143,6 +148,8 @@ pub struct GridSummary {
     pub shaved_wh: Option<f64>,
     /// Energy above the limit that was left.
     pub excess_wh: Option<f64>,
+    /// What it cost; nothing without a tariff.
+    pub cost: Option<Cost>,
     /// Each battery.
     pub batteries: Vec<BatterySummary>,
     /// Mean import over equal pieces of the run, W: with batteries and without. For the eye only.

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use r_ems_engine::units::Watts;
 use r_ems_engine::{Span, Time};
 
+use crate::bill::Bill;
 use crate::plant::{Bus, Component, ComponentIndex, Watch};
 
 /// The window that grid fees are measured over in most of Europe.
@@ -51,6 +52,7 @@ pub struct Account {
     without: Register,
     batteries: Vec<BatteryUse>,
     passed: Span,
+    bill: Option<Bill>,
 }
 
 /// One of the two imports: energy of the open window and of the excess, in J.
@@ -63,10 +65,10 @@ struct Register {
 
 /// A straight piece of power.
 #[derive(Clone, Copy, Debug)]
-struct Piece {
-    start_w: f64,
-    end_w: f64,
-    span_s: f64,
+pub(crate) struct Piece {
+    pub(crate) start_w: f64,
+    pub(crate) end_w: f64,
+    pub(crate) span_s: f64,
 }
 
 impl Account {
@@ -98,7 +100,18 @@ impl Account {
             without: Register::default(),
             batteries,
             passed: Span::ZERO,
+            bill: None,
         }
+    }
+
+    /// Also keeps a bill, from now on.
+    pub(crate) fn keep_bill(&mut self, bill: Bill) {
+        self.bill = Some(bill);
+    }
+
+    /// What the exchanged energy costs; none without prices.
+    pub fn bill(&self) -> Option<&Bill> {
+        self.bill.as_ref()
     }
 
     /// The highest mean import of a whole window, with batteries. A window that began before the run or has not ended
@@ -178,6 +191,9 @@ impl Watch for Account {
             number += 1;
         }
         let mut without = Piece { start_w, end_w, ..with };
+        if let Some(bill) = &mut self.bill {
+            bill.book(bus.connection().flow(), (with, without), from, to);
+        }
         self.passed += to.since(from);
         let mut begun = from;
         while self.window_ends <= to {
@@ -195,7 +211,7 @@ impl Watch for Account {
 impl Piece {
     /// The energy above `bound_w`, in J.
     #[inline]
-    fn above_j(self, bound_w: f64) -> f64 {
+    pub(crate) fn above_j(self, bound_w: f64) -> f64 {
         let (first_w, last_w) = (self.start_w - bound_w, self.end_w - bound_w);
         if first_w <= 0.0 && last_w <= 0.0 {
             return 0.0;
@@ -209,7 +225,7 @@ impl Piece {
     }
 
     /// The first `head_s` seconds, and the rest.
-    fn cut(self, head_s: f64) -> (Self, Self) {
+    pub(crate) fn cut(self, head_s: f64) -> (Self, Self) {
         let share = if self.span_s > 0.0 { head_s / self.span_s } else { 0.0 };
         let middle_w = self.start_w + share * (self.end_w - self.start_w);
         (

@@ -22,6 +22,7 @@ use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use crate::account::Account;
+use crate::bill::{Bill, PriceChange};
 use crate::expect::{Expectation, Monitor, Verdict};
 use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
@@ -157,6 +158,15 @@ impl SimDriver {
             arriving: None,
             at_this_instant: 0,
         })
+    }
+
+    /// The same world, which also keeps a bill of each grid at these prices, which are in time order.
+    #[must_use]
+    pub fn with_prices(mut self, changes: &[PriceChange]) -> Self {
+        for grid in &mut self.grids {
+            grid.account.keep_bill(Bill::new(changes.to_vec()));
+        }
+        self
     }
 
     /// The instant of the last delivery.

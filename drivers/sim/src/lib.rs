@@ -7,6 +7,7 @@
 extern crate alloc;
 
 pub mod account;
+pub mod bill;
 pub mod driver;
 pub mod expect;
 pub mod ledger;

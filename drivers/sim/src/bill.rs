@@ -1,0 +1,205 @@
+//! What the energy over a grid's connection costs, with its batteries and without them.
+//!
+//! Prices hold from one instant to the next change, and a price per energy has no unit here: whoever sets it knows the
+//! currency. Both bills are of the same run: the one without batteries takes load and photovoltaics as they were. What is
+//! stored at the end more than at the start is in neither.
+//!
+//! Energy that was really exchanged is the plant's own, exact; where a price changes inside a segment, and without batteries,
+//! powers are straight between the ends of a segment, as for peaks.
+
+use alloc::vec::Vec;
+
+use r_ems_engine::Time;
+
+use crate::account::Piece;
+use crate::plant::ConnectionFlow;
+
+/// Prices per kWh.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prices {
+    /// Of what is drawn from the grid.
+    pub import: f64,
+    /// Of what is fed into it.
+    pub export: f64,
+}
+
+/// Prices from an instant on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PriceChange {
+    /// The first instant that they hold for.
+    pub from: Time,
+    /// The prices.
+    pub prices: Prices,
+}
+
+/// Sums of one bill, in the currency of the prices.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Charges {
+    /// For energy drawn.
+    pub energy: f64,
+    /// Paid for energy fed in.
+    pub export_revenue: f64,
+}
+
+/// The bills of one grid.
+#[derive(Clone, Debug)]
+pub struct Bill {
+    changes: Vec<PriceChange>,
+    /// The first change that is still to come.
+    next: usize,
+    prices: Prices,
+    with: Charges,
+    without: Charges,
+}
+
+const KWH_PER_J: f64 = 1.0 / 3.6e6;
+const KWH_PER_WH: f64 = 1e-3;
+
+impl Bill {
+    /// Opens the bills; before the first of `changes`, which are in time order, energy is free.
+    pub fn new(changes: Vec<PriceChange>) -> Self {
+        let mut bill = Self {
+            changes,
+            next: 0,
+            prices: Prices::default(),
+            with: Charges::default(),
+            without: Charges::default(),
+        };
+        bill.pass(Time::ZERO);
+        bill
+    }
+
+    /// What was paid.
+    pub fn with_batteries(&self) -> Charges {
+        self.with
+    }
+
+    /// What would have been paid without batteries.
+    pub fn without_batteries(&self) -> Charges {
+        self.without
+    }
+
+    /// Books a segment: what crossed the connection, and its power with batteries and without.
+    pub(crate) fn book(
+        &mut self,
+        flow: &ConnectionFlow,
+        (with, without): (Piece, Piece),
+        from: Time,
+        to: Time,
+    ) {
+        let prices = self.prices;
+        if self.next_change() >= to {
+            self.with.add(flow.import_wh * KWH_PER_WH, flow.export_wh * KWH_PER_WH, prices);
+            self.without.add_piece(without, prices);
+            self.pass(to);
+            return;
+        }
+        let (mut with, mut without, mut begun) = (with, without, from);
+        while self.next_change() < to {
+            let change = self.next_change();
+            let head_s = change.since(begun).as_secs_f64();
+            let (with_head, with_tail) = with.cut(head_s);
+            let (without_head, without_tail) = without.cut(head_s);
+            self.with.add_piece(with_head, self.prices);
+            self.without.add_piece(without_head, self.prices);
+            (with, without, begun) = (with_tail, without_tail, change);
+            self.pass(change);
+        }
+        self.with.add_piece(with, self.prices);
+        self.without.add_piece(without, self.prices);
+        self.pass(to);
+    }
+
+    fn next_change(&self) -> Time {
+        self.changes.get(self.next).map_or(Time::MAX, |change| change.from)
+    }
+
+    /// Takes the prices that hold from `at` on.
+    fn pass(&mut self, at: Time) {
+        while let Some(change) = self.changes.get(self.next)
+            && change.from <= at
+        {
+            self.prices = change.prices;
+            self.next += 1;
+        }
+    }
+}
+
+impl Charges {
+    fn add(&mut self, import_kwh: f64, export_kwh: f64, prices: Prices) {
+        self.energy += import_kwh * prices.import;
+        self.export_revenue += export_kwh * prices.export;
+    }
+
+    fn add_piece(&mut self, piece: Piece, prices: Prices) {
+        let net_j = 0.5 * (piece.start_w + piece.end_w) * piece.span_s;
+        let import_j = piece.above_j(0.0);
+        self.add(import_j * KWH_PER_J, (import_j - net_j) * KWH_PER_J, prices);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Account;
+    use crate::plant::{Battery, BatterySpec, Bus, Component, ComponentIndex, Connection, Load};
+    use crate::sources::Source;
+    use alloc::vec;
+    use r_ems_engine::Span;
+    use r_ems_engine::units::{Ratio, WattHours, Watts};
+
+    fn hours(hours: u64) -> Time {
+        Time::ZERO + Span::from_hours(hours)
+    }
+
+    fn change(from: Time, import: f64, export: f64) -> PriceChange {
+        PriceChange { from, prices: Prices { import, export } }
+    }
+
+    /// A load of 20 kW for two hours, with a battery that gives 50 kW in the second; 30 kW are then fed in.
+    fn billed(changes: Vec<PriceChange>) -> Bill {
+        let mut spec = BatterySpec::new(WattHours::of(200e3), Watts::of(50e3), Ratio::of(0.9));
+        spec.lag = Span::ZERO;
+        spec.dead_time = Span::ZERO;
+        let load = Source::constant(20e3).expect("a finite constant");
+        let mut bus = Bus::new(vec![
+            Component::Battery(Battery::new(spec).expect("a valid battery")),
+            Component::Load(Load::new(load)),
+            Component::Connection(Connection::new(Watts::of(50e3)).expect("a valid connection")),
+        ])
+        .expect("one connection");
+        let mut account = Account::new(&bus, hours(1), None);
+        account.keep_bill(Bill::new(changes));
+        bus.command(ComponentIndex(0), Watts::of(50e3), hours(1), &mut account);
+        bus.advance(hours(2), &mut account);
+        account.bill().cloned().expect("it was opened")
+    }
+
+    fn near(found: f64, expected: f64) -> bool {
+        (found - expected).abs() < 1e-9
+    }
+
+    #[test]
+    fn what_is_drawn_is_paid_and_what_is_fed_in_earns() {
+        let bill = billed(vec![change(Time::ZERO, 0.3, 0.1)]);
+        let (with, without) = (bill.with_batteries(), bill.without_batteries());
+        assert!(near(with.energy, 6.0) && near(with.export_revenue, 3.0), "{with:?}");
+        assert!(near(without.energy, 12.0) && near(without.export_revenue, 0.0), "{without:?}");
+    }
+
+    #[test]
+    fn a_price_holds_from_its_instant_to_the_next_one_even_inside_a_segment() {
+        let half = |halves: u64| Time::ZERO + Span::from_mins(30 * halves);
+        let bill =
+            billed(vec![change(Time::ZERO, 0.3, 0.1), change(half(1), 0.5, 0.1), change(half(3), 0.7, 0.2)]);
+        let (with, without) = (bill.with_batteries(), bill.without_batteries());
+        assert!(near(with.energy, 10.0 * 0.3 + 10.0 * 0.5), "{with:?}");
+        assert!(near(with.export_revenue, 15.0 * 0.1 + 15.0 * 0.2), "{with:?}");
+        assert!(near(without.energy, 10.0 * 0.3 + 20.0 * 0.5 + 10.0 * 0.7), "{without:?}");
+    }
+
+    #[test]
+    fn before_the_first_price_energy_is_free() {
+        assert!(near(billed(vec![change(hours(1), 0.3, 0.0)]).with_batteries().energy, 0.0));
+    }
+}
