@@ -7,8 +7,10 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::controller::ControllerSpec;
+use r_ems_engine::functions::wiring::ALL_BATTERIES;
 use r_ems_engine::functions::{FunctionSet, Rank};
-use r_ems_engine::points::DeviceSpec;
+use r_ems_engine::ids::{DeviceIndex, GroupIndex};
+use r_ems_engine::points::{DeviceClass, DeviceSpec};
 use r_ems_engine::units::Watts;
 use r_ems_engine::wall::UtcOffset;
 
@@ -31,6 +33,9 @@ pub(crate) const MAX_FUNCTIONS: usize = 64;
 pub(crate) const SCAN_MIN: Span = Span::from_millis(1);
 /// Longest time between two scans.
 pub(crate) const SCAN_MAX: Span = Span::from_hours(1);
+
+/// Functions that answer for the whole demand at a meter.
+const CARRIES_DEMAND: [&str; 3] = ["ConnectionLimit", "PeakShaving", "SelfConsumption"];
 
 /// A site as its file describes it.
 #[derive(Debug)]
@@ -304,6 +309,7 @@ fn trimmed(message: &str) -> &str {
 /// Wires the stack with the grid's devices to find what does not fit, and looks at its order.
 fn check_stack<F: FunctionSet>(grid: &Grid<'_, F::Spec>, notes: &mut Notes) {
     let Some(spec) = wire::<F>(grid, "", notes) else { return };
+    refuse_rivals(grid, &spec, notes);
     let mut highest: Option<(Rank, usize)> = None;
     for (position, law) in spec.laws.iter().enumerate() {
         let rank = law.rank();
@@ -316,6 +322,31 @@ fn check_stack<F: FunctionSet>(grid: &Grid<'_, F::Spec>, notes: &mut Notes) {
             }
             Some(_) | None => highest = Some((rank, position)),
         }
+    }
+}
+
+/// Notes functions that would carry the whole demand of one meter with different batteries: each would do all of it, and
+/// the meter would swing by the demand for ever.
+fn refuse_rivals<F: FunctionSet>(grid: &Grid<'_, F::Spec>, spec: &ControllerSpec<F>, notes: &mut Notes) {
+    let mut carriers: Vec<(DeviceIndex, GroupIndex, &str)> = Vec::new();
+    for (slot, law) in grid.functions.iter().zip(&spec.laws) {
+        let name = slot.node.name();
+        let is_battery = |group: &&GroupIndex| spec.groups[group.position()].class == DeviceClass::Battery;
+        let Some(meter) = law.meter().filter(|_meter| CARRIES_DEMAND.contains(&name)) else { continue };
+        let Some(group) = law.groups().iter().find(is_battery).copied() else { continue };
+        let rival = carriers.iter().find(|known| known.0 == meter && known.1 != group);
+        if let Some((_, _, rival)) = rival {
+            let fields = slot.node.try_fields().unwrap_or_default();
+            let field = fields.into_iter().find(|field| field.0 == "battery");
+            let node = field.map_or_else(|| slot.node.clone(), |(name, raw)| slot.node.child(raw, name));
+            let meter = &spec.devices[meter.position()].name;
+            let message = format!(
+                "{rival} above carries the whole demand at \"{meter}\" with another battery, and {name} would carry it a \
+                 second time; use one group in both: battery: \"{ALL_BATTERIES}\""
+            );
+            node.error(notes, message);
+        }
+        carriers.push((meter, group, name));
     }
 }
 
