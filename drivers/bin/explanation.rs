@@ -6,19 +6,22 @@
 //!
 //! The JSON's fields are stable; `_w` is W, positive into the bus, `_s` seconds.
 
+mod stack;
+
 use r_ems_engine::controller::Controller;
 use r_ems_engine::controller::group::Group;
-use r_ems_engine::controller::interval::IntervalStep;
 use r_ems_engine::controller::member::Member;
 use r_ems_engine::controller::set_points::WriteState;
-use r_ems_engine::functions::{FunctionSet, Wish};
-use r_ems_engine::ids::{DeviceIndex, PointIndex};
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::ids::{DeviceIndex, GroupIndex, PointIndex};
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::points::{DeviceClass, PointKind};
 use r_ems_engine::{LocalTime, Span};
 use r_ems_replay::describe::Words;
 use serde::Serialize;
 
+use self::stack::steps;
+pub use self::stack::{Fallback, LostSeen, SlotState};
 use crate::names;
 
 /// How long after a decision the device's answer is looked at: longer than the dead time and lag of common inverters.
@@ -67,17 +70,21 @@ pub struct GroupDecision {
     pub members: Vec<MemberShare>,
 }
 
-/// What one part of the composition did to the interval.
+/// What one part of the composition did to the interval. Every function that acts on the group has one, whatever its state.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
     /// Who.
     pub who: String,
+    /// Whether it decides.
+    pub state: SlotState,
+    /// What it has lost, if it has.
+    pub lost: Option<LostSeen>,
     /// What it wished, if it is a function.
     pub wish: Option<WishSeen>,
-    /// The interval before, W; nothing for the first.
+    /// The interval before, W; nothing for the first, and before the first decision.
     pub before_w: Option<[f64; 2]>,
-    /// The interval afterwards, W.
-    pub after_w: [f64; 2],
+    /// The interval afterwards, W; nothing before the first decision.
+    pub after_w: Option<[f64; 2]>,
     /// What is missing to the wish.
     pub shortfall_w: f64,
 }
@@ -131,6 +138,12 @@ pub struct MemberShare {
     pub written: Option<Written>,
     /// The set-point that the device says it holds.
     pub read_back_w: Option<f64>,
+    /// The most that it says it can discharge.
+    pub can_discharge_w: Option<f64>,
+    /// The most that it says it can charge, a magnitude.
+    pub can_charge_w: Option<f64>,
+    /// Its state of charge as it says.
+    pub soc: Option<f64>,
     /// Its measured power at the instant.
     pub measured_w: Option<f64>,
     /// Its measured power [`LOOK_AFTER`] later; nothing if the log ends before.
@@ -162,14 +175,15 @@ pub fn explain<F: FunctionSet>(
     later: Option<&Controller<F>>,
     device: Option<DeviceIndex>,
 ) -> Explanation {
-    let groups = machine.composition().groups();
-    let wanted = |group: &&Group| device.is_none_or(|device| has_member(group, device));
-    let groups: Vec<&Group> = groups.iter().filter(wanted).collect();
+    let groups = machine.composition().groups().iter().enumerate();
+    let groups = groups.map(|(position, group)| (GroupIndex::of(position), group));
+    let wanted = |entry: &(GroupIndex, &Group)| device.is_none_or(|device| has_member(entry.1, device));
+    let groups: Vec<(GroupIndex, &Group)> = groups.filter(wanted).collect();
     Explanation {
         controller: names.full(),
         epoch: machine.lease().epoch,
         inputs: inputs(names, machine, now, &groups),
-        groups: groups.iter().map(|group| decision(names, machine, now, later, group)).collect(),
+        groups: groups.iter().map(|group| decision(names, machine, now, later, *group)).collect(),
     }
 }
 
@@ -182,7 +196,7 @@ fn inputs<F: FunctionSet>(
     names: &ControllerNames,
     machine: &Controller<F>,
     now: LocalTime,
-    groups: &[&Group],
+    groups: &[(GroupIndex, &Group)],
 ) -> Vec<InputSeen> {
     let mut seen = Vec::new();
     let mut next = 0;
@@ -191,7 +205,7 @@ fn inputs<F: FunctionSet>(
         let first = next;
         next += kinds.len();
         let index = DeviceIndex::of(position);
-        if device.class != DeviceClass::Meter && !groups.iter().any(|group| has_member(group, index)) {
+        if device.class != DeviceClass::Meter && !groups.iter().any(|entry| has_member(entry.1, index)) {
             continue;
         }
         for (place, kind) in kinds.iter().enumerate() {
@@ -214,43 +228,16 @@ fn decision<F: FunctionSet>(
     machine: &Controller<F>,
     now: LocalTime,
     later: Option<&Controller<F>>,
-    group: &Group,
+    (index, group): (GroupIndex, &Group),
 ) -> GroupDecision {
-    let mut steps = Vec::with_capacity(group.steps().len());
-    let mut before = None;
-    for step in group.steps() {
-        let after_w = [step.low.watts(), step.high.watts()];
-        steps.push(Step {
-            who: names::origin(names, step.origin),
-            wish: wish(names, group, step),
-            before_w: before.replace(after_w),
-            after_w,
-            shortfall_w: step.shortfall.watts(),
-        });
-    }
     let share = |member: &Member| share(names, machine, now, later, member);
     GroupDecision {
         devices: group.members().iter().map(|member| Words(names).device(member.device())).collect(),
         decided_w: group.applied().map(r_ems_engine::units::Watts::watts),
         bound_by: group.bound_by().map(|origin| names::origin(names, origin)),
-        steps,
+        steps: steps(names, machine, now, (index, group)),
         members: group.members().iter().map(share).collect(),
     }
-}
-
-fn wish(names: &ControllerNames, group: &Group, step: &IntervalStep) -> Option<WishSeen> {
-    Some(match step.wish? {
-        Wish::Limit { low, high } => WishSeen::Limit { low_w: low.watts(), high_w: high.watts() },
-        Wish::Target(power) => WishSeen::Target { power_w: power.watts() },
-        Wish::Reserve { up, down, offset } => {
-            WishSeen::Reserve { up_w: up.watts(), down_w: down.watts(), offset_w: offset.watts() }
-        }
-        Wish::MemberLimit { place, low, high, floor } => {
-            let device = Words(names).device(group.members()[usize::from(place)].device());
-            let (low_w, high_w, floor) = (low.watts(), high.watts(), floor.ratio());
-            WishSeen::DeviceLimit { device, low_w, high_w, floor }
-        }
-    })
 }
 
 fn share<F: FunctionSet>(
@@ -283,6 +270,9 @@ fn share<F: FunctionSet>(
         set_point_w: member.set_point().watts(),
         written,
         read_back_w: machine.image().good(device, PointKind::SetPoint),
+        can_discharge_w: machine.image().good(device, PointKind::DischargeLimit),
+        can_charge_w: machine.image().good(device, PointKind::ChargeLimit),
+        soc: machine.image().good(device, PointKind::StateOfCharge),
         measured_w: machine.image().good(device, PointKind::Power),
         measured_after_w: later.and_then(|later| later.image().good(device, PointKind::Power)),
     }

@@ -4,8 +4,11 @@ use r_ems_engine::Span;
 
 use super::style::{BAD, BOLD, DIM, GOOD, paint};
 use super::table::{Align, Table};
-use super::text::{duration, power, quantity};
-use crate::explanation::{Explanation, GroupDecision, InputSeen, LOOK_AFTER, MemberShare, Step, WishSeen};
+use super::text::{duration, percent, power, quantity};
+use crate::explanation::{
+    Explanation, Fallback, GroupDecision, InputSeen, LOOK_AFTER, LostSeen, MemberShare, SlotState, Step,
+    WishSeen,
+};
 
 /// Ends that are this close are one power to whoever reads them, W.
 const SAME_W: f64 = 0.5;
@@ -62,13 +65,39 @@ fn steps(group: &GroupDecision) -> String {
         let short = if step.shortfall_w > 0.0 { power(step.shortfall_w) } else { "–".to_owned() };
         table.row([
             step.who.clone(),
-            wish(step),
+            said(step),
             step.before_w.map_or_else(|| "–".to_owned(), interval),
-            interval(step.after_w),
+            step.after_w.map_or_else(|| "–".to_owned(), interval),
             short,
         ]);
     }
     table.headed() + "\n"
+}
+
+/// What a part of the composition says: its wish, or why it has none.
+fn said(step: &Step) -> String {
+    match (step.state, &step.lost) {
+        (SlotState::Lost, Some(lost)) => lost_words(lost),
+        (SlotState::TakingOver, _) => "waits for its first measurements".to_owned(),
+        (SlotState::NoWish, _) => "no wish".to_owned(),
+        (SlotState::Given | SlotState::Deciding | SlotState::Lost, _) => wish(step),
+    }
+}
+
+fn lost_words(lost: &LostSeen) -> String {
+    let fallback = match lost.fallback {
+        Fallback::Holds => "holds its power",
+        Fallback::RampsToRest => "ramps to rest",
+        Fallback::Rests => "rests",
+        Fallback::FailSafe => "is limited to what is safe",
+        Fallback::LeftAlone => "leaves it alone",
+    };
+    let since = seconds(lost.for_s);
+    let what = match lost.good_for_s {
+        Some(good) => format!("lost its measurements {since} ago, good again for {}", seconds(good)),
+        None => format!("lost {} for {since}", lost.points.join(", ")),
+    };
+    paint(BAD, &format!("{what}: {fallback}"))
 }
 
 fn wish(step: &Step) -> String {
@@ -105,7 +134,6 @@ fn members(group: &GroupDecision) -> String {
     let after = format!("{} later", duration(LOOK_AFTER));
     table.row(["shared", "set-point", "written", "read back", "measured", &after]);
     for member in &group.members {
-        let known = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), power);
         table.row([
             member.device.clone(),
             power(member.set_point_w),
@@ -115,7 +143,32 @@ fn members(group: &GroupDecision) -> String {
             known(member.measured_after_w),
         ]);
     }
+    sharing(group) + &table.headed() + "\n"
+}
+
+/// How a power was shared among several members; a group of one takes all.
+fn sharing(group: &GroupDecision) -> String {
+    if group.members.len() < 2 {
+        return String::new();
+    }
+    let columns = [Align::Left, Align::Right, Align::Right, Align::Right, Align::Right];
+    let mut table = Table::new(2, &columns);
+    table.row(["sharing", "can charge", "can discharge", "state of charge", "gets"]);
+    for member in &group.members {
+        let soc = member.soc.map_or_else(|| "unknown".to_owned(), percent);
+        table.row([
+            member.device.clone(),
+            known(member.can_charge_w),
+            known(member.can_discharge_w),
+            soc,
+            power(member.set_point_w),
+        ]);
+    }
     table.headed() + "\n"
+}
+
+fn known(value: Option<f64>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), power)
 }
 
 fn written(member: &MemberShare) -> String {

@@ -43,8 +43,20 @@ impl Table {
 
     fn width(&self, column: usize) -> usize {
         let cells = self.rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        cells.map(|cell| shown_width(cell)).max().unwrap_or(0)
     }
+}
+
+/// How many characters of a cell are seen: those that only color it are not.
+fn shown_width(cell: &str) -> usize {
+    let mut is_color = false;
+    let is_seen = |letter: &char| {
+        let starts = *letter == '\u{1b}';
+        let was_color = is_color || starts;
+        is_color = was_color && *letter != 'm';
+        !was_color
+    };
+    cell.chars().filter(is_seen).count()
 }
 
 impl fmt::Display for Table {
@@ -53,9 +65,10 @@ impl fmt::Display for Table {
         for row in &self.rows {
             let mut line = " ".repeat(self.indent);
             for ((cell, width), align) in row.iter().zip(&widths).zip(&self.columns) {
+                let blank = " ".repeat(width.saturating_sub(shown_width(cell)));
                 match align {
-                    Align::Left => line += &format!("{cell:<width$}  "),
-                    Align::Right => line += &format!("{cell:>width$}  "),
+                    Align::Left => line += &format!("{cell}{blank}  "),
+                    Align::Right => line += &format!("{blank}{cell}  "),
                 }
             }
             writeln!(f, "{}", line.trim_end())?;
@@ -74,5 +87,14 @@ mod tests {
         table.row(["import", "12.3 MWh"]);
         table.row(["pv", "9 Wh"]);
         assert_eq!(table.to_string(), "  import  12.3 MWh\n  pv          9 Wh\n");
+    }
+
+    #[test]
+    fn colors_take_no_room() {
+        let mut table = Table::new(0, &[Align::Left, Align::Right]);
+        table.row([paint(DIM, "lost"), "1".to_owned()]);
+        table.row(["rests", "2"]);
+        let plain = table.to_string().replace(&paint(DIM, "lost"), "lost");
+        assert_eq!(plain, "lost   1\nrests  2\n");
     }
 }
