@@ -34,7 +34,10 @@ fn maps_are_merged_by_name_lists_are_joined_and_own_fields_win() {
         use: ["base/base.ron"],
         name: "own",
         duration: "30 min",
-        plant: { "g": { "bess": Battery(capacity: "1 MWh", rating: "250 kW", soc: "40 %"), "more": Load(rating: "1 kW", source: Constant(1.0)) } },
+        plant: { "g": {
+            "bess": Battery(capacity: "1 MWh", rating: "250 kW", soc: "40 %"),
+            "more": Load(rating: "1 kW", source: Constant(1.0)),
+        } },
         expect: [Never("g/pcc.p > 1 MW")],
     )"#;
     let own = loaded(own);

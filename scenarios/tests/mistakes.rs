@@ -36,7 +36,8 @@ macro_rules! bad_files {
 bad_files! {
     five_mistakes, no_ron, mixed_arguments, unknown_fields, twice, quantities, ranges, versions, time_zone, redundancy,
     no_direction, functions, order_of_functions, names, plant, ratings, missing_files, missing_site, short_profile,
-    broken_profile, sources, expectations, happenings, wide_characters, another_file, interpolation, daily, not_yet, sums, tariff, rivals,
+    broken_profile, sources, expectations, happenings, wide_characters, another_file,
+    interpolation, daily, not_yet, sums, tariff, rivals,
 }
 
 #[test]
