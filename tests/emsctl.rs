@@ -302,6 +302,53 @@ fn explain_names_who_bound_a_set_point_and_what_was_left_for_the_others() {
 }
 
 #[test]
+fn explain_shows_every_function_of_the_stack_and_how_a_group_shares() {
+    let log = file("two_batteries.log").to_string_lossy().into_owned();
+    let run = ["run", "tests/golden/every_source.ron", "--until", "21 min", "--record", &log];
+    assert_eq!(code(&emsctl(&run)), 0);
+    let explained = |at: &str| {
+        let at = ["explain", &log, "--at", at, "--point", "north/b1", "--format", "json"];
+        json(&emsctl(&at))["explanations"][0]["groups"][0].clone()
+    };
+    // The meter has been silent for some seconds: two functions wait for it, the others decide or wish nothing.
+    let group = explained("+20 min 11 s");
+    let steps = group["steps"].as_array().expect("a list");
+    let state = |step: &Value| (step["who"].as_str().map(ToOwned::to_owned), step["state"].clone());
+    let states: Vec<_> = steps.iter().map(state).skip(1).collect();
+    let expected = [
+        ("ConnectionLimit", "lost"),
+        ("RampLimit", "deciding"),
+        ("SocFloor", "no_wish"),
+        ("SelfConsumption", "lost"),
+    ];
+    assert_eq!(states, expected.map(|(who, state)| (Some(who.to_owned()), Value::from(state))));
+    assert_eq!(steps[1]["lost"]["points"][0], "pcc.p stale");
+    assert_eq!(steps[1]["lost"]["fallback"], "ramps_to_rest");
+    for member in group["members"].as_array().expect("a list") {
+        assert!(member["soc"].is_f64() && member["can_charge_w"].is_f64() && member["set_point_w"].is_f64());
+    }
+    // At the very beginning nobody has anything to decide on.
+    let group = explained("+0 s");
+    let steps = group["steps"].as_array().expect("a list");
+    assert!(steps.iter().all(|step| step["state"] == "taking_over"), "{steps:?}");
+    assert_eq!(steps.len(), 4);
+}
+
+#[test]
+fn a_healthy_run_reports_no_change_of_quality_and_alarms_have_names_and_units() {
+    let healthy = json(&emsctl(&["run", SCENARIO, "--until", "1 h", "--format", "json"]));
+    let kinds: Vec<&str> = healthy["events"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|event| event["kind"].as_str())
+        .collect();
+    assert_eq!(kinds, ["booted", "started"]);
+    let missed = json(&emsctl(&["run", "scenarios/peak_missed.ron", "--until", "20 h", "--format", "json"]));
+    assert_eq!(missed["alarms"][0]["message"], "shortfall_began: PeakShaving misses 121.8 kW at bess");
+}
+
+#[test]
 fn explain_finds_the_worst_instant_of_an_expectation() {
     let log = recorded("missed.log", &[]);
     let worst = emsctl(&["explain", &log, "--missed", "pcc.p", "--format", "json"]);

@@ -3,12 +3,18 @@
 //! Inside a run only ids move; here they become the names of the site file again.
 
 use r_ems_engine::controller::ControllerSpec;
+use r_ems_engine::controller::group::Group;
 use r_ems_engine::controller::interval::Origin;
+use r_ems_engine::event::Event;
 use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::ids::{GroupIndex, SlotIndex};
 use r_ems_engine::log::{ControllerNames, DeviceName};
-use r_ems_engine::points::PointKind;
+use r_ems_engine::points::{DeviceClass, PointKind};
+use r_ems_replay::describe::Words;
 use r_ems_sim::expect::{Claim, Watched};
 use r_ems_sim::plant::Quantity;
+
+use crate::present::text::power;
 
 /// The unit of a number of events.
 pub const EVENTS: &str = "events";
@@ -45,6 +51,64 @@ pub fn origin(names: &ControllerNames, origin: Origin) -> String {
             let known = names.functions.get(slot.position());
             known.map_or_else(|| format!("function {slot}"), ToOwned::to_owned)
         }
+    }
+}
+
+/// Most devices of a group that are named one by one.
+const MAX_NAMED: usize = 3;
+
+/// A group by its members: "bess", "b1, b2", "12 batteries".
+pub fn group(names: &ControllerNames, group: &Group) -> String {
+    let members = group.members();
+    if members.len() > MAX_NAMED {
+        let kind = match group.class() {
+            DeviceClass::Battery => "batteries",
+            DeviceClass::Pv => "inverters",
+            DeviceClass::Meter => "meters",
+        };
+        return format!("{} {kind}", members.len());
+    }
+    let devices: Vec<String> = members.iter().map(|member| Words(names).device(member.device)).collect();
+    devices.join(", ")
+}
+
+/// An event as people read it, with names and units; what needs neither is told as logs tell it.
+pub fn event(names: &ControllerNames, groups: &[Group], event: &Event) -> String {
+    let kind = event.kind();
+    let function = |slot: &SlotIndex| origin(names, Origin::Function(*slot));
+    let on = |index: &GroupIndex| {
+        groups.get(index.position()).map_or_else(|| format!("group {index}"), |known| group(names, known))
+    };
+    match event {
+        Event::FunctionLost { slot } => {
+            format!("{kind}: {} has lost a measurement, its devices fall back", function(slot))
+        }
+        Event::ShortfallBegan { slot, group, shortfall } => {
+            let missing = power(shortfall.watts());
+            format!("{kind}: {} misses {missing} at {}", function(slot), on(group))
+        }
+        Event::ShortfallEnded { slot, group, worst } => {
+            let missing = power(worst.watts());
+            format!("{kind}: {} missed at worst {missing} at {}", function(slot), on(group))
+        }
+        Event::DeviceLimited { device, difference } => {
+            let difference = power(difference.watts());
+            format!("{kind}: {} is {difference} off its set-point", Words(names).device(*device))
+        }
+        Event::SignSuspect { device, measured_by, step, moved } => format!(
+            "{kind}: {} was stepped by {} and {} moved by {}; check `positive` of their links",
+            Words(names).device(*device),
+            power(step.watts()),
+            Words(names).device(*measured_by),
+            power(moved.watts())
+        ),
+        Event::Booted { .. }
+        | Event::Started { .. }
+        | Event::ScansMissed { .. }
+        | Event::QualityChanged { .. }
+        | Event::FunctionReturned { .. }
+        | Event::WriteFailed { .. }
+        | Event::DeviceFollows { .. } => Words(names).event(event),
     }
 }
 

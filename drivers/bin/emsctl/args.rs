@@ -98,6 +98,10 @@ pub struct Run {
     #[arg(long, requires = "record")]
     pub record_effects: bool,
     /// Writes a table of the plant's truth
+    ///
+    /// Each row shows the plant as it stood when the first delivery to a controller at or after the row's instant had been
+    /// handled. The plant moves when somebody measures or commands it: the values are of the latest measurement or
+    /// command up to then, one latency before the instant or at most one scan after it.
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
     /// The time between two rows of that table

@@ -243,7 +243,7 @@ fn functions(controller: &ControllerSummary) -> String {
     const COLUMNS: [Align; 6] =
         [Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right];
     let mut table = Table::new(2, &COLUMNS);
-    table.row(["function", "bound for", "moving", "short for", "missing", "worst"]);
+    table.row(["function", "bound for", "charge + discharge", "short for", "missing", "worst"]);
     for function in &controller.functions {
         let dash = |amount: f64, text: String| if amount > 0.0 { text } else { "–".to_owned() };
         table.row([

@@ -1,5 +1,10 @@
 //! The table of a run's truth: one row for each instant, one column for each value of each component.
 //!
+//! **What a row shows.** `time_s` and `local` are the instants that were asked for. The values are the plant as it stood when
+//! the first delivery to a controller at or after that instant had been handled. The plant moves when somebody measures or
+//! commands it, so they are of the latest measurement or command up to that delivery: one latency before the instant where a
+//! scan falls on it, and at most one scan after it. All columns of a grid, counters included, are of that one state.
+//!
 //! Columns are `time_s`, `local`, then `grid/component.point` with the unit at the end: `_w` (positive into the bus; limits
 //! and available power as magnitudes), `_wh`, or nothing for shares (0 to 1) and flags (0 or 1). Each grid also has the
 //! counters of its energy meters since the run's start, from which means over any time follow exactly:

@@ -62,20 +62,28 @@ impl<D> Observed<D> {
 
 impl Observations {
     fn note(&mut self, at: Time, from: ControllerIndex, event: &Event) {
+        if !self.follow_quality(at, from, event) {
+            return;
+        }
         let counted = self.events.entry(event.kind()).or_insert((event.severity(), 0));
         counted.1 += 1;
         if event.severity() == Severity::Alarm && self.alarms.len() < MAX_ALARMS_KEPT {
             self.alarms.push(Alarm { at, from, event: *event });
         }
-        if let Event::QualityChanged { point, quality } = event {
-            let known = self.points.entry((from, *point)).or_default();
-            if *quality == Quality::Good {
-                known.close(at);
-                known.has_been_good = true;
-            } else if known.has_been_good && known.since.is_none() {
-                known.since = Some(at);
-            }
+    }
+
+    /// Follows a point's quality; says whether the event counts: a point that is good for the first time is start-up.
+    fn follow_quality(&mut self, at: Time, from: ControllerIndex, event: &Event) -> bool {
+        let Event::QualityChanged { point, quality } = event else { return true };
+        let known = self.points.entry((from, *point)).or_default();
+        if *quality == Quality::Good {
+            known.close(at);
+            return std::mem::replace(&mut known.has_been_good, true);
         }
+        if known.has_been_good && known.since.is_none() {
+            known.since = Some(at);
+        }
+        true
     }
 
     /// How many deliveries were handled.
@@ -83,7 +91,7 @@ impl Observations {
         self.deliveries
     }
 
-    /// Events by kind, with their severity and count.
+    /// Events by kind, with their severity and count; a point's first good value is start-up and does not count.
     pub fn events(&self) -> impl Iterator<Item = (&'static str, Severity, u64)> {
         self.events.iter().map(|(kind, (severity, count))| (*kind, *severity, *count))
     }
@@ -160,5 +168,8 @@ mod tests {
         }
         assert_eq!(seen.unusable(WHO, POINT, at(100)), Span::from_secs(15));
         assert_eq!(seen.unusable(WHO, PointIndex(4), at(100)), Span::ZERO);
+        // Six changes, less the one that belongs to every start.
+        let events: Vec<_> = seen.events().collect();
+        assert_eq!(events, [("quality_changed", Severity::Warning, 5)]);
     }
 }

@@ -1,8 +1,8 @@
 //! Looks at the plant's truth at regular instants: the curve of a summary, and the rows of a table.
 //!
 //! **Looking changes nothing.** The plant moves when somebody measures or commands it; to move it for a look would cut its
-//! segments elsewhere and round its sums otherwise. A row therefore shows the plant as it stood at the first delivery at or
-//! after the row's instant, which is less than a scan later.
+//! segments elsewhere and round its sums otherwise. A row therefore shows the plant as it stood when the first delivery at or
+//! after the row's instant had been handled; `csv` says which instants that can be.
 
 use r_ems_engine::machine::{Delivery, Driver, Handled, Outcome};
 use r_ems_engine::{Span, Time};

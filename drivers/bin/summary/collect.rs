@@ -123,7 +123,7 @@ pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summ
         grids,
         controllers,
         events: observations.events().map(event_count).collect(),
-        alarms: observations.alarms().iter().map(|raised| alarm(facts, raised)).collect(),
+        alarms: observations.alarms().iter().map(|raised| alarm(facts, machines, raised)).collect(),
     }
 }
 
@@ -241,14 +241,15 @@ fn event_count(counted: (&'static str, r_ems_engine::event::Severity, u64)) -> E
     EventCount { kind, severity: severity.to_string(), count }
 }
 
-fn alarm(facts: &Facts, raised: &Alarm) -> AlarmSummary {
+fn alarm<F: FunctionSet>(facts: &Facts, machines: &[Controller<F>], raised: &Alarm) -> AlarmSummary {
     let names = &facts.controllers[raised.from.position()];
+    let groups = machines[raised.from.position()].composition().groups();
     AlarmSummary {
         at_s: raised.at.as_secs_f64(),
         at: facts.local(raised.at),
         controller: names.full(),
         kind: raised.event.kind(),
-        message: Words(names).event(&raised.event),
+        message: names::event(names, groups, &raised.event),
     }
 }
 

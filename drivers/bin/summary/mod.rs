@@ -14,7 +14,7 @@
 //! | `cost` | by the tariff: `currency`, `energy`, `export_revenue`, `demand`, `total`, the same in `without_batteries`, `saved` |
 //! | `grids` | each grid's `energy_wh`, `cost`, `peak`, `shaved_wh`, `batteries`, and `imbalance` if the energy checker found one |
 //! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
-//! | `events`, `alarms` | events by kind with severity and count; the first alarms in words |
+//! | `events`, `alarms` | events by kind with severity and count, without each point's first good value; the first alarms in words |
 
 mod collect;
 mod cost;
@@ -213,7 +213,7 @@ pub struct FunctionSummary {
     pub name: &'static str,
     /// How long it bound a set-point.
     pub bound_s: f64,
-    /// The energy that moved meanwhile, charge and discharge added.
+    /// All energy that its groups moved meanwhile, into the bus and out of it added up: no measure of what was shaved.
     pub bound_wh: f64,
     /// How long its wishes could not be met.
     pub short_s: f64,
