@@ -15,8 +15,9 @@ use r_ems::scenarios::Overrides;
 use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day.
-const SHIPPED: [(&str, Option<&str>); 6] = [
+const SHIPPED: [(&str, Option<&str>); 7] = [
     ("scenarios/hunting.ron", None),
+    ("scenarios/noisy_day.ron", None),
     ("scenarios/peak_missed.ron", None),
     ("scenarios/peak_shaving.ron", None),
     ("scenarios/self_consumption.ron", None),

@@ -108,6 +108,13 @@ fn a_late_meter_makes_the_battery_hunt_if_the_site_file_says_that_it_is_not() {
 }
 
 #[test]
+fn a_noisy_day_is_shaved_whatever_the_noise() {
+    for seed in [None, Some(1), Some(2)] {
+        assert_all_held("noisy_day", &Overrides { seed, ..Overrides::default() });
+    }
+}
+
+#[test]
 fn a_start_under_load_is_bumpless() {
     assert_all_held("startup_under_load", &Overrides::default());
 }

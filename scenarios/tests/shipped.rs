@@ -3,8 +3,8 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 6] =
-    ["peak_shaving", "year", "self_consumption", "peak_missed", "hunting", "startup_under_load"];
+const SCENARIOS: [&str; 7] =
+    ["peak_shaving", "year", "self_consumption", "peak_missed", "hunting", "startup_under_load", "noisy_day"];
 const SITES: [&str; 6] = [
     "commerce",
     "commerce_year",

@@ -17,13 +17,14 @@ use r_ems_scenarios::{Disk, Overrides, load};
 use r_ems_sim::driver::{RunResult, SimDriver};
 
 /// The runs: name, scenario, and how much of it.
-const RUNS: [(&str, &str, &str); 7] = [
+const RUNS: [(&str, &str, &str); 8] = [
     ("peak_shaving", "scenarios/peak_shaving.ron", "1 day"),
     ("year", "scenarios/year.ron", "1 day"),
     ("self_consumption", "scenarios/self_consumption.ron", "1 day"),
     ("peak_missed", "scenarios/peak_missed.ron", "1 day"),
     ("hunting", "scenarios/hunting.ron", "10 min"),
     ("startup_under_load", "scenarios/startup_under_load.ron", "5 min"),
+    ("noisy_day", "scenarios/noisy_day.ron", "2 h"),
     ("every_source", "tests/golden/every_source.ron", "2 h"),
 ];
 
