@@ -26,7 +26,7 @@ pub(crate) const MAX_EXPECTATION_NAME_CHARS: usize = 200;
 pub(crate) const KINDS: [&str; 7] =
     ["Always", "Never", "Eventually", "Bounds", "NoEvent", "SomeEvent", "AtEnd"];
 /// Kinds that wait for redundant controllers.
-const LATER: [&str; 1] = ["TakeOverWithin"];
+pub(crate) const LATER: [&str; 1] = ["TakeOverWithin"];
 
 /// Everything that a run must fulfil.
 #[derive(Debug, Default)]

@@ -22,7 +22,7 @@ pub(crate) const CHANGES: [&str; 4] = ["Open", "Close", "Start", "Stop"];
 /// What can last for a while.
 pub(crate) const FAULTS: [&str; 1] = ["Silent"];
 /// What waits for parts of the plant, of the controllers or of their redundancy that are not there yet.
-const LATER: [&str; 9] =
+pub(crate) const LATER: [&str; 9] =
     ["SetPoint", "Mode", "GridMode", "GridSignal", "Price", "Frequency", "Voltage", "Crash", "Loss"];
 
 /// What is said of a time of day that the run does not have.

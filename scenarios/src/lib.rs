@@ -1,4 +1,5 @@
-//! The input language of R-EMS: site files and scenario files, checked and made into worlds and controllers.
+//! The input language of R-EMS: site files and scenario files, checked and made into worlds and controllers. `README.md` is its
+//! reference.
 //!
 //! ```text
 //!   path ─> files ─> include ─> overrides ─> node (RON, one level at a time) ─┬─> site ─> device        ─> ControllerSpec
@@ -41,6 +42,8 @@ mod overrides;
 mod plant;
 mod profile;
 mod reality;
+#[cfg(test)]
+mod reference;
 mod scenario;
 mod site;
 mod source;
