@@ -68,7 +68,7 @@ pub fn group(names: &ControllerNames, group: &Group) -> String {
         };
         return format!("{} {kind}", members.len());
     }
-    let devices: Vec<String> = members.iter().map(|member| Words(names).device(member.device)).collect();
+    let devices: Vec<String> = members.iter().map(|member| Words(names).device(member.device())).collect();
     devices.join(", ")
 }
 
@@ -108,6 +108,7 @@ pub fn event(names: &ControllerNames, groups: &[Group], event: &Event) -> String
         | Event::QualityChanged { .. }
         | Event::FunctionReturned { .. }
         | Event::WriteFailed { .. }
+        | Event::WritesSucceed { .. }
         | Event::DeviceFollows { .. } => Words(names).event(event),
     }
 }

@@ -13,7 +13,7 @@ use crate::time::Span;
 use crate::units::Watts;
 
 /// Written down from the documentation of the form, not from what the code gave.
-fn golden() -> [(Event, &'static str); 19] {
+fn golden() -> [(Event, &'static str); 20] {
     [
         (Event::Booted { incarnation: 300 }, "00ac02"),
         (Event::Started { after: Span::from_nanos(1_000_000) }, "01c0843d"),
@@ -42,6 +42,7 @@ fn golden() -> [(Event, &'static str); 19] {
             "09ac02000000000000f03f",
         ),
         (Event::DeviceFollows { device: DeviceIndex(300) }, "0aac02"),
+        (Event::WritesSucceed { device: DeviceIndex(300) }, "0cac02"),
         (
             Event::SignSuspect {
                 device: DeviceIndex(300),
