@@ -202,7 +202,7 @@ fn a_recorded_run_replays_shows_and_compares() {
 
 #[test]
 fn a_log_without_a_closing_record_is_torn_and_no_success_unless_that_is_accepted() {
-    let log = recorded("closed.log", &[]);
+    let log = recorded("closed.log", &["--record-effects"]);
     let bytes = fs::read(&log).expect("it was just written");
     let mut groups = mend::groups(&bytes);
     groups.pop();
@@ -310,7 +310,7 @@ fn explain_shows_every_function_of_the_stack_and_how_a_group_shares() {
         let at = ["explain", &log, "--at", at, "--point", "north/b1", "--format", "json"];
         json(&emsctl(&at))["explanations"][0]["groups"][0].clone()
     };
-    // The meter has been silent for some seconds: two functions wait for it, the others decide or wish nothing.
+    // The meter has been silent for some seconds: two functions wait for it, the others decide, the floor for each battery.
     let group = explained("+20 min 11 s");
     let steps = group["steps"].as_array().expect("a list");
     let state = |step: &Value| (step["who"].as_str().map(ToOwned::to_owned), step["state"].clone());
@@ -318,7 +318,8 @@ fn explain_shows_every_function_of_the_stack_and_how_a_group_shares() {
     let expected = [
         ("ConnectionLimit", "lost"),
         ("RampLimit", "deciding"),
-        ("SocFloor", "no_wish"),
+        ("SocFloor", "deciding"),
+        ("SocFloor", "deciding"),
         ("SelfConsumption", "lost"),
     ];
     assert_eq!(states, expected.map(|(who, state)| (Some(who.to_owned()), Value::from(state))));
