@@ -220,7 +220,7 @@ impl Watch for Guard {
             if let Component::Battery(battery) = component {
                 let flow = battery.flow();
                 let soc = battery.soc();
-                assert!((-1e-9..=1.0 + 1e-9).contains(&soc), "the state of charge is {soc} at {to}");
+                assert!((0.0..=1.0).contains(&soc), "the state of charge is {soc} at {to}");
                 let allowed = -battery.charge_limit_w() - 1e-6..=battery.discharge_limit_w() + 1e-6;
                 for power_w in [flow.start_w, flow.end_w] {
                     assert!(allowed.contains(&power_w), "{power_w} W is outside the limits at {to}");

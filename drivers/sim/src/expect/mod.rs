@@ -21,7 +21,7 @@
 //! | `NoEvent` | 0 | minus their number |
 //!
 //! So a margin is positive or zero if the claim held, and negative if it failed; it is zero in a failure only at a strict
-//! limit. A line that runs into a forgiven excursion has touched the limit: 0 is left of the margin, and how much of the
+//! limit. What is past a limit by rounding only, 1e-9 and 1e-12 of the limit, is at the limit. A line that runs into a forgiven excursion has touched the limit: 0 is left of the margin, and how much of the
 //! time is left the excursions say. An excursion is forgiven if it is not longer than `except_for` and the sum with all
 //! before it is not above `total`. Without `except_for` nothing is forgiven, however short. A window cuts excursions.
 //!
@@ -38,6 +38,8 @@ mod reading;
 mod sampled;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth_tests;
 
 use alloc::string::String;
 

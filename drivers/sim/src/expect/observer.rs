@@ -8,6 +8,11 @@ use r_ems_engine::{Span, Time};
 use super::piece::{Piece, Window};
 use super::{Comparison, Condition, Excursions};
 
+/// What a value may be on the wrong side of a limit and still count as at the limit: a share of the limit, and an amount
+/// in the point's base unit. A value is a few sums and products of numbers of its size, each rounded at 1e-16.
+const ROUNDING_SHARE: f64 = 1e-12;
+const ROUNDING: f64 = 1e-9;
+
 /// How a claim stands, without its name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Finding {
@@ -63,7 +68,7 @@ pub(super) enum Observer {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Always {
     threshold: Threshold,
-    /// Largest excess while the condition holds: never above 0, minus infinity as long as nothing was seen.
+    /// Largest excess while the condition holds: above 0 by rounding only, minus infinity as long as nothing was seen.
     closest: Extreme,
     except_for: Span,
     total: Option<Span>,
@@ -244,7 +249,8 @@ impl Always {
             Reports::Excursions => Some(self.seen),
             Reports::Nothing => None,
         };
-        Some(Finding { held, margin: 0.0 - counts.excess, at: counts.at, value: counts.value, excursions })
+        let margin = margin_of(held, 0.0 - counts.excess);
+        Some(Finding { held, margin, at: counts.at, value: counts.value, excursions })
     }
 }
 
@@ -309,19 +315,21 @@ impl Bounds {
         }
         let later = if lowest.1 > highest.1 { lowest } else { highest };
         let margins = [
-            self.high.map(|high| (high - highest.0, highest)),
-            self.low.map(|low| (lowest.0 - low, lowest)),
-            self.peak_to_peak.map(|most| (most - (highest.0 - lowest.0), later)),
+            self.high.map(|high| (high - highest.0, high, highest)),
+            self.low.map(|low| (lowest.0 - low, low, lowest)),
+            self.peak_to_peak.map(|most| (most - (highest.0 - lowest.0), most, later)),
         ];
+        let mut held = true;
         let mut smallest = None;
-        for (margin, found) in margins.into_iter().flatten() {
+        for (margin, bound, found) in margins.into_iter().flatten() {
+            held = held && margin >= 0.0 - rounding(bound);
             if smallest.is_none_or(|(known, _)| margin < known) {
                 smallest = Some((margin, found));
             }
         }
         // Without any bound there is nothing to fail and no distance to it.
         let (margin, (value, at)) = smallest.unwrap_or((0.0, later));
-        Some(Finding { held: margin >= 0.0, margin, at, value, excursions: None })
+        Some(Finding { held, margin: margin_of(held, margin), at, value, excursions: None })
     }
 }
 
@@ -343,7 +351,7 @@ impl Threshold {
 
     fn holds(self, excess: f64) -> bool {
         match self.at_limit {
-            AtLimit::Holds => excess <= 0.0,
+            AtLimit::Holds => excess <= rounding(self.limit),
             AtLimit::Fails => excess < 0.0,
         }
     }
@@ -354,6 +362,16 @@ impl Extreme {
     fn or_worse(self, later: Self) -> Self {
         if later.excess > self.excess { later } else { self }
     }
+}
+
+/// What rounding may put on the wrong side of `limit`.
+fn rounding(limit: f64) -> f64 {
+    ROUNDING + ROUNDING_SHARE * limit.abs()
+}
+
+/// The margin without what rounding took from it.
+fn margin_of(held: bool, margin: f64) -> f64 {
+    if held && margin < 0.0 { 0.0 } else { margin }
 }
 
 /// Seconds from `at` to `deadline`, negative if it has passed.

@@ -1,13 +1,12 @@
 //! What a true value was at both ends of an integrated segment.
 //!
-//! Powers, what could be made and what is wanted are known at both ends, jumps between two segments included. Stored energy
-//! never jumps, so its start follows from what the segment moved. All other quantities change between segments only and
-//! hold their value through one; the reported state of charge, whose steps fall inside, is dated early by at most one
-//! segment.
+//! Powers, stored energy, what could be made and what is wanted are known at both ends, jumps between two segments
+//! included. All other quantities change between segments only and hold their value through one; the reported state of
+//! charge, whose steps fall inside, is dated early by at most one segment.
 
 use r_ems_engine::Span;
 
-use crate::plant::{BatteryFlow, Bus, Component, JOULES_PER_WATT_HOUR, Quantity, TruthPoint};
+use crate::plant::{Bus, Component, JOULES_PER_WATT_HOUR, Quantity, TruthPoint, WATT_HOURS_PER_JOULE};
 
 /// The value of `point` at the start and at the end of the last segment of `bus`, which lasted `span`.
 #[inline]
@@ -34,19 +33,12 @@ fn held(value: f64) -> (f64, f64) {
 
 fn state_of_charge(component: &Component) -> (f64, f64) {
     let Component::Battery(battery) = component else { return held(0.0) };
-    let end = battery.soc();
-    (end + spent_wh(battery.flow()) / battery.spec().capacity.watt_hours(), end)
+    (battery.soc_of(battery.flow().stored_start_j), battery.soc())
 }
 
 fn stored_energy(component: &Component) -> (f64, f64) {
     let Component::Battery(battery) = component else { return held(0.0) };
-    let end_wh = battery.stored_wh();
-    (end_wh + spent_wh(battery.flow()), end_wh)
-}
-
-/// By how much less is stored at the segment's end than at its start, in Wh.
-fn spent_wh(flow: &BatteryFlow) -> f64 {
-    flow.discharge_wh - flow.charge_wh + flow.conversion_wh + flow.standby_wh
+    (battery.flow().stored_start_j * WATT_HOURS_PER_JOULE, battery.stored_wh())
 }
 
 fn available(component: &Component, end_w: f64) -> (f64, f64) {

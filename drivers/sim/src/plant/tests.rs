@@ -159,7 +159,7 @@ fn limits_follow_the_taper_within_a_step_down_to_an_empty_battery_that_loses_not
         assert!(read(&bus, BESS, Quantity::Power) <= limit_w);
     }
     let empty = read(&bus, BESS, Quantity::StateOfCharge);
-    assert!(empty.abs() < 1e-12, "{empty}");
+    assert_eq!(empty, 0.0);
     bus.advance(seconds(100_000), &mut ());
     assert_eq!(read(&bus, BESS, Quantity::StateOfCharge), empty);
     assert_eq!(bus.next_event(), None);
@@ -172,8 +172,25 @@ fn a_full_battery_that_is_told_to_charge_holds_without_switching_for_ever() {
     bus.command(BESS, kw(-250.0), seconds(0), &mut ledger);
     bus.advance(seconds(86_400), &mut ledger);
     let soc = read(&bus, BESS, Quantity::StateOfCharge);
-    assert!((0.998..=1.0 + 1e-12).contains(&soc), "{soc}");
+    assert!((0.998..=1.0).contains(&soc), "{soc}");
     assert_eq!(ledger.check(&bus), Ok(()));
+}
+
+#[test]
+fn a_phase_that_ends_at_full_or_empty_ends_exactly_there_whatever_the_numbers() {
+    for (capacity_kwh, lag_ms) in [(500.0, 0), (333.3, 100), (77.7, 2_000), (10.1, 30_000), (1_234.5, 700)] {
+        for (power, soc, edge) in [(kw(-250.0), 0.9, 1.0), (kw(250.0), 0.1, 0.0)] {
+            let spec = BatterySpec { lag: Span::from_millis(lag_ms), ..battery(soc) };
+            let mut bus = bus(BatterySpec { capacity: WattHours::of(capacity_kwh * 1e3), ..spec });
+            let (mut account, mut ledger) = (Account::new(&bus, seconds(900), None), Ledger::new(&bus));
+            bus.command(BESS, power, seconds(0), &mut (&mut account, &mut ledger));
+            bus.advance(seconds(200_000), &mut (&mut account, &mut ledger));
+            let used = account.batteries()[0];
+            let reached = if edge > 0.5 { used.soc_max.0 } else { used.soc_min.0 };
+            assert_eq!(reached, edge, "{capacity_kwh} kWh, {lag_ms} ms");
+            assert_eq!(ledger.check(&bus), Ok(()));
+        }
+    }
 }
 
 #[test]

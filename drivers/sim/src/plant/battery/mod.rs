@@ -50,6 +50,8 @@ pub struct Battery {
     phase: Phase,
     /// Where the battery is in its phase.
     progress: Progress,
+    /// Stored energy now, in J: between nothing and the capacity.
+    stored_j: f64,
     flow: BatteryFlow,
 }
 
@@ -62,6 +64,8 @@ pub struct BatteryFlow {
     pub end_w: f64,
     /// Where the power goes, and how fast, from the segment's start.
     pub curve: Curve,
+    /// Stored energy at the segment's start, in J.
+    pub stored_start_j: f64,
     /// Energy taken from the bus, in Wh.
     pub charge_wh: f64,
     /// Energy given to the bus, in Wh.
@@ -93,8 +97,16 @@ impl Battery {
             pending: VecDeque::with_capacity(MAX_PENDING),
             reverts: None,
             band: constants.taper.band(stored_j),
-            phase: Phase { from: Time::ZERO, until: Time::ZERO, curve, stored_j, standby_w: 0.0 },
+            phase: Phase {
+                from: Time::ZERO,
+                until: Time::ZERO,
+                edge_j: None,
+                curve,
+                stored_j,
+                standby_w: 0.0,
+            },
             progress: Progress { power_w, ..Progress::default() },
+            stored_j,
             flow: BatteryFlow::default(),
         })
     }
@@ -111,12 +123,24 @@ impl Battery {
 
     /// Stored energy, in Wh.
     pub fn stored_wh(&self) -> f64 {
-        self.stored_j() * WATT_HOURS_PER_JOULE
+        self.stored_j * WATT_HOURS_PER_JOULE
+    }
+
+    /// Stored energy, in J, which other numbers here follow from.
+    #[inline]
+    pub fn stored_j(&self) -> f64 {
+        self.stored_j
     }
 
     /// State of charge, 0 to 1, as it is.
     pub fn soc(&self) -> f64 {
-        self.stored_j() / self.constants.capacity_j
+        self.soc_of(self.stored_j)
+    }
+
+    /// The state of charge with `stored_j` in the cells.
+    #[inline]
+    pub fn soc_of(&self, stored_j: f64) -> f64 {
+        stored_j / self.constants.capacity_j
     }
 
     /// State of charge, 0 to 1, as the battery's management system says it: biased, and rounded down to whole steps.
@@ -250,22 +274,19 @@ impl Battery {
             start_w: before.power_w,
             end_w: after.power_w,
             curve: Curve { start_w: before.power_w, ..self.phase.curve },
+            stored_start_j: self.stored_j,
             charge_wh: if discharges { 0.0 } else { 0.0 - energy_wh },
             discharge_wh: if discharges { energy_wh } else { 0.0 },
             conversion_wh: (after.conversion_j - before.conversion_j) * WATT_HOURS_PER_JOULE,
             standby_wh: (after.standby_j - before.standby_j) * WATT_HOURS_PER_JOULE,
         };
+        self.stored_j = self.phase.stored_j(to, &after, &self.constants);
         self.progress = after;
-    }
-
-    #[inline]
-    fn stored_j(&self) -> f64 {
-        self.phase.stored_j - self.progress.drawn_j()
     }
 
     /// Begins a new phase at `now` from what holds then.
     fn renew(&mut self, now: Time) {
-        let stored_j = self.stored_j();
+        let stored_j = self.stored_j;
         self.band = self.constants.taper.moved(self.band, stored_j);
         let (low_w, high_w) = (-self.charge_limit_w(), self.discharge_limit_w());
         let wish_w = self.followed_w.clamp(low_w, high_w);
@@ -281,8 +302,8 @@ impl Battery {
             Curve::settled(0.0)
         };
         let standby_w = if closed && !empty { self.constants.standby_w } else { 0.0 };
-        let mut phase = Phase { from: now, until: Time::MAX, curve, stored_j, standby_w };
-        phase.until = phase.end(self.band, &self.constants);
+        let mut phase = Phase { from: now, until: Time::MAX, edge_j: None, curve, stored_j, standby_w };
+        phase.find_end(self.band, &self.constants);
         self.phase = phase;
         self.progress = Progress { power_w: curve.start_w, ..Progress::default() };
     }
