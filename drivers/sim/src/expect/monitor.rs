@@ -229,7 +229,7 @@ impl Watch for GridWatch<'_> {
             if to < watch.window.from || from > watch.window.to {
                 continue;
             }
-            let (start, end) = reading::ends(bus, watch.point, to.since(from));
+            let (start, end) = reading::ends(bus, watch.point);
             if let Some(piece) = (Piece { from, to, start, end }).within(watch.window) {
                 watch.observer.observe(piece);
             }

@@ -4,13 +4,11 @@
 //! included. All other quantities change between segments only and hold their value through one; the reported state of
 //! charge, whose steps fall inside, is dated early by at most one segment.
 
-use r_ems_engine::Span;
+use crate::plant::{Bus, Component, Quantity, TruthPoint, WATT_HOURS_PER_JOULE};
 
-use crate::plant::{Bus, Component, JOULES_PER_WATT_HOUR, Quantity, TruthPoint, WATT_HOURS_PER_JOULE};
-
-/// The value of `point` at the start and at the end of the last segment of `bus`, which lasted `span`.
+/// The value of `point` at the start and at the end of the last segment of `bus`.
 #[inline]
-pub(super) fn ends(bus: &Bus, point: TruthPoint, span: Span) -> (f64, f64) {
+pub(super) fn ends(bus: &Bus, point: TruthPoint) -> (f64, f64) {
     let component = &bus.components()[usize::from(point.component().0)];
     match point.quantity() {
         Quantity::Power => component.ends_w(),
@@ -18,7 +16,7 @@ pub(super) fn ends(bus: &Bus, point: TruthPoint, span: Span) -> (f64, f64) {
         Quantity::StoredEnergy => stored_energy(component),
         Quantity::AvailablePower => available(component, bus.value(point)),
         Quantity::Curtailed => curtailed(component),
-        Quantity::Demand => demand(component, bus.value(point), span),
+        Quantity::Demand => demand(component),
         Quantity::ReportedStateOfCharge
         | Quantity::ChargeLimit
         | Quantity::DischargeLimit
@@ -52,14 +50,7 @@ fn curtailed(component: &Component) -> (f64, f64) {
     held(if pv.flow().made_wh < pv.flow().available_wh { 1.0 } else { 0.0 })
 }
 
-/// A load that is served takes what it wants; of one that is not, the energy tells where the line began.
-fn demand(component: &Component, end_w: f64, span: Span) -> (f64, f64) {
-    let Component::Load(load) = component else { return held(end_w) };
-    let flow = load.flow();
-    if flow.unserved_wh > 0.0 {
-        let mean_w = flow.unserved_wh * JOULES_PER_WATT_HOUR / span.as_secs_f64();
-        (2.0 * mean_w - end_w, end_w)
-    } else {
-        (0.0 - flow.start_w, end_w)
-    }
+fn demand(component: &Component) -> (f64, f64) {
+    let Component::Load(load) = component else { return held(0.0) };
+    (load.flow().demand_start_w, load.flow().demand_end_w)
 }

@@ -173,6 +173,12 @@ impl Bus {
         &self.components
     }
 
+    /// Lets a test change a component behind the bus's back.
+    #[cfg(test)]
+    pub(crate) fn tamper(&mut self, component: ComponentIndex) -> &mut Component {
+        &mut self.components[usize::from(component.0)]
+    }
+
     /// Which component is the connection.
     pub fn connection_index(&self) -> ComponentIndex {
         ComponentIndex(self.connection as u16)

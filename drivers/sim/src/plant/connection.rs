@@ -60,6 +60,12 @@ impl Connection {
         self.position
     }
 
+    /// Lets a test change what the last segment moved.
+    #[cfg(test)]
+    pub(crate) fn tamper(&mut self) -> &mut ConnectionFlow {
+        &mut self.flow
+    }
+
     /// What the last segment moved.
     #[inline]
     pub fn flow(&self) -> &ConnectionFlow {

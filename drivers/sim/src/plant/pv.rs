@@ -114,6 +114,12 @@ impl Pv {
         if self.is_curtailed() { None } else { Some(Watts::of(self.available_w)) }
     }
 
+    /// Lets a test change what the last segment moved.
+    #[cfg(test)]
+    pub(crate) fn tamper(&mut self) -> &mut PvFlow {
+        &mut self.flow
+    }
+
     /// What the last segment moved.
     #[inline]
     pub fn flow(&self) -> &PvFlow {

@@ -167,6 +167,12 @@ impl Battery {
         self.set_point_w
     }
 
+    /// Lets a test change what the last segment moved, and what it left in the cells, in J.
+    #[cfg(test)]
+    pub(crate) fn tamper(&mut self) -> (&mut BatteryFlow, &mut f64) {
+        (&mut self.flow, &mut self.stored_j)
+    }
+
     /// What the last segment moved.
     #[inline]
     pub fn flow(&self) -> &BatteryFlow {
