@@ -5,9 +5,10 @@
 //! to failing (or failed worst), and the margin between as a number.
 //!
 //! # How time is counted
-//! Truth is straight within each integrated segment of the plant and may jump between two: loads, suns and limits are
-//! straight, the lag of a battery is a chord over one scan at most. An image's value holds until the next. A condition
-//! begins and ceases to hold where the line crosses the limit, not at the next sample, and windows cut at interpolated values.
+//! Truth is exact between events: loads, suns and limits are straight within an integrated segment of the plant, a battery
+//! that moves adds exponentials to its own power and energy and to the power of the connection, and all may jump between two
+//! segments. An image's value holds until the next. A condition begins and ceases to hold where the curve crosses the limit,
+//! to the nanosecond and not at the next sample; extremes inside a segment count; and windows cut at the value of the curve.
 //! What holds for no time does not count: neither a value between two commands of one instant, nor a line that just touches a
 //! strict limit. Only a window of a single instant, `from == to`, counts what is there, on both sides of a jump.
 //!

@@ -15,10 +15,10 @@ use r_ems_engine::event::Event;
 use r_ems_engine::ids::{ControllerIndex, PointIndex};
 
 use super::observer::{Finding, Observer, seconds_left, waited_s};
-use super::piece::{Piece, Window};
+use super::piece::{Course, Piece, Window};
 use super::reading;
 use super::{Claim, EventFilter, Expectation, Verdict, Watched};
-use crate::plant::{Bus, TruthPoint, Watch};
+use crate::plant::{Bus, Decay, TruthPoint, Watch};
 
 /// Watches what a run must fulfil.
 ///
@@ -229,11 +229,29 @@ impl Watch for GridWatch<'_> {
             if to < watch.window.from || from > watch.window.to {
                 continue;
             }
-            let (start, end) = reading::ends(bus, watch.point);
-            if let Some(piece) = (Piece { from, to, start, end }).within(watch.window) {
+            if reading::is_curved(bus, watch.point) {
+                watch.curve(bus, from, to);
+                continue;
+            }
+            let piece = Piece::straight(reading::ends(bus, watch.point), from, to);
+            if let Some(piece) = piece.within(watch.window) {
                 watch.observer.observe(piece);
             }
         }
+    }
+}
+
+impl TruthWatch {
+    /// Looks at a segment in which the point was on a curve.
+    fn curve(&mut self, bus: &Bus, from: Time, to: Time) {
+        let mut parts = [Decay::default(); 2];
+        let motion = reading::motion(bus, self.point, to.since(from).as_secs_f64(), &mut parts);
+        let (low, high) = motion.bounds();
+        if self.observer.ignores(low, high) {
+            return;
+        }
+        let course = Course { motion: &motion, origin: from, ends: reading::ends(bus, self.point) };
+        course.pieces(to, self.window, &mut |piece| self.observer.observe(piece));
     }
 }
 

@@ -1,7 +1,8 @@
-//! What one expectation remembers of the straight pieces of its point, and how it ends.
+//! What one expectation remembers of the pieces of its point, and how it ends.
 //!
 //! Each claim keeps a few numbers, whatever the run's length. Nearly all pieces change none of them, and that takes two
-//! comparisons to see; only a piece that comes closer to failing than all before is looked at in full.
+//! comparisons to see; only a piece that comes closer to failing than all before is looked at in full, and only a curve that
+//! might do so is cut into pieces at all.
 
 use r_ems_engine::{Span, Time};
 
@@ -137,11 +138,21 @@ impl Observer {
 
     /// Takes the next piece of the window.
     #[inline]
-    pub(super) fn observe(&mut self, piece: Piece) {
+    pub(super) fn observe(&mut self, piece: Piece<'_>) {
         match self {
             Self::Always(always) => always.observe(piece),
             Self::Eventually(eventually) => eventually.observe(piece),
             Self::Bounds(bounds) => bounds.observe(piece),
+        }
+    }
+
+    /// Whether nothing changes however the value moves between `low` and `high`.
+    #[inline]
+    pub(super) fn ignores(&self, low: f64, high: f64) -> bool {
+        match self {
+            Self::Always(always) => always.ignores(low, high),
+            Self::Eventually(eventually) => eventually.ignores(low, high),
+            Self::Bounds(bounds) => bounds.ignores(low, high),
         }
     }
 
@@ -172,15 +183,19 @@ impl Always {
     }
 
     #[inline]
-    fn observe(&mut self, piece: Piece) {
-        let (start, end) = (self.threshold.excess(piece.start), self.threshold.excess(piece.end));
-        if start < self.closest.excess && end < self.closest.excess {
-            return;
+    fn observe(&mut self, piece: Piece<'_>) {
+        if !self.ignores(piece.start, piece.end) {
+            self.weigh(piece, self.threshold.excess(piece.start), self.threshold.excess(piece.end));
         }
-        self.weigh(piece, start, end);
     }
 
-    fn weigh(&mut self, piece: Piece, start: f64, end: f64) {
+    #[inline]
+    fn ignores(&self, one: f64, other: f64) -> bool {
+        let (one, other) = (self.threshold.excess(one), self.threshold.excess(other));
+        one < self.closest.excess && other < self.closest.excess
+    }
+
+    fn weigh(&mut self, piece: Piece<'_>, start: f64, end: f64) {
         let (worst, mildest) = if end > start {
             (Extreme { excess: end, value: piece.end, at: piece.to }, start)
         } else {
@@ -255,8 +270,15 @@ impl Always {
 }
 
 impl Eventually {
+    fn ignores(&self, low: f64, high: f64) -> bool {
+        let (low, high) = (self.threshold.excess(low), self.threshold.excess(high));
+        // Closer than the closest so far is where it would be met, too.
+        self.met.is_some()
+            || self.closest.is_some_and(|closest| low > closest.excess && high > closest.excess)
+    }
+
     #[inline]
-    fn observe(&mut self, piece: Piece) {
+    fn observe(&mut self, piece: Piece<'_>) {
         if self.met.is_some() {
             return;
         }
@@ -290,13 +312,17 @@ impl Eventually {
 
 impl Bounds {
     #[inline]
-    fn observe(&mut self, piece: Piece) {
-        let is_between = |value: f64| value >= self.lowest.0 && value <= self.highest.0;
-        if is_between(piece.start) && is_between(piece.end) {
-            return;
+    fn observe(&mut self, piece: Piece<'_>) {
+        if !self.ignores(piece.start, piece.end) {
+            self.extend(piece.start, piece.from);
+            self.extend(piece.end, piece.to);
         }
-        self.extend(piece.start, piece.from);
-        self.extend(piece.end, piece.to);
+    }
+
+    #[inline]
+    fn ignores(&self, one: f64, other: f64) -> bool {
+        let is_between = |value: f64| value >= self.lowest.0 && value <= self.highest.0;
+        is_between(one) && is_between(other)
     }
 
     fn extend(&mut self, value: f64, at: Time) {

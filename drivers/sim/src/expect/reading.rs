@@ -1,10 +1,45 @@
-//! What a true value was at both ends of an integrated segment.
+//! What a true value was in an integrated segment.
 //!
 //! Powers, stored energy, what could be made and what is wanted are known at both ends, jumps between two segments
-//! included. All other quantities change between segments only and hold their value through one; the reported state of
-//! charge, whose steps fall inside, is dated early by at most one segment.
+//! included, and with a battery that moves in between: the power at the point of common coupling and at the battery, and what
+//! the battery stores, are then lines with exponentials. All other quantities change between segments only and hold their
+//! value through one; the reported state of charge, whose steps fall inside, is dated early by at most one segment.
 
-use crate::plant::{Bus, Component, Quantity, TruthPoint, WATT_HOURS_PER_JOULE};
+use crate::plant::{Battery, Bus, Component, Decay, Motion, Quantity, TruthPoint, WATT_HOURS_PER_JOULE};
+
+/// Whether `point` was on a curve in the last segment of `bus`: else it went straight from one end to the other.
+#[inline]
+pub(super) fn is_curved(bus: &Bus, point: TruthPoint) -> bool {
+    let component = &bus.components()[usize::from(point.component().0)];
+    match (component, point.quantity()) {
+        (Component::Connection(_), Quantity::Power) => !bus.exchange().decays.is_empty(),
+        (Component::Battery(battery), Quantity::Power | Quantity::StateOfCharge | Quantity::StoredEnergy) => {
+            !battery.flow().curve.is_settled()
+        }
+        _ => false,
+    }
+}
+
+/// The curve of `point` in the last segment of `bus`, which lasted `span_s`; `parts` is room for what dies away.
+pub(super) fn motion<'a>(
+    bus: &'a Bus,
+    point: TruthPoint,
+    span_s: f64,
+    parts: &'a mut [Decay; 2],
+) -> Motion<'a> {
+    let Component::Battery(battery) = &bus.components()[usize::from(point.component().0)] else {
+        return bus.exchange();
+    };
+    if point.quantity() == Quantity::StateOfCharge {
+        return stored(battery, span_s, battery.soc_of(1.0), parts);
+    }
+    if point.quantity() == Quantity::StoredEnergy {
+        return stored(battery, span_s, WATT_HOURS_PER_JOULE, parts);
+    }
+    let target_w = battery.flow().curve.target_w;
+    parts[0] = battery.flow().decay();
+    Motion { straight_start: target_w, straight_end: target_w, span_s, decays: &parts[..1] }
+}
 
 /// The value of `point` at the start and at the end of the last segment of `bus`.
 #[inline]
@@ -37,6 +72,21 @@ fn state_of_charge(component: &Component) -> (f64, f64) {
 fn stored_energy(component: &Component) -> (f64, f64) {
     let Component::Battery(battery) = component else { return held(0.0) };
     (battery.flow().stored_start_j * WATT_HOURS_PER_JOULE, battery.stored_wh())
+}
+
+/// The motion of the stored energy, in units of which a joule has `scale`.
+fn stored<'a>(battery: &Battery, span_s: f64, scale: f64, parts: &'a mut [Decay; 2]) -> Motion<'a> {
+    let Motion { straight_start, straight_end, .. } = battery.stored_motion(span_s, parts);
+    for part in &mut *parts {
+        part.start *= scale;
+        part.end *= scale;
+    }
+    Motion {
+        straight_start: straight_start * scale,
+        straight_end: straight_end * scale,
+        span_s,
+        decays: parts,
+    }
 }
 
 fn available(component: &Component, end_w: f64) -> (f64, f64) {

@@ -60,7 +60,7 @@ fn judge(claim: Claim, values: &[(Time, f64)]) -> Verdict {
 /// The verdict on a line through `corners`.
 fn judge_line(mut observer: Observer, corners: &[(Time, f64)]) -> observer::Finding {
     for pair in corners.windows(2) {
-        observer.observe(Piece { from: pair[0].0, to: pair[1].0, start: pair[0].1, end: pair[1].1 });
+        observer.observe(Piece::straight((pair[0].1, pair[1].1), pair[0].0, pair[1].0));
     }
     let window = Window { from: Time::ZERO, to: Time::MAX };
     observer.finding(window, corners[corners.len() - 1].0).expect("the line was seen")

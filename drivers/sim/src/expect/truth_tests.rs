@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use r_ems_engine::ids::{ControllerIndex, PointIndex};
 use r_ems_engine::units::{Ratio, WattHours, Watts};
-use r_ems_engine::{Span, Time};
+use r_ems_engine::{Span, Time, math};
 
 use super::tests::{CONTROLLER, POINT, always, expectation, ms, s};
 use super::*;
@@ -139,6 +139,149 @@ fn a_battery_that_is_charged_without_end_is_never_more_than_full() {
     bus.advance(s(100_000), &mut monitor.watch(2));
     let verdict = &monitor.finish(s(100_000))[0];
     assert_eq!((verdict.held, verdict.margin, verdict.value), (true, 0.0, 1.0));
+}
+
+/// 100 kW of load that rises by `rise_w` a second, and a battery at 50 % with a lag of 3 s and no dead time.
+fn moving(rise_w: f64) -> Bus {
+    let load = Source::Ramp(Ramp::new(100e3, 100e3 + 100.0 * rise_w, s(0), s(100)).expect("a valid ramp"));
+    let spec = BatterySpec {
+        dead_time: Span::ZERO,
+        lag: Span::from_secs(3),
+        ..BatterySpec::new(WattHours::of(500e3), Watts::of(250e3), Ratio::of(0.5))
+    };
+    Bus::new(vec![
+        Component::Load(Load::new(load)),
+        Component::Battery(Battery::new(spec).expect("a valid battery")),
+        Component::Connection(Connection::new(Watts::of(400e3)).expect("a valid connection")),
+    ])
+    .expect("one connection")
+}
+
+/// What becomes of `claims` if the battery gets 100 kW at 20.02 s and is looked at at 20.02 s and 30 s only.
+fn judge_moving(rise_w: f64, claims: impl FnOnce(&Bus) -> Vec<Claim>) -> Vec<Verdict> {
+    let mut bus = moving(rise_w);
+    let expectation = |claim| expectation(Time::ZERO, Time::MAX, claim);
+    let mut monitor = Monitor::new(claims(&bus).into_iter().map(expectation).collect());
+    bus.command(BESS, Watts::of(100e3), ms(20_020), &mut monitor.watch(2));
+    bus.advance(s(30), &mut monitor.watch(2));
+    monitor.finish(s(30))
+}
+
+fn condition(bus: &Bus, component: ComponentIndex, comparison: Comparison, value: f64) -> Condition {
+    Condition { point: truth(bus, component, Quantity::Power), comparison, value }
+}
+
+fn excepting(condition: Condition, except_for: Span) -> Claim {
+    Claim::Always { condition, except_for, total: None }
+}
+
+fn assert_near(found: Time, expected_s: f64) {
+    let off_s = (found.as_secs_f64() - expected_s).abs();
+    assert!(off_s < 2e-9, "found {found}, expected {expected_s} s");
+}
+
+#[test]
+fn a_battery_crosses_a_level_where_its_curve_does_and_not_its_chord() {
+    // 100 (1 − e^(−t/3)) kW is 63.212 kW at 3 ln (100 / 36.788).
+    let crossing_s = 20.02 + 3.0 * math::ln(100.0 / 36.788);
+    let longest = Span::from_secs_f64(30.0 - crossing_s);
+    let verdicts = judge_moving(0.0, |bus| {
+        let at_most = condition(bus, BESS, Comparison::AtMost, 63_212.0);
+        let within = Span::from_secs(60);
+        vec![
+            excepting(at_most, Span::from_secs(5)),
+            excepting(at_most, longest + Span::from_nanos(2)),
+            excepting(at_most, longest - Span::from_nanos(2)),
+            Claim::Eventually { condition: condition(bus, BESS, Comparison::AtLeast, 63_212.0), within },
+        ]
+    });
+    assert_eq!(verdicts.iter().map(|verdict| verdict.held).collect::<Vec<_>>(), [false, true, false, true]);
+    let seen = verdicts[0].excursions.expect("always tells of excursions").longest;
+    assert!((seen.as_secs_f64() - 6.980_004).abs() < 1e-6, "{seen}");
+    assert_near(verdicts[3].at, crossing_s);
+}
+
+#[test]
+fn the_connection_turns_and_crosses_where_a_line_and_a_curve_together_do() {
+    // From 20.02 s on: 100 + 5 (20.02 + t) − 100 (1 − e^(−t/3)) kW, which turns at 3 ln (100 / 15) and is 150 kW
+    // twice: on its way down, and up again after 30 s.
+    let turn_s = 3.0 * math::ln(100.0 / 15.0);
+    let lowest_w = 5e3 * (20.02 + turn_s) + 15e3;
+    let verdicts = judge_moving(5e3, |bus| {
+        let point = truth(bus, PCC, Quantity::Power);
+        let within = Span::from_secs(60);
+        vec![
+            Claim::Bounds { point, low: Some(0.0), high: None, peak_to_peak: None },
+            Claim::Eventually { condition: condition(bus, PCC, Comparison::AtMost, lowest_w + 1e-3), within },
+            Claim::Never(condition(bus, PCC, Comparison::Below, lowest_w - 1e-3)),
+            excepting(condition(bus, PCC, Comparison::AtMost, 150e3), Span::from_secs(60)),
+        ]
+    });
+    // It begins at 100 kW, which is lower than where it turns.
+    assert!((verdicts[0].value - 100e3).abs() < 1e-6);
+    assert!(verdicts[1].held && verdicts[1].at == s(0));
+    assert!(!verdicts[2].held, "100 kW at the beginning are below");
+    // Above 150 kW from 10 s until 5 t + 100 e^(−t/3) = 49.9, found here by Newton's steps.
+    let longest = verdicts[3].excursions.expect("always tells of excursions").longest;
+    let crossing_s = {
+        let mut t: f64 = 3.0;
+        for _ in 0..20 {
+            let left = math::exp(-t / 3.0);
+            t -= (5.0 * t + 100.0 * left - 49.9) / (5.0 - 100.0 / 3.0 * left);
+        }
+        t
+    };
+    assert!((longest.as_secs_f64() - (10.02 + crossing_s)).abs() < 2e-9, "{longest}");
+}
+
+#[test]
+fn an_extreme_between_two_looks_counts() {
+    // The window begins after the battery was told, so that the connection is highest at both ends and lowest inside.
+    let turn_s = 3.0 * math::ln(100.0 / 15.0);
+    let lowest_w = 5e3 * (20.02 + turn_s) + 15e3;
+    let mut bus = moving(5e3);
+    let point = truth(&bus, PCC, Quantity::Power);
+    let claim = |low| Claim::Bounds { point, low: Some(low), high: None, peak_to_peak: None };
+    let window = |claim| expectation(s(21), s(28), claim);
+    let at_least = condition(&bus, PCC, Comparison::AtLeast, lowest_w + 10.0);
+    let mut monitor = Monitor::new(vec![
+        window(claim(lowest_w - 1e-6)),
+        window(claim(lowest_w + 1e-6)),
+        window(excepting(at_least, Span::from_secs(1))),
+    ]);
+    bus.command(BESS, Watts::of(100e3), ms(20_020), &mut monitor.watch(2));
+    bus.advance(s(30), &mut monitor.watch(2));
+    let verdicts = monitor.finish(s(30));
+    assert!(verdicts[0].held && !verdicts[1].held, "{verdicts:?}");
+    assert!((verdicts[0].value - lowest_w).abs() < 1e-6);
+    assert_near(verdicts[0].at, 20.02 + turn_s);
+    // Near the turn it is 10 W above the lowest at ± √(2 · 10 / 1,666.7) s, and a little later on the flat side.
+    let longest = verdicts[2].excursions.expect("always tells of excursions").longest.as_secs_f64();
+    let parabola_s = 2.0 * math::sqrt(20.0 / (100e3 / 9.0 * 0.15));
+    assert!((longest - parabola_s).abs() < 1e-3, "{longest} s, near {parabola_s} s");
+}
+
+#[test]
+fn stored_energy_is_exact_while_the_battery_moves() {
+    let verdicts = judge_moving(0.0, |bus| {
+        // By 25.02 s the cells have given ∫ P + 0.02 P + 0.05 P² / 250 kW, and 1.25 kW since the start for standing by.
+        let left = math::exp(-5.0 / 3.0);
+        let energy_j = 100e3 * (5.0 - 3.0 * (1.0 - left));
+        let square_w2s = 1e10 * (5.0 - 6.0 * (1.0 - left) + 1.5 * (1.0 - left * left));
+        let drawn_j = 1.02 * energy_j + 0.05 / 250e3 * square_w2s + 1_250.0 * 25.02;
+        let at_most = |quantity, value| Claim::Eventually {
+            condition: Condition { point: truth(bus, BESS, quantity), comparison: Comparison::AtMost, value },
+            within: Span::from_secs(60),
+        };
+        vec![
+            at_most(Quantity::StoredEnergy, 250e3 - drawn_j / 3_600.0),
+            at_most(Quantity::StateOfCharge, 0.5 - drawn_j / 1.8e9),
+        ]
+    });
+    for verdict in verdicts {
+        // A microjoule of 900 MJ is rounding, and 10 ns at 100 kW.
+        assert!(verdict.held && (verdict.at.as_secs_f64() - 25.02).abs() < 2e-8, "{verdict:?}");
+    }
 }
 
 #[test]

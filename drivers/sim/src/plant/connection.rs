@@ -33,6 +33,14 @@ pub struct ConnectionFlow {
     pub start_w: f64,
     /// Power at the segment's end, in W.
     pub end_w: f64,
+    /// No power of the segment is lower, in W.
+    pub low_w: f64,
+    /// No power of the segment is higher, in W.
+    pub high_w: f64,
+    /// The straight part of the power at the segment's start, in W; what else there is dies away.
+    pub straight_start_w: f64,
+    /// The straight part of the power at the segment's end, in W.
+    pub straight_end_w: f64,
     /// Energy drawn from the grid, in Wh.
     pub import_wh: f64,
     /// Energy fed into the grid, in Wh.

@@ -19,7 +19,7 @@ use r_ems_engine::units::Watts;
 
 use self::phase::{Constants, Phase, Progress};
 use super::taper::Band;
-use super::{Curve, Quantity, SpecError, Supply, WATT_HOURS_PER_JOULE};
+use super::{Curve, Decay, Motion, Quantity, SpecError, Supply, WATT_HOURS_PER_JOULE};
 use crate::sources::seconds;
 
 pub use self::spec::{BatterySpec, Losses, Mode};
@@ -74,6 +74,15 @@ pub struct BatteryFlow {
     pub conversion_wh: f64,
     /// Energy lost by standing by, in Wh.
     pub standby_wh: f64,
+}
+
+impl BatteryFlow {
+    /// What of the power dies away in the segment.
+    #[inline]
+    pub fn decay(&self) -> Decay {
+        let target_w = self.curve.target_w;
+        Decay { start: self.start_w - target_w, end: self.end_w - target_w, lag_s: self.curve.lag_s }
+    }
 }
 
 impl Battery {
@@ -141,6 +150,11 @@ impl Battery {
     #[inline]
     pub fn soc_of(&self, stored_j: f64) -> f64 {
         stored_j / self.constants.capacity_j
+    }
+
+    /// How the stored energy, in J, moved in the last segment of `span_s` seconds; `parts` is room for what dies away.
+    pub fn stored_motion<'a>(&self, span_s: f64, parts: &'a mut [Decay; 2]) -> Motion<'a> {
+        self.phase.stored_motion(&self.flow, span_s, &self.constants, parts)
     }
 
     /// State of charge, 0 to 1, as the battery's management system says it: biased, and rounded down to whole steps.

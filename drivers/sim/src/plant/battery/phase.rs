@@ -8,8 +8,8 @@ use r_ems_engine::{Span, Time};
 
 use super::super::curve::{Passed, SETTLED_TIME_CONSTANTS};
 use super::super::taper::{Band, Taper};
-use super::super::{Curve, JOULES_PER_WATT_HOUR};
-use super::BatterySpec;
+use super::super::{Curve, Decay, JOULES_PER_WATT_HOUR, Motion};
+use super::{BatteryFlow, BatterySpec};
 use crate::sources::instant_after;
 
 /// Powers closer together than this share of the rating are one: 1 mW for 1 MW.
@@ -116,6 +116,33 @@ impl Phase {
             Some(edge_j) if at == self.until => edge_j,
             Some(_) | None => (self.stored_j - progress.drawn_j()).clamp(0.0, constants.capacity_j),
         }
+    }
+
+    /// How the stored energy, in J, moves in a segment of this phase.
+    ///
+    /// With P = target + gap e^(−t/τ) the cells give P + a |P| + b P² / S and what stands by, whose integral is a line and
+    /// parts with τ and τ / 2.
+    pub(super) fn stored_motion<'a>(
+        &self,
+        flow: &BatteryFlow,
+        span_s: f64,
+        constants: &Constants,
+        parts: &'a mut [Decay; 2],
+    ) -> Motion<'a> {
+        let Decay { start: gap_w, end: gap_end_w, lag_s } = flow.decay();
+        let target_w = flow.curve.target_w;
+        // One sign of power in a phase: that of whichever end is not zero.
+        let discharges = flow.start_w + flow.end_w + target_w > 0.0;
+        let linear = if discharges { 1.0 + constants.proportional } else { 1.0 - constants.proportional };
+        let first = (linear + 2.0 * constants.quadratic_per_w * target_w) * lag_s;
+        let second = 0.5 * constants.quadratic_per_w * lag_s;
+        *parts = [
+            Decay { start: first * gap_w, end: first * gap_end_w, lag_s },
+            Decay { start: second * gap_w * gap_w, end: second * gap_end_w * gap_end_w, lag_s: 0.5 * lag_s },
+        ];
+        let drain_w = self.standby_w + linear * target_w + constants.quadratic_per_w * target_w * target_w;
+        let straight_start = flow.stored_start_j - parts[0].start - parts[1].start;
+        Motion { straight_start, straight_end: straight_start - drain_w * span_s, span_s, decays: parts }
     }
 
     /// Finds where this phase ends by itself: the lag has arrived, power passes zero, or energy reaches an edge of `band`.
