@@ -147,11 +147,14 @@ fn expectation(facts: &Facts, verdict: &Verdict, units: names::Units) -> Expecta
 
 fn grid(facts: &Facts, known: &GridFacts, found: &GridResult, curve: Curve) -> GridSummary {
     let account = &found.account;
-    let peak = |peak: account::Peak| Peak {
-        mean_w: peak.mean_w,
-        at_s: peak.from.as_secs_f64(),
-        at: facts.local(peak.from),
+    let peak = |peak: Option<account::Peak>| {
+        peak.map(|peak| Peak {
+            mean_w: peak.mean_w,
+            at_s: peak.from.as_secs_f64(),
+            at: facts.local(peak.from),
+        })
     };
+    let overload = account.overload();
     let battery = |used: &BatteryUse| BatterySummary {
         name: known.components[usize::from(used.component.0)].clone(),
         cycles: used.cycles,
@@ -162,10 +165,12 @@ fn grid(facts: &Facts, known: &GridFacts, found: &GridResult, curve: Curve) -> G
     };
     GridSummary {
         name: known.name.clone(),
-        energy_wh: EnergyByKind::of(&found.energies),
+        energy_wh: EnergyByKind::of(&found.energies, account.pv_used_wh()),
         imbalance: found.balance.as_ref().err().map(ToString::to_string),
         peak: peak(account.peak()),
         peak_without_batteries: peak(account.peak_without_batteries()),
+        above_rating_s: overload.span_s,
+        above_rating_wh: overload.energy_wh,
         limit_w: known.limit_w,
         shaved_wh: account.shaved_wh(),
         excess_wh: account.excess_wh(),
@@ -246,15 +251,14 @@ fn alarm(facts: &Facts, raised: &Alarm) -> AlarmSummary {
 
 impl EnergyByKind {
     /// Takes a grid's energies from its books.
-    fn of(energies: &Energies) -> Self {
+    fn of(energies: &Energies, pv_used_wh: f64) -> Self {
         Self {
             import: energies.import_wh,
             export: energies.export_wh,
             load: energies.load_wh,
             unserved: energies.unserved_wh,
             pv_made: energies.pv_made_wh,
-            // What a battery exports came from the sun too, or the battery would not have been told to.
-            pv_used: (energies.pv_made_wh - energies.export_wh).clamp(0.0, energies.pv_made_wh),
+            pv_used: pv_used_wh,
             pv_curtailed: energies.pv_curtailed_wh(),
             charge: energies.charge_wh,
             discharge: energies.discharge_wh,

@@ -11,7 +11,7 @@
 //! | `scans`, `deliveries`, `digest` | of all controllers; equal digests are equal runs, bit for bit |
 //! | `held`, `expectations` | whether all held; each with `name`, `held`, `margin`, `unit`, `at_s`, `value` and excursions |
 //! | `energy_wh` | by kind, all grids together |
-//! | `grids` | each grid's `energy_wh`, `peak`, `shaved_wh`, `batteries`, and `imbalance` if the energy checker found one |
+//! | `grids` | each grid's `energy_wh`, `peak` (null without a whole quarter of an hour), `shaved_wh`, `above_rating_s` and `_wh`, `batteries`, and `imbalance` if the energy checker found one |
 //! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
 //! | `events`, `alarms` | events by kind with severity and count; the first alarms in words |
 
@@ -108,7 +108,7 @@ pub struct EnergyByKind {
     pub unserved: f64,
     /// Made by photovoltaic plants.
     pub pv_made: f64,
-    /// Of that, what stayed on the site.
+    /// Of that, what loads and batteries took while it was made.
     pub pv_used: f64,
     /// What photovoltaic plants could have made and did not.
     pub pv_curtailed: f64,
@@ -133,10 +133,14 @@ pub struct GridSummary {
     pub energy_wh: EnergyByKind,
     /// What the energy checker found, if the books do not balance.
     pub imbalance: Option<String>,
-    /// The highest 15-min mean import.
-    pub peak: Peak,
+    /// The highest 15-min mean import; none in a run without a whole quarter of an hour.
+    pub peak: Option<Peak>,
     /// The same if the batteries had rested.
-    pub peak_without_batteries: Peak,
+    pub peak_without_batteries: Option<Peak>,
+    /// How long import was above the connection's rating.
+    pub above_rating_s: f64,
+    /// The energy above it.
+    pub above_rating_wh: f64,
     /// The limit that peaks are shaved to.
     pub limit_w: Option<f64>,
     /// Energy above the limit without batteries less energy above it with them.

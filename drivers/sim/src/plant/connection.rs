@@ -1,7 +1,7 @@
 //! The connection to the grid: a breaker, and the power that balances the bus.
 //!
-//! The grid gives and takes whatever is missing. The connection's rating limits nothing by itself: it is what expectations
-//! and alarms compare with.
+//! The grid gives and takes whatever is missing. The connection's rating limits nothing by itself: the account counts what
+//! lies above it.
 
 use r_ems_engine::units::Watts;
 
@@ -58,7 +58,7 @@ impl Connection {
         Ok(Self { import_max, position: Position::Closed, power_w: 0.0, flow })
     }
 
-    /// The rated import: information for alarms, no limit.
+    /// The rated import, which limits nothing by itself.
     pub fn import_max(&self) -> Watts {
         self.import_max
     }
