@@ -24,7 +24,8 @@
 //! So a margin is positive or zero if the claim held, and negative if it failed; it is zero in a failure only at a strict
 //! limit. What is past a limit by rounding only, 1e-9 and 1e-12 of the limit, is at the limit. A line that runs into a forgiven excursion has touched the limit: 0 is left of the margin, and how much of the
 //! time is left the excursions say. An excursion is forgiven if it is not longer than `except_for` and the sum with all
-//! before it is not above `total`. Without `except_for` nothing is forgiven, however short. A window cuts excursions.
+//! before it is not above `total`. With `total` alone a single one may be as long as all; with neither nothing is forgiven,
+//! however short. A window cuts excursions.
 //!
 //! # When the run ends first
 //! Claims that must hold throughout are judged by what was seen, claims that must come true have failed if they have not,
@@ -85,7 +86,7 @@ pub enum Claim {
     Always {
         /// What must hold.
         condition: Condition,
-        /// The longest single excursion that is forgiven.
+        /// The longest single excursion that is forgiven; zero: none, or with `total` one as long as that.
         except_for: Span,
         /// The longest sum of all excursions that is forgiven; `None`: any.
         total: Option<Span>,

@@ -245,7 +245,11 @@ impl Always {
         self.seen.longest = self.seen.longest.max(length);
         self.seen.total += length;
         // In a window of one instant an excursion has no length and is one all the same.
-        let is_short = !self.except_for.is_zero() && length <= self.except_for;
+        let is_short = match self.total {
+            // Without a longest one, an excursion may last as long as all together.
+            Some(_) if self.except_for.is_zero() => true,
+            Some(_) | None => !self.except_for.is_zero() && length <= self.except_for,
+        };
         let is_rare = self.total.is_none_or(|total| self.seen.total <= total);
         let worst_of = if is_short && is_rare { &mut self.forgiven } else { &mut self.unforgiven };
         *worst_of = Some(worst_of.map_or(worst, |known| known.or_worse(worst)));

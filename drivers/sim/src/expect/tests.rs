@@ -146,6 +146,17 @@ fn the_sum_of_excursions_is_forgiven_up_to_the_total() {
 }
 
 #[test]
+fn with_a_total_alone_one_excursion_may_last_as_long_as_all() {
+    let verdict = |total| judge(always(80.0, Span::ZERO, Some(total)), &plateau());
+    assert!(verdict(Span::from_secs(2)).held);
+    assert!(!verdict(Span::from_secs(2) - Span::from_nanos(1)).held);
+    assert!(!verdict(Span::ZERO).held);
+    let twice = [(s(0), 0.0), (s(10), 90.0), (s(12), 0.0), (s(20), 90.0), (s(23), 0.0)];
+    assert!(judge(always(80.0, Span::ZERO, Some(Span::from_secs(5))), &twice).held);
+    assert!(!judge(always(80.0, Span::ZERO, Some(Span::from_millis(4_999))), &twice).held);
+}
+
+#[test]
 fn values_that_follow_each_other_on_the_wrong_side_are_one_excursion() {
     let apart = [(s(0), 0.0), (s(10), 95.0), (s(12), 0.0), (s(12) + Span::from_nanos(1), 90.0), (s(14), 0.0)];
     let joined = [(s(0), 0.0), (s(10), 95.0), (s(12), 0.0), (s(12), 90.0), (s(14), 0.0)];
