@@ -212,8 +212,10 @@ fn controller_part(controller: &ControllerSummary) -> String {
         ),
     );
     part += &functions(controller);
-    let mut table = Table::new(2, &[Align::Left, Align::Right, Align::Right, Align::Right, Align::Left]);
-    table.row(["device", "writes", "answers", "time-outs", "not usable"]);
+    const COLUMNS: [Align; 6] =
+        [Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left];
+    let mut table = Table::new(2, &COLUMNS);
+    table.row(["device", "writes", "timed out", "answers", "timed out", "not usable"]);
     for device in &controller.devices {
         let own = |name: &str| name.strip_prefix(&device.name).is_some_and(|rest| rest.starts_with('.'));
         let unusable: Vec<String> = controller
@@ -223,7 +225,7 @@ fn controller_part(controller: &ControllerSummary) -> String {
             .map(|point| format!("{} {}", point.name.rsplit('.').next().unwrap_or(""), seconds(point.for_s)))
             .collect();
         let unusable = if unusable.is_empty() { "never".to_owned() } else { unusable.join(", ") };
-        let numbers = [device.writes, device.answers, device.timeouts].map(count);
+        let numbers = [device.writes, device.write_timeouts, device.answers, device.poll_timeouts].map(count);
         table.row([device.name.clone()].into_iter().chain(numbers).chain([unusable]));
     }
     part + &table.headed() + "\n"

@@ -218,7 +218,9 @@ fn add_devices(
         summary.devices.push(DeviceSummary {
             name: device.name.clone(),
             answers: traffic.answers,
-            timeouts: traffic.timeouts,
+            timeouts: traffic.poll_timeouts + traffic.write_timeouts,
+            poll_timeouts: traffic.poll_timeouts,
+            write_timeouts: traffic.write_timeouts,
             writes: traffic.writes,
         });
     }

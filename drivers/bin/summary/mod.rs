@@ -229,6 +229,10 @@ pub struct DeviceSummary {
     pub answers: u64,
     /// Polls and writes that timed out.
     pub timeouts: u64,
+    /// Polls that timed out.
+    pub poll_timeouts: u64,
+    /// Writes that timed out.
+    pub write_timeouts: u64,
     /// Writes that took effect.
     pub writes: u64,
 }

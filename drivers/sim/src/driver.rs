@@ -291,7 +291,7 @@ impl SimDriver {
                     continue;
                 }
             } else {
-                link.count_timeout();
+                link.count_poll_timeout();
                 let device = DeviceIndex(device);
                 self.queue.push(at + link.timeout(), Pending::PollTimedOut { post, device });
             }
@@ -368,7 +368,7 @@ impl SimDriver {
             let effect = at + link.latency();
             self.queue.push(effect, Pending::Write { post, device, power });
         } else {
-            link.count_timeout();
+            link.count_write_timeout();
             let timed_out = at + link.timeout();
             let outcome = WriteOutcome::TimedOut;
             self.queue.push(timed_out, Pending::WriteEnded { post, device, outcome });

@@ -64,10 +64,12 @@ struct Reading {
 pub struct Traffic {
     /// Polls that were answered.
     pub answers: u64,
-    /// Polls and writes that timed out.
-    pub timeouts: u64,
+    /// Polls that were not answered in time.
+    pub poll_timeouts: u64,
     /// Writes that took effect.
     pub writes: u64,
+    /// Writes that were not answered in time.
+    pub write_timeouts: u64,
 }
 
 /// Says that a link's specification does not fit its bus.
@@ -185,9 +187,14 @@ impl Link {
         self.traffic.writes += 1;
     }
 
-    /// Counts a poll or write that was not answered.
-    pub const fn count_timeout(&mut self) {
-        self.traffic.timeouts += 1;
+    /// Counts a poll that was not answered.
+    pub const fn count_poll_timeout(&mut self) {
+        self.traffic.poll_timeouts += 1;
+    }
+
+    /// Counts a write that was not answered.
+    pub const fn count_write_timeout(&mut self) {
+        self.traffic.write_timeouts += 1;
     }
 
     /// Sets what the timeline says.

@@ -246,7 +246,26 @@ fn a_device_that_drops_out_at_random_is_the_same_in_every_run() {
         Some(DropOuts { every: Span::from_mins(5), lasting: Span::from_secs(20) });
     let (mut first, second) = (run(random.clone()), run(random));
     assert_eq!(first.writes, second.writes);
-    assert!(first.inner.finish().traffic[0][1].timeouts > 0);
+    assert!(first.inner.finish().traffic[0][1].poll_timeouts > 0);
+}
+
+#[test]
+fn polls_and_writes_that_time_out_are_counted_apart() {
+    // The battery goes silent in the middle of a second, after that second's poll and before the next one, for long
+    // enough that its set-point is given up.
+    let mut silent = world();
+    let at = |millis: u64| Time::ZERO + Span::from_millis(millis);
+    let change = |state| Change::Link { controller: 0, device: DeviceIndex(1), state };
+    silent.timeline = vec![
+        Timed { at: at(600_500), change: change(LinkState::Silent) },
+        Timed { at: at(700_500), change: change(LinkState::Answering) },
+    ];
+    let traffic = run(silent).inner.finish().traffic[0].clone();
+    let answers = run(world()).inner.finish().traffic[0][1].answers;
+    assert_eq!((traffic[0].poll_timeouts, traffic[0].write_timeouts), (0, 0));
+    assert_eq!(traffic[1].poll_timeouts, 100);
+    assert_eq!(traffic[1].answers + 100, answers);
+    assert!((1..100).contains(&traffic[1].write_timeouts), "{:?}", traffic[1]);
 }
 
 #[test]
