@@ -363,6 +363,7 @@ fn links_of<S>(grid: &site::Grid<'_, S>, plant: Option<&Plant<'_>>) -> Vec<LinkS
             declared: device.spec.positive,
             latency: device.spec.latency,
             timeout: device.timeout,
+            valid_for: device.spec.age_max - device.spec.latency,
             drop_outs: None,
         });
     }

@@ -92,7 +92,12 @@ fn worst(expectation: &ExpectationSummary) -> String {
         }
         (Some(_) | None, Some(_) | None) => String::new(),
     };
-    format!("{} {value}{excursions}", instant(&expectation.at))
+    let nothing = if expectation.no_value_s > 0.0 {
+        format!("; no value for {}", seconds(expectation.no_value_s))
+    } else {
+        String::new()
+    };
+    format!("{} {value}{excursions}{nothing}", instant(&expectation.at))
 }
 
 fn grid_part(grid: &GridSummary) -> String {

@@ -142,6 +142,7 @@ fn expectation(facts: &Facts, verdict: &Verdict, units: names::Units) -> Expecta
         value_unit: units.value,
         longest_excursion_s: excursion(|excursions| excursions.longest),
         excursions_s: excursion(|excursions| excursions.total),
+        no_value_s: verdict.without_value.as_secs_f64(),
     }
 }
 

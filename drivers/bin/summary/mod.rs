@@ -93,6 +93,8 @@ pub struct ExpectationSummary {
     pub longest_excursion_s: Option<f64>,
     /// All excursions together, where some are forgiven.
     pub excursions_s: Option<f64>,
+    /// How long a controller's image had no value that it believed.
+    pub no_value_s: f64,
 }
 
 /// Energies by kind, Wh.

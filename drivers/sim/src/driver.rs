@@ -142,6 +142,13 @@ impl SimDriver {
                 }
             }
         }
+        let watches_images = spec.expectations.iter().any(Expectation::watches_image);
+        let mut monitor = Monitor::new(spec.expectations);
+        for (controller, post) in (0..).zip(&posts) {
+            for (point, span) in post.links.iter().flat_map(Link::validity) {
+                monitor.expires(ControllerIndex(controller), point, span);
+            }
+        }
         Ok(Self {
             queue,
             wakes: Wakes::new(spec.posts.len() as u32),
@@ -152,8 +159,8 @@ impl SimDriver {
             grids,
             posts,
             timeline: spec.timeline,
-            watches_images: spec.expectations.iter().any(Expectation::watches_image),
-            monitor: Monitor::new(spec.expectations),
+            watches_images,
+            monitor,
             arriving: None,
             at_this_instant: 0,
         })

@@ -40,6 +40,7 @@ pub struct Link {
     declared: f64,
     latency: Span,
     timeout: Span,
+    valid_for: Span,
     /// What the timeline says.
     state: LinkState,
     /// What chance says.
@@ -106,6 +107,7 @@ impl Link {
             declared: spec.declared.factor(),
             latency: spec.latency,
             timeout: spec.timeout,
+            valid_for: spec.valid_for,
             state: LinkState::Answering,
             chance: LinkState::Answering,
             drop_outs: spec.drop_outs.map(|drop_outs| (drop_outs, stream)),
@@ -128,6 +130,12 @@ impl Link {
     /// How long is waited for an answer.
     pub const fn timeout(&self) -> Span {
         self.timeout
+    }
+
+    /// The points of the device, and how long an image believes their values.
+    pub fn validity(&self) -> impl Iterator<Item = (PointIndex, Span)> {
+        let first = self.first_point.0;
+        (first..).zip(&self.readings).map(|(point, _)| (PointIndex(point), self.valid_for))
     }
 
     /// What went over the link so far.

@@ -121,6 +121,8 @@ pub struct LinkSpec {
     pub latency: Span,
     /// A poll or a write that takes longer than this has failed.
     pub timeout: Span,
+    /// How long a controller's image believes an answer after its arrival: the declared maximum age less the declared latency.
+    pub valid_for: Span,
     /// When the device does not answer at random; `None`: it always does.
     pub drop_outs: Option<DropOuts>,
 }

@@ -5,7 +5,7 @@ use r_ems_engine::event::Event;
 use r_ems_engine::fleet::Fleet;
 use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
-use r_ems_engine::ids::{DeviceIndex, PointIndex};
+use r_ems_engine::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use r_ems_engine::machine::{Delivery, Driver, Effect, Machine, Outcome};
 use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
 use r_ems_engine::units::{Ratio, WattHours, Watts};
@@ -75,6 +75,7 @@ fn link(
         declared: positive,
         latency: LATENCY,
         timeout: Span::from_millis(500),
+        valid_for: Span::from_secs(3),
         drop_outs: None,
     }
 }
@@ -247,6 +248,26 @@ fn a_device_that_drops_out_at_random_is_the_same_in_every_run() {
     let (mut first, second) = (run(random.clone()), run(random));
     assert_eq!(first.writes, second.writes);
     assert!(first.inner.finish().traffic[0][1].poll_timeouts > 0);
+}
+
+#[test]
+fn an_expectation_on_an_image_does_not_hold_on_the_value_of_a_silent_meter() {
+    let mut silent = world();
+    let change = |state| Change::Link { controller: 0, device: DeviceIndex(0), state };
+    silent.timeline = vec![
+        Timed { at: Time::from_nanos(600_500_000_000), change: change(LinkState::Silent) },
+        Timed { at: Time::from_nanos(700_500_000_000), change: change(LinkState::Answering) },
+    ];
+    let shown = Watched::Image { controller: ControllerIndex(0), point: PointIndex(0) };
+    let condition = Condition { point: shown, comparison: Comparison::AtMost, value: 1e6 };
+    silent.expectations[0].claim = Claim::Always { condition, except_for: Span::ZERO, total: None };
+    let mut answering = silent.clone();
+    answering.timeline = Vec::new();
+    assert!(run(answering).inner.finish().verdicts[0].held);
+    let verdict = run(silent).inner.finish().verdicts.remove(0);
+    assert!(!verdict.held);
+    // The last answer came by 600 s and is believed for 3 s; the next one comes by 701 s.
+    assert!((97.0..99.0).contains(&verdict.without_value.as_secs_f64()), "{verdict:?}");
 }
 
 #[test]

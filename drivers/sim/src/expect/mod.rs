@@ -22,10 +22,15 @@
 //! | `NoEvent` | 0 | minus their number |
 //!
 //! So a margin is positive or zero if the claim held, and negative if it failed; it is zero in a failure only at a strict
-//! limit. What is past a limit by rounding only, 1e-9 and 1e-12 of the limit, is at the limit. A line that runs into a forgiven excursion has touched the limit: 0 is left of the margin, and how much of the
+//! limit, and where there was no value. What is past a limit by rounding only, 1e-9 and 1e-12 of the limit, is at the limit. A line that runs into a forgiven excursion has touched the limit: 0 is left of the margin, and how much of the
 //! time is left the excursions say. An excursion is forgiven if it is not longer than `except_for` and the sum with all
 //! before it is not above `total`. With `total` alone a single one may be as long as all; with neither nothing is forgiven,
 //! however short. A window cuts excursions.
+//!
+//! # When an image shows nothing
+//! A controller believes a value for the maximum age that its device declares, and not longer. From then until the next
+//! answer the image has no value: `Always`, `Never` and `Bounds` do not hold there, with a margin of 0 unless something worse
+//! was seen, and an excursion of `Always` may be forgiven like any other. At a run's start the maximum age is granted once.
 //!
 //! # When the run ends first
 //! Claims that must hold throughout are judged by what was seen, claims that must come true have failed if they have not,
@@ -190,6 +195,8 @@ pub struct Verdict {
     pub value: f64,
     /// The longest excursion and the sum of all, where the claim forgives some.
     pub excursions: Option<Excursions>,
+    /// How long a controller's image had no value that it believed; zero for all else.
+    pub without_value: Span,
 }
 
 /// How long a condition did not hold.

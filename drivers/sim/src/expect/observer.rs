@@ -106,6 +106,8 @@ pub(super) struct Bounds {
     peak_to_peak: Option<f64>,
     lowest: (f64, Time),
     highest: (f64, Time),
+    /// The first time without a value: the last value before it, and when it began.
+    missed: Option<(f64, Time)>,
 }
 
 impl Observer {
@@ -133,7 +135,7 @@ impl Observer {
 
     pub(super) fn bounds(low: Option<f64>, high: Option<f64>, peak_to_peak: Option<f64>) -> Self {
         let (lowest, highest) = ((f64::INFINITY, Time::ZERO), (f64::NEG_INFINITY, Time::ZERO));
-        Self::Bounds(Bounds { low, high, peak_to_peak, lowest, highest })
+        Self::Bounds(Bounds { low, high, peak_to_peak, lowest, highest, missed: None })
     }
 
     /// Takes the next piece of the window.
@@ -143,6 +145,18 @@ impl Observer {
             Self::Always(always) => always.observe(piece),
             Self::Eventually(eventually) => eventually.observe(piece),
             Self::Bounds(bounds) => bounds.observe(piece),
+        }
+    }
+
+    /// Takes a time of the window in which there was no value, after `last`: whatever must hold did not.
+    pub(super) fn miss(&mut self, last: f64, from: Time, to: Time) {
+        match self {
+            // Any value that is wrong is worse than none.
+            Self::Always(always) => always.exceed(from, to, Extreme { excess: 0.0, value: last, at: from }),
+            Self::Bounds(bounds) => {
+                bounds.missed.get_or_insert((last, from));
+            }
+            Self::Eventually(_) => {}
         }
     }
 
@@ -340,8 +354,9 @@ impl Bounds {
 
     fn finding(&self) -> Option<Finding> {
         let (lowest, highest) = (self.lowest, self.highest);
+        let nothing = |(value, at)| Finding { held: false, margin: 0.0, at, value, excursions: None };
         if lowest.0 > highest.0 {
-            return None;
+            return self.missed.map(nothing);
         }
         let later = if lowest.1 > highest.1 { lowest } else { highest };
         let margins = [
@@ -359,7 +374,12 @@ impl Bounds {
         }
         // Without any bound there is nothing to fail and no distance to it.
         let (margin, (value, at)) = smallest.unwrap_or((0.0, later));
-        Some(Finding { held, margin: margin_of(held, margin), at, value, excursions: None })
+        match self.missed {
+            Some(missed) if held => Some(nothing(missed)),
+            Some(_) | None => {
+                Some(Finding { held, margin: margin_of(held, margin), at, value, excursions: None })
+            }
+        }
     }
 }
 

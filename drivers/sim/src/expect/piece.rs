@@ -123,7 +123,7 @@ impl<'a> Course<'a> {
 
 impl Window {
     /// The part of a stretch of time inside the window; none if it holds no time there.
-    fn cut(self, from: Time, to: Time) -> Option<(Time, Time)> {
+    pub(super) fn cut(self, from: Time, to: Time) -> Option<(Time, Time)> {
         let (from, to) = (from.max(self.from), to.min(self.to));
         if from > to || (from == to && self.from < self.to) { None } else { Some((from, to)) }
     }

@@ -245,6 +245,49 @@ fn what_was_never_seen_has_failed() {
 }
 
 #[test]
+fn an_image_that_is_not_answered_for_its_maximum_age_has_no_value() {
+    // Good values at 1, 2, 20 and then every second; each is believed for 3 s.
+    let judge = |claim: Claim| {
+        let mut monitor = Monitor::new(vec![expectation(Time::ZERO, s(40), claim)]);
+        monitor.expires(CONTROLLER, POINT, Span::from_secs(3));
+        for second in [1, 2].into_iter().chain(20..40) {
+            monitor.image(s(second), CONTROLLER, POINT, 50.0);
+        }
+        monitor.finish(s(40)).remove(0)
+    };
+    let dead = judge(always(80.0, Span::ZERO, None));
+    assert_eq!((dead.held, dead.margin, dead.at, dead.value), (false, 0.0, s(5), 50.0));
+    assert_eq!(dead.without_value, Span::from_secs(15));
+    assert_eq!(dead.excursions.map(|seen| seen.longest), Some(Span::from_secs(15)));
+    assert!(judge(always(80.0, Span::from_secs(15), None)).held);
+    assert!(!judge(always(80.0, Span::from_secs(15) - Span::from_nanos(1), None)).held);
+    let bounds_of_dead = judge(bounds(Some(0.0), Some(80.0), None));
+    assert_eq!((bounds_of_dead.held, bounds_of_dead.margin, bounds_of_dead.at), (false, 0.0, s(5)));
+    assert!(!judge(Claim::Never(Condition { comparison: Comparison::Above, ..at_most(80.0) })).held);
+    // What is really wrong is worse than nothing.
+    assert_eq!(judge(always(40.0, Span::ZERO, None)).margin, -10.0);
+    assert_eq!(judge(bounds(None, Some(40.0), None)).margin, -10.0);
+}
+
+#[test]
+fn a_value_that_is_repeated_in_time_is_believed_and_an_image_that_never_shows_one_is_not() {
+    let judge = |every: u64| {
+        let mut monitor = Monitor::new(vec![expectation(Time::ZERO, s(40), always(80.0, Span::ZERO, None))]);
+        monitor.expires(CONTROLLER, POINT, Span::from_secs(3));
+        for number in 1..1_000 {
+            if number * every <= 40_000 {
+                monitor.image(ms(number * every), CONTROLLER, POINT, 50.0);
+            }
+        }
+        monitor.finish(s(40)).remove(0)
+    };
+    assert!(judge(3_000).held, "at the maximum age a value is still believed");
+    assert!(!judge(3_001).held);
+    let never = judge(1_000_000);
+    assert_eq!((never.held, never.at, never.without_value), (false, s(3), Span::from_secs(37)));
+}
+
+#[test]
 fn an_open_excursion_ends_with_the_run() {
     let values = [(s(0), 0.0), (s(98), 90.0)];
     assert!(judge(always(80.0, Span::from_secs(2), None), &values).held);
