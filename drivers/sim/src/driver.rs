@@ -6,6 +6,8 @@
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 
+mod ties;
+
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -26,7 +28,9 @@ use crate::expect::{Expectation, Monitor, Verdict};
 use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
 use crate::plant::Bus;
-use crate::world::{Change, HostClock, Post, Timed, WorldSpec};
+use crate::world::{Change, HostClock, Post, Ties, Timed, WorldSpec};
+
+use self::ties::{Chosen, Shuffle};
 
 /// Most deliveries that may share an instant: more is a machine that wakes itself without end.
 pub const MAX_PER_INSTANT: u32 = 1 << 20;
@@ -47,6 +51,8 @@ pub struct SimDriver {
     watches_images: bool,
     /// Answers that arrive at this instant after the last delivery.
     arriving: Option<Devices>,
+    /// Chooses the order at one instant, where it is not the usual one.
+    shuffle: Option<Shuffle>,
     at_this_instant: u32,
 }
 
@@ -162,6 +168,10 @@ impl SimDriver {
             watches_images,
             monitor,
             arriving: None,
+            shuffle: match spec.ties {
+                Ties::InOrder => None,
+                Ties::Shuffled(seed) => Some(Shuffle::new(seed)),
+            },
             at_this_instant: 0,
         })
     }
@@ -232,6 +242,36 @@ impl SimDriver {
             let (_, pending) = self.queue.pop().expect("its time was just read");
             if let Some((post, happened)) = self.happen(at, pending) {
                 return Some((at, post, happened));
+            }
+        }
+    }
+
+    /// The same with the order at one instant shuffled.
+    #[cold]
+    fn wait_shuffled(&mut self) -> Option<(Time, u16, Happened)> {
+        let posts = self.posts.len() as u16;
+        loop {
+            let shuffle = self.shuffle.as_mut()?;
+            let queued = self.queue.next_time().unwrap_or(Time::MAX);
+            let woken = self.wakes.next().map_or(Time::MAX, |wake| wake.0);
+            let at = if shuffle.is_due() { self.now } else { queued.min(woken) };
+            if at > self.end || at == Time::MAX {
+                self.now = self.end;
+                return None;
+            }
+            shuffle.gather(&mut self.queue, at);
+            let chosen = match shuffle.choose(&self.wakes, posts, at) {
+                Chosen::Wake(post) => Err(post),
+                Chosen::Due(place) => Ok(shuffle.take(place)),
+            };
+            self.pass_to(at);
+            match chosen {
+                Err(post) => return Some((at, post, Happened::Wake)),
+                Ok(pending) => {
+                    if let Some((post, happened)) = self.happen(at, pending) {
+                        return Some((at, post, happened));
+                    }
+                }
             }
         }
     }
@@ -423,6 +463,7 @@ impl Driver for SimDriver {
                 self.pass_to(self.now);
                 (self.now, post, happened)
             }
+            None if self.shuffle.is_some() => self.wait_shuffled()?,
             None => self.wait()?,
         };
         let step = match happened {

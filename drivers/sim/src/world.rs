@@ -32,6 +32,18 @@ pub struct WorldSpec {
     pub timeline: Vec<Timed>,
     /// What the run must fulfil.
     pub expectations: Vec<Expectation>,
+    /// In which order things happen that happen at one instant.
+    pub ties: Ties,
+}
+
+/// The order of what happens at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ties {
+    /// As it was planned, then wakes by controller.
+    #[default]
+    InOrder,
+    /// As this seed has it, as far as one thing does not cause the other. Results may change, what must always hold may not.
+    Shuffled(u64),
 }
 
 /// One grid's plant.

@@ -1,14 +1,11 @@
 //! A controller and a simulated site in a closed loop, by hand and without the scenario language.
 
-use r_ems_engine::controller::{Controller, ControllerSpec};
 use r_ems_engine::event::Event;
 use r_ems_engine::fleet::Fleet;
-use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
-use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex, PointIndex};
-use r_ems_engine::machine::{Delivery, Driver, Effect, Machine, Outcome};
-use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
-use r_ems_engine::units::{Ratio, WattHours, Watts};
+use r_ems_engine::machine::{Delivery, Driver, Effect, Outcome};
+use r_ems_engine::points::Positive;
+use r_ems_engine::units::{Ratio, WattHours};
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_sim::driver::SimDriver;
@@ -17,68 +14,14 @@ use r_ems_sim::plant::{
     Battery, BatterySpec, Bus, Component, ComponentIndex, Connection, Load, Position, Quantity,
 };
 use r_ems_sim::sources::Source;
-use r_ems_sim::world::{Change, DropOuts, GridWorld, HostClock, LinkSpec, LinkState, Post, Timed, WorldSpec};
+use r_ems_sim::world::{Change, DropOuts, GridWorld, HostClock, LinkState, Post, Ties, Timed, WorldSpec};
+
+mod hand_built;
+
+use hand_built::{BATTERY_POINTS, controller, kilowatts, link};
 
 const CONNECTION: ComponentIndex = ComponentIndex(0);
 const BATTERY: ComponentIndex = ComponentIndex(2);
-const LATENCY: Span = Span::from_millis(20);
-
-fn kilowatts(power: f64) -> Watts {
-    Watts::of(power * 1e3)
-}
-
-fn device(name: &str, class: DeviceClass, positive: Positive) -> DeviceSpec {
-    DeviceSpec {
-        name: name.into(),
-        class,
-        positive,
-        rating: kilowatts(250.0),
-        latency: LATENCY,
-        age_max: Span::from_secs(3) + LATENCY,
-        stuck_after: None,
-        reversion: Span::from_secs(60),
-        write_interval: Span::ZERO,
-        dead_band: Watts::of(250.0),
-        ramp: None,
-    }
-}
-
-fn controller() -> Controller<BuiltIn> {
-    let stack = [BuiltInSpec::PeakShaving(PeakShavingSpec {
-        meter: "pcc".into(),
-        battery: "bess".into(),
-        limit: kilowatts(220.0),
-        recharge: kilowatts(170.0),
-        reserve: Ratio::of(0.8),
-        window: Window::Instant,
-    })];
-    let devices = vec![
-        device("pcc", DeviceClass::Meter, Positive::Export),
-        device("bess", DeviceClass::Battery, Positive::Charge),
-    ];
-    let spec =
-        ControllerSpec::wire("commerce", "a", Span::from_secs(1), devices, &stack).expect("a right stack");
-    Controller::new(&spec)
-}
-
-fn link(
-    component: ComponentIndex,
-    first_point: u16,
-    positive: Positive,
-    quantities: &[Quantity],
-) -> LinkSpec {
-    LinkSpec {
-        component,
-        first_point: PointIndex(first_point),
-        quantities: quantities.to_vec(),
-        positive,
-        declared: positive,
-        latency: LATENCY,
-        timeout: Span::from_millis(500),
-        valid_for: Span::from_secs(3),
-        drop_outs: None,
-    }
-}
 
 /// 300 kW of load on a battery of 500 kWh and 250 kW, whose meters count the other way round than the engine.
 fn world() -> WorldSpec {
@@ -90,13 +33,6 @@ fn world() -> WorldSpec {
         Component::Battery(battery.expect("a sound battery")),
     ])
     .expect("one connection");
-    let battery_points = [
-        Quantity::Power,
-        Quantity::ReportedStateOfCharge,
-        Quantity::ChargeLimit,
-        Quantity::DischargeLimit,
-        Quantity::SetPoint,
-    ];
     let pcc = bus.truth(CONNECTION, Quantity::Power).expect("a connection has a power");
     let condition = Condition {
         point: Watched::Truth { grid: 0, point: pcc },
@@ -114,7 +50,7 @@ fn world() -> WorldSpec {
             grid: 0,
             links: vec![
                 link(CONNECTION, 0, Positive::Export, &[Quantity::Power]),
-                link(BATTERY, 1, Positive::Charge, &battery_points),
+                link(BATTERY, 1, Positive::Charge, &BATTERY_POINTS),
             ],
         }],
         timeline: Vec::new(),
@@ -124,6 +60,7 @@ fn world() -> WorldSpec {
             to: Time::MAX,
             claim: Claim::Always { condition, except_for: Span::from_secs(5), total: None },
         }],
+        ties: Ties::InOrder,
     }
 }
 
