@@ -28,9 +28,9 @@ use crate::expect::{Expectation, Monitor, Verdict};
 use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
 use crate::plant::Bus;
-use crate::world::{Change, HostClock, Post, Ties, Timed, WorldSpec};
+use crate::world::{Change, HostClock, InverterOrder, Post, Ties, Timed, WorldSpec};
 
-use self::ties::{Chosen, Shuffle};
+use self::ties::Shuffle;
 
 /// Most deliveries that may share an instant: more is a machine that wakes itself without end.
 pub const MAX_PER_INSTANT: u32 = 1 << 20;
@@ -246,36 +246,6 @@ impl SimDriver {
         }
     }
 
-    /// The same with the order at one instant shuffled.
-    #[cold]
-    fn wait_shuffled(&mut self) -> Option<(Time, u16, Happened)> {
-        let posts = self.posts.len() as u16;
-        loop {
-            let shuffle = self.shuffle.as_mut()?;
-            let queued = self.queue.next_time().unwrap_or(Time::MAX);
-            let woken = self.wakes.next().map_or(Time::MAX, |wake| wake.0);
-            let at = if shuffle.is_due() { self.now } else { queued.min(woken) };
-            if at > self.end || at == Time::MAX {
-                self.now = self.end;
-                return None;
-            }
-            shuffle.gather(&mut self.queue, at);
-            let chosen = match shuffle.choose(&self.wakes, posts, at) {
-                Chosen::Wake(post) => Err(post),
-                Chosen::Due(place) => Ok(shuffle.take(place)),
-            };
-            self.pass_to(at);
-            match chosen {
-                Err(post) => return Some((at, post, Happened::Wake)),
-                Ok(pending) => {
-                    if let Some((post, happened)) = self.happen(at, pending) {
-                        return Some((at, post, happened));
-                    }
-                }
-            }
-        }
-    }
-
     /// Moves the run's time, and notices a machine that never lets it move.
     #[inline]
     fn pass_to(&mut self, at: Time) {
@@ -368,12 +338,22 @@ impl SimDriver {
     }
 
     fn change(&mut self, at: Time, change: Change) {
-        match change {
-            Change::Breaker { grid, position } => {
-                let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
-                bus.breaker(position, at, &mut (ledger, (account, self.monitor.watch(grid))));
+        let grid = match change {
+            Change::Link { controller, device, state } => {
+                self.link(controller, device).set_state(state);
+                return;
             }
-            Change::Link { controller, device, state } => self.link(controller, device).set_state(state),
+            Change::Breaker { grid, .. } | Change::Inverter { grid, .. } => grid,
+        };
+        let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
+        let watch = &mut (ledger, (account, self.monitor.watch(grid)));
+        match change {
+            Change::Breaker { position, .. } => bus.breaker(position, at, watch),
+            Change::Inverter { component, order: InverterOrder::Start, .. } => {
+                bus.start(component, at, watch)
+            }
+            Change::Inverter { component, order: InverterOrder::Stop, .. } => bus.stop(component, at, watch),
+            Change::Link { .. } => {}
         }
     }
 

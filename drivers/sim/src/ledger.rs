@@ -7,7 +7,7 @@
 //! - at both ends of a segment the powers of a bus add up to zero;
 //! - import and export are the parts of the sum of all other powers below and above zero;
 //! - a load is served what it wants on a live bus and nothing on a dead one, and what it misses then is unserved;
-//! - a battery stands by while it runs and is not empty, converts with the loss of its power, and stores what it
+//! - a battery stands by while it is ready or runs and is not empty, converts with the loss of its power, and stores what it
 //!   charged less what it gave and lost, from where the segment before ended;
 //! - over the run, what came in went out.
 //!
@@ -379,7 +379,8 @@ impl Ledger {
         let runs = battery.mode() == Mode::Running;
         let follows = runs && span.position == Position::Closed;
         let own = integrated(battery, flow, span.span_s, &mut cell.decays);
-        let standby_wh = cell.standby_w(battery, runs) * 2.0 * span.half_h;
+        let stands_by = runs || battery.mode() == Mode::Ready;
+        let standby_wh = cell.standby_w(battery, stands_by) * 2.0 * span.half_h;
         let (energy_wh, loss_wh) = if follows { (own.energy_wh, own.loss_wh) } else { (0.0, 0.0) };
         let change_wh = 0.0 - energy_wh - loss_wh - standby_wh;
         cell.change.add(change_wh);
@@ -406,7 +407,7 @@ impl Cell {
     ///
     /// An emptied battery opens its contactors and loses nothing more, until it was charged by half a step of the taper.
     #[inline]
-    fn standby_w(&mut self, battery: &Battery, runs: bool) -> f64 {
+    fn standby_w(&mut self, battery: &Battery, stands_by: bool) -> f64 {
         let (spec, stored_j) = (battery.spec(), battery.flow().stored_start_j);
         if stored_j <= 0.0 {
             self.reserve = Reserve::None;
@@ -417,7 +418,7 @@ impl Cell {
             }
         }
         match self.reserve {
-            Reserve::Some if runs => spec.losses.standby.ratio() * spec.rating.watts(),
+            Reserve::Some if stands_by => spec.losses.standby.ratio() * spec.rating.watts(),
             Reserve::Some | Reserve::None => 0.0,
         }
     }

@@ -167,6 +167,15 @@ pub enum Change {
         /// Where to.
         position: Position,
     },
+    /// The inverter of a battery is started or stopped.
+    Inverter {
+        /// Which grid.
+        grid: u16,
+        /// Which battery.
+        component: ComponentIndex,
+        /// What is done.
+        order: InverterOrder,
+    },
     /// A device stops or begins to answer one controller.
     Link {
         /// Which controller, by its place in the fleet.
@@ -176,6 +185,15 @@ pub enum Change {
         /// Whether it answers from now on.
         state: LinkState,
     },
+}
+
+/// What an inverter can be told apart from its set-point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InverterOrder {
+    /// It starts, unless it is on its way or running.
+    Start,
+    /// It opens its contactors.
+    Stop,
 }
 
 /// Whether a device answers.

@@ -11,10 +11,12 @@ use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_sim::driver::SimDriver;
 use r_ems_sim::expect::{Claim, Comparison, Condition, Expectation, Watched};
 use r_ems_sim::plant::{
-    Battery, BatterySpec, Bus, Component, ComponentIndex, Connection, Load, Position, Quantity,
+    Battery, BatterySpec, Bus, Component, ComponentIndex, Connection, InitialMode, Load, Position, Quantity,
 };
 use r_ems_sim::sources::Source;
-use r_ems_sim::world::{Change, DropOuts, GridWorld, HostClock, LinkState, Post, Ties, Timed, WorldSpec};
+use r_ems_sim::world::{
+    Change, DropOuts, GridWorld, HostClock, InverterOrder, LinkState, Post, Ties, Timed, WorldSpec,
+};
 
 mod hand_built;
 
@@ -23,16 +25,19 @@ use hand_built::{BATTERY_POINTS, controller, kilowatts, link};
 const CONNECTION: ComponentIndex = ComponentIndex(0);
 const BATTERY: ComponentIndex = ComponentIndex(2);
 
+/// A meter's connection, 300 kW of load and a battery.
+fn bus(battery: BatterySpec) -> Bus {
+    Bus::new(vec![
+        Component::Connection(Connection::new(kilowatts(400.0)).expect("a positive limit")),
+        Component::Load(Load::new(Source::constant(300e3).expect("a finite load"))),
+        Component::Battery(Battery::new(battery).expect("a sound battery")),
+    ])
+    .expect("one connection")
+}
+
 /// 300 kW of load on a battery of 500 kWh and 250 kW, whose meters count the other way round than the engine.
 fn world() -> WorldSpec {
-    let load = Load::new(Source::constant(300e3).expect("a finite load"));
-    let battery = Battery::new(BatterySpec::new(WattHours::of(500e3), kilowatts(250.0), Ratio::of(0.5)));
-    let bus = Bus::new(vec![
-        Component::Connection(Connection::new(kilowatts(400.0)).expect("a positive limit")),
-        Component::Load(load),
-        Component::Battery(battery.expect("a sound battery")),
-    ])
-    .expect("one connection");
+    let bus = bus(BatterySpec::new(WattHours::of(500e3), kilowatts(250.0), Ratio::of(0.5)));
     let pcc = bus.truth(CONNECTION, Quantity::Power).expect("a connection has a power");
     let condition = Condition {
         point: Watched::Truth { grid: 0, point: pcc },
@@ -253,4 +258,18 @@ fn an_open_breaker_leaves_the_load_unserved() {
     let result = driver.inner.finish();
     assert_eq!(result.grids[0].balance, Ok(()));
     assert!((result.grids[0].energies.unserved_wh - 30e3).abs() < 1.0, "300 kW for six minutes");
+}
+
+#[test]
+fn a_battery_that_begins_off_shaves_once_it_was_started() {
+    let mut cold = world();
+    let spec = BatterySpec::new(WattHours::of(500e3), kilowatts(250.0), Ratio::of(0.5));
+    cold.grids[0].bus = bus(spec.beginning(InitialMode::Off));
+    let change = Change::Inverter { grid: 0, component: BATTERY, order: InverterOrder::Start };
+    cold.timeline = vec![Timed { at: Time::from_nanos(900_000_000_000), change }];
+    let mut driver = run(cold);
+    let result = driver.inner.finish();
+    assert_eq!(result.grids[0].balance, Ok(()));
+    let discharged_wh = result.grids[0].energies.discharge_wh;
+    assert!((discharged_wh - 20e3).abs() < 200.0, "80 kW for a quarter of an hour: {discharged_wh} Wh");
 }

@@ -135,7 +135,14 @@ fn battery() -> impl Strategy<Value = BatterySpec> {
     let dead_time = prop_oneof![Just(Span::ZERO), span(Span::from_millis(1), Span::from_secs(5))];
     let reversion = prop_oneof![Just(None), span(Span::from_secs(1), Span::from_hours(1)).prop_map(Some)];
     let sizes = (5e3..200e3, 10e3..300e3, 0.0..1.0, 0.01..0.4);
-    (sizes, lag, dead_time, reversion, -1.0..1.0).prop_map(|(sizes, lag, dead_time, reversion, fallback)| {
+    let mode = prop_oneof![
+        1 => Just(InitialMode::Off),
+        1 => Just(InitialMode::Starting),
+        1 => Just(InitialMode::Ready),
+        5 => Just(InitialMode::Running)
+    ];
+    let delays = (lag, dead_time, reversion);
+    (sizes, delays, -1.0..1.0, mode).prop_map(|(sizes, (lag, dead_time, reversion), fallback, mode)| {
         let (capacity, rating, soc, taper) = sizes;
         let (capacity, rating) = (WattHours::of(capacity), Watts::of(rating));
         let (fallback, taper) = (rating * fallback, Ratio::of(taper));
@@ -147,6 +154,7 @@ fn battery() -> impl Strategy<Value = BatterySpec> {
             taper,
             ..BatterySpec::new(capacity, rating, Ratio::of(soc))
         }
+        .beginning(mode)
     })
 }
 

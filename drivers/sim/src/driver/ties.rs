@@ -13,7 +13,7 @@ use r_ems_engine::queue::EventQueue;
 use r_ems_engine::rng::Stream;
 use r_ems_engine::wakes::Wakes;
 
-use super::{Devices, Pending};
+use super::{Devices, Happened, Pending, SimDriver};
 
 /// Everything that is due at the present instant, and the chance that chooses among it.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Shuffle {
 
 /// What happens next.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Chosen {
+enum Chosen {
     /// A place among what is due.
     Due(u32),
     /// A controller wakes.
@@ -40,12 +40,12 @@ impl Shuffle {
     }
 
     /// Whether something is left of the present instant.
-    pub(super) fn is_due(&self) -> bool {
+    fn is_due(&self) -> bool {
         !self.due.is_empty()
     }
 
     /// Takes all that the queue has for `at`. Answers that travel together arrive one by one.
-    pub(super) fn gather(&mut self, queue: &mut EventQueue<Pending>, at: Time) {
+    fn gather(&mut self, queue: &mut EventQueue<Pending>, at: Time) {
         while queue.next_time() == Some(at) {
             let Some((_, pending)) = queue.pop() else { return };
             if let Pending::Answers(Devices { post, first, count }) = pending {
@@ -61,7 +61,7 @@ impl Shuffle {
     ///
     /// # Panics
     /// If nothing is due: whoever asks has seen that something is.
-    pub(super) fn choose(&mut self, wakes: &Wakes, posts: u16, at: Time) -> Chosen {
+    fn choose(&mut self, wakes: &Wakes, posts: u16, at: Time) -> Chosen {
         self.eligible.clear();
         for (place, pending) in (0..).zip(&self.due) {
             let before = &self.due[..place as usize];
@@ -75,8 +75,40 @@ impl Shuffle {
     }
 
     /// Takes what was chosen.
-    pub(super) fn take(&mut self, place: u32) -> Pending {
+    fn take(&mut self, place: u32) -> Pending {
         self.due.remove(place as usize)
+    }
+}
+
+impl SimDriver {
+    /// Lets the world happen until something reaches a machine, with the order at one instant shuffled.
+    #[cold]
+    pub(super) fn wait_shuffled(&mut self) -> Option<(Time, u16, Happened)> {
+        let posts = self.posts.len() as u16;
+        loop {
+            let shuffle = self.shuffle.as_mut()?;
+            let queued = self.queue.next_time().unwrap_or(Time::MAX);
+            let woken = self.wakes.next().map_or(Time::MAX, |wake| wake.0);
+            let at = if shuffle.is_due() { self.now } else { queued.min(woken) };
+            if at > self.end || at == Time::MAX {
+                self.now = self.end;
+                return None;
+            }
+            shuffle.gather(&mut self.queue, at);
+            let chosen = match shuffle.choose(&self.wakes, posts, at) {
+                Chosen::Wake(post) => Err(post),
+                Chosen::Due(place) => Ok(shuffle.take(place)),
+            };
+            self.pass_to(at);
+            match chosen {
+                Err(post) => return Some((at, post, Happened::Wake)),
+                Ok(pending) => {
+                    if let Some((post, happened)) = self.happen(at, pending) {
+                        return Some((at, post, happened));
+                    }
+                }
+            }
+        }
     }
 }
 

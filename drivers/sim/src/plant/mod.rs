@@ -30,7 +30,7 @@ use core::fmt;
 
 use r_ems_engine::units::{Ratio, Watts};
 
-pub use battery::{Battery, BatteryFlow, BatterySpec, Losses, MAX_PENDING, Mode};
+pub use battery::{Battery, BatteryFlow, BatterySpec, InitialMode, Losses, MAX_PENDING, Mode};
 pub use bus::{Bus, BusError, MAX_COMPONENTS, MAX_PER_ADVANCE};
 pub use component::{Component, ComponentIndex, Quantity, TruthPoint};
 pub use connection::{Connection, ConnectionFlow, Position};

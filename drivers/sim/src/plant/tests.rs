@@ -228,6 +228,34 @@ fn a_battery_that_is_started_follows_its_set_point_after_the_delay() {
 }
 
 #[test]
+fn a_battery_begins_in_any_mode_and_does_what_that_mode_says() {
+    let spec =
+        BatterySpec { power: kw(100.0), start_delay: Span::from_secs(30), lag: Span::ZERO, ..battery(0.5) };
+    // Power at 1 s, at 29 s and at 31 s; a start at 40 s; power at 41 s and at 71 s.
+    for (mode, powers_kw, stands_by) in [
+        (InitialMode::Off, [0.0, 0.0, 0.0, 0.0, 100.0], false),
+        (InitialMode::Starting, [0.0, 0.0, 100.0, 100.0, 100.0], false),
+        (InitialMode::Ready, [0.0, 0.0, 0.0, 100.0, 100.0], true),
+        (InitialMode::Running, [100.0, 100.0, 100.0, 100.0, 100.0], true),
+    ] {
+        let mut bus = bus(spec.beginning(mode));
+        let mut ledger = Ledger::new(&bus);
+        for (second, power_kw) in [1, 29, 31, 41, 71].into_iter().zip(powers_kw) {
+            if second == 41 {
+                bus.start(BESS, seconds(40), &mut ledger);
+            }
+            bus.advance(seconds(second), &mut ledger);
+            assert_eq!(read(&bus, BESS, Quantity::Power), power_kw * 1e3, "{mode:?} at {second} s");
+            if second == 29 {
+                let standby_wh = if stands_by { 1_250.0 * 29.0 / 3_600.0 } else { 0.0 };
+                assert!((ledger.energies(&bus).standby_wh - standby_wh).abs() < 1e-9, "{mode:?}");
+            }
+        }
+        assert_eq!(ledger.check(&bus), Ok(()), "{mode:?}");
+    }
+}
+
+#[test]
 fn the_reported_state_of_charge_is_biased_and_comes_in_steps() {
     let report = |soc: f64, bias: f64| {
         let spec = BatterySpec { soc_bias: Ratio::of(bias), ..battery(soc) };

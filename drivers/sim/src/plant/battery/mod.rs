@@ -22,7 +22,7 @@ use super::taper::Band;
 use super::{Curve, Decay, Motion, Quantity, SpecError, Supply, WATT_HOURS_PER_JOULE};
 use crate::sources::seconds;
 
-pub use self::spec::{BatterySpec, Losses, Mode};
+pub use self::spec::{BatterySpec, InitialMode, Losses, Mode};
 
 /// Most commands on their way through the dead time; when it is full, a new one takes the place of the newest.
 pub const MAX_PENDING: usize = 64;
@@ -241,10 +241,16 @@ impl Battery {
         self.pending.push_back(Pending { due: now + self.spec.dead_time, power_w });
     }
 
-    /// Starts the inverter; nothing happens if it is on its way or running.
+    /// Starts the inverter: from standing by at once, from off after its delay; nothing happens if it is on its way or
+    /// running.
     pub(super) fn start(&mut self, now: Time) {
-        if self.mode == Mode::Off {
-            self.mode = Mode::Starting { ready: now + self.spec.start_delay };
+        match self.mode {
+            Mode::Off => self.mode = Mode::Starting { ready: now + self.spec.start_delay },
+            Mode::Ready => {
+                self.mode = Mode::Running;
+                self.renew(now);
+            }
+            Mode::Starting { .. } | Mode::Running => {}
         }
     }
 
@@ -315,8 +321,8 @@ impl Battery {
         // Empty: the contactors stay open until somebody charges, and until then nothing stands by.
         let charges = live && wish_w < 0.0;
         let empty = self.band == Band::EMPTY;
-        let closed = running && (!empty || charges);
-        let curve = if closed && live {
+        let closed = (running && (!empty || charges)) || (self.mode == Mode::Ready && !empty);
+        let curve = if closed && running && live {
             self.constants.approach(self.progress.power_w.clamp(low_w, high_w), wish_w)
         } else {
             Curve::settled(0.0)
