@@ -11,7 +11,8 @@
 //! | `scans`, `deliveries`, `digest` | of all controllers; equal digests are equal runs, bit for bit |
 //! | `held`, `expectations` | whether all held; each with `name`, `held`, `margin`, `unit`, `at_s`, `value` and excursions |
 //! | `energy_wh` | by kind, all grids together |
-//! | `grids` | each grid's `energy_wh`, `peak` (null without a whole quarter of an hour), `shaved_wh`, `above_rating_s` and `_wh`, `batteries`, and `imbalance` if the energy checker found one |
+//! | `grids` | each grid's `energy_wh`, `peak`, `shaved_wh`, `batteries`, and `imbalance` if the energy checker found one |
+//! | `peak` | null in a run without a whole quarter of an hour |
 //! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
 //! | `events`, `alarms` | events by kind with severity and count; the first alarms in words |
 

@@ -22,8 +22,9 @@
 //! | `NoEvent` | 0 | minus their number |
 //!
 //! So a margin is positive or zero if the claim held, and negative if it failed; it is zero in a failure only at a strict
-//! limit, and where there was no value. What is past a limit by rounding only, 1e-9 and 1e-12 of the limit, is at the limit. A line that runs into a forgiven excursion has touched the limit: 0 is left of the margin, and how much of the
-//! time is left the excursions say. An excursion is forgiven if it is not longer than `except_for` and the sum with all
+//! limit, and where there was no value. What is past a limit by rounding only, 1e-9 and 1e-12 of the limit, is at the limit. A
+//! line that runs into a forgiven excursion has touched the limit: 0 is left of the margin, and how much of the time is left
+//! the excursions say. An excursion is forgiven if it is not longer than `except_for` and the sum with all
 //! before it is not above `total`. With `total` alone a single one may be as long as all; with neither nothing is forgiven,
 //! however short. A window cuts excursions.
 //!

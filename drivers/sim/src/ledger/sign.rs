@@ -1,7 +1,7 @@
 //! Which part of a sum of powers lies above zero and which below: the checker's own split, for import and export.
 //!
-//! A sum that keeps its sign for sure is its components' integrals, and a line is two triangles. What is curved is halved until the part that holds the
-//! change of sign has no energy that anybody counts; the rest is integrated by Gauss's rule.
+//! A sum that keeps its sign for sure is its components' integrals, and a line is two triangles. What is curved is halved until
+//! the part that holds the change of sign has no energy that anybody counts; the rest is integrated by Gauss's rule.
 
 use alloc::vec::Vec;
 

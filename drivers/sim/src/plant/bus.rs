@@ -124,7 +124,8 @@ impl Bus {
         self.act(component, now, watch, |component, at| component.command(power, at));
     }
 
-    /// Starts the inverter of a battery at `now`: it runs after its start delay, or at once if it is ready; nothing happens if it is on its way or running.
+    /// Starts the inverter of a battery at `now`: it runs after its start delay, or at once if it is ready; nothing happens
+    /// if it is on its way or running.
     ///
     /// # Panics
     /// If the component is no battery.
