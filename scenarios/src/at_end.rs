@@ -4,9 +4,9 @@
 //! whole run only:** a run that the command line ends earlier does not judge it.
 
 use r_ems_engine::Time;
+use r_ems_sim::account::Peak;
 use r_ems_sim::driver::{GridResult, RunResult};
 use r_ems_sim::expect::{Comparison, Verdict};
-use r_ems_sim::ledger::Energies;
 
 use crate::expectation::{compared, read_amount};
 use crate::mistake::{Notes, suggestion};
@@ -48,7 +48,7 @@ pub(crate) const TOTALS: [Total; 17] = [
     energy("load", |grid| grid.energies.load_wh),
     energy("unserved", |grid| grid.energies.unserved_wh),
     energy("pv_made", |grid| grid.energies.pv_made_wh),
-    energy("pv_used", |grid| pv_used_wh(&grid.energies)),
+    energy("pv_used", |grid| grid.account.pv_used_wh()),
     energy("pv_curtailed", |grid| grid.energies.pv_curtailed_wh()),
     energy("charge", |grid| grid.energies.charge_wh),
     energy("discharge", |grid| grid.energies.discharge_wh),
@@ -57,12 +57,12 @@ pub(crate) const TOTALS: [Total; 17] = [
     energy("stored", |grid| grid.energies.stored_wh),
     energy("shaved", |grid| grid.account.shaved_wh().unwrap_or(0.0)),
     energy("excess", |grid| grid.account.excess_wh().unwrap_or(0.0)),
-    Total { name: "pv_used_ratio", unit: Unit::Share, of: |grid| pv_used_ratio(&grid.energies) },
-    Total { name: "peak", unit: Unit::Power, of: |grid| grid.account.peak().mean_w },
+    Total { name: "pv_used_ratio", unit: Unit::Share, of: pv_used_ratio },
+    Total { name: "peak", unit: Unit::Power, of: |grid| mean_w(grid.account.peak()) },
     Total {
         name: "peak_without_batteries",
         unit: Unit::Power,
-        of: |grid| grid.account.peak_without_batteries().mean_w,
+        of: |grid| mean_w(grid.account.peak_without_batteries()),
     },
 ];
 
@@ -70,14 +70,15 @@ const fn energy(name: &'static str, of: fn(&GridResult) -> f64) -> Total {
     Total { name, unit: Unit::Energy, of }
 }
 
-/// What of the sun's energy stayed on the site: what a battery exports came from the sun too.
-pub fn pv_used_wh(energies: &Energies) -> f64 {
-    (energies.pv_made_wh - energies.export_wh).clamp(0.0, energies.pv_made_wh)
+/// A peak as a bill has it: a run without a whole quarter of an hour has none to pay.
+fn mean_w(peak: Option<Peak>) -> f64 {
+    peak.map_or(0.0, |peak| peak.mean_w)
 }
 
-/// The same as a share of what was made; nothing made is nothing used.
-fn pv_used_ratio(energies: &Energies) -> f64 {
-    if energies.pv_made_wh > 0.0 { pv_used_wh(energies) / energies.pv_made_wh } else { 0.0 }
+/// What stayed on the site of what the sun gave; nothing made is nothing used.
+fn pv_used_ratio(grid: &GridResult) -> f64 {
+    let made_wh = grid.energies.pv_made_wh;
+    if made_wh > 0.0 { grid.account.pv_used_wh() / made_wh } else { 0.0 }
 }
 
 impl AtEnd {
@@ -101,7 +102,15 @@ impl AtEnd {
             Comparison::AtLeast => (value - limit, value >= limit),
         };
         let at = Time::ZERO + result.simulated;
-        Verdict { name: self.name.clone(), held, margin, at, value, excursions: None }
+        Verdict {
+            name: self.name.clone(),
+            held,
+            margin,
+            at,
+            value,
+            excursions: None,
+            without_value: Default::default(),
+        }
     }
 }
 
@@ -149,6 +158,7 @@ mod tests {
     use r_ems_engine::Span;
     use r_ems_engine::units::Watts;
     use r_ems_sim::account::Account;
+    use r_ems_sim::ledger::Energies;
     use r_ems_sim::plant::{Bus, Component, Connection};
 
     fn result(energies: Energies) -> RunResult {
@@ -164,9 +174,9 @@ mod tests {
     }
 
     fn judged(comparison: Comparison, value: f64) -> Verdict {
-        let total = TOTALS.iter().find(|total| total.name == "pv_used_ratio").expect("a sum of the list");
+        let total = TOTALS.iter().find(|total| total.name == "export").expect("a sum of the list");
         let bound = Bound { grid: 0, total, comparison, value };
-        let energies = Energies { pv_made_wh: 100.0, export_wh: 25.0, ..Energies::default() };
+        let energies = Energies { export_wh: 0.75, ..Energies::default() };
         AtEnd { name: "x".into(), place: 0, bound }.judge(&result(energies))
     }
 

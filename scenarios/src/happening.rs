@@ -3,7 +3,7 @@
 use r_ems_engine::Time;
 use r_ems_engine::ids::DeviceIndex;
 use r_ems_sim::plant::{ComponentIndex, Position};
-use r_ems_sim::world::{Change, LinkState, Switch, Timed};
+use r_ems_sim::world::{Change, InverterOrder, LinkState, Timed};
 
 use crate::later::unknown;
 use crate::mistake::Notes;
@@ -125,8 +125,8 @@ fn read_change(what: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Opt
     Some(match what.name() {
         "Open" => Change::Breaker { grid, position: Position::Open },
         "Close" => Change::Breaker { grid, position: Position::Closed },
-        "Start" => Change::Battery { grid, component, switch: Switch::Start },
-        _ => Change::Battery { grid, component, switch: Switch::Stop },
+        "Start" => Change::Inverter { grid, component, order: InverterOrder::Start },
+        _ => Change::Inverter { grid, component, order: InverterOrder::Stop },
     })
 }
 

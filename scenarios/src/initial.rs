@@ -1,7 +1,7 @@
 //! How the plant is when the run begins: breakers, modes, power and state of charge, where it differs from what `plant` says.
 
 use r_ems_engine::units::{Ratio, Watts};
-use r_ems_sim::plant::Position;
+use r_ems_sim::plant::{InitialMode, Position};
 
 use crate::later::unknown;
 use crate::leaf::word;
@@ -18,25 +18,14 @@ pub(crate) struct Initial<'t> {
     pub(crate) breaker: Option<Position>,
     pub(crate) power: Option<Watts>,
     pub(crate) soc: Option<Ratio>,
-    pub(crate) mode: Option<Begin>,
+    pub(crate) mode: Option<InitialMode>,
     is_used: bool,
 }
 
-/// The mode that a battery begins in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Begin {
-    /// Contactors open, until it is started.
-    Off,
-    /// Its start sequence has just begun.
-    Starting,
-    /// It follows its set-point.
-    Running,
-}
-
 /// The words for the modes that a battery can begin in.
-pub(crate) const MODES: [&str; 3] = ["Off", "Starting", "Running"];
-/// A device that waits for the order to run, and one that has failed, are modes of an interface that is not there yet.
-const LATER: [&str; 2] = ["Ready", "Fault"];
+pub(crate) const MODES: [&str; 4] = ["Off", "Starting", "Ready", "Running"];
+/// A device that has failed is a mode of an interface that is not there yet.
+const LATER: [&str; 1] = ["Fault"];
 
 /// Reads `{"commerce/pcc": (breaker: Open), "commerce/bess": (power: "100 kW", soc: "40 %")}`.
 pub(crate) fn read<'t>(node: &Node<'t>, notes: &mut Notes) -> Vec<Initial<'t>> {
@@ -57,7 +46,7 @@ pub(crate) fn read<'t>(node: &Node<'t>, notes: &mut Notes) -> Vec<Initial<'t>> {
         });
         let begun = all
             .last()
-            .filter(|begun: &&Initial<'_>| matches!(begun.mode, Some(Begin::Off | Begin::Starting)));
+            .filter(|begun: &&Initial<'_>| begun.mode.is_some_and(|mode| mode != InitialMode::Running));
         if begun.and_then(|begun| begun.power).is_some_and(|power| power != Watts::ZERO) {
             fields.place("power").error(notes, "only a battery that is Running begins with a power");
         }
@@ -66,11 +55,12 @@ pub(crate) fn read<'t>(node: &Node<'t>, notes: &mut Notes) -> Vec<Initial<'t>> {
     all
 }
 
-fn read_mode(node: &Node<'_>, notes: &mut Notes) -> Option<Begin> {
+fn read_mode(node: &Node<'_>, notes: &mut Notes) -> Option<InitialMode> {
     match node.text() {
-        "Off" => Some(Begin::Off),
-        "Starting" => Some(Begin::Starting),
-        "Running" => Some(Begin::Running),
+        "Off" => Some(InitialMode::Off),
+        "Starting" => Some(InitialMode::Starting),
+        "Ready" => Some(InitialMode::Ready),
+        "Running" => Some(InitialMode::Running),
         _ => {
             unknown(node, "mode", &MODES, &LATER, notes);
             None

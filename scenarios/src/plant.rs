@@ -7,12 +7,13 @@ use r_ems_engine::Time;
 use r_ems_engine::points::DeviceClass;
 use r_ems_engine::units::{Ratio, WattHours, Watts, WattsPerSecond};
 use r_ems_sim::plant::{
-    Battery, BatterySpec, Bus, Component, Connection, Load, Mode, Position, Pv, PvSpec, Quantity, SpecError,
+    Battery, BatterySpec, Bus, Component, Connection, InitialMode, Load, Position, Pv, PvSpec, Quantity,
+    SpecError,
 };
 use r_ems_sim::sources::Source;
 
 use crate::device::Device;
-use crate::initial::{Begin, Initial};
+use crate::initial::Initial;
 use crate::later::unknown;
 use crate::leaf::check_name;
 use crate::mistake::Notes;
@@ -349,11 +350,7 @@ fn read_battery(
     spec.soc_bias = fields.leaf_or("soc_bias", spec.soc_bias, notes);
     spec.soc_step = fields.leaf_or("soc_step", spec.soc_step, notes);
     spec.start_delay = fields.leaf_or("start_delay", spec.start_delay, notes);
-    spec.mode = match begin {
-        None | Some(Begin::Running) => Mode::Running,
-        Some(Begin::Starting) => Mode::Starting { ready: Time::ZERO + spec.start_delay },
-        Some(Begin::Off) => Mode::Off,
-    };
+    spec = spec.beginning(begin.unwrap_or(InitialMode::Running));
     spec.reversion = declared.map(|device| device.spec.reversion);
     spec.reversion = fields.leaf_if_given("reversion", notes).or(spec.reversion);
     spec.fallback = fields.leaf_or("fallback", spec.fallback, notes);

@@ -11,7 +11,7 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_sim::expect::{Claim, Expectation};
 use r_ems_sim::plant::ComponentIndex;
-use r_ems_sim::world::{GridWorld, LinkSpec, Post, WorldSpec};
+use r_ems_sim::world::{GridWorld, LinkSpec, Post, Ties, WorldSpec};
 
 use crate::expectation::Expected;
 use crate::files::{Document, Files, resolved};
@@ -238,8 +238,17 @@ fn make<F: FunctionSet>(
         Some(GridWorld { bus: plant?.bus?, shaving_limit: grid.shaving_limit() })
     };
     let grids: Option<Vec<GridWorld>> = plants.into_iter().zip(&site.grids).map(worlds).collect();
-    let world =
-        WorldSpec { seed, start: start?, duration, hosts, grids: grids?, posts, timeline, expectations };
+    let world = WorldSpec {
+        seed,
+        start: start?,
+        duration,
+        hosts,
+        grids: grids?,
+        posts,
+        timeline,
+        expectations,
+        ties: Ties::InOrder,
+    };
     Some(Loaded {
         name: header.name?,
         note: header.note,
@@ -373,6 +382,7 @@ fn links_of<S>(grid: &site::Grid<'_, S>, plant: Option<&Plant<'_>>) -> Vec<LinkS
             declared: device.spec.positive,
             latency: device.spec.latency,
             timeout: device.timeout,
+            valid_for: device.spec.age_max - device.spec.latency,
             drop_outs: None,
         });
     }

@@ -9,7 +9,7 @@ use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
 use super::text::{count, duration, energy, money, percent, power, quantity};
 use crate::names::EVENTS;
-use crate::summary::{Amounts, ControllerSummary, Ending, ExpectationSummary, GridSummary, Summary};
+use crate::summary::{Amounts, ControllerSummary, Ending, ExpectationSummary, GridSummary, Peak, Summary};
 
 /// The whole page.
 pub fn page(summary: &Summary) -> String {
@@ -92,7 +92,12 @@ fn worst(expectation: &ExpectationSummary) -> String {
         }
         (Some(_) | None, Some(_) | None) => String::new(),
     };
-    format!("{} {value}{excursions}", instant(&expectation.at))
+    let nothing = if expectation.no_value_s > 0.0 {
+        format!("; no value for {}", seconds(expectation.no_value_s))
+    } else {
+        String::new()
+    };
+    format!("{} {value}{excursions}{nothing}", instant(&expectation.at))
 }
 
 fn grid_part(grid: &GridSummary) -> String {
@@ -116,14 +121,20 @@ fn curves(grid: &GridSummary) -> String {
         .copied()
         .fold(0.0, |top, value| if value > top { value } else { top });
     let draw = |curve: &[f64]| spark(&highest(curve, COLUMNS), top);
-    let peak = |mean_w: f64| if mean_w > 0.0 { power(mean_w) } else { "none".to_owned() };
+    let row = |name: &str, peak: &Option<Peak>, curve: &[f64]| {
+        let (mean, at) = match peak {
+            Some(peak) if peak.mean_w > 0.0 => (power(peak.mean_w), instant(&peak.at)),
+            Some(peak) => ("none".to_owned(), instant(&peak.at)),
+            None => ("–".to_owned(), String::new()),
+        };
+        [name.to_owned(), mean, draw(curve), at]
+    };
     if grid.batteries.is_empty() {
-        table.row(["15-min peak".to_owned(), peak(with.mean_w), draw(curve_with), instant(&with.at)]);
+        table.row(row("15-min peak", with, curve_with));
         return table.to_string();
     }
-    let alone = [peak(without.mean_w), draw(curve_without), instant(&without.at)];
-    table.row(["peak without battery".to_owned()].into_iter().chain(alone));
-    table.row(["peak with battery".to_owned(), peak(with.mean_w), draw(curve_with), instant(&with.at)]);
+    table.row(row("peak without battery", without, curve_without));
+    table.row(row("peak with battery", with, curve_with));
     table.to_string()
 }
 
@@ -148,6 +159,10 @@ fn energies(grid: &GridSummary) -> String {
         exchanged.push(paint(BAD, &format!("{} not served", energy(kinds.unserved))));
     }
     row("energy", exchanged);
+    if grid.above_rating_s > 0.0 {
+        let overload = format!("{} above the connection's rating", energy(grid.above_rating_wh));
+        row("overload", vec![paint(BAD, &overload), format!("in {}", seconds(grid.above_rating_s))]);
+    }
     if kinds.pv_made > 0.0 || kinds.pv_curtailed > 0.0 {
         let used = if kinds.pv_made > 0.0 { kinds.pv_used / kinds.pv_made } else { 0.0 };
         row(
@@ -222,8 +237,10 @@ fn controller_part(controller: &ControllerSummary) -> String {
         ),
     );
     part += &functions(controller);
-    let mut table = Table::new(2, &[Align::Left, Align::Right, Align::Right, Align::Right, Align::Left]);
-    table.row(["device", "writes", "answers", "time-outs", "not usable"]);
+    const COLUMNS: [Align; 6] =
+        [Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left];
+    let mut table = Table::new(2, &COLUMNS);
+    table.row(["device", "writes", "timed out", "answers", "timed out", "not usable"]);
     for device in &controller.devices {
         let own = |name: &str| name.strip_prefix(&device.name).is_some_and(|rest| rest.starts_with('.'));
         let unusable: Vec<String> = controller
@@ -233,7 +250,7 @@ fn controller_part(controller: &ControllerSummary) -> String {
             .map(|point| format!("{} {}", point.name.rsplit('.').next().unwrap_or(""), seconds(point.for_s)))
             .collect();
         let unusable = if unusable.is_empty() { "never".to_owned() } else { unusable.join(", ") };
-        let numbers = [device.writes, device.answers, device.timeouts].map(count);
+        let numbers = [device.writes, device.write_timeouts, device.answers, device.poll_timeouts].map(count);
         table.row([device.name.clone()].into_iter().chain(numbers).chain([unusable]));
     }
     part + &table.headed() + "\n"

@@ -10,7 +10,7 @@ use r_ems_engine::log::ControllerNames;
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_engine::{Span, Time};
 use r_ems_replay::describe::Words;
-use r_ems_scenarios::at_end::{in_places, pv_used_wh};
+use r_ems_scenarios::at_end::in_places;
 use r_ems_scenarios::{AtEnd, Tariff};
 use r_ems_sim::account::{self, BatteryUse};
 use r_ems_sim::driver::{GridResult, RunResult};
@@ -149,16 +149,20 @@ fn expectation(facts: &Facts, verdict: &Verdict, units: names::Units) -> Expecta
         value_unit: units.value,
         longest_excursion_s: excursion(|excursions| excursions.longest),
         excursions_s: excursion(|excursions| excursions.total),
+        no_value_s: verdict.without_value.as_secs_f64(),
     }
 }
 
 fn grid(facts: &Facts, known: &GridFacts, found: &GridResult, curve: Curve) -> GridSummary {
     let account = &found.account;
-    let peak = |peak: account::Peak| Peak {
-        mean_w: peak.mean_w,
-        at_s: peak.from.as_secs_f64(),
-        at: facts.local(peak.from),
+    let peak = |peak: Option<account::Peak>| {
+        peak.map(|peak| Peak {
+            mean_w: peak.mean_w,
+            at_s: peak.from.as_secs_f64(),
+            at: facts.local(peak.from),
+        })
     };
+    let overload = account.overload();
     let battery = |used: &BatteryUse| BatterySummary {
         name: known.components[usize::from(used.component.0)].clone(),
         cycles: used.cycles,
@@ -169,10 +173,12 @@ fn grid(facts: &Facts, known: &GridFacts, found: &GridResult, curve: Curve) -> G
     };
     GridSummary {
         name: known.name.clone(),
-        energy_wh: EnergyByKind::of(&found.energies),
+        energy_wh: EnergyByKind::of(&found.energies, account.pv_used_wh()),
         imbalance: found.balance.as_ref().err().map(ToString::to_string),
         peak: peak(account.peak()),
         peak_without_batteries: peak(account.peak_without_batteries()),
+        above_rating_s: overload.span_s,
+        above_rating_wh: overload.energy_wh,
         limit_w: known.limit_w,
         shaved_wh: account.shaved_wh(),
         excess_wh: account.excess_wh(),
@@ -221,7 +227,9 @@ fn add_devices(
         summary.devices.push(DeviceSummary {
             name: device.name.clone(),
             answers: traffic.answers,
-            timeouts: traffic.timeouts,
+            timeouts: traffic.poll_timeouts + traffic.write_timeouts,
+            poll_timeouts: traffic.poll_timeouts,
+            write_timeouts: traffic.write_timeouts,
             writes: traffic.writes,
         });
     }
@@ -255,14 +263,14 @@ fn alarm<F: FunctionSet>(facts: &Facts, machines: &[Controller<F>], raised: &Ala
 
 impl EnergyByKind {
     /// Takes a grid's energies from its books.
-    fn of(energies: &Energies) -> Self {
+    fn of(energies: &Energies, pv_used_wh: f64) -> Self {
         Self {
             import: energies.import_wh,
             export: energies.export_wh,
             load: energies.load_wh,
             unserved: energies.unserved_wh,
             pv_made: energies.pv_made_wh,
-            pv_used: pv_used_wh(energies),
+            pv_used: pv_used_wh,
             pv_curtailed: energies.pv_curtailed_wh(),
             charge: energies.charge_wh,
             discharge: energies.discharge_wh,

@@ -36,9 +36,9 @@ impl Cost {
     /// Takes a grid's costs from its books; none if nobody kept a bill.
     pub(super) fn of(account: &Account, tariff: Option<&Tariff>) -> Option<Self> {
         let (tariff, bill) = (tariff?, account.bill()?);
-        let amounts = |charges: Charges, peak: Peak| {
+        let amounts = |charges: Charges, peak: Option<Peak>| {
             let (energy, export_revenue) = (charges.energy, charges.export_revenue);
-            let demand = peak.mean_w / 1e3 * tariff.demand_per_kw;
+            let demand = peak.map_or(0.0, |peak| peak.mean_w) / 1e3 * tariff.demand_per_kw;
             Amounts { energy, export_revenue, demand, total: energy + demand - export_revenue }
         };
         let paid = amounts(bill.with_batteries(), account.peak());

@@ -13,6 +13,7 @@
 //! | `energy_wh` | by kind, all grids together |
 //! | `cost` | by the tariff: `currency`, `energy`, `export_revenue`, `demand`, `total`, the same in `without_batteries`, `saved` |
 //! | `grids` | each grid's `energy_wh`, `cost`, `peak`, `shaved_wh`, `batteries`, and `imbalance` if the energy checker found one |
+//! | `peak` | null in a run without a whole quarter of an hour |
 //! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
 //! | `events`, `alarms` | events by kind with severity and count, without each point's first good value; the first alarms in words |
 
@@ -98,6 +99,8 @@ pub struct ExpectationSummary {
     pub longest_excursion_s: Option<f64>,
     /// All excursions together, where some are forgiven.
     pub excursions_s: Option<f64>,
+    /// How long a controller's image had no value that it believed.
+    pub no_value_s: f64,
 }
 
 /// Energies by kind, Wh.
@@ -113,7 +116,7 @@ pub struct EnergyByKind {
     pub unserved: f64,
     /// Made by photovoltaic plants.
     pub pv_made: f64,
-    /// Of that, what stayed on the site.
+    /// Of that, what loads and batteries took while it was made.
     pub pv_used: f64,
     /// What photovoltaic plants could have made and did not.
     pub pv_curtailed: f64,
@@ -138,10 +141,14 @@ pub struct GridSummary {
     pub energy_wh: EnergyByKind,
     /// What the energy checker found, if the books do not balance.
     pub imbalance: Option<String>,
-    /// The highest 15-min mean import.
-    pub peak: Peak,
+    /// The highest 15-min mean import; none in a run without a whole quarter of an hour.
+    pub peak: Option<Peak>,
     /// The same if the batteries had rested.
-    pub peak_without_batteries: Peak,
+    pub peak_without_batteries: Option<Peak>,
+    /// How long import was above the connection's rating.
+    pub above_rating_s: f64,
+    /// The energy above it.
+    pub above_rating_wh: f64,
     /// The limit that peaks are shaved to.
     pub limit_w: Option<f64>,
     /// Energy above the limit without batteries less energy above it with them.
@@ -232,6 +239,10 @@ pub struct DeviceSummary {
     pub answers: u64,
     /// Polls and writes that timed out.
     pub timeouts: u64,
+    /// Polls that timed out.
+    pub poll_timeouts: u64,
+    /// Writes that timed out.
+    pub write_timeouts: u64,
     /// Writes that took effect.
     pub writes: u64,
 }

@@ -4,15 +4,13 @@
 //! currency. Both bills are of the same run: the one without batteries takes load and photovoltaics as they were. What is
 //! stored at the end more than at the start is in neither.
 //!
-//! Energy that was really exchanged is the plant's own, exact; where a price changes inside a segment, and without batteries,
-//! powers are straight between the ends of a segment, as for peaks.
+//! Energies are those of the plant, exact between events, also where a price changes inside a segment.
 
 use alloc::vec::Vec;
 
 use r_ems_engine::Time;
 
-use crate::account::Piece;
-use crate::plant::ConnectionFlow;
+use crate::plant::{ConnectionFlow, Motion};
 
 /// Prices per kWh.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -83,30 +81,27 @@ impl Bill {
     pub(crate) fn book(
         &mut self,
         flow: &ConnectionFlow,
-        (with, without): (Piece, Piece),
+        (with, without): (&Motion<'_>, &Motion<'_>),
         from: Time,
         to: Time,
     ) {
-        let prices = self.prices;
-        if self.next_change() >= to {
-            self.with.add(flow.import_wh * KWH_PER_WH, flow.export_wh * KWH_PER_WH, prices);
-            self.without.add_piece(without, prices);
-            self.pass(to);
-            return;
-        }
-        let (mut with, mut without, mut begun) = (with, without, from);
+        let mut begun_s = 0.0;
         while self.next_change() < to {
             let change = self.next_change();
-            let head_s = change.since(begun).as_secs_f64();
-            let (with_head, with_tail) = with.cut(head_s);
-            let (without_head, without_tail) = without.cut(head_s);
-            self.with.add_piece(with_head, self.prices);
-            self.without.add_piece(without_head, self.prices);
-            (with, without, begun) = (with_tail, without_tail, change);
+            let part = (begun_s, change.since(from).as_secs_f64());
+            self.with.add_part(with, part, self.prices);
+            self.without.add_part(without, part, self.prices);
+            begun_s = part.1;
             self.pass(change);
         }
-        self.with.add_piece(with, self.prices);
-        self.without.add_piece(without, self.prices);
+        let rest = (begun_s, with.span_s);
+        if begun_s > 0.0 {
+            self.with.add_part(with, rest, self.prices);
+        } else {
+            // The plant's own energies need no integral.
+            self.with.add(flow.import_wh * KWH_PER_WH, flow.export_wh * KWH_PER_WH, self.prices);
+        }
+        self.without.add_part(without, rest, self.prices);
         self.pass(to);
     }
 
@@ -131,9 +126,9 @@ impl Charges {
         self.export_revenue += export_kwh * prices.export;
     }
 
-    fn add_piece(&mut self, piece: Piece, prices: Prices) {
-        let net_j = 0.5 * (piece.start_w + piece.end_w) * piece.span_s;
-        let import_j = piece.above_j(0.0);
+    fn add_part(&mut self, motion: &Motion<'_>, (from_s, to_s): (f64, f64), prices: Prices) {
+        let net_j = motion.integral_within(from_s, to_s);
+        let import_j = motion.above_within(0.0, from_s, to_s).integral;
         self.add(import_j * KWH_PER_J, (import_j - net_j) * KWH_PER_J, prices);
     }
 }

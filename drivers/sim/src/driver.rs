@@ -6,6 +6,8 @@
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 
+mod ties;
+
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -27,7 +29,9 @@ use crate::expect::{Expectation, Monitor, Verdict};
 use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
 use crate::plant::Bus;
-use crate::world::{Change, HostClock, Post, Switch, Timed, WorldSpec};
+use crate::world::{Change, HostClock, InverterOrder, Post, Ties, Timed, WorldSpec};
+
+use self::ties::Shuffle;
 
 /// Most deliveries that may share an instant: more is a machine that wakes itself without end.
 pub const MAX_PER_INSTANT: u32 = 1 << 20;
@@ -48,6 +52,8 @@ pub struct SimDriver {
     watches_images: bool,
     /// Answers that arrive at this instant after the last delivery.
     arriving: Option<Devices>,
+    /// Chooses the order at one instant, where it is not the usual one.
+    shuffle: Option<Shuffle>,
     at_this_instant: u32,
 }
 
@@ -143,6 +149,13 @@ impl SimDriver {
                 }
             }
         }
+        let watches_images = spec.expectations.iter().any(Expectation::watches_image);
+        let mut monitor = Monitor::new(spec.expectations);
+        for (controller, post) in (0..).zip(&posts) {
+            for (point, span) in post.links.iter().flat_map(Link::validity) {
+                monitor.expires(ControllerIndex(controller), point, span);
+            }
+        }
         Ok(Self {
             queue,
             wakes: Wakes::new(spec.posts.len() as u32),
@@ -153,9 +166,13 @@ impl SimDriver {
             grids,
             posts,
             timeline: spec.timeline,
-            watches_images: spec.expectations.iter().any(Expectation::watches_image),
-            monitor: Monitor::new(spec.expectations),
+            watches_images,
+            monitor,
             arriving: None,
+            shuffle: match spec.ties {
+                Ties::InOrder => None,
+                Ties::Shuffled(seed) => Some(Shuffle::new(seed)),
+            },
             at_this_instant: 0,
         })
     }
@@ -301,7 +318,7 @@ impl SimDriver {
                     continue;
                 }
             } else {
-                link.count_timeout();
+                link.count_poll_timeout();
                 let device = DeviceIndex(device);
                 self.queue.push(at + link.timeout(), Pending::PollTimedOut { post, device });
             }
@@ -331,20 +348,22 @@ impl SimDriver {
     }
 
     fn change(&mut self, at: Time, change: Change) {
+        let grid = match change {
+            Change::Link { controller, device, state } => {
+                self.link(controller, device).set_state(state);
+                return;
+            }
+            Change::Breaker { grid, .. } | Change::Inverter { grid, .. } => grid,
+        };
+        let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
+        let watch = &mut (ledger, (account, self.monitor.watch(grid)));
         match change {
-            Change::Breaker { grid, position } => {
-                let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
-                bus.breaker(position, at, &mut (ledger, (account, self.monitor.watch(grid))));
+            Change::Breaker { position, .. } => bus.breaker(position, at, watch),
+            Change::Inverter { component, order: InverterOrder::Start, .. } => {
+                bus.start(component, at, watch)
             }
-            Change::Battery { grid, component, switch } => {
-                let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
-                let watch = &mut (ledger, (account, self.monitor.watch(grid)));
-                match switch {
-                    Switch::Start => bus.start(component, at, watch),
-                    Switch::Stop => bus.stop(component, at, watch),
-                }
-            }
-            Change::Link { controller, device, state } => self.link(controller, device).set_state(state),
+            Change::Inverter { component, order: InverterOrder::Stop, .. } => bus.stop(component, at, watch),
+            Change::Link { .. } => {}
         }
     }
 
@@ -386,7 +405,7 @@ impl SimDriver {
             let effect = at + link.latency();
             self.queue.push(effect, Pending::Write { post, device, power });
         } else {
-            link.count_timeout();
+            link.count_write_timeout();
             let timed_out = at + link.timeout();
             let outcome = WriteOutcome::TimedOut;
             self.queue.push(timed_out, Pending::WriteEnded { post, device, outcome });
@@ -434,6 +453,7 @@ impl Driver for SimDriver {
                 self.pass_to(self.now);
                 (self.now, post, happened)
             }
+            None if self.shuffle.is_some() => self.wait_shuffled()?,
             None => self.wait()?,
         };
         let step = match happened {

@@ -40,6 +40,7 @@ pub struct Link {
     declared: f64,
     latency: Span,
     timeout: Span,
+    valid_for: Span,
     /// What the timeline says.
     state: LinkState,
     /// What chance says.
@@ -64,10 +65,12 @@ struct Reading {
 pub struct Traffic {
     /// Polls that were answered.
     pub answers: u64,
-    /// Polls and writes that timed out.
-    pub timeouts: u64,
+    /// Polls that were not answered in time.
+    pub poll_timeouts: u64,
     /// Writes that took effect.
     pub writes: u64,
+    /// Writes that were not answered in time.
+    pub write_timeouts: u64,
 }
 
 /// Says that a link's specification does not fit its bus.
@@ -104,6 +107,7 @@ impl Link {
             declared: spec.declared.factor(),
             latency: spec.latency,
             timeout: spec.timeout,
+            valid_for: spec.valid_for,
             state: LinkState::Answering,
             chance: LinkState::Answering,
             drop_outs: spec.drop_outs.map(|drop_outs| (drop_outs, stream)),
@@ -126,6 +130,12 @@ impl Link {
     /// How long is waited for an answer.
     pub const fn timeout(&self) -> Span {
         self.timeout
+    }
+
+    /// The points of the device, and how long an image believes their values.
+    pub fn validity(&self) -> impl Iterator<Item = (PointIndex, Span)> {
+        let first = self.first_point.0;
+        (first..).zip(&self.readings).map(|(point, _)| (PointIndex(point), self.valid_for))
     }
 
     /// What went over the link so far.
@@ -185,9 +195,14 @@ impl Link {
         self.traffic.writes += 1;
     }
 
-    /// Counts a poll or write that was not answered.
-    pub const fn count_timeout(&mut self) {
-        self.traffic.timeouts += 1;
+    /// Counts a poll that was not answered.
+    pub const fn count_poll_timeout(&mut self) {
+        self.traffic.poll_timeouts += 1;
+    }
+
+    /// Counts a write that was not answered.
+    pub const fn count_write_timeout(&mut self) {
+        self.traffic.write_timeouts += 1;
     }
 
     /// Sets what the timeline says.

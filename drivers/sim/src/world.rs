@@ -32,6 +32,18 @@ pub struct WorldSpec {
     pub timeline: Vec<Timed>,
     /// What the run must fulfil.
     pub expectations: Vec<Expectation>,
+    /// In which order things happen that happen at one instant.
+    pub ties: Ties,
+}
+
+/// The order of what happens at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ties {
+    /// As it was planned, then wakes by controller.
+    #[default]
+    InOrder,
+    /// As this seed has it, as far as one thing does not cause the other. Results may change, what must always hold may not.
+    Shuffled(u64),
 }
 
 /// One grid's plant.
@@ -121,6 +133,8 @@ pub struct LinkSpec {
     pub latency: Span,
     /// A poll or a write that takes longer than this has failed.
     pub timeout: Span,
+    /// How long a controller's image believes an answer after its arrival: the declared maximum age less the declared latency.
+    pub valid_for: Span,
     /// When the device does not answer at random; `None`: it always does.
     pub drop_outs: Option<DropOuts>,
 }
@@ -153,14 +167,14 @@ pub enum Change {
         /// Where to.
         position: Position,
     },
-    /// A battery is started or stopped by hand.
-    Battery {
+    /// The inverter of a battery is started or stopped.
+    Inverter {
         /// Which grid.
         grid: u16,
-        /// Which component of it.
+        /// Which battery.
         component: ComponentIndex,
         /// What is done.
-        switch: Switch,
+        order: InverterOrder,
     },
     /// A device stops or begins to answer one controller.
     Link {
@@ -173,12 +187,12 @@ pub enum Change {
     },
 }
 
-/// What somebody does to an inverter.
+/// What an inverter can be told apart from its set-point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
-    /// Begins its start sequence; nothing happens if it is on its way or running.
+pub enum InverterOrder {
+    /// It starts, unless it is on its way or running.
     Start,
-    /// Opens its contactors.
+    /// It opens its contactors.
     Stop,
 }
 

@@ -1,101 +1,43 @@
 //! A controller and a simulated site in a closed loop, by hand and without the scenario language.
 
-use r_ems_engine::controller::{Controller, ControllerSpec};
 use r_ems_engine::event::Event;
 use r_ems_engine::fleet::Fleet;
-use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
-use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
-use r_ems_engine::ids::{DeviceIndex, PointIndex};
-use r_ems_engine::machine::{Delivery, Driver, Effect, Machine, Outcome};
-use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
-use r_ems_engine::units::{Ratio, WattHours, Watts};
+use r_ems_engine::ids::{ControllerIndex, DeviceIndex, PointIndex};
+use r_ems_engine::machine::{Delivery, Driver, Effect, Outcome};
+use r_ems_engine::points::Positive;
+use r_ems_engine::units::{Ratio, WattHours};
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_sim::driver::SimDriver;
 use r_ems_sim::expect::{Claim, Comparison, Condition, Expectation, Watched};
 use r_ems_sim::plant::{
-    Battery, BatterySpec, Bus, Component, ComponentIndex, Connection, Load, Position, Quantity,
+    Battery, BatterySpec, Bus, Component, ComponentIndex, Connection, InitialMode, Load, Position, Quantity,
 };
 use r_ems_sim::sources::Source;
-use r_ems_sim::world::{Change, DropOuts, GridWorld, HostClock, LinkSpec, LinkState, Post, Timed, WorldSpec};
+use r_ems_sim::world::{
+    Change, DropOuts, GridWorld, HostClock, InverterOrder, LinkState, Post, Ties, Timed, WorldSpec,
+};
+
+mod hand_built;
+
+use hand_built::{BATTERY_POINTS, controller, kilowatts, link};
 
 const CONNECTION: ComponentIndex = ComponentIndex(0);
 const BATTERY: ComponentIndex = ComponentIndex(2);
-const LATENCY: Span = Span::from_millis(20);
 
-fn kilowatts(power: f64) -> Watts {
-    Watts::of(power * 1e3)
-}
-
-fn device(name: &str, class: DeviceClass, positive: Positive) -> DeviceSpec {
-    DeviceSpec {
-        name: name.into(),
-        class,
-        positive,
-        rating: kilowatts(250.0),
-        latency: LATENCY,
-        age_max: Span::from_secs(3) + LATENCY,
-        stuck_after: None,
-        reversion: Span::from_secs(60),
-        write_interval: Span::ZERO,
-        dead_band: Watts::of(250.0),
-        ramp: None,
-    }
-}
-
-fn controller() -> Controller<BuiltIn> {
-    let stack = [BuiltInSpec::PeakShaving(PeakShavingSpec {
-        meter: "pcc".into(),
-        battery: "bess".into(),
-        limit: kilowatts(220.0),
-        recharge: kilowatts(170.0),
-        reserve: Ratio::of(0.8),
-        window: Window::Instant,
-    })];
-    let devices = vec![
-        device("pcc", DeviceClass::Meter, Positive::Export),
-        device("bess", DeviceClass::Battery, Positive::Charge),
-    ];
-    let spec =
-        ControllerSpec::wire("commerce", "a", Span::from_secs(1), devices, &stack).expect("a right stack");
-    Controller::new(&spec)
-}
-
-fn link(
-    component: ComponentIndex,
-    first_point: u16,
-    positive: Positive,
-    quantities: &[Quantity],
-) -> LinkSpec {
-    LinkSpec {
-        component,
-        first_point: PointIndex(first_point),
-        quantities: quantities.to_vec(),
-        positive,
-        declared: positive,
-        latency: LATENCY,
-        timeout: Span::from_millis(500),
-        drop_outs: None,
-    }
+/// A meter's connection, 300 kW of load and a battery.
+fn bus(battery: BatterySpec) -> Bus {
+    Bus::new(vec![
+        Component::Connection(Connection::new(kilowatts(400.0)).expect("a positive limit")),
+        Component::Load(Load::new(Source::constant(300e3).expect("a finite load"))),
+        Component::Battery(Battery::new(battery).expect("a sound battery")),
+    ])
+    .expect("one connection")
 }
 
 /// 300 kW of load on a battery of 500 kWh and 250 kW, whose meters count the other way round than the engine.
 fn world() -> WorldSpec {
-    let load = Load::new(Source::constant(300e3).expect("a finite load"));
-    let battery = Battery::new(BatterySpec::new(WattHours::of(500e3), kilowatts(250.0), Ratio::of(0.5)));
-    let bus = Bus::new(vec![
-        Component::Connection(Connection::new(kilowatts(400.0)).expect("a positive limit")),
-        Component::Load(load),
-        Component::Battery(battery.expect("a sound battery")),
-    ])
-    .expect("one connection");
-    let battery_points = [
-        Quantity::Power,
-        Quantity::ReportedStateOfCharge,
-        Quantity::ChargeLimit,
-        Quantity::DischargeLimit,
-        Quantity::SetPoint,
-    ];
+    let bus = bus(BatterySpec::new(WattHours::of(500e3), kilowatts(250.0), Ratio::of(0.5)));
     let pcc = bus.truth(CONNECTION, Quantity::Power).expect("a connection has a power");
     let condition = Condition {
         point: Watched::Truth { grid: 0, point: pcc },
@@ -113,7 +55,7 @@ fn world() -> WorldSpec {
             grid: 0,
             links: vec![
                 link(CONNECTION, 0, Positive::Export, &[Quantity::Power]),
-                link(BATTERY, 1, Positive::Charge, &battery_points),
+                link(BATTERY, 1, Positive::Charge, &BATTERY_POINTS),
             ],
         }],
         timeline: Vec::new(),
@@ -123,6 +65,7 @@ fn world() -> WorldSpec {
             to: Time::MAX,
             claim: Claim::Always { condition, except_for: Span::from_secs(5), total: None },
         }],
+        ties: Ties::InOrder,
     }
 }
 
@@ -246,7 +189,46 @@ fn a_device_that_drops_out_at_random_is_the_same_in_every_run() {
         Some(DropOuts { every: Span::from_mins(5), lasting: Span::from_secs(20) });
     let (mut first, second) = (run(random.clone()), run(random));
     assert_eq!(first.writes, second.writes);
-    assert!(first.inner.finish().traffic[0][1].timeouts > 0);
+    assert!(first.inner.finish().traffic[0][1].poll_timeouts > 0);
+}
+
+#[test]
+fn an_expectation_on_an_image_does_not_hold_on_the_value_of_a_silent_meter() {
+    let mut silent = world();
+    let change = |state| Change::Link { controller: 0, device: DeviceIndex(0), state };
+    silent.timeline = vec![
+        Timed { at: Time::from_nanos(600_500_000_000), change: change(LinkState::Silent) },
+        Timed { at: Time::from_nanos(700_500_000_000), change: change(LinkState::Answering) },
+    ];
+    let shown = Watched::Image { controller: ControllerIndex(0), point: PointIndex(0) };
+    let condition = Condition { point: shown, comparison: Comparison::AtMost, value: 1e6 };
+    silent.expectations[0].claim = Claim::Always { condition, except_for: Span::ZERO, total: None };
+    let mut answering = silent.clone();
+    answering.timeline = Vec::new();
+    assert!(run(answering).inner.finish().verdicts[0].held);
+    let verdict = run(silent).inner.finish().verdicts.remove(0);
+    assert!(!verdict.held);
+    // The last answer came by 600 s and is believed for 3 s; the next one comes by 701 s.
+    assert!((97.0..99.0).contains(&verdict.without_value.as_secs_f64()), "{verdict:?}");
+}
+
+#[test]
+fn polls_and_writes_that_time_out_are_counted_apart() {
+    // The battery goes silent in the middle of a second, after that second's poll and before the next one, for long
+    // enough that its set-point is given up.
+    let mut silent = world();
+    let at = |millis: u64| Time::ZERO + Span::from_millis(millis);
+    let change = |state| Change::Link { controller: 0, device: DeviceIndex(1), state };
+    silent.timeline = vec![
+        Timed { at: at(600_500), change: change(LinkState::Silent) },
+        Timed { at: at(700_500), change: change(LinkState::Answering) },
+    ];
+    let traffic = run(silent).inner.finish().traffic[0].clone();
+    let answers = run(world()).inner.finish().traffic[0][1].answers;
+    assert_eq!((traffic[0].poll_timeouts, traffic[0].write_timeouts), (0, 0));
+    assert_eq!(traffic[1].poll_timeouts, 100);
+    assert_eq!(traffic[1].answers + 100, answers);
+    assert!((1..100).contains(&traffic[1].write_timeouts), "{:?}", traffic[1]);
 }
 
 #[test]
@@ -276,4 +258,18 @@ fn an_open_breaker_leaves_the_load_unserved() {
     let result = driver.inner.finish();
     assert_eq!(result.grids[0].balance, Ok(()));
     assert!((result.grids[0].energies.unserved_wh - 30e3).abs() < 1.0, "300 kW for six minutes");
+}
+
+#[test]
+fn a_battery_that_begins_off_shaves_once_it_was_started() {
+    let mut cold = world();
+    let spec = BatterySpec::new(WattHours::of(500e3), kilowatts(250.0), Ratio::of(0.5));
+    cold.grids[0].bus = bus(spec.beginning(InitialMode::Off));
+    let change = Change::Inverter { grid: 0, component: BATTERY, order: InverterOrder::Start };
+    cold.timeline = vec![Timed { at: Time::from_nanos(900_000_000_000), change }];
+    let mut driver = run(cold);
+    let result = driver.inner.finish();
+    assert_eq!(result.grids[0].balance, Ok(()));
+    let discharged_wh = result.grids[0].energies.discharge_wh;
+    assert!((discharged_wh - 20e3).abs() < 200.0, "80 kW for a quarter of an hour: {discharged_wh} Wh");
 }

@@ -5,9 +5,10 @@
 //! to failing (or failed worst), and the margin between as a number.
 //!
 //! # How time is counted
-//! Truth is straight within each integrated segment of the plant and may jump between two: loads, suns and limits are
-//! straight, the lag of a battery is a chord over one scan at most. An image's value holds until the next. A condition
-//! begins and ceases to hold where the line crosses the limit, not at the next sample, and windows cut at interpolated values.
+//! Truth is exact between events: loads, suns and limits are straight within an integrated segment of the plant, a battery
+//! that moves adds exponentials to its own power and energy and to the power of the connection, and all may jump between two
+//! segments. An image's value holds until the next. A condition begins and ceases to hold where the curve crosses the limit,
+//! to the nanosecond and not at the next sample; extremes inside a segment count; and windows cut at the value of the curve.
 //! What holds for no time does not count: neither a value between two commands of one instant, nor a line that just touches a
 //! strict limit. Only a window of a single instant, `from == to`, counts what is there, on both sides of a jump.
 //!
@@ -21,9 +22,16 @@
 //! | `NoEvent` | 0 | minus their number |
 //!
 //! So a margin is positive or zero if the claim held, and negative if it failed; it is zero in a failure only at a strict
-//! limit. A line that runs into a forgiven excursion has touched the limit: 0 is left of the margin, and how much of the
-//! time is left the excursions say. An excursion is forgiven if it is not longer than `except_for` and the sum with all
-//! before it is not above `total`. Without `except_for` nothing is forgiven, however short. A window cuts excursions.
+//! limit, and where there was no value. What is past a limit by rounding only, 1e-9 and 1e-12 of the limit, is at the limit. A
+//! line that runs into a forgiven excursion has touched the limit: 0 is left of the margin, and how much of the time is left
+//! the excursions say. An excursion is forgiven if it is not longer than `except_for` and the sum with all
+//! before it is not above `total`. With `total` alone a single one may be as long as all; with neither nothing is forgiven,
+//! however short. A window cuts excursions.
+//!
+//! # When an image shows nothing
+//! A controller believes a value for the maximum age that its device declares, and not longer. From then until the next
+//! answer the image has no value: `Always`, `Never` and `Bounds` do not hold there, with a margin of 0 unless something worse
+//! was seen, and an excursion of `Always` may be forgiven like any other. At a run's start the maximum age is granted once.
 //!
 //! # When the run ends first
 //! Claims that must hold throughout are judged by what was seen, claims that must come true have failed if they have not,
@@ -38,6 +46,8 @@ mod reading;
 mod sampled;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth_tests;
 
 use alloc::string::String;
 
@@ -82,7 +92,7 @@ pub enum Claim {
     Always {
         /// What must hold.
         condition: Condition,
-        /// The longest single excursion that is forgiven.
+        /// The longest single excursion that is forgiven; zero: none, or with `total` one as long as that.
         except_for: Span,
         /// The longest sum of all excursions that is forgiven; `None`: any.
         total: Option<Span>,
@@ -186,6 +196,8 @@ pub struct Verdict {
     pub value: f64,
     /// The longest excursion and the sum of all, where the claim forgives some.
     pub excursions: Option<Excursions>,
+    /// How long a controller's image had no value that it believed; zero for all else.
+    pub without_value: Span,
 }
 
 /// How long a condition did not hold.

@@ -10,15 +10,15 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use r_ems_engine::Time;
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::{ControllerIndex, PointIndex};
+use r_ems_engine::{Span, Time};
 
 use super::observer::{Finding, Observer, seconds_left, waited_s};
-use super::piece::{Piece, Window};
+use super::piece::{Course, Piece, Window};
 use super::reading;
 use super::{Claim, EventFilter, Expectation, Verdict, Watched};
-use crate::plant::{Bus, TruthPoint, Watch};
+use crate::plant::{Bus, Decay, TruthPoint, Watch};
 
 /// Watches what a run must fulfil.
 ///
@@ -80,8 +80,16 @@ struct ImageWatch {
     window: Window,
     controller: ControllerIndex,
     point: PointIndex,
-    /// The value shown now, and since when.
-    shown: Option<(f64, Time)>,
+    /// The value that came last.
+    shown: Option<f64>,
+    /// Up to when all has been looked at.
+    since: Time,
+    /// How long a value is believed.
+    valid_for: Span,
+    /// Until when the last value is believed; before the first one the run's start counts as one.
+    expires: Time,
+    /// How long no value was believed inside the window.
+    without_value: Span,
     observer: Observer,
     place: Place,
 }
@@ -149,14 +157,25 @@ impl Monitor {
         GridWatch { watches: self.truths.get_mut(usize::from(grid)).map_or(&mut [], Vec::as_mut_slice) }
     }
 
-    /// Learns that a controller's image shows `value` from `at` until the next call for the same point, in our sign and the
-    /// point's base unit.
+    /// Learns that a controller believes a value of `point` for `span` after its arrival only; otherwise it does for ever.
+    pub fn expires(&mut self, controller: ControllerIndex, point: PointIndex, span: Span) {
+        for watch in &mut self.images {
+            if watch.controller == controller && watch.point == point {
+                watch.valid_for = span;
+                watch.expires = Time::ZERO + span;
+            }
+        }
+    }
+
+    /// Learns that a controller's image shows `value` from `at` until the next call for the same point, or until it
+    /// expires, in our sign and the point's base unit.
     #[inline]
     pub fn image(&mut self, at: Time, controller: ControllerIndex, point: PointIndex, value: f64) {
         for watch in &mut self.images {
             if watch.controller == controller && watch.point == point {
                 watch.observe_until(at);
-                watch.shown = Some((value, at));
+                watch.shown = Some(value);
+                watch.expires = at + watch.valid_for;
             }
         }
     }
@@ -181,27 +200,29 @@ impl Monitor {
     ///
     /// The buses stand at `end`; what an image shows holds until then.
     pub fn finish(&mut self, end: Time) -> Vec<Verdict> {
-        let mut findings: Vec<(Place, Finding)> = Vec::with_capacity(self.names.len());
+        let mut findings: Vec<(Place, Finding, Span)> = Vec::with_capacity(self.names.len());
         for watch in self.truths.iter().flatten() {
             let finding = watch.observer.finding(watch.window, end);
-            findings.push((watch.place, finding.unwrap_or_else(|| unseen(watch.window, end))));
+            findings.push((watch.place, finding.unwrap_or_else(|| unseen(watch.window, end)), Span::ZERO));
         }
         for watch in &mut self.images {
             watch.observe_until(end);
             let finding = watch.observer.finding(watch.window, end);
-            findings.push((watch.place, finding.unwrap_or_else(|| unseen(watch.window, end))));
+            let finding = finding.unwrap_or_else(|| unseen(watch.window, end));
+            findings.push((watch.place, finding, watch.without_value));
         }
-        findings.extend(self.events.iter().map(|watch| (watch.place, watch.finding(end))));
-        findings.sort_by_key(|(place, _)| *place);
+        findings.extend(self.events.iter().map(|watch| (watch.place, watch.finding(end), Span::ZERO)));
+        findings.sort_by_key(|(place, ..)| *place);
         let named = self.names.iter().zip(findings);
         named
-            .map(|(name, (_, Finding { held, margin, at, value, excursions }))| Verdict {
+            .map(|(name, (_, Finding { held, margin, at, value, excursions }, without_value))| Verdict {
                 name: name.clone(),
                 held,
                 margin,
                 at,
                 value,
                 excursions,
+                without_value,
             })
             .collect()
     }
@@ -216,7 +237,18 @@ impl Monitor {
                 self.truths[grid].push(TruthWatch { window, point, observer, place });
             }
             Watched::Image { controller, point } => {
-                self.images.push(ImageWatch { window, controller, point, shown: None, observer, place });
+                self.images.push(ImageWatch {
+                    window,
+                    controller,
+                    point,
+                    shown: None,
+                    since: Time::ZERO,
+                    valid_for: Span::MAX,
+                    expires: Time::MAX,
+                    without_value: Span::ZERO,
+                    observer,
+                    place,
+                });
             }
         }
     }
@@ -229,26 +261,58 @@ impl Watch for GridWatch<'_> {
             if to < watch.window.from || from > watch.window.to {
                 continue;
             }
-            let (start, end) = reading::ends(bus, watch.point, to.since(from));
-            if let Some(piece) = (Piece { from, to, start, end }).within(watch.window) {
+            if reading::is_curved(bus, watch.point) {
+                watch.curve(bus, from, to);
+                continue;
+            }
+            let piece = Piece::straight(reading::ends(bus, watch.point), from, to);
+            if let Some(piece) = piece.within(watch.window) {
                 watch.observer.observe(piece);
             }
         }
     }
 }
 
-impl ImageWatch {
-    /// Looks at what was shown up to `at`.
-    #[inline]
-    fn observe_until(&mut self, at: Time) {
-        let Some((value, since)) = self.shown else { return };
-        if at <= since {
+impl TruthWatch {
+    /// Looks at a segment in which the point was on a curve.
+    fn curve(&mut self, bus: &Bus, from: Time, to: Time) {
+        let mut parts = [Decay::default(); 2];
+        let motion = reading::motion(bus, self.point, to.since(from).as_secs_f64(), &mut parts);
+        let (low, high) = motion.bounds();
+        if self.observer.ignores(low, high) {
             return;
         }
-        if let Some(piece) = Piece::flat(value, since, at).within(self.window) {
+        let course = Course { motion: &motion, origin: from, ends: reading::ends(bus, self.point) };
+        course.pieces(to, self.window, &mut |piece| self.observer.observe(piece));
+    }
+}
+
+impl ImageWatch {
+    /// Looks at what was shown up to `at`, and at whether anything was.
+    #[inline]
+    fn observe_until(&mut self, at: Time) {
+        if at <= self.since {
+            return;
+        }
+        let since = core::mem::replace(&mut self.since, at);
+        let believed = at.min(self.expires);
+        if let Some(value) = self.shown
+            && since < believed
+            && let Some(piece) = Piece::flat(value, since, believed).within(self.window)
+        {
             self.observer.observe(piece);
         }
-        self.shown = Some((value, at));
+        if self.expires < at {
+            self.miss(since.max(self.expires), at);
+        }
+    }
+
+    /// Looks at a time in which no value was believed.
+    #[cold]
+    fn miss(&mut self, from: Time, to: Time) {
+        let Some((from, to)) = self.window.cut(from, to) else { return };
+        self.without_value += to.since(from);
+        self.observer.miss(self.shown.unwrap_or(0.0), from, to);
     }
 }
 

@@ -1,12 +1,18 @@
-//! What one expectation remembers of the straight pieces of its point, and how it ends.
+//! What one expectation remembers of the pieces of its point, and how it ends.
 //!
 //! Each claim keeps a few numbers, whatever the run's length. Nearly all pieces change none of them, and that takes two
-//! comparisons to see; only a piece that comes closer to failing than all before is looked at in full.
+//! comparisons to see; only a piece that comes closer to failing than all before is looked at in full, and only a curve that
+//! might do so is cut into pieces at all.
 
 use r_ems_engine::{Span, Time};
 
 use super::piece::{Piece, Window};
 use super::{Comparison, Condition, Excursions};
+
+/// What a value may be on the wrong side of a limit and still count as at the limit: a share of the limit, and an amount
+/// in the point's base unit. A value is a few sums and products of numbers of its size, each rounded at 1e-16.
+const ROUNDING_SHARE: f64 = 1e-12;
+const ROUNDING: f64 = 1e-9;
 
 /// How a claim stands, without its name.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,7 +69,7 @@ pub(super) enum Observer {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Always {
     threshold: Threshold,
-    /// Largest excess while the condition holds: never above 0, minus infinity as long as nothing was seen.
+    /// Largest excess while the condition holds: above 0 by rounding only, minus infinity as long as nothing was seen.
     closest: Extreme,
     except_for: Span,
     total: Option<Span>,
@@ -100,6 +106,8 @@ pub(super) struct Bounds {
     peak_to_peak: Option<f64>,
     lowest: (f64, Time),
     highest: (f64, Time),
+    /// The first time without a value: the last value before it, and when it began.
+    missed: Option<(f64, Time)>,
 }
 
 impl Observer {
@@ -127,16 +135,38 @@ impl Observer {
 
     pub(super) fn bounds(low: Option<f64>, high: Option<f64>, peak_to_peak: Option<f64>) -> Self {
         let (lowest, highest) = ((f64::INFINITY, Time::ZERO), (f64::NEG_INFINITY, Time::ZERO));
-        Self::Bounds(Bounds { low, high, peak_to_peak, lowest, highest })
+        Self::Bounds(Bounds { low, high, peak_to_peak, lowest, highest, missed: None })
     }
 
     /// Takes the next piece of the window.
     #[inline]
-    pub(super) fn observe(&mut self, piece: Piece) {
+    pub(super) fn observe(&mut self, piece: Piece<'_>) {
         match self {
             Self::Always(always) => always.observe(piece),
             Self::Eventually(eventually) => eventually.observe(piece),
             Self::Bounds(bounds) => bounds.observe(piece),
+        }
+    }
+
+    /// Takes a time of the window in which there was no value, after `last`: whatever must hold did not.
+    pub(super) fn miss(&mut self, last: f64, from: Time, to: Time) {
+        match self {
+            // Any value that is wrong is worse than none.
+            Self::Always(always) => always.exceed(from, to, Extreme { excess: 0.0, value: last, at: from }),
+            Self::Bounds(bounds) => {
+                bounds.missed.get_or_insert((last, from));
+            }
+            Self::Eventually(_) => {}
+        }
+    }
+
+    /// Whether nothing changes however the value moves between `low` and `high`.
+    #[inline]
+    pub(super) fn ignores(&self, low: f64, high: f64) -> bool {
+        match self {
+            Self::Always(always) => always.ignores(low, high),
+            Self::Eventually(eventually) => eventually.ignores(low, high),
+            Self::Bounds(bounds) => bounds.ignores(low, high),
         }
     }
 
@@ -167,15 +197,19 @@ impl Always {
     }
 
     #[inline]
-    fn observe(&mut self, piece: Piece) {
-        let (start, end) = (self.threshold.excess(piece.start), self.threshold.excess(piece.end));
-        if start < self.closest.excess && end < self.closest.excess {
-            return;
+    fn observe(&mut self, piece: Piece<'_>) {
+        if !self.ignores(piece.start, piece.end) {
+            self.weigh(piece, self.threshold.excess(piece.start), self.threshold.excess(piece.end));
         }
-        self.weigh(piece, start, end);
     }
 
-    fn weigh(&mut self, piece: Piece, start: f64, end: f64) {
+    #[inline]
+    fn ignores(&self, one: f64, other: f64) -> bool {
+        let (one, other) = (self.threshold.excess(one), self.threshold.excess(other));
+        one < self.closest.excess && other < self.closest.excess
+    }
+
+    fn weigh(&mut self, piece: Piece<'_>, start: f64, end: f64) {
         let (worst, mildest) = if end > start {
             (Extreme { excess: end, value: piece.end, at: piece.to }, start)
         } else {
@@ -225,7 +259,11 @@ impl Always {
         self.seen.longest = self.seen.longest.max(length);
         self.seen.total += length;
         // In a window of one instant an excursion has no length and is one all the same.
-        let is_short = !self.except_for.is_zero() && length <= self.except_for;
+        let is_short = match self.total {
+            // Without a longest one, an excursion may last as long as all together.
+            Some(_) if self.except_for.is_zero() => true,
+            Some(_) | None => !self.except_for.is_zero() && length <= self.except_for,
+        };
         let is_rare = self.total.is_none_or(|total| self.seen.total <= total);
         let worst_of = if is_short && is_rare { &mut self.forgiven } else { &mut self.unforgiven };
         *worst_of = Some(worst_of.map_or(worst, |known| known.or_worse(worst)));
@@ -244,13 +282,21 @@ impl Always {
             Reports::Excursions => Some(self.seen),
             Reports::Nothing => None,
         };
-        Some(Finding { held, margin: 0.0 - counts.excess, at: counts.at, value: counts.value, excursions })
+        let margin = margin_of(held, 0.0 - counts.excess);
+        Some(Finding { held, margin, at: counts.at, value: counts.value, excursions })
     }
 }
 
 impl Eventually {
+    fn ignores(&self, low: f64, high: f64) -> bool {
+        let (low, high) = (self.threshold.excess(low), self.threshold.excess(high));
+        // Closer than the closest so far is where it would be met, too.
+        self.met.is_some()
+            || self.closest.is_some_and(|closest| low > closest.excess && high > closest.excess)
+    }
+
     #[inline]
-    fn observe(&mut self, piece: Piece) {
+    fn observe(&mut self, piece: Piece<'_>) {
         if self.met.is_some() {
             return;
         }
@@ -284,13 +330,17 @@ impl Eventually {
 
 impl Bounds {
     #[inline]
-    fn observe(&mut self, piece: Piece) {
-        let is_between = |value: f64| value >= self.lowest.0 && value <= self.highest.0;
-        if is_between(piece.start) && is_between(piece.end) {
-            return;
+    fn observe(&mut self, piece: Piece<'_>) {
+        if !self.ignores(piece.start, piece.end) {
+            self.extend(piece.start, piece.from);
+            self.extend(piece.end, piece.to);
         }
-        self.extend(piece.start, piece.from);
-        self.extend(piece.end, piece.to);
+    }
+
+    #[inline]
+    fn ignores(&self, one: f64, other: f64) -> bool {
+        let is_between = |value: f64| value >= self.lowest.0 && value <= self.highest.0;
+        is_between(one) && is_between(other)
     }
 
     fn extend(&mut self, value: f64, at: Time) {
@@ -304,24 +354,32 @@ impl Bounds {
 
     fn finding(&self) -> Option<Finding> {
         let (lowest, highest) = (self.lowest, self.highest);
+        let nothing = |(value, at)| Finding { held: false, margin: 0.0, at, value, excursions: None };
         if lowest.0 > highest.0 {
-            return None;
+            return self.missed.map(nothing);
         }
         let later = if lowest.1 > highest.1 { lowest } else { highest };
         let margins = [
-            self.high.map(|high| (high - highest.0, highest)),
-            self.low.map(|low| (lowest.0 - low, lowest)),
-            self.peak_to_peak.map(|most| (most - (highest.0 - lowest.0), later)),
+            self.high.map(|high| (high - highest.0, high, highest)),
+            self.low.map(|low| (lowest.0 - low, low, lowest)),
+            self.peak_to_peak.map(|most| (most - (highest.0 - lowest.0), most, later)),
         ];
+        let mut held = true;
         let mut smallest = None;
-        for (margin, found) in margins.into_iter().flatten() {
+        for (margin, bound, found) in margins.into_iter().flatten() {
+            held = held && margin >= 0.0 - rounding(bound);
             if smallest.is_none_or(|(known, _)| margin < known) {
                 smallest = Some((margin, found));
             }
         }
         // Without any bound there is nothing to fail and no distance to it.
         let (margin, (value, at)) = smallest.unwrap_or((0.0, later));
-        Some(Finding { held: margin >= 0.0, margin, at, value, excursions: None })
+        match self.missed {
+            Some(missed) if held => Some(nothing(missed)),
+            Some(_) | None => {
+                Some(Finding { held, margin: margin_of(held, margin), at, value, excursions: None })
+            }
+        }
     }
 }
 
@@ -343,7 +401,7 @@ impl Threshold {
 
     fn holds(self, excess: f64) -> bool {
         match self.at_limit {
-            AtLimit::Holds => excess <= 0.0,
+            AtLimit::Holds => excess <= rounding(self.limit),
             AtLimit::Fails => excess < 0.0,
         }
     }
@@ -354,6 +412,16 @@ impl Extreme {
     fn or_worse(self, later: Self) -> Self {
         if later.excess > self.excess { later } else { self }
     }
+}
+
+/// What rounding may put on the wrong side of `limit`.
+fn rounding(limit: f64) -> f64 {
+    ROUNDING + ROUNDING_SHARE * limit.abs()
+}
+
+/// The margin without what rounding took from it.
+fn margin_of(held: bool, margin: f64) -> f64 {
+    if held && margin < 0.0 { 0.0 } else { margin }
 }
 
 /// Seconds from `at` to `deadline`, negative if it has passed.

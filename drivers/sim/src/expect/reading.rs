@@ -1,17 +1,49 @@
-//! What a true value was at both ends of an integrated segment.
+//! What a true value was in an integrated segment.
 //!
-//! Powers, what could be made and what is wanted are known at both ends, jumps between two segments included. Stored energy
-//! never jumps, so its start follows from what the segment moved. All other quantities change between segments only and
-//! hold their value through one; the reported state of charge, whose steps fall inside, is dated early by at most one
-//! segment.
+//! Powers, stored energy, what could be made and what is wanted are known at both ends, jumps between two segments
+//! included, and with a battery that moves in between: the power at the point of common coupling and at the battery, and what
+//! the battery stores, are then lines with exponentials. All other quantities change between segments only and hold their
+//! value through one; the reported state of charge, whose steps fall inside, is dated early by at most one segment.
 
-use r_ems_engine::Span;
+use crate::plant::{Battery, Bus, Component, Decay, Motion, Quantity, TruthPoint, WATT_HOURS_PER_JOULE};
 
-use crate::plant::{BatteryFlow, Bus, Component, JOULES_PER_WATT_HOUR, Quantity, TruthPoint};
-
-/// The value of `point` at the start and at the end of the last segment of `bus`, which lasted `span`.
+/// Whether `point` was on a curve in the last segment of `bus`: else it went straight from one end to the other.
 #[inline]
-pub(super) fn ends(bus: &Bus, point: TruthPoint, span: Span) -> (f64, f64) {
+pub(super) fn is_curved(bus: &Bus, point: TruthPoint) -> bool {
+    let component = &bus.components()[usize::from(point.component().0)];
+    match (component, point.quantity()) {
+        (Component::Connection(_), Quantity::Power) => !bus.exchange().decays.is_empty(),
+        (Component::Battery(battery), Quantity::Power | Quantity::StateOfCharge | Quantity::StoredEnergy) => {
+            !battery.flow().curve.is_settled()
+        }
+        _ => false,
+    }
+}
+
+/// The curve of `point` in the last segment of `bus`, which lasted `span_s`; `parts` is room for what dies away.
+pub(super) fn motion<'a>(
+    bus: &'a Bus,
+    point: TruthPoint,
+    span_s: f64,
+    parts: &'a mut [Decay; 2],
+) -> Motion<'a> {
+    let Component::Battery(battery) = &bus.components()[usize::from(point.component().0)] else {
+        return bus.exchange();
+    };
+    if point.quantity() == Quantity::StateOfCharge {
+        return stored(battery, span_s, battery.soc_of(1.0), parts);
+    }
+    if point.quantity() == Quantity::StoredEnergy {
+        return stored(battery, span_s, WATT_HOURS_PER_JOULE, parts);
+    }
+    let target_w = battery.flow().curve.target_w;
+    parts[0] = battery.flow().decay();
+    Motion { straight_start: target_w, straight_end: target_w, span_s, decays: &parts[..1] }
+}
+
+/// The value of `point` at the start and at the end of the last segment of `bus`.
+#[inline]
+pub(super) fn ends(bus: &Bus, point: TruthPoint) -> (f64, f64) {
     let component = &bus.components()[usize::from(point.component().0)];
     match point.quantity() {
         Quantity::Power => component.ends_w(),
@@ -19,7 +51,7 @@ pub(super) fn ends(bus: &Bus, point: TruthPoint, span: Span) -> (f64, f64) {
         Quantity::StoredEnergy => stored_energy(component),
         Quantity::AvailablePower => available(component, bus.value(point)),
         Quantity::Curtailed => curtailed(component),
-        Quantity::Demand => demand(component, bus.value(point), span),
+        Quantity::Demand => demand(component),
         Quantity::ReportedStateOfCharge
         | Quantity::ChargeLimit
         | Quantity::DischargeLimit
@@ -34,19 +66,27 @@ fn held(value: f64) -> (f64, f64) {
 
 fn state_of_charge(component: &Component) -> (f64, f64) {
     let Component::Battery(battery) = component else { return held(0.0) };
-    let end = battery.soc();
-    (end + spent_wh(battery.flow()) / battery.spec().capacity.watt_hours(), end)
+    (battery.soc_of(battery.flow().stored_start_j), battery.soc())
 }
 
 fn stored_energy(component: &Component) -> (f64, f64) {
     let Component::Battery(battery) = component else { return held(0.0) };
-    let end_wh = battery.stored_wh();
-    (end_wh + spent_wh(battery.flow()), end_wh)
+    (battery.flow().stored_start_j * WATT_HOURS_PER_JOULE, battery.stored_wh())
 }
 
-/// By how much less is stored at the segment's end than at its start, in Wh.
-fn spent_wh(flow: &BatteryFlow) -> f64 {
-    flow.discharge_wh - flow.charge_wh + flow.conversion_wh + flow.standby_wh
+/// The motion of the stored energy, in units of which a joule has `scale`.
+fn stored<'a>(battery: &Battery, span_s: f64, scale: f64, parts: &'a mut [Decay; 2]) -> Motion<'a> {
+    let Motion { straight_start, straight_end, .. } = battery.stored_motion(span_s, parts);
+    for part in &mut *parts {
+        part.start *= scale;
+        part.end *= scale;
+    }
+    Motion {
+        straight_start: straight_start * scale,
+        straight_end: straight_end * scale,
+        span_s,
+        decays: parts,
+    }
 }
 
 fn available(component: &Component, end_w: f64) -> (f64, f64) {
@@ -60,14 +100,7 @@ fn curtailed(component: &Component) -> (f64, f64) {
     held(if pv.flow().made_wh < pv.flow().available_wh { 1.0 } else { 0.0 })
 }
 
-/// A load that is served takes what it wants; of one that is not, the energy tells where the line began.
-fn demand(component: &Component, end_w: f64, span: Span) -> (f64, f64) {
-    let Component::Load(load) = component else { return held(end_w) };
-    let flow = load.flow();
-    if flow.unserved_wh > 0.0 {
-        let mean_w = flow.unserved_wh * JOULES_PER_WATT_HOUR / span.as_secs_f64();
-        (2.0 * mean_w - end_w, end_w)
-    } else {
-        (0.0 - flow.start_w, end_w)
-    }
+fn demand(component: &Component) -> (f64, f64) {
+    let Component::Load(load) = component else { return held(0.0) };
+    (load.flow().demand_start_w, load.flow().demand_end_w)
 }

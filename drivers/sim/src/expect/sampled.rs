@@ -31,7 +31,7 @@ struct Reference {
 }
 
 /// Looks at every millisecond of the window.
-fn sample(pieces: &[Piece], window: Window, limit: f64, except_for: u64, total: u64) -> Reference {
+fn sample(pieces: &[Piece<'_>], window: Window, limit: f64, except_for: u64, total: u64) -> Reference {
     let mut reference =
         Reference { longest: 0, total: 0, held: true, worst: f64::MIN, highest: f64::MIN, lowest: f64::MAX };
     let (mut length, mut peak, mut quiet, mut failed) = (0, f64::MIN, f64::MIN, f64::MIN);
@@ -77,14 +77,14 @@ const SAMPLED_MS: u64 = 60;
 const SAMPLED_VALUE: f64 = 0.25;
 
 /// Lines of 100 to 400 ms between whole values from −10 to 10, which jump now and then.
-fn pieces() -> impl Strategy<Value = Vec<Piece>> {
+fn pieces() -> impl Strategy<Value = Vec<Piece<'static>>> {
     proptest::collection::vec((1_u64..=4, -10_i32..=10, -10_i32..=10, any::<bool>()), 1..30).prop_map(
         |legs| {
             let (mut from, mut value) = (Time::ZERO, 0.0);
             let mut piece = |(tenths, first, last, jumps): (u64, i32, i32, bool)| {
                 let (to, start) =
                     (from + Span::from_millis(100 * tenths), if jumps { f64::from(first) } else { value });
-                let piece = Piece { from, to, start, end: f64::from(last) };
+                let piece = Piece::straight((start, f64::from(last)), from, to);
                 (from, value) = (to, piece.end);
                 piece
             };

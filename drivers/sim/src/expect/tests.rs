@@ -5,26 +5,21 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use r_ems_engine::ids::{ControllerIndex, PointIndex};
-use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::{Span, Time};
 
 use super::observer::Observer;
 use super::piece::{Piece, Window};
 use super::*;
-use crate::plant::{
-    Battery, BatterySpec, Bus, Component, ComponentIndex, Connection, Load, Position, Pv, PvSpec, Quantity,
-};
-use crate::sources::{Ramp, Source};
 
-const CONTROLLER: ControllerIndex = ControllerIndex(1);
-const POINT: PointIndex = PointIndex(7);
+pub(super) const CONTROLLER: ControllerIndex = ControllerIndex(1);
+pub(super) const POINT: PointIndex = PointIndex(7);
 const SHOWN: Watched = Watched::Image { controller: CONTROLLER, point: POINT };
 
-fn ms(millis: u64) -> Time {
+pub(super) fn ms(millis: u64) -> Time {
     Time::ZERO + Span::from_millis(millis)
 }
 
-fn s(seconds: u64) -> Time {
+pub(super) fn s(seconds: u64) -> Time {
     ms(seconds * 1_000)
 }
 
@@ -32,7 +27,7 @@ fn at_most(value: f64) -> Condition {
     Condition { point: SHOWN, comparison: Comparison::AtMost, value }
 }
 
-fn always(value: f64, except_for: Span, total: Option<Span>) -> Claim {
+pub(super) fn always(value: f64, except_for: Span, total: Option<Span>) -> Claim {
     Claim::Always { condition: at_most(value), except_for, total }
 }
 
@@ -45,7 +40,7 @@ fn bounds(low: Option<f64>, high: Option<f64>, peak_to_peak: Option<f64>) -> Cla
     Claim::Bounds { point: SHOWN, low, high, peak_to_peak }
 }
 
-fn expectation(from: Time, to: Time, claim: Claim) -> Expectation {
+pub(super) fn expectation(from: Time, to: Time, claim: Claim) -> Expectation {
     Expectation { name: "it".to_string(), from, to, claim }
 }
 
@@ -65,7 +60,7 @@ fn judge(claim: Claim, values: &[(Time, f64)]) -> Verdict {
 /// The verdict on a line through `corners`.
 fn judge_line(mut observer: Observer, corners: &[(Time, f64)]) -> observer::Finding {
     for pair in corners.windows(2) {
-        observer.observe(Piece { from: pair[0].0, to: pair[1].0, start: pair[0].1, end: pair[1].1 });
+        observer.observe(Piece::straight((pair[0].1, pair[1].1), pair[0].0, pair[1].0));
     }
     let window = Window { from: Time::ZERO, to: Time::MAX };
     observer.finding(window, corners[corners.len() - 1].0).expect("the line was seen")
@@ -107,6 +102,16 @@ fn a_strict_limit_must_not_be_held_and_a_wide_one_may() {
 }
 
 #[test]
+fn what_is_past_a_limit_by_more_than_rounding_has_failed() {
+    for (beyond, held) in [(1e-10, true), (1e-8, false)] {
+        let values = [(s(0), 0.7 + beyond)];
+        assert_eq!(judge(always(0.7, Span::ZERO, None), &values).held, held);
+        assert_eq!(judge(bounds(None, Some(0.7), None), &values).held, held);
+        assert_eq!(judge(bounds(Some(0.7 + 2.0 * beyond), None, None), &values).held, held);
+    }
+}
+
+#[test]
 fn never_fails_where_the_condition_is_met_and_by_how_much() {
     let never = |value| {
         judge(Claim::Never(Condition { comparison: Comparison::Above, ..at_most(value) }), &plateau())
@@ -138,6 +143,17 @@ fn the_sum_of_excursions_is_forgiven_up_to_the_total() {
     // The second excursion breaks the sum: it counts, the higher first one was forgiven.
     let failed = verdict(Span::from_millis(4_999));
     assert_eq!((failed.held, failed.margin, failed.at), (false, -10.0, s(20)));
+}
+
+#[test]
+fn with_a_total_alone_one_excursion_may_last_as_long_as_all() {
+    let verdict = |total| judge(always(80.0, Span::ZERO, Some(total)), &plateau());
+    assert!(verdict(Span::from_secs(2)).held);
+    assert!(!verdict(Span::from_secs(2) - Span::from_nanos(1)).held);
+    assert!(!verdict(Span::ZERO).held);
+    let twice = [(s(0), 0.0), (s(10), 90.0), (s(12), 0.0), (s(20), 90.0), (s(23), 0.0)];
+    assert!(judge(always(80.0, Span::ZERO, Some(Span::from_secs(5))), &twice).held);
+    assert!(!judge(always(80.0, Span::ZERO, Some(Span::from_millis(4_999))), &twice).held);
 }
 
 #[test]
@@ -229,6 +245,49 @@ fn what_was_never_seen_has_failed() {
 }
 
 #[test]
+fn an_image_that_is_not_answered_for_its_maximum_age_has_no_value() {
+    // Good values at 1, 2, 20 and then every second; each is believed for 3 s.
+    let judge = |claim: Claim| {
+        let mut monitor = Monitor::new(vec![expectation(Time::ZERO, s(40), claim)]);
+        monitor.expires(CONTROLLER, POINT, Span::from_secs(3));
+        for second in [1, 2].into_iter().chain(20..40) {
+            monitor.image(s(second), CONTROLLER, POINT, 50.0);
+        }
+        monitor.finish(s(40)).remove(0)
+    };
+    let dead = judge(always(80.0, Span::ZERO, None));
+    assert_eq!((dead.held, dead.margin, dead.at, dead.value), (false, 0.0, s(5), 50.0));
+    assert_eq!(dead.without_value, Span::from_secs(15));
+    assert_eq!(dead.excursions.map(|seen| seen.longest), Some(Span::from_secs(15)));
+    assert!(judge(always(80.0, Span::from_secs(15), None)).held);
+    assert!(!judge(always(80.0, Span::from_secs(15) - Span::from_nanos(1), None)).held);
+    let bounds_of_dead = judge(bounds(Some(0.0), Some(80.0), None));
+    assert_eq!((bounds_of_dead.held, bounds_of_dead.margin, bounds_of_dead.at), (false, 0.0, s(5)));
+    assert!(!judge(Claim::Never(Condition { comparison: Comparison::Above, ..at_most(80.0) })).held);
+    // What is really wrong is worse than nothing.
+    assert_eq!(judge(always(40.0, Span::ZERO, None)).margin, -10.0);
+    assert_eq!(judge(bounds(None, Some(40.0), None)).margin, -10.0);
+}
+
+#[test]
+fn a_value_that_is_repeated_in_time_is_believed_and_an_image_that_never_shows_one_is_not() {
+    let judge = |every: u64| {
+        let mut monitor = Monitor::new(vec![expectation(Time::ZERO, s(40), always(80.0, Span::ZERO, None))]);
+        monitor.expires(CONTROLLER, POINT, Span::from_secs(3));
+        for number in 1..1_000 {
+            if number * every <= 40_000 {
+                monitor.image(ms(number * every), CONTROLLER, POINT, 50.0);
+            }
+        }
+        monitor.finish(s(40)).remove(0)
+    };
+    assert!(judge(3_000).held, "at the maximum age a value is still believed");
+    assert!(!judge(3_001).held);
+    let never = judge(1_000_000);
+    assert_eq!((never.held, never.at, never.without_value), (false, s(3), Span::from_secs(37)));
+}
+
+#[test]
 fn an_open_excursion_ends_with_the_run() {
     let values = [(s(0), 0.0), (s(98), 90.0)];
     assert!(judge(always(80.0, Span::from_secs(2), None), &values).held);
@@ -314,158 +373,4 @@ fn events_count_by_kind_controller_and_window() {
 fn a_kind_that_no_event_has_is_a_bug_of_the_writer() {
     let filter = EventFilter { kind: "sunrise".to_string(), controller: None };
     Monitor::new(vec![expectation(s(0), s(1), Claim::NoEvent(filter))]);
-}
-
-const LOAD: ComponentIndex = ComponentIndex(0);
-const BESS: ComponentIndex = ComponentIndex(1);
-const PCC: ComponentIndex = ComponentIndex(2);
-
-/// A load that rises from 0 to 100 kW between 10 and 20 s, and 10 kWh at 50 % without dead time or lag.
-fn bus() -> Bus {
-    let load = Source::Ramp(Ramp::new(0.0, 100e3, s(10), s(20)).expect("a valid ramp"));
-    let spec = BatterySpec {
-        dead_time: Span::ZERO,
-        lag: Span::ZERO,
-        ..BatterySpec::new(WattHours::of(10e3), Watts::of(50e3), Ratio::of(0.5))
-    };
-    Bus::new(vec![
-        Component::Load(Load::new(load)),
-        Component::Battery(Battery::new(spec).expect("a valid battery")),
-        Component::Connection(Connection::new(Watts::of(400e3)).expect("a valid connection")),
-    ])
-    .expect("one connection")
-}
-
-fn truth(bus: &Bus, component: ComponentIndex, quantity: Quantity) -> Watched {
-    Watched::Truth { grid: 2, point: bus.truth(component, quantity).expect("the component has it") }
-}
-
-#[test]
-fn the_truth_of_a_grid_is_watched_between_looks_and_across_jumps() {
-    let mut bus = bus();
-    let watched = |component, quantity, comparison, value, except_for| Claim::Always {
-        condition: Condition { point: truth(&bus, component, quantity), comparison, value },
-        except_for: Span::from_millis(except_for),
-        total: None,
-    };
-    let expected = [
-        // Import passes 30 kW at 13 s and falls by 50 kW at 15 s, from 50 kW to nothing; it is there again at 18 s.
-        (watched(PCC, Quantity::Power, Comparison::AtMost, 30e3, 2_000), s(15), true),
-        (watched(PCC, Quantity::Power, Comparison::AtMost, 30e3, 1_999), s(15), false),
-        (watched(PCC, Quantity::Power, Comparison::AtMost, 50e3, 0), s(19), true),
-        (watched(PCC, Quantity::Power, Comparison::AtMost, 49.9e3, 0), s(19), false),
-        (watched(LOAD, Quantity::Demand, Comparison::AtMost, 100e3, 0), s(30), true),
-        (watched(LOAD, Quantity::Demand, Comparison::AtMost, 99.9e3, 0), s(30), false),
-        (watched(BESS, Quantity::SetPoint, Comparison::AtMost, 0.0, 0), s(15), true),
-        (watched(BESS, Quantity::SetPoint, Comparison::AtMost, 0.0, 0), ms(15_001), false),
-        (watched(PCC, Quantity::Closed, Comparison::AtLeast, 1.0, 0), s(25), true),
-        (watched(PCC, Quantity::Closed, Comparison::AtLeast, 1.0, 0), ms(25_001), false),
-    ];
-    let mut monitor = Monitor::new(
-        expected.iter().map(|(claim, to, _)| expectation(Time::ZERO, *to, claim.clone())).collect(),
-    );
-    bus.advance(s(15), &mut monitor.watch(2));
-    bus.command(BESS, Watts::of(50e3), s(15), &mut monitor.watch(2));
-    bus.breaker(Position::Open, s(25), &mut monitor.watch(2));
-    bus.advance(s(30), &mut monitor.watch(2));
-    let verdicts = monitor.finish(s(30));
-    for (verdict, (claim, _, held)) in verdicts.iter().zip(expected) {
-        assert_eq!(verdict.held, held, "{claim:?}: {verdict:?}");
-    }
-    assert_eq!((verdicts[3].at, verdicts[3].value), (s(15), 50e3));
-}
-
-#[test]
-fn stored_energy_is_known_at_both_ends_of_a_segment() {
-    let mut bus = bus();
-    let eventually = |quantity, value| {
-        let condition =
-            Condition { point: truth(&bus, BESS, quantity), comparison: Comparison::AtMost, value };
-        expectation(Time::ZERO, Time::MAX, Claim::Eventually { condition, within: Span::from_secs(60) })
-    };
-    let started_wh = bus.value(bus.truth(BESS, Quantity::StoredEnergy).expect("a battery has it"));
-    let mut monitor = Monitor::new(vec![
-        eventually(Quantity::StoredEnergy, started_wh - 100.0),
-        eventually(Quantity::StateOfCharge, 0.49),
-    ]);
-    bus.command(BESS, Watts::of(20e3), s(0), &mut monitor.watch(2));
-    bus.advance(s(60), &mut monitor.watch(2));
-    let verdicts = monitor.finish(s(60));
-    // Losses at 20 of 50 kW: 0.5 % of the rating, 2 % and 5 % · 0.4 of the power.
-    let cell_w = 20e3 + 250.0 + 400.0 + 400.0;
-    let passed_s = 100.0 * 3_600.0 / cell_w;
-    for verdict in verdicts {
-        assert!(verdict.held && (verdict.margin - (60.0 - passed_s)).abs() < 1e-6, "{verdict:?}");
-    }
-}
-
-#[test]
-fn what_could_be_made_and_what_is_wanted_are_known_when_they_are_not_delivered() {
-    // Both rise from 0 to 100 kW between 10 and 20 s; the plant may make 40 kW, and the bus dies at 15 s.
-    let rise = || Source::Ramp(Ramp::new(0.0, 100e3, s(10), s(20)).expect("a valid ramp"));
-    let mut bus = Bus::new(vec![
-        Component::Load(Load::new(rise())),
-        Component::Pv(Pv::new(PvSpec::new(Watts::of(100e3)), rise()).expect("a valid plant")),
-        Component::Connection(Connection::new(Watts::of(400e3)).expect("a valid connection")),
-    ])
-    .expect("one connection");
-    let sun = ComponentIndex(1);
-    let first = |component, quantity, value| {
-        let condition =
-            Condition { point: truth(&bus, component, quantity), comparison: Comparison::AtLeast, value };
-        expectation(s(5), Time::MAX, Claim::Eventually { condition, within: Span::from_secs(60) })
-    };
-    let mut monitor = Monitor::new(vec![
-        first(LOAD, Quantity::Demand, 30e3),
-        first(LOAD, Quantity::Demand, 70e3),
-        first(sun, Quantity::AvailablePower, 70e3),
-        first(sun, Quantity::Curtailed, 1.0),
-    ]);
-    bus.command(sun, Watts::of(40e3), s(0), &mut monitor.watch(2));
-    bus.breaker(Position::Open, s(15), &mut monitor.watch(2));
-    bus.advance(s(30), &mut monitor.watch(2));
-    for (verdict, expected) in monitor.finish(s(30)).iter().zip([s(13), s(17), s(17), s(14)]) {
-        let off = verdict.at.since(expected) + expected.since(verdict.at);
-        assert!(verdict.held && off <= Span::from_nanos(2), "{expected}: {verdict:?}");
-    }
-}
-
-#[test]
-fn a_grid_without_expectations_and_a_foreign_image_are_passed_over() {
-    let mut bus = bus();
-    let mut monitor = Monitor::new(vec![expectation(s(0), s(9), always(1.0, Span::ZERO, None))]);
-    bus.advance(s(30), &mut monitor.watch(9));
-    monitor.image(s(0), CONTROLLER, POINT, 0.0);
-    monitor.image(s(1), ControllerIndex(0), POINT, 100.0);
-    monitor.image(s(1), CONTROLLER, PointIndex(0), 100.0);
-    assert!(monitor.finish(s(30))[0].held);
-}
-
-#[test]
-fn verdicts_come_in_the_order_of_the_expectations_and_a_clone_ends_alike() {
-    let mut bus = bus();
-    let power = truth(&bus, PCC, Quantity::Power);
-    let filter = EventFilter { kind: "booted".to_string(), controller: None };
-    let claims = [
-        Claim::NoEvent(filter),
-        Claim::Bounds { point: power, low: None, high: Some(1.0), peak_to_peak: None },
-        always(80.0, Span::from_secs(1), None),
-        Claim::Never(Condition { point: power, comparison: Comparison::Above, value: 5.0 }),
-    ];
-    let name = |(index, claim): (usize, &Claim)| Expectation {
-        name: index.to_string(),
-        ..expectation(Time::ZERO, Time::MAX, claim.clone())
-    };
-    let mut monitor = Monitor::new(claims.iter().enumerate().map(name).collect());
-    bus.advance(s(12), &mut monitor.watch(2));
-    monitor.image(s(12), CONTROLLER, POINT, 90.0);
-    let (mut twin, mut twin_bus) = (monitor.clone(), bus.clone());
-    for (monitor, bus) in [(&mut monitor, &mut bus), (&mut twin, &mut twin_bus)] {
-        bus.advance(s(30), &mut monitor.watch(2));
-        monitor.image(s(13), CONTROLLER, POINT, 50.0);
-    }
-    let verdicts = monitor.finish(s(30));
-    assert_eq!(verdicts, twin.finish(s(30)));
-    let names: Vec<_> = verdicts.iter().map(|verdict| verdict.name.as_str()).collect();
-    assert_eq!(names, ["0", "1", "2", "3"]);
 }

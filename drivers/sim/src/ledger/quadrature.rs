@@ -8,10 +8,10 @@ use r_ems_engine::math;
 use crate::plant::{Battery, BatteryFlow};
 
 /// Longest part of a lag that one Gauss rule covers, in time constants. The rule's error is then below 1e-7 of the step's energy.
-const RULE_TIME_CONSTANTS: f64 = 5.0;
+pub(super) const RULE_TIME_CONSTANTS: f64 = 5.0;
 
 /// Gauss-Legendre nodes and weights with 8 points on [-1, 1] (Abramowitz and Stegun, table 25.4).
-const GAUSS: [(f64, f64); 4] = [
+pub(super) const GAUSS: [(f64, f64); 4] = [
     (0.183_434_642_495_649_8, 0.362_683_783_378_362),
     (0.525_532_409_916_329, 0.313_706_645_877_887_3),
     (0.796_666_477_413_626_7, 0.222_381_034_453_374_48),

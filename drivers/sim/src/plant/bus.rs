@@ -14,7 +14,7 @@ use core::fmt;
 use r_ems_engine::Time;
 use r_ems_engine::units::Watts;
 
-use super::exchange::{Decay, Straight, exchanged};
+use super::motion::{Decay, Motion};
 use super::{
     Component, ComponentIndex, Connection, ConnectionFlow, Position, Quantity, Supply, TruthPoint,
     WATT_HOURS_PER_JOULE, Watch,
@@ -64,7 +64,9 @@ pub struct Bus {
     now: Time,
     /// When the first component changes by itself.
     breakpoint: Time,
-    /// Decaying parts of the current segment; kept for its memory.
+    /// How long the last segment was, in s.
+    span_s: f64,
+    /// What died away in the exchange with the grid in the last segment, one part per time constant in a row.
     decays: Vec<Decay>,
 }
 
@@ -87,7 +89,8 @@ impl Bus {
             component.pass(Time::ZERO);
         }
         let decays = Vec::with_capacity(components.len());
-        let mut bus = Self { components, connection, now: Time::ZERO, breakpoint: Time::MAX, decays };
+        let mut bus =
+            Self { components, connection, now: Time::ZERO, breakpoint: Time::MAX, span_s: 0.0, decays };
         if bus.connection().position() == Position::Open {
             bus.energize(Supply::Dead);
         }
@@ -121,7 +124,8 @@ impl Bus {
         self.act(component, now, watch, |component, at| component.command(power, at));
     }
 
-    /// Starts the inverter of a battery at `now`; nothing happens if it is on its way or running.
+    /// Starts the inverter of a battery at `now`: it runs after its start delay, or at once if it is ready; nothing happens
+    /// if it is on its way or running.
     ///
     /// # Panics
     /// If the component is no battery.
@@ -173,6 +177,12 @@ impl Bus {
         &self.components
     }
 
+    /// Lets a test change a component behind the bus's back.
+    #[cfg(test)]
+    pub(crate) fn tamper(&mut self, component: ComponentIndex) -> &mut Component {
+        &mut self.components[usize::from(component.0)]
+    }
+
     /// Which component is the connection.
     pub fn connection_index(&self) -> ComponentIndex {
         ComponentIndex(self.connection as u16)
@@ -185,6 +195,12 @@ impl Bus {
             unreachable!("the index of the connection was found at construction and never changes");
         };
         connection
+    }
+
+    /// How the power at the point of common coupling moved in the last segment.
+    #[inline]
+    pub fn exchange(&self) -> Motion<'_> {
+        motion_of(self.connection().flow(), self.span_s, &self.decays)
     }
 
     /// A point that can be read from now on; none if the component does not exist or has no such value.
@@ -203,7 +219,7 @@ impl Bus {
     #[inline]
     fn integrate(&mut self, until: Time) {
         let from = self.now;
-        let span_s = seconds(from, until);
+        self.span_s = seconds(from, until);
         let (mut start_w, mut end_w) = (0.0, 0.0);
         let (mut straight_start_w, mut straight_end_w) = (0.0, 0.0);
         self.decays.clear();
@@ -223,15 +239,10 @@ impl Bus {
                     let flow = battery.flow();
                     start_w -= flow.start_w;
                     end_w -= flow.end_w;
-                    let curve = flow.curve;
-                    straight_start_w -= curve.target_w;
-                    straight_end_w -= curve.target_w;
-                    if !curve.is_settled() {
-                        self.decays.push(Decay {
-                            start_w: curve.target_w - flow.start_w,
-                            end_w: curve.target_w - flow.end_w,
-                            lag_s: curve.lag_s,
-                        });
+                    straight_start_w -= flow.curve.target_w;
+                    straight_end_w -= flow.curve.target_w;
+                    if !flow.curve.is_settled() {
+                        add_decay(&mut self.decays, flow.decay());
                     }
                     continue;
                 }
@@ -241,16 +252,29 @@ impl Bus {
             straight_start_w -= first_w;
             straight_end_w -= last_w;
         }
-        let straight = Straight { start_w: straight_start_w, end_w: straight_end_w, span_s };
-        let exchanged = exchanged(straight, &self.decays);
+        let flow = ConnectionFlow { start_w, end_w, straight_start_w, straight_end_w, ..Default::default() };
+        self.exchange_power(flow);
+    }
+
+    /// Books what the connection exchanged in the last segment, of which `flow` has the powers.
+    #[inline]
+    fn exchange_power(&mut self, mut flow: ConnectionFlow) {
+        let motion = motion_of(&flow, self.span_s, &self.decays);
+        (flow.low_w, flow.high_w) = motion.bounds();
+        let sum_j = motion.integral();
+        let import_j = if flow.low_w >= 0.0 {
+            sum_j
+        } else if flow.high_w <= 0.0 {
+            0.0
+        } else {
+            motion.above_within(0.0, 0.0, self.span_s).integral
+        };
+        let export_j = if import_j > sum_j { import_j - sum_j } else { 0.0 };
+        flow.import_wh = import_j * WATT_HOURS_PER_JOULE;
+        flow.export_wh = export_j * WATT_HOURS_PER_JOULE;
         if let Component::Connection(connection) = &mut self.components[self.connection] {
-            connection.power_w = end_w;
-            connection.flow = ConnectionFlow {
-                start_w,
-                end_w,
-                import_wh: exchanged.positive_j * WATT_HOURS_PER_JOULE,
-                export_wh: exchanged.negative_j * WATT_HOURS_PER_JOULE,
-            };
+            connection.power_w = flow.end_w;
+            connection.flow = flow;
         }
     }
 
@@ -321,4 +345,22 @@ impl Bus {
             connection.power_w = 0.0 - others_w;
         }
     }
+}
+
+#[inline]
+fn motion_of<'a>(flow: &ConnectionFlow, span_s: f64, decays: &'a [Decay]) -> Motion<'a> {
+    Motion { straight_start: flow.straight_start_w, straight_end: flow.straight_end_w, span_s, decays }
+}
+
+/// Takes a battery's part from the exchange; parts with one time constant in a row die away as one.
+#[inline]
+fn add_decay(decays: &mut Vec<Decay>, decay: Decay) {
+    if let Some(last) = decays.last_mut()
+        && last.lag_s.to_bits() == decay.lag_s.to_bits()
+    {
+        last.start -= decay.start;
+        last.end -= decay.end;
+        return;
+    }
+    decays.push(Decay { start: 0.0 - decay.start, end: 0.0 - decay.end, lag_s: decay.lag_s });
 }

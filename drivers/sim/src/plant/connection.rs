@@ -1,7 +1,7 @@
 //! The connection to the grid: a breaker, and the power that balances the bus.
 //!
-//! The grid gives and takes whatever is missing. The connection's rating limits nothing by itself: it is what expectations
-//! and alarms compare with.
+//! The grid gives and takes whatever is missing. The connection's rating limits nothing by itself: the account counts what
+//! lies above it.
 
 use r_ems_engine::units::Watts;
 
@@ -33,6 +33,14 @@ pub struct ConnectionFlow {
     pub start_w: f64,
     /// Power at the segment's end, in W.
     pub end_w: f64,
+    /// No power of the segment is lower, in W.
+    pub low_w: f64,
+    /// No power of the segment is higher, in W.
+    pub high_w: f64,
+    /// The straight part of the power at the segment's start, in W; what else there is dies away.
+    pub straight_start_w: f64,
+    /// The straight part of the power at the segment's end, in W.
+    pub straight_end_w: f64,
     /// Energy drawn from the grid, in Wh.
     pub import_wh: f64,
     /// Energy fed into the grid, in Wh.
@@ -50,7 +58,7 @@ impl Connection {
         Ok(Self { import_max, position: Position::Closed, power_w: 0.0, flow })
     }
 
-    /// The rated import: information for alarms, no limit.
+    /// The rated import, which limits nothing by itself.
     pub fn import_max(&self) -> Watts {
         self.import_max
     }
@@ -58,6 +66,12 @@ impl Connection {
     /// Where the breaker stands.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Lets a test change what the last segment moved.
+    #[cfg(test)]
+    pub(crate) fn tamper(&mut self) -> &mut ConnectionFlow {
+        &mut self.flow
     }
 
     /// What the last segment moved.

@@ -23,6 +23,10 @@ pub struct LoadFlow {
     pub start_w: f64,
     /// Power at the segment's end, in W.
     pub end_w: f64,
+    /// What was wanted at the segment's start, in W, a magnitude, served or not.
+    pub demand_start_w: f64,
+    /// What was wanted at the segment's end, in W.
+    pub demand_end_w: f64,
     /// Energy taken from the bus, in Wh.
     pub served_wh: f64,
     /// Energy that was wanted while the bus was dead, in Wh.
@@ -40,6 +44,12 @@ impl Load {
     /// What is wanted at the present instant, in W, served or not.
     pub fn demand_w(&self) -> f64 {
         self.demand_w
+    }
+
+    /// Lets a test change what the last segment moved.
+    #[cfg(test)]
+    pub(crate) fn tamper(&mut self) -> &mut LoadFlow {
+        &mut self.flow
     }
 
     /// What the last segment moved.
@@ -92,13 +102,15 @@ impl Load {
     #[inline]
     pub(super) fn integrate(&mut self, from: Time, to: Time) {
         let start_w = self.power_w();
-        let begun_w = self.demand_w;
+        let demand_start_w = self.demand_w;
         self.demand_w = self.demand.at(to);
-        let demand_wh = (begun_w + self.demand_w) * (0.5 / JOULES_PER_WATT_HOUR) * seconds(from, to);
+        let demand_end_w = self.demand_w;
+        let demand_wh = (demand_start_w + demand_end_w) * (0.5 / JOULES_PER_WATT_HOUR) * seconds(from, to);
         let (served_wh, unserved_wh) = match self.supply {
             Supply::Live => (demand_wh, 0.0),
             Supply::Dead => (0.0, demand_wh),
         };
-        self.flow = LoadFlow { start_w, end_w: self.power_w(), served_wh, unserved_wh };
+        let end_w = self.power_w();
+        self.flow = LoadFlow { start_w, end_w, demand_start_w, demand_end_w, served_wh, unserved_wh };
     }
 }

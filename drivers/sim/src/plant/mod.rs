@@ -18,8 +18,8 @@ mod bus;
 mod component;
 mod connection;
 mod curve;
-mod exchange;
 mod load;
+mod motion;
 mod pv;
 mod taper;
 #[cfg(test)]
@@ -30,12 +30,13 @@ use core::fmt;
 
 use r_ems_engine::units::{Ratio, Watts};
 
-pub use battery::{Battery, BatteryFlow, BatterySpec, Losses, MAX_PENDING, Mode};
+pub use battery::{Battery, BatteryFlow, BatterySpec, InitialMode, Losses, MAX_PENDING, Mode};
 pub use bus::{Bus, BusError, MAX_COMPONENTS, MAX_PER_ADVANCE};
 pub use component::{Component, ComponentIndex, Quantity, TruthPoint};
 pub use connection::{Connection, ConnectionFlow, Position};
 pub use curve::{Curve, SETTLED_TIME_CONSTANTS};
 pub use load::{Load, LoadFlow};
+pub use motion::{Above, Decay, Motion, Stretch};
 pub use pv::{Pv, PvFlow, PvSpec};
 pub use taper::TAPER_STEPS;
 pub use watch::Watch;

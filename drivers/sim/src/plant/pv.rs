@@ -4,8 +4,8 @@
 //! slowly, at `release`: inverters obey at once and come back carefully. Both are straight lines, so that the output, the
 //! lower of available power and limit, stays one, with exact crossings.
 //!
-//! While the plant is curtailed nobody can know what it could make: a device's reading of the available power is then
-//! [`Pv::seen_available`], which is none. The plant's truth knows it, and the summary's curtailed energy comes from it.
+//! While the plant is curtailed no device can know what it could make: whoever reads the available power reads
+//! [`Quantity::Curtailed`] with it. The plant's truth knows it, and the summary's curtailed energy comes from it.
 
 use r_ems_engine::units::{Watts, WattsPerSecond};
 use r_ems_engine::{Span, Time};
@@ -109,9 +109,10 @@ impl Pv {
         self.power_w < self.available_w
     }
 
-    /// What a device can say about the available power: nothing while it is curtailed.
-    pub fn seen_available(&self) -> Option<Watts> {
-        if self.is_curtailed() { None } else { Some(Watts::of(self.available_w)) }
+    /// Lets a test change what the last segment moved.
+    #[cfg(test)]
+    pub(crate) fn tamper(&mut self) -> &mut PvFlow {
+        &mut self.flow
     }
 
     /// What the last segment moved.

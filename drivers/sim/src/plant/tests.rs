@@ -8,7 +8,7 @@ use r_ems_engine::{Span, Time, math};
 use super::*;
 use crate::account::Account;
 use crate::ledger::Ledger;
-use crate::sources::{Ramp, Source};
+use crate::sources::{Blocks, Ramp, Source};
 
 const LOAD: ComponentIndex = ComponentIndex(0);
 const PV: ComponentIndex = ComponentIndex(1);
@@ -159,7 +159,7 @@ fn limits_follow_the_taper_within_a_step_down_to_an_empty_battery_that_loses_not
         assert!(read(&bus, BESS, Quantity::Power) <= limit_w);
     }
     let empty = read(&bus, BESS, Quantity::StateOfCharge);
-    assert!(empty.abs() < 1e-12, "{empty}");
+    assert_eq!(empty, 0.0);
     bus.advance(seconds(100_000), &mut ());
     assert_eq!(read(&bus, BESS, Quantity::StateOfCharge), empty);
     assert_eq!(bus.next_event(), None);
@@ -172,8 +172,25 @@ fn a_full_battery_that_is_told_to_charge_holds_without_switching_for_ever() {
     bus.command(BESS, kw(-250.0), seconds(0), &mut ledger);
     bus.advance(seconds(86_400), &mut ledger);
     let soc = read(&bus, BESS, Quantity::StateOfCharge);
-    assert!((0.998..=1.0 + 1e-12).contains(&soc), "{soc}");
+    assert!((0.998..=1.0).contains(&soc), "{soc}");
     assert_eq!(ledger.check(&bus), Ok(()));
+}
+
+#[test]
+fn a_phase_that_ends_at_full_or_empty_ends_exactly_there_whatever_the_numbers() {
+    for (capacity_kwh, lag_ms) in [(500.0, 0), (333.3, 100), (77.7, 2_000), (10.1, 30_000), (1_234.5, 700)] {
+        for (power, soc, edge) in [(kw(-250.0), 0.9, 1.0), (kw(250.0), 0.1, 0.0)] {
+            let spec = BatterySpec { lag: Span::from_millis(lag_ms), ..battery(soc) };
+            let mut bus = bus(BatterySpec { capacity: WattHours::of(capacity_kwh * 1e3), ..spec });
+            let (mut account, mut ledger) = (Account::new(&bus, seconds(900), None), Ledger::new(&bus));
+            bus.command(BESS, power, seconds(0), &mut (&mut account, &mut ledger));
+            bus.advance(seconds(200_000), &mut (&mut account, &mut ledger));
+            let used = account.batteries()[0];
+            let reached = if edge > 0.5 { used.soc_max.0 } else { used.soc_min.0 };
+            assert_eq!(reached, edge, "{capacity_kwh} kWh, {lag_ms} ms");
+            assert_eq!(ledger.check(&bus), Ok(()));
+        }
+    }
 }
 
 #[test]
@@ -211,6 +228,34 @@ fn a_battery_that_is_started_follows_its_set_point_after_the_delay() {
 }
 
 #[test]
+fn a_battery_begins_in_any_mode_and_does_what_that_mode_says() {
+    let spec =
+        BatterySpec { power: kw(100.0), start_delay: Span::from_secs(30), lag: Span::ZERO, ..battery(0.5) };
+    // Power at 1 s, at 29 s and at 31 s; a start at 40 s; power at 41 s and at 71 s.
+    for (mode, powers_kw, stands_by) in [
+        (InitialMode::Off, [0.0, 0.0, 0.0, 0.0, 100.0], false),
+        (InitialMode::Starting, [0.0, 0.0, 100.0, 100.0, 100.0], false),
+        (InitialMode::Ready, [0.0, 0.0, 0.0, 100.0, 100.0], true),
+        (InitialMode::Running, [100.0, 100.0, 100.0, 100.0, 100.0], true),
+    ] {
+        let mut bus = bus(spec.beginning(mode));
+        let mut ledger = Ledger::new(&bus);
+        for (second, power_kw) in [1, 29, 31, 41, 71].into_iter().zip(powers_kw) {
+            if second == 41 {
+                bus.start(BESS, seconds(40), &mut ledger);
+            }
+            bus.advance(seconds(second), &mut ledger);
+            assert_eq!(read(&bus, BESS, Quantity::Power), power_kw * 1e3, "{mode:?} at {second} s");
+            if second == 29 {
+                let standby_wh = if stands_by { 1_250.0 * 29.0 / 3_600.0 } else { 0.0 };
+                assert!((ledger.energies(&bus).standby_wh - standby_wh).abs() < 1e-9, "{mode:?}");
+            }
+        }
+        assert_eq!(ledger.check(&bus), Ok(()), "{mode:?}");
+    }
+}
+
+#[test]
 fn the_reported_state_of_charge_is_biased_and_comes_in_steps() {
     let report = |soc: f64, bias: f64| {
         let spec = BatterySpec { soc_bias: Ratio::of(bias), ..battery(soc) };
@@ -231,15 +276,80 @@ fn the_account_sees_what_a_battery_shaves() {
     let mut account = Account::new(&bus, seconds(900), Some(kw(200.0)));
     bus.command(BESS, kw(80.0), seconds(1_350), &mut account);
     bus.advance(seconds(2_700), &mut account);
-    assert!((account.peak_without_batteries().mean_w - 300e3).abs() < 1e-6);
-    assert!((account.peak().mean_w - 220e3).abs() < 1e-6);
-    assert_eq!(account.peak().from, seconds(1_800));
+    let peaks =
+        [account.peak_without_batteries(), account.peak()].map(|peak| peak.expect("two whole windows"));
+    assert!((peaks[0].mean_w - 300e3).abs() < 1e-6);
+    assert!((peaks[1].mean_w - 220e3).abs() < 1e-6);
+    assert_eq!(peaks[1].from, seconds(1_800));
     // Without: a triangle of 100 kW over 450 s and 100 kW for 900 s. With: what is above 280 kW, then 20 kW.
     let without_j = 0.5 * 100e3 * 450.0 + 100e3 * 900.0;
     let with_j = 0.5 * 20e3 * 90.0 + 20e3 * 900.0;
     let shaved_wh = account.shaved_wh().expect("a limit was given");
     assert!((shaved_wh - (without_j - with_j) / 3_600.0).abs() < 1e-6);
     assert!((account.batteries()[0].cycles - 80e3 * 1_350.0 / 3_600.0 / 500e3).abs() < 1e-9);
+}
+
+#[test]
+fn sunshine_is_used_where_it_is_taken_whatever_a_battery_exports_meanwhile() {
+    // 20 kW of sun, 200 kW of load for 20 s of each 40 s, and a battery that gives 100 kW all the time.
+    let load =
+        Blocks::new(200e3, Span::from_secs(20), Span::from_secs(20), seconds(0)).expect("valid blocks");
+    let spec = BatterySpec { power: kw(100.0), ..battery(0.9) };
+    let mut bus = bus_of(Source::Blocks(load), constant(20.0), spec);
+    let mut account = Account::new(&bus, seconds(900), None);
+    bus.advance(seconds(3_600), &mut account);
+    assert!((account.pv_used_wh() - 10e3).abs() < 1e-6, "{}", account.pv_used_wh());
+    // Then it charges with 15 kW, which takes most of the sun while there is no load.
+    bus.command(BESS, kw(-15.0), seconds(3_600), &mut account);
+    bus.advance(seconds(3_640), &mut account);
+    let before_wh = account.pv_used_wh();
+    bus.advance(seconds(7_240), &mut account);
+    let used_wh = account.pv_used_wh() - before_wh;
+    assert!((used_wh - (10e3 + 7.5e3)).abs() < 0.1, "{used_wh}");
+}
+
+#[test]
+fn a_run_without_a_whole_window_has_no_peak() {
+    let mut bus = bus(battery(0.5));
+    let mut account = Account::new(&bus, seconds(60), None);
+    bus.advance(seconds(959), &mut account);
+    assert_eq!((account.peak(), account.peak_without_batteries()), (None, None));
+    bus.advance(seconds(960), &mut account);
+    let peak = account.peak().expect("a whole window");
+    assert_eq!(peak.from, seconds(60));
+    assert!((peak.mean_w - 60e3).abs() < 1e-6);
+}
+
+#[test]
+fn a_connection_above_its_rating_is_noticed_from_crossing_to_crossing() {
+    // The load rises from 300 to 450 kW in 150 s and passes the rating of 400 kW at 100 s; from 200 s on the battery takes
+    // 100 kW off with a time constant of 2 s.
+    let load = Source::Ramp(Ramp::new(300e3, 450e3, seconds(0), seconds(150)).expect("a valid ramp"));
+    let mut bus = bus_of(load, constant(0.0), battery(0.9));
+    let mut account = Account::new(&bus, seconds(900), None);
+    bus.advance(seconds(199), &mut account);
+    bus.command(BESS, kw(100.0), seconds(199), &mut account);
+    bus.advance(seconds(300), &mut account);
+    // 450 − 100 (1 − e^(−t/2)) kW is 400 kW at 2 ln 2.
+    let back_s = 2.0 * core::f64::consts::LN_2;
+    let overload = account.overload();
+    assert!((overload.span_s - (100.0 + back_s)).abs() < 1e-9, "{overload:?}");
+    let energy_j = 0.5 * 50e3 * 50.0 + 50e3 * 50.0 - 50e3 * back_s + 100e3 * 2.0 * 0.5;
+    assert!((overload.energy_wh - energy_j / 3_600.0).abs() < 1e-9, "{overload:?}");
+}
+
+#[test]
+fn excess_is_exact_while_a_battery_moves() {
+    // 260 kW of load against a limit of 220 kW; the battery comes with 50 kW and a time constant of 2 s.
+    let mut bus = bus_of(constant(260.0), constant(0.0), battery(0.9));
+    let mut account = Account::new(&bus, seconds(900), Some(kw(220.0)));
+    bus.command(BESS, kw(50.0), seconds(0), &mut account);
+    bus.advance(seconds(60), &mut account);
+    // 40 kW for the dead time of 1 s, then 40 − 50 (1 − e^(−t/2)) kW down to 0 at 2 ln 5.
+    let under_s = 2.0 * math::ln(5.0);
+    let excess_j = 40e3 - 10e3 * under_s + 50e3 * 2.0 * 0.8;
+    let excess_wh = account.excess_wh().expect("a limit was given");
+    assert!((excess_wh - excess_j / 3_600.0).abs() < 1e-9, "{excess_wh}");
 }
 
 #[test]

@@ -19,10 +19,10 @@ use r_ems_engine::units::Watts;
 
 use self::phase::{Constants, Phase, Progress};
 use super::taper::Band;
-use super::{Curve, Quantity, SpecError, Supply, WATT_HOURS_PER_JOULE};
+use super::{Curve, Decay, Motion, Quantity, SpecError, Supply, WATT_HOURS_PER_JOULE};
 use crate::sources::seconds;
 
-pub use self::spec::{BatterySpec, Losses, Mode};
+pub use self::spec::{BatterySpec, InitialMode, Losses, Mode};
 
 /// Most commands on their way through the dead time; when it is full, a new one takes the place of the newest.
 pub const MAX_PENDING: usize = 64;
@@ -50,6 +50,8 @@ pub struct Battery {
     phase: Phase,
     /// Where the battery is in its phase.
     progress: Progress,
+    /// Stored energy now, in J: between nothing and the capacity.
+    stored_j: f64,
     flow: BatteryFlow,
 }
 
@@ -62,6 +64,8 @@ pub struct BatteryFlow {
     pub end_w: f64,
     /// Where the power goes, and how fast, from the segment's start.
     pub curve: Curve,
+    /// Stored energy at the segment's start, in J.
+    pub stored_start_j: f64,
     /// Energy taken from the bus, in Wh.
     pub charge_wh: f64,
     /// Energy given to the bus, in Wh.
@@ -70,6 +74,15 @@ pub struct BatteryFlow {
     pub conversion_wh: f64,
     /// Energy lost by standing by, in Wh.
     pub standby_wh: f64,
+}
+
+impl BatteryFlow {
+    /// What of the power dies away in the segment.
+    #[inline]
+    pub fn decay(&self) -> Decay {
+        let target_w = self.curve.target_w;
+        Decay { start: self.start_w - target_w, end: self.end_w - target_w, lag_s: self.curve.lag_s }
+    }
 }
 
 impl Battery {
@@ -93,8 +106,16 @@ impl Battery {
             pending: VecDeque::with_capacity(MAX_PENDING),
             reverts: None,
             band: constants.taper.band(stored_j),
-            phase: Phase { from: Time::ZERO, until: Time::ZERO, curve, stored_j, standby_w: 0.0 },
+            phase: Phase {
+                from: Time::ZERO,
+                until: Time::ZERO,
+                edge_j: None,
+                curve,
+                stored_j,
+                standby_w: 0.0,
+            },
             progress: Progress { power_w, ..Progress::default() },
+            stored_j,
             flow: BatteryFlow::default(),
         })
     }
@@ -111,12 +132,29 @@ impl Battery {
 
     /// Stored energy, in Wh.
     pub fn stored_wh(&self) -> f64 {
-        self.stored_j() * WATT_HOURS_PER_JOULE
+        self.stored_j * WATT_HOURS_PER_JOULE
+    }
+
+    /// Stored energy, in J, which other numbers here follow from.
+    #[inline]
+    pub fn stored_j(&self) -> f64 {
+        self.stored_j
     }
 
     /// State of charge, 0 to 1, as it is.
     pub fn soc(&self) -> f64 {
-        self.stored_j() / self.constants.capacity_j
+        self.soc_of(self.stored_j)
+    }
+
+    /// The state of charge with `stored_j` in the cells.
+    #[inline]
+    pub fn soc_of(&self, stored_j: f64) -> f64 {
+        stored_j / self.constants.capacity_j
+    }
+
+    /// How the stored energy, in J, moved in the last segment of `span_s` seconds; `parts` is room for what dies away.
+    pub fn stored_motion<'a>(&self, span_s: f64, parts: &'a mut [Decay; 2]) -> Motion<'a> {
+        self.phase.stored_motion(&self.flow, span_s, &self.constants, parts)
     }
 
     /// State of charge, 0 to 1, as the battery's management system says it: biased, and rounded down to whole steps.
@@ -141,6 +179,12 @@ impl Battery {
     /// The last command received, or the fallback after it expired, in W.
     pub fn set_point_w(&self) -> f64 {
         self.set_point_w
+    }
+
+    /// Lets a test change what the last segment moved, and what it left in the cells, in J.
+    #[cfg(test)]
+    pub(crate) fn tamper(&mut self) -> (&mut BatteryFlow, &mut f64) {
+        (&mut self.flow, &mut self.stored_j)
     }
 
     /// What the last segment moved.
@@ -197,10 +241,16 @@ impl Battery {
         self.pending.push_back(Pending { due: now + self.spec.dead_time, power_w });
     }
 
-    /// Starts the inverter; nothing happens if it is on its way or running.
+    /// Starts the inverter: from standing by at once, from off after its delay; nothing happens if it is on its way or
+    /// running.
     pub(super) fn start(&mut self, now: Time) {
-        if self.mode == Mode::Off {
-            self.mode = Mode::Starting { ready: now + self.spec.start_delay };
+        match self.mode {
+            Mode::Off => self.mode = Mode::Starting { ready: now + self.spec.start_delay },
+            Mode::Ready => {
+                self.mode = Mode::Running;
+                self.renew(now);
+            }
+            Mode::Starting { .. } | Mode::Running => {}
         }
     }
 
@@ -250,22 +300,19 @@ impl Battery {
             start_w: before.power_w,
             end_w: after.power_w,
             curve: Curve { start_w: before.power_w, ..self.phase.curve },
+            stored_start_j: self.stored_j,
             charge_wh: if discharges { 0.0 } else { 0.0 - energy_wh },
             discharge_wh: if discharges { energy_wh } else { 0.0 },
             conversion_wh: (after.conversion_j - before.conversion_j) * WATT_HOURS_PER_JOULE,
             standby_wh: (after.standby_j - before.standby_j) * WATT_HOURS_PER_JOULE,
         };
+        self.stored_j = self.phase.stored_j(to, &after, &self.constants);
         self.progress = after;
-    }
-
-    #[inline]
-    fn stored_j(&self) -> f64 {
-        self.phase.stored_j - self.progress.drawn_j()
     }
 
     /// Begins a new phase at `now` from what holds then.
     fn renew(&mut self, now: Time) {
-        let stored_j = self.stored_j();
+        let stored_j = self.stored_j;
         self.band = self.constants.taper.moved(self.band, stored_j);
         let (low_w, high_w) = (-self.charge_limit_w(), self.discharge_limit_w());
         let wish_w = self.followed_w.clamp(low_w, high_w);
@@ -274,15 +321,15 @@ impl Battery {
         // Empty: the contactors stay open until somebody charges, and until then nothing stands by.
         let charges = live && wish_w < 0.0;
         let empty = self.band == Band::EMPTY;
-        let closed = running && (!empty || charges);
-        let curve = if closed && live {
+        let closed = (running && (!empty || charges)) || (self.mode == Mode::Ready && !empty);
+        let curve = if closed && running && live {
             self.constants.approach(self.progress.power_w.clamp(low_w, high_w), wish_w)
         } else {
             Curve::settled(0.0)
         };
         let standby_w = if closed && !empty { self.constants.standby_w } else { 0.0 };
-        let mut phase = Phase { from: now, until: Time::MAX, curve, stored_j, standby_w };
-        phase.until = phase.end(self.band, &self.constants);
+        let mut phase = Phase { from: now, until: Time::MAX, edge_j: None, curve, stored_j, standby_w };
+        phase.find_end(self.band, &self.constants);
         self.phase = phase;
         self.progress = Progress { power_w: curve.start_w, ..Progress::default() };
     }

@@ -18,7 +18,22 @@ pub enum Mode {
         /// When it will run.
         ready: Time,
     },
+    /// Contactors closed, standing by at 0 W until it is started.
+    Ready,
     /// Follows its set-point.
+    Running,
+}
+
+/// How the inverter stands when the run begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitialMode {
+    /// Off, until somebody starts it.
+    Off,
+    /// Started at the run's beginning: it runs after its start delay.
+    Starting,
+    /// Standing by, until somebody starts it.
+    Ready,
+    /// Running at the power of the specification.
     Running,
 }
 
@@ -58,7 +73,7 @@ pub struct BatterySpec {
     pub soc_step: Ratio,
     /// How long a start takes.
     pub start_delay: Span,
-    /// Whether it runs at the start.
+    /// Whether it runs at the start; [`BatterySpec::beginning`] sets it.
     pub mode: Mode,
     /// How long a set-point holds without being repeated; none: for ever.
     pub reversion: Option<Span>,
@@ -89,6 +104,18 @@ impl BatterySpec {
             reversion: None,
             fallback: Watts::ZERO,
         }
+    }
+
+    /// The same battery with an inverter that stands at the run's beginning as `mode` says; to be called after the start
+    /// delay is set.
+    pub fn beginning(self, mode: InitialMode) -> Self {
+        let mode = match mode {
+            InitialMode::Off => Mode::Off,
+            InitialMode::Starting => Mode::Starting { ready: Time::ZERO + self.start_delay },
+            InitialMode::Ready => Mode::Ready,
+            InitialMode::Running => Mode::Running,
+        };
+        Self { mode, ..self }
     }
 
     /// The specification, if every parameter is allowed.
