@@ -2,7 +2,8 @@
 //!
 //! On a terminal a line moves: simulated time, speed, what remains. Elsewhere a plain line appears every few seconds. The
 //! clock on the wall is read only once in [`DELIVERIES_PER_LOOK`] deliveries and never reaches a machine: what is shown
-//! changes nothing, and an interrupted run is the beginning of the whole one, bit for bit.
+//! changes nothing, and an interrupted run is the beginning of the whole one, bit for bit. The wish to end is looked for
+//! before each delivery, because the plant may have much to do between two of them.
 
 #![expect(clippy::disallowed_types, reason = "only people see this clock; no delivery carries it")]
 
@@ -119,7 +120,6 @@ impl<D> Progress<D> {
     #[cold]
     fn look(&mut self) {
         self.until_look = DELIVERIES_PER_LOOK;
-        self.has_stopped = self.interrupt.is_asked();
         self.display.show(self.reached, self.end);
     }
 }
@@ -171,11 +171,12 @@ fn line(reached: Time, end: Time, wall: Duration) -> String {
 impl<D: Driver> Driver for Progress<D> {
     #[inline]
     fn next(&mut self) -> Option<Delivery<'_>> {
+        if self.has_stopped || self.interrupt.is_asked() {
+            self.has_stopped = true;
+            return None;
+        }
         if self.until_look == 0 {
             self.look();
-        }
-        if self.has_stopped {
-            return None;
         }
         self.until_look -= 1;
         let delivery = self.inner.next()?;
@@ -212,14 +213,21 @@ mod tests {
     }
 
     #[test]
-    fn a_run_ends_within_one_look_of_the_wish_to_end_it() {
+    fn a_run_ends_with_the_delivery_under_way_once_that_is_wished() {
         let interrupt = Interrupt::default();
         let mut progress = Progress::new(Endless, Time::MAX, interrupt.clone(), Shown::No);
         assert!(progress.next().is_some());
         interrupt.ask();
-        let more = (0..=DELIVERIES_PER_LOOK).filter(|_| progress.next().is_some()).count();
-        assert_eq!(more, DELIVERIES_PER_LOOK as usize - 1);
+        assert!(progress.next().is_none());
         assert!(progress.into_parts().1);
+    }
+
+    #[test]
+    fn a_polite_termination_is_a_wish_to_end() {
+        let interrupt = Interrupt::on_signals().expect("handlers can be set");
+        assert!(!interrupt.is_asked());
+        signal_hook::low_level::raise(signal_hook::consts::SIGTERM).expect("a signal to oneself arrives");
+        assert!(interrupt.is_asked());
     }
 
     #[test]
