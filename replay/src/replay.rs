@@ -49,7 +49,9 @@ pub struct Replayed {
 pub enum ReplayError {
     /// It cannot be read.
     Read(ReadError<io::Error>),
-    /// It ends before the state of each controller.
+    /// It ends before the state of each controller: its run was stopped at once.
+    Empty,
+    /// Something stands before the state of each controller.
     NoState,
     /// Its program had other functions.
     Functions(OtherFunctions),
@@ -68,7 +70,10 @@ impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(error) => error.fmt(f),
-            Self::NoState => f.write_str("the log ends before the state of each controller"),
+            Self::Empty => {
+                f.write_str("the run was stopped before its first block was written; nothing can be replayed")
+            }
+            Self::NoState => f.write_str("the log does not begin with the state of each controller"),
             Self::Functions(other) => other.fmt(f),
             Self::State { controller, logged_by, replayed_by } => write!(
                 f,
@@ -121,7 +126,7 @@ impl<M: Replayable, R: Read> Replay<M, R> {
         let mut machines: Vec<Option<M>> = vec![None; reader.header().controllers.len()];
         while machines.iter().any(Option::is_none) {
             match reader.advance()? {
-                Status::Ended(_) => return Err(ReplayError::NoState),
+                Status::Ended(_) => return Err(ReplayError::Empty),
                 Status::Record => {}
             }
             let record = reader.record();
