@@ -1,7 +1,18 @@
 //! The program as its users meet it: exit codes, streams, JSON fields and messages.
+//!
+//! The folder of the same name holds what needs room: arguments, streams, the files that a run writes, and expectations that
+//! are looked for in a log.
 
 #[path = "../replay/tests/mend/mod.rs"]
 mod mend;
+#[path = "emsctl/missed.rs"]
+mod missed;
+#[path = "emsctl/outputs.rs"]
+mod outputs;
+#[path = "emsctl/streams.rs"]
+mod streams;
+#[path = "emsctl/usage.rs"]
+mod usage;
 
 use std::fs;
 use std::path::PathBuf;

@@ -4,13 +4,12 @@
 
 use std::path::Path;
 
-use r_ems::engine::Span;
 use r_ems::engine::controller::Controller;
 use r_ems::engine::functions::BuiltIn;
 use r_ems::engine::log::{Content, End, Ending, Kind, Reader, Status, codec};
 use r_ems::engine::machine::{Machine, State};
 use r_ems::replay::{Compatibility, Entries, Filter, Replay, statistics};
-use r_ems::study::load::again;
+use r_ems::study::recall::{Search, again};
 
 const REMEDY: &str =
     "if that is meant, tests/golden/README.md says how to record tests/golden/every_source.rlog anew";
@@ -71,7 +70,7 @@ fn a_controllers_state_has_its_golden_bytes() {
     let states = states(&log);
     let header = Reader::open(log.as_slice()).expect("a log of this format").header().clone();
     assert_eq!(states.len(), 2 * header.controllers.len(), "at each end");
-    let study = again::<BuiltIn>(&header, Span::from_secs(30));
+    let study = again::<BuiltIn>(&header, Search::BesideLog(Path::new("")));
     let study = study.unwrap_or_else(|failure| panic!("{}\n{REMEDY}", failure.message));
     for (names, (spec, golden)) in header.controllers.iter().zip(study.controllers.iter().zip(&states)) {
         let mut bytes = Vec::new();

@@ -153,6 +153,7 @@ pub fn units(claim: &Claim, controllers: &[ControllerNames]) -> Units {
         }
         Claim::Eventually { condition, .. } => Units { margin: "s", value: of(&condition.point) },
         Claim::Bounds { point, .. } => Units { margin: of(point), value: of(point) },
-        Claim::NoEvent(_) | Claim::SomeEvent { .. } => Units { margin: "s", value: EVENTS },
+        Claim::NoEvent(_) => Units { margin: EVENTS, value: EVENTS },
+        Claim::SomeEvent { .. } => Units { margin: "s", value: EVENTS },
     }
 }

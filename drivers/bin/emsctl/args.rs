@@ -14,69 +14,140 @@ use r_ems_engine::{Span, Time};
 
 /// Runs, replays and explains energy management, from scenario files and from logs.
 #[derive(Parser, Debug)]
-#[command(name = "r-emsctl", version, about, after_help = EXIT_CODES, max_term_width = 110)]
+#[command(name = "r-emsctl", version, about, after_help = FIRST_STEPS, max_term_width = 110)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// How results are written to standard output; everything else goes to standard error
-    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
-    pub format: Format,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 ok, 1 error or interrupted, 2 usage, 3 an expectation was violated, \
-4 a replay diverged, 5 a scenario or site file is wrong";
+const FIRST_STEPS: &str = "\
+Examples:
+  r-emsctl run scenarios/peak_shaving.ron --record week.rlog
+  r-emsctl replay week.rlog
+  r-emsctl explain week.rlog --at \"2016-03-09 18:02:30\" --point commerce/bess.set_point
+
+Exit codes: 0 ok, 1 error or interrupted, 2 usage, 3 an expectation was violated, 4 a replay diverged, \
+5 a scenario or site file is wrong";
+
+const CHECK_EXAMPLES: &str = "\
+Example:
+  r-emsctl check scenarios/peak_shaving.ron scenarios/year.ron";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  r-emsctl run scenarios/peak_shaving.ron --until \"36 h\"
+  r-emsctl run scenarios/peak_shaving.ron --record week.rlog --csv week.csv
+  r-emsctl run scenarios/peak_shaving.ron --set plant.commerce.bess.capacity=800kWh --format json";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  r-emsctl replay week.rlog
+  r-emsctl replay week.rlog --from \"+6 h\" --to \"2016-03-08 12:00\" --controller commerce/a";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  r-emsctl show week.rlog --from \"+10 min\" --to \"+11 min\"
+  r-emsctl show week.rlog --kind shortfall_began --format json";
+
+const DIFF_EXAMPLES: &str = "\
+Example:
+  r-emsctl diff before.rlog after.rlog";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  r-emsctl explain week.rlog --at \"2016-03-09 18:02:30\" --point commerce/bess.set_point
+  r-emsctl explain week.rlog --missed \"pcc.p <= 225 kW\"";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Example:
+  r-emsctl completions bash > ~/.local/share/bash-completion/completions/r-emsctl";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  r-emsctl man | man -l -
+  r-emsctl man /usr/local/share/man/man1";
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
     Human,
-    /// For programs: one JSON value, its fields documented in `drivers/bin/emsctl`.
+    /// For programs: one JSON value, or with `show` one object a line; `drivers/bin/emsctl` documents the fields.
     Json,
+}
+
+/// How the commands with results print them.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Printed {
+    /// How results are written to standard output; everything else goes to standard error
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
 }
 
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Reads scenario and site files and lists every mistake
-    Check {
-        /// The files
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-    },
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(Check),
     /// Runs a scenario and says what happened
+    #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
     /// Runs a log again and compares every effect
+    #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Replay),
     /// Shows what a log holds
+    #[command(after_help = SHOW_EXAMPLES)]
     Show(Show),
     /// Compares two logs and shows where they part
-    Diff {
-        /// The log that counts as expected
-        #[arg(value_name = "LOG")]
-        expected: PathBuf,
-        /// The log that is compared with it
-        #[arg(value_name = "LOG")]
-        found: PathBuf,
-        /// Accepts a log that a crash cut off: what is there must be the same
-        #[arg(long)]
-        torn: bool,
-    },
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(Diff),
     /// Says why a set-point was what it was
+    #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
     /// Writes completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         #[arg(value_name = "SHELL")]
         shell: clap_complete::Shell,
     },
     /// Writes the manual page, or a page for every command into a directory
+    #[command(after_help = MAN_EXAMPLES)]
     Man {
         /// The directory; without it the main page goes to standard output
         #[arg(value_name = "DIR")]
         directory: Option<PathBuf>,
     },
+}
+
+/// Checks files.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How the result is written.
+    #[command(flatten)]
+    pub printed: Printed,
+}
+
+/// Compares logs.
+#[derive(Args, Debug)]
+pub struct Diff {
+    /// The log that counts as expected
+    #[arg(value_name = "LOG")]
+    pub expected: PathBuf,
+    /// The log that is compared with it
+    #[arg(value_name = "LOG")]
+    pub found: PathBuf,
+    /// Accepts a log that a crash cut off: what is there must be the same
+    #[arg(long)]
+    pub torn: bool,
+    /// How the result is written.
+    #[command(flatten)]
+    pub printed: Printed,
 }
 
 /// Runs a scenario.
@@ -86,10 +157,10 @@ pub struct Run {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Takes another seed than the scenario's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed, allow_hyphen_values = true)]
     pub seed: Option<u64>,
     /// Ends earlier: "36 h"
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", value_parser = positive_span, allow_hyphen_values = true)]
     pub until: Option<Span>,
     /// Records every delivery, for `replay`, `show`, `diff` and `explain`
     #[arg(long, value_name = "LOG")]
@@ -105,11 +176,15 @@ pub struct Run {
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
     /// The time between two rows of that table
-    #[arg(long, value_name = "SPAN", default_value = "15 min", requires = "csv", value_parser = positive_span)]
+    #[arg(long, value_name = "SPAN", default_value = "15 min", requires = "csv")]
+    #[arg(value_parser = positive_span, allow_hyphen_values = true)]
     pub csv_step: Span,
     /// Changes a value of the scenario: plant.commerce.bess.capacity="800 kWh"
     #[arg(long, value_name = "PATH=VALUE", value_parser = setting)]
     pub set: Vec<String>,
+    /// How the result is written.
+    #[command(flatten)]
+    pub printed: Printed,
 }
 
 /// Runs a log again.
@@ -122,7 +197,7 @@ pub struct Replay {
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub from: Option<Moment>,
     /// Ends here
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub to: Option<Moment>,
     /// Replays one controller only
     #[arg(long, value_name = "GRID/ID")]
@@ -130,6 +205,9 @@ pub struct Replay {
     /// Accepts a log that a crash cut off: what is there must replay
     #[arg(long)]
     pub torn: bool,
+    /// How the result is written.
+    #[command(flatten)]
+    pub printed: Printed,
 }
 
 /// Shows a log.
@@ -139,10 +217,10 @@ pub struct Show {
     #[arg(value_name = "LOG")]
     pub log: PathBuf,
     /// Begins here: "+10 min" from the start, or a local time "2016-03-09 18:02:30"
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub from: Option<Moment>,
     /// Ends here
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub to: Option<Moment>,
     /// Shows one controller only
     #[arg(long, value_name = "GRID/ID")]
@@ -150,6 +228,9 @@ pub struct Show {
     /// Shows one kind of record only (boot, wake, points, …) or one kind of event (shortfall_began, …)
     #[arg(long, value_name = "KIND", value_parser = kind)]
     pub kind: Option<String>,
+    /// How the result is written.
+    #[command(flatten)]
+    pub printed: Printed,
 }
 
 /// Explains a moment.
@@ -160,7 +241,7 @@ pub struct Explain {
     #[arg(value_name = "LOG")]
     pub log: PathBuf,
     /// The moment: "+10 min" from the start, or a local time "2016-03-09 18:02:30"
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub at: Option<Moment>,
     /// A point of a device, such as commerce/bess.set_point; without it everything that is controlled
     #[arg(long, value_name = "POINT")]
@@ -168,6 +249,12 @@ pub struct Explain {
     /// Takes the worst moment of an expectation, by its name or a part of it
     #[arg(long, value_name = "EXPECTATION")]
     pub missed: Option<String>,
+    /// Where the scenario is now, if its profiles are neither where the run had them nor beside the log
+    #[arg(long, value_name = "DIR", requires = "missed")]
+    pub scenario_dir: Option<PathBuf>,
+    /// How the result is written.
+    #[command(flatten)]
+    pub printed: Printed,
 }
 
 /// A moment of a run, as a user names it.
@@ -256,6 +343,10 @@ fn setting(text: &str) -> Result<String, String> {
             Err("expected path=value, such as plant.commerce.bess.capacity=\"800 kWh\"".to_owned())
         }
     }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_error| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
 fn positive_span(text: &str) -> Result<Span, String> {

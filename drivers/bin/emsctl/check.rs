@@ -3,30 +3,14 @@
 use std::path::PathBuf;
 
 use r_ems_engine::functions::FunctionSet;
-use r_ems_scenarios::{Disk, Mistake, Report};
-use serde::Serialize;
+use r_ems_scenarios::{Disk, Report};
 
 use super::args::Format;
+use super::mistakes::{Checked, Printed};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::present::style::{BAD, GOOD, paint};
 use crate::study::load::report_text;
-
-/// What is printed as JSON.
-#[derive(Serialize)]
-struct Printed {
-    ok: bool,
-    files: Vec<Checked>,
-}
-
-/// One file.
-#[derive(Serialize)]
-struct Checked {
-    file: String,
-    errors: usize,
-    warnings: usize,
-    mistakes: Vec<Mistake>,
-}
 
 /// Checks files.
 pub(super) fn perform<F: FunctionSet>(
@@ -42,8 +26,7 @@ pub(super) fn perform<F: FunctionSet>(
         if format == Format::Human {
             output.text(&text(&path, &report))?;
         }
-        let (errors, warnings) = report.counts();
-        printed.files.push(Checked { file: path.into_owned(), errors, warnings, mistakes: report.mistakes });
+        printed.files.push(Checked::new(path.into_owned(), report));
     }
     if format == Format::Json {
         output.json(&printed)?;

@@ -3,29 +3,17 @@
 //! A log without a closing record is torn: what it holds is compared, but nobody can say that the runs were the same to their
 //! end, so the program ends with 1 unless the user accepts that.
 
-use std::path::PathBuf;
-
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::log::End;
 use r_ems_replay::Comparison;
 use r_ems_replay::diff::EffectsCompared;
 use serde::Serialize;
 
-use super::args::Format;
+use super::args::{Diff, Format};
 use super::log_file::LogFile;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::present::style::{BAD, GOOD, paint};
-
-/// What is compared.
-pub(super) struct Pair {
-    /// The log that counts as expected.
-    pub(super) expected: PathBuf,
-    /// The log that is compared with it.
-    pub(super) found: PathBuf,
-    /// Whether a torn log is accepted.
-    pub(super) torn: bool,
-}
 
 /// What is printed as JSON.
 #[derive(Serialize)]
@@ -39,7 +27,7 @@ struct Printed<'a> {
 
 /// Compares two logs.
 pub(super) fn perform<F: FunctionSet>(
-    pair: &Pair,
+    pair: &Diff,
     format: Format,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
@@ -76,7 +64,7 @@ fn end(compared: &Comparison) -> Option<&'static str> {
 }
 
 /// What must be known about the comparison.
-fn notes(pair: &Pair, compared: &Comparison) -> Vec<String> {
+fn notes(pair: &Diff, compared: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
     for (path, end) in [&pair.expected, &pair.found].into_iter().zip(compared.ends) {
         if let Some(end @ End::Torn { .. }) = end {

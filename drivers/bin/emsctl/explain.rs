@@ -1,8 +1,7 @@
 //! `r-emsctl explain`: why a set-point was what it was, at a moment or at the worst instant of an expectation.
 //!
-//! The moment is replayed from the log, so the answer is the controller's own state, not a guess. **An expectation is about
-//! the plant, and no log holds the plant:** for `--missed` the scenario that the log names is simulated again up to where the
-//! log ends. That is refused if the scenario has changed, and the new run must agree with the log's bit for bit.
+//! The moment is replayed from the log, so the answer is the controller's own state, not a guess. `missed` finds the moment of
+//! an expectation.
 
 use r_ems_engine::controller::Controller;
 use r_ems_engine::functions::FunctionSet;
@@ -15,14 +14,15 @@ use serde::Serialize;
 
 use super::args::{Explain, Format};
 use super::log_file::LogFile;
+use super::missed;
 use crate::exit::{Exit, Failure};
 use crate::explanation::{Explanation, LOOK_AFTER, explain};
 use crate::output::Output;
 use crate::present::explanation::page;
 use crate::present::style::{BAD, BOLD, DIM, GOOD, paint};
-use crate::present::text::quantity;
-use crate::study;
-use crate::summary::ExpectationSummary;
+use crate::present::verdict;
+use crate::study::recall::Search;
+use crate::summary::{Due, ExpectationSummary};
 
 /// What is printed as JSON.
 #[derive(Serialize)]
@@ -40,20 +40,26 @@ pub(super) fn perform<F: FunctionSet>(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let log = LogFile::open::<F>(&arguments.log)?;
-    let (at, expectation) = match (&arguments.at, &arguments.missed) {
+    let (at, found) = match (&arguments.at, &arguments.missed) {
         (Some(moment), _) => (log.time(moment)?, None),
         (None, Some(name)) => {
-            let found = worst::<F>(&log, name)?;
-            (Time::ZERO + Span::from_secs_f64(found.at_s), Some(found))
+            let beside = Search::BesideLog(&arguments.log);
+            let search = arguments.scenario_dir.as_deref().map_or(beside, Search::ScenarioDirectory);
+            let found = missed::find::<F>(&log, name, search)?;
+            let at_s = found.expectation.at_s.unwrap_or_default();
+            // A sum is judged where the run ends; the controllers' last word may be a little earlier.
+            let at = (Time::ZERO + Span::from_secs_f64(at_s)).min(log.end()?);
+            (at, Some(found))
         }
         (None, None) => return Err(Failure::usage("explain needs --at or --missed")),
     };
     let wanted = arguments.point.as_deref().map(|point| find(&log, point)).transpose()?;
     let explanations = explanations::<F>(&log, at, wanted)?;
+    let (due, expectation) = found.map(|found| (found.due, found.expectation)).unzip();
     let printed = Printed { at: log.local(at), at_s: at.as_secs_f64(), expectation, explanations };
     match format {
         Format::Json => output.json(&printed)?,
-        Format::Human => output.text(&text(&printed))?,
+        Format::Human => output.text(&text(&printed, due))?,
     };
     Ok(Exit::Ok)
 }
@@ -101,22 +107,14 @@ fn explanations<F: FunctionSet>(
     replay.run_until(at).map_err(failed)?;
     let reached = replay.result();
     if reached.end.is_some() && reached.at < at {
-        let (end, asked) = (log.local(reached.at), log.local(at));
-        return Err(Failure::usage(format!("the log ends at {end}, before {asked}")));
+        return Err(log.ends_before(reached.at, at));
     }
     let then: Vec<Controller<F>> = replay.machines().to_vec();
     replay.run_until(at + LOOK_AFTER).map_err(failed)?;
     let ended_before = replay.result().end.is_some();
     log.note_torn(replay.result().end);
     if let Some(divergence) = replay.result().divergence {
-        return Err(Failure {
-            exit: Exit::Diverged,
-            message: format!(
-                "{} diverges at {}: what this program would explain is not what ran; see r-emsctl replay",
-                divergence.controller,
-                log.local(divergence.at()),
-            ),
-        });
+        return Err(log.diverged(&divergence));
     }
     let mut explanations = Vec::new();
     for (position, machine) in then.iter().enumerate() {
@@ -136,40 +134,13 @@ fn device(names: &ControllerNames, wanted: &str) -> Option<DeviceIndex> {
     names.devices.iter().position(|device| device.name == wanted).map(DeviceIndex::of)
 }
 
-/// Simulates the log's scenario again and finds the worst instant of an expectation.
-fn worst<F: FunctionSet>(log: &LogFile, name: &str) -> Result<ExpectationSummary, Failure> {
-    let until = log.end()?.since(Time::ZERO);
-    let study = study::load::again::<F>(&log.header, until)?;
-    let finished = study::run(study, &study::Options::default())?;
-    let all = finished.summary.expectations;
-    let exact = all.iter().find(|expectation| expectation.name == name);
-    let mut parts = all.iter().filter(|expectation| expectation.name.contains(name));
-    let found = exact.or_else(|| parts.next());
-    if exact.is_none() && parts.next().is_some() {
-        return Err(Failure::usage(format!(
-            "--missed {name}: more than one expectation has that; use its whole name"
-        )));
-    }
-    found.cloned().ok_or_else(|| {
-        let known: Vec<String> = all.iter().map(|expectation| format!("\"{}\"", expectation.name)).collect();
-        Failure::usage(format!(
-            "--missed {name}: there is no such expectation; known here: {}",
-            known.join(", ")
-        ))
-    })
-}
-
-fn text(printed: &Printed) -> String {
+fn text(printed: &Printed, due: Option<Due>) -> String {
     let mut text = format!("\n{}\n", paint(BOLD, &printed.at));
-    if let Some(expectation) = &printed.expectation {
-        let margin = quantity(expectation.margin.abs(), expectation.unit);
-        let ended = if expectation.held {
-            paint(GOOD, &format!("held with {margin} to spare"))
-        } else {
-            paint(BAD, &format!("missed by {margin}"))
-        };
-        let value = quantity(expectation.value, expectation.value_unit);
-        text += &format!("{} {ended}; this was its worst instant, at {value}\n", expectation.name);
+    if let (Some(expectation), Some(due)) = (&printed.expectation, due) {
+        let (word, style) = if expectation.held == Some(true) { ("held", GOOD) } else { ("violated", BAD) };
+        let margin = verdict::margin(expectation).unwrap_or_default();
+        let instant = verdict::instant(expectation, due);
+        text += &format!("{}: {}, {margin}; {instant}\n", expectation.name, paint(style, word));
     }
     text += &paint(DIM, "powers are positive into the bus: discharge, generation, import\n");
     text += "\n";

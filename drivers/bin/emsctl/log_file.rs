@@ -1,6 +1,6 @@
 //! What all commands on logs share: opening one, and turning times and names into what it means by them.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,15 @@ use r_ems_engine::Time;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::{End, Header, ReadError};
-use r_ems_engine::wall::UtcOffset;
-use r_ems_replay::Entries;
+use r_ems_engine::time::NANOS_PER_SECOND;
+use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_replay::entries::Filter;
+use r_ems_replay::{Divergence, Entries};
 
 use super::args::{ControllerName, Moment};
-use crate::exit::{Failure, READ};
+use crate::exit::{Exit, Failure, READ};
 use crate::output::say;
-use crate::study::load::zone;
+use crate::study::recall::zone;
 
 /// A log on the disk with what it says about itself.
 pub(super) struct LogFile {
@@ -72,6 +73,56 @@ impl LogFile {
         resolved.map_err(|message| Failure::usage(format!("{}: {message}", self.path.display())))
     }
 
+    /// The instants that a user means, in their order.
+    pub(super) fn window(&self, from: Option<&Moment>, to: Option<&Moment>) -> Result<(Time, Time), Failure> {
+        let from = from.map_or(Ok(Time::ZERO), |moment| self.time(moment))?;
+        let to = to.map_or(Ok(Time::MAX), |moment| self.time(moment))?;
+        if from > to {
+            return Err(Failure::usage("--from must not be later than --to"));
+        }
+        Ok((from, to))
+    }
+
+    /// Says that nothing was delivered in a window, and from when to when the log is.
+    ///
+    /// # Errors    the log cannot be read to its end
+    pub(super) fn nothing_between(&self, from: Time, to: Time) -> Result<Failure, Failure> {
+        let end = self.end()?;
+        if from > end {
+            return Ok(self.ends_before(end, from));
+        }
+        let (path, begin, end) = (self.path.display(), self.exact(Time::ZERO), self.exact(end));
+        let to = if to == Time::MAX { "its end".to_owned() } else { self.exact(to) };
+        let from = self.exact(from);
+        Ok(Failure::usage(format!(
+            "{path}: nothing was delivered from {from} to {to}; the log is from {begin} to {end}"
+        )))
+    }
+
+    /// Says that a user asks for what came after the log.
+    pub(super) fn ends_before(&self, end: Time, asked: Time) -> Failure {
+        let (path, end, asked) = (self.path.display(), self.exact(end), self.exact(asked));
+        Failure::usage(format!("{path}: the log ends at {end}, before {asked}"))
+    }
+
+    /// Says that the controllers of this program do not do what the log says.
+    pub(super) fn diverged(&self, divergence: &Divergence) -> Failure {
+        let (who, when) = (&divergence.controller, self.local(divergence.at()));
+        let message = format!(
+            "{who} diverges at {when}: what this program would explain is not what ran; see r-emsctl replay"
+        );
+        Failure { exit: Exit::Diverged, message }
+    }
+
+    /// A run's instant as the site's clocks show it, to the nanosecond.
+    pub(super) fn exact(&self, at: Time) -> String {
+        let wall = self.header.start + at.since(Time::ZERO);
+        let fraction = wall.as_unix_nanos().rem_euclid(NANOS_PER_SECOND as i64);
+        let second = WallTime::from_unix_nanos(wall.as_unix_nanos() - fraction).local(self.zone);
+        let digits = format!("{second}.{fraction:09}");
+        digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
     /// A run's instant as the site's clocks show it.
     pub(super) fn local(&self, at: Time) -> String {
         (self.header.start + at.since(Time::ZERO)).local(self.zone).to_string()
@@ -88,6 +139,10 @@ impl LogFile {
 }
 
 fn reader(path: &Path) -> Result<BufReader<File>, Failure> {
+    // A log is read more than once; and to open a pipe is to wait for its writer, perhaps for ever.
+    if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+        return Err(Failure::error(format!("{}: it is no regular file; name a log", path.display())));
+    }
     let file = File::open(path).map_err(|error| Failure::file(path, READ, &error))?;
     Ok(BufReader::new(file))
 }

@@ -8,11 +8,13 @@
 //! | command | what is printed |
 //! |---|---|
 //! | `check` | `{ ok, files: [{ file, errors, warnings, mistakes: [{ file, line, column, field, message, severity }] }] }` |
-//! | `run` | the summary: see [`crate::summary`] |
+//! | `run` | the summary: see [`crate::summary`]; of a wrong scenario what `check` prints |
 //! | `replay` | `{ ok, deliveries, until_s, digest, end, poisoned, compatibility, divergence, event_difference }` |
 //! | `show` | one object a line, one line a record: see [`r_ems_replay::Entry`] |
 //! | `diff` | `{ ok, same, end, notes, difference }` |
 //! | `explain` | `{ at, at_s, expectation, explanations }`: see [`crate::explanation`] |
+//!
+//! A mistake that has no place in a file has null for `line` and `column`.
 //!
 //! `end` is how a log ended: `over`, `stopped`, `poisoned` (a controller failed an assertion), `torn` (it has no closing record,
 //! because whoever wrote it was cut off), or nothing if it was not read to its end. Of two logs, one torn log makes it `torn`.
@@ -23,6 +25,8 @@ mod diff;
 mod explain;
 mod generate;
 mod log_file;
+mod missed;
+mod mistakes;
 mod replay;
 mod run;
 mod show;
@@ -40,15 +44,12 @@ use crate::study::contained::quiet_contained_panics;
 /// Does what the arguments say, with the functions of `F`.
 pub fn main<F: FunctionSet>(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     quiet_contained_panics();
-    let arguments = match Arguments::read(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are answers; clap knows which stream each belongs to, and a closed one is no error.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-        }
+    let mut output = Output::default();
+    let ended = match Arguments::read(arguments) {
+        Ok(Arguments { command }) => perform::<F>(command, &mut output),
+        Err(error) => answer(&error, &mut output),
     };
-    match perform::<F>(arguments) {
+    match ended {
         Ok(exit) => exit,
         Err(Failure { exit, message }) => {
             say(&format!("{} {message}", paint(BAD, "error:")));
@@ -57,19 +58,26 @@ pub fn main<F: FunctionSet>(arguments: impl IntoIterator<Item = OsString>) -> Ex
     }
 }
 
-fn perform<F: FunctionSet>(arguments: Arguments) -> Result<Exit, Failure> {
-    let Arguments { command, format } = arguments;
-    let mut output = Output::default();
+/// Help and version are answers and data; everything else that the parser says is about wrong arguments.
+fn answer(error: &clap::Error, output: &mut Output) -> Result<Exit, Failure> {
+    let text = error.render().ansi().to_string();
+    if error.use_stderr() {
+        say(text.trim_end());
+        return Ok(Exit::Usage);
+    }
+    output.text(&text)?;
+    Ok(Exit::Ok)
+}
+
+fn perform<F: FunctionSet>(command: Command, output: &mut Output) -> Result<Exit, Failure> {
     match command {
-        Command::Check { files } => check::perform::<F>(&files, format, &mut output),
-        Command::Run(arguments) => run::perform::<F>(&arguments, format, &mut output),
-        Command::Replay(arguments) => replay::perform::<F>(&arguments, format, &mut output),
-        Command::Show(arguments) => show::perform::<F>(&arguments, format, &mut output),
-        Command::Diff { expected, found, torn } => {
-            diff::perform::<F>(&diff::Pair { expected, found, torn }, format, &mut output)
-        }
-        Command::Explain(arguments) => explain::perform::<F>(&arguments, format, &mut output),
-        Command::Completions { shell } => generate::completions(shell, &mut output),
-        Command::Man { directory } => generate::manual(directory.as_deref(), &mut output),
+        Command::Check(arguments) => check::perform::<F>(&arguments.files, arguments.printed.format, output),
+        Command::Run(arguments) => run::perform::<F>(&arguments, arguments.printed.format, output),
+        Command::Replay(arguments) => replay::perform::<F>(&arguments, arguments.printed.format, output),
+        Command::Show(arguments) => show::perform::<F>(&arguments, arguments.printed.format, output),
+        Command::Diff(arguments) => diff::perform::<F>(&arguments, arguments.printed.format, output),
+        Command::Explain(arguments) => explain::perform::<F>(&arguments, arguments.printed.format, output),
+        Command::Completions { shell } => generate::completions(shell, output),
+        Command::Man { directory } => generate::manual(directory.as_deref(), output),
     }
 }

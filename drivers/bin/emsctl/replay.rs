@@ -50,11 +50,7 @@ pub(super) fn perform<F: FunctionSet>(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let log = LogFile::open::<F>(&arguments.log)?;
-    let from = arguments.from.as_ref().map_or(Ok(Time::ZERO), |moment| log.time(moment))?;
-    let to = arguments.to.as_ref().map_or(Ok(Time::MAX), |moment| log.time(moment))?;
-    if from > to {
-        return Err(Failure::usage("--from must not be later than --to"));
-    }
+    let (from, to) = log.window(arguments.from.as_ref(), arguments.to.as_ref())?;
     let replayed = match &arguments.controller {
         None => replay::<F, _>(&log, log.bytes()?, from, to)?,
         Some(name) => {
@@ -72,6 +68,10 @@ pub(super) fn perform<F: FunctionSet>(
         }
     };
     let Compared { names, deliveries, result } = &replayed;
+    let has_window = arguments.from.is_some() || arguments.to.is_some();
+    if has_window && *deliveries == 0 && result.divergence.is_none() {
+        return Err(log.nothing_between(from, to)?);
+    }
     let is_torn = result.end.is_some_and(End::is_torn);
     let exit = match &result.divergence {
         Some(_) => Exit::Diverged,

@@ -3,19 +3,18 @@
 //! An interrupted run ends cleanly: the log is closed and readable, the summary covers the run so far and says so, and the
 //! exit code is 1, because nobody can say that the expectations would have held.
 
-use std::fs;
-use std::path::Path;
-
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::log::EffectsKept;
 use r_ems_scenarios::Overrides;
 
 use super::args::{Format, Run};
+use super::mistakes::{Checked, Printed};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, say};
 use crate::present;
+use crate::study::load::{self, NotLoaded};
 use crate::study::progress::{Interrupt, Shown};
-use crate::study::{self, Options, load};
+use crate::study::{self, Options};
 use crate::summary::Ending;
 
 /// Runs a scenario.
@@ -24,19 +23,17 @@ pub(super) fn perform<F: FunctionSet>(
     format: Format,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let loaded = load::load::<F>(&arguments.file, &overrides(arguments))?;
+    let loaded = match load::load::<F>(&arguments.file, &overrides(arguments)) {
+        Ok(loaded) => loaded,
+        Err(NotLoaded::Wrong(report)) if format == Format::Json => {
+            let file = arguments.file.to_string_lossy().into_owned();
+            output.json(&Printed { ok: false, files: vec![Checked::new(file, report)] })?;
+            return Ok(Exit::BadScenario);
+        }
+        Err(error) => return Err(error.into()),
+    };
     if !loaded.warnings.mistakes.is_empty() {
         say(&load::report_text(&loaded.warnings));
-    }
-    for (option, file) in [("--record", &arguments.record), ("--csv", &arguments.csv)] {
-        if let Some(file) = file {
-            refuse_inputs(option, file, &loaded.inputs)?;
-        }
-    }
-    if let (Some(record), Some(csv)) = (&arguments.record, &arguments.csv)
-        && is_same_file(record, csv)
-    {
-        return Err(Failure::usage("--record and --csv name the same file"));
     }
     let interrupt = Interrupt::on_signals()
         .map_err(|error| Failure::error(format!("Ctrl-C cannot be watched: {error}")))?;
@@ -71,24 +68,4 @@ pub(super) fn perform<F: FunctionSet>(
 /// What the command line changes in the scenario.
 fn overrides(arguments: &Run) -> Overrides {
     Overrides { seed: arguments.seed, until: arguments.until, settings: arguments.set.clone() }
-}
-
-/// Refuses to write over what is being read.
-fn refuse_inputs(option: &str, file: &Path, inputs: &[std::path::PathBuf]) -> Result<(), Failure> {
-    if file.is_dir() {
-        return Err(Failure::usage(format!("{option} {}: is a directory; name a file", file.display())));
-    }
-    match inputs.iter().find(|input| is_same_file(input, file)) {
-        Some(input) => Err(Failure::usage(format!(
-            "{option} {}: this is {}, which the run reads; name another file",
-            file.display(),
-            input.display(),
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// Whether two paths lead to one existing file.
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }

@@ -48,19 +48,14 @@ pub(super) fn perform<F: FunctionSet>(
 }
 
 fn filter(arguments: &Show, log: &LogFile) -> Result<Filter, Failure> {
-    let time = |moment: &Option<_>, other| moment.as_ref().map_or(Ok(other), |moment| log.time(moment));
+    let (from, to) = log.window(arguments.from.as_ref(), arguments.to.as_ref())?;
     let controller = arguments.controller.as_ref().map(|name| log.controller(name)).transpose()?;
     let kinds = arguments.kind.as_deref().map(|wanted| {
         let known = Kind::ALL.into_iter().find(|kind| kind.name() == wanted);
         // What is no kind of record is a kind of event: the arguments have been checked.
         known.unwrap_or(Kind::Event)
     });
-    Ok(Filter {
-        from: time(&arguments.from, Time::ZERO)?,
-        to: time(&arguments.to, Time::MAX)?,
-        controller,
-        kinds: kinds.into_iter().collect(),
-    })
+    Ok(Filter { from, to, controller, kinds: kinds.into_iter().collect() })
 }
 
 /// Whether an entry passes what the reader's filter does not know: kinds of events.

@@ -8,3 +8,4 @@ pub mod style;
 pub mod summary;
 pub mod table;
 pub mod text;
+pub mod verdict;

@@ -7,8 +7,8 @@ use r_ems_engine::Span;
 use super::spark::{COLUMNS, highest, spark};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
-use super::text::{count, duration, energy, money, percent, power, quantity};
-use crate::names::EVENTS;
+use super::text::{count, duration, energy, money, percent, power};
+use super::verdict;
 use crate::summary::{Amounts, ControllerSummary, Ending, ExpectationSummary, GridSummary, Peak, Summary};
 
 /// The whole page.
@@ -49,55 +49,39 @@ fn headline(summary: &Summary) -> String {
 }
 
 fn expectations(summary: &Summary) -> String {
-    let all = summary.expectations.len();
-    let held = summary.expectations.iter().filter(|expectation| expectation.held).count();
-    if all == 0 {
+    let all = &summary.expectations;
+    if all.is_empty() {
         return format!("{}\n\n", paint(DIM, "The scenario expects nothing."));
     }
-    let mut part = if held == all {
-        format!("{}\n", paint(GOOD, &format!("All {all} expectations held")))
-    } else {
-        format!("{}\n", paint(BAD, &format!("{} of {all} expectations VIOLATED", all - held)))
+    let count = |wanted: Option<bool>| all.iter().filter(|known| known.held == wanted).count();
+    let (violated, unjudged) = (count(Some(false)), count(None));
+    let judged = all.len() - unjudged;
+    let verdict = match (judged, violated) {
+        (0, _) => paint(WARN, "No expectation was judged"),
+        (_, 0) if unjudged == 0 => paint(GOOD, &format!("All {judged} expectations held")),
+        (_, 0) => paint(GOOD, &format!("All {judged} expectations that were judged held")),
+        (_, _) => paint(BAD, &format!("{violated} of {judged} expectations VIOLATED")),
     };
+    let left_out = if unjudged > 0 { format!("; {unjudged} not judged") } else { String::new() };
     let mut table = Table::new(2, &[Align::Left, Align::Left, Align::Right, Align::Left]);
-    for expectation in &summary.expectations {
-        let sign = if expectation.held { "✓" } else { "✗" };
-        table.row([sign.to_owned(), expectation.name.clone(), margin(expectation), worst(expectation)]);
+    for expectation in all {
+        let (sign, style) = match expectation.held {
+            Some(true) => ("✓", GOOD),
+            Some(false) => ("✗", BAD),
+            None => ("–", WARN),
+        };
+        let margin = verdict::margin(expectation).unwrap_or_else(|| "not judged".to_owned());
+        table.row([paint(style, sign), expectation.name.clone(), margin, worst(expectation)]);
     }
-    for line in table.to_string().lines() {
-        let style = if line.trim_start().starts_with('✓') { GOOD } else { BAD };
-        let (head, rest) = line.split_at(line.find(['✓', '✗']).map_or(0, |at| at + '✓'.len_utf8()));
-        part += &format!("{}{rest}\n", paint(style, head));
-    }
-    part + "\n"
+    format!("{verdict}{left_out}\n{table}\n")
 }
 
-fn margin(expectation: &ExpectationSummary) -> String {
-    let margin = quantity(expectation.margin.abs(), expectation.unit);
-    if expectation.value_unit == EVENTS && expectation.margin.abs() < f64::EPSILON {
-        // That an event stays away, or came too often, is no matter of seconds.
-        return if expectation.held { "as it should be".to_owned() } else { "must not be".to_owned() };
-    }
-    if expectation.held { format!("{margin} to spare") } else { format!("missed by {margin}") }
-}
-
+/// When and where it was closest to failing, or why nobody can say.
 fn worst(expectation: &ExpectationSummary) -> String {
-    let value = match expectation.value_unit {
-        EVENTS => format!("{} seen", expectation.value),
-        unit => quantity(expectation.value, unit),
-    };
-    let excursions = match (expectation.longest_excursion_s, expectation.excursions_s) {
-        (Some(longest), Some(total)) if total > 0.0 => {
-            format!("; beyond it for {} at a time, {} in all", seconds(longest), seconds(total))
-        }
-        (Some(_) | None, Some(_) | None) => String::new(),
-    };
-    let nothing = if expectation.no_value_s > 0.0 {
-        format!("; no value for {}", seconds(expectation.no_value_s))
-    } else {
-        String::new()
-    };
-    format!("{} {value}{excursions}{nothing}", instant(&expectation.at))
+    let why = expectation.not_judged.unwrap_or_default();
+    let at = expectation.at.as_deref().map_or_else(|| why.to_owned(), instant);
+    let value = verdict::value(expectation).map(|value| format!(" {value}")).unwrap_or_default();
+    format!("{at}{value}{}", verdict::excursions(expectation))
 }
 
 fn grid_part(grid: &GridSummary) -> String {

@@ -61,12 +61,8 @@ const QUANTITIES: [(Quantity, &str); 11] = [
 ];
 
 impl Rows {
-    /// Begins a table with its heading.
-    ///
-    /// # Errors
-    /// The file cannot be made.
-    pub fn create(path: &Path, frame: Frame, step: Span, world: &SimDriver) -> Result<Self, Failure> {
-        let file = File::create(path).map_err(|error| Failure::file(path, WRITTEN, &error))?;
+    /// Begins a table with its heading in an empty file.
+    pub fn begin(path: &Path, file: File, frame: Frame, step: Span, world: &SimDriver) -> Self {
         let points = (0..frame.grids.len()).map(|grid| points_of(world, grid)).collect();
         let mut rows = Self {
             path: path.to_owned(),
@@ -79,7 +75,7 @@ impl Rows {
         };
         let heading = rows.heading();
         rows.line(&heading);
-        Ok(rows)
+        rows
     }
 
     /// When the next row is due.

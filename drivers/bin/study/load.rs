@@ -1,16 +1,15 @@
-//! From files to a study, and from a log back to the study that it recorded.
+//! From files to a study.
 //!
-//! A log keeps the texts of its scenario and site, but no profiles: those are found where the scenario's path says. Texts
-//! from a log have the run's changes in them already.
+//! A run that shall end earlier is cut here and not by the scenario's check: what is expected of it stays known, so that the
+//! summary can say what could not be judged.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use r_ems_engine::Span;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::log::{ControllerNames, Header};
+use r_ems_engine::log::ControllerNames;
 use r_ems_engine::units::Watts;
-use r_ems_engine::wall::UtcOffset;
+use r_ems_engine::{Span, Time};
 use r_ems_scenarios::at_end::{AtEnd, in_places};
 use r_ems_scenarios::{Disk, Document, Files, Overrides, Report};
 use r_ems_sim::world::WorldSpec;
@@ -18,7 +17,7 @@ use r_ems_sim::world::WorldSpec;
 use super::Study;
 use crate::exit::{Exit, Failure};
 use crate::names;
-use crate::summary::{Facts, GridFacts};
+use crate::summary::{Due, Facts, GridFacts};
 
 /// A scenario that was loaded from files.
 #[derive(Clone, Debug)]
@@ -27,8 +26,27 @@ pub struct Loaded<F: FunctionSet> {
     pub study: Study<F>,
     /// What somebody should look at.
     pub warnings: Report,
-    /// Every file that was read.
-    pub inputs: Vec<PathBuf>,
+}
+
+/// Why a scenario cannot be run.
+#[derive(Clone, Debug)]
+pub enum NotLoaded {
+    /// Its files are wrong, or what is set in them.
+    Wrong(Report),
+    /// What is asked of it makes no sense.
+    Refused(Failure),
+}
+
+impl From<NotLoaded> for Failure {
+    fn from(error: NotLoaded) -> Self {
+        match error {
+            NotLoaded::Wrong(report) => {
+                let message = format!("the scenario is wrong\n\n{}", report_text(&report));
+                Self { exit: Exit::BadScenario, message }
+            }
+            NotLoaded::Refused(failure) => failure,
+        }
+    }
 }
 
 /// Notes which files are read.
@@ -43,59 +61,35 @@ impl Files for Noted {
     }
 }
 
-/// The texts of a log; profiles come from the disk.
-struct Kept<'a>(&'a Header);
-
-impl Files for Kept<'_> {
-    fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
-        if path == self.0.scenario_path {
-            Ok(self.0.scenario_text.clone().into_bytes())
-        } else if path == self.0.site_path {
-            Ok(self.0.site_text.clone().into_bytes())
-        } else {
-            Disk.read(path, bytes_max)
-        }
-    }
-}
-
 /// Loads a scenario.
 ///
 /// # Errors
-/// [`Exit::BadScenario`] with every mistake.
-pub fn load<F: FunctionSet>(file: &Path, overrides: &Overrides) -> Result<Loaded<F>, Failure> {
+/// [`NotLoaded`]: every mistake of the files, or an end that the run does not have.
+pub fn load<F: FunctionSet>(file: &Path, overrides: &Overrides) -> Result<Loaded<F>, NotLoaded> {
     let path = file.to_str().ok_or_else(|| {
-        Failure::usage(format!("{}: the path must be UTF-8 text; rename it", file.display()))
+        let message = format!("{}: the path must be UTF-8 text; rename it", file.display());
+        NotLoaded::Refused(Failure::usage(message))
     })?;
     let files = Noted { read: RefCell::new(Vec::new()) };
-    let loaded = r_ems_scenarios::load::<F>(&files, path, overrides).map_err(|report| bad(&report))?;
+    let whole = Overrides { until: None, ..overrides.clone() };
+    let loaded = r_ems_scenarios::load::<F>(&files, path, &whole).map_err(NotLoaded::Wrong)?;
     let warnings = loaded.warnings.clone();
-    Ok(Loaded { study: study(loaded), warnings, inputs: files.read.into_inner() })
-}
-
-/// Loads the scenario that a log was recorded from, up to where the log ends.
-///
-/// # Errors
-/// The log holds no scenario, or a profile is not where it was.
-pub fn again<F: FunctionSet>(header: &Header, until: Span) -> Result<Study<F>, Failure> {
-    if header.scenario_text.is_empty() {
-        return Err(Failure::error("the log was not recorded from a scenario: use --at instead"));
+    let mut study = study(loaded, files.read.into_inner());
+    if let Some(until) = overrides.until {
+        end_at(&mut study.world, until).map_err(NotLoaded::Refused)?;
     }
-    let overrides = Overrides { seed: Some(header.seed), until: Some(until), ..Overrides::default() };
-    let loaded = r_ems_scenarios::load::<F>(&Kept(header), &header.scenario_path, &overrides);
-    let loaded = loaded.map_err(|report| {
-        let advice =
-            "the log's scenario cannot be simulated again: run this where it was recorded, or use --at";
-        Failure::error(format!("{}\n\n{advice}", report_text(&report)))
-    })?;
-    Ok(study(loaded))
+    Ok(Loaded { study, warnings })
 }
 
-/// How the clocks of a log's site show times; UTC if its texts do not say.
-pub fn zone<F: FunctionSet>(header: &Header) -> UtcOffset {
-    let site = Document::new(&header.site_path, header.site_text.clone());
-    let scenario = Document::new(&header.scenario_path, header.scenario_text.clone());
-    let documents = if header.site_text.is_empty() { vec![scenario] } else { vec![scenario, site] };
-    r_ems_scenarios::recall::<F>(&documents).map_or(UtcOffset::UTC, |recalled| recalled.time_zone)
+/// Lets a run end earlier.
+fn end_at(world: &mut WorldSpec, until: Span) -> Result<(), Failure> {
+    if until.is_zero() || until > world.duration {
+        let allowed = format!("above 0 s and at most the run's {}", world.duration);
+        return Err(Failure::usage(format!("--until: must be {allowed}, got {until}")));
+    }
+    world.duration = until;
+    world.timeline.retain(|timed| timed.at <= Time::ZERO + until);
+    Ok(())
 }
 
 /// Every mistake, as a person reads it.
@@ -112,11 +106,8 @@ pub fn report_text(report: &Report) -> String {
     }
 }
 
-fn bad(report: &Report) -> Failure {
-    Failure { exit: Exit::BadScenario, message: format!("the scenario is wrong\n\n{}", report_text(report)) }
-}
-
-fn study<F: FunctionSet>(loaded: r_ems_scenarios::Loaded<F>) -> Study<F> {
+/// Makes a study of what was loaded from `inputs`.
+pub(super) fn study<F: FunctionSet>(loaded: r_ems_scenarios::Loaded<F>, inputs: Vec<PathBuf>) -> Study<F> {
     let controllers: Vec<ControllerNames> = loaded.controllers.iter().map(names::of_spec).collect();
     let world = &loaded.world;
     let grids = loaded.components.into_iter().enumerate().map(|(grid, components)| GridFacts {
@@ -128,6 +119,8 @@ fn study<F: FunctionSet>(loaded: r_ems_scenarios::Loaded<F>) -> Study<F> {
         world.expectations.iter().map(|expectation| names::units(&expectation.claim, &controllers)).collect();
     let of_sum = |sum: &AtEnd| names::Units { margin: sum.unit(), value: sum.unit() };
     let units = in_places(&loaded.at_end, units, of_sum);
+    let dues = world.expectations.iter().map(Due::of).collect();
+    let dues = in_places(&loaded.at_end, dues, |_sum| Due::AtEnd);
     let facts = Facts {
         scenario: loaded.name,
         seed: world.seed,
@@ -136,13 +129,15 @@ fn study<F: FunctionSet>(loaded: r_ems_scenarios::Loaded<F>) -> Study<F> {
         grids: grids.collect(),
         controllers,
         units,
+        dues,
+        planned: world.duration,
         at_end: loaded.at_end,
         tariff: loaded.tariff,
     };
     let mut documents = loaded.documents.into_iter();
     let scenario = documents.next().unwrap_or_else(|| Document::new("", ""));
     let site = documents.next().unwrap_or_else(|| Document::new("", ""));
-    Study { facts, world: loaded.world, controllers: loaded.controllers, scenario, site }
+    Study { facts, world: loaded.world, controllers: loaded.controllers, scenario, site, inputs }
 }
 
 /// A grid is called as its controllers call it.

@@ -9,6 +9,8 @@
 //!                 └ confines a panic to its delivery
 //! ```
 //!
+//! To repeat a recorded run, [`Repeating`] stands around `Sampled` and compares every delivery with the log.
+//!
 //! **Invariant:** no layer changes what passes through it. A run has the same digest with and without a log, a table, a
 //! terminal, or a user's eyes.
 
@@ -16,11 +18,14 @@ pub mod contained;
 pub mod csv;
 pub mod load;
 pub mod observed;
+mod outputs;
 pub mod progress;
+pub mod recall;
+pub mod repeating;
 pub mod sampled;
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,11 +33,11 @@ use r_ems_engine::controller::{Controller, ControllerSpec};
 use r_ems_engine::digest::Digest;
 use r_ems_engine::fleet::{Fleet, Poisoned};
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::log::{EffectsKept, Ending as LogEnding, Header, Scope};
+use r_ems_engine::log::{EffectsKept, Ending as LogEnding, Header, ReadError, Reader, Scope};
 use r_ems_engine::machine::{Driver, Machine};
 use r_ems_engine::{Span, Time};
 use r_ems_replay::recorder::{RecordError, Recorded};
-use r_ems_replay::{Digesting, Recorder};
+use r_ems_replay::{Bytes, Digesting, Recorder};
 use r_ems_scenarios::Document;
 use r_ems_sim::driver::{RunResult, SimDriver};
 use r_ems_sim::world::WorldSpec;
@@ -40,7 +45,9 @@ use r_ems_sim::world::WorldSpec;
 use self::contained::{Contained, last_words};
 use self::csv::{Frame, Rows};
 use self::observed::{Observations, Observed};
+use self::outputs::Outputs;
 use self::progress::{Interrupt, Progress, Shown, Stopwatch};
+use self::repeating::{Departure, Repeating};
 use self::sampled::{Curve, Sampled};
 use crate::exit::{Failure, WRITTEN};
 use crate::summary::{Ending, Facts, Remains, Summary, summarize};
@@ -58,6 +65,8 @@ pub struct Study<F: FunctionSet> {
     pub scenario: Document,
     /// The site file as it was read; empty if the site stands in the scenario.
     pub site: Document,
+    /// Every file that was read for it: a run writes over none of them.
+    pub inputs: Vec<PathBuf>,
 }
 
 /// How a study is run.
@@ -94,12 +103,85 @@ pub struct Finished<F: FunctionSet> {
     pub recorded: Option<Recorded>,
 }
 
+/// Why a recorded run could not be repeated.
+#[derive(Debug)]
+pub enum NotRepeated {
+    /// The simulation departs from the log at this instant.
+    Differs(Time),
+    /// The log cannot be read on.
+    Unreadable(ReadError<io::Error>),
+    /// The run itself failed.
+    Failed(Failure),
+}
+
 /// Runs a study.
 ///
 /// # Errors
-/// A file cannot be written, or a controller failed an assertion; the log is then closed with the delivery that did it.
+/// A file cannot be written, or must not be written over; or a controller failed an assertion, and the log is then closed
+/// with the delivery that did it.
 pub fn run<F: FunctionSet>(study: Study<F>, options: &Options) -> Result<Finished<F>, Failure> {
-    let Study { facts, world, controllers, scenario, site } = study;
+    let Prepared { facts, mut header, machines, world, inputs } = prepare(study)?;
+    let Outputs { record: log, csv } = Outputs::open(options, &inputs)?;
+    let end = world.end();
+    let rows = match (&options.csv, csv) {
+        (Some((path, step)), Some(file)) => Some(Rows::begin(path, file, frame(&facts), *step, &world)),
+        (_, _) => None,
+    };
+    let sampled = Sampled::new(world, facts.grids.len(), rows);
+    let raced = match (&options.record, log) {
+        (Some((path, effects)), Some(file)) => {
+            header.effects = *effects;
+            record(sampled, (path, file), &header, machines, options, end)?
+        }
+        (_, _) => {
+            let digesting = Digesting::new(sampled, machines.len());
+            let driven = drive(digesting, machines, options, end);
+            let digest = driven.driver.digest(&header, driven.fleet.machines());
+            driven.into_raced(Digesting::into_driver, digest, None)
+        }
+    };
+    finish(&facts, raced)
+}
+
+/// Runs a study that a log was recorded from, as far as the log goes, and compares every delivery with it.
+///
+/// # Errors
+/// [`NotRepeated`] if something else reaches a controller than in the log, or the run fails.
+pub fn repeat<F: FunctionSet, R: Read>(
+    study: Study<F>,
+    log: Reader<Bytes<R>>,
+) -> Result<Finished<F>, NotRepeated> {
+    let Prepared { facts, header, machines, world, .. } = prepare(study).map_err(NotRepeated::Failed)?;
+    let end = world.end();
+    let repeating = Repeating::new(Sampled::new(world, facts.grids.len(), None), log);
+    let digesting = Digesting::new(repeating, machines.len());
+    let driven = drive(digesting, machines, &Options::default(), end);
+    let digest = driven.driver.digest(&header, driven.fleet.machines());
+    let mut departure = None;
+    let inner = |driver: Digesting<Repeating<R>>| {
+        let (sampled, departed) = driver.into_driver().into_parts();
+        departure = departed;
+        sampled
+    };
+    let raced = driven.into_raced(inner, digest, None);
+    match departure {
+        Some(Departure::Differs(at)) => Err(NotRepeated::Differs(at)),
+        Some(Departure::Unreadable(error)) => Err(NotRepeated::Unreadable(error)),
+        None => finish(&facts, raced).map_err(NotRepeated::Failed),
+    }
+}
+
+/// What a run begins with.
+struct Prepared<F: FunctionSet> {
+    facts: Facts,
+    header: Header,
+    machines: Vec<Controller<F>>,
+    world: SimDriver,
+    inputs: Vec<PathBuf>,
+}
+
+fn prepare<F: FunctionSet>(study: Study<F>) -> Result<Prepared<F>, Failure> {
+    let Study { facts, world, controllers, scenario, site, inputs } = study;
     let machines: Vec<Controller<F>> = controllers.iter().map(Controller::new).collect();
     let mut header = Header::new(F::NAMES, facts.controllers.clone());
     header.seed = facts.seed;
@@ -113,25 +195,7 @@ pub fn run<F: FunctionSet>(study: Study<F>, options: &Options) -> Result<Finishe
         Some(tariff) => world.with_prices(&tariff.prices),
         None => world,
     };
-    let end = world.end();
-    let rows = match &options.csv {
-        Some((path, step)) => Some(Rows::create(path, frame(&facts), *step, &world)?),
-        None => None,
-    };
-    let sampled = Sampled::new(world, facts.grids.len(), rows);
-    let raced = match &options.record {
-        Some((path, effects)) => {
-            header.effects = *effects;
-            record(sampled, path, &header, machines, options, end)?
-        }
-        None => {
-            let digesting = Digesting::new(sampled, machines.len());
-            let driven = drive(digesting, machines, options, end);
-            let digest = driven.driver.digest(&header, driven.fleet.machines());
-            driven.into_raced(Digesting::into_driver, digest, None)
-        }
-    };
-    finish(&facts, raced)
+    Ok(Prepared { facts, header, machines, world, inputs })
 }
 
 fn frame(facts: &Facts) -> Frame {
@@ -194,14 +258,13 @@ fn drive<D: Driver, F: FunctionSet>(
 /// Runs a fleet and records it.
 fn record<F: FunctionSet>(
     sampled: Sampled,
-    path: &Path,
+    (path, file): (&Path, File),
     header: &Header,
     machines: Vec<Controller<F>>,
     options: &Options,
     end: Time,
 ) -> Result<Raced<F>, Failure> {
     let failed = |error: &std::io::Error| Failure::file(path, WRITTEN, error);
-    let file = File::create(path).map_err(|error| failed(&error))?;
     let sink = BufWriter::new(file);
     let recorder = Recorder::new(sampled, sink, header.clone(), Scope::Fleet, &machines);
     let recorder = recorder.map_err(|error| match error {

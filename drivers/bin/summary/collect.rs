@@ -18,8 +18,8 @@ use r_ems_sim::expect::Verdict;
 use r_ems_sim::ledger::Energies;
 
 use super::{
-    AlarmSummary, BatterySummary, ControllerSummary, Cost, DeviceSummary, Ending, EnergyByKind, EventCount,
-    ExpectationSummary, FunctionSummary, GridSummary, Peak, Summary, UnusablePoint,
+    AlarmSummary, BatterySummary, ControllerSummary, Cost, DeviceSummary, Due, Ending, EnergyByKind,
+    EventCount, ExpectationSummary, FunctionSummary, GridSummary, Peak, Summary, UnusablePoint,
 };
 use crate::names;
 use crate::study::observed::{Alarm, Observations};
@@ -42,6 +42,10 @@ pub struct Facts {
     pub controllers: Vec<ControllerNames>,
     /// The units of the expectations' values, in their order.
     pub units: Vec<names::Units>,
+    /// When the expectations can be judged, in their order.
+    pub dues: Vec<Due>,
+    /// How long the scenario lasts if nobody ends it earlier.
+    pub planned: Span,
     /// What is expected of the run's sums.
     pub at_end: Vec<AtEnd>,
     /// What energy and power cost.
@@ -84,8 +88,11 @@ pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summ
     let verdicts = in_places(&facts.at_end, result.verdicts.clone(), |sum| sum.judge(result));
     let expectations: Vec<ExpectationSummary> = verdicts
         .iter()
-        .zip(&facts.units)
-        .map(|(verdict, units)| expectation(facts, verdict, *units))
+        .zip(facts.units.iter().zip(&facts.dues))
+        .map(|(verdict, (units, due))| {
+            let not_judged = due.reason(verdict, result.simulated, facts.planned);
+            expectation(facts, verdict, *units, not_judged)
+        })
         .collect();
     let grids: Vec<GridSummary> = facts
         .grids
@@ -116,7 +123,7 @@ pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summ
         scans: controllers.iter().map(|controller| controller.scans).sum(),
         deliveries: observations.deliveries(),
         digest: digest.to_string(),
-        held: expectations.iter().all(|expectation| expectation.held),
+        held: expectations.iter().all(|expectation| expectation.held != Some(false)),
         expectations,
         energy_wh: grids.iter().fold(EnergyByKind::default(), |sum, grid| sum.plus(&grid.energy_wh)),
         cost: Cost::sum(grids.iter().filter_map(|grid| grid.cost.as_ref())),
@@ -134,23 +141,39 @@ impl Facts {
     }
 }
 
-fn expectation(facts: &Facts, verdict: &Verdict, units: names::Units) -> ExpectationSummary {
+fn expectation(
+    facts: &Facts,
+    verdict: &Verdict,
+    units: names::Units,
+    not_judged: Option<&'static str>,
+) -> ExpectationSummary {
     let excursion = |read: fn(&r_ems_sim::expect::Excursions) -> Span| {
         verdict.excursions.as_ref().map(|excursions| read(excursions).as_secs_f64())
     };
-    ExpectationSummary {
+    let mut summary = ExpectationSummary {
         name: verdict.name.clone(),
-        held: verdict.held,
-        margin: verdict.margin,
+        held: None,
+        margin: None,
         unit: units.margin,
-        at_s: verdict.at.as_secs_f64(),
-        at: facts.local(verdict.at),
-        value: verdict.value,
+        at_s: None,
+        at: None,
+        value: None,
         value_unit: units.value,
-        longest_excursion_s: excursion(|excursions| excursions.longest),
-        excursions_s: excursion(|excursions| excursions.total),
+        longest_excursion_s: None,
+        excursions_s: None,
         no_value_s: verdict.without_value.as_secs_f64(),
+        not_judged,
+    };
+    if not_judged.is_none() {
+        summary.held = Some(verdict.held);
+        summary.margin = Some(verdict.margin);
+        summary.at_s = Some(verdict.at.as_secs_f64());
+        summary.at = Some(facts.local(verdict.at));
+        summary.value = Some(verdict.value);
+        summary.longest_excursion_s = excursion(|excursions| excursions.longest);
+        summary.excursions_s = excursion(|excursions| excursions.total);
     }
+    summary
 }
 
 fn grid(facts: &Facts, known: &GridFacts, found: &GridResult, curve: Curve) -> GridSummary {

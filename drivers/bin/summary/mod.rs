@@ -9,7 +9,8 @@
 //! | `scenario`, `seed`, `start`, `ending` | what ran, from when (local time), and how it ended: `complete` or `interrupted` |
 //! | `simulated_s`, `wall_s`, `speed` | how long, in the plant's time and in ours, and their ratio |
 //! | `scans`, `deliveries`, `digest` | of all controllers; equal digests are equal runs, bit for bit |
-//! | `held`, `expectations` | whether all held; each with `name`, `held`, `margin`, `unit`, `at_s`, `value` and excursions |
+//! | `held`, `expectations` | whether all that were judged held; each with `name`, `held`, `margin`, `unit`, `at_s`, `value` and excursions |
+//! | `not_judged` | of an expectation that a run which ended early could not judge: why; `held`, `margin`, `at_s`, `at` and `value` are null |
 //! | `energy_wh` | by kind, all grids together |
 //! | `cost` | by the tariff: `currency`, `energy`, `export_revenue`, `demand`, `total`, the same in `without_batteries`, `saved` |
 //! | `grids` | each grid's `energy_wh`, `cost`, `peak`, `shaved_wh`, `batteries`, and `imbalance` if the energy checker found one |
@@ -19,11 +20,13 @@
 
 mod collect;
 mod cost;
+mod due;
 
 use serde::Serialize;
 
 pub use collect::{Facts, GridFacts, Remains, summarize};
 pub use cost::{Amounts, Cost};
+pub use due::Due;
 
 /// What a run did.
 #[derive(Clone, Debug, Serialize)]
@@ -48,7 +51,7 @@ pub struct Summary {
     pub deliveries: u64,
     /// The run's identity: equal digests are equal runs.
     pub digest: String,
-    /// Whether every expectation held.
+    /// Whether every expectation held that could be judged.
     pub held: bool,
     /// Every expectation with its margin.
     pub expectations: Vec<ExpectationSummary>,
@@ -81,18 +84,18 @@ pub enum Ending {
 pub struct ExpectationSummary {
     /// Its name.
     pub name: String,
-    /// Whether it held.
-    pub held: bool,
+    /// Whether it held; nothing if it was not judged.
+    pub held: Option<bool>,
     /// How far from failing it stayed; negative: by how far it failed.
-    pub margin: f64,
+    pub margin: Option<f64>,
     /// The margin's unit.
     pub unit: &'static str,
     /// When it was closest to failing, or failed worst.
-    pub at_s: f64,
+    pub at_s: Option<f64>,
     /// The same as local time.
-    pub at: String,
+    pub at: Option<String>,
     /// The value then.
-    pub value: f64,
+    pub value: Option<f64>,
     /// The value's unit.
     pub value_unit: &'static str,
     /// The longest excursion, where some are forgiven.
@@ -101,6 +104,8 @@ pub struct ExpectationSummary {
     pub excursions_s: Option<f64>,
     /// How long a controller's image had no value that it believed.
     pub no_value_s: f64,
+    /// Why it was not judged: the run ended too early for that.
+    pub not_judged: Option<&'static str>,
 }
 
 /// Energies by kind, Wh.
