@@ -70,7 +70,6 @@ struct Portion {
     minimum: f64,
     is_running: bool,
     taken: f64,
-    is_closed: bool,
 }
 
 /// Shares the power `total` of a group of batteries, which is not more than all units can do, and writes each unit's share.
@@ -112,15 +111,7 @@ fn move_by_missing(total: Watts, units: &mut [Unit], range: impl Fn(&Unit) -> Ra
         return;
     }
     let rises = missing > Watts::ZERO;
-    let none = Portion {
-        place: 0,
-        available: 0.0,
-        weight: 0.0,
-        minimum: 0.0,
-        is_running: false,
-        taken: 0.0,
-        is_closed: false,
-    };
+    let none = Portion { place: 0, available: 0.0, weight: 0.0, minimum: 0.0, is_running: false, taken: 0.0 };
     let mut portions = [none; MAX_MEMBERS];
     let mut able = 0;
     for (place, unit) in units.iter().enumerate() {
@@ -156,15 +147,7 @@ fn portion(place: usize, unit: &Unit, available: f64, rises: bool) -> Portion {
     let minimum = if moves { 0.0 } else { unit.rating.watts() * MINIMUM_SHARE * factor };
     let minimum = at_most(minimum, available);
     let is_running = unit.is_running || moves;
-    Portion {
-        place,
-        available,
-        weight: available * distance,
-        minimum,
-        is_running,
-        taken: 0.0,
-        is_closed: false,
-    }
+    Portion { place, available, weight: available * distance, minimum, is_running, taken: 0.0 }
 }
 
 /// How many units run: the fewest that can carry `total`, and more while each still gets its minimum.
@@ -182,45 +165,41 @@ fn running_count(total: f64, portions: &[Portion]) -> usize {
 
 /// Hands `total` out by weight, to none more than it can take and to none less than its minimum where that is possible.
 ///
-/// Each round closes a unit at one of its ends or ends; full ones first, since what they leave lifts the others.
+/// Each gets the same level times its weight, held between its two ends. The sum rises with the level, and is straight between
+/// the levels at which somebody reaches an end, so the level that gives `total` is found among those.
 fn fill(total: f64, portions: &mut [Portion]) {
     let minimum: f64 = portions.iter().map(|portion| portion.minimum).sum();
-    let keeps_minimum = minimum <= total;
-    for _round in 0..portions.len() {
-        let closed: f64 =
-            portions.iter().filter(|portion| portion.is_closed).map(|portion| portion.taken).sum();
-        let weights: f64 =
-            portions.iter().filter(|portion| !portion.is_closed).map(|portion| portion.weight).sum();
-        if weights <= 0.0 {
-            return;
-        }
-        let rest = total - closed;
-        for portion in portions.iter_mut().filter(|portion| !portion.is_closed) {
-            portion.taken = rest * portion.weight / weights;
-        }
-        let has_closed = close(portions, |open| open.taken >= open.available, |open| open.available)
-            || (keeps_minimum && close(portions, |open| open.taken < open.minimum, |open| open.minimum));
-        if !has_closed {
-            return;
-        }
+    if minimum > total {
+        portions.iter_mut().for_each(|portion| portion.minimum = 0.0);
+    }
+    let mut levels = [0.0; 2 * MAX_MEMBERS];
+    let levels = &mut levels[..2 * portions.len()];
+    for (ends, portion) in levels.chunks_exact_mut(2).zip(portions.iter()) {
+        ends[0] = portion.minimum / portion.weight;
+        ends[1] = portion.available / portion.weight;
+    }
+    levels.sort_unstable_by(f64::total_cmp);
+    let sum_at = |level: f64| -> f64 { portions.iter().map(|portion| portion.at(level)).sum() };
+    let within = levels.iter().take_while(|level| sum_at(**level) <= total).count();
+    let (below, above) = (if within > 0 { levels[within - 1] } else { 0.0 }, levels.get(within));
+    // Who rises between two neighboring levels is seen in their middle: at the levels themselves rounding decides.
+    let middle = above.map_or(below, |above| 0.5 * (below + above));
+    let rises = |portion: &&Portion| {
+        let wished = middle * portion.weight;
+        wished > portion.minimum && wished < portion.available
+    };
+    let slope: f64 = portions.iter().filter(rises).map(|portion| portion.weight).sum();
+    let level = if slope > 0.0 { below + (total - sum_at(below)) / slope } else { below };
+    for portion in portions {
+        portion.taken = portion.at(level);
     }
 }
 
-/// Closes the open units that are beyond an end, at that end; whether there was one.
-fn close(
-    portions: &mut [Portion],
-    is_beyond: impl Fn(&Portion) -> bool,
-    end: impl Fn(&Portion) -> f64,
-) -> bool {
-    let mut any = false;
-    for portion in portions.iter_mut().filter(|portion| !portion.is_closed) {
-        if is_beyond(portion) {
-            portion.taken = end(portion);
-            portion.is_closed = true;
-            any = true;
-        }
+impl Portion {
+    /// What it takes at a level.
+    fn at(&self, level: f64) -> f64 {
+        at_most(at_least(level * self.weight, self.minimum), self.available)
     }
-    any
 }
 
 #[cfg(test)]
@@ -280,6 +259,15 @@ mod tests {
     #[test]
     fn a_running_unit_gets_its_minimum_however_little_it_weighs() {
         assert_eq!(shares(60.0, &mut [unit(100.0, 0.02), unit(100.0, 0.9)]), [5.0, 55.0]);
+    }
+
+    #[test]
+    fn a_unit_that_needs_its_minimum_takes_it_from_one_that_would_be_full() {
+        let running = Unit { is_running: true, ..unit(18.0, 1.0) };
+        let mut units =
+            [Unit { left: range(1.0, 18.0), ability: range(1.0, 18.0), ..running }, unit(100.0, 0.01)];
+        let shares = shares(21.0, &mut units);
+        assert!((shares[0] + shares[1] - 21.0).abs() < 1e-6 && shares[1] >= 4.9, "{shares:?}");
     }
 
     #[test]
