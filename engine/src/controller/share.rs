@@ -190,8 +190,15 @@ fn fill(total: f64, portions: &mut [Portion]) {
     };
     let slope: f64 = portions.iter().filter(rises).map(|portion| portion.weight).sum();
     let level = if slope > 0.0 { below + (total - sum_at(below)) / slope } else { below };
-    for portion in portions {
+    for portion in portions.iter_mut() {
         portion.taken = portion.at(level);
+    }
+    // What rounding has left over goes to the first that is at neither end, so that one unit alone gets the power itself.
+    let left_over = total - portions.iter().map(|portion| portion.taken).sum::<f64>();
+    let is_between =
+        |portion: &&mut Portion| portion.taken > portion.minimum && portion.taken < portion.available;
+    if let Some(portion) = portions.iter_mut().find(is_between) {
+        portion.taken = at_most(at_least(portion.taken + left_over, portion.minimum), portion.available);
     }
 }
 
