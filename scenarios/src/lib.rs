@@ -25,6 +25,7 @@
 //! **Invariant:** no text, however hostile, panics or hangs: sizes, depths and counts have limits, each with a name.
 
 pub mod at_end;
+mod battery;
 mod device;
 mod expectation;
 pub mod files;
@@ -44,6 +45,7 @@ mod profile;
 mod reality;
 #[cfg(test)]
 mod reference;
+mod refused;
 mod scenario;
 mod site;
 mod source;

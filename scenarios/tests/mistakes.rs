@@ -37,7 +37,7 @@ bad_files! {
     five_mistakes, no_ron, mixed_arguments, unknown_fields, twice, quantities, ranges, versions, time_zone, redundancy,
     no_direction, functions, order_of_functions, names, plant, ratings, missing_files, missing_site, short_profile,
     broken_profile, sources, expectations, happenings, wide_characters, another_file,
-    interpolation, daily, not_yet, sums, tariff, rivals,
+    interpolation, daily, not_yet, sums, tariff, rivals, sizes,
 }
 
 #[test]
