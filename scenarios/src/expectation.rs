@@ -5,11 +5,13 @@
 
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::text::TextError;
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::{Span, Time};
 use r_ems_sim::expect::{Claim, Comparison, Condition, EventFilter, Expectation};
 
 use crate::at_end::{self, AtEnd, Bound};
+use crate::bounds::Bounded;
 use crate::later::unknown;
 use crate::leaf::Leaf;
 use crate::mistake::{Notes, suggestion};
@@ -356,7 +358,11 @@ fn amount(node: &Node<'_>, unit: Unit, notes: &mut Notes) -> Option<f64> {
 pub(crate) fn read_amount(text: &str, unit: Unit) -> Result<f64, String> {
     let number = || text.parse::<f64>().ok().filter(|number| number.is_finite());
     match unit {
-        Unit::Power => text.parse::<Watts>().map(Watts::watts).map_err(|error| error.to_string()),
+        Unit::Power => {
+            let power: Watts = text.parse().map_err(|error: TextError| error.to_string())?;
+            let refused = power.refused().map(|allowed| format!("must be {allowed}, got \"{text}\""));
+            refused.map_or(Ok(power.watts()), Err)
+        }
         Unit::Energy => {
             text.parse::<WattHours>().map(WattHours::watt_hours).map_err(|error| error.to_string())
         }

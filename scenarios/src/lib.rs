@@ -26,6 +26,7 @@
 
 pub mod at_end;
 mod battery;
+mod bounds;
 mod device;
 mod expectation;
 pub mod files;
@@ -42,6 +43,7 @@ mod origins;
 mod overrides;
 mod plant;
 mod profile;
+mod reach;
 mod reality;
 #[cfg(test)]
 mod reference;

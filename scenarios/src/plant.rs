@@ -255,18 +255,22 @@ fn read_source(
 ) -> Option<Source> {
     // Without a rating the source is read all the same, for its mistakes.
     let stand = stand(rating.unwrap_or(Watts::ZERO));
-    match (fields.optional("profile"), fields.optional("source")) {
-        (Some(node), None) => maker.column(&node, &stand, notes),
-        (None, Some(node)) => maker.make(&node, &stand, notes),
+    let (node, shaped) = match (fields.optional("profile"), fields.optional("source")) {
+        (Some(node), None) => (node.clone(), maker.column(&node, &stand, notes)?),
+        (None, Some(node)) => (node.clone(), maker.make(&node, &stand, notes)?),
         (Some(_), Some(node)) => {
             node.error(notes, "either `profile` or `source` is given, got both");
-            None
+            return None;
         }
         (None, None) => {
             fields.node().error(notes, "the field `profile` or `source` is missing");
-            None
+            return None;
         }
+    };
+    if let Some(rating) = rating {
+        shaped.reach.check(&node, rating, notes);
     }
+    Some(shaped.source)
 }
 
 fn read_pv(

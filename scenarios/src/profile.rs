@@ -9,10 +9,12 @@ use r_ems_engine::Span;
 use r_ems_engine::wall::WallTime;
 use r_ems_sim::sources::{Interpolation, Profile};
 
+use crate::bounds::CELL_MAX;
 use crate::files::{Files, MAX_PROFILE_BYTES, resolved};
 use crate::mistake::{Mistake, Notes, suggestion};
 use crate::moment::Calendar;
 use crate::node::{Entry, Fields, Node, excerpt};
+use crate::reach::Reach;
 
 /// Most columns of a profile.
 pub(crate) const MAX_PROFILE_COLUMNS: usize = 256;
@@ -35,7 +37,15 @@ pub(crate) struct Table<'t> {
     times: Arc<[Span]>,
     pub(crate) epoch: WallTime,
     pub(crate) interpolation: Interpolation,
-    columns: Vec<(String, Arc<Profile>)>,
+    columns: Vec<Column>,
+}
+
+/// A column that was read, with the lowest and the highest of its numbers.
+#[derive(Debug)]
+struct Column {
+    name: String,
+    profile: Arc<Profile>,
+    reach: Reach,
 }
 
 /// Reads `Csv(file: …, time: …, epoch: …, interpolation: …)`.
@@ -111,12 +121,14 @@ impl Table<'_> {
         node: &Node<'_>,
         calendar: Option<&Calendar>,
         notes: &mut Notes,
-    ) -> Option<Arc<Profile>> {
-        if let Some(known) = self.columns.iter().find(|column| column.0 == name) {
-            return Some(Arc::clone(&known.1));
+    ) -> Option<(Arc<Profile>, Reach)> {
+        if let Some(known) = self.columns.iter().find(|column| column.name == name) {
+            return Some((Arc::clone(&known.profile), known.reach));
         }
         let position = self.position(name, node, notes)?;
         let values = self.read_column(position, node, notes, read_value)?;
+        let reach = values.iter().map(|value| Reach::of(*value)).reduce(Reach::or);
+        let reach = reach.unwrap_or(Reach::of(0.0));
         let profile = match Profile::new(Arc::clone(&self.times), values) {
             Ok(profile) => Arc::new(profile),
             Err(error) => {
@@ -127,8 +139,8 @@ impl Table<'_> {
         if let Some(calendar) = calendar.filter(|_calendar| self.columns.is_empty()) {
             self.check_cover(calendar, notes);
         }
-        self.columns.push((name.to_string(), Arc::clone(&profile)));
-        Some(profile)
+        self.columns.push(Column { name: name.to_string(), profile: Arc::clone(&profile), reach });
+        Some((profile, reach))
     }
 
     /// Notes a run that begins before the first row or ends after the last one.
@@ -251,5 +263,5 @@ fn read_time(cell: &str) -> Option<Span> {
 }
 
 fn read_value(cell: &str) -> Option<f64> {
-    cell.parse::<f64>().ok().filter(|value| value.is_finite())
+    cell.parse::<f64>().ok().filter(|value| value.abs() <= CELL_MAX)
 }

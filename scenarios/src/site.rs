@@ -14,6 +14,7 @@ use r_ems_engine::points::{DeviceClass, DeviceSpec};
 use r_ems_engine::units::Watts;
 use r_ems_engine::wall::UtcOffset;
 
+use crate::bounds;
 use crate::device::{self, Device};
 use crate::leaf::check_name;
 use crate::mistake::{Notes, suggestion};
@@ -261,6 +262,9 @@ fn read_function<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Opti
     // Fields given twice are noted here, with the place of the second.
     let errors = notes.errors();
     node.fields(notes)?;
+    for (field, raw) in node.try_fields().unwrap_or_default() {
+        bounds::check(&node.child(raw, field), notes);
+    }
     if notes.errors() > errors {
         return None;
     }

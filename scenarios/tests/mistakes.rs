@@ -9,8 +9,9 @@ fn content(name: &str) -> Vec<u8> {
 
 /// The files by names that are the same on every machine.
 fn files(name: &str) -> Memory {
-    let files =
-        ["short.csv", "broken.csv"].iter().fold(Memory::new(), |files, csv| files.with(csv, content(csv)));
+    let files = ["short.csv", "broken.csv", "dips.csv"]
+        .iter()
+        .fold(Memory::new(), |files, csv| files.with(csv, content(csv)));
     let scenario = format!("{name}.ron");
     let text = content(&scenario);
     files.with(&scenario, text)
@@ -37,7 +38,7 @@ bad_files! {
     five_mistakes, no_ron, mixed_arguments, unknown_fields, twice, quantities, ranges, versions, time_zone, redundancy,
     no_direction, functions, order_of_functions, names, plant, ratings, missing_files, missing_site, short_profile,
     broken_profile, sources, expectations, happenings, wide_characters, another_file,
-    interpolation, daily, not_yet, sums, tariff, rivals, sizes,
+    interpolation, daily, not_yet, sums, tariff, rivals, sizes, too_large, odd_sources,
 }
 
 #[test]
