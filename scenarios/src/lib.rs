@@ -49,6 +49,7 @@ mod reality;
 mod reference;
 mod refused;
 mod scenario;
+mod sheet;
 mod site;
 mod source;
 mod tariff;

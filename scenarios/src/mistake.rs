@@ -93,20 +93,26 @@ impl Mistake {
         }
     }
 
-    /// A mistake in a line of a file that is not kept, at `column` (from 1).
+    /// A mistake at `length` bytes in a line of a file that is not kept, from `column` (from 1).
     pub(crate) fn of_line(
         file: &str,
         line: u32,
         (text, column): (&str, usize),
+        length: usize,
         field: &str,
         message: &str,
     ) -> Self {
         let before = column.saturating_sub(1);
         Self {
             column: counted(column),
-            shown: Shown::of(text, before, 1),
+            shown: Shown::of(text, before, length),
             ..Self::of_file(file, line, field, message)
         }
+    }
+
+    /// The same with another message.
+    pub(crate) fn saying(self, message: &str) -> Self {
+        Self { message: shortened(message), ..self }
     }
 
     /// The same as a warning.
@@ -195,10 +201,13 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// Keeps a mistake.
+    /// Keeps a mistake, once: two profiles of one file have the same ones.
     pub(crate) fn add(&mut self, mistake: Mistake) {
         if mistake.severity == Severity::Error {
             self.errors += 1;
+        }
+        if self.mistakes.contains(&mistake) {
+            return;
         }
         if self.mistakes.len() < MAX_MISTAKES {
             self.mistakes.push(mistake);

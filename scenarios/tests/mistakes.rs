@@ -3,15 +3,20 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Memory, Overrides, Report, Severity, check, load};
 
+fn path_of(name: &str) -> String {
+    format!("{}/tests/bad/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 fn content(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/bad/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a file of this test")
+    std::fs::read(path_of(name)).expect("a file of this test")
 }
 
 /// The files by names that are the same on every machine.
 fn files(name: &str) -> Memory {
-    let files = ["short.csv", "broken.csv", "dips.csv"]
-        .iter()
-        .fold(Memory::new(), |files, csv| files.with(csv, content(csv)));
+    let own = format!("{name}.csv");
+    let has_own = std::fs::exists(path_of(&own)).is_ok_and(|exists| exists);
+    let sheets = ["short.csv", "broken.csv", "dips.csv"].into_iter().chain(has_own.then_some(own.as_str()));
+    let files = sheets.fold(Memory::new(), |files, csv| files.with(csv, content(csv)));
     let scenario = format!("{name}.ron");
     let text = content(&scenario);
     files.with(&scenario, text)
@@ -38,7 +43,8 @@ bad_files! {
     five_mistakes, no_ron, mixed_arguments, unknown_fields, twice, quantities, ranges, versions, time_zone, redundancy,
     no_direction, functions, order_of_functions, names, plant, ratings, missing_files, missing_site, short_profile,
     broken_profile, sources, expectations, happenings, wide_characters, another_file,
-    interpolation, daily, not_yet, sums, tariff, rivals, sizes, too_large, odd_sources,
+    interpolation, daily, not_yet, sums, tariff, rivals, sizes, too_large, odd_sources, sheet_rows, sheet_values, sheet_times,
+    sheet_empty, sheet_names, sheet_bytes, sheet_nothing,
 }
 
 #[test]
