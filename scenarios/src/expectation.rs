@@ -269,10 +269,12 @@ impl<'t> Reader<'_, 't> {
 
     fn bounds(&mut self, text: Option<&str>, notes: &mut Notes) -> Option<Claim> {
         let found = self.point(text?, notes);
-        let unit = found.as_ref().map_or(Unit::Power, |found| found.unit);
-        let low = self.option("low").and_then(|node| amount(&node, unit, notes));
-        let high = self.option("high").and_then(|node| amount(&node, unit, notes));
-        let peak_to_peak = self.option("peak_to_peak").and_then(|node| amount(&node, unit, notes));
+        let unit = found.as_ref().map(|found| found.unit);
+        // Without its point nobody knows the unit of a number.
+        let mut read = |name: &'static str| {
+            self.option(name).zip(unit).and_then(|(node, unit)| amount(&node, unit, notes))
+        };
+        let (low, high, peak_to_peak) = (read("low"), read("high"), read("peak_to_peak"));
         let given = ["low", "high", "peak_to_peak"].iter().any(|name| self.option(name).is_some());
         if !given {
             self.subject.error(notes, "expected at least one of `low`, `high` and `peak_to_peak`");
@@ -286,7 +288,7 @@ impl<'t> Reader<'_, 't> {
     }
 
     fn point(&self, text: &str, notes: &mut Notes) -> Option<Found> {
-        self.names.point(text.trim()).map_err(|message| self.subject.error(notes, message)).ok()
+        self.names.point(text.trim()).map_err(|message| self.subject.error(notes, message)).ok()?
     }
 
     /// Reads `commerce/pcc.p <= 225 kW`.

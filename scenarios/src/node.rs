@@ -53,7 +53,7 @@ impl<'t> Node<'t> {
 
     /// The value of `raw`, a part of this node's text, as `name` below this node.
     fn below(&self, raw: &'t str, name: &str) -> Self {
-        let dot = if self.field.is_empty() || name.starts_with('[') { "" } else { "." };
+        let dot = if self.field.is_empty() || name.is_empty() || name.starts_with('[') { "" } else { "." };
         Self::raw(self.document, raw, format!("{}{dot}{name}", self.field))
     }
 
@@ -186,11 +186,16 @@ impl<'t> Node<'t> {
         let mut seen = BTreeSet::new();
         for (raw_key, raw) in pairs {
             let key = self.below(raw_key, "");
-            let Ok(name) = key.parse::<String>() else {
-                self.below(raw_key, "")
-                    .error(notes, format!("expected a name in quotes, got {}", excerpt(raw_key)));
+            let name = key.parse::<String>().unwrap_or_else(|_| {
+                let (found, plain) = (excerpt(key.text), key.name());
+                let hint = if plain == key.text { format!(" \"{plain}\"") } else { String::new() };
+                key.error(notes, format!("expected a name in quotes{hint}, got {found}"));
+                plain.to_string()
+            });
+            // Of a bare word it is plain what is meant: what would follow from its lack is no other mistake.
+            if name.is_empty() && key.text != "\"\"" {
                 continue;
-            };
+            }
             let key = self.below(raw_key, &name);
             if !seen.insert(name.clone()) {
                 key.error(notes, "this name stands here a second time; each is given once");

@@ -351,6 +351,7 @@ fn names_of<'a, 't, S>(site: &'a Site<'t, S>, plants: &'a [Option<Plant<'t>>]) -
         grid: &grid.name,
         controller: grid.controller.as_ref().map_or("", |controller| controller.id.as_str()),
         devices: grid.devices.iter().map(|device| &device.spec).collect(),
+        unread: &grid.unread,
         plant: plant.as_ref(),
         shaves: grid.shaving_limit().is_some(),
     };
@@ -364,7 +365,14 @@ fn check_initial(names: &Names<'_, '_>, begin: &[Initial<'_>], notes: &mut Notes
     };
     let places: Vec<String> = names.grids.iter().flat_map(places).collect();
     let places: Vec<&str> = places.iter().map(String::as_str).collect();
-    Initial::check_all_used(begin, &places, notes);
+    // A device without its component was noted with the plant.
+    let is_noted = |place: &str| {
+        let parts = place.split_once('/');
+        parts.is_some_and(|(grid, name)| {
+            names.grids.iter().any(|known| known.grid == grid && known.declares(name))
+        })
+    };
+    Initial::check_all_used(begin, &places, &is_noted, notes);
 }
 
 /// The links of a grid's devices as the site declares them; fewer where the plant is broken, which was noted.

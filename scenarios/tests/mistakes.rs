@@ -44,7 +44,7 @@ bad_files! {
     no_direction, functions, order_of_functions, names, plant, ratings, missing_files, missing_site, short_profile,
     broken_profile, sources, expectations, happenings, wide_characters, another_file,
     interpolation, daily, not_yet, sums, tariff, rivals, sizes, too_large, odd_sources, sheet_rows, sheet_values, sheet_times,
-    sheet_empty, sheet_names, sheet_bytes, sheet_nothing,
+    sheet_empty, sheet_names, sheet_bytes, sheet_nothing, unknown_component, renamed_component, unknown_device, unquoted,
 }
 
 #[test]
@@ -55,6 +55,13 @@ fn the_file_that_all_bad_ones_were_made_from_is_right() {
 #[test]
 fn a_file_with_five_mistakes_lists_five() {
     assert_eq!(report("five_mistakes").counts(), (5, 0));
+}
+
+#[test]
+fn what_follows_from_a_mistake_is_no_other_mistake() {
+    for name in ["unknown_component", "renamed_component", "unknown_device", "unquoted"] {
+        assert_eq!(report(name).counts(), (1, 0), "{name}");
+    }
 }
 
 #[test]
