@@ -222,11 +222,15 @@ impl<'t> Reader<'_, 't> {
             self.subject.error(notes, "expected both `from` and `to` as Daily(…), or none");
             return (Vec::new(), true);
         }
+        let written = |node: &Option<Node<'_>>| node.as_ref().map(|node| excerpt(node.text()));
+        let (from_text, to_text) = (written(&from), written(&to));
         let mut moment = |node: Option<Node<'_>>| node.and_then(|node| self.calendar.moment(&node, notes));
         let from = moment(from).unwrap_or(Time::ZERO);
         let to = moment(to).unwrap_or(Time::ZERO + self.calendar.duration);
         if from > to {
+            let (from, to) = (from_text.unwrap_or_default(), to_text.unwrap_or_default());
             self.place("to").error(notes, format!("must not be before `from`, {from}, got {to}"));
+            return (Vec::new(), false);
         }
         (vec![(from, to)], false)
     }

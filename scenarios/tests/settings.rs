@@ -71,3 +71,13 @@ fn a_run_that_ends_early_is_judged_by_what_it_can_judge() {
     assert!(loaded(until(Span::from_hours(24 * 7))).is_ok());
     assert!(loaded(until(Span::from_hours(24 * 7) + Span::from_nanos(1))).is_err());
 }
+
+#[test]
+fn a_window_that_ends_before_it_begins_is_a_mistake_and_no_warning_of_a_run_that_is_too_short() {
+    let setting = "expect[0]=Always(\"commerce/pcc.p <= 1 MW\", (from: \"+3 h\", to: \"+2 h\"))".to_string();
+    let until = Some(Span::from_hours(1));
+    let changes = Overrides { settings: vec![setting], until, ..Overrides::default() };
+    let report = loaded(changes).expect_err("the window ends before it begins");
+    let named = |text: &str| report.mistakes.iter().filter(|mistake| mistake.message.contains(text)).count();
+    assert_eq!((named("must not be before"), named("pcc.p <= 1 MW\" is not judged")), (1, 0), "{report}");
+}
