@@ -106,6 +106,12 @@ pub(crate) fn read_document(files: &dyn Files, path: &str, notes: &mut Notes) ->
 
 impl<'t> Header<'t> {
     fn read(root: &Node<'t>, notes: &mut Notes) -> Option<Self> {
+        if root.name() == "Site" {
+            let needed =
+                "a run needs a Scenario(…) file, whose `site` names this one, such as peak_shaving.ron";
+            root.error(notes, format!("this is a site file, which can be checked but not run: {needed}"));
+            return None;
+        }
         if root.name() != "Scenario" {
             let found = excerpt(if root.name().is_empty() { root.text() } else { root.name() });
             root.error(
@@ -161,7 +167,15 @@ impl<'t> Header<'t> {
 fn site_root<'t>(header: &Header<'t>, site: Option<&'t Document>, notes: &mut Notes) -> Option<Node<'t>> {
     let node = header.site.as_ref()?;
     if let Some(document) = site {
-        return Node::root(document, notes);
+        let root = Node::root(document, notes)?;
+        if root.name() == "Site" {
+            return Some(root);
+        }
+        // The scenario's line is shown: the file may be right, and the wrong one.
+        let found = excerpt(if root.name().is_empty() { root.text() } else { root.name() });
+        let message = format!("the file \"{}\" must hold Site(…), got {found}", document.path());
+        node.error(notes, message);
+        return None;
     }
     if node.name() == "Site" {
         return Some(node.clone());
