@@ -53,6 +53,7 @@ mod sheet;
 mod site;
 mod source;
 mod tariff;
+mod unclosed;
 
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;

@@ -44,7 +44,7 @@ bad_files! {
     no_direction, functions, order_of_functions, names, plant, ratings, missing_files, missing_site, short_profile,
     broken_profile, sources, expectations, happenings, wide_characters, another_file,
     interpolation, daily, not_yet, sums, tariff, rivals, sizes, too_large, odd_sources, sheet_rows, sheet_values, sheet_times,
-    sheet_empty, sheet_names, sheet_bytes, sheet_nothing, unknown_component, renamed_component, unknown_device, unquoted, window, spelled,
+    sheet_empty, sheet_names, sheet_bytes, sheet_nothing, unknown_component, renamed_component, unknown_device, unquoted, window, spelled, empty, unclosed_text, unclosed_bracket, unclosed_end,
 }
 
 #[test]
