@@ -52,6 +52,7 @@ mod scenario;
 mod sheet;
 mod site;
 mod source;
+mod steps;
 mod tariff;
 mod unclosed;
 

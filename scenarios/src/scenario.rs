@@ -20,7 +20,7 @@ use crate::mistake::{Mistake, Notes, Report, suggestion};
 use crate::moment::Calendar;
 use crate::naming::{Named, Names, first_point, quantity_of};
 use crate::node::{Node, excerpt};
-use crate::overrides::{self, Overrides};
+use crate::overrides::{self, Overrides, Setting};
 use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
@@ -73,7 +73,7 @@ impl Texts {
     fn read_site(
         files: &dyn Files,
         scenario: &Document,
-        settings: &[String],
+        settings: &[Setting<'_>],
         notes: &mut Notes,
     ) -> Option<Document> {
         // A scenario that cannot be read is noted when it is.

@@ -93,7 +93,11 @@ fn what_the_command_line_sets_is_set_in_what_is_merged_and_shown_as_the_command_
         .expect_err("too much");
     let places: Vec<(&str, &str)> =
         report.mistakes.iter().map(|mistake| (mistake.file.as_str(), mistake.field.as_str())).collect();
-    assert_eq!(places, [("--set", "plant.g.bess.capacity"), ("--set", "plant.g.bess.soc")]);
+    let expected = [
+        ("--set plant.g.bess.capacity=0 kWh", "plant.g.bess.capacity"),
+        ("--set plant.g.bess.soc=400 %", "plant.g.bess.soc"),
+    ];
+    assert_eq!(places, expected);
 }
 
 #[test]
