@@ -15,6 +15,8 @@ use crate::origins::Origins;
 pub const MAX_SCENARIO_BYTES: u64 = 1 << 20;
 /// Largest profile: a year of seconds with three columns does not fit, a year of minutes with sixteen does.
 pub const MAX_PROFILE_BYTES: u64 = 64 << 20;
+/// What all profiles of a scenario may have together.
+pub const MAX_PROFILES_BYTES: u64 = 4 * MAX_PROFILE_BYTES;
 
 /// Gives the bytes of files by path.
 pub trait Files {

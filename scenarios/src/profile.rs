@@ -10,7 +10,7 @@ use r_ems_engine::wall::WallTime;
 use r_ems_sim::sources::{Interpolation, Profile};
 
 use crate::bounds::CELL_MAX;
-use crate::files::{Files, MAX_PROFILE_BYTES, resolved};
+use crate::files::{Files, MAX_PROFILE_BYTES, MAX_PROFILES_BYTES, resolved};
 use crate::mistake::{Notes, suggestion};
 use crate::moment::Calendar;
 use crate::node::{Entry, Fields, Node, excerpt};
@@ -19,6 +19,8 @@ use crate::sheet::{Faults, MAX_ROWS, Sheet, found};
 
 /// Most profiles of a scenario.
 pub(crate) const MAX_PROFILES: usize = 64;
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Which interpolation is right for which data.
 const INTERPOLATION_CHOICE: &str = "Step for means over the interval, Linear for instants";
@@ -46,8 +48,13 @@ struct Column {
     reach: Reach,
 }
 
-/// Reads `Csv(file: …, time: …, epoch: …, interpolation: …)`.
-pub(crate) fn read<'t>(entry: &Entry<'t>, files: &dyn Files, notes: &mut Notes) -> Option<Table<'t>> {
+/// Reads `Csv(file: …, time: …, epoch: …, interpolation: …)`; `room` is how many bytes all profiles may still have.
+pub(crate) fn read<'t>(
+    entry: &Entry<'t>,
+    files: &dyn Files,
+    room: &mut u64,
+    notes: &mut Notes,
+) -> Option<Table<'t>> {
     let name = entry.value.name();
     if name != "Csv" {
         let found = excerpt(if name.is_empty() { entry.value.text() } else { name });
@@ -64,13 +71,17 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, files: &dyn Files, notes: &mut Notes) 
     let (file, time) = (file?, time?);
     let path = resolved(file.document().path(), &file.leaf::<String>(notes)?);
     let time_name: String = time.leaf(notes)?;
-    let bytes = match files.read(&path, MAX_PROFILE_BYTES) {
+    let bytes = match files.read(&path, MAX_PROFILE_BYTES.min(*room)) {
         Ok(bytes) => bytes,
         Err(reason) => {
+            let is_full = *room < MAX_PROFILE_BYTES;
+            let all = format!("; all profiles may have {MAX_PROFILES_BYTES} bytes together");
+            let reason = if is_full { reason + &all } else { reason };
             file.error(notes, format!("cannot read \"{path}\": {reason}"));
             return None;
         }
     };
+    *room = room.saturating_sub(bytes.len() as u64);
     let sheet = Sheet::read(&path, bytes, notes)?;
     let column = position(&sheet, &time_name, &time, notes)?;
     let times = read_times(&sheet, column, notes).unwrap_or_default();
@@ -175,10 +186,10 @@ impl Table<'_> {
         self.sheet.rows(|row| {
             // A row of another length was noted when the table was read.
             let cell = row.cell(column).filter(|_cell| row.len() == self.sheet.header().len());
-            match cell.map(read_value) {
-                Some(Ok(value)) => values.push(value),
-                Some(Err(message)) => faults.add(row, column, name, &message, notes),
-                None => {}
+            let Some(cell) = cell else { return };
+            match read_value(cell) {
+                Some(value) => values.push(value),
+                None => faults.add(row, column, name, || why_no_value(cell), notes),
             }
         });
         faults.finish(notes).then_some(values)
@@ -206,26 +217,28 @@ fn read_times(sheet: &Sheet, column: usize, notes: &mut Notes) -> Option<Vec<Spa
         rows += 1;
         if rows > MAX_ROWS {
             if rows == MAX_ROWS + 1 {
-                faults.add(row, 0, "", &format!("expected at most {MAX_ROWS} rows"), notes);
+                faults.add(row, 0, "", || format!("expected at most {MAX_ROWS} rows"), notes);
             }
             return;
         }
         if row.len() != width {
-            let message = format!("expected {width} cells as in the header, got {}", row.len());
-            faults.add(row, row.len().min(width), "", &message, notes);
+            let message = || format!("expected {width} cells as in the header, got {}", row.len());
+            faults.add(row, row.len().min(width), "", message, notes);
             return;
         }
         let cell = row.cell(column).unwrap_or_default();
-        match read_time(cell) {
-            Ok(time) => match times.last() {
-                Some(last) if time <= *last => {
-                    let before = last.as_secs_f64();
-                    let message = format!("must be later than the row before, {before}, got {}", found(cell));
-                    faults.add(row, column, name, &message, notes);
-                }
-                Some(_) | None => times.push(time),
-            },
-            Err(message) => faults.add(row, column, name, &message, notes),
+        match (read_time(cell), times.last()) {
+            (Some(time), Some(last)) if time <= *last => {
+                let before = last.as_secs_f64();
+                let message = || format!("must be later than the row before, {before}, got {}", found(cell));
+                faults.add(row, column, name, message, notes);
+            }
+            (Some(time), Some(_) | None) => times.push(time),
+            (None, Some(_) | None) => {
+                let most = Span::MAX.as_nanos() / NANOS_PER_SECOND;
+                let message = || format!("expected seconds from 0 to {most}, got {}", found(cell));
+                faults.add(row, column, name, message, notes);
+            }
         }
     });
     if rows == 0 {
@@ -236,29 +249,29 @@ fn read_times(sheet: &Sheet, column: usize, notes: &mut Notes) -> Option<Vec<Spa
 }
 
 /// Seconds since the epoch, exact to the nanosecond.
-fn read_time(cell: &str) -> Result<Span, String> {
-    let read = match cell.parse::<u64>() {
-        Ok(seconds) => seconds.checked_mul(1_000_000_000).map(Span::from_nanos),
+fn read_time(cell: &str) -> Option<Span> {
+    match cell.parse::<u64>() {
+        Ok(seconds) => seconds.checked_mul(NANOS_PER_SECOND).map(Span::from_nanos),
+        // What is no number at all is refused before a message about it is made.
+        Err(_) if !cell.starts_with(|letter: char| letter.is_ascii_digit()) => None,
         Err(_) => format!("{cell} s").parse().ok(),
-    };
-    let refuse = || {
-        let most = Span::MAX.as_nanos() / 1_000_000_000;
-        format!("expected seconds from 0 to {most}, got {}", found(cell))
-    };
-    read.ok_or_else(refuse)
+    }
 }
 
-fn read_value(cell: &str) -> Result<f64, String> {
+fn read_value(cell: &str) -> Option<f64> {
+    cell.parse::<f64>().ok().filter(|value| value.abs() <= CELL_MAX)
+}
+
+/// What is wrong with a cell that is no value.
+fn why_no_value(cell: &str) -> String {
+    let found = found(cell);
     match cell.parse::<f64>() {
-        Ok(value) if value.abs() <= CELL_MAX => Ok(value),
-        Ok(value) if value.is_finite() => {
-            Err(format!("must be from -{CELL_MAX:e} to {CELL_MAX:e}, got {}", found(cell)))
-        }
-        Ok(_) => Err(format!("expected a finite number, got {}", found(cell))),
+        Ok(value) if value.is_finite() => format!("must be from -{CELL_MAX:e} to {CELL_MAX:e}, got {found}"),
+        Ok(_) => format!("expected a finite number, got {found}"),
         Err(_) => {
             let is_comma = cell.replacen(',', ".", 1).parse::<f64>().is_ok();
             let hint = if is_comma { "; decimals begin with a point" } else { "" };
-            Err(format!("expected a number, got {}{hint}", found(cell)))
+            format!("expected a number, got {found}{hint}")
         }
     }
 }

@@ -14,7 +14,7 @@ use r_ems_sim::plant::ComponentIndex;
 use r_ems_sim::world::{GridWorld, LinkSpec, Post, Ties, WorldSpec};
 
 use crate::expectation::Expected;
-use crate::files::{Document, Files, resolved};
+use crate::files::{Document, Files, MAX_PROFILES_BYTES, resolved};
 use crate::initial::Initial;
 use crate::mistake::{Mistake, Notes, Report, suggestion};
 use crate::moment::Calendar;
@@ -314,6 +314,7 @@ fn read_profiles<'t>(
     notes: &mut Notes,
 ) -> (Vec<Table<'t>>, Vec<String>) {
     let (mut tables, mut broken) = (Vec::new(), Vec::new());
+    let mut room = MAX_PROFILES_BYTES;
     let entries = node.and_then(|node| node.map(notes)).unwrap_or_default();
     if entries.len() > MAX_PROFILES
         && let Some(node) = node
@@ -321,7 +322,7 @@ fn read_profiles<'t>(
         node.error(notes, format!("expected at most {MAX_PROFILES} profiles, got {}", entries.len()));
     }
     for entry in entries.into_iter().take(MAX_PROFILES) {
-        match profile::read(&entry, files, notes) {
+        match profile::read(&entry, files, &mut room, notes) {
             Some(table) => tables.push(table),
             None => broken.push(entry.name),
         }

@@ -42,6 +42,17 @@ impl Sheet {
     pub(crate) fn read(path: &str, bytes: Vec<u8>, notes: &mut Notes) -> Option<Self> {
         let mut sheet =
             Self { path: path.to_string(), text: text_of(path, bytes, notes)?, header: Vec::new() };
+        if let Some(at) = too_wide(sheet.text.as_bytes()) {
+            let line_begin = sheet.text[..at].rfind(['\n', '\r']).map_or(0, |newline| newline + 1);
+            let row = Row { cells: &StringRecord::new(), begin: line_begin };
+            notes.add(sheet.mistake(
+                &row,
+                MAX_COLUMNS,
+                "",
+                &format!("expected at most {MAX_COLUMNS} columns"),
+            ));
+            return None;
+        }
         let mut names = StringRecord::new();
         let is_read = sheet.reader().read_record(&mut names).is_ok_and(|is_read| is_read);
         if !is_read {
@@ -51,16 +62,13 @@ impl Sheet {
         }
         sheet.header = names.iter().map(|name| name.trim().to_string()).collect();
         let mut faults = Faults::of(&sheet);
-        if sheet.header.len() > MAX_COLUMNS {
-            let message = format!("expected at most {MAX_COLUMNS} columns, got {}", sheet.header.len());
-            faults.add(&Row::header(&names, &sheet), MAX_COLUMNS, "", &message, notes);
-        }
-        for (column, name) in sheet.header.iter().enumerate().take(MAX_COLUMNS) {
+        for (column, name) in sheet.header.iter().enumerate() {
             let first = sheet.header.iter().position(|other| other == name).unwrap_or(column);
             // Columns without a name can be used by nobody.
             if first < column && !name.is_empty() {
-                let message = format!("column {} has this name already; each name is given once", first + 1);
-                faults.add(&Row::header(&names, &sheet), column, name, &message, notes);
+                let message =
+                    || format!("column {} has this name already; each name is given once", first + 1);
+                faults.add(&Row::header(&names, &sheet), column, name, message, notes);
             }
         }
         let is_right = faults.finish(notes);
@@ -143,23 +151,23 @@ impl<'s> Faults<'s> {
         Self { sheet, shown: 0, more: 0, last: None }
     }
 
-    /// Notes a mistake at a cell of a row.
+    /// Notes a mistake at a cell of a row; its message is made only if it is shown.
     pub(crate) fn add(
         &mut self,
         row: &Row<'_>,
         column: usize,
         field: &str,
-        message: &str,
+        message: impl FnOnce() -> String,
         notes: &mut Notes,
     ) {
         if self.shown < MAX_SHOWN {
             self.shown += 1;
-            notes.add_with(Severity::Error, || self.sheet.mistake(row, column, field, message));
+            notes.add_with(Severity::Error, || self.sheet.mistake(row, column, field, &message()));
             return;
         }
         self.more += 1;
         if self.more == 1 {
-            self.last = Some(self.sheet.mistake(row, column, field, message));
+            self.last = Some(self.sheet.mistake(row, column, field, &message()));
         }
     }
 
@@ -201,6 +209,37 @@ fn text_of(path: &str, bytes: Vec<u8>, notes: &mut Notes) -> Option<String> {
     let line = u32::try_from(line).unwrap_or(u32::MAX);
     let shown = String::from_utf8_lossy(rest);
     notes.add(Mistake::of_line(path, line, (&shown, before + 1), 1, "", &message));
+    None
+}
+
+/// Where the first cell is that is one too many in its row: sixty million commas are not worth a cell each.
+fn too_wide(bytes: &[u8]) -> Option<usize> {
+    enum Cell {
+        Begins,
+        Plain,
+        Quoted,
+        /// A quotation mark ended it, or is the first of two.
+        Unquoted,
+    }
+    let (mut cell, mut cells) = (Cell::Begins, 1);
+    for (at, byte) in bytes.iter().enumerate() {
+        cell = match (cell, byte) {
+            (Cell::Quoted, b'"') => Cell::Unquoted,
+            (Cell::Quoted, _) | (Cell::Begins | Cell::Unquoted, b'"') => Cell::Quoted,
+            (_, b',') => {
+                cells += 1;
+                Cell::Begins
+            }
+            (_, b'\n' | b'\r') => {
+                cells = 1;
+                Cell::Begins
+            }
+            (_, _) => Cell::Plain,
+        };
+        if cells > MAX_COLUMNS {
+            return Some(at);
+        }
+    }
     None
 }
 
