@@ -38,22 +38,57 @@ impl fmt::Display for TextError {
 impl core::error::Error for TextError {}
 
 /// Makes the error for `found`, listing the units of `units`.
-pub(crate) fn error(found: &str, units: &[Unit], example: &str) -> TextError {
+fn error(found: &str, units: &[Unit], example: &str) -> TextError {
     let names: alloc::vec::Vec<&str> = units.iter().map(|unit| unit.0).collect();
-    let found = found.chars().take(MAX_QUANTITY_CHARS).collect();
-    TextError { found, allowed: format!("a number and a unit ({}), such as \"{example}\"", names.join(", ")) }
+    refused(found, format!("a number and a unit ({}), such as \"{example}\"", names.join(", ")))
 }
 
 /// Reads `number unit`, in base units; the number must be finite.
 pub(crate) fn parse(text: &str, units: &[Unit], example: &str) -> Result<f64, TextError> {
-    let fail = || error(text, units, example);
     if text.len() > MAX_QUANTITY_CHARS {
-        return Err(fail());
+        return Err(error(text, units, example));
     }
-    let (number, unit) = text.trim().split_once(' ').ok_or_else(fail)?;
-    let scale = units.iter().find(|known| known.0 == unit.trim()).ok_or_else(fail)?.1;
-    let value = decimal(number).ok_or_else(fail)? * scale;
-    if value.is_finite() { Ok(value) } else { Err(fail()) }
+    match quantity(text, units) {
+        Some(value) if value.is_finite() => Ok(value),
+        Some(_) => {
+            Err(refused(text, format!("a finite number, such as \"{example}\" (this one is out of range)")))
+        }
+        None => match with_spaces(text).filter(|spaced| quantity(spaced, units).is_some()) {
+            Some(spaced) => Err(refused(text, missing_space(&spaced))),
+            None => Err(error(text, units, example)),
+        },
+    }
+}
+
+/// Reads `number unit`; infinite if the number is too large.
+fn quantity(text: &str, units: &[Unit]) -> Option<f64> {
+    let (number, unit) = text.trim().split_once(' ')?;
+    let scale = units.iter().find(|known| known.0 == unit.trim())?.1;
+    Some(plain(number)? * scale)
+}
+
+fn refused(found: &str, allowed: String) -> TextError {
+    TextError { found: found.chars().take(MAX_QUANTITY_CHARS).collect(), allowed }
+}
+
+fn missing_space(spaced: &str) -> String {
+    format!("a space between number and unit: write \"{spaced}\"")
+}
+
+/// The text with a space between each number and the word beside it; none if nothing is missing.
+fn with_spaces(text: &str) -> Option<String> {
+    let is_of_number = |letter: char| letter.is_ascii_digit() || "+-.".contains(letter);
+    let mut spaced = String::new();
+    let mut last = ' ';
+    for letter in text.trim().chars() {
+        let is_seam = is_of_number(letter) != is_of_number(last);
+        if is_seam && !letter.is_whitespace() && !last.is_whitespace() {
+            spaced.push(' ');
+        }
+        spaced.push(letter);
+        last = letter;
+    }
+    (spaced != text.trim()).then_some(spaced)
 }
 
 /// Writes `value` (base units) with the largest unit that loses nothing.
@@ -73,17 +108,21 @@ pub(crate) fn write(f: &mut fmt::Formatter<'_>, value: f64, units: &[Unit]) -> f
 
 /// Reads a plain decimal number: digits, sign, point and exponent, but no "inf" and no "NaN".
 fn decimal(text: &str) -> Option<f64> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-    if !plain {
-        return None;
-    }
-    text.parse::<f64>().ok().filter(|value| value.is_finite())
+    plain(text).filter(|value| value.is_finite())
 }
+
+/// The same, which is infinite if the number is too large.
+fn plain(text: &str) -> Option<f64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    if is_plain { text.parse::<f64>().ok() } else { None }
+}
+
+const DAY_NS: u64 = 86_400_000_000_000;
 
 /// The units of a span, in nanoseconds.
 const SPAN_UNITS: [(&str, u64); 9] = [
     ("week", 604_800_000_000_000),
-    ("day", 86_400_000_000_000),
+    ("day", DAY_NS),
     ("h", 3_600_000_000_000),
     ("min", 60_000_000_000),
     ("s", 1_000_000_000),
@@ -93,48 +132,72 @@ const SPAN_UNITS: [(&str, u64); 9] = [
     ("ns", 1),
 ];
 
+/// Why a text is no span.
+enum NoSpan {
+    /// Its form is another.
+    Form,
+    /// It is negative or too long.
+    OutOfRange,
+}
+
 impl FromStr for Span {
     type Err = TextError;
 
     /// Reads "30 min", "1 h 30 min", "2 days", "1.5 s"; parts add up.
     fn from_str(text: &str) -> Result<Self, TextError> {
-        let fail = || TextError {
-            found: text.chars().take(MAX_QUANTITY_CHARS).collect(),
-            allowed: String::from("a span in week, day, h, min, s, ms, us or ns, such as \"1 h 30 min\""),
-        };
+        let form = "a span in week, day (d), h, min, s, ms, us or ns, such as \"1 h 30 min\"";
         if text.len() > MAX_QUANTITY_CHARS {
-            return Err(fail());
+            return Err(refused(text, form.into()));
         }
-        let mut words = text.split_whitespace();
-        let mut total: Option<u64> = None;
-        while let Some(number) = words.next() {
-            let unit = words.next().ok_or_else(fail)?;
-            let nanos = span_part(number, unit).ok_or_else(fail)?;
-            total = Some(total.unwrap_or(0).checked_add(nanos).ok_or_else(fail)?);
-        }
-        total.map(Self::from_nanos).ok_or_else(fail)
+        span_of(text).map_err(|reason| match reason {
+            NoSpan::OutOfRange => {
+                let days = Self::MAX.as_nanos() / DAY_NS;
+                refused(text, format!("a span from 0 s to {days} days (this one is out of range)"))
+            }
+            NoSpan::Form => match with_spaces(text).filter(|spaced| span_of(spaced).is_ok()) {
+                Some(spaced) => refused(text, missing_space(&spaced)),
+                None => refused(text, form.into()),
+            },
+        })
     }
 }
 
+/// Adds the parts of a span up.
+fn span_of(text: &str) -> Result<Span, NoSpan> {
+    let mut words = text.split_whitespace();
+    let mut total: Option<u64> = None;
+    while let Some(number) = words.next() {
+        let unit = words.next().ok_or(NoSpan::Form)?;
+        let nanos = span_part(number, unit)?;
+        total = Some(total.unwrap_or(0).checked_add(nanos).ok_or(NoSpan::OutOfRange)?);
+    }
+    total.map(Span::from_nanos).ok_or(NoSpan::Form)
+}
+
 /// Reads one part of a span exactly: whole units plus at most nine decimals.
-fn span_part(number: &str, unit: &str) -> Option<u64> {
+fn span_part(number: &str, unit: &str) -> Result<u64, NoSpan> {
     let singular = match unit {
-        "days" => "day",
+        "d" | "days" => "day",
         "weeks" => "week",
         other => other,
     };
-    let scale = SPAN_UNITS.iter().find(|known| known.0 == singular)?.1;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let scale = SPAN_UNITS.iter().find(|known| known.0 == singular).ok_or(NoSpan::Form)?.1;
+    let magnitude = number.strip_prefix('-').unwrap_or(number);
+    let (whole, fraction) = magnitude.split_once('.').unwrap_or((magnitude, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > 9 {
-        return None;
+        return Err(NoSpan::Form);
     }
-    let mut nanos = u128::from(whole.parse::<u64>().ok()?) * u128::from(scale);
+    let whole: u64 = whole.parse().map_err(|_| NoSpan::OutOfRange)?;
+    let mut nanos = u128::from(whole) * u128::from(scale);
     if !fraction.is_empty() {
-        let tenth_power = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-        nanos += u128::from(fraction.parse::<u64>().ok()?) * u128::from(scale) / tenth_power;
+        let parts: u64 = fraction.parse().map_err(|_| NoSpan::Form)?;
+        nanos += u128::from(parts) * u128::from(scale) / 10_u128.pow(fraction.len() as u32);
     }
-    u64::try_from(nanos).ok()
+    if magnitude.len() < number.len() {
+        return Err(NoSpan::OutOfRange);
+    }
+    u64::try_from(nanos).map_err(|_| NoSpan::OutOfRange)
 }
 
 impl fmt::Display for Span {
@@ -195,6 +258,21 @@ mod tests {
         }
         assert_eq!("1.5 s".parse(), Ok(Span::from_millis(1_500)));
         assert_eq!("1 week".parse(), Ok(Span::from_hours(168)));
+    }
+
+    #[test]
+    fn what_is_missing_or_out_of_range_is_said() {
+        let span = |text: &str| text.parse::<Span>().expect_err("no span").allowed;
+        assert_eq!(span("36h"), "a space between number and unit: write \"36 h\"");
+        assert_eq!(span("1h30min"), "a space between number and unit: write \"1 h 30 min\"");
+        for text in ["99999999999999999999 s", "-1 s", "500000 days", "213503 days 24 h"] {
+            assert_eq!(span(text), "a span from 0 s to 213503 days (this one is out of range)", "{text}");
+        }
+        let power = |text: &str| text.parse::<crate::units::Watts>().expect_err("no power").allowed;
+        assert_eq!(power("225kW"), "a space between number and unit: write \"225 kW\"");
+        assert_eq!(power("1e400 W"), "a finite number, such as \"500 kW\" (this one is out of range)");
+        assert!(power("225 kWh").starts_with("a number and a unit"));
+        assert_eq!("7 d".parse(), Ok(Span::from_hours(168)));
     }
 
     #[test]

@@ -5,11 +5,13 @@
 
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::text::TextError;
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::{Span, Time};
 use r_ems_sim::expect::{Claim, Comparison, Condition, EventFilter, Expectation};
 
 use crate::at_end::{self, AtEnd, Bound};
+use crate::bounds::Bounded;
 use crate::later::unknown;
 use crate::leaf::Leaf;
 use crate::mistake::{Notes, suggestion};
@@ -220,11 +222,15 @@ impl<'t> Reader<'_, 't> {
             self.subject.error(notes, "expected both `from` and `to` as Daily(…), or none");
             return (Vec::new(), true);
         }
+        let written = |node: &Option<Node<'_>>| node.as_ref().map(|node| excerpt(node.text()));
+        let (from_text, to_text) = (written(&from), written(&to));
         let mut moment = |node: Option<Node<'_>>| node.and_then(|node| self.calendar.moment(&node, notes));
         let from = moment(from).unwrap_or(Time::ZERO);
         let to = moment(to).unwrap_or(Time::ZERO + self.calendar.duration);
         if from > to {
+            let (from, to) = (from_text.unwrap_or_default(), to_text.unwrap_or_default());
             self.place("to").error(notes, format!("must not be before `from`, {from}, got {to}"));
+            return (Vec::new(), false);
         }
         (vec![(from, to)], false)
     }
@@ -267,10 +273,12 @@ impl<'t> Reader<'_, 't> {
 
     fn bounds(&mut self, text: Option<&str>, notes: &mut Notes) -> Option<Claim> {
         let found = self.point(text?, notes);
-        let unit = found.as_ref().map_or(Unit::Power, |found| found.unit);
-        let low = self.option("low").and_then(|node| amount(&node, unit, notes));
-        let high = self.option("high").and_then(|node| amount(&node, unit, notes));
-        let peak_to_peak = self.option("peak_to_peak").and_then(|node| amount(&node, unit, notes));
+        let unit = found.as_ref().map(|found| found.unit);
+        // Without its point nobody knows the unit of a number.
+        let mut read = |name: &'static str| {
+            self.option(name).zip(unit).and_then(|(node, unit)| amount(&node, unit, notes))
+        };
+        let (low, high, peak_to_peak) = (read("low"), read("high"), read("peak_to_peak"));
         let given = ["low", "high", "peak_to_peak"].iter().any(|name| self.option(name).is_some());
         if !given {
             self.subject.error(notes, "expected at least one of `low`, `high` and `peak_to_peak`");
@@ -284,7 +292,7 @@ impl<'t> Reader<'_, 't> {
     }
 
     fn point(&self, text: &str, notes: &mut Notes) -> Option<Found> {
-        self.names.point(text.trim()).map_err(|message| self.subject.error(notes, message)).ok()
+        self.names.point(text.trim()).map_err(|message| self.subject.error(notes, message)).ok()?
     }
 
     /// Reads `commerce/pcc.p <= 225 kW`.
@@ -356,7 +364,11 @@ fn amount(node: &Node<'_>, unit: Unit, notes: &mut Notes) -> Option<f64> {
 pub(crate) fn read_amount(text: &str, unit: Unit) -> Result<f64, String> {
     let number = || text.parse::<f64>().ok().filter(|number| number.is_finite());
     match unit {
-        Unit::Power => text.parse::<Watts>().map(Watts::watts).map_err(|error| error.to_string()),
+        Unit::Power => {
+            let power: Watts = text.parse().map_err(|error: TextError| error.to_string())?;
+            let refused = power.refused().map(|allowed| format!("must be {allowed}, got \"{text}\""));
+            refused.map_or(Ok(power.watts()), Err)
+        }
         Unit::Energy => {
             text.parse::<WattHours>().map(WattHours::watt_hours).map_err(|error| error.to_string())
         }

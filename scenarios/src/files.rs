@@ -15,6 +15,8 @@ use crate::origins::Origins;
 pub const MAX_SCENARIO_BYTES: u64 = 1 << 20;
 /// Largest profile: a year of seconds with three columns does not fit, a year of minutes with sixteen does.
 pub const MAX_PROFILE_BYTES: u64 = 64 << 20;
+/// What all profiles of a scenario may have together.
+pub const MAX_PROFILES_BYTES: u64 = 4 * MAX_PROFILE_BYTES;
 
 /// Gives the bytes of files by path.
 pub trait Files {
@@ -96,13 +98,15 @@ fn too_large(found: u64, bytes_max: u64) -> String {
 }
 
 /// A text file as it was read: what a log's header keeps.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
     path: String,
     text: String,
     /// None if the text is the file's own.
     #[serde(skip)]
     origins: Option<Box<Origins>>,
+    #[serde(skip)]
+    is_setting: bool,
 }
 
 impl Document {
@@ -126,7 +130,7 @@ impl Document {
         if text.starts_with('\u{feff}') {
             text.remove(0);
         }
-        Self { path: path.to_string(), text, origins: None }
+        Self { path: path.to_string(), text, ..Self::default() }
     }
 
     /// The same text as one that was put together.
@@ -140,12 +144,20 @@ impl Document {
         origin.unwrap_or((self, at))
     }
 
-    /// The same with other text from `begin` to `end`, which comes from `source` if it matters where text comes from.
-    pub(crate) fn replaced(&self, (begin, end): (usize, usize), new: &str, source: &str) -> Self {
+    /// The same with other text from `begin` to `end`, which comes from the command line, from `setting`.
+    pub(crate) fn replaced(&self, (begin, end): (usize, usize), new: &str, setting: &str) -> Self {
         let text = format!("{}{new}{}", &self.text[..begin], &self.text[end..]);
-        let source = || Self::new(source, new);
-        let origins = self.origins.as_ref().map(|origins| origins.replaced((begin, end), source()));
-        Self { path: self.path.clone(), text, origins: origins.map(Box::new) }
+        let source = Self { is_setting: true, ..Self::new(setting, new) };
+        let origins = match &self.origins {
+            Some(origins) => origins.replaced((begin, end), source),
+            None => Origins::whole(self.clone()).replaced((begin, end), source),
+        };
+        Self { path: self.path.clone(), text, ..Self::default() }.with_origins(origins)
+    }
+
+    /// Whether the text comes from the command line: it has no lines that could be shown.
+    pub(crate) fn is_setting(&self) -> bool {
+        self.is_setting
     }
 
     /// The path as it was named.

@@ -115,7 +115,7 @@ fn read_change(what: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Opt
         }
     };
     let (grid, owner, target) = target(what, names, notes)?;
-    let part = names.component(grid, &owner).map_err(|message| target.error(notes, message)).ok()?;
+    let part = names.component(grid, &owner).map_err(|message| target.error(notes, message)).ok()??;
     let found = names.grids[grid].plant.and_then(|plant| plant.parts[part].kind);
     if found.is_some_and(|found| found != kind) {
         target.error(notes, must);
@@ -155,7 +155,8 @@ fn read_during(
     }
     let Some((grid, owner, target)) = target(what, names, notes) else { return };
     match names.device(grid, &owner) {
-        Ok(device) => {
+        Ok(None) => {}
+        Ok(Some(device)) => {
             let silence = |(from, to)| Silence { place: (grid, device), from, to };
             silences.extend(windows.into_iter().map(silence));
         }

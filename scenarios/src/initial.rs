@@ -87,9 +87,14 @@ impl<'t> Initial<'t> {
         }
     }
 
-    /// Notes every place that no component has.
-    pub(crate) fn check_all_used(all: &[Self], places: &[&str], notes: &mut Notes) {
-        for initial in all.iter().filter(|initial| !initial.is_used) {
+    /// Notes every place that no component has, but for those whose lack is noted already.
+    pub(crate) fn check_all_used(
+        all: &[Self],
+        places: &[&str],
+        is_noted: &dyn Fn(&str) -> bool,
+        notes: &mut Notes,
+    ) {
+        for initial in all.iter().filter(|initial| !initial.is_used && !is_noted(&initial.place)) {
             let message = format!("there is no component there; {}", suggestion(&initial.place, places));
             initial.key.error(notes, message);
         }

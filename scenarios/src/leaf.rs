@@ -9,6 +9,7 @@ use r_ems_engine::text::TextError;
 use r_ems_engine::units::{Ratio, WattHours, Watts, WattsPerSecond};
 use r_ems_engine::wall::UtcOffset;
 
+use crate::bounds::Bounded;
 use crate::mistake::{Notes, suggestion};
 use crate::node::{Fields, Node, excerpt};
 
@@ -64,7 +65,23 @@ macro_rules! quoted_leaf {
     };
 }
 
-quoted_leaf!(Watts, WattHours, WattsPerSecond, Span, UtcOffset);
+quoted_leaf!(Span, UtcOffset);
+
+macro_rules! bounded_leaf {
+    ($($name:ty),*) => {
+        $(impl Leaf for $name {
+            fn read(node: &Node<'_>) -> Result<Self, String> {
+                let quantity: Self = quoted(node)?;
+                match quantity.refused() {
+                    Some(allowed) => Err(format!("must be {allowed}, got {}", excerpt(node.text()))),
+                    None => Ok(quantity),
+                }
+            }
+        })*
+    };
+}
+
+bounded_leaf!(Watts, WattHours, WattsPerSecond);
 
 impl Leaf for Ratio {
     fn read(node: &Node<'_>) -> Result<Self, String> {

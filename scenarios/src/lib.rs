@@ -25,6 +25,8 @@
 //! **Invariant:** no text, however hostile, panics or hangs: sizes, depths and counts have limits, each with a name.
 
 pub mod at_end;
+mod battery;
+mod bounds;
 mod device;
 mod expectation;
 pub mod files;
@@ -41,13 +43,18 @@ mod origins;
 mod overrides;
 mod plant;
 mod profile;
+mod reach;
 mod reality;
 #[cfg(test)]
 mod reference;
+mod refused;
 mod scenario;
+mod sheet;
 mod site;
 mod source;
+mod steps;
 mod tariff;
+mod unclosed;
 
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;

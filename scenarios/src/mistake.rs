@@ -62,6 +62,9 @@ impl Mistake {
     /// A mistake at `length` bytes from `offset` of a document.
     pub(crate) fn at(document: &Document, offset: usize, length: usize, field: &str, message: &str) -> Self {
         let (document, offset) = document.origin(offset);
+        if document.is_setting() {
+            return Self::of_file(document.path(), 0, field, message);
+        }
         let text = document.text();
         let offset = floor_boundary(text, offset);
         let before = &text[..offset];
@@ -93,20 +96,26 @@ impl Mistake {
         }
     }
 
-    /// A mistake in a line of a file that is not kept, at `column` (from 1).
+    /// A mistake at `length` bytes in a line of a file that is not kept, from `column` (from 1).
     pub(crate) fn of_line(
         file: &str,
         line: u32,
         (text, column): (&str, usize),
+        length: usize,
         field: &str,
         message: &str,
     ) -> Self {
         let before = column.saturating_sub(1);
         Self {
             column: counted(column),
-            shown: Shown::of(text, before, 1),
+            shown: Shown::of(text, before, length),
             ..Self::of_file(file, line, field, message)
         }
+    }
+
+    /// The same with another message.
+    pub(crate) fn saying(self, message: &str) -> Self {
+        Self { message: shortened(message), ..self }
     }
 
     /// The same as a warning.
@@ -195,10 +204,13 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// Keeps a mistake.
+    /// Keeps a mistake, once: two profiles of one file have the same ones.
     pub(crate) fn add(&mut self, mistake: Mistake) {
         if mistake.severity == Severity::Error {
             self.errors += 1;
+        }
+        if self.mistakes.contains(&mistake) {
+            return;
         }
         if self.mistakes.len() < MAX_MISTAKES {
             self.mistakes.push(mistake);
@@ -252,6 +264,15 @@ impl Notes {
 
 /// Asks "did you mean" for the allowed name that is nearest to `found`, and lists all allowed ones.
 pub(crate) fn suggestion(found: &str, allowed: &[&str]) -> String {
+    nearest(found, allowed, "allowed")
+}
+
+/// Asks "did you mean" for the name that is nearest to `found`, and lists all that there are.
+pub(crate) fn present(found: &str, names: &[&str]) -> String {
+    nearest(found, names, "there is")
+}
+
+fn nearest(found: &str, allowed: &[&str], listed: &str) -> String {
     let shown = &allowed[..allowed.len().min(MAX_SUGGESTED)];
     let near = shown.iter().map(|name| (distance(found, name), *name)).min();
     let more = if shown.len() < allowed.len() { ", …" } else { "" };
@@ -259,9 +280,9 @@ pub(crate) fn suggestion(found: &str, allowed: &[&str]) -> String {
     match near {
         // One letter in three may be wrong: of a shorter name nothing would be left to recognize.
         Some((edits, name)) if edits * 3 <= name.len().max(found.len()) + 1 => {
-            format!("did you mean `{name}`? allowed: {list}")
+            format!("did you mean `{name}`? {listed}: {list}")
         }
-        Some(_) | None => format!("allowed: {list}"),
+        Some(_) | None => format!("{listed}: {list}"),
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Named<'a, 't> {
     pub(crate) grid: &'a str,
     pub(crate) controller: &'a str,
     pub(crate) devices: Vec<&'a DeviceSpec>,
+    /// The names of devices that could not be read, which was noted.
+    pub(crate) unread: &'a [String],
     pub(crate) plant: Option<&'a Plant<'t>>,
     /// Whether its stack shaves peaks.
     pub(crate) shaves: bool,
@@ -24,15 +26,23 @@ pub(crate) struct Names<'a, 't> {
     pub(crate) grids: Vec<Named<'a, 't>>,
 }
 
-/// A point that was found; unknown where the plant is broken, which was noted.
+/// A point that was found.
 pub(crate) struct Found {
+    /// None where the plant is broken, which was noted.
     pub(crate) watched: Option<Watched>,
     pub(crate) unit: Unit,
 }
 
+impl Named<'_, '_> {
+    /// Whether a device of that name stands in the site file, readable or not.
+    pub(crate) fn declares(&self, name: &str) -> bool {
+        self.devices.iter().any(|device| device.name == name) || self.unread.iter().any(|known| known == name)
+    }
+}
+
 impl Names<'_, '_> {
-    /// Finds the point of a name; the error says what is there.
-    pub(crate) fn point(&self, text: &str) -> Result<Found, String> {
+    /// Finds the point of a name; none if what it belongs to is wrong, which was noted. The error says what is there.
+    pub(crate) fn point(&self, text: &str) -> Result<Option<Found>, String> {
         let form = || {
             format!("expected a point such as commerce/pcc.p or a:commerce/pcc.p, got \"{}\"", excerpt(text))
         };
@@ -56,11 +66,10 @@ impl Names<'_, '_> {
         known.iter().position(|grid| *grid == name).ok_or_else(missing)
     }
 
-    fn truth(&self, grid: usize, owner: &str, quantity: &str) -> Result<Found, String> {
-        let broken = Found { watched: None, unit: Unit::Power };
-        let Some(plant) = self.grids[grid].plant else { return Ok(broken) };
-        let position = self.component(grid, owner)?;
-        let Some(kind) = plant.parts[position].kind else { return Ok(broken) };
+    fn truth(&self, grid: usize, owner: &str, quantity: &str) -> Result<Option<Found>, String> {
+        let Some(plant) = self.grids[grid].plant else { return Ok(None) };
+        let Some(position) = self.component(grid, owner)? else { return Ok(None) };
+        let Some(kind) = plant.parts[position].kind else { return Ok(None) };
         let known = kind.quantities();
         let names: Vec<&str> = known.iter().map(|entry| entry.0).collect();
         let missing = || {
@@ -70,31 +79,41 @@ impl Names<'_, '_> {
         let component = ComponentIndex(u16::try_from(position).unwrap_or(u16::MAX));
         let point = plant.bus.as_ref().and_then(|bus| bus.truth(component, *quantity));
         let grid = u16::try_from(grid).unwrap_or(u16::MAX);
-        Ok(Found { watched: point.map(|point| Watched::Truth { grid, point }), unit: *unit })
+        Ok(Some(Found { watched: point.map(|point| Watched::Truth { grid, point }), unit: *unit }))
     }
 
-    /// The position of a component of a grid.
-    pub(crate) fn component(&self, grid: usize, name: &str) -> Result<usize, String> {
-        let parts = self.grids[grid].plant.map_or(&[][..], |plant| plant.parts.as_slice());
+    /// The position of a component of a grid; none if it is missing and that was noted.
+    pub(crate) fn component(&self, grid: usize, name: &str) -> Result<Option<usize>, String> {
+        let Some(plant) = self.grids[grid].plant else { return Ok(None) };
+        let parts = plant.parts.as_slice();
         let known: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
         let missing = || format!("there is no component \"{}\"; {}", excerpt(name), suggestion(name, &known));
-        known.iter().position(|part| *part == name).ok_or_else(missing)
+        let found = known.iter().position(|part| *part == name);
+        // A device without its component was noted with the plant.
+        if found.is_some() || self.grids[grid].declares(name) { Ok(found) } else { Err(missing()) }
     }
 
-    /// The position of a device of a grid.
-    pub(crate) fn device(&self, grid: usize, name: &str) -> Result<usize, String> {
+    /// The position of a device of a grid; none if it could not be read, which was noted.
+    pub(crate) fn device(&self, grid: usize, name: &str) -> Result<Option<usize>, String> {
         let known: Vec<&str> = self.grids[grid].devices.iter().map(|device| device.name.as_str()).collect();
         let missing = || format!("there is no device \"{}\"; {}", excerpt(name), suggestion(name, &known));
-        known.iter().position(|device| *device == name).ok_or_else(missing)
+        let found = known.iter().position(|device| *device == name);
+        if found.is_some() || self.grids[grid].declares(name) { Ok(found) } else { Err(missing()) }
     }
 
-    fn image(&self, grid: usize, controller: &str, owner: &str, quantity: &str) -> Result<Found, String> {
+    fn image(
+        &self,
+        grid: usize,
+        controller: &str,
+        owner: &str,
+        quantity: &str,
+    ) -> Result<Option<Found>, String> {
         let named = &self.grids[grid];
         if named.controller != controller {
             let known = suggestion(controller, &[named.controller]);
             return Err(format!("there is no controller \"{}\"; {known}", excerpt(controller)));
         }
-        let device = self.device(grid, owner)?;
+        let Some(device) = self.device(grid, owner)? else { return Ok(None) };
         let kinds = named.devices[device].class.points();
         let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
         let missing = || {
@@ -104,7 +123,7 @@ impl Names<'_, '_> {
         let point = first_point(named.devices[..device].iter().map(|device| device.class));
         let point = PointIndex::of(point.position() + place);
         let watched = Watched::Image { controller: ControllerIndex::of(grid), point };
-        Ok(Found { watched: Some(watched), unit: unit_of(kinds[place]) })
+        Ok(Some(Found { watched: Some(watched), unit: unit_of(kinds[place]) }))
     }
 }
 

@@ -12,6 +12,7 @@ use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 
 use crate::files::Document;
 use crate::mistake::{Mistake, Notes, Severity, suggestion};
+use crate::unclosed::{self, Unclosed};
 
 /// Deepest nesting of a file; the parser refuses more, so that no text can exhaust the stack.
 pub(crate) const MAX_DEPTH: usize = 128;
@@ -39,8 +40,7 @@ impl<'t> Node<'t> {
         match options().from_str::<&RawValue>(document.text()) {
             Ok(raw) => Some(Self::raw(document, raw.get_ron(), String::new())),
             Err(error) => {
-                let offset = offset_of(document.text(), error.span.start.line, error.span.start.col);
-                let message = syntax_message(&error.code, &document.text()[offset..]);
+                let (offset, message) = syntax_mistake(document.text(), &error);
                 notes.add(Mistake::at(document, offset, 1, "", &message));
                 None
             }
@@ -53,7 +53,7 @@ impl<'t> Node<'t> {
 
     /// The value of `raw`, a part of this node's text, as `name` below this node.
     fn below(&self, raw: &'t str, name: &str) -> Self {
-        let dot = if self.field.is_empty() || name.starts_with('[') { "" } else { "." };
+        let dot = if self.field.is_empty() || name.is_empty() || name.starts_with('[') { "" } else { "." };
         Self::raw(self.document, raw, format!("{}{dot}{name}", self.field))
     }
 
@@ -186,11 +186,16 @@ impl<'t> Node<'t> {
         let mut seen = BTreeSet::new();
         for (raw_key, raw) in pairs {
             let key = self.below(raw_key, "");
-            let Ok(name) = key.parse::<String>() else {
-                self.below(raw_key, "")
-                    .error(notes, format!("expected a name in quotes, got {}", excerpt(raw_key)));
+            let name = key.parse::<String>().unwrap_or_else(|_| {
+                let (found, plain) = (excerpt(key.text), key.name());
+                let hint = if plain == key.text { format!(" \"{plain}\"") } else { String::new() };
+                key.error(notes, format!("expected a name in quotes{hint}, got {found}"));
+                plain.to_string()
+            });
+            // Of a bare word it is plain what is meant: what would follow from its lack is no other mistake.
+            if name.is_empty() && key.text != "\"\"" {
                 continue;
-            };
+            }
             let key = self.below(raw_key, &name);
             if !seen.insert(name.clone()) {
                 key.error(notes, "this name stands here a second time; each is given once");
@@ -313,7 +318,7 @@ fn blank(text: &str) -> usize {
 }
 
 /// What follows a block comment, which may hold others.
-fn after_block_comment(text: &str) -> &str {
+pub(crate) fn after_block_comment(text: &str) -> &str {
     let mut depth = 0_u32;
     let mut at = 0;
     while let Some(found) = text[at..].find(['/', '*']).map(|found| at + found) {
@@ -342,18 +347,36 @@ fn offset_of(text: &str, line: usize, column: usize) -> usize {
     line_start + before.map(char::len_utf8).sum::<usize>()
 }
 
-/// What a syntax error means to somebody who does not know the parser; `rest` is the text from there on.
-fn syntax_message(error: &ron::Error, rest: &str) -> String {
-    if matches!(error, ron::Error::ExceededRecursionLimit) {
-        return format!("nested too deeply: at most {MAX_DEPTH} levels are allowed");
+/// Where a text is no RON, and what that means to somebody who does not know the parser.
+fn syntax_mistake(text: &str, error: &ron::error::SpannedError) -> (usize, String) {
+    let offset = offset_of(text, error.span.start.line, error.span.start.col);
+    if blank(text) == text.len() {
+        return (0, "the file is empty: expected Scenario(…) or Site(…)".to_string());
+    }
+    if matches!(error.code, ron::Error::ExceededRecursionLimit) {
+        return (offset, format!("nested too deeply: at most {MAX_DEPTH} levels are allowed"));
+    }
+    match unclosed::find(text, offset) {
+        Some(Unclosed::Text(begin)) => {
+            return (begin, "the text that begins here is not closed: expected \" at its end".to_string());
+        }
+        Some(Unclosed::Bracket(begin, other)) => {
+            let bracket = &text[begin..=begin];
+            let found = other.map_or("the end of the file".to_string(), |other| {
+                let line = text[..other].matches('\n').count() + 1;
+                format!("{} in line {line}", &text[other..=other])
+            });
+            return (begin, format!("the {bracket} that opens here is not closed before {found}"));
+        }
+        None => {}
     }
     // A name before the colon where a value was expected: `Always("…", except_for: …)`.
-    let hint = if rest.starts_with(':') {
+    let hint = if text[offset..].starts_with(':') {
         "; named values after an unnamed one stand in parentheses of their own: Always(\"…\", (except_for: \"2 s\"))"
     } else {
         ""
     };
-    format!("this is no RON: {error}{hint}")
+    (offset, format!("this is no RON: {}{hint}", error.code))
 }
 
 struct FieldsVisitor;

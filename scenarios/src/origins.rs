@@ -3,12 +3,14 @@
 //! A scenario that uses others is read as one text, as if a person had written it. Mistakes in it are shown where that person
 //! would mend them: in the file that the part comes from, or on the command line.
 
+use std::sync::Arc;
+
 use crate::files::Document;
 
 /// Where the parts of a text come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Origins {
-    sources: Vec<Document>,
+    sources: Vec<Arc<Document>>,
     /// In the order of the text, without gaps.
     pieces: Vec<Piece>,
 }
@@ -26,6 +28,12 @@ struct Piece {
 }
 
 impl Origins {
+    /// Of a text that is a file's own.
+    pub(crate) fn whole(document: Document) -> Self {
+        let piece = Piece { begin: 0, source: 0, offset: 0, length: document.text().len() };
+        Self { sources: vec![Arc::new(document)], pieces: vec![piece] }
+    }
+
     /// The place in its own file of the byte at `at`; none of an empty text.
     pub(crate) fn of(&self, at: usize) -> Option<(&Document, usize)> {
         let after = self.pieces.partition_point(|piece| piece.begin <= at);
@@ -47,7 +55,7 @@ impl Origins {
         }));
         let later = self.pieces.iter().filter(|piece| piece.begin > end);
         pieces.extend(later.map(|piece| Piece { begin: piece.begin - end + begin + new, ..*piece }));
-        let sources = self.sources.iter().cloned().chain([source]).collect();
+        let sources = self.sources.iter().cloned().chain([Arc::new(source)]).collect();
         Self { sources, pieces }
     }
 }
@@ -86,7 +94,7 @@ impl Patchwork {
         let sources = &mut self.origins.sources;
         let known = sources.iter().position(|source| source.path() == document.path());
         let source = known.unwrap_or_else(|| {
-            sources.push(document.clone());
+            sources.push(Arc::new(document.clone()));
             sources.len() - 1
         });
         self.origins.pieces.push(Piece { begin: self.text.len(), source, offset, length });
@@ -129,10 +137,10 @@ mod tests {
 
     #[test]
     fn what_is_replaced_comes_from_elsewhere_and_the_rest_stays_where_it_was() {
-        let text = patchwork().replaced((1, 7), "12", "--set");
+        let text = patchwork().replaced((1, 7), "12", "--set a=1");
         assert_eq!(text.text(), "b12yz");
         for (at, from) in
-            [(0, ("one", 1)), (1, ("--set", 0)), (2, ("--set", 1)), (3, ("two", 4)), (4, ("two", 5))]
+            [(0, ("one", 1)), (1, ("--set a=1", 0)), (2, ("--set a=1", 1)), (3, ("two", 4)), (4, ("two", 5))]
         {
             assert_eq!(origin(&text, at), (from.0.to_string(), from.1), "{at}");
         }

@@ -5,11 +5,8 @@
 
 use r_ems_engine::Time;
 use r_ems_engine::points::DeviceClass;
-use r_ems_engine::units::{Ratio, WattHours, Watts, WattsPerSecond};
-use r_ems_sim::plant::{
-    Battery, BatterySpec, Bus, Component, Connection, InitialMode, Load, Position, Pv, PvSpec, Quantity,
-    SpecError,
-};
+use r_ems_engine::units::{Watts, WattsPerSecond};
+use r_ems_sim::plant::{Bus, Component, Connection, Load, Position, Pv, PvSpec, Quantity, SpecError};
 use r_ems_sim::sources::Source;
 
 use crate::device::Device;
@@ -17,8 +14,9 @@ use crate::initial::Initial;
 use crate::later::unknown;
 use crate::leaf::check_name;
 use crate::mistake::Notes;
-use crate::node::{Entry, Fields, Node, excerpt};
+use crate::node::{Entry, Fields, Node};
 use crate::source::{Maker, Stand};
+use crate::{battery, refused};
 
 /// Most components of a grid.
 pub(crate) const MAX_COMPONENTS: usize = r_ems_sim::plant::MAX_COMPONENTS;
@@ -229,52 +227,22 @@ fn read_part<'t>(
             let source = read_source(&mut fields, rating, maker, stand, notes);
             read_pv(&mut fields, rating, source, notes)
         }
-        Kind::Battery => read_battery(&mut fields, rating, declared, initial, notes),
+        Kind::Battery => battery::read(&mut fields, rating, declared, initial, notes).map(Ok),
     };
     part.rating = rating.map(|rating| (rating, fields.place(field).clone()));
     part.component = match made {
         Some(Ok(component)) => Some(component),
         Some(Err(error)) => {
-            refuse(&fields, &error, notes);
+            // A rating of zero was noted where it was read.
+            if !matches!(refused::parameter_of(&error), "rating" | "import_max") {
+                refused::show(&fields, &error, rating, notes);
+            }
             None
         }
         None => None,
     };
     fields.finish(notes);
     part
-}
-
-/// Shows what the plant refuses at its field, with the value as it is written.
-fn refuse(fields: &Fields<'_>, error: &SpecError, notes: &mut Notes) {
-    let (parameter, allowed) = match error {
-        SpecError::NotPositive { parameter, .. } => (*parameter, "above 0".to_string()),
-        SpecError::OutOfRange { parameter, low, high, .. } => (*parameter, format!("from {low} to {high}")),
-    };
-    let place = fields.place(field_of(parameter));
-    // A rating of zero was noted where it was read.
-    if !matches!(parameter, "rating" | "import_max") {
-        // What `initial` sets stands elsewhere: then the parameter is named.
-        let name = if place.field().ends_with(field_of(parameter)) { "" } else { parameter };
-        let gap = if name.is_empty() { "" } else { " " };
-        place.error(notes, format!("{name}{gap}must be {allowed}, got {}", found_text(error, place)));
-    }
-}
-
-/// What was found: as it is written if the field is there, else the number.
-fn found_text(error: &SpecError, place: &Node<'_>) -> String {
-    let (SpecError::NotPositive { parameter, found } | SpecError::OutOfRange { parameter, found, .. }) =
-        error;
-    if place.field().ends_with(field_of(parameter)) { excerpt(place.text()) } else { found.to_string() }
-}
-
-/// The field of a parameter that the plant calls by a name of its own.
-fn field_of(parameter: &'static str) -> &'static str {
-    match parameter {
-        "standby loss" => "standby_loss",
-        "proportional loss" => "proportional_loss",
-        "quadratic loss" => "quadratic_loss",
-        other => other,
-    }
 }
 
 /// Reads `profile: (…)` or `source: …`.
@@ -287,18 +255,22 @@ fn read_source(
 ) -> Option<Source> {
     // Without a rating the source is read all the same, for its mistakes.
     let stand = stand(rating.unwrap_or(Watts::ZERO));
-    match (fields.optional("profile"), fields.optional("source")) {
-        (Some(node), None) => maker.column(&node, &stand, notes),
-        (None, Some(node)) => maker.make(&node, &stand, notes),
+    let (node, shaped) = match (fields.optional("profile"), fields.optional("source")) {
+        (Some(node), None) => (node.clone(), maker.column(&node, &stand, notes)?),
+        (None, Some(node)) => (node.clone(), maker.make(&node, &stand, notes)?),
         (Some(_), Some(node)) => {
             node.error(notes, "either `profile` or `source` is given, got both");
-            None
+            return None;
         }
         (None, None) => {
             fields.node().error(notes, "the field `profile` or `source` is missing");
-            None
+            return None;
         }
+    };
+    if let Some(rating) = rating {
+        shaped.reach.check(&node, rating, notes);
     }
+    Some(shaped.source)
 }
 
 fn read_pv(
@@ -316,71 +288,4 @@ fn read_pv(
     spec.release = fields.leaf_or::<WattsPerSecond>("release", spec.release, notes);
     rating?;
     Some(Pv::new(spec, source?).map(Component::Pv))
-}
-
-fn read_battery(
-    fields: &mut Fields<'_>,
-    rating: Option<Watts>,
-    declared: Option<&Device<'_>>,
-    initial: Option<&mut Initial<'_>>,
-    notes: &mut Notes,
-) -> Option<Result<Component, SpecError>> {
-    let capacity: Option<WattHours> = fields.leaf("capacity", notes);
-    let mut soc: Option<Ratio> = fields.leaf("soc", notes);
-    let mut power = Watts::ZERO;
-    let mut begin = None;
-    if let Some(initial) = initial {
-        begin = initial.mode;
-        soc = initial.soc.or(soc);
-        power = initial.power.unwrap_or(power);
-    }
-    let (capacity, soc, rating) = (
-        capacity.unwrap_or(WattHours::of(1.0)),
-        soc.unwrap_or(Ratio::ONE),
-        rating.filter(|rating| *rating > Watts::ZERO).unwrap_or(Watts::of(1.0)),
-    );
-    let mut spec = BatterySpec::new(capacity, rating, soc);
-    spec.power = power;
-    spec.dead_time = fields.leaf_or("dead_time", spec.dead_time, notes);
-    spec.lag = fields.leaf_or("lag", spec.lag, notes);
-    spec.losses.standby = fields.leaf_or("standby_loss", spec.losses.standby, notes);
-    spec.losses.proportional = fields.leaf_or("proportional_loss", spec.losses.proportional, notes);
-    spec.losses.quadratic = fields.leaf_or("quadratic_loss", spec.losses.quadratic, notes);
-    spec.taper = fields.leaf_or("taper", spec.taper, notes);
-    spec.soc_bias = fields.leaf_or("soc_bias", spec.soc_bias, notes);
-    spec.soc_step = fields.leaf_or("soc_step", spec.soc_step, notes);
-    spec.start_delay = fields.leaf_or("start_delay", spec.start_delay, notes);
-    spec = spec.beginning(begin.unwrap_or(InitialMode::Running));
-    spec.reversion = declared.map(|device| device.spec.reversion);
-    spec.reversion = fields.leaf_if_given("reversion", notes).or(spec.reversion);
-    spec.fallback = fields.leaf_or("fallback", spec.fallback, notes);
-    Some(Ok(Component::Battery(checked_battery(spec, fields, notes)?)))
-}
-
-/// Makes the battery; every parameter that it refuses is noted, and replaced to find the next.
-fn checked_battery(mut spec: BatterySpec, fields: &Fields<'_>, notes: &mut Notes) -> Option<Battery> {
-    const PARAMETERS: usize = 16;
-    let plain = BatterySpec::new(WattHours::of(1.0), spec.rating, Ratio::ONE);
-    for _parameter in 0..PARAMETERS {
-        let error = match Battery::new(spec) {
-            Ok(battery) => return Some(battery),
-            Err(error) => error,
-        };
-        refuse(fields, &error, notes);
-        let (SpecError::NotPositive { parameter, .. } | SpecError::OutOfRange { parameter, .. }) = error;
-        match parameter {
-            "capacity" => spec.capacity = plain.capacity,
-            "soc" => spec.soc = plain.soc,
-            "power" => spec.power = plain.power,
-            "fallback" => spec.fallback = plain.fallback,
-            "taper" => spec.taper = plain.taper,
-            "soc_bias" => spec.soc_bias = plain.soc_bias,
-            "soc_step" => spec.soc_step = plain.soc_step,
-            "standby loss" => spec.losses.standby = plain.losses.standby,
-            "proportional loss" => spec.losses.proportional = plain.losses.proportional,
-            "quadratic loss" => spec.losses.quadratic = plain.losses.quadratic,
-            _ => return None,
-        }
-    }
-    None
 }

@@ -1,6 +1,6 @@
 //! Profiles: columns of CSV files over time, read once and shared by all that use them.
 //!
-//! Only the columns that somebody names are read into memory. Size, rows and columns are bounded, because a profile is
+//! Only the columns that somebody names are read into numbers. Size, rows and columns are bounded, because a profile is
 //! the one input that people generate by the gigabyte.
 
 use std::sync::Arc;
@@ -9,17 +9,18 @@ use r_ems_engine::Span;
 use r_ems_engine::wall::WallTime;
 use r_ems_sim::sources::{Interpolation, Profile};
 
-use crate::files::{Files, MAX_PROFILE_BYTES, resolved};
-use crate::mistake::{Mistake, Notes, suggestion};
+use crate::bounds::CELL_MAX;
+use crate::files::{Files, MAX_PROFILE_BYTES, MAX_PROFILES_BYTES, resolved};
+use crate::mistake::{Notes, suggestion};
 use crate::moment::Calendar;
 use crate::node::{Entry, Fields, Node, excerpt};
+use crate::reach::Reach;
+use crate::sheet::{Faults, MAX_ROWS, Sheet, found};
 
-/// Most columns of a profile.
-pub(crate) const MAX_PROFILE_COLUMNS: usize = 256;
-/// Most rows of a profile: a year of 10 s.
-pub(crate) const MAX_PROFILE_ROWS: usize = 1 << 22;
 /// Most profiles of a scenario.
 pub(crate) const MAX_PROFILES: usize = 64;
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Which interpolation is right for which data.
 const INTERPOLATION_CHOICE: &str = "Step for means over the interval, Linear for instants";
@@ -29,17 +30,31 @@ const INTERPOLATION_CHOICE: &str = "Step for means over the interval, Linear for
 pub(crate) struct Table<'t> {
     pub(crate) name: String,
     node: Node<'t>,
-    path: String,
-    bytes: Vec<u8>,
-    header: Vec<String>,
+    sheet: Sheet,
+    /// Empty if a row is wrong, which was noted: then columns are read for their mistakes only.
     times: Arc<[Span]>,
     pub(crate) epoch: WallTime,
     pub(crate) interpolation: Interpolation,
-    columns: Vec<(String, Arc<Profile>)>,
+    columns: Vec<Column>,
+    /// The names of columns that cannot be read, which was noted.
+    broken: Vec<String>,
 }
 
-/// Reads `Csv(file: …, time: …, epoch: …, interpolation: …)`.
-pub(crate) fn read<'t>(entry: &Entry<'t>, files: &dyn Files, notes: &mut Notes) -> Option<Table<'t>> {
+/// A column that was read, with the lowest and the highest of its numbers.
+#[derive(Debug)]
+struct Column {
+    name: String,
+    profile: Arc<Profile>,
+    reach: Reach,
+}
+
+/// Reads `Csv(file: …, time: …, epoch: …, interpolation: …)`; `room` is how many bytes all profiles may still have.
+pub(crate) fn read<'t>(
+    entry: &Entry<'t>,
+    files: &dyn Files,
+    room: &mut u64,
+    notes: &mut Notes,
+) -> Option<Table<'t>> {
     let name = entry.value.name();
     if name != "Csv" {
         let found = excerpt(if name.is_empty() { entry.value.text() } else { name });
@@ -56,28 +71,30 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, files: &dyn Files, notes: &mut Notes) 
     let (file, time) = (file?, time?);
     let path = resolved(file.document().path(), &file.leaf::<String>(notes)?);
     let time_name: String = time.leaf(notes)?;
-    let bytes = match files.read(&path, MAX_PROFILE_BYTES) {
+    let bytes = match files.read(&path, MAX_PROFILE_BYTES.min(*room)) {
         Ok(bytes) => bytes,
         Err(reason) => {
+            let is_full = *room < MAX_PROFILE_BYTES;
+            let all = format!("; all profiles may have {MAX_PROFILES_BYTES} bytes together");
+            let reason = if is_full { reason + &all } else { reason };
             file.error(notes, format!("cannot read \"{path}\": {reason}"));
             return None;
         }
     };
-    let mut table = Table {
+    *room = room.saturating_sub(bytes.len() as u64);
+    let sheet = Sheet::read(&path, bytes, notes)?;
+    let column = position(&sheet, &time_name, &time, notes)?;
+    let times = read_times(&sheet, column, notes).unwrap_or_default();
+    Some(Table {
         name: entry.name.clone(),
         node: entry.value.clone(),
-        path,
-        bytes,
-        header: Vec::new(),
-        times: Arc::from([]),
+        sheet,
+        times: times.into(),
         epoch: epoch?,
         interpolation: interpolation?,
         columns: Vec::new(),
-    };
-    table.header = table.read_header(&file, notes)?;
-    let column = table.position(&time_name, &time, notes)?;
-    table.times = table.read_column(column, &time, notes, read_time)?.into();
-    Some(table)
+        broken: Vec::new(),
+    })
 }
 
 /// Reads what holds between two rows. There is no default: the choice moves peaks, and with them a bill.
@@ -111,24 +128,34 @@ impl Table<'_> {
         node: &Node<'_>,
         calendar: Option<&Calendar>,
         notes: &mut Notes,
-    ) -> Option<Arc<Profile>> {
-        if let Some(known) = self.columns.iter().find(|column| column.0 == name) {
-            return Some(Arc::clone(&known.1));
+    ) -> Option<(Arc<Profile>, Reach)> {
+        if let Some(known) = self.columns.iter().find(|column| column.name == name) {
+            return Some((Arc::clone(&known.profile), known.reach));
         }
-        let position = self.position(name, node, notes)?;
-        let values = self.read_column(position, node, notes, read_value)?;
+        if self.broken.iter().any(|known| known == name) {
+            return None;
+        }
+        let read = position(&self.sheet, name, node, notes)
+            .and_then(|position| self.read_values(position, notes))
+            .filter(|_values| !self.times.is_empty());
+        let Some(values) = read else {
+            self.broken.push(name.to_string());
+            return None;
+        };
+        let reach = values.iter().map(|value| Reach::of(*value)).reduce(Reach::or);
+        let reach = reach.unwrap_or(Reach::of(0.0));
         let profile = match Profile::new(Arc::clone(&self.times), values) {
             Ok(profile) => Arc::new(profile),
             Err(error) => {
-                node.error(notes, format!("\"{}\": {error}", self.path));
+                node.error(notes, format!("\"{}\": {error}", self.sheet.path()));
                 return None;
             }
         };
         if let Some(calendar) = calendar.filter(|_calendar| self.columns.is_empty()) {
             self.check_cover(calendar, notes);
         }
-        self.columns.push((name.to_string(), Arc::clone(&profile)));
-        Some(profile)
+        self.columns.push(Column { name: name.to_string(), profile: Arc::clone(&profile), reach });
+        Some((profile, reach))
     }
 
     /// Notes a run that begins before the first row or ends after the last one.
@@ -151,105 +178,100 @@ impl Table<'_> {
         }
     }
 
-    fn read_header(&self, file: &Node<'_>, notes: &mut Notes) -> Option<Vec<String>> {
-        let mut reader = csv::ReaderBuilder::new().from_reader(self.plain_bytes());
-        let header = match reader.headers() {
-            Ok(header) => header,
-            Err(error) => {
-                file.error(notes, format!("\"{}\" is no CSV: {error}", self.path));
-                return None;
+    /// Reads a column of numbers; none if a cell is none, which was noted.
+    fn read_values(&self, column: usize, notes: &mut Notes) -> Option<Vec<f64>> {
+        let mut values = Vec::with_capacity(self.times.len());
+        let mut faults = Faults::of(&self.sheet);
+        let name = &self.sheet.header()[column];
+        self.sheet.rows(|row| {
+            // A row of another length was noted when the table was read.
+            let cell = row.cell(column).filter(|_cell| row.len() == self.sheet.header().len());
+            let Some(cell) = cell else { return };
+            match read_value(cell) {
+                Some(value) => values.push(value),
+                None => faults.add(row, column, name, || why_no_value(cell), notes),
             }
-        };
-        if header.len() > MAX_PROFILE_COLUMNS {
-            let found = header.len();
-            let message =
-                format!("\"{}\" may have at most {MAX_PROFILE_COLUMNS} columns, got {found}", self.path);
-            file.error(notes, message);
-            return None;
-        }
-        Some(header.iter().map(|name| name.trim().to_string()).collect())
+        });
+        faults.finish(notes).then_some(values)
     }
+}
 
-    /// Where the column stands in its file.
-    fn position(&self, name: &str, node: &Node<'_>, notes: &mut Notes) -> Option<usize> {
-        let found = self.header.iter().position(|column| column == name);
-        if found.is_none() {
-            let known: Vec<&str> = self.header.iter().map(String::as_str).collect();
-            let message = format!(
-                "\"{}\" has no column \"{}\"; {}",
-                self.path,
-                excerpt(name),
-                suggestion(name, &known)
-            );
-            node.error(notes, message);
-        }
-        found
+/// Where the column stands in its sheet.
+fn position(sheet: &Sheet, name: &str, node: &Node<'_>, notes: &mut Notes) -> Option<usize> {
+    let found = sheet.header().iter().position(|column| column == name);
+    if found.is_none() {
+        let known: Vec<&str> = sheet.header().iter().map(String::as_str).collect();
+        let allowed = suggestion(name, &known);
+        node.error(notes, format!("\"{}\" has no column \"{}\"; {allowed}", sheet.path(), excerpt(name)));
     }
+    found
+}
 
-    fn read_column<T>(
-        &self,
-        column: usize,
-        node: &Node<'_>,
-        notes: &mut Notes,
-        read: impl Fn(&str) -> Option<T>,
-    ) -> Option<Vec<T>> {
-        let mut reader = csv::ReaderBuilder::new().from_reader(self.plain_bytes());
-        let mut record = csv::ByteRecord::new();
-        let mut values = Vec::new();
-        loop {
-            let line = u32::try_from(reader.position().line()).unwrap_or(u32::MAX);
-            match reader.read_byte_record(&mut record) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    notes.add(Mistake::of_file(&self.path, line, &self.header[column], &error.to_string()));
-                    return None;
-                }
+/// Reads the column of times, and looks at the length of each row; none if something is wrong, which was noted.
+fn read_times(sheet: &Sheet, column: usize, notes: &mut Notes) -> Option<Vec<Span>> {
+    let mut times: Vec<Span> = Vec::new();
+    let mut faults = Faults::of(sheet);
+    let (name, width) = (&sheet.header()[column], sheet.header().len());
+    let mut rows = 0;
+    sheet.rows(|row| {
+        rows += 1;
+        if rows > MAX_ROWS {
+            if rows == MAX_ROWS + 1 {
+                faults.add(row, 0, "", || format!("expected at most {MAX_ROWS} rows"), notes);
             }
-            if values.len() == MAX_PROFILE_ROWS {
-                node.error(notes, format!("\"{}\" may have at most {MAX_PROFILE_ROWS} rows", self.path));
-                return None;
-            }
-            let cell = record.get(column).and_then(|cell| std::str::from_utf8(cell).ok()).unwrap_or_default();
-            let Some(value) = read(cell.trim()) else {
-                let line = record.position().map_or(line, |at| u32::try_from(at.line()).unwrap_or(u32::MAX));
-                let message =
-                    format!("expected a finite number, for a time 0 or more, got \"{}\"", excerpt(cell));
-                notes.add(self.cell_mistake(line, column, &message));
-                return None;
-            };
-            values.push(value);
+            return;
         }
-        Some(values)
+        if row.len() != width {
+            let message = || format!("expected {width} cells as in the header, got {}", row.len());
+            faults.add(row, row.len().min(width), "", message, notes);
+            return;
+        }
+        let cell = row.cell(column).unwrap_or_default();
+        match (read_time(cell), times.last()) {
+            (Some(time), Some(last)) if time <= *last => {
+                let before = last.as_secs_f64();
+                let message = || format!("must be later than the row before, {before}, got {}", found(cell));
+                faults.add(row, column, name, message, notes);
+            }
+            (Some(time), Some(_) | None) => times.push(time),
+            (None, Some(_) | None) => {
+                let most = Span::MAX.as_nanos() / NANOS_PER_SECOND;
+                let message = || format!("expected seconds from 0 to {most}, got {}", found(cell));
+                faults.add(row, column, name, message, notes);
+            }
+        }
+    });
+    if rows == 0 {
+        sheet.error("there are no rows below the header: expected one at least", notes);
+        return None;
     }
-
-    /// A mistake in a cell, with its line.
-    fn cell_mistake(&self, line: u32, column: usize, message: &str) -> Mistake {
-        let lines = &mut self.plain_bytes().split(|byte| *byte == b'\n');
-        let row = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
-        let text = String::from_utf8_lossy(lines.nth(row).unwrap_or_default());
-        let text = text.trim_end_matches('\r');
-        // Quoted cells may hold commas; then the line's beginning is marked.
-        let is_plain = !text.contains('"');
-        let before = text.split(',').take(if is_plain { column } else { 0 });
-        let place = before.map(|cell| cell.chars().count() + 1).sum::<usize>() + 1;
-        Mistake::of_line(&self.path, line, (text, place), &self.header[column], message)
-    }
-
-    /// The file without a byte-order mark.
-    fn plain_bytes(&self) -> &[u8] {
-        self.bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.bytes)
-    }
+    faults.finish(notes).then_some(times)
 }
 
 /// Seconds since the epoch, exact to the nanosecond.
 fn read_time(cell: &str) -> Option<Span> {
     match cell.parse::<u64>() {
-        Ok(seconds) => seconds.checked_mul(1_000_000_000).map(Span::from_nanos),
+        Ok(seconds) => seconds.checked_mul(NANOS_PER_SECOND).map(Span::from_nanos),
+        // What is no number at all is refused before a message about it is made.
+        Err(_) if !cell.starts_with(|letter: char| letter.is_ascii_digit()) => None,
         Err(_) => format!("{cell} s").parse().ok(),
     }
 }
 
 fn read_value(cell: &str) -> Option<f64> {
-    cell.parse::<f64>().ok().filter(|value| value.is_finite())
+    cell.parse::<f64>().ok().filter(|value| value.abs() <= CELL_MAX)
+}
+
+/// What is wrong with a cell that is no value.
+fn why_no_value(cell: &str) -> String {
+    let found = found(cell);
+    match cell.parse::<f64>() {
+        Ok(value) if value.is_finite() => format!("must be from -{CELL_MAX:e} to {CELL_MAX:e}, got {found}"),
+        Ok(_) => format!("expected a finite number, got {found}"),
+        Err(_) => {
+            let is_comma = cell.replacen(',', ".", 1).parse::<f64>().is_ok();
+            let hint = if is_comma { "; decimals begin with a point" } else { "" };
+            format!("expected a number, got {found}{hint}")
+        }
+    }
 }

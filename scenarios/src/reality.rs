@@ -21,7 +21,7 @@ pub(crate) fn read_links(
         let place = split(&entry.name, names)
             .and_then(|(grid, device)| Ok((grid, names.device(grid, &device)?)))
             .map_err(|message| entry.key.error(notes, message));
-        let Ok((grid, device)) = place else { continue };
+        let Ok((grid, Some(device))) = place else { continue };
         let class = names.grids[grid].devices[device].class;
         let Some(mut fields) = entry.value.fields(notes) else { continue };
         // Links are missing where the plant is broken; their fields are read all the same.

@@ -14,13 +14,13 @@ use r_ems_sim::plant::ComponentIndex;
 use r_ems_sim::world::{GridWorld, LinkSpec, Post, Ties, WorldSpec};
 
 use crate::expectation::Expected;
-use crate::files::{Document, Files, resolved};
+use crate::files::{Document, Files, MAX_PROFILES_BYTES, resolved};
 use crate::initial::Initial;
 use crate::mistake::{Mistake, Notes, Report, suggestion};
 use crate::moment::Calendar;
 use crate::naming::{Named, Names, first_point, quantity_of};
 use crate::node::{Node, excerpt};
-use crate::overrides::{self, Overrides};
+use crate::overrides::{self, Overrides, Setting};
 use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
@@ -73,7 +73,7 @@ impl Texts {
     fn read_site(
         files: &dyn Files,
         scenario: &Document,
-        settings: &[String],
+        settings: &[Setting<'_>],
         notes: &mut Notes,
     ) -> Option<Document> {
         // A scenario that cannot be read is noted when it is.
@@ -106,6 +106,12 @@ pub(crate) fn read_document(files: &dyn Files, path: &str, notes: &mut Notes) ->
 
 impl<'t> Header<'t> {
     fn read(root: &Node<'t>, notes: &mut Notes) -> Option<Self> {
+        if root.name() == "Site" {
+            let needed =
+                "a run needs a Scenario(…) file, whose `site` names this one, such as peak_shaving.ron";
+            root.error(notes, format!("this is a site file, which can be checked but not run: {needed}"));
+            return None;
+        }
         if root.name() != "Scenario" {
             let found = excerpt(if root.name().is_empty() { root.text() } else { root.name() });
             root.error(
@@ -161,7 +167,15 @@ impl<'t> Header<'t> {
 fn site_root<'t>(header: &Header<'t>, site: Option<&'t Document>, notes: &mut Notes) -> Option<Node<'t>> {
     let node = header.site.as_ref()?;
     if let Some(document) = site {
-        return Node::root(document, notes);
+        let root = Node::root(document, notes)?;
+        if root.name() == "Site" {
+            return Some(root);
+        }
+        // The scenario's line is shown: the file may be right, and the wrong one.
+        let found = excerpt(if root.name().is_empty() { root.text() } else { root.name() });
+        let message = format!("the file \"{}\" must hold Site(…), got {found}", document.path());
+        node.error(notes, message);
+        return None;
     }
     if node.name() == "Site" {
         return Some(node.clone());
@@ -300,6 +314,7 @@ fn read_profiles<'t>(
     notes: &mut Notes,
 ) -> (Vec<Table<'t>>, Vec<String>) {
     let (mut tables, mut broken) = (Vec::new(), Vec::new());
+    let mut room = MAX_PROFILES_BYTES;
     let entries = node.and_then(|node| node.map(notes)).unwrap_or_default();
     if entries.len() > MAX_PROFILES
         && let Some(node) = node
@@ -307,7 +322,7 @@ fn read_profiles<'t>(
         node.error(notes, format!("expected at most {MAX_PROFILES} profiles, got {}", entries.len()));
     }
     for entry in entries.into_iter().take(MAX_PROFILES) {
-        match profile::read(&entry, files, notes) {
+        match profile::read(&entry, files, &mut room, notes) {
             Some(table) => tables.push(table),
             None => broken.push(entry.name),
         }
@@ -351,6 +366,7 @@ fn names_of<'a, 't, S>(site: &'a Site<'t, S>, plants: &'a [Option<Plant<'t>>]) -
         grid: &grid.name,
         controller: grid.controller.as_ref().map_or("", |controller| controller.id.as_str()),
         devices: grid.devices.iter().map(|device| &device.spec).collect(),
+        unread: &grid.unread,
         plant: plant.as_ref(),
         shaves: grid.shaving_limit().is_some(),
     };
@@ -364,7 +380,14 @@ fn check_initial(names: &Names<'_, '_>, begin: &[Initial<'_>], notes: &mut Notes
     };
     let places: Vec<String> = names.grids.iter().flat_map(places).collect();
     let places: Vec<&str> = places.iter().map(String::as_str).collect();
-    Initial::check_all_used(begin, &places, notes);
+    // A device without its component was noted with the plant.
+    let is_noted = |place: &str| {
+        let parts = place.split_once('/');
+        parts.is_some_and(|(grid, name)| {
+            names.grids.iter().any(|known| known.grid == grid && known.declares(name))
+        })
+    };
+    Initial::check_all_used(begin, &places, &is_noted, notes);
 }
 
 /// The links of a grid's devices as the site declares them; fewer where the plant is broken, which was noted.

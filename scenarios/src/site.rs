@@ -14,6 +14,7 @@ use r_ems_engine::points::{DeviceClass, DeviceSpec};
 use r_ems_engine::units::Watts;
 use r_ems_engine::wall::UtcOffset;
 
+use crate::bounds;
 use crate::device::{self, Device};
 use crate::leaf::check_name;
 use crate::mistake::{Notes, suggestion};
@@ -52,6 +53,8 @@ pub(crate) struct Grid<'t, S> {
     pub(crate) name: String,
     pub(crate) scan: Span,
     pub(crate) devices: Vec<Device<'t>>,
+    /// The names of devices that could not be read, which was noted.
+    pub(crate) unread: Vec<String>,
     pub(crate) functions: Vec<Slot<'t, S>>,
     pub(crate) controller: Option<Controller<'t>>,
 }
@@ -179,8 +182,13 @@ fn read_grid<'t, F: FunctionSet>(
         fields.required("controllers", notes).and_then(|node| node.map(notes)).unwrap_or_default();
     refuse_redundancy(&mut fields, controllers.len(), notes);
     fields.finish(notes);
-    let read = |device: &Entry<'t>| device::read(device, scan, notes);
-    let known: Vec<Device<'t>> = devices.iter().take(MAX_DEVICES).filter_map(read).collect();
+    let (mut known, mut unread) = (Vec::new(), Vec::new());
+    for device in devices.iter().take(MAX_DEVICES) {
+        match device::read(device, scan, notes) {
+            Some(device) => known.push(device),
+            None => unread.push(device.name.clone()),
+        }
+    }
     // A device that could not be read at all would be missed by every function that names it.
     let all_are_known = known.len() == devices.len();
     let devices = known;
@@ -196,7 +204,7 @@ fn read_grid<'t, F: FunctionSet>(
         );
         controller.key.error(notes, message);
     }
-    let grid = Grid { name: entry.name.clone(), scan, devices, functions, controller };
+    let grid = Grid { name: entry.name.clone(), scan, devices, unread, functions, controller };
     if all_are_known {
         check_stack::<F>(&grid, notes);
     }
@@ -261,6 +269,9 @@ fn read_function<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Opti
     // Fields given twice are noted here, with the place of the second.
     let errors = notes.errors();
     node.fields(notes)?;
+    for (field, raw) in node.try_fields().unwrap_or_default() {
+        bounds::check(&node.child(raw, field), notes);
+    }
     if notes.errors() > errors {
         return None;
     }

@@ -15,11 +15,13 @@ use r_ems_sim::sources::{
     SourceError, Sum,
 };
 
+use crate::bounds::{self, FACTOR_MAX};
 use crate::leaf::Leaf;
 use crate::mistake::{Notes, suggestion};
 use crate::moment::Calendar;
 use crate::node::{Fields, Node, excerpt};
 use crate::profile::Table;
+use crate::reach::Reach;
 
 /// Deepest nesting of one expression.
 pub(crate) const MAX_SOURCE_DEPTH: u32 = 16;
@@ -65,6 +67,20 @@ impl Stand {
         Self { scale, stream: format!("{}/{position}", self.stream), depth: self.depth + 1 }
     }
 
+    /// Notes a source that goes beyond what a power or a factor can be.
+    fn within(&self, shaped: Shaped, node: &Node<'_>, notes: &mut Notes) -> Option<Shaped> {
+        let (is_within, allowed, unit) = match self.scale {
+            Scale::Rating(_) => (shaped.reach.is_power(), bounds::powers(), " W"),
+            Scale::Factor => (shaped.reach.is_factor(), format!("from -{FACTOR_MAX} to {FACTOR_MAX}"), ""),
+        };
+        if !is_within {
+            let Reach { low, high } = shaped.reach;
+            let found = if low < high { format!("{low:e} to {high:e}") } else { format!("{high:e}") };
+            node.error(notes, format!("must have values {allowed}, got {found}{unit}"));
+        }
+        is_within.then_some(shaped)
+    }
+
     fn factor(&self) -> f64 {
         match self.scale {
             Scale::Rating(rating) => rating.watts(),
@@ -82,16 +98,37 @@ impl Stand {
                 let value = f64::read(node).map(|share| share * rating.watts());
                 let allowed = "expected a share of the rating such as 0.5 or a power such as \"60 kW\"";
                 let found = || format!("{allowed}, got {}", excerpt(node.text()));
-                value.map_err(|_| node.error(notes, found())).ok()
+                let watts = value.map_err(|_| node.error(notes, found())).ok()?;
+                if !bounds::is_power(watts) {
+                    let found = excerpt(node.text());
+                    let product = format!("{found} times the rating of {rating}");
+                    node.error(notes, format!("must be a power {}, got {product}", bounds::powers()));
+                    return None;
+                }
+                Some(watts)
             }
-            Scale::Factor => node.leaf::<f64>(notes),
+            Scale::Factor => {
+                let factor = node.leaf::<f64>(notes)?;
+                if factor.abs() > FACTOR_MAX {
+                    node.error(notes, format!("must be from -{FACTOR_MAX} to {FACTOR_MAX}, got {factor:e}"));
+                    return None;
+                }
+                Some(factor)
+            }
         }
     }
 }
 
+/// A source and how far its values go.
+#[derive(Debug)]
+pub(crate) struct Shaped {
+    pub(crate) source: Source,
+    pub(crate) reach: Reach,
+}
+
 impl Maker<'_, '_> {
     /// Makes the source of an expression; whatever is wrong is noted.
-    pub(crate) fn make(&mut self, node: &Node<'_>, stand: &Stand, notes: &mut Notes) -> Option<Source> {
+    pub(crate) fn make(&mut self, node: &Node<'_>, stand: &Stand, notes: &mut Notes) -> Option<Shaped> {
         if stand.depth > MAX_SOURCE_DEPTH {
             node.error(notes, format!("sources may be nested {MAX_SOURCE_DEPTH} deep"));
             return None;
@@ -126,7 +163,7 @@ impl Maker<'_, '_> {
                 error_place(&fields, &error).unwrap_or(&place).error(notes, error.to_string());
                 None
             }
-            Some(Ok(source)) => Some(source),
+            Some(Ok(shaped)) => stand.within(shaped, &place, notes),
             None => None,
         };
         fields.finish(notes);
@@ -134,7 +171,7 @@ impl Maker<'_, '_> {
     }
 
     /// `("year", "commerce_pu")`, with or without the word `Profile` before it.
-    pub(crate) fn column(&mut self, node: &Node<'_>, stand: &Stand, notes: &mut Notes) -> Option<Source> {
+    pub(crate) fn column(&mut self, node: &Node<'_>, stand: &Stand, notes: &mut Notes) -> Option<Shaped> {
         let parts = node.positional(notes)?;
         let [table_node, column_node] = parts.as_slice() else {
             let found = parts.len();
@@ -160,11 +197,17 @@ impl Maker<'_, '_> {
             table_node.error(notes, message);
             return None;
         };
-        let profile =
-            table.column(&column, column_node, self.calendar.is_dated.then_some(&self.calendar), notes)?;
+        let calendar = self.calendar.is_dated.then_some(&self.calendar);
+        let (profile, reach) = table.column(&column, column_node, calendar, notes)?;
         let start_ns = self.calendar.start.as_unix_nanos().saturating_sub(table.epoch.as_unix_nanos());
         let course = Course::new(profile, table.interpolation, start_ns, stand.factor());
-        course.map(Source::Course).map_err(|error| node.error(notes, error.to_string())).ok()
+        let course = course.map_err(|error| node.error(notes, error.to_string())).ok()?;
+        if stand.depth == 0 && reach.low < 0.0 {
+            let lowest = reach.low;
+            column_node.warning(notes, format!("the column falls to {lowest}; values below 0 count as 0"));
+        }
+        let reach = reach.times(Reach::of(stand.factor()));
+        stand.within(Shaped { source: Source::Course(course), reach }, node, notes)
     }
 
     fn parts(
@@ -173,7 +216,7 @@ impl Maker<'_, '_> {
         stand: &Stand,
         notes: &mut Notes,
         combination: Combination,
-    ) -> Option<Source> {
+    ) -> Option<Shaped> {
         let values = node.positional(notes)?;
         let [list] = values.as_slice() else {
             node.error(notes, format!("expected {}([source, …])", node.name()));
@@ -192,12 +235,19 @@ impl Maker<'_, '_> {
             };
             parts.push(self.make(item, &stand.part(position, scale), notes));
         }
-        let parts: Vec<Source> = parts.into_iter().collect::<Option<_>>()?;
+        let parts: Vec<Shaped> = parts.into_iter().collect::<Option<_>>()?;
+        let reaches = parts.iter().map(|part| part.reach);
+        let reach = match combination {
+            Combination::Sum => reaches.fold(Reach::of(0.0), Reach::plus),
+            Combination::Product => reaches.fold(Reach::of(1.0), Reach::times),
+        };
+        let parts: Vec<Source> = parts.into_iter().map(|part| part.source).collect();
         let made = match combination {
             Combination::Sum => Sum::new(parts).map(Source::Sum),
             Combination::Product => Product::new(parts).map(Source::Product),
         };
-        made.map_err(|error| node.error(notes, error.to_string())).ok()
+        let source = made.map_err(|error| node.error(notes, error.to_string())).ok()?;
+        stand.within(Shaped { source, reach }, node, notes)
     }
 
     fn ramp(&self, fields: &mut Fields<'_>, stand: &Stand, notes: &mut Notes) -> Option<Made> {
@@ -205,7 +255,9 @@ impl Maker<'_, '_> {
         let to = fields.required("to", notes).and_then(|node| stand.amount(&node, notes));
         let begin = fields.required("begin", notes).and_then(|node| self.calendar.moment(&node, notes));
         let end = fields.required("end", notes).and_then(|node| self.calendar.moment(&node, notes));
-        Some(Ramp::new(from?, to?, begin?, end?).map(Source::Ramp))
+        let (from, to) = (from?, to?);
+        let ramp = Ramp::new(from, to, begin?, end?).map(Source::Ramp);
+        Some(shaped(ramp, Reach::between(from, to)))
     }
 
     fn blocks(&self, fields: &mut Fields<'_>, stand: &Stand, notes: &mut Notes) -> Option<Made> {
@@ -216,7 +268,9 @@ impl Maker<'_, '_> {
             Some(node) => self.calendar.moment(&node, notes),
             None => Some(Time::ZERO),
         };
-        Some(Blocks::new(value?, on?, off?, first?).map(Source::Blocks))
+        let value = value?;
+        let blocks = Blocks::new(value, on?, off?, first?).map(Source::Blocks);
+        Some(shaped(blocks, Reach::between(0.0, value)))
     }
 
     fn drop_outs(
@@ -234,11 +288,18 @@ impl Maker<'_, '_> {
         };
         let every = step(fields, "every", SOURCE_STEP_MIN, notes);
         let lasting = step(fields, "lasting", SOURCE_STEP_MIN, notes);
-        Some(DropOuts::new(inner?, to?, every?, lasting?, stream).map(Source::DropOuts))
+        let (inner, to) = (inner?, to?);
+        let reach = inner.reach.or(Reach::of(to));
+        let drop_outs = DropOuts::new(inner.source, to, every?, lasting?, stream).map(Source::DropOuts);
+        Some(shaped(drop_outs, reach))
     }
 }
 
-type Made = Result<Source, SourceError>;
+type Made = Result<Shaped, SourceError>;
+
+fn shaped(source: Result<Source, SourceError>, reach: Reach) -> Made {
+    source.map(|source| Shaped { source, reach })
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Combination {
@@ -246,14 +307,15 @@ enum Combination {
     Product,
 }
 
-fn constant(node: &Node<'_>, stand: &Stand, notes: &mut Notes) -> Option<Source> {
+fn constant(node: &Node<'_>, stand: &Stand, notes: &mut Notes) -> Option<Shaped> {
     let values = node.positional(notes)?;
     let [value] = values.as_slice() else {
         node.error(notes, format!("expected one value, Constant(0.5), got {}", values.len()));
         return None;
     };
     let value = stand.amount(value, notes)?;
-    Source::constant(value).map_err(|error| node.error(notes, error.to_string())).ok()
+    let made = shaped(Source::constant(value), Reach::of(value));
+    made.map_err(|error| node.error(notes, error.to_string())).ok()
 }
 
 fn sine(fields: &mut Fields<'_>, stand: &Stand, notes: &mut Notes) -> Option<Made> {
@@ -261,7 +323,9 @@ fn sine(fields: &mut Fields<'_>, stand: &Stand, notes: &mut Notes) -> Option<Mad
     let amplitude = fields.required("amplitude", notes).and_then(|node| stand.amount(&node, notes));
     let period = step(fields, "period", SOURCE_STEP_MIN * SINE_CHORDS, notes);
     let phase = fields.leaf_or("phase", 0.0, notes);
-    Some(Sine::new(mean?, amplitude?, period?, phase).map(Source::Sine))
+    let (mean, amplitude) = (mean?, amplitude?);
+    let sine = Sine::new(mean, amplitude, period?, phase).map(Source::Sine);
+    Some(shaped(sine, Reach::around(mean, amplitude)))
 }
 
 fn random_walk(fields: &mut Fields<'_>, stand: &Stand, stream: Stream, notes: &mut Notes) -> Option<Made> {
@@ -270,7 +334,9 @@ fn random_walk(fields: &mut Fields<'_>, stand: &Stand, stream: Stream, notes: &m
     let every = step(fields, "every", SOURCE_STEP_MIN, notes);
     let low = fields.required("low", notes).and_then(|node| stand.amount(&node, notes));
     let high = fields.required("high", notes).and_then(|node| stand.amount(&node, notes));
-    Some(RandomWalk::new(start?, deviation?, every?, (low?, high?), stream).map(Source::RandomWalk))
+    let (low, high) = (low?, high?);
+    let walk = RandomWalk::new(start?, deviation?, every?, (low, high), stream).map(Source::RandomWalk);
+    Some(shaped(walk, Reach::between(low, high)))
 }
 
 fn noise(fields: &mut Fields<'_>, stand: &Stand, stream: Stream, notes: &mut Notes) -> Option<Made> {
@@ -280,7 +346,9 @@ fn noise(fields: &mut Fields<'_>, stand: &Stand, stream: Stream, notes: &mut Not
     };
     let deviation = fields.required("deviation", notes).and_then(|node| stand.amount(&node, notes));
     let every = step(fields, "every", SOURCE_STEP_MIN, notes);
-    Some(Noise::new(mean?, deviation?, every?, stream).map(Source::Noise))
+    let (mean, deviation) = (mean?, deviation?);
+    let noise = Noise::new(mean, deviation, every?, stream).map(Source::Noise);
+    Some(shaped(noise, Reach::normal(mean, deviation)))
 }
 
 /// A span of at least `shortest`.

@@ -13,6 +13,7 @@
 use r_ems_engine::Time;
 use r_ems_sim::bill::{PriceChange, Prices};
 
+use crate::bounds::PRICE_MAX;
 use crate::leaf::Leaf;
 use crate::mistake::Notes;
 use crate::moment::{Calendar, MAX_REPETITIONS};
@@ -121,11 +122,16 @@ fn price(
     let text = String::read(&node).ok();
     let (number, unit) = text.as_deref().and_then(|text| text.trim().split_once(' ')).unwrap_or_default();
     let number = number.parse::<f64>().ok().filter(|number| number.is_finite());
+    let number = number.filter(|_number| unit.trim() == format!("{currency}/{per}"));
+    let refuse = |allowed: String| format!("{allowed}, got {}", excerpt(node.text()));
     match number {
-        Some(number) if unit.trim() == format!("{currency}/{per}") => Some(number + 0.0),
-        Some(_) | None => {
-            let found = excerpt(node.text());
-            node.error(notes, format!("expected a price such as \"0.28 {currency}/{per}\", got {found}"));
+        Some(number) if number.abs() <= PRICE_MAX => Some(number + 0.0),
+        Some(_) => {
+            node.error(notes, refuse(format!("must be from -{PRICE_MAX} to {PRICE_MAX} {currency}/{per}")));
+            None
+        }
+        None => {
+            node.error(notes, refuse(format!("expected a price such as \"0.28 {currency}/{per}\"")));
             None
         }
     }

@@ -104,6 +104,55 @@ fn profiles_that_are_none_are_refused() {
 }
 
 #[test]
+fn profiles_with_a_mistake_in_every_cell_are_refused_in_no_time_worth_speaking_of() {
+    let filled = |row: &str| {
+        let head = "time_s,load_pu\n";
+        head.to_string() + &row.repeat((MAX_PROFILE_BYTES as usize / 8 - head.len()) / row.len())
+    };
+    // Commas and quotation marks without end, rows of every length, and what is no number.
+    for row in [",", "\"\n\",", "\"", "a\"b,", "x,x\n", "0,0\n", "0\n", "\n", ",\n", "\"\"\""] {
+        let report = report_of_profile(filled(row));
+        assert!(report.has_errors() && report.mistakes.len() < 50, "{row:?}: {}", report.mistakes.len());
+    }
+}
+
+#[test]
+fn all_profiles_together_have_a_limit() {
+    let csv = |number: usize| {
+        format!(
+            "\"p{number}\": Csv(file: \"big.csv\", time: \"time_s\", epoch: \"2016-03-07\", interpolation: Step),"
+        )
+    };
+    let with = |count: usize| {
+        let entries: String = (0..count).map(csv).collect();
+        let text = GOOD.replace("profiles: {", &format!("profiles: {{ {entries}"));
+        let big = format!(
+            "time_s,load_pu\n0,0\n900,0\n1800,\"{}\"\n",
+            " ".repeat(MAX_PROFILE_BYTES as usize - 100)
+        );
+        let files = Memory::new().with("x.ron", text).with("short.csv", PROFILE).with("big.csv", big);
+        check::<BuiltIn>(&files, "x.ron").to_string()
+    };
+    assert!(!with(3).contains("together"));
+    assert!(with(5).contains("all profiles may have 268435456 bytes together"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_refused_and_not_waited_for() {
+    let path = format!("{}/pipe.ron", env!("CARGO_TARGET_TMPDIR"));
+    let _old = std::fs::remove_file(&path);
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo is there on every unix");
+    let report = check::<BuiltIn>(&Disk, &path);
+    assert!(report.to_string().contains("it is no regular file"), "{report}");
+    let named = GOOD.replace("short.csv", &path);
+    let scenario = format!("{}/names_a_pipe.ron", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(&scenario, named).expect("a folder of this test");
+    assert!(check::<BuiltIn>(&Disk, &scenario).to_string().contains("it is no regular file"));
+}
+
+#[test]
 fn more_mistakes_than_anybody_reads_are_counted_and_not_kept() {
     let many = (0..5_000).map(|number| format!("f{number}: 1, ")).collect::<String>();
     let report = report_of(GOOD.replace("    version: 1,", &format!("    version: 1, {many}")));

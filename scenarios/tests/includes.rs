@@ -78,7 +78,7 @@ fn a_mistake_is_shown_in_the_file_that_it_is_in() {
              seed, start, profiles, plant, links, clocks, initial, tariff, timeline, faults, expect"
                 .to_string(),
             "run/x.ron:4:21: \"pcc\" has no point \"q\"; allowed: p, closed".to_string(),
-            format!("run/base/base.ron:{line}:{column}: must be from 0 to 1, got \"500 %\""),
+            format!("run/base/base.ron:{line}:{column}: must be from 0 % to 100 %, got \"500 %\""),
         ]
     );
 }
@@ -93,7 +93,11 @@ fn what_the_command_line_sets_is_set_in_what_is_merged_and_shown_as_the_command_
         .expect_err("too much");
     let places: Vec<(&str, &str)> =
         report.mistakes.iter().map(|mistake| (mistake.file.as_str(), mistake.field.as_str())).collect();
-    assert_eq!(places, [("--set", "plant.g.bess.capacity"), ("--set", "plant.g.bess.soc")]);
+    let expected = [
+        ("--set plant.g.bess.capacity=0 kWh", "plant.g.bess.capacity"),
+        ("--set plant.g.bess.soc=400 %", "plant.g.bess.soc"),
+    ];
+    assert_eq!(places, expected);
 }
 
 #[test]

@@ -3,14 +3,20 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Memory, Overrides, Report, Severity, check, load};
 
+fn path_of(name: &str) -> String {
+    format!("{}/tests/bad/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 fn content(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/bad/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a file of this test")
+    std::fs::read(path_of(name)).expect("a file of this test")
 }
 
 /// The files by names that are the same on every machine.
 fn files(name: &str) -> Memory {
-    let files =
-        ["short.csv", "broken.csv"].iter().fold(Memory::new(), |files, csv| files.with(csv, content(csv)));
+    let own = format!("{name}.csv");
+    let has_own = std::fs::exists(path_of(&own)).is_ok_and(|exists| exists);
+    let sheets = ["short.csv", "broken.csv", "dips.csv"].into_iter().chain(has_own.then_some(own.as_str()));
+    let files = sheets.fold(Memory::new(), |files, csv| files.with(csv, content(csv)));
     let scenario = format!("{name}.ron");
     let text = content(&scenario);
     files.with(&scenario, text)
@@ -37,7 +43,8 @@ bad_files! {
     five_mistakes, no_ron, mixed_arguments, unknown_fields, twice, quantities, ranges, versions, time_zone, redundancy,
     no_direction, functions, order_of_functions, names, plant, ratings, missing_files, missing_site, short_profile,
     broken_profile, sources, expectations, happenings, wide_characters, another_file,
-    interpolation, daily, not_yet, sums, tariff, rivals,
+    interpolation, daily, not_yet, sums, tariff, rivals, sizes, too_large, odd_sources, sheet_rows, sheet_values, sheet_times,
+    sheet_empty, sheet_names, sheet_bytes, sheet_nothing, unknown_component, renamed_component, unknown_device, unquoted, window, spelled, empty, unclosed_text, unclosed_bracket, unclosed_end,
 }
 
 #[test]
@@ -48,6 +55,13 @@ fn the_file_that_all_bad_ones_were_made_from_is_right() {
 #[test]
 fn a_file_with_five_mistakes_lists_five() {
     assert_eq!(report("five_mistakes").counts(), (5, 0));
+}
+
+#[test]
+fn what_follows_from_a_mistake_is_no_other_mistake() {
+    for name in ["unknown_component", "renamed_component", "unknown_device", "unquoted"] {
+        assert_eq!(report(name).counts(), (1, 0), "{name}");
+    }
 }
 
 #[test]

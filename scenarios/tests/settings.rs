@@ -51,6 +51,64 @@ fn a_path_that_leads_nowhere_is_refused_with_what_is_there() {
     assert!(report.to_string().contains("did you mean `capacity`?"), "{report}");
 }
 
+/// What is wrong with a setting, in one line.
+fn refused(setting: &str) -> String {
+    let report = set(setting).expect_err(setting);
+    let [mistake] = report.mistakes.as_slice() else { panic!("{report}") };
+    mistake.to_string()
+}
+
+#[test]
+fn an_entry_of_a_list_is_named_by_its_position_in_brackets_or_behind_a_dot() {
+    for path in ["site.grids.commerce.functions[1].limit", "site.grids.commerce.functions.1.limit"] {
+        let loaded = set(&format!("{path}=250kW")).expect(path);
+        assert_eq!(loaded.world.grids[0].shaving_limit.map(|limit| limit.watts()), Some(250e3));
+    }
+    let found = refused("site.grids.commerce.functions.PeakShaving.limit=250kW");
+    let place = "site.grids.commerce.functions";
+    let hint = format!("{place} is a list: write {place}[0] for its first entry, got \"PeakShaving\"");
+    assert_eq!(found, format!("--set {place}.PeakShaving.limit=250kW: {hint}"));
+}
+
+#[test]
+fn names_may_stand_in_quotes() {
+    let loaded = set("plant.\"commerce\".\"bess\".capacity=1MWh").expect("a path in quotes");
+    assert_eq!(capacity_wh(&loaded), 1e6);
+}
+
+#[test]
+fn what_a_scenario_may_leave_out_is_made_when_something_in_it_is_set() {
+    let latency = |setting: &str| set(setting).expect(setting).world.posts[0].links[0].latency;
+    assert_eq!(latency("links.commerce/pcc.latency=300 ms"), Span::from_millis(300));
+    assert_eq!(latency("links.\"commerce/pcc\".latency=300 ms"), Span::from_millis(300));
+    let clock = set("clocks.a.rate=-300 ppm").expect("a host").world.hosts[0];
+    assert_eq!(clock.rate_ppb, -300_000);
+    let changes = [
+        "links.commerce/pcc.latency=300 ms",
+        "links.commerce/bess.drop_outs=(every: \"1 h\", lasting: \"1 s\")",
+    ];
+    let both = Overrides { settings: changes.map(String::from).to_vec(), ..Overrides::default() };
+    assert!(loaded(both).expect("two links").world.posts[0].links[1].drop_outs.is_some());
+}
+
+#[test]
+fn a_mistake_in_what_is_set_names_the_setting() {
+    let setting = "plant.commerce.bess.soc=400%";
+    assert_eq!(
+        refused(setting),
+        format!("--set {setting}: plant.commerce.bess.soc: must be from 0 % to 100 %, got \"400 %\"")
+    );
+    let setting = "site.grids.commerce.scan=0 s";
+    assert!(refused(setting).starts_with(&format!("--set {setting}: grids.commerce.scan: must be from")));
+    let setting = "links.commerce/pc.latency=1 s";
+    assert!(refused(setting).contains("there is no device \"pc\"; did you mean `pcc`?"));
+    assert!(refused("link.commerce/pcc.latency=1 s").contains("the scenario has no `link`; "));
+    assert!(
+        refused("site.grid.commerce.scan=1 s").contains("the site file has no `grid`; did you mean `grids`?")
+    );
+    assert!(refused("name=\"a\", seed: 3").contains("the value is no RON"));
+}
+
 #[test]
 fn a_seed_is_taken_as_given() {
     let loaded =
@@ -70,4 +128,14 @@ fn a_run_that_ends_early_is_judged_by_what_it_can_judge() {
     assert!(loaded(until(Span::ZERO)).is_err());
     assert!(loaded(until(Span::from_hours(24 * 7))).is_ok());
     assert!(loaded(until(Span::from_hours(24 * 7) + Span::from_nanos(1))).is_err());
+}
+
+#[test]
+fn a_window_that_ends_before_it_begins_is_a_mistake_and_no_warning_of_a_run_that_is_too_short() {
+    let setting = "expect[0]=Always(\"commerce/pcc.p <= 1 MW\", (from: \"+3 h\", to: \"+2 h\"))".to_string();
+    let until = Some(Span::from_hours(1));
+    let changes = Overrides { settings: vec![setting], until, ..Overrides::default() };
+    let report = loaded(changes).expect_err("the window ends before it begins");
+    let named = |text: &str| report.mistakes.iter().filter(|mistake| mistake.message.contains(text)).count();
+    assert_eq!((named("must not be before"), named("pcc.p <= 1 MW\" is not judged")), (1, 0), "{report}");
 }

@@ -16,6 +16,7 @@
 //!
 //! It must never change what it checks, and never panic: what it finds is a value.
 
+mod grain;
 mod quadrature;
 mod sign;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use core::fmt;
 
 use r_ems_engine::Time;
 
+use self::grain::{RUN_GRAIN, SEGMENT_GRAIN};
 use self::quadrature::{Decays, integrated};
 use self::sign::Others;
 use crate::plant::{
@@ -193,6 +195,9 @@ struct Book {
 struct Cell {
     component: ComponentIndex,
     stored_at_start_wh: f64,
+    /// What it may be off in a segment, and over a run, in Wh.
+    segment_tolerance_wh: f64,
+    run_tolerance_wh: f64,
     /// What the last segment left, in J.
     stored_j: f64,
     /// What should be stored more than at the start.
@@ -236,6 +241,8 @@ impl Ledger {
         for (index, component) in bus.components().iter().enumerate() {
             let Component::Battery(battery) = component else { continue };
             cells.push(Cell {
+                segment_tolerance_wh: SEGMENT_WH + SEGMENT_GRAIN.energy_wh(battery),
+                run_tolerance_wh: TOLERANCE_WH + RUN_GRAIN.energy_wh(battery),
                 component: ComponentIndex(index as u16),
                 stored_at_start_wh: battery.stored_wh(),
                 stored_j: battery.stored_j(),
@@ -297,7 +304,7 @@ impl Ledger {
         for cell in &self.cells {
             let found_wh = stored_wh(bus, cell.component) - cell.stored_at_start_wh;
             let expected_wh = cell.change.total();
-            if !is_near(found_wh, expected_wh, TOLERANCE_WH) {
+            if !is_near(found_wh, expected_wh, cell.run_tolerance_wh) {
                 let what = Balance::Stored(cell.component);
                 return Err(Imbalance { at, what, found_wh, expected_wh });
             }
@@ -378,7 +385,7 @@ impl Ledger {
     fn battery(&mut self, number: usize, battery: &Battery, span: Span) {
         let at = span.at;
         let cell = &mut self.cells[number];
-        let component = cell.component;
+        let (component, tolerance_wh) = (cell.component, cell.segment_tolerance_wh);
         let flow = battery.flow();
         let runs = battery.mode() == Mode::Running;
         let follows = runs && span.position == Position::Closed;
@@ -393,7 +400,11 @@ impl Ledger {
         let (discharge_wh, charge_wh) =
             if energy_wh > 0.0 { (energy_wh, 0.0) } else { (0.0, 0.0 - energy_wh) };
         self.compare(at, Balance::Stored(component), (start_j - begun_j) * WATT_HOURS_PER_JOULE, 0.0);
-        self.compare(at, Balance::Stored(component), (end_j - start_j) * WATT_HOURS_PER_JOULE, change_wh);
+        let found_wh = (end_j - start_j) * WATT_HOURS_PER_JOULE;
+        if !is_near(found_wh, change_wh, tolerance_wh + SEGMENT_SHARE * change_wh.abs()) {
+            let what = Balance::Stored(component);
+            self.note(Imbalance { at, what, found_wh, expected_wh: change_wh });
+        }
         self.book(at, component, Kind::Discharge, flow.discharge_wh, discharge_wh);
         self.book(at, component, Kind::Charge, flow.charge_wh, charge_wh);
         self.book(at, component, Kind::Conversion, flow.conversion_wh, loss_wh);

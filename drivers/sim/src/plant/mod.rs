@@ -30,7 +30,10 @@ use core::fmt;
 
 use r_ems_engine::units::{Ratio, Watts};
 
-pub use battery::{Battery, BatteryFlow, BatterySpec, InitialMode, Losses, MAX_PENDING, Mode};
+pub use battery::{
+    Battery, BatteryFlow, BatterySpec, CAPACITY_MAX_WH, FULL_POWER_MIN, InitialMode, LAG_MAX, LAG_MIN,
+    Losses, MAX_PENDING, Mode, RATING_MIN_W,
+};
 pub use bus::{Bus, BusError, MAX_COMPONENTS, MAX_PER_ADVANCE};
 pub use component::{Component, ComponentIndex, Quantity, TruthPoint};
 pub use connection::{Connection, ConnectionFlow, Position};
@@ -97,7 +100,10 @@ fn positive(parameter: &'static str, found: f64) -> Result<f64, SpecError> {
 }
 
 fn ranged(parameter: &'static str, share: Ratio, low: f64, high: f64) -> Result<f64, SpecError> {
-    let found = share.ratio();
+    within(parameter, share.ratio(), low, high)
+}
+
+fn within(parameter: &'static str, found: f64, low: f64, high: f64) -> Result<f64, SpecError> {
     if (low..=high).contains(&found) {
         Ok(found)
     } else {

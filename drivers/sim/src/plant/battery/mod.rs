@@ -22,7 +22,9 @@ use super::taper::Band;
 use super::{Curve, Decay, Motion, Quantity, SpecError, Supply, WATT_HOURS_PER_JOULE};
 use crate::sources::seconds;
 
-pub use self::spec::{BatterySpec, InitialMode, Losses, Mode};
+pub use self::spec::{
+    BatterySpec, CAPACITY_MAX_WH, FULL_POWER_MIN, InitialMode, LAG_MAX, LAG_MIN, Losses, Mode, RATING_MIN_W,
+};
 
 /// Most commands on their way through the dead time; when it is full, a new one takes the place of the newest.
 pub const MAX_PENDING: usize = 64;

@@ -9,7 +9,7 @@ use r_ems_engine::{Span, Time};
 use super::super::curve::{Passed, SETTLED_TIME_CONSTANTS};
 use super::super::taper::{Band, Taper};
 use super::super::{Curve, Decay, JOULES_PER_WATT_HOUR, Motion};
-use super::{BatteryFlow, BatterySpec};
+use super::{BatteryFlow, BatterySpec, LAG_MIN};
 use crate::sources::instant_after;
 
 /// Powers closer together than this share of the rating are one: 1 mW for 1 MW.
@@ -58,7 +58,7 @@ impl Constants {
         Self {
             capacity_j,
             rating_w,
-            lag_s: spec.lag.as_secs_f64(),
+            lag_s: if spec.lag < LAG_MIN { 0.0 } else { spec.lag.as_secs_f64() },
             standby_w: spec.losses.standby.ratio() * rating_w,
             proportional: spec.losses.proportional.ratio(),
             quadratic_per_w: spec.losses.quadratic.ratio() / rating_w,

@@ -1,12 +1,30 @@
 //! What a battery is and how it starts.
 //!
 //! Numbers: losses of 0.5 %, 2 % and 5 % give 86 % round trip at rated power;
-//! dead time 50 ms, lag 100 ms and 1 s of start are ours.
+//! dead time 50 ms, lag 100 ms and 1 s of start are ours. What is smaller than a flywheel or larger than a country is a slip
+//! of the pen, and the limits here refuse it.
 
+use r_ems_engine::points::device::MAX_MAGNITUDE;
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::{Span, Time};
 
-use super::super::{SpecError, bounded, positive, ranged};
+use super::super::{SpecError, bounded, positive, ranged, within};
+
+/// How long a battery must at least be able to give its rated power: flywheels give it for a quarter of a minute. Of a
+/// smaller one the taper would be passed in microseconds, again and again, and the plant would have nothing else to do.
+pub const FULL_POWER_MIN: Span = Span::from_secs(10);
+
+/// Largest capacity, in Wh: 1 TWh, which no storage has.
+pub const CAPACITY_MAX_WH: f64 = 1e12;
+
+/// Shortest time constant that is followed: what is shorter passes zero inside a nanosecond, the grain of time.
+pub const LAG_MIN: Span = Span::from_millis(1);
+
+/// Longest time constant: an inverter that has not followed after this has not followed.
+pub const LAG_MAX: Span = Span::from_mins(10);
+
+/// Smallest rating, in W.
+pub const RATING_MIN_W: f64 = 1.0;
 
 /// Whether the inverter runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +69,9 @@ pub struct Losses {
 /// What a battery is and how it starts.
 #[derive(Clone, Copy, Debug)]
 pub struct BatterySpec {
-    /// Energy between empty and full.
+    /// Energy between empty and full: at least [`FULL_POWER_MIN`] at the rating, at most [`CAPACITY_MAX_WH`].
     pub capacity: WattHours,
-    /// Most power in either direction, and `S` of the losses.
+    /// Most power in either direction, and `S` of the losses: from [`RATING_MIN_W`] to the largest power of a point.
     pub rating: Watts,
     /// State of charge at the start.
     pub soc: Ratio,
@@ -61,7 +79,7 @@ pub struct BatterySpec {
     pub power: Watts,
     /// From a command's arrival to its first effect.
     pub dead_time: Span,
-    /// Time constant of the approach; zero steps.
+    /// Time constant of the approach, at most [`LAG_MAX`]; one below [`LAG_MIN`] is a step.
     pub lag: Span,
     /// What is lost.
     pub losses: Losses,
@@ -120,11 +138,14 @@ impl BatterySpec {
 
     /// The specification, if every parameter is allowed.
     pub(super) fn checked(self) -> Result<Self, SpecError> {
-        positive("capacity", self.capacity.watt_hours())?;
         let rating_w = positive("rating", self.rating.watts())?;
+        within("rating", rating_w, RATING_MIN_W, MAX_MAGNITUDE)?;
+        let capacity_wh = positive("capacity", self.capacity.watt_hours())?;
+        within("capacity", capacity_wh, self.rating.over(FULL_POWER_MIN).watt_hours(), CAPACITY_MAX_WH)?;
         ranged("soc", self.soc, 0.0, 1.0)?;
         bounded("power", self.power, rating_w)?;
         bounded("fallback", self.fallback, rating_w)?;
+        within("lag", self.lag.as_secs_f64(), 0.0, LAG_MAX.as_secs_f64())?;
         // Above these the cell's power would not rise with the power at the connection, and no such battery is built.
         ranged("standby loss", self.losses.standby, 0.0, 0.2)?;
         ranged("proportional loss", self.losses.proportional, 0.0, 0.4)?;
