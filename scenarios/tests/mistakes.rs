@@ -40,11 +40,12 @@ macro_rules! bad_files {
 }
 
 bad_files! {
-    five_mistakes, no_ron, mixed_arguments, unknown_fields, twice, quantities, ranges, versions, time_zone, redundancy,
-    no_direction, functions, order_of_functions, names, plant, ratings, missing_files, missing_site, short_profile,
-    broken_profile, sources, expectations, happenings, wide_characters, another_file,
-    interpolation, daily, not_yet, sums, tariff, rivals, sizes, too_large, odd_sources, sheet_rows, sheet_values, sheet_times,
-    sheet_empty, sheet_names, sheet_bytes, sheet_nothing, unknown_component, renamed_component, unknown_device, unquoted, window, spelled, empty, unclosed_text, unclosed_bracket, unclosed_end,
+    five_mistakes, no_ron, mixed_arguments, unknown_fields, twice, quantities, ranges, versions, time_zone,
+    redundancy, no_direction, functions, order_of_functions, names, plant, ratings, missing_files, missing_site,
+    short_profile, broken_profile, sources, expectations, happenings, wide_characters, another_file, interpolation,
+    daily, not_yet, sums, tariff, rivals, sizes, too_large, odd_sources, sheet_rows, sheet_values, sheet_times,
+    sheet_empty, sheet_names, sheet_bytes, sheet_nothing, unknown_component, renamed_component, unknown_device,
+    unquoted, window, spelled, empty, unclosed_text, unclosed_bracket, unclosed_end,
 }
 
 #[test]
