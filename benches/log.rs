@@ -1,6 +1,6 @@
 //! How fast a log is written, and how fast it is read and verified: every checksum, every chain and every record of a day.
 //!
-//! The deliveries of the day and what they led to are collected beforehand, so that writing is the log's work alone: records,
+//! It is a day in which every measured value moves, as at a site. Its deliveries and what they led to are collected beforehand, so that writing is the log's work alone: records,
 //! chains, checksums, into memory that is thrown away. Throughput is in bytes of log. What recording costs a whole run is
 //! measured by `year`.
 
@@ -97,7 +97,7 @@ struct Day {
 
 impl Day {
     fn collect() -> Self {
-        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/year.ron");
+        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/noisy_day.ron");
         let overrides = Overrides { until: Some(Span::from_hours(HOURS)), ..Overrides::default() };
         let loaded = load::<BuiltIn>(&scenario, &overrides).expect("a shipped scenario is right");
         let study = loaded.study;

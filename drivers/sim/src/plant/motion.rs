@@ -359,7 +359,8 @@ mod tests {
                     place += 1;
                 }
                 let (least, most) = sorted(stretches[place].start, stretches[place].end);
-                prop_assert!(least - 1e-6 <= value && value <= most + 1e-6, "{value} at {at_s}: {stretches:?}");
+                let seen = 1e-8 * (high - low) + 1e-9;
+                prop_assert!(least - seen <= value && value <= most + seen, "{value} at {at_s}: {stretches:?}");
                 if value > level {
                     span_above_s += step_s;
                     integral += (value - level) * step_s;
