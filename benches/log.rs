@@ -1,8 +1,8 @@
 //! How fast a log is written, and how fast it is read and verified: every checksum, every chain and every record of a day.
 //!
-//! It is a day in which every measured value moves, as at a site. Its deliveries and what they led to are collected beforehand, so that writing is the log's work alone: records,
-//! chains, checksums, into memory that is thrown away. Throughput is in bytes of log. What recording costs a whole run is
-//! measured by `year`.
+//! It is a day in which every measured value moves, as at a site. Its deliveries and what they led to are collected
+//! beforehand, so that writing is the log's work alone: records, chains, checksums, into memory that is thrown away.
+//! Throughput is in bytes of log. What recording costs a whole run is measured by `year`.
 
 use std::path::Path;
 
