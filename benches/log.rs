@@ -15,6 +15,7 @@ use r_ems::engine::log::{Ending, Header, Recording, Scope};
 use r_ems::engine::machine::{
     Boot, Delivery, Driver, Effects, Input, Machine, Outcome, Sample, Step, WriteOutcome,
 };
+use r_ems::engine::redundancy::{Command, Message, Seat};
 use r_ems::engine::{LocalTime, Span, Time};
 use r_ems::replay::statistics;
 use r_ems::scenarios::Overrides;
@@ -41,6 +42,9 @@ enum What {
     Points(DeviceIndex, Vec<Sample>),
     TimedOut(DeviceIndex),
     Written(DeviceIndex, WriteOutcome),
+    Message(Seat, Message),
+    Promised(bool),
+    Command(Command),
 }
 
 impl What {
@@ -51,6 +55,9 @@ impl What {
             Step::Input(Input::Points { device, samples }) => Self::Points(device, samples.to_vec()),
             Step::Input(Input::TimedOut { device }) => Self::TimedOut(device),
             Step::Input(Input::Written { device, outcome }) => Self::Written(device, outcome),
+            Step::Input(Input::Message { from, message }) => Self::Message(from, message),
+            Step::Input(Input::Promised { succeeded }) => Self::Promised(succeeded),
+            Step::Input(Input::Command(command)) => Self::Command(command),
         }
     }
 
@@ -61,6 +68,9 @@ impl What {
             Self::Points(device, ref samples) => Step::Input(Input::Points { device, samples }),
             Self::TimedOut(device) => Step::Input(Input::TimedOut { device }),
             Self::Written(device, outcome) => Step::Input(Input::Written { device, outcome }),
+            Self::Message(from, message) => Step::Input(Input::Message { from, message }),
+            Self::Promised(succeeded) => Step::Input(Input::Promised { succeeded }),
+            Self::Command(command) => Step::Input(Input::Command(command)),
         }
     }
 }

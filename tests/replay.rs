@@ -14,14 +14,22 @@ use r_ems::replay::{Replayed, replay};
 use r_ems::scenarios::Overrides;
 use r_ems::{Finished, Options, run_file};
 
-/// Every shipped scenario, and how much of it is run here: all of it, but of the year a day.
-const SHIPPED: [(&str, Option<&str>); 7] = [
+/// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
+/// comes first.
+const SHIPPED: [(&str, Option<&str>); 14] = [
+    ("scenarios/clock_drift.ron", Some("12 min")),
+    ("scenarios/failover.ron", Some("35 min")),
+    ("scenarios/failover_fast.ron", Some("1 min")),
     ("scenarios/hunting.ron", None),
     ("scenarios/noisy_day.ron", None),
+    ("scenarios/pair_without_witness.ron", Some("31 min")),
+    ("scenarios/partition.ron", Some("35 min")),
     ("scenarios/peak_missed.ron", None),
     ("scenarios/peak_shaving.ron", None),
+    ("scenarios/rolling_restart.ron", Some("35 min")),
     ("scenarios/self_consumption.ron", None),
     ("scenarios/startup_under_load.ron", None),
+    ("scenarios/witness.ron", Some("41 min")),
     ("scenarios/year.ron", Some("1 day")),
 ];
 

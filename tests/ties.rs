@@ -9,6 +9,7 @@ use r_ems::engine::functions::BuiltIn;
 use r_ems::engine::machine::Machine;
 use r_ems::scenarios::{Disk, Overrides, load};
 use r_ems::sim::driver::{RunResult, SimDriver};
+use r_ems::sim::expect::Verdict;
 use r_ems::sim::world::Ties;
 
 /// The most of a scenario that is run.
@@ -28,6 +29,7 @@ fn scenarios() -> Vec<String> {
     found
 }
 
+/// Runs a scenario; its verdicts include those on the whole run.
 fn run(path: &str, ties: Ties) -> RunResult {
     let mut loaded = load::<BuiltIn>(&Disk, path, &Overrides::default())
         .unwrap_or_else(|report| panic!("a shipped scenario is right: {report}"));
@@ -36,7 +38,10 @@ fn run(path: &str, ties: Ties) -> RunResult {
     let mut fleet = Fleet::new(loaded.controllers.iter().map(Controller::new).collect());
     let mut driver = SimDriver::new(loaded.world).expect("links fit their bus");
     fleet.run(&mut driver).unwrap_or_else(|failure| panic!("{path}, {ties:?}: {failure:?}"));
-    driver.finish()
+    let mut result = driver.finish();
+    let at_end: Vec<Verdict> = loaded.at_end.iter().map(|judged| judged.judge(&result)).collect();
+    result.verdicts.extend(at_end);
+    result
 }
 
 #[test]

@@ -32,7 +32,9 @@ pub const LOOK_AFTER: Span = Span::from_secs(5);
 pub struct Explanation {
     /// The controller, `grid/id`.
     pub controller: String,
-    /// The fencing number under which it writes.
+    /// What it is in its grid's council: `active`, `standby`, …
+    pub role: &'static str,
+    /// The fencing number under which it writes, or else the highest that it knows.
     pub epoch: u64,
     /// What it saw.
     pub inputs: Vec<InputSeen>,
@@ -181,7 +183,8 @@ pub fn explain<F: FunctionSet>(
     let groups: Vec<(GroupIndex, &Group)> = groups.filter(wanted).collect();
     Explanation {
         controller: names.full(),
-        epoch: machine.lease().epoch,
+        role: machine.redundancy().role().name(),
+        epoch: machine.redundancy().epoch().number(),
         inputs: inputs(names, machine, now, &groups),
         groups: groups.iter().map(|group| decision(names, machine, now, later, *group)).collect(),
     }
@@ -212,7 +215,7 @@ fn inputs<F: FunctionSet>(
             let Some(point) = machine.image().points().get(first + place) else { continue };
             let has_arrived = point.measured != LocalTime::ZERO;
             seen.push(InputSeen {
-                point: Words(names).point(PointIndex::of(first + place)),
+                point: Words::of(names).point(PointIndex::of(first + place)),
                 value: point.value,
                 unit: names::unit(*kind),
                 quality: point.quality.name(),
@@ -232,7 +235,7 @@ fn decision<F: FunctionSet>(
 ) -> GroupDecision {
     let share = |member: &Member| share(names, machine, now, later, member);
     GroupDecision {
-        devices: group.members().iter().map(|member| Words(names).device(member.device())).collect(),
+        devices: group.members().iter().map(|member| Words::of(names).device(member.device())).collect(),
         decided_w: group.applied().map(r_ems_engine::units::Watts::watts),
         bound_by: group.bound_by().map(|origin| names::origin(names, origin)),
         steps: steps(names, machine, now, (index, group)),
@@ -266,7 +269,7 @@ fn share<F: FunctionSet>(
         })
     });
     MemberShare {
-        device: Words(names).device(device),
+        device: Words::of(names).device(device),
         set_point_w: member.set_point().watts(),
         written,
         read_back_w: machine.image().good(device, PointKind::SetPoint),

@@ -68,12 +68,13 @@ pub fn group(names: &ControllerNames, group: &Group) -> String {
         };
         return format!("{} {kind}", members.len());
     }
-    let devices: Vec<String> = members.iter().map(|member| Words(names).device(member.device())).collect();
+    let devices: Vec<String> =
+        members.iter().map(|member| Words::of(names).device(member.device())).collect();
     devices.join(", ")
 }
 
 /// An event as people read it, with names and units; what needs neither is told as logs tell it.
-pub fn event(names: &ControllerNames, groups: &[Group], event: &Event) -> String {
+pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event: &Event) -> String {
     let kind = event.kind();
     let function = |slot: &SlotIndex| origin(names, Origin::Function(*slot));
     let on = |index: &GroupIndex| {
@@ -93,13 +94,13 @@ pub fn event(names: &ControllerNames, groups: &[Group], event: &Event) -> String
         }
         Event::DeviceLimited { device, difference } => {
             let difference = power(difference.watts());
-            format!("{kind}: {} is {difference} off its set-point", Words(names).device(*device))
+            format!("{kind}: {} is {difference} off its set-point", Words::of(names).device(*device))
         }
         Event::SignSuspect { device, measured_by, step, moved } => format!(
             "{kind}: {} was stepped by {} and {} moved by {}; check `positive` of their links",
-            Words(names).device(*device),
+            Words::of(names).device(*device),
             power(step.watts()),
-            Words(names).device(*measured_by),
+            Words::of(names).device(*measured_by),
             power(moved.watts())
         ),
         Event::Booted { .. }
@@ -109,7 +110,13 @@ pub fn event(names: &ControllerNames, groups: &[Group], event: &Event) -> String
         | Event::FunctionReturned { .. }
         | Event::WriteFailed { .. }
         | Event::WritesSucceed { .. }
-        | Event::DeviceFollows { .. } => Words(names).event(event),
+        | Event::RoleChanged { .. }
+        | Event::TookOver { .. }
+        | Event::SetPointsTakenOver { .. }
+        | Event::AuthoritiesOverlapped { .. }
+        | Event::SectionDiffers { .. }
+        | Event::CommandRefused { .. }
+        | Event::DeviceFollows { .. } => words.event(event),
     }
 }
 

@@ -8,6 +8,8 @@ use core::fmt;
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
 use crate::points::Quality;
+use crate::redundancy::supervisor::CommandRefusal;
+use crate::redundancy::{Command, Epoch, Reason, Role, Seat};
 use crate::time::Span;
 use crate::units::Watts;
 
@@ -90,6 +92,52 @@ pub enum Event {
         /// Which device.
         device: DeviceIndex,
     },
+    /// The controller's role changed.
+    RoleChanged {
+        /// What it is now.
+        role: Role,
+        /// Why.
+        reason: Reason,
+        /// The epoch that it holds, or the highest that it knows.
+        epoch: Epoch,
+    },
+    /// The controller has taken over: it writes from now on.
+    TookOver {
+        /// Why.
+        reason: Reason,
+        /// Its epoch.
+        epoch: Epoch,
+        /// How long no active had been heard when it was granted.
+        silent: Span,
+        /// How long it asked for.
+        sought: Span,
+    },
+    /// The first set-points under a new authority are out.
+    SetPointsTakenOver {
+        /// By how much they differ from what the devices hold, all devices added.
+        step: Watts,
+        /// How long after the grant.
+        after: Span,
+    },
+    /// Two held authority at once, which only a pair without a witness that takes over on silence permits.
+    AuthoritiesOverlapped {
+        /// With whom.
+        seat: Seat,
+        /// For so long at the most.
+        at_most: Span,
+    },
+    /// Another member runs with another redundancy section in its site file, and is not understood.
+    SectionDiffers {
+        /// Who.
+        seat: Seat,
+    },
+    /// An operator's command was refused.
+    CommandRefused {
+        /// What was asked for.
+        command: Command,
+        /// Why not.
+        refusal: CommandRefusal,
+    },
     /// A step of a device moved a measurement the wrong way: a sign in the site file is likely wrong.
     SignSuspect {
         /// The device that was stepped.
@@ -130,12 +178,18 @@ impl Event {
             Self::WritesSucceed { .. } => "writes_succeed",
             Self::DeviceLimited { .. } => "device_limited",
             Self::DeviceFollows { .. } => "device_follows",
+            Self::RoleChanged { .. } => "role_changed",
+            Self::TookOver { .. } => "took_over",
+            Self::SetPointsTakenOver { .. } => "set_points_taken_over",
+            Self::AuthoritiesOverlapped { .. } => "authorities_overlapped",
+            Self::SectionDiffers { .. } => "section_differs",
+            Self::CommandRefused { .. } => "command_refused",
             Self::SignSuspect { .. } => "sign_suspect",
         }
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 13] = [
+    pub const KINDS: [&'static str; 19] = [
         "booted",
         "started",
         "scans_missed",
@@ -148,6 +202,12 @@ impl Event {
         "writes_succeed",
         "device_limited",
         "device_follows",
+        "role_changed",
+        "took_over",
+        "set_points_taken_over",
+        "authorities_overlapped",
+        "section_differs",
+        "command_refused",
         "sign_suspect",
     ];
 
@@ -159,14 +219,20 @@ impl Event {
             | Self::FunctionReturned { .. }
             | Self::ShortfallEnded { .. }
             | Self::WritesSucceed { .. }
+            | Self::RoleChanged { .. }
+            | Self::SetPointsTakenOver { .. }
             | Self::DeviceFollows { .. } => Severity::Info,
             Self::ScansMissed { .. }
             | Self::QualityChanged { .. }
             | Self::WriteFailed { .. }
+            | Self::TookOver { .. }
+            | Self::CommandRefused { .. }
             | Self::DeviceLimited { .. } => Severity::Warning,
-            Self::FunctionLost { .. } | Self::ShortfallBegan { .. } | Self::SignSuspect { .. } => {
-                Severity::Alarm
-            }
+            Self::FunctionLost { .. }
+            | Self::ShortfallBegan { .. }
+            | Self::AuthoritiesOverlapped { .. }
+            | Self::SectionDiffers { .. }
+            | Self::SignSuspect { .. } => Severity::Alarm,
         }
     }
 }

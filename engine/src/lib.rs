@@ -63,6 +63,7 @@ pub mod machine;
 pub mod math;
 pub mod points;
 pub mod queue;
+pub mod redundancy;
 pub mod rng;
 pub mod text;
 pub mod time;

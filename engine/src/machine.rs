@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::event::Event;
 use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
+use crate::redundancy::{Command, Message, Promise, Seat};
 use crate::time::{LocalTime, Time};
 use crate::wall::WallTime;
 
@@ -41,6 +42,8 @@ pub struct Boot {
     pub incarnation: u32,
     /// The wall clock at boot, if it is synchronized.
     pub wall: Option<WallTime>,
+    /// What was durable.
+    pub promise: Promise,
 }
 
 /// What reaches a machine; borrowed data is lent by the driver until it has been handled.
@@ -67,6 +70,20 @@ pub enum Input<'a> {
         /// How it ended.
         outcome: WriteOutcome,
     },
+    /// Another member of the grid's council says something.
+    Message {
+        /// Who.
+        from: Seat,
+        /// What.
+        message: Message,
+    },
+    /// The promise that was on its way to the disk is durable, or could not be written.
+    Promised {
+        /// Whether it is durable.
+        succeeded: bool,
+    },
+    /// An operator asks for something.
+    Command(Command),
 }
 
 /// One value as a device reports it, in the device's own sign; the engine trusts none of it.
@@ -123,6 +140,23 @@ pub enum Effect {
         /// When the answer is wanted.
         due: LocalTime,
     },
+    /// Say something to another member of the grid's council.
+    Send {
+        /// To whom.
+        to: Seat,
+        /// What.
+        message: Message,
+    },
+    /// Know that writes under `epoch` may be performed up to `until`, and by nobody after that; told with each extension of a
+    /// lease and when it is given up. A controller that shares its grid with none never tells.
+    Authority {
+        /// The fencing number.
+        epoch: u64,
+        /// The last instant.
+        until: LocalTime,
+    },
+    /// Make a promise durable, and say when it is.
+    Promise(Promise),
     /// Tell whoever listens.
     Report(Event),
 }

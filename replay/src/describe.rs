@@ -1,4 +1,8 @@
 //! Says in words, and by name, what records hold by id. One line each, no line ends.
+//!
+//! What the members of a council tell each other and report is in [`council`](self::council).
+
+pub mod council;
 
 use std::fmt::Write;
 
@@ -8,12 +12,30 @@ use r_ems_engine::ids::{DeviceIndex, PointIndex, SlotIndex};
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::machine::{Effect, Input, Sample, SetPointWrite, Step, Validity, WriteOutcome};
 use r_ems_engine::points::Quality;
+use r_ems_engine::redundancy::Epoch;
 
 /// The words for one controller.
 #[derive(Clone, Copy, Debug)]
-pub struct Words<'a>(pub &'a ControllerNames);
+pub struct Words<'a> {
+    names: &'a ControllerNames,
+    /// All controllers of the log, where the names of seats come from.
+    fleet: &'a [ControllerNames],
+}
 
-impl Words<'_> {
+impl<'a> Words<'a> {
+    /// The words for a controller by itself: other members of its council are known by their seats only.
+    pub const fn of(names: &'a ControllerNames) -> Self {
+        Self { names, fleet: &[] }
+    }
+
+    /// The words for one controller of a log.
+    ///
+    /// # Panics
+    /// If the log has no controller at `position`.
+    pub fn within(fleet: &'a [ControllerNames], position: usize) -> Self {
+        Self { names: &fleet[position], fleet }
+    }
+
     /// What happened to the controller.
     pub fn step(self, step: &Step<'_>) -> String {
         match step {
@@ -32,6 +54,14 @@ impl Words<'_> {
             Step::Input(Input::Written { device, outcome }) => {
                 format!("write to {} {}", self.device(*device), outcome_words(*outcome))
             }
+            Step::Input(Input::Message { from, message }) => {
+                format!("from {}: {}", self.seat(*from), self.message(message))
+            }
+            Step::Input(Input::Promised { succeeded: true }) => String::from("the promise is durable"),
+            Step::Input(Input::Promised { succeeded: false }) => {
+                String::from("the promise could not be made durable")
+            }
+            Step::Input(Input::Command(command)) => format!("command: {}", self.command(*command)),
         }
     }
 
@@ -46,6 +76,12 @@ impl Words<'_> {
             Effect::Poll { device, due } => {
                 format!("poll {}, due {}", self.device(*device), relative(*due, now))
             }
+            Effect::Send { to, message } => format!("tell {}: {}", self.seat(*to), self.message(message)),
+            Effect::Authority { epoch, until } => {
+                let epoch = Epoch::of_number(*epoch);
+                format!("authority under epoch {epoch} until {}", relative(*until, now))
+            }
+            Effect::Promise(promise) => self.promise(promise),
             Effect::Report(event) => format!("report {}", self.event(event)),
         }
     }
@@ -85,6 +121,12 @@ impl Words<'_> {
             }
             Event::WritesSucceed { device } => format!("{kind}: to {}", self.device(*device)),
             Event::DeviceFollows { device } => format!("{kind}: {}", self.device(*device)),
+            Event::RoleChanged { .. }
+            | Event::TookOver { .. }
+            | Event::SetPointsTakenOver { .. }
+            | Event::AuthoritiesOverlapped { .. }
+            | Event::SectionDiffers { .. }
+            | Event::CommandRefused { .. } => self.council_event(event),
             Event::SignSuspect { device, measured_by, step, moved } => format!(
                 "{kind}: {} was stepped by {step} and {} moved by {moved}",
                 self.device(*device),
@@ -95,19 +137,19 @@ impl Words<'_> {
 
     /// A device by name.
     pub fn device(self, device: DeviceIndex) -> String {
-        self.0.device(device).map_or_else(|| format!("device {device}"), String::from)
+        self.names.device(device).map_or_else(|| format!("device {device}"), String::from)
     }
 
     /// A point by name: `bess.soc`.
     pub fn point(self, point: PointIndex) -> String {
-        match self.0.point(point) {
+        match self.names.point(point) {
             Some((device, kind)) => format!("{device}.{}", kind.name()),
             None => format!("point {point}"),
         }
     }
 
     fn function(self, slot: SlotIndex) -> String {
-        let name = self.0.functions.get(slot.position());
+        let name = self.names.functions.get(slot.position());
         name.map_or_else(|| format!("function {slot}"), |name| format!("{name} (position {slot})"))
     }
 

@@ -88,7 +88,7 @@ impl Divergence {
     /// Puts a finding about a controller's last delivery into its context.
     pub(crate) fn new(finding: Finding, header: &Header, controller: usize, recent: &Recent) -> Self {
         let names = &header.controllers[controller];
-        let words = Words(names);
+        let words = Words::within(&header.controllers, controller);
         let before = |kept: &Kept| Before {
             at_ns: kept.at.as_nanos(),
             input: words.step(&kept.step()),

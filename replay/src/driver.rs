@@ -216,7 +216,7 @@ impl<R: Read> ReplayDriver<R> {
     }
 
     fn last_led_to(&self, position: usize) -> Vec<String> {
-        let words = Words(&self.header().controllers[position]);
+        let words = Words::within(&self.header().controllers, position);
         self.of[position].recent.last().map_or_else(Vec::new, |kept| led_to(words, kept))
     }
 

@@ -157,15 +157,14 @@ pub(crate) fn entry<R: Read>(reader: &Reader<Bytes<R>>) -> Entry {
         controller: names.full(),
         kind: record.content.kind().name(),
         event,
-        text: text(names, &record),
+        text: text(Words::within(&reader.header().controllers, record.controller.position()), &record),
         values: values(names, &record),
         position: reader.record_position(),
         bytes: reader.record_bytes(),
     }
 }
 
-fn text(names: &ControllerNames, record: &Record<'_>) -> String {
-    let words = Words(names);
+fn text(words: Words<'_>, record: &Record<'_>) -> String {
     match &record.content {
         Content::Delivery { step, .. } => words.step(step),
         Content::Event(event) => words.event(event),
@@ -187,7 +186,7 @@ fn values(names: &ControllerNames, record: &Record<'_>) -> Vec<Value> {
         return Vec::new();
     };
     let value = |sample: &Sample| Value {
-        point: Words(names).point(sample.point),
+        point: Words::of(names).point(sample.point),
         value: sample.value,
         valid: sample.validity == Validity::Valid,
     };

@@ -2,6 +2,7 @@
 
 use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::machine::{Boot, Effect, Input, Sample, Step, WriteOutcome};
+use r_ems_engine::redundancy::{Command, Message, Seat};
 use r_ems_engine::{LocalTime, Time};
 
 use crate::divergence::CONTEXT_DELIVERIES;
@@ -38,6 +39,9 @@ enum What {
     Points(DeviceIndex),
     TimedOut(DeviceIndex),
     Written(DeviceIndex, WriteOutcome),
+    Message(Seat, Message),
+    Promised(bool),
+    Command(Command),
 }
 
 impl Recent {
@@ -61,6 +65,9 @@ impl Recent {
             }
             Step::Input(Input::TimedOut { device }) => What::TimedOut(device),
             Step::Input(Input::Written { device, outcome }) => What::Written(device, outcome),
+            Step::Input(Input::Message { from, message }) => What::Message(from, message),
+            Step::Input(Input::Promised { succeeded }) => What::Promised(succeeded),
+            Step::Input(Input::Command(command)) => What::Command(command),
         };
     }
 
@@ -95,6 +102,9 @@ impl Kept {
             What::Points(device) => Step::Input(Input::Points { device, samples: &self.samples }),
             What::TimedOut(device) => Step::Input(Input::TimedOut { device }),
             What::Written(device, outcome) => Step::Input(Input::Written { device, outcome }),
+            What::Message(from, message) => Step::Input(Input::Message { from, message }),
+            What::Promised(succeeded) => Step::Input(Input::Promised { succeeded }),
+            What::Command(command) => Step::Input(Input::Command(command)),
         }
     }
 }

@@ -152,7 +152,12 @@ impl<const SCAN: u32, const OF_EVENTS: bool> Machine for Slip<SCAN, OF_EVENTS> {
                 Effect::Report(Event::DeviceLimited { difference, .. }) if OF_EVENTS => {
                     *difference = Watts::of(difference.watts() + 1.0);
                 }
-                Effect::Write(_) | Effect::Poll { .. } | Effect::Report(_) => {}
+                Effect::Write(_)
+                | Effect::Poll { .. }
+                | Effect::Send { .. }
+                | Effect::Authority { .. }
+                | Effect::Promise(_)
+                | Effect::Report(_) => {}
             }
             out.push(*effect);
         }

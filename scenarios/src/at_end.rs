@@ -1,4 +1,4 @@
-//! Expectations on sums of a run, judged at its end: `AtEnd("commerce.pv_used_ratio >= 95 %")`.
+//! Expectations that are judged at a run's end: on authority, and on sums: `AtEnd("commerce.pv_used_ratio >= 95 %")`.
 //!
 //! What is summed is what the summary shows: energies by kind from the plant's own books, and peaks. **A sum is judged over the
 //! whole run only:** a run that the command line ends earlier does not judge it.
@@ -13,15 +13,27 @@ use crate::mistake::{Notes, suggestion};
 use crate::naming::Names;
 use crate::node::{Node, excerpt};
 use crate::plant::Unit;
+use crate::take_over::{Judged, Limit, Who, judge_limit, judge_one};
 
-/// A sum of a run that is compared with a number.
+/// What is judged when a run has ended: a sum that is compared with a number, or who had authority.
 #[derive(Clone, Debug)]
 pub struct AtEnd {
     /// What it is called in reports.
     pub name: String,
     /// Its place among all expectations of the file.
     pub(crate) place: usize,
-    pub(crate) bound: Bound,
+    pub(crate) subject: Subject,
+}
+
+/// What is judged.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    /// A sum over the whole run.
+    Sum(Bound),
+    /// How long shared grids were without authority.
+    TakeOver(Limit, Who),
+    /// That there was one authority at a time.
+    OneAuthority(Who),
 }
 
 /// What must hold of a sum.
@@ -82,26 +94,23 @@ fn pv_used_ratio(grid: &GridResult) -> f64 {
 }
 
 impl AtEnd {
-    /// The unit of its value and its margin: `W`, `Wh`, or `1` for shares.
+    /// The unit of its value and its margin: `W`, `Wh`, `s`, `events`, or `1` for shares.
     pub fn unit(&self) -> &'static str {
-        match self.bound.total.unit {
-            Unit::Power => "W",
-            Unit::Energy => "Wh",
-            Unit::Share | Unit::Flag => "1",
+        match &self.subject {
+            Subject::Sum(bound) => match bound.total.unit {
+                Unit::Power => "W",
+                Unit::Energy => "Wh",
+                Unit::Share | Unit::Flag => "1",
+            },
+            Subject::TakeOver(..) => "s",
+            Subject::OneAuthority(_) => "events",
         }
     }
 
-    /// Compares a run's sum. The margin is what is left to the limit, negative by what is missing.
+    /// Judges a run. The margin of a sum is what is left to its limit, that of a take-over the time that was left; negative by
+    /// what is missing.
     pub fn judge(&self, result: &RunResult) -> Verdict {
-        let Bound { grid, total, comparison, value: limit } = self.bound;
-        let value = result.grids.get(grid).map_or(0.0, total.of);
-        let (margin, held) = match comparison {
-            Comparison::Below => (limit - value, value < limit),
-            Comparison::AtMost => (limit - value, value <= limit),
-            Comparison::Above => (value - limit, value > limit),
-            Comparison::AtLeast => (value - limit, value >= limit),
-        };
-        let at = Time::ZERO + result.simulated;
+        let Judged { held, margin, at, value, words: _ } = self.judged(result);
         Verdict {
             name: self.name.clone(),
             held,
@@ -111,6 +120,44 @@ impl AtEnd {
             excursions: None,
             without_value: Default::default(),
         }
+    }
+
+    /// Says more about a run than its verdict can: how many take-overs there were, or who broke a rule. Nothing for sums.
+    pub fn remark(&self, result: &RunResult) -> Option<String> {
+        let words = self.judged(result).words;
+        (!words.is_empty()).then_some(words)
+    }
+
+    /// Whether a part of a run says nothing about it.
+    pub fn is_of_the_whole_run(&self) -> bool {
+        match self.subject {
+            Subject::Sum(_) | Subject::TakeOver(..) => true,
+            // It must hold of every part of a run.
+            Subject::OneAuthority(_) => false,
+        }
+    }
+
+    fn judged(&self, result: &RunResult) -> Judged {
+        let end = Time::ZERO + result.simulated;
+        match &self.subject {
+            Subject::Sum(bound) => bound.judge(result, end),
+            Subject::TakeOver(limit, who) => judge_limit(limit, who, result),
+            Subject::OneAuthority(who) => judge_one(who, &result.authority, end),
+        }
+    }
+}
+
+impl Bound {
+    fn judge(&self, result: &RunResult, at: Time) -> Judged {
+        let Self { grid, total, comparison, value: limit } = *self;
+        let value = result.grids.get(grid).map_or(0.0, total.of);
+        let (margin, held) = match comparison {
+            Comparison::Below => (limit - value, value < limit),
+            Comparison::AtMost => (limit - value, value <= limit),
+            Comparison::Above => (value - limit, value > limit),
+            Comparison::AtLeast => (value - limit, value >= limit),
+        };
+        Judged { held, margin, at, value, words: String::new() }
     }
 }
 
@@ -158,6 +205,7 @@ mod tests {
     use r_ems_engine::Span;
     use r_ems_engine::units::Watts;
     use r_ems_sim::account::Account;
+    use r_ems_sim::authority::AuthorityResult;
     use r_ems_sim::ledger::Energies;
     use r_ems_sim::plant::{Bus, Component, Connection};
 
@@ -170,6 +218,7 @@ mod tests {
             grids: vec![GridResult { energies, balance: Ok(()), account }],
             verdicts: Vec::new(),
             traffic: Vec::new(),
+            authority: AuthorityResult::default(),
         }
     }
 
@@ -177,7 +226,7 @@ mod tests {
         let total = TOTALS.iter().find(|total| total.name == "export").expect("a sum of the list");
         let bound = Bound { grid: 0, total, comparison, value };
         let energies = Energies { export_wh: 0.75, ..Energies::default() };
-        AtEnd { name: "x".into(), place: 0, bound }.judge(&result(energies))
+        AtEnd { name: "x".into(), place: 0, subject: Subject::Sum(bound) }.judge(&result(energies))
     }
 
     #[test]

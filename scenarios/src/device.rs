@@ -7,7 +7,7 @@ use r_ems_engine::Span;
 use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
 use r_ems_engine::units::Watts;
 
-use crate::leaf::check_name;
+use crate::leaf::{check_name, word};
 use crate::mistake::{Notes, suggestion};
 use crate::node::{Entry, Fields, Node, excerpt};
 
@@ -26,11 +26,16 @@ pub(crate) const REVERSION_SCANS: u64 = 4;
 /// Longest latency: what is later is no measurement to control with.
 pub(crate) const LATENCY_MAX: Span = Span::from_mins(1);
 
+/// Longest time that a write may be on its way: what comes later is no control.
+pub(crate) const LONGEST_WRITE_MAX: Span = Span::from_hours(1);
+
 /// A device as the site file describes it.
 #[derive(Debug)]
 pub(crate) struct Device<'t> {
     pub(crate) spec: DeviceSpec,
     pub(crate) timeout: Span,
+    /// Where its link stands, and whether that says how long a write may be on its way.
+    link: Option<(Node<'t>, LateWrites)>,
     /// Where its rating stands; none if it is missing or wrong, which was noted.
     pub(crate) rating: Option<Node<'t>>,
 }
@@ -41,6 +46,39 @@ pub(crate) struct Link {
     pub(crate) latency: Span,
     pub(crate) timeout: Span,
     pub(crate) positive: Positive,
+    late_writes: LateWrites,
+}
+
+/// What a link says of writes that come late.
+#[derive(Clone, Copy, Debug, Default)]
+struct LateWrites {
+    /// How long a write may be on its way; none if it is not said.
+    longest: Option<Span>,
+    /// Whether the device refuses epochs lower than one that it has accepted.
+    checks_epochs: bool,
+}
+
+impl Device<'_> {
+    /// Notes a declared D that writes may exceed: that is how a device is written by two controllers.
+    pub(crate) fn check_declared(&self, really: Span, notes: &mut Notes) {
+        let Some((link, LateWrites { longest: Some(declared), checks_epochs: false })) = &self.link else {
+            return;
+        };
+        if really > *declared {
+            let message =
+                format!("`longest_write` is {declared}, but here a write may be on its way for {really}");
+            link.warning(notes, message);
+        }
+    }
+
+    /// Notes a link that does not say what becomes of writes of a controller that has lost its authority.
+    pub(crate) fn check_late_writes(&self, notes: &mut Notes) {
+        if let Some((link, LateWrites { longest: None, checks_epochs: false })) = &self.link {
+            let message = "with more than one controller a link says `longest_write`, how long a write may be on its way \
+                           (\"200 ms\"), or `checks_epochs: true`, which refuses late ones";
+            link.error(notes, message);
+        }
+    }
 }
 
 /// Reads one device of a grid with the given scan.
@@ -59,8 +97,12 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
         }
     };
     let mut fields = entry.value.fields(notes)?;
-    let link = fields.required("link", notes).and_then(|link| read_link(&link, class, notes));
-    let link = link.unwrap_or(Link { latency: LATENCY, timeout: TIMEOUT, positive: Positive::Import });
+    let node = fields.required("link", notes);
+    let read = node.as_ref().and_then(|link| read_link(link, class, notes));
+    let link_place = node.zip(read.map(|link| link.late_writes));
+    let late_writes = LateWrites::default();
+    let missing = Link { latency: LATENCY, timeout: TIMEOUT, positive: Positive::Import, late_writes };
+    let link = read.unwrap_or(missing);
     let rating = read_rating(&mut fields, notes);
     let age_max = fields.leaf_or("max_age", scan * AGE_SCANS + link.latency, notes);
     let stuck_after = fields.leaf_if_given("stuck_after", notes);
@@ -75,6 +117,8 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
         reversion: REVERSION,
         write_interval: Span::ZERO,
         dead_band: rating.unwrap_or(Watts::ZERO) * DEAD_BAND,
+        longest_write: link.late_writes.longest.unwrap_or(Span::ZERO),
+        checks_epochs: link.late_writes.checks_epochs,
         ramp: None,
     };
     if class.is_controlled() {
@@ -88,7 +132,7 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     }
     let place = rating.map(|_rating| fields.place("rating").clone());
     fields.finish(notes);
-    Some(Device { spec, timeout: link.timeout, rating: place })
+    Some(Device { spec, timeout: link.timeout, link: link_place, rating: place })
 }
 
 fn read_rating(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Watts> {
@@ -100,7 +144,7 @@ fn read_rating(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Watts> {
     Some(rating)
 }
 
-/// Reads `Points(positive: …, latency: …, timeout: …)`.
+/// Reads `Points(positive: …, latency: …, timeout: …, longest_write: …, checks_epochs: …)`.
 fn read_link(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) -> Option<Link> {
     match node.name() {
         "Points" => {}
@@ -129,8 +173,28 @@ fn read_link(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) -> Option<L
     {
         direction(&node, class, notes);
     }
+    let late_writes =
+        if class.is_controlled() { read_late_writes(&mut fields, notes) } else { LateWrites::default() };
     fields.finish(notes);
-    Some(Link { latency, timeout, positive: positive? })
+    Some(Link { latency, timeout, positive: positive?, late_writes })
+}
+
+fn read_late_writes(fields: &mut Fields<'_>, notes: &mut Notes) -> LateWrites {
+    let checks_epochs = fields.optional("checks_epochs");
+    let checks_epochs = checks_epochs.and_then(|node| word(&node, &["false", "true"], notes)) == Some(1);
+    let longest: Option<Span> = fields.leaf_if_given("longest_write", notes);
+    let low = if checks_epochs {
+        "from 0 s to"
+    } else {
+        "above 0 s where the device does not check epochs, and at most"
+    };
+    if let Some(span) = longest
+        && ((span.is_zero() && !checks_epochs) || span > LONGEST_WRITE_MAX)
+    {
+        let message = format!("must be {low} {LONGEST_WRITE_MAX}, got {span}");
+        fields.place("longest_write").error(notes, message);
+    }
+    LateWrites { longest, checks_epochs }
 }
 
 /// Notes a latency that is too long, or not shorter than the time-out.
@@ -152,7 +216,7 @@ pub(crate) fn direction(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) 
         DeviceClass::Pv => &[("Generation", Positive::Generation)],
     };
     let names: Vec<&str> = allowed.iter().map(|entry| entry.0).collect();
-    crate::leaf::word(node, &names, notes).map(|position| allowed[position].1)
+    word(node, &names, notes).map(|position| allowed[position].1)
 }
 
 fn check_numbers(spec: &DeviceSpec, scan: Span, fields: &Fields<'_>, notes: &mut Notes) {

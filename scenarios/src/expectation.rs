@@ -10,7 +10,7 @@ use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::{Span, Time};
 use r_ems_sim::expect::{Claim, Comparison, Condition, EventFilter, Expectation};
 
-use crate::at_end::{self, AtEnd, Bound};
+use crate::at_end::{self, AtEnd};
 use crate::bounds::Bounded;
 use crate::later::unknown;
 use crate::leaf::Leaf;
@@ -19,16 +19,15 @@ use crate::moment::Calendar;
 use crate::naming::{Found, Names};
 use crate::node::{Fields, Node, excerpt};
 use crate::plant::Unit;
+use crate::take_over::{self, ONE_AUTHORITY, Who};
 
 /// Most expectations of a scenario.
 pub(crate) const MAX_EXPECTATIONS: usize = 1_000;
 /// Longest name of an expectation.
 pub(crate) const MAX_EXPECTATION_NAME_CHARS: usize = 200;
 /// The kinds of expectations.
-pub(crate) const KINDS: [&str; 7] =
-    ["Always", "Never", "Eventually", "Bounds", "NoEvent", "SomeEvent", "AtEnd"];
-/// Kinds that wait for redundant controllers.
-pub(crate) const LATER: [&str; 1] = ["TakeOverWithin"];
+pub(crate) const KINDS: [&str; 8] =
+    ["Always", "Never", "Eventually", "Bounds", "NoEvent", "SomeEvent", "AtEnd", "TakeOverWithin"];
 
 /// Everything that a run must fulfil.
 #[derive(Debug, Default)]
@@ -45,8 +44,19 @@ impl Expected {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.watched.iter().any(|known| known.name == name)
+        name == ONE_AUTHORITY
+            || self.watched.iter().any(|known| known.name == name)
             || self.at_end.iter().any(|known| known.name == name)
+    }
+}
+
+impl Expected {
+    /// Adds what is expected of every run in which several controllers share a grid, behind all others.
+    fn add_one_authority(&mut self, names: &Names<'_, '_>) {
+        if names.grids.iter().any(crate::naming::Named::is_shared) {
+            let subject = at_end::Subject::OneAuthority(Who::of(names));
+            self.at_end.push(AtEnd { name: ONE_AUTHORITY.to_string(), place: usize::MAX, subject });
+        }
     }
 }
 
@@ -62,17 +72,24 @@ struct Written {
 enum Subject {
     /// What happens while the run goes on.
     Course(Claim),
-    /// A sum over the whole run.
-    Sum(Bound),
+    /// What is judged at the end.
+    AtEnd(at_end::Subject),
 }
 
-/// Reads the list of expectations; names are unique.
+/// Reads what is expected, and adds what is expected of every run in which several controllers share a grid.
 pub(crate) fn read(
-    node: &Node<'_>,
+    node: Option<&Node<'_>>,
     names: &Names<'_, '_>,
     calendar: &Calendar,
     notes: &mut Notes,
 ) -> Expected {
+    let mut all = node.map_or_else(Expected::default, |node| read_list(node, names, calendar, notes));
+    all.add_one_authority(names);
+    all
+}
+
+/// Reads the list of expectations; names are unique.
+fn read_list(node: &Node<'_>, names: &Names<'_, '_>, calendar: &Calendar, notes: &mut Notes) -> Expected {
     let items = node.items(notes).unwrap_or_default();
     let mut all = Expected::default();
     for item in &items {
@@ -100,10 +117,10 @@ fn add(all: &mut Expected, node: &Node<'_>, written: Written, calendar: &Calenda
         is_known
     };
     match subject {
-        Subject::Sum(bound) => {
+        Subject::AtEnd(subject) => {
             if !refuse(&name, all) {
                 let place = all.len();
-                all.at_end.push(AtEnd { name, place, bound });
+                all.at_end.push(AtEnd { name, place, subject });
             }
         }
         Subject::Course(claim) => {
@@ -132,7 +149,7 @@ fn read_one(
 ) -> Option<Written> {
     let kind = node.name();
     if !KINDS.contains(&kind) {
-        unknown(node, "expectation", &KINDS, &LATER, notes);
+        unknown(node, "expectation", &KINDS, &[], notes);
         return None;
     }
     let values = node.positional(notes)?;
@@ -152,11 +169,15 @@ fn read_one(
     let mut reader = Reader { subject, options, names, calendar };
     let name = reader.text("name", notes);
     let read = match kind {
-        "AtEnd" => at_end::read(text.as_deref(), subject, names, notes).map(Subject::Sum),
+        "AtEnd" => at_end::read(text.as_deref(), subject, names, notes)
+            .map(|bound| Subject::AtEnd(at_end::Subject::Sum(bound))),
+        "TakeOverWithin" => take_over::read(subject, reader.options.as_mut(), names, notes)
+            .map(|limit| Subject::AtEnd(at_end::Subject::TakeOver(limit, Who::of(names)))),
         _ => reader.claim(kind, text.as_deref(), notes).map(Subject::Course),
     };
-    // A sum has no window: it is of the whole run.
-    let (windows, is_daily) = if kind == "AtEnd" { (Vec::new(), false) } else { reader.windows(notes) };
+    // What is judged at the end has no window: it is of the whole run.
+    let is_at_end = matches!(kind, "AtEnd" | "TakeOverWithin");
+    let (windows, is_daily) = if is_at_end { (Vec::new(), false) } else { reader.windows(notes) };
     reader.finish(notes);
     let text = text?;
     let name = name.unwrap_or_else(|| format!("{} {text}", spoken(kind)));
@@ -175,6 +196,7 @@ fn spoken(kind: &str) -> &'static str {
         "Bounds" => "bounds of",
         "NoEvent" => "no event",
         "SomeEvent" => "some event",
+        "TakeOverWithin" => "take-over within",
         _ => "at the end",
     }
 }
@@ -323,16 +345,8 @@ impl<'t> Reader<'_, 't> {
         let mut controller = None;
         if let Some(node) = controller_node {
             let name: String = node.leaf(notes)?;
-            let full = |grid: &crate::naming::Named<'_, '_>| format!("{}/{}", grid.grid, grid.controller);
-            let known: Vec<String> = self.names.grids.iter().map(full).collect();
-            let found = known.iter().position(|known| *known == name);
-            if found.is_none() {
-                let known: Vec<&str> = known.iter().map(String::as_str).collect();
-                let message =
-                    format!("there is no controller \"{}\"; {}", excerpt(&name), suggestion(&name, &known));
-                node.error(notes, message);
-            }
-            controller = Some(ControllerIndex::of(found?));
+            let found = self.names.member(&name).map_err(|message| node.error(notes, message)).ok()?;
+            controller = Some(ControllerIndex(found));
         }
         Some(EventFilter { kind: kind.to_string(), controller })
     }

@@ -1,10 +1,11 @@
-//! What happens during a run: breakers that move, batteries that start and stop, devices that fall silent; once or every day.
+//! What happens during a run: breakers that move, batteries that start and stop, operators' commands, and faults; once or every
+//! day.
 
-use r_ems_engine::Time;
-use r_ems_engine::ids::DeviceIndex;
 use r_ems_sim::plant::{ComponentIndex, Position};
-use r_ems_sim::world::{Change, InverterOrder, LinkState, Timed};
+use r_ems_sim::world::{Change, InverterOrder, Life, Timed};
 
+use crate::command::{self, COMMANDS};
+use crate::fault::{self, Effect, Lasting, Usual};
 use crate::later::unknown;
 use crate::mistake::Notes;
 use crate::moment::{Calendar, MAX_REPETITIONS};
@@ -18,39 +19,46 @@ pub(crate) const MAX_HAPPENINGS: usize = 10_000;
 /// The kinds of entries.
 pub(crate) const ENTRIES: [&str; 2] = ["At", "During"];
 /// What can happen at an instant.
-pub(crate) const CHANGES: [&str; 4] = ["Open", "Close", "Start", "Stop"];
-/// What can last for a while.
-pub(crate) const FAULTS: [&str; 1] = ["Silent"];
-/// What waits for parts of the plant, of the controllers or of their redundancy that are not there yet.
-pub(crate) const LATER: [&str; 9] =
-    ["SetPoint", "Mode", "GridMode", "GridSignal", "Price", "Frequency", "Voltage", "Crash", "Loss"];
+pub(crate) const CHANGES: [&str; 12] = [
+    "Open",
+    "Close",
+    "Start",
+    "Stop",
+    "Crash",
+    "Boot",
+    "Kill",
+    "Restart",
+    "ClockRate",
+    COMMANDS[0],
+    COMMANDS[1],
+    COMMANDS[2],
+];
+/// What waits for parts of the plant or of the controllers that are not there yet.
+pub(crate) const LATER: [&str; 7] =
+    ["SetPoint", "Mode", "GridMode", "GridSignal", "Price", "Frequency", "Voltage"];
 
 /// What is said of a time of day that the run does not have.
 const NEVER: &str = "the run has no such time of day: nothing happens";
 
-/// A device of a grid: positions of both.
-type Place = (usize, usize);
-
-/// A device that does not answer for a while.
-struct Silence {
-    place: Place,
-    from: Time,
-    to: Time,
+/// What names and moments mean here.
+pub(crate) struct Context<'a> {
+    pub(crate) names: &'a Names<'a, 'a>,
+    pub(crate) calendar: &'a Calendar,
+    pub(crate) usual: Usual<'a>,
 }
 
 /// Everything that was read so far.
 #[derive(Default)]
-struct Happened {
+struct Happened<'t> {
     changes: Vec<Timed>,
-    silences: Vec<Silence>,
+    faults: Vec<Lasting<'t>>,
 }
 
 /// Reads `timeline` and `faults` into what changes when, sorted by time; at one instant in the order of the files.
-pub(crate) fn read(
-    timeline: Option<&Node<'_>>,
-    faults: Option<&Node<'_>>,
-    names: &Names<'_, '_>,
-    calendar: &Calendar,
+pub(crate) fn read<'t>(
+    timeline: Option<&Node<'t>>,
+    faults: Option<&Node<'t>>,
+    context: &Context<'_>,
     notes: &mut Notes,
 ) -> Vec<Timed> {
     let mut all = Happened::default();
@@ -62,11 +70,11 @@ pub(crate) fn read(
         }
         for item in &items {
             match item.name() {
-                "At" => read_at(item, names, calendar, &mut all.changes, notes),
-                "During" => read_during(item, names, calendar, &mut all.silences, notes),
+                "At" => read_at(item, context, &mut all.changes, notes),
+                "During" => read_during(item, context, &mut all.faults, notes),
                 _ => unknown(item, "word", &ENTRIES, &LATER, notes),
             }
-            if all.changes.len() + all.silences.len() > MAX_REPETITIONS {
+            if all.changes.len() + all.faults.len() > MAX_REPETITIONS {
                 let limit = format!("expected at most {MAX_REPETITIONS} instants with all repetitions");
                 item.error(notes, format!("{limit}; this one exceeds them"));
                 return Vec::new();
@@ -74,46 +82,73 @@ pub(crate) fn read(
         }
     }
     let mut changes = all.changes;
-    changes.extend(silent_changes(all.silences));
+    changes.extend(fault::changes(all.faults, notes));
     changes.sort_by_key(|timed| timed.at);
     changes
 }
 
 /// Reads `At("+10 min", Open("commerce/pcc"))`.
-fn read_at(
-    node: &Node<'_>,
-    names: &Names<'_, '_>,
-    calendar: &Calendar,
-    changes: &mut Vec<Timed>,
-    notes: &mut Notes,
-) {
+fn read_at(node: &Node<'_>, context: &Context<'_>, changes: &mut Vec<Timed>, notes: &mut Notes) {
     let Some(values) = node.positional(notes) else { return };
     let [place, what] = values.as_slice() else {
         let found = values.len();
         node.error(notes, format!("expected At(\"+10 min\", Open(\"grid/pcc\")), got {found} values"));
         return;
     };
-    let when = calendar.when(place, notes);
-    let change = read_change(what, names, notes);
-    if let (Some(when), Some(change)) = (when, change) {
-        let instants = calendar.instants(when);
-        if instants.is_empty() && calendar.is_dated {
+    let when = context.calendar.when(place, notes);
+    let all = read_change(what, context.names, notes);
+    if let (Some(when), Some(all)) = (when, all) {
+        let instants = context.calendar.instants(when);
+        if instants.is_empty() && context.calendar.is_dated {
             place.warning(notes, NEVER);
         }
-        changes.extend(instants.into_iter().map(|at| Timed { at, change }));
+        for at in instants {
+            changes.extend(all.iter().map(|change| Timed { at, change: *change }));
+        }
     }
 }
 
-/// Reads `Open("commerce/pcc")`.
-fn read_change(what: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Change> {
-    let (kind, must) = match what.name() {
-        "Open" | "Close" => (Kind::Connection, "only a GridConnection has a breaker"),
-        "Start" | "Stop" => (Kind::Battery, "only a Battery starts and stops"),
+/// Reads `Open("commerce/pcc")`, `Crash(host: "a")` or `SwitchOver("commerce")`.
+fn read_change(what: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Vec<Change>> {
+    let host = |state, notes: &mut Notes| {
+        fault::host_of(what, names, notes).map(|host| vec![Change::Host { host, state }])
+    };
+    let process = |state, notes: &mut Notes| {
+        fault::process_of(what, names, notes).map(|controller| vec![Change::Process { controller, state }])
+    };
+    match what.name() {
+        "Open" | "Close" => {
+            read_move(what, Kind::Connection, "only a GridConnection has a breaker", names, notes)
+        }
+        "Start" | "Stop" => read_move(what, Kind::Battery, "only a Battery starts and stops", names, notes),
+        "Crash" => host(Life::Down, notes),
+        "Boot" => host(Life::Up, notes),
+        "Kill" => process(Life::Down, notes),
+        "Restart" => process(Life::Up, notes),
+        "ClockRate" => {
+            let (host, rate_ppb) = fault::clock_rate(what, names, notes)?;
+            Some(vec![Change::ClockRate { host, rate_ppb }])
+        }
+        name if COMMANDS.contains(&name) => command::read(what, names, notes),
+        name if fault::FAULTS.contains(&name) => {
+            what.error(notes, format!("`{name}` lasts for a while: write During(begin, end, {name}(…))"));
+            None
+        }
         _ => {
             unknown(what, "change", &CHANGES, &LATER, notes);
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// Reads what moves in the plant.
+fn read_move(
+    what: &Node<'_>,
+    kind: Kind,
+    must: &str,
+    names: &Names<'_, '_>,
+    notes: &mut Notes,
+) -> Option<Vec<Change>> {
     let (grid, owner, target) = target(what, names, notes)?;
     let part = names.component(grid, &owner).map_err(|message| target.error(notes, message)).ok()??;
     let found = names.grids[grid].plant.and_then(|plant| plant.parts[part].kind);
@@ -122,22 +157,16 @@ fn read_change(what: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Opt
     }
     let grid = u16::try_from(grid).unwrap_or(u16::MAX);
     let component = ComponentIndex(u16::try_from(part).unwrap_or(u16::MAX));
-    Some(match what.name() {
+    Some(vec![match what.name() {
         "Open" => Change::Breaker { grid, position: Position::Open },
         "Close" => Change::Breaker { grid, position: Position::Closed },
         "Start" => Change::Inverter { grid, component, order: InverterOrder::Start },
         _ => Change::Inverter { grid, component, order: InverterOrder::Stop },
-    })
+    }])
 }
 
 /// Reads `During("+1 h", "+2 h", Silent("commerce/pcc"))`.
-fn read_during(
-    node: &Node<'_>,
-    names: &Names<'_, '_>,
-    calendar: &Calendar,
-    silences: &mut Vec<Silence>,
-    notes: &mut Notes,
-) {
+fn read_during<'t>(node: &Node<'t>, context: &Context<'_>, faults: &mut Vec<Lasting<'t>>, notes: &mut Notes) {
     let Some(values) = node.positional(notes) else { return };
     let [begin, end, what] = values.as_slice() else {
         let message = "expected During(\"+1 h\", \"+2 h\", Silent(\"grid/device\")), got";
@@ -145,22 +174,17 @@ fn read_during(
         return;
     };
     let errors = notes.errors();
-    let windows = calendar.windows(begin, end, notes);
-    if windows.is_empty() && notes.errors() == errors && calendar.is_dated {
+    let windows = context.calendar.windows(begin, end, notes);
+    if windows.is_empty() && notes.errors() == errors && context.calendar.is_dated {
         begin.warning(notes, NEVER);
     }
-    if what.name() != FAULTS[0] {
-        unknown(what, "fault", &FAULTS, &LATER, notes);
-        return;
-    }
-    let Some((grid, owner, target)) = target(what, names, notes) else { return };
-    match names.device(grid, &owner) {
-        Ok(None) => {}
-        Ok(Some(device)) => {
-            let silence = |(from, to)| Silence { place: (grid, device), from, to };
-            silences.extend(windows.into_iter().map(silence));
+    let effects: Vec<Effect> = fault::read(what, context.names, &context.usual, notes).unwrap_or_default();
+    for (from, to) in windows {
+        let lasting = |effect: &Effect| Lasting { effect: *effect, from, to, node: what.clone() };
+        faults.extend(effects.iter().map(lasting));
+        if faults.len() > MAX_REPETITIONS {
+            return;
         }
-        Err(message) => target.error(notes, message),
     }
 }
 
@@ -185,30 +209,4 @@ pub(crate) fn split(text: &str, names: &Names<'_, '_>) -> Result<(usize, String)
     let form = || format!("expected a name such as \"grid/device\", got \"{}\"", excerpt(text));
     let (grid, owner) = text.split_once('/').ok_or_else(form)?;
     Ok((names.grid(grid)?, owner.to_string()))
-}
-
-/// Silences that overlap or touch are one.
-fn silent_changes(mut silences: Vec<Silence>) -> Vec<Timed> {
-    silences.sort_by_key(|silence| (silence.place, silence.from));
-    let mut merged: Vec<Silence> = Vec::new();
-    for silence in silences {
-        match merged.last_mut() {
-            Some(last) if last.place == silence.place && silence.from <= last.to => {
-                last.to = last.to.max(silence.to);
-            }
-            Some(_) | None => merged.push(silence),
-        }
-    }
-    let change = |silence: &Silence, state: LinkState| {
-        let (controller, device) = silence.place;
-        let controller = u16::try_from(controller).unwrap_or(u16::MAX);
-        Change::Link { controller, device: DeviceIndex::of(device), state }
-    };
-    let both = |silence: &Silence| {
-        [
-            Timed { at: silence.from, change: change(silence, LinkState::Silent) },
-            Timed { at: silence.to, change: change(silence, LinkState::Answering) },
-        ]
-    };
-    merged.iter().flat_map(both).collect()
 }

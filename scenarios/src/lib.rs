@@ -2,9 +2,10 @@
 //! reference.
 //!
 //! ```text
-//!   path ─> files ─> include ─> overrides ─> node (RON, one level at a time) ─┬─> site ─> device        ─> ControllerSpec
+//!   path ─> files ─> include ─> overrides ─> node (RON, one level at a time) ─┬─> site ─> device, council ─> ControllerSpec
 //!                                                                  └─> scenario ─> plant ─> source, profile
-//!                                                                               └> happening, expectation ─> WorldSpec
+//!                                                                               └> network, happening ─> command, fault
+//!                                                                               └> expectation ─> WorldSpec
 //!   every step ─> mistake (file:line:col: field: what was found, what is allowed)
 //! ```
 //!
@@ -24,12 +25,17 @@
 //!
 //! **Invariant:** no text, however hostile, panics or hangs: sizes, depths and counts have limits, each with a name.
 
+pub mod assurance;
 pub mod at_end;
 mod battery;
 mod bounds;
+mod command;
+mod council;
 mod device;
 mod expectation;
+mod fault;
 pub mod files;
+mod fleet;
 mod happening;
 mod include;
 mod initial;
@@ -38,6 +44,7 @@ mod leaf;
 pub mod mistake;
 mod moment;
 mod naming;
+mod network;
 mod node;
 mod origins;
 mod overrides;
@@ -45,6 +52,7 @@ mod plant;
 mod profile;
 mod reach;
 mod reality;
+mod redundancy;
 #[cfg(test)]
 mod reference;
 mod refused;
@@ -53,6 +61,7 @@ mod sheet;
 mod site;
 mod source;
 mod steps;
+mod take_over;
 mod tariff;
 mod unclosed;
 
@@ -61,10 +70,12 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_sim::world::WorldSpec;
 
+pub use assurance::Assurance;
 pub use at_end::AtEnd;
 pub use files::{Disk, Document, Files, Memory};
 pub use mistake::{Mistake, Report, Severity};
 pub use overrides::Overrides;
+pub use take_over::ONE_AUTHORITY;
 pub use tariff::Tariff;
 
 use mistake::Notes;
@@ -89,6 +100,8 @@ pub struct Loaded<F: FunctionSet> {
     pub at_end: Vec<AtEnd>,
     /// What energy and power cost.
     pub tariff: Option<Tariff>,
+    /// What the redundancy of each shared grid comes to.
+    pub assurances: Vec<Assurance>,
     /// Everything else.
     pub world: WorldSpec,
     /// What somebody should look at.
@@ -138,15 +151,26 @@ pub fn recall<F: FunctionSet>(documents: &[Document]) -> Result<Recalled<F>, Rep
 
 /// Checks a scenario file or a site file, whichever it is, and says everything that is wrong or odd.
 pub fn check<F: FunctionSet>(files: &dyn Files, path: &str) -> Report {
+    examine::<F>(files, path).0
+}
+
+/// Checks like [`check`], and says what the redundancy of each shared grid comes to; nothing of that where there are errors.
+pub fn examine<F: FunctionSet>(files: &dyn Files, path: &str) -> (Report, Vec<Assurance>) {
     let mut notes = Notes::default();
-    let Some(document) = scenario::read_document(files, path, &mut notes) else { return notes.into_report() };
+    let Some(document) = scenario::read_document(files, path, &mut notes) else {
+        return (notes.into_report(), Vec::new());
+    };
     let is_site = Node::root(&document, &mut Notes::default()).is_some_and(|root| root.name() == "Site");
+    let mut assurances = Vec::new();
     if is_site {
-        if let Some(root) = Node::root(&document, &mut notes) {
-            site::read::<F>(&root, &mut notes);
+        let root = Node::root(&document, &mut notes);
+        let site = root.and_then(|root| site::read::<F>(&root, &mut notes));
+        if let Some(site) = site.filter(|_site| notes.errors() == 0) {
+            let of = |grid| assurance::of(grid, &assurance::Ways::assumed(grid));
+            assurances.extend(site.grids.iter().filter_map(of).map(|found| found.0));
         }
-    } else {
-        scenario::load::<F>(files, path, &Overrides::default(), &mut notes);
+    } else if let Some(loaded) = scenario::load::<F>(files, path, &Overrides::default(), &mut notes) {
+        assurances = loaded.assurances;
     }
-    notes.into_report()
+    (notes.into_report(), assurances)
 }

@@ -1,10 +1,13 @@
 //! Names of points: `commerce/bess.soc` is the plant's truth, `a:commerce/bess.soc` what controller `a` sees.
 
+use r_ems_engine::Span;
 use r_ems_engine::ids::{ControllerIndex, PointIndex};
 use r_ems_engine::points::{DeviceClass, DeviceSpec, PointKind};
+use r_ems_engine::redundancy::Seat;
 use r_ems_sim::expect::Watched;
 use r_ems_sim::plant::{ComponentIndex, Quantity};
 
+use crate::council::Member;
 use crate::mistake::suggestion;
 use crate::node::excerpt;
 use crate::plant::{Plant, Unit};
@@ -12,18 +15,24 @@ use crate::plant::{Plant, Unit};
 /// Everything of one grid that can be named.
 pub(crate) struct Named<'a, 't> {
     pub(crate) grid: &'a str,
-    pub(crate) controller: &'a str,
+    /// Its council in the order of the seats: controllers, then a witness.
+    pub(crate) members: Vec<Member<'a>>,
+    /// Where the first of them stands in the fleet.
+    pub(crate) first: usize,
     pub(crate) devices: Vec<&'a DeviceSpec>,
     /// The names of devices that could not be read, which was noted.
     pub(crate) unread: &'a [String],
     pub(crate) plant: Option<&'a Plant<'t>>,
+    /// How long a take-over lasts at the most; none where nobody takes over.
+    pub(crate) take_over_max: Option<Span>,
     /// Whether its stack shaves peaks.
     pub(crate) shaves: bool,
 }
 
-/// All names of a scenario; grids and controllers in the order of the file.
+/// All names of a scenario; grids and hosts in the order of the file.
 pub(crate) struct Names<'a, 't> {
     pub(crate) grids: Vec<Named<'a, 't>>,
+    pub(crate) hosts: Vec<&'a str>,
 }
 
 /// A point that was found.
@@ -64,6 +73,38 @@ impl Names<'_, '_> {
         let known: Vec<&str> = self.grids.iter().map(|grid| grid.grid).collect();
         let missing = || format!("there is no grid \"{}\"; {}", excerpt(name), suggestion(name, &known));
         known.iter().position(|grid| *grid == name).ok_or_else(missing)
+    }
+
+    /// The position of the host of that name.
+    pub(crate) fn host(&self, name: &str) -> Result<u16, String> {
+        let missing = || format!("there is no host \"{}\"; {}", excerpt(name), suggestion(name, &self.hosts));
+        let found = self.hosts.iter().position(|host| *host == name).ok_or_else(missing)?;
+        Ok(u16::try_from(found).unwrap_or(u16::MAX))
+    }
+
+    /// The place in the fleet of a controller or a witness: `commerce/a`.
+    pub(crate) fn member(&self, name: &str) -> Result<u16, String> {
+        let full = |named: &Named<'_, '_>| {
+            let place = |(seat, member): (usize, &Member<'_>)| {
+                (format!("{}/{}", named.grid, member.id), named.first + seat)
+            };
+            named.members.iter().enumerate().map(place).collect::<Vec<_>>()
+        };
+        let known: Vec<(String, usize)> = self.grids.iter().flat_map(full).collect();
+        let names: Vec<&str> = known.iter().map(|entry| entry.0.as_str()).collect();
+        let missing =
+            || format!("there is no controller \"{}\"; {}", excerpt(name), suggestion(name, &names));
+        let found = known.iter().find(|entry| entry.0 == name).ok_or_else(missing)?;
+        Ok(u16::try_from(found.1).unwrap_or(u16::MAX))
+    }
+
+    /// The seat of a controller of a grid; a witness is none.
+    pub(crate) fn controller(&self, grid: usize, name: &str) -> Result<Seat, String> {
+        let controllers = self.grids[grid].members.iter().filter(|member| !member.is_witness);
+        let known: Vec<&str> = controllers.clone().map(|member| member.id).collect();
+        let missing =
+            || format!("there is no controller \"{}\"; {}", excerpt(name), suggestion(name, &known));
+        controllers.clone().find(|member| member.id == name).map(|member| member.seat).ok_or_else(missing)
     }
 
     fn truth(&self, grid: usize, owner: &str, quantity: &str) -> Result<Option<Found>, String> {
@@ -109,10 +150,7 @@ impl Names<'_, '_> {
         quantity: &str,
     ) -> Result<Option<Found>, String> {
         let named = &self.grids[grid];
-        if named.controller != controller {
-            let known = suggestion(controller, &[named.controller]);
-            return Err(format!("there is no controller \"{}\"; {known}", excerpt(controller)));
-        }
+        let seat = self.controller(grid, controller)?;
         let Some(device) = self.device(grid, owner)? else { return Ok(None) };
         let kinds = named.devices[device].class.points();
         let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
@@ -122,8 +160,22 @@ impl Names<'_, '_> {
         let place = names.iter().position(|name| *name == quantity).ok_or_else(missing)?;
         let point = first_point(named.devices[..device].iter().map(|device| device.class));
         let point = PointIndex::of(point.position() + place);
-        let watched = Watched::Image { controller: ControllerIndex::of(grid), point };
+        let controller = ControllerIndex::of(named.first + seat.position());
+        let watched = Watched::Image { controller, point };
         Ok(Some(Found { watched: Some(watched), unit: unit_of(kinds[place]) }))
+    }
+}
+
+impl Named<'_, '_> {
+    /// The places in the fleet of the grid's controllers, without a witness.
+    pub(crate) fn controllers(&self) -> impl Iterator<Item = u16> {
+        let controllers = self.members.iter().filter(|member| !member.is_witness).count();
+        (self.first..self.first + controllers).map(|place| u16::try_from(place).unwrap_or(u16::MAX))
+    }
+
+    /// Whether more than one controller shares the authority.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.members.len() > 1
     }
 }
 

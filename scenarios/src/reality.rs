@@ -1,48 +1,61 @@
 //! What links and clocks really are, whatever the site file says of them.
 
+use r_ems_engine::ids::DeviceIndex;
+use r_ems_engine::points::DeviceClass;
 use r_ems_engine::units::Ratio;
-use r_ems_engine::{LocalTime, Span};
-use r_ems_sim::world::{DropOuts, HostClock, LinkSpec, RATE_PPB_MAX};
+use r_ems_engine::{LocalTime, Span, Time};
+use r_ems_sim::world::{DropOuts, HostClock, LinkSpec, Post};
 
 use crate::device::{check_latency, direction};
+use crate::fault::{links, rate_ppb};
 use crate::happening::split;
 use crate::mistake::{Notes, suggestion};
 use crate::naming::Names;
-use crate::node::{Entry, Node};
+use crate::network::read_delay;
+use crate::node::Node;
 
-/// Changes links to what `links` says that they really are; `links` is by grid and device.
-pub(crate) fn read_links(
-    node: &Node<'_>,
-    names: &Names<'_, '_>,
-    links: &mut [Vec<LinkSpec>],
-    notes: &mut Notes,
-) {
+/// Changes links to what `links` says that they really are: `"commerce/pcc"` for all controllers, `"a:commerce/pcc"` for one.
+pub(crate) fn read_links(node: &Node<'_>, names: &Names<'_, '_>, posts: &mut [Post], notes: &mut Notes) {
     for entry in node.map(notes).unwrap_or_default() {
-        let place = split(&entry.name, names)
-            .and_then(|(grid, device)| Ok((grid, names.device(grid, &device)?)))
-            .map_err(|message| entry.key.error(notes, message));
-        let Ok((grid, Some(device))) = place else { continue };
-        let class = names.grids[grid].devices[device].class;
+        let meant = links(&entry.name, names).map_err(|message| entry.key.error(notes, message));
+        let Ok(meant) = meant else { continue };
         let Some(mut fields) = entry.value.fields(notes) else { continue };
-        // Links are missing where the plant is broken; their fields are read all the same.
-        let mut drop_outs = None;
-        let link = links.get_mut(grid).and_then(|links| links.get_mut(device));
-        let declared = link.as_ref().map_or((Span::ZERO, Span::MAX), |link| (link.latency, link.timeout));
-        let latency = fields.leaf_or("latency", declared.0, notes);
-        let timeout = fields.leaf_or("timeout", declared.1, notes);
+        let found = meant.first().and_then(|(post, device)| link(posts, *post, *device));
+        let Some(declared) = found.cloned() else { continue };
+        let latency = fields.leaf_or("latency", declared.latency, notes);
+        let timeout = fields.leaf_or("timeout", declared.timeout, notes);
         check_latency(latency, timeout, &fields, notes);
-        let positive = fields.optional("positive").and_then(|node| direction(&node, class, notes));
-        if let Some(node) = fields.optional("drop_outs") {
-            drop_outs = read_drop_outs(&node, notes);
-        }
+        let class = class(&entry.name, names);
+        let positive = fields.optional("positive").and_then(|node| direction(&node, class?, notes));
+        let drop_outs = fields.optional("drop_outs").and_then(|node| read_drop_outs(&node, notes));
+        let write_delay = if class.is_some_and(DeviceClass::is_controlled) {
+            fields.optional("write_delay").and_then(|node| read_delay(&node, notes))
+        } else {
+            None
+        };
         fields.finish(notes);
-        if let Some(link) = link {
-            link.latency = latency;
-            link.timeout = timeout;
-            link.positive = positive.unwrap_or(link.positive);
-            link.drop_outs = drop_outs;
+        for (post, device) in meant {
+            if let Some(link) = link(posts, post, device) {
+                link.latency = latency;
+                link.timeout = timeout;
+                link.positive = positive.unwrap_or(link.positive);
+                link.write_delay = write_delay.unwrap_or(link.write_delay);
+                link.drop_outs = drop_outs.or(link.drop_outs);
+            }
         }
     }
+}
+
+fn link(posts: &mut [Post], post: u16, device: DeviceIndex) -> Option<&mut LinkSpec> {
+    posts.get_mut(usize::from(post))?.links.get_mut(device.position())
+}
+
+/// The class of the device that `commerce/pcc` or `a:commerce/pcc` names.
+fn class(name: &str, names: &Names<'_, '_>) -> Option<DeviceClass> {
+    let place = name.split_once(':').map_or(name, |parts| parts.1);
+    let (grid, device) = split(place, names).ok()?;
+    let device = names.device(grid, &device).ok()??;
+    Some(names.grids[grid].devices[device].class)
 }
 
 /// Shortest mean of a device's random silences and of the time between them.
@@ -63,25 +76,25 @@ fn read_drop_outs(node: &Node<'_>, notes: &mut Notes) -> Option<DropOuts> {
 }
 
 /// Reads how the hosts' clocks run; those that are not named are true.
-pub(crate) fn read_clocks(node: Option<&Node<'_>>, hosts: &[Entry<'_>], notes: &mut Notes) -> Vec<HostClock> {
-    let mut clocks = vec![HostClock::TRUE; hosts.len()];
+pub(crate) fn read_clocks(
+    node: Option<&Node<'_>>,
+    names: &Names<'_, '_>,
+    notes: &mut Notes,
+) -> Vec<HostClock> {
+    let mut clocks = vec![HostClock::TRUE; names.hosts.len()];
     for entry in node.and_then(|node| node.map(notes)).unwrap_or_default() {
-        let Some(position) = hosts.iter().position(|host| host.name == entry.name) else {
-            let known: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-            entry.key.error(notes, format!("there is no such host; {}", suggestion(&entry.name, &known)));
+        let Some(position) = names.hosts.iter().position(|host| *host == entry.name) else {
+            let known = suggestion(&entry.name, &names.hosts);
+            entry.key.error(notes, format!("there is no such host; {known}"));
             continue;
         };
         let Some(mut fields) = entry.value.fields(notes) else { continue };
         let rate: Ratio = fields.leaf_or("rate", Ratio::ZERO, notes);
-        let ppb = rate.ratio() * 1e9;
-        if ppb.abs() > f64::from(RATE_PPB_MAX) {
-            fields.place("rate").error(notes, format!("must be from -10 % to 10 %, got {rate}"));
-        }
+        let rate_ppb = rate_ppb(rate, &fields, notes).unwrap_or(0);
         let at_start: Span = fields.leaf_or("at_start", Span::ZERO, notes);
         fields.finish(notes);
-        // `as` saturates, and what is too large was noted; rounding takes away what decimal text leaves.
-        clocks[position] =
-            HostClock { rate_ppb: ppb.round() as i32, at_start: LocalTime::from_nanos(at_start.as_nanos()) };
+        let at_start = LocalTime::from_nanos(at_start.as_nanos());
+        clocks[position] = HostClock { rate_ppb, at_start, since: Time::ZERO };
     }
     clocks
 }

@@ -4,7 +4,7 @@ use r_ems_engine::event::Event;
 use r_ems_engine::functions::{BuiltIn, FunctionSet};
 
 use crate::plant::Kind;
-use crate::{Disk, Files, at_end, check, expectation, happening, include, initial, source};
+use crate::{Disk, Files, at_end, check, expectation, fault, happening, include, initial, source};
 
 const README: &str = include_str!("../README.md");
 
@@ -38,8 +38,8 @@ impl Files for Examples {
 #[test]
 fn every_word_that_the_code_knows_is_in_the_reference() {
     let words = BuiltIn::NAMES.iter().chain(&source::KINDS).chain(&expectation::KINDS).chain(&Event::KINDS);
-    let words = words.chain(&happening::ENTRIES).chain(&happening::CHANGES).chain(&happening::FAULTS);
-    let words = words.chain(&happening::LATER).chain(&expectation::LATER).chain(&initial::MODES).copied();
+    let words = words.chain(&happening::ENTRIES).chain(&happening::CHANGES).chain(&fault::FAULTS);
+    let words = words.chain(&happening::LATER).chain(&initial::MODES).copied();
     let points = Kind::NAMES.iter().flat_map(|(_, kind)| kind.quantities()).map(|point| point.0);
     let words = words.chain(Kind::NAMES.iter().map(|kind| kind.0)).chain(points);
     let words = words.chain(at_end::TOTALS.iter().map(|total| total.name));

@@ -6,26 +6,28 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::Time;
-use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_sim::expect::{Claim, Expectation};
-use r_ems_sim::plant::ComponentIndex;
-use r_ems_sim::world::{GridWorld, LinkSpec, Post, Ties, WorldSpec};
+use r_ems_sim::world::{GridWorld, HostClock, Post, Ties, Timed, WorldSpec};
 
+use crate::assurance::{self, Assurance, Ways};
+use crate::at_end::Subject;
 use crate::expectation::Expected;
+use crate::fault::Usual;
 use crate::files::{Document, Files, MAX_PROFILES_BYTES, resolved};
 use crate::initial::Initial;
 use crate::mistake::{Mistake, Notes, Report, suggestion};
 use crate::moment::Calendar;
-use crate::naming::{Named, Names, first_point, quantity_of};
-use crate::node::{Node, excerpt};
+use crate::naming::{Named, Names};
+use crate::network::Network;
+use crate::node::{Fields, Node, excerpt};
 use crate::overrides::{self, Overrides, Setting};
 use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
 use crate::source::Maker;
-use crate::{Loaded, Recalled, expectation, happening, include, initial, reality, tariff};
+use crate::{Loaded, Recalled, expectation, fleet, happening, include, initial, network, reality, tariff};
 
 /// Longest run: a century.
 pub(crate) const DURATION_MAX: Span = Span::from_hours(876_600);
@@ -42,6 +44,8 @@ struct Header<'t> {
     plant: Option<Node<'t>>,
     links: Option<Node<'t>>,
     clocks: Option<Node<'t>>,
+    network: Option<Node<'t>>,
+    sync: Span,
     initial: Option<Node<'t>>,
     tariff: Option<Node<'t>>,
     timeline: Option<Node<'t>>,
@@ -145,6 +149,8 @@ impl<'t> Header<'t> {
             plant: fields.required("plant", notes),
             links: fields.optional("links"),
             clocks: fields.optional("clocks"),
+            network: fields.optional("network"),
+            sync: read_sync(&mut fields, notes),
             initial: fields.optional("initial"),
             tariff: fields.optional("tariff"),
             timeline: fields.optional("timeline"),
@@ -161,6 +167,17 @@ impl<'t> Header<'t> {
         let text: String = node.leaf(notes)?;
         WallTime::parse_local(&text, zone).map_err(|error| node.error(notes, error.to_string())).ok()
     }
+}
+
+/// Longest time that a promise may take to become durable.
+pub(crate) const SYNC_MAX: Span = Span::from_mins(1);
+
+fn read_sync(fields: &mut Fields<'_>, notes: &mut Notes) -> Span {
+    let sync = fields.leaf_or("sync", network::SYNC, notes);
+    if sync > SYNC_MAX {
+        fields.place("sync").error(notes, format!("must be at most {SYNC_MAX}, got {sync}"));
+    }
+    sync
 }
 
 /// The site's node: in the scenario, or the root of its own file.
@@ -224,30 +241,25 @@ fn make<F: FunctionSet>(
     let mut maker = Maker { tables: &mut tables, calendar, broken, seed };
     let plants = read_plants(&header, site.as_ref(), &mut begin, &mut maker, notes);
     let site = site?;
-    let names = names_of(&site, &plants);
+    let mut names = fleet::names(&site, &plants);
     check_initial(&names, &begin, notes);
-    let mut links: Vec<Vec<LinkSpec>> =
-        site.grids.iter().zip(&plants).map(|(grid, plant)| links_of(grid, plant.as_ref())).collect();
-    if let Some(node) = &header.links {
-        reality::read_links(node, &names, &mut links, notes);
-    }
-    let timeline = (header.timeline.as_ref(), header.faults.as_ref());
-    let mut timeline = happening::read(timeline.0, timeline.1, &names, &calendar, notes);
-    let hosts = reality::read_clocks(header.clocks.as_ref(), &site.hosts, notes);
-    let expect = header.expect.as_ref();
-    let expected =
-        expect.map_or_else(Expected::default, |node| expectation::read(node, &names, &calendar, notes));
+    let posts = fleet::posts(&site, &plants);
+    let (posts, hosts, network) = really(&header, posts, &names, notes);
+    let usual = Usual { network: &network, clocks: &hosts };
+    let context = happening::Context { names: &names, calendar: &calendar, usual };
+    let mut timeline = happening::read(header.timeline.as_ref(), header.faults.as_ref(), &context, notes);
+    let assurances = assure(&site, &mut names, (&network, &timeline, &posts), notes);
+    let expected = expectation::read(header.expect.as_ref(), &names, &calendar, notes);
     let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
     let Expected { watched: expectations, at_end } =
         judgeable(expected, duration, calendar.duration, root.document(), notes);
     timeline.retain(|timed| timed.at <= Time::ZERO + duration);
     let components: Vec<Vec<String>> = plants.iter().map(component_names).collect();
-    let controllers = controllers::<F>(&site, notes);
+    let controllers = fleet::controllers::<F>(&site, notes);
     if notes.errors() > 0 {
         return None;
     }
-    let posts = posts_of(&site, links);
     let worlds = |(plant, grid): (Option<Plant<'_>>, &site::Grid<'_, F::Spec>)| {
         Some(GridWorld { bus: plant?.bus?, shaving_limit: grid.shaving_limit() })
     };
@@ -259,6 +271,9 @@ fn make<F: FunctionSet>(
         hosts,
         grids: grids?,
         posts,
+        paths: network.paths,
+        path: network.path,
+        sync: header.sync,
         timeline,
         expectations,
         ties: Ties::InOrder,
@@ -272,6 +287,7 @@ fn make<F: FunctionSet>(
         components,
         at_end,
         tariff: tariff.flatten(),
+        assurances,
         world,
         warnings: Report::default(),
     })
@@ -288,23 +304,11 @@ pub(crate) fn recall<F: FunctionSet>(documents: &[Document], notes: &mut Notes) 
     let site = site_root(&header, rest.first(), notes).and_then(|node| site::read::<F>(&node, notes))?;
     let time_zone = site.time_zone?;
     let start = header.start(time_zone, notes);
-    let controllers = controllers::<F>(&site, notes);
+    let controllers = fleet::controllers::<F>(&site, notes);
     if notes.errors() > 0 {
         return None;
     }
     Some(Recalled { name: header.name?, time_zone, start: start?, controllers })
-}
-
-/// One controller per grid, in the order of the grids.
-fn controllers<F: FunctionSet>(site: &Site<'_, F::Spec>, notes: &mut Notes) -> Vec<ControllerSpec<F>> {
-    if notes.errors() > 0 {
-        return Vec::new();
-    }
-    let made = |grid: &site::Grid<'_, F::Spec>| {
-        let id = grid.controller.as_ref().map_or("", |controller| controller.id.as_str());
-        site::wire::<F>(grid, id, notes)
-    };
-    site.grids.iter().filter_map(made).collect()
 }
 
 /// The profiles, and the names of those that cannot be read, which was noted.
@@ -361,18 +365,6 @@ fn read_plants<'t, S>(
     plants
 }
 
-fn names_of<'a, 't, S>(site: &'a Site<'t, S>, plants: &'a [Option<Plant<'t>>]) -> Names<'a, 't> {
-    let named = |(grid, plant): (&'a site::Grid<'t, S>, &'a Option<Plant<'t>>)| Named {
-        grid: &grid.name,
-        controller: grid.controller.as_ref().map_or("", |controller| controller.id.as_str()),
-        devices: grid.devices.iter().map(|device| &device.spec).collect(),
-        unread: &grid.unread,
-        plant: plant.as_ref(),
-        shaves: grid.shaving_limit().is_some(),
-    };
-    Names { grids: site.grids.iter().zip(plants).map(named).collect() }
-}
-
 fn check_initial(names: &Names<'_, '_>, begin: &[Initial<'_>], notes: &mut Notes) {
     let places = |grid: &Named<'_, '_>| {
         let parts = grid.plant.map_or(&[][..], |plant| plant.parts.as_slice());
@@ -390,38 +382,45 @@ fn check_initial(names: &Names<'_, '_>, begin: &[Initial<'_>], notes: &mut Notes
     Initial::check_all_used(begin, &places, &is_noted, notes);
 }
 
-/// The links of a grid's devices as the site declares them; fewer where the plant is broken, which was noted.
-fn links_of<S>(grid: &site::Grid<'_, S>, plant: Option<&Plant<'_>>) -> Vec<LinkSpec> {
-    let parts = plant.map_or(&[][..], |plant| plant.parts.as_slice());
-    let mut links = Vec::with_capacity(grid.devices.len());
-    for (position, device) in grid.devices.iter().enumerate() {
-        let component = parts.iter().position(|part| part.name == device.spec.name).unwrap_or(0);
-        let before = grid.devices[..position].iter().map(|device| device.spec.class);
-        links.push(LinkSpec {
-            component: ComponentIndex(u16::try_from(component).unwrap_or(u16::MAX)),
-            first_point: first_point(before),
-            quantities: device.spec.class.points().iter().map(|kind| quantity_of(*kind)).collect(),
-            positive: device.spec.positive,
-            declared: device.spec.positive,
-            latency: device.spec.latency,
-            timeout: device.timeout,
-            valid_for: device.spec.age_max - device.spec.latency,
-            drop_outs: None,
-        });
+/// What links, clocks and paths really are.
+fn really(
+    header: &Header<'_>,
+    mut posts: Vec<Post>,
+    names: &Names<'_, '_>,
+    notes: &mut Notes,
+) -> (Vec<Post>, Vec<HostClock>, Network) {
+    if let Some(node) = &header.links {
+        reality::read_links(node, names, &mut posts, notes);
     }
-    links
+    let hosts = reality::read_clocks(header.clocks.as_ref(), names, notes);
+    let network = header.network.as_ref().map_or(Network::LOCAL, |node| network::read(node, names, notes));
+    (posts, hosts, network)
 }
 
-fn posts_of<S>(site: &Site<'_, S>, links: Vec<Vec<LinkSpec>>) -> Vec<Post> {
-    let post = |(position, (grid, links)): (usize, (&site::Grid<'_, S>, Vec<LinkSpec>))| {
-        let host = grid.controller.as_ref().map_or(0, |controller| controller.host);
-        Post {
-            host: u16::try_from(host).unwrap_or(u16::MAX),
-            grid: u16::try_from(position).unwrap_or(u16::MAX),
-            links,
+/// What the redundancy of each shared grid comes to; a declared D that the links do not keep is worth a look.
+fn assure<S>(
+    site: &Site<'_, S>,
+    names: &mut Names<'_, '_>,
+    (network, timeline, posts): (&Network, &[Timed], &[Post]),
+    notes: &mut Notes,
+) -> Vec<Assurance> {
+    if notes.errors() > 0 {
+        return Vec::new();
+    }
+    let mut assurances = Vec::new();
+    for (position, (grid, named)) in site.grids.iter().zip(&mut names.grids).enumerate() {
+        let of_grid = |post: &&Post| usize::from(post.grid) == position;
+        let posts: Vec<Post> = posts.iter().filter(of_grid).cloned().collect();
+        let ways = Ways::simulated(network, timeline, &posts);
+        if let Some((assurance, take_over_max)) = assurance::of(grid, &ways) {
+            named.take_over_max = Some(take_over_max);
+            assurances.push(assurance);
+            for (device, known) in grid.devices.iter().enumerate() {
+                known.check_declared(ways.write(device), notes);
+            }
         }
-    };
-    site.grids.iter().zip(links).enumerate().map(post).collect()
+    }
+    assurances
 }
 
 fn component_names(plant: &Option<Plant<'_>>) -> Vec<String> {
@@ -473,8 +472,12 @@ fn judgeable(
             kept.watched.push(Expectation { to: expectation.to.min(end), ..expectation });
         }
     }
-    for sum in all.at_end {
-        leave_out(&sum.name);
+    for judged in all.at_end {
+        match judged.subject {
+            // It must hold of every part of a run.
+            Subject::OneAuthority(_) => kept.at_end.push(judged),
+            Subject::Sum(_) | Subject::TakeOver(..) => leave_out(&judged.name),
+        }
     }
     kept
 }

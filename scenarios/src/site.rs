@@ -1,4 +1,4 @@
-//! Site files: hosts and grids, each with its devices, its stack of functions and its controller.
+//! Site files: hosts and grids, each with its devices, its stack of functions and its council of controllers.
 //!
 //! The same file describes a simulated site and a real one. What is read here is what controllers believe; what the
 //! world really is stands in the scenario.
@@ -15,6 +15,7 @@ use r_ems_engine::units::Watts;
 use r_ems_engine::wall::UtcOffset;
 
 use crate::bounds;
+use crate::council::{self, Council};
 use crate::device::{self, Device};
 use crate::leaf::check_name;
 use crate::mistake::{Notes, suggestion};
@@ -56,7 +57,7 @@ pub(crate) struct Grid<'t, S> {
     /// The names of devices that could not be read, which was noted.
     pub(crate) unread: Vec<String>,
     pub(crate) functions: Vec<Slot<'t, S>>,
-    pub(crate) controller: Option<Controller<'t>>,
+    pub(crate) council: Council<'t>,
 }
 
 /// One place in a stack.
@@ -64,15 +65,6 @@ pub(crate) struct Grid<'t, S> {
 pub(crate) struct Slot<'t, S> {
     pub(crate) node: Node<'t>,
     pub(crate) spec: S,
-}
-
-/// The controller of a grid.
-#[derive(Debug)]
-pub(crate) struct Controller<'t> {
-    pub(crate) id: String,
-    pub(crate) key: Node<'t>,
-    /// The position of its host.
-    pub(crate) host: usize,
 }
 
 impl<S> Grid<'_, S> {
@@ -178,9 +170,9 @@ fn read_grid<'t, F: FunctionSet>(
         let found = stack.len();
         fields.place("functions").error(notes, format!("expected at most {MAX_FUNCTIONS}, got {found}"));
     }
-    let controllers =
-        fields.required("controllers", notes).and_then(|node| node.map(notes)).unwrap_or_default();
-    refuse_redundancy(&mut fields, controllers.len(), notes);
+    let council = council::read(&entry.name, &mut fields, hosts, notes);
+    refuse_persistence(&mut fields, notes);
+    let witness = fields.place("witness").clone();
     fields.finish(notes);
     let (mut known, mut unread) = (Vec::new(), Vec::new());
     for device in devices.iter().take(MAX_DEVICES) {
@@ -194,17 +186,8 @@ fn read_grid<'t, F: FunctionSet>(
     let devices = known;
     let read = |node: &Node<'t>| read_function::<F>(node, notes);
     let functions: Vec<Slot<'t, F::Spec>> = stack.iter().take(MAX_FUNCTIONS).filter_map(read).collect();
-    let controller = controllers.first().and_then(|entry| read_controller(entry, hosts, notes));
-    if let Some(controller) = &controller
-        && devices.iter().any(|device| device.spec.name == controller.id)
-    {
-        let message = format!(
-            "there is a device \"{}\" already; names of devices and controllers differ",
-            controller.id
-        );
-        controller.key.error(notes, message);
-    }
-    let grid = Grid { name: entry.name.clone(), scan, devices, unread, functions, controller };
+    council::check_devices(&council, &witness, &devices, notes);
+    let grid = Grid { name: entry.name.clone(), scan, devices, unread, functions, council };
     if all_are_known {
         check_stack::<F>(&grid, notes);
     }
@@ -223,38 +206,12 @@ fn read_scan(fields: &mut Fields<'_>, notes: &mut Notes) -> Span {
 }
 
 /// Says of what is described elsewhere, but not read yet, that it is known and not supported.
-fn refuse_redundancy(fields: &mut Fields<'_>, controllers: usize, notes: &mut Notes) {
-    for name in ["witness", "redundancy", "snapshots", "event_log"] {
+fn refuse_persistence(fields: &mut Fields<'_>, notes: &mut Notes) {
+    for name in ["snapshots", "event_log"] {
         if let Some(node) = fields.optional(name) {
-            node.error(
-                notes,
-                format!("`{name}` is not supported yet: one controller per grid in this version"),
-            );
+            node.error(notes, format!("`{name}` is known, but not in this version"));
         }
     }
-    let place = fields.place("controllers");
-    if controllers != 1 && place.field().ends_with("controllers") {
-        place.error(notes, format!("expected one controller per grid in this version, got {controllers}"));
-    }
-}
-
-fn read_controller<'t>(entry: &Entry<'t>, hosts: &[Entry<'t>], notes: &mut Notes) -> Option<Controller<'t>> {
-    check_name(&entry.key, &entry.name, notes);
-    let mut fields = entry.value.fields(notes)?;
-    let host = fields.required("host", notes);
-    // A lone controller needs no order; it is read so that adding a second one changes nothing here.
-    let _order: Option<u64> = fields.leaf_if_given("order", notes);
-    fields.finish(notes);
-    // Without a host the controller still has a name, which others may not have.
-    let controller = Controller { id: entry.name.clone(), key: entry.key.clone(), host: 0 };
-    let Some(host) = host else { return Some(controller) };
-    let Some(name) = host.leaf::<String>(notes) else { return Some(controller) };
-    let found = hosts.iter().position(|known| known.name == name);
-    if found.is_none() {
-        let known: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-        host.error(notes, format!("there is no host \"{}\"; {}", excerpt(&name), suggestion(&name, &known)));
-    }
-    Some(Controller { host: found.unwrap_or(0), ..controller })
 }
 
 /// Reads one function by its own type.
@@ -319,7 +276,7 @@ fn trimmed(message: &str) -> &str {
 
 /// Wires the stack with the grid's devices to find what does not fit, and looks at its order.
 fn check_stack<F: FunctionSet>(grid: &Grid<'_, F::Spec>, notes: &mut Notes) {
-    let Some(spec) = wire::<F>(grid, "", notes) else { return };
+    let Some(spec) = wire::<F>(grid, notes) else { return };
     refuse_rivals(grid, &spec, notes);
     let mut highest: Option<(Rank, usize)> = None;
     for (position, law) in spec.laws.iter().enumerate() {
@@ -361,15 +318,11 @@ fn refuse_rivals<F: FunctionSet>(grid: &Grid<'_, F::Spec>, spec: &ControllerSpec
     }
 }
 
-/// Makes the controller of a grid; mistakes are noted at the function's field.
-pub(crate) fn wire<F: FunctionSet>(
-    grid: &Grid<'_, F::Spec>,
-    id: &str,
-    notes: &mut Notes,
-) -> Option<ControllerSpec<F>> {
+/// Makes what the controllers of a grid have in common; mistakes are noted at the function's field.
+pub(crate) fn wire<F: FunctionSet>(grid: &Grid<'_, F::Spec>, notes: &mut Notes) -> Option<ControllerSpec<F>> {
     let devices: Vec<DeviceSpec> = grid.devices.iter().map(|device| device.spec.clone()).collect();
     let stack: Vec<F::Spec> = grid.functions.iter().map(|slot| slot.spec.clone()).collect();
-    let errors = match ControllerSpec::wire(&grid.name, id, grid.scan, devices, &stack) {
+    let errors = match ControllerSpec::wire(&grid.name, "", grid.scan, devices, &stack) {
         Ok(spec) => return Some(spec),
         Err(errors) => errors,
     };

@@ -3,15 +3,32 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 7] =
-    ["peak_shaving", "year", "self_consumption", "peak_missed", "hunting", "startup_under_load", "noisy_day"];
-const SITES: [&str; 6] = [
+const SCENARIOS: [&str; 14] = [
+    "peak_shaving",
+    "year",
+    "self_consumption",
+    "peak_missed",
+    "hunting",
+    "startup_under_load",
+    "noisy_day",
+    "failover",
+    "partition",
+    "witness",
+    "pair_without_witness",
+    "clock_drift",
+    "rolling_restart",
+    "failover_fast",
+];
+const SITES: [&str; 9] = [
     "commerce",
     "commerce_year",
     "commerce_tight",
     "commerce_late_meter",
     "commerce_fast",
     "commerce_self_consumption",
+    "commerce_redundant",
+    "commerce_pair",
+    "commerce_failover_fast",
 ];
 
 fn path(name: &str) -> String {

@@ -1,4 +1,4 @@
-//! `r-emsctl check`: lists every mistake of scenario and site files.
+//! `r-emsctl check`: lists every mistake of scenario and site files, and says what the redundancy of shared grids comes to.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use super::args::Format;
 use super::mistakes::{Checked, Printed};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::present;
 use crate::present::style::{BAD, GOOD, paint};
 use crate::study::load::report_text;
 
@@ -21,12 +22,13 @@ pub(super) fn perform<F: FunctionSet>(
     let mut printed = Printed { ok: true, files: Vec::with_capacity(files.len()) };
     for path in files {
         let path = path.to_string_lossy();
-        let report = r_ems_scenarios::check::<F>(&Disk, &path);
+        let (report, redundancy) = r_ems_scenarios::examine::<F>(&Disk, &path);
         printed.ok &= !report.has_errors();
         if format == Format::Human {
             output.text(&text(&path, &report))?;
+            output.text(&present::assurance::text(&redundancy))?;
         }
-        printed.files.push(Checked::new(path.into_owned(), report));
+        printed.files.push(Checked::new(path.into_owned(), report).with(redundancy));
     }
     if format == Format::Json {
         output.json(&printed)?;

@@ -1,6 +1,6 @@
 //! Mistakes of scenario and site files as programs read them: the same form from `check` and from `run`.
 
-use r_ems_scenarios::{Mistake, Report, Severity};
+use r_ems_scenarios::{Assurance, Mistake, Report, Severity};
 use serde::Serialize;
 
 /// What is printed as JSON.
@@ -17,6 +17,8 @@ pub(super) struct Checked {
     errors: usize,
     warnings: usize,
     mistakes: Vec<Placed>,
+    /// What the redundancy of each shared grid comes to; nothing where there are errors.
+    redundancy: Vec<Assurance>,
 }
 
 /// One mistake; without line and column if it is about a whole file, or about what the command line sets.
@@ -35,7 +37,12 @@ impl Checked {
     pub(super) fn new(file: String, report: Report) -> Self {
         let (errors, warnings) = report.counts();
         let mistakes = report.mistakes.into_iter().map(Placed::new).collect();
-        Self { file, errors, warnings, mistakes }
+        Self { file, errors, warnings, mistakes, redundancy: Vec::new() }
+    }
+
+    /// The same with what the redundancy of its grids comes to.
+    pub(super) fn with(self, redundancy: Vec<Assurance>) -> Self {
+        Self { redundancy, ..self }
     }
 }
 

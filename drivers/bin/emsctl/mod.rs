@@ -7,7 +7,7 @@
 //!
 //! | command | what is printed |
 //! |---|---|
-//! | `check` | `{ ok, files: [{ file, errors, warnings, mistakes: [{ file, line, column, field, message, severity }] }] }` |
+//! | `check` | `{ ok, files: [{ file, errors, warnings, mistakes: [{ file, line, column, field, message, severity }], redundancy: [{ grid, voters, majority, grantor_wait_s, devices, delay_s, take_over_max_s, … }] }] }` |
 //! | `run` | the summary: see [`crate::summary`]; of a wrong scenario what `check` prints |
 //! | `replay` | `{ ok, deliveries, until_s, digest, end, poisoned, compatibility, divergence, event_difference }` |
 //! | `show` | one object a line, one line a record: see [`r_ems_replay::Entry`] |

@@ -142,7 +142,7 @@ fn lost<F: FunctionSet>(
     let bad = |device: DeviceIndex| {
         let point = machine.image().point(device, PointKind::Power)?;
         let is_good = machine.image().good(device, PointKind::Power).is_some();
-        let name = format!("{}.{}", Words(names).device(device), PointKind::Power.name());
+        let name = format!("{}.{}", Words::of(names).device(device), PointKind::Power.name());
         (!is_good).then(|| format!("{name} {}", point.quality.name()))
     };
     let lost_for = now.since(since);
@@ -171,7 +171,7 @@ fn seen(names: &ControllerNames, group: &Group, wish: Wish) -> WishSeen {
             WishSeen::Reserve { up_w: up.watts(), down_w: down.watts(), offset_w: offset.watts() }
         }
         Wish::MemberLimit { place, low, high, floor } => {
-            let device = Words(names).device(group.members()[usize::from(place)].device());
+            let device = Words::of(names).device(group.members()[usize::from(place)].device());
             let (low_w, high_w, floor) = (low.watts(), high.watts(), floor.ratio());
             WishSeen::DeviceLimit { device, low_w, high_w, floor }
         }

@@ -1,6 +1,7 @@
 //! The explanation of a moment as an engineer reads it: the answer, then what it was made of.
 
 use r_ems_engine::Span;
+use r_ems_engine::redundancy::Epoch;
 
 use super::style::{BAD, BOLD, DIM, GOOD, paint};
 use super::table::{Align, Table};
@@ -18,7 +19,7 @@ pub fn page(explanation: &Explanation) -> String {
     let mut page = format!(
         "{} {}\n",
         paint(BOLD, &explanation.controller),
-        paint(DIM, &format!("epoch {}", explanation.epoch))
+        paint(DIM, &format!("{}, epoch {}", explanation.role, Epoch::of_number(explanation.epoch)))
     );
     if explanation.groups.is_empty() {
         page += "  it controls nothing here\n";

@@ -2,6 +2,8 @@
 //!
 //! Programs read the JSON forms, which come from the same structures with full precision. Nothing here decides or measures.
 
+pub mod assurance;
+pub mod authority;
 pub mod explanation;
 pub mod spark;
 pub mod style;

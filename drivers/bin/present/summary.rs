@@ -4,6 +4,7 @@
 
 use r_ems_engine::Span;
 
+use super::authority;
 use super::spark::{COLUMNS, highest, spark};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
@@ -15,11 +16,12 @@ use crate::summary::{Amounts, ControllerSummary, Ending, ExpectationSummary, Gri
 pub fn page(summary: &Summary) -> String {
     let mut page = headline(summary);
     page += &expectations(summary);
+    page += &authority::part(summary.take_overs.as_ref());
     for grid in &summary.grids {
         page += &grid_part(grid);
     }
     for controller in &summary.controllers {
-        page += &controller_part(controller);
+        page += &controller_part(controller, summary.take_overs.is_some());
     }
     page += &events(summary);
     page += &foot(summary);
@@ -81,7 +83,8 @@ fn worst(expectation: &ExpectationSummary) -> String {
     let why = expectation.not_judged.unwrap_or_default();
     let at = expectation.at.as_deref().map_or_else(|| why.to_owned(), instant);
     let value = verdict::value(expectation).map(|value| format!(" {value}")).unwrap_or_default();
-    format!("{at}{value}{}", verdict::excursions(expectation))
+    let remark = expectation.remark.as_ref().map(|remark| format!("; {remark}")).unwrap_or_default();
+    format!("{at}{value}{}{remark}", verdict::excursions(expectation))
 }
 
 fn grid_part(grid: &GridSummary) -> String {
@@ -202,7 +205,7 @@ fn amounts(amounts: &Amounts, currency: &str) -> Vec<String> {
     parts
 }
 
-fn controller_part(controller: &ControllerSummary) -> String {
+fn controller_part(controller: &ControllerSummary, is_shared: bool) -> String {
     let lateness = if controller.lateness_worst_s > 0.0 {
         format!(
             "99 % at most {} late, worst {}",
@@ -212,8 +215,15 @@ fn controller_part(controller: &ControllerSummary) -> String {
     } else {
         "none late".to_owned()
     };
+    // A witness only votes.
+    if controller.devices.is_empty() {
+        let role = format!("{}, epoch {}", controller.role, controller.epoch);
+        return format!("{}  {}\n\n", paint(BOLD, &controller.name), paint(DIM, &role));
+    }
+    let role =
+        if is_shared { format!("{}, epoch {}; ", controller.role, controller.epoch) } else { String::new() };
     let mut part = format!(
-        "{}  {}\n",
+        "{}  {role}{}\n",
         paint(BOLD, &controller.name),
         paint(
             DIM,

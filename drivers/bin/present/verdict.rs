@@ -85,6 +85,7 @@ mod tests {
             longest_excursion_s: None,
             excursions_s: None,
             no_value_s: 0.0,
+            remark: None,
             not_judged: None,
         }
     }

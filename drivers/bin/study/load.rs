@@ -17,7 +17,7 @@ use r_ems_sim::world::WorldSpec;
 use super::Study;
 use crate::exit::{Exit, Failure};
 use crate::names;
-use crate::summary::{Due, Facts, GridFacts};
+use crate::summary::{Due, Facts, GridFacts, Lives};
 
 /// A scenario that was loaded from files.
 #[derive(Clone, Debug)]
@@ -120,8 +120,9 @@ pub(super) fn study<F: FunctionSet>(loaded: r_ems_scenarios::Loaded<F>, inputs: 
     let of_sum = |sum: &AtEnd| names::Units { margin: sum.unit(), value: sum.unit() };
     let units = in_places(&loaded.at_end, units, of_sum);
     let dues = world.expectations.iter().map(Due::of).collect();
-    let dues = in_places(&loaded.at_end, dues, |_sum| Due::AtEnd);
+    let dues = in_places(&loaded.at_end, dues, Due::of_at_end);
     let facts = Facts {
+        lives: Lives::of(world),
         scenario: loaded.name,
         seed: world.seed,
         start: world.start,

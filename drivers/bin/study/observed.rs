@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use r_ems_engine::event::{Event, Severity};
 use r_ems_engine::ids::{ControllerIndex, PointIndex};
-use r_ems_engine::machine::{Delivery, Driver, Effect, Outcome};
+use r_ems_engine::machine::{Delivery, Driver, Effect, Input, Outcome, Step};
 use r_ems_engine::points::Quality;
 use r_ems_engine::{Span, Time};
 
@@ -24,6 +24,20 @@ pub struct Observations {
     events: BTreeMap<&'static str, (Severity, u64)>,
     points: BTreeMap<(ControllerIndex, PointIndex), Unusable>,
     alarms: Vec<Alarm>,
+    told: Vec<Told>,
+    messages_sent: u64,
+    messages_received: u64,
+}
+
+/// What a controller told of an authority that it took over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Told {
+    /// When.
+    pub at: Time,
+    /// Who.
+    pub from: ControllerIndex,
+    /// What: that it took over, or that its set-points are out.
+    pub event: Event,
 }
 
 /// How long a point could not be used after it was good for the first time.
@@ -47,6 +61,8 @@ pub struct Alarm {
 
 /// So many alarms are kept for the summary, the first ones: they are nearest to the cause.
 pub const MAX_ALARMS_KEPT: usize = 8;
+/// So many tellings of take-overs are kept, the first ones: a list of take-overs is no longer.
+pub const MAX_TOLD_KEPT: usize = 1_024;
 
 impl<D> Observed<D> {
     /// Watches a driver.
@@ -67,6 +83,10 @@ impl Observations {
         }
         let counted = self.events.entry(event.kind()).or_insert((event.severity(), 0));
         counted.1 += 1;
+        let is_told = matches!(event, Event::TookOver { .. } | Event::SetPointsTakenOver { .. });
+        if is_told && self.told.len() < MAX_TOLD_KEPT {
+            self.told.push(Told { at, from, event: *event });
+        }
         if event.severity() == Severity::Alarm && self.alarms.len() < MAX_ALARMS_KEPT {
             self.alarms.push(Alarm { at, from, event: *event });
         }
@@ -96,6 +116,16 @@ impl Observations {
         self.events.iter().map(|(kind, (severity, count))| (*kind, *severity, *count))
     }
 
+    /// What a controller told of its take-overs up to an instant, in time order.
+    pub fn told(&self, from: ControllerIndex, until: Time) -> impl Iterator<Item = &Told> {
+        self.told.iter().filter(move |told| told.from == from && told.at <= until)
+    }
+
+    /// How many messages members of councils sent to each other, and how many arrived.
+    pub const fn messages(&self) -> (u64, u64) {
+        (self.messages_sent, self.messages_received)
+    }
+
     /// The first alarms.
     pub fn alarms(&self) -> &[Alarm] {
         &self.alarms
@@ -121,8 +151,12 @@ impl<D: Driver> Driver for Observed<D> {
     fn next(&mut self) -> Option<Delivery<'_>> {
         self.observations.deliveries += 1;
         let delivery = self.inner.next();
-        if delivery.is_none() {
-            self.observations.deliveries -= 1;
+        match delivery {
+            None => self.observations.deliveries -= 1,
+            Some(Delivery { step: Step::Input(Input::Message { .. }), .. }) => {
+                self.observations.messages_received += 1;
+            }
+            Some(_) => {}
         }
         delivery
     }
@@ -130,8 +164,10 @@ impl<D: Driver> Driver for Observed<D> {
     #[inline]
     fn perform(&mut self, outcome: &Outcome<'_>) {
         for effect in outcome.effects.as_slice() {
-            if let Effect::Report(event) = effect {
-                self.observations.note(outcome.at, outcome.from, event);
+            match effect {
+                Effect::Report(event) => self.observations.note(outcome.at, outcome.from, event),
+                Effect::Send { .. } => self.observations.messages_sent += 1,
+                Effect::Write(_) | Effect::Poll { .. } | Effect::Authority { .. } | Effect::Promise(_) => {}
             }
         }
         self.inner.perform(outcome);

@@ -16,10 +16,12 @@ use r_ems_sim::account::{self, BatteryUse};
 use r_ems_sim::driver::{GridResult, RunResult};
 use r_ems_sim::expect::Verdict;
 use r_ems_sim::ledger::Energies;
+use r_ems_sim::world::Life;
 
 use super::{
-    AlarmSummary, BatterySummary, ControllerSummary, Cost, DeviceSummary, Due, Ending, EnergyByKind,
-    EventCount, ExpectationSummary, FunctionSummary, GridSummary, Peak, Summary, UnusablePoint,
+    AlarmSummary, Authorities, BatterySummary, ControllerSummary, Cost, DeviceSummary, Due, Ending,
+    EnergyByKind, EventCount, ExpectationSummary, FunctionSummary, GridSummary, Lives, Peak, Summary,
+    UnusablePoint,
 };
 use crate::names;
 use crate::study::observed::{Alarm, Observations};
@@ -40,6 +42,8 @@ pub struct Facts {
     pub grids: Vec<GridFacts>,
     /// The controllers.
     pub controllers: Vec<ControllerNames>,
+    /// When each controller runs.
+    pub lives: Vec<Lives>,
     /// The units of the expectations' values, in their order.
     pub units: Vec<names::Units>,
     /// When the expectations can be judged, in their order.
@@ -81,17 +85,23 @@ pub struct Remains<'a, F: FunctionSet> {
     pub wall: Duration,
 }
 
+/// What is said instead of a role of a controller that does not run.
+const DOWN: &str = "down";
+
 /// Makes the summary.
 pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summary {
     let Remains { ending, result, machines, observations, curves, digest, wall } = remains;
     let end = Time::ZERO + result.simulated;
-    let verdicts = in_places(&facts.at_end, result.verdicts.clone(), |sum| sum.judge(result));
+    let verdicts = in_places(&facts.at_end, result.verdicts.clone(), |judged| judged.judge(result));
+    let remarks = in_places(&facts.at_end, vec![None; result.verdicts.len()], |judged| judged.remark(result));
     let expectations: Vec<ExpectationSummary> = verdicts
         .iter()
         .zip(facts.units.iter().zip(&facts.dues))
-        .map(|(verdict, (units, due))| {
+        .zip(remarks)
+        .map(|((verdict, (units, due)), remark)| {
             let not_judged = due.reason(verdict, result.simulated, facts.planned);
-            expectation(facts, verdict, *units, not_judged)
+            let remark = remark.filter(|_remark| not_judged.is_none());
+            ExpectationSummary { remark, ..expectation(facts, verdict, *units, not_judged) }
         })
         .collect();
     let grids: Vec<GridSummary> = facts
@@ -106,6 +116,9 @@ pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summ
         .enumerate()
         .map(|(position, machine)| {
             let mut summary = controller(&facts.controllers[position], machine);
+            if facts.lives.get(position).is_some_and(|lives| lives.at(end) == Life::Down) {
+                summary.role = DOWN;
+            }
             add_devices(&mut summary, ControllerIndex::of(position), facts, result, observations, end);
             summary
         })
@@ -128,6 +141,7 @@ pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summ
         energy_wh: grids.iter().fold(EnergyByKind::default(), |sum, grid| sum.plus(&grid.energy_wh)),
         cost: Cost::sum(grids.iter().filter_map(|grid| grid.cost.as_ref())),
         grids,
+        take_overs: Authorities::of(facts, result, observations),
         controllers,
         events: observations.events().map(event_count).collect(),
         alarms: observations.alarms().iter().map(|raised| alarm(facts, machines, raised)).collect(),
@@ -162,6 +176,7 @@ fn expectation(
         longest_excursion_s: None,
         excursions_s: None,
         no_value_s: verdict.without_value.as_secs_f64(),
+        remark: None,
         not_judged,
     };
     if not_judged.is_none() {
@@ -226,6 +241,8 @@ fn controller<F: FunctionSet>(names: &ControllerNames, machine: &Controller<F>) 
     });
     ControllerSummary {
         name: names.full(),
+        role: machine.redundancy().role().name(),
+        epoch: machine.redundancy().epoch().to_string(),
         scans: timing.scans(),
         missed: timing.missed(),
         lateness_p99_s: timing.quantile(99, 100).as_secs_f64(),
@@ -262,7 +279,7 @@ fn add_devices(
         if !lost.is_zero() {
             summary
                 .unusable
-                .push(UnusablePoint { name: Words(names).point(point), for_s: lost.as_secs_f64() });
+                .push(UnusablePoint { name: Words::of(names).point(point), for_s: lost.as_secs_f64() });
         }
     }
 }
@@ -274,13 +291,14 @@ fn event_count(counted: (&'static str, r_ems_engine::event::Severity, u64)) -> E
 
 fn alarm<F: FunctionSet>(facts: &Facts, machines: &[Controller<F>], raised: &Alarm) -> AlarmSummary {
     let names = &facts.controllers[raised.from.position()];
+    let words = Words::within(&facts.controllers, raised.from.position());
     let groups = machines[raised.from.position()].composition().groups();
     AlarmSummary {
         at_s: raised.at.as_secs_f64(),
         at: facts.local(raised.at),
         controller: names.full(),
         kind: raised.event.kind(),
-        message: names::event(names, groups, &raised.event),
+        message: names::event(words, names, groups, &raised.event),
     }
 }
 

@@ -4,6 +4,7 @@
 //! did so all the same, and what was already broken stays broken.
 
 use r_ems_engine::{Span, Time};
+use r_ems_scenarios::AtEnd;
 use r_ems_sim::expect::{Claim, Expectation, Verdict};
 
 /// When an expectation can be judged.
@@ -28,6 +29,11 @@ impl Due {
                 Self::By((expectation.from + *within).min(expectation.to))
             }
         }
+    }
+
+    /// Of what is judged when a run has ended.
+    pub fn of_at_end(judged: &AtEnd) -> Self {
+        if judged.is_of_the_whole_run() { Self::AtEnd } else { Self::From(Time::ZERO) }
     }
 
     /// Why a run of `planned` that ended after `simulated` could not judge it; none if it could.

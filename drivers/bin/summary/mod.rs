@@ -16,17 +16,23 @@
 //! | `grids` | each grid's `energy_wh`, `cost`, `peak`, `shaved_wh`, `batteries`, and `imbalance` if the energy checker found one |
 //! | `peak` | null in a run without a whole quarter of an hour |
 //! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
+//! | `controllers` also | `role` and `epoch` (`round.seat`) at the end |
+//! | `take_overs` | null where nobody shares a grid: `count`, `longest_gap_s`, `messages`, and a `list` with `at_s`, `from`, `to`, `gap_s`, `reason`, `epoch`, `step_w` |
 //! | `events`, `alarms` | events by kind with severity and count, without each point's first good value; the first alarms in words |
 
+mod authority;
 mod collect;
 mod cost;
 mod due;
+mod lives;
 
 use serde::Serialize;
 
+pub use authority::{Authorities, Messages, TakeOverSummary, WaitingSummary};
 pub use collect::{Facts, GridFacts, Remains, summarize};
 pub use cost::{Amounts, Cost};
 pub use due::Due;
+pub use lives::Lives;
 
 /// What a run did.
 #[derive(Clone, Debug, Serialize)]
@@ -61,6 +67,8 @@ pub struct Summary {
     pub cost: Option<Cost>,
     /// Each grid.
     pub grids: Vec<GridSummary>,
+    /// Authority that moved; nothing where nobody shares a grid.
+    pub take_overs: Option<Authorities>,
     /// Each controller.
     pub controllers: Vec<ControllerSummary>,
     /// Events by kind.
@@ -104,6 +112,8 @@ pub struct ExpectationSummary {
     pub excursions_s: Option<f64>,
     /// How long a controller's image had no value that it believed.
     pub no_value_s: f64,
+    /// What else is to be said, in words.
+    pub remark: Option<String>,
     /// Why it was not judged: the run ended too early for that.
     pub not_judged: Option<&'static str>,
 }
@@ -202,6 +212,11 @@ pub struct BatterySummary {
 pub struct ControllerSummary {
     /// Its full name, `grid/id`.
     pub name: String,
+    /// What it was in its grid's council at the end: `active`, `standby`, `witness`, …; `down` if it
+    /// did not run then.
+    pub role: &'static str,
+    /// The fencing number that it held, or else the highest that it knew, `round.seat`.
+    pub epoch: String,
     /// How many scans it made.
     pub scans: u64,
     /// How many it missed.

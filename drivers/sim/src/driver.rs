@@ -4,8 +4,13 @@
 //! takes time on its way (answers, writes, time-outs) waits in the queue; what machines want to be woken for waits in
 //! [`Wakes`]. At one instant the queue comes first, then wakes by controller order.
 //!
+//! - [`devices`] measures and commands; [`hosts`] are what controllers run on and talk over;
+//! - [`ties`] is the order of what happens at one instant.
+//!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 
+mod devices;
+mod hosts;
 mod ties;
 
 use alloc::format;
@@ -13,24 +18,25 @@ use alloc::vec::Vec;
 
 use r_ems_engine::event::Event as Reported;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
-use r_ems_engine::machine::{
-    Boot, Delivery, Driver, Effect, Input, Outcome, SetPointWrite, Step, WriteOutcome,
-};
+use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Input, Outcome, Step, WriteOutcome};
 use r_ems_engine::queue::EventQueue;
-use r_ems_engine::rng::Stream;
+use r_ems_engine::redundancy::{Command, Epoch, Promise, Seat};
 use r_ems_engine::units::Watts;
 use r_ems_engine::wakes::Wakes;
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use crate::account::Account;
+use crate::authority::{AuthorityResult, Watcher};
 use crate::bill::{Bill, PriceChange};
 use crate::expect::{Expectation, Monitor, Verdict};
 use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
+use crate::network::Network;
 use crate::plant::Bus;
-use crate::world::{Change, HostClock, InverterOrder, Post, Ties, Timed, WorldSpec};
+use crate::world::{HostClock, Post, Ties, Timed, WorldSpec};
 
+use self::hosts::{Letter, PostOffice};
 use self::ties::Shuffle;
 
 /// Most deliveries that may share an instant: more is a machine that wakes itself without end.
@@ -52,6 +58,12 @@ pub struct SimDriver {
     watches_images: bool,
     /// Answers that arrive at this instant after the last delivery.
     arriving: Option<Devices>,
+    network: Network,
+    office: PostOffice,
+    sync: Span,
+    /// Whether each host runs.
+    hosts_up: Vec<bool>,
+    authority: Watcher,
     /// Chooses the order at one instant, where it is not the usual one.
     shuffle: Option<Shuffle>,
     at_this_instant: u32,
@@ -60,7 +72,7 @@ pub struct SimDriver {
 /// Neighboring devices of one controller, which were polled together: their answers travel together.
 #[derive(Clone, Copy, Debug)]
 struct Devices {
-    post: u16,
+    of: Of,
     first: u16,
     count: u16,
 }
@@ -76,22 +88,63 @@ struct Grid {
 /// A controller's place at run time.
 #[derive(Clone, Debug)]
 struct PostState {
-    clock: u16,
+    /// Its host, whose clock is its clock.
+    host: u16,
     grid: u16,
+    seat: Seat,
     links: Vec<Link>,
+    /// Counts its boots and crashes.
+    life: u16,
+    is_up: bool,
+    incarnation: u32,
+    /// What is durable, and what is on its way there.
+    promise: Promise,
+    saving: Option<Promise>,
+    /// When its machine wants to be woken, by its clock.
+    deadline: Option<LocalTime>,
 }
 
 /// What waits in the queue.
 #[derive(Clone, Copy, Debug)]
 enum Pending {
-    Boot { post: u16 },
+    Boot(Of),
     Measure(Devices),
     Answers(Devices),
-    PollTimedOut { post: u16, device: DeviceIndex },
-    Write { post: u16, device: DeviceIndex, power: Watts },
-    WriteEnded { post: u16, device: DeviceIndex, outcome: WriteOutcome },
-    Chance { post: u16, device: DeviceIndex },
-    Timeline { place: u32 },
+    PollTimedOut {
+        of: Of,
+        device: DeviceIndex,
+    },
+    Write {
+        of: Of,
+        device: DeviceIndex,
+        power: Watts,
+        epoch: Epoch,
+    },
+    WriteEnded {
+        of: Of,
+        device: DeviceIndex,
+        outcome: WriteOutcome,
+    },
+    Chance {
+        post: u16,
+        device: DeviceIndex,
+    },
+    Timeline {
+        place: u32,
+    },
+    /// A message arrives; it waits in the post office.
+    Mail {
+        slot: u32,
+    },
+    /// The promise that a controller was saving is durable.
+    Saved(Of),
+}
+
+/// A life of a controller: what an earlier one was waiting for reaches nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Of {
+    post: u16,
+    life: u16,
 }
 
 /// What one grid's plant did in a run.
@@ -116,6 +169,8 @@ pub struct RunResult {
     pub verdicts: Vec<Verdict>,
     /// By controller and device.
     pub traffic: Vec<Vec<Traffic>>,
+    /// Who wrote, and whether that was right.
+    pub authority: AuthorityResult,
 }
 
 impl SimDriver {
@@ -133,6 +188,12 @@ impl SimDriver {
             bus: grid.bus,
         };
         let grids: Vec<Grid> = spec.grids.into_iter().map(grid).collect();
+        let mut network = Network::new(spec.hosts.len(), spec.path, spec.seed);
+        for (from, to, path) in &spec.paths {
+            *network.path_mut(*from, *to) = *path;
+        }
+        let components: Vec<usize> = grids.iter().map(|grid| grid.bus.components().len()).collect();
+        let authority = Watcher::new(&components, spec.posts.len());
         let mut queue = EventQueue::new();
         let mut posts = Vec::with_capacity(spec.posts.len());
         for (position, post) in spec.posts.iter().enumerate() {
@@ -142,7 +203,7 @@ impl SimDriver {
             queue.push(timed.at, Pending::Timeline { place });
         }
         for (post, state) in (0..).zip(&mut posts) {
-            queue.push(Time::ZERO, Pending::Boot { post });
+            queue.push(Time::ZERO, Pending::Boot(Of { post, life: 0 }));
             for (device, link) in (0..).zip(&mut state.links) {
                 if let Some(at) = link.next_chance(Time::ZERO) {
                     queue.push(at, Pending::Chance { post, device: DeviceIndex(device) });
@@ -162,6 +223,7 @@ impl SimDriver {
             now: Time::ZERO,
             end: Time::ZERO + spec.duration,
             start: spec.start,
+            hosts_up: alloc::vec![true; spec.hosts.len()],
             clocks: spec.hosts,
             grids,
             posts,
@@ -169,6 +231,10 @@ impl SimDriver {
             watches_images,
             monitor,
             arriving: None,
+            network,
+            office: PostOffice::default(),
+            sync: spec.sync,
+            authority,
             shuffle: match spec.ties {
                 Ties::InOrder => None,
                 Ties::Shuffled(seed) => Some(Shuffle::new(seed)),
@@ -224,6 +290,7 @@ impl SimDriver {
             grids: self.grids.iter().map(result).collect(),
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
+            authority: self.authority.result(),
         }
     }
 
@@ -272,20 +339,26 @@ impl SimDriver {
     #[inline]
     fn happen(&mut self, at: Time, pending: Pending) -> Option<(u16, Happened)> {
         match pending {
-            Pending::Boot { post } => Some((post, Happened::Boot)),
+            Pending::Boot(of) => self.is_living(of).then_some((of.post, Happened::Boot)),
             Pending::Measure(devices) => {
-                self.measure(at, devices);
+                if self.is_living(devices.of) {
+                    self.measure(at, devices);
+                }
                 None
             }
-            Pending::Answers(devices) => Some(self.arrive(devices)),
-            Pending::PollTimedOut { post, device } => Some((post, Happened::TimedOut { device })),
-            Pending::Write { post, device, power } => {
-                self.apply(at, post, device, power);
-                Some((post, Happened::Written { device, outcome: WriteOutcome::Acknowledged }))
+            Pending::Answers(devices) => self.is_living(devices.of).then(|| self.arrive(devices)),
+            Pending::PollTimedOut { of, device } => {
+                self.is_living(of).then_some((of.post, Happened::TimedOut { device }))
             }
-            Pending::WriteEnded { post, device, outcome } => {
-                Some((post, Happened::Written { device, outcome }))
+            Pending::Write { of, device, power, epoch } => {
+                let outcome = self.apply(at, of.post, device, power, epoch);
+                self.is_living(of).then_some((of.post, Happened::Written { device, outcome }))
             }
+            Pending::WriteEnded { of, device, outcome } => {
+                self.is_living(of).then_some((of.post, Happened::Written { device, outcome }))
+            }
+            Pending::Mail { slot } => self.deliver(slot),
+            Pending::Saved(of) => self.is_living(of).then(|| self.finish_saving(of.post)),
             Pending::Chance { post, device } => {
                 let link = self.link(post, device);
                 link.toggle_chance();
@@ -294,133 +367,7 @@ impl SimDriver {
                 }
                 None
             }
-            Pending::Timeline { place } => {
-                self.change(at, self.timeline[place as usize].change);
-                None
-            }
-        }
-    }
-
-    /// Measures devices whose links are equally slow; those that are silent time out on their own.
-    fn measure(&mut self, at: Time, devices: Devices) {
-        let Devices { post, first, count } = devices;
-        self.advance(usize::from(self.posts[usize::from(post)].grid), at);
-        let PostState { grid, links, .. } = &mut self.posts[usize::from(post)];
-        let bus = &self.grids[usize::from(*grid)].bus;
-        let mut answering = Devices { post, first, count: 0 };
-        for device in first..first + count {
-            let link = &mut links[usize::from(device)];
-            let latency = link.latency();
-            if link.answers() {
-                link.measure(bus);
-                answering.count += 1;
-                if device + 1 < first + count {
-                    continue;
-                }
-            } else {
-                link.count_poll_timeout();
-                let device = DeviceIndex(device);
-                self.queue.push(at + link.timeout(), Pending::PollTimedOut { post, device });
-            }
-            if answering.count > 0 {
-                self.queue.push(at + latency, Pending::Answers(answering));
-            }
-            answering = Devices { post, first: device + 1, count: 0 };
-        }
-    }
-
-    /// Lets the first of several answers arrive and keeps the others for the next calls.
-    #[inline]
-    fn arrive(&mut self, devices: Devices) -> (u16, Happened) {
-        let Devices { post, first, count } = devices;
-        self.arriving = (count > 1).then_some(Devices { post, first: first + 1, count: count - 1 });
-        self.posts[usize::from(post)].links[usize::from(first)].arrive();
-        (post, Happened::Answer { device: DeviceIndex(first) })
-    }
-
-    fn apply(&mut self, at: Time, post: u16, device: DeviceIndex, power: Watts) {
-        let grid = usize::from(self.posts[usize::from(post)].grid);
-        let link = self.link(post, device);
-        link.count_write();
-        let component = link.component();
-        let Grid { bus, ledger, account } = &mut self.grids[grid];
-        bus.command(component, power, at, &mut (ledger, (account, self.monitor.watch(grid as u16))));
-    }
-
-    fn change(&mut self, at: Time, change: Change) {
-        let grid = match change {
-            Change::Link { controller, device, state } => {
-                self.link(controller, device).set_state(state);
-                return;
-            }
-            Change::Breaker { grid, .. } | Change::Inverter { grid, .. } => grid,
-        };
-        let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
-        let watch = &mut (ledger, (account, self.monitor.watch(grid)));
-        match change {
-            Change::Breaker { position, .. } => bus.breaker(position, at, watch),
-            Change::Inverter { component, order: InverterOrder::Start, .. } => {
-                bus.start(component, at, watch)
-            }
-            Change::Inverter { component, order: InverterOrder::Stop, .. } => bus.stop(component, at, watch),
-            Change::Link { .. } => {}
-        }
-    }
-
-    /// Sends the polls among `effects` on their way, so that their answers are there when they are due.
-    fn poll(&mut self, at: Time, post: u16, effects: &[Effect]) {
-        let state = &self.posts[usize::from(post)];
-        let clock = self.clocks[usize::from(state.clock)];
-        let mut together: Option<(Time, Span, Devices)> = None;
-        for effect in effects {
-            let Effect::Poll { device, due } = effect else { continue };
-            let latency = state.links[device.position()].latency();
-            let measured = (clock.run_time(*due) - latency).max(at);
-            if let Some((instant, slowness, devices)) = &mut together
-                && (*instant, *slowness, devices.first + devices.count) == (measured, latency, device.0)
-            {
-                devices.count += 1;
-                continue;
-            }
-            if let Some((instant, _, devices)) =
-                together.replace((measured, latency, Devices { post, first: device.0, count: 1 }))
-            {
-                self.queue.push(instant, Pending::Measure(devices));
-            }
-        }
-        if let Some((instant, _, devices)) = together {
-            self.queue.push(instant, Pending::Measure(devices));
-        }
-    }
-
-    /// Sends a write on its way, unless it is no longer valid.
-    fn write(&mut self, at: Time, now: LocalTime, post: u16, write: &SetPointWrite) {
-        let device = write.device;
-        let link = self.link(post, device);
-        if now > write.valid_until {
-            let outcome = WriteOutcome::Expired;
-            self.queue.push(at, Pending::WriteEnded { post, device, outcome });
-        } else if link.answers() {
-            let power = Watts::of(write.value * link.factor());
-            let effect = at + link.latency();
-            self.queue.push(effect, Pending::Write { post, device, power });
-        } else {
-            link.count_write_timeout();
-            let timed_out = at + link.timeout();
-            let outcome = WriteOutcome::TimedOut;
-            self.queue.push(timed_out, Pending::WriteEnded { post, device, outcome });
-        }
-    }
-
-    fn link(&mut self, post: u16, device: DeviceIndex) -> &mut Link {
-        &mut self.posts[usize::from(post)].links[device.position()]
-    }
-
-    /// Lets expectations see what a controller's image is about to show.
-    fn show_image(&mut self, at: Time, post: u16, device: DeviceIndex) {
-        let link = &self.posts[usize::from(post)].links[device.position()];
-        for sample in link.arrived() {
-            self.monitor.image(at, ControllerIndex(post), sample.point, link.as_declared(sample));
+            Pending::Timeline { place } => self.change(at, self.timeline[place as usize].change),
         }
     }
 }
@@ -433,15 +380,29 @@ enum Happened {
     Answer { device: DeviceIndex },
     TimedOut { device: DeviceIndex },
     Written { device: DeviceIndex, outcome: WriteOutcome },
+    Mail(Letter),
+    Saved,
+    Command(Command),
 }
 
 impl PostState {
     fn new(position: usize, post: &Post, bus: &Bus, seed: u64) -> Result<Self, NoSuchValue> {
         let mut links = Vec::with_capacity(post.links.len());
         for (device, link) in post.links.iter().enumerate() {
-            links.push(Link::new(link, bus, Stream::named(seed, &format!("link {position}.{device}")))?);
+            links.push(Link::new(link, bus, seed, &format!("link {position}.{device}"))?);
         }
-        Ok(Self { clock: post.host, grid: post.grid, links })
+        Ok(Self {
+            host: post.host,
+            grid: post.grid,
+            seat: post.seat,
+            links,
+            life: 0,
+            is_up: true,
+            incarnation: 1,
+            promise: Promise::FIRST,
+            saving: None,
+            deadline: None,
+        })
     }
 }
 
@@ -458,7 +419,9 @@ impl Driver for SimDriver {
         };
         let step = match happened {
             Happened::Boot => {
-                Step::Boot(Boot { incarnation: 1, wall: Some(self.start + at.since(Time::ZERO)) })
+                let PostState { incarnation, promise, .. } = self.posts[usize::from(post)];
+                let wall = Some(self.start + at.since(Time::ZERO));
+                Step::Boot(Boot { incarnation, wall, promise })
             }
             Happened::Wake => Step::Input(Input::Wake),
             Happened::Answer { device } => {
@@ -470,8 +433,11 @@ impl Driver for SimDriver {
             }
             Happened::TimedOut { device } => Step::Input(Input::TimedOut { device }),
             Happened::Written { device, outcome } => Step::Input(Input::Written { device, outcome }),
+            Happened::Mail(Letter { from, message, .. }) => Step::Input(Input::Message { from, message }),
+            Happened::Saved => Step::Input(Input::Promised { succeeded: true }),
+            Happened::Command(command) => Step::Input(Input::Command(command)),
         };
-        let now = self.clocks[usize::from(self.posts[usize::from(post)].clock)].local(at);
+        let now = self.clocks[usize::from(self.posts[usize::from(post)].host)].local(at);
         Some(Delivery { at, now, to: ControllerIndex(post), step })
     }
 
@@ -482,10 +448,14 @@ impl Driver for SimDriver {
                 Effect::Write(write) => self.write(outcome.at, outcome.now, post, write),
                 Effect::Report(event) => self.monitor.event(outcome.at, outcome.from, Reported::kind(event)),
                 Effect::Poll { .. } => {}
+                Effect::Send { to, message } => self.send(outcome.at, post, *to, *message),
+                Effect::Authority { until, .. } => self.hear_authority(outcome.at, post, *until),
+                Effect::Promise(promise) => self.save(outcome.at, post, *promise),
             }
         }
         self.poll(outcome.at, post, outcome.effects.as_slice());
-        let clock = self.clocks[usize::from(self.posts[usize::from(post)].clock)];
+        let clock = self.clocks[usize::from(self.posts[usize::from(post)].host)];
+        self.posts[usize::from(post)].deadline = outcome.deadline;
         let deadline = outcome.deadline.map(|deadline| clock.run_time(deadline).max(outcome.at));
         self.wakes.set(u32::from(post), deadline);
     }

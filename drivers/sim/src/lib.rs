@@ -2,16 +2,19 @@
 //! A made-up world, as deterministic as what it is made for.
 //!
 //! [`sources`] say what comes from outside, [`plant`] moves energy by the laws of physics, [`ledger`] checks that none is
-//! made or lost, [`account`] keeps what a summary says.
+//! made or lost, [`account`] keeps what a summary says. The [`network`] carries what controllers tell each other, and
+//! [`authority`] checks that one of them writes at a time.
 
 extern crate alloc;
 
 pub mod account;
+pub mod authority;
 pub mod bill;
 pub mod driver;
 pub mod expect;
 pub mod ledger;
 pub mod links;
+pub mod network;
 pub mod plant;
 pub mod sources;
 pub mod world;

@@ -12,6 +12,7 @@ use r_ems_engine::machine::{Sample, Validity};
 use r_ems_engine::rng::Stream;
 use r_ems_engine::{Span, Time};
 
+use crate::network::Delay;
 use crate::plant::{Bus, ComponentIndex, Quantity, TruthPoint};
 use crate::world::{DropOuts, LinkSpec, LinkState};
 
@@ -40,6 +41,10 @@ pub struct Link {
     declared: f64,
     latency: Span,
     timeout: Span,
+    write_delay: Delay,
+    checks_epochs: bool,
+    /// What the way of each write draws from.
+    writes: Stream,
     valid_for: Span,
     /// What the timeline says.
     state: LinkState,
@@ -90,7 +95,7 @@ impl Link {
     ///
     /// # Panics
     /// With more than [`MAX_DEVICE_POINTS`] quantities: device classes are ours, and have fewer.
-    pub fn new(spec: &LinkSpec, bus: &Bus, stream: Stream) -> Result<Self, NoSuchValue> {
+    pub fn new(spec: &LinkSpec, bus: &Bus, seed: u64, name: &str) -> Result<Self, NoSuchValue> {
         assert!(spec.quantities.len() <= MAX_DEVICE_POINTS, "a device class has few points");
         let mut readings = Vec::with_capacity(spec.quantities.len());
         for quantity in &spec.quantities {
@@ -107,10 +112,13 @@ impl Link {
             declared: spec.declared.factor(),
             latency: spec.latency,
             timeout: spec.timeout,
+            write_delay: spec.write_delay,
+            checks_epochs: spec.checks_epochs,
+            writes: Stream::named(seed, &alloc::format!("{name} writes")),
             valid_for: spec.valid_for,
             state: LinkState::Answering,
             chance: LinkState::Answering,
-            drop_outs: spec.drop_outs.map(|drop_outs| (drop_outs, stream)),
+            drop_outs: spec.drop_outs.map(|drop_outs| (drop_outs, Stream::named(seed, name))),
             on_the_way: VecDeque::new(),
             arrived: Answer::NONE,
             traffic: Traffic::default(),
@@ -125,6 +133,21 @@ impl Link {
     /// From measuring to arrival.
     pub const fn latency(&self) -> Span {
         self.latency
+    }
+
+    /// How long the next write is on its way to its effect.
+    pub fn write_delay(&mut self) -> Span {
+        self.latency + self.write_delay.draw(&mut self.writes)
+    }
+
+    /// Whether the device refuses epochs lower than one that it has accepted.
+    pub const fn checks_epochs(&self) -> bool {
+        self.checks_epochs
+    }
+
+    /// Forgets answers on their way: the one that asked is gone.
+    pub fn forget(&mut self) {
+        self.on_the_way.clear();
     }
 
     /// How long is waited for an answer.

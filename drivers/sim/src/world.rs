@@ -6,11 +6,13 @@ use alloc::vec::Vec;
 
 use r_ems_engine::ids::{DeviceIndex, PointIndex};
 use r_ems_engine::points::Positive;
+use r_ems_engine::redundancy::{Command, Seat};
 use r_ems_engine::units::Watts;
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use crate::expect::Expectation;
+use crate::network::{Chance, Delay, Path};
 use crate::plant::{Bus, ComponentIndex, Position, Quantity};
 
 /// Everything about a run but the controllers themselves.
@@ -28,6 +30,12 @@ pub struct WorldSpec {
     pub grids: Vec<GridWorld>,
     /// Where each controller of the fleet stands, in the fleet's order.
     pub posts: Vec<Post>,
+    /// The paths between the hosts, one for each ordered pair that is not like `path`.
+    pub paths: Vec<(u16, u16, Path)>,
+    /// The path between any two hosts.
+    pub path: Path,
+    /// How long a promise takes to become durable.
+    pub sync: Span,
     /// What happens to the world, in time order.
     pub timeline: Vec<Timed>,
     /// What the run must fulfil.
@@ -60,8 +68,10 @@ pub struct GridWorld {
 pub struct HostClock {
     /// How much faster it runs, in parts per billion; −600,000 loses 600 µs a second.
     pub rate_ppb: i32,
-    /// What it shows when the run begins.
+    /// What it shows at `since`.
     pub at_start: LocalTime,
+    /// When it began to run so: at the run's beginning, at the host's last boot, or when its rate changed.
+    pub since: Time,
 }
 
 /// Largest clock-rate error that is simulated, in parts per billion: a tenth.
@@ -69,13 +79,15 @@ pub const RATE_PPB_MAX: i32 = 100_000_000;
 
 impl HostClock {
     /// A clock that shows the run's time.
-    pub const TRUE: Self = Self { rate_ppb: 0, at_start: LocalTime::ZERO };
+    pub const TRUE: Self = Self { rate_ppb: 0, at_start: LocalTime::ZERO, since: Time::ZERO };
+    /// What a clock shows when its host has just booted.
+    const AT_BOOT: LocalTime = LocalTime::from_nanos(1_000_000_000);
     const BILLION: u128 = 1_000_000_000;
 
     /// What the clock shows at `at`.
     #[inline]
     pub fn local(self, at: Time) -> LocalTime {
-        let elapsed = self.scaled(at.as_nanos());
+        let elapsed = self.scaled(at.since(self.since).as_nanos());
         self.at_start + Span::from_nanos(elapsed)
     }
 
@@ -84,11 +96,21 @@ impl HostClock {
     pub fn run_time(self, local: LocalTime) -> Time {
         let elapsed = local.since(self.at_start).as_nanos();
         if self.rate_ppb == 0 {
-            return Time::from_nanos(elapsed);
+            return self.since + Span::from_nanos(elapsed);
         }
         let numerator = u128::from(elapsed) * Self::BILLION;
         let rate = self.rate();
-        Time::from_nanos(u64::try_from(numerator.div_ceil(rate)).unwrap_or(u64::MAX))
+        self.since + Span::from_nanos(u64::try_from(numerator.div_ceil(rate)).unwrap_or(u64::MAX))
+    }
+
+    /// The same clock with another rate from `at` on.
+    pub fn at_rate(self, at: Time, rate_ppb: i32) -> Self {
+        Self { rate_ppb, at_start: self.local(at), since: at }
+    }
+
+    /// The clock after the host has booted at `at`.
+    pub const fn booted(self, at: Time) -> Self {
+        Self { rate_ppb: self.rate_ppb, at_start: Self::AT_BOOT, since: at }
     }
 
     fn scaled(self, nanos: u64) -> u64 {
@@ -112,6 +134,8 @@ pub struct Post {
     pub host: u16,
     /// Its grid, as a position in `WorldSpec::grids`.
     pub grid: u16,
+    /// Its seat in the council of its grid.
+    pub seat: Seat,
     /// Its device links, in the order of its devices.
     pub links: Vec<LinkSpec>,
 }
@@ -131,6 +155,10 @@ pub struct LinkSpec {
     pub declared: Positive,
     /// From measuring to arrival, and from sending a write to its effect and answer.
     pub latency: Span,
+    /// How long a write is on its way, beyond the latency: what a gateway's queue and its retries add.
+    pub write_delay: Delay,
+    /// Whether the device refuses a write whose epoch is lower than one that it has accepted.
+    pub checks_epochs: bool,
     /// A poll or a write that takes longer than this has failed.
     pub timeout: Span,
     /// How long a controller's image believes an answer after its arrival: the declared maximum age less the declared latency.
@@ -176,6 +204,43 @@ pub enum Change {
         /// What is done.
         order: InverterOrder,
     },
+    /// A host loses its power, or boots: its controllers go and come with it, its clock begins anew.
+    Host {
+        /// Which.
+        host: u16,
+        /// Whether it runs from now on.
+        state: Life,
+    },
+    /// A controller's process dies or starts again.
+    Process {
+        /// Which, by its place in the fleet.
+        controller: u16,
+        /// Whether it runs from now on.
+        state: Life,
+    },
+    /// A path between two hosts changes.
+    Path {
+        /// From which host.
+        from: u16,
+        /// To which host.
+        to: u16,
+        /// What changes.
+        change: PathChange,
+    },
+    /// A host's clock runs at another rate from now on.
+    ClockRate {
+        /// Which host.
+        host: u16,
+        /// Its error in parts per billion.
+        rate_ppb: i32,
+    },
+    /// An operator asks something of a controller.
+    Command {
+        /// Which, by its place in the fleet.
+        controller: u16,
+        /// What.
+        command: Command,
+    },
     /// A device stops or begins to answer one controller.
     Link {
         /// Which controller, by its place in the fleet.
@@ -196,6 +261,28 @@ pub enum InverterOrder {
     Stop,
 }
 
+/// Whether a host or a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It runs.
+    Up,
+    /// It does not.
+    Down,
+}
+
+/// What can change about a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathChange {
+    /// Nothing passes any more, or everything again.
+    Cut(bool),
+    /// So many messages are lost.
+    Loss(Chance),
+    /// So many come twice.
+    Duplication(Chance),
+    /// So long a message is on its way.
+    Delay(Delay),
+}
+
 /// Whether a device answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
@@ -212,7 +299,7 @@ mod tests {
     #[test]
     fn a_clock_shows_an_instant_no_earlier_than_it_is_woken_for() {
         for rate_ppb in [0, 600_000, -600_000, 1, -1, RATE_PPB_MAX, -RATE_PPB_MAX] {
-            let clock = HostClock { rate_ppb, at_start: LocalTime::from_nanos(12_345) };
+            let clock = HostClock { rate_ppb, at_start: LocalTime::from_nanos(12_345), since: Time::ZERO };
             for nanos in [12_345, 12_346, 1_000_000_007, 31_622_400_000_000_000] {
                 let local = LocalTime::from_nanos(nanos);
                 let at = clock.run_time(local);
@@ -225,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_fast_clock_gains_what_its_rate_says() {
-        let clock = HostClock { rate_ppb: 500_000, at_start: LocalTime::ZERO };
+        let clock = HostClock { rate_ppb: 500_000, ..HostClock::TRUE };
         assert_eq!(clock.local(Time::from_nanos(1_000_000_000)), LocalTime::from_nanos(1_000_500_000));
     }
 }

@@ -5,11 +5,13 @@ use r_ems_engine::fleet::Fleet;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use r_ems_engine::machine::{Delivery, Driver, Effect, Outcome};
 use r_ems_engine::points::Positive;
+use r_ems_engine::redundancy::Seat;
 use r_ems_engine::units::{Ratio, WattHours};
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_sim::driver::SimDriver;
 use r_ems_sim::expect::{Claim, Comparison, Condition, Expectation, Watched};
+use r_ems_sim::network::Path;
 use r_ems_sim::plant::{
     Battery, BatterySpec, Bus, Component, ComponentIndex, Connection, InitialMode, Load, Position, Quantity,
 };
@@ -52,12 +54,16 @@ fn world() -> WorldSpec {
         grids: vec![GridWorld { bus, shaving_limit: Some(kilowatts(220.0)) }],
         posts: vec![Post {
             host: 0,
+            seat: Seat(0),
             grid: 0,
             links: vec![
                 link(CONNECTION, 0, Positive::Export, &[Quantity::Power]),
                 link(BATTERY, 1, Positive::Charge, &BATTERY_POINTS),
             ],
         }],
+        paths: Vec::new(),
+        path: Path::LOCAL,
+        sync: Span::from_millis(4),
         timeline: Vec::new(),
         expectations: vec![Expectation {
             name: "the peak is shaved".into(),
@@ -91,7 +97,8 @@ impl<D: Driver> Driver for Counting<D> {
             match effect {
                 Effect::Write(write) => self.writes.push((outcome.at, write.value)),
                 Effect::Report(event) => self.events.push((outcome.at, *event)),
-                Effect::Poll { .. } => {}
+                Effect::Poll { .. } | Effect::Send { .. } | Effect::Promise(_) | Effect::Authority { .. } => {
+                }
             }
         }
         self.inner.perform(outcome);
@@ -150,7 +157,11 @@ fn a_world_forked_in_the_middle_goes_on_like_the_one_that_was_not() {
 #[test]
 fn a_host_whose_clock_runs_fast_scans_by_its_own_clock() {
     let mut fast = world();
-    fast.hosts = vec![HostClock { rate_ppb: 600_000, at_start: LocalTime::from_nanos(5_000_000_000) }];
+    fast.hosts = vec![HostClock {
+        rate_ppb: 600_000,
+        at_start: LocalTime::from_nanos(5_000_000_000),
+        ..HostClock::TRUE
+    }];
     let driver = run(fast);
     let (at, now) = *driver.clocks.last().expect("something was delivered");
     let gained = now.as_nanos() - 5_000_000_000 - at.as_nanos();

@@ -4,11 +4,13 @@ use r_ems_engine::fleet::Fleet;
 use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::machine::{Delivery, Driver, Input, Outcome, Step};
 use r_ems_engine::points::Positive;
+use r_ems_engine::redundancy::Seat;
 use r_ems_engine::units::{Ratio, WattHours};
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{Span, Time};
 use r_ems_sim::driver::{RunResult, SimDriver};
 use r_ems_sim::expect::{Claim, Comparison, Condition, Expectation, Watched};
+use r_ems_sim::network::Path;
 use r_ems_sim::plant::{
     Battery, BatterySpec, Bus, Component, ComponentIndex, Connection, Load, Position, Quantity,
 };
@@ -44,6 +46,7 @@ fn bus() -> Bus {
 fn world(ties: Ties) -> WorldSpec {
     let post = |grid, battery| Post {
         host: 0,
+        seat: Seat(0),
         grid,
         links: vec![
             link(CONNECTION, 0, Positive::Export, &[Quantity::Power]),
@@ -89,6 +92,9 @@ fn world(ties: Ties) -> WorldSpec {
         hosts: vec![HostClock::TRUE],
         grids: (0..2).map(|_| GridWorld { bus: bus(), shaving_limit: Some(kilowatts(220.0)) }).collect(),
         posts: vec![post(0, 2), post(0, 3), post(1, 2), post(1, 3)],
+        paths: Vec::new(),
+        path: Path::LOCAL,
+        sync: Span::from_millis(4),
         timeline: timeline.map(|(second, change)| Timed { at: at(second), change }).to_vec(),
         expectations: expectations.into_iter().enumerate().map(named).collect(),
         ties,

@@ -8,12 +8,17 @@
 //!
 //! - [`composition`] asks the functions; [`interval`] is what is left of a group's freedom; [`group`] and [`share`] split it;
 //! - [`set_points`] holds the role gate, epochs, expiry and the rate limit of writes;
-//! - [`supervision`] watches whether devices do what they are told; [`tally`] sums what each function did.
+//! - [`supervision`] watches whether devices do what they are told; [`tally`] sums what each function did;
+//! - [`crate::redundancy`] says whether this controller may write at all.
 //!
 //! **Start-up.** Nothing is decided before every meter that a function needs is good, and nothing is written to a device
 //! before all its points are good and its set-point was read back. Devices that do not answer are waited for, but not for
 //! ever ([`START_PATIENCE`]): one dead battery of ten must not stop the site, nor an inverter that sleeps at night. The
 //! first set-point is the measured power; then each function takes over from there.
+//!
+//! **Redundancy.** A standby does everything that an active does but write: so it is ready, and so the first set-points of a
+//! take-over are those that the active would have written. It is granted authority between two scans, and then decides and
+//! writes at once. A witness has no devices and only votes.
 
 pub mod composition;
 pub mod group;
@@ -32,14 +37,15 @@ use serde::{Deserialize, Serialize};
 
 use self::composition::{Composition, Scan};
 use self::group::Group;
-use self::set_points::{Channel, Lease, SetPoints};
+use self::set_points::{Channel, SetPoints};
 use self::supervision::Supervision;
 use crate::event::Event;
 use crate::functions::wiring::GroupSpec;
 use crate::functions::{Function, SpecError, Wiring};
 use crate::ids::DeviceIndex;
 use crate::machine::{Boot, Effect, Effects, Input, Machine};
-use crate::points::{DeviceSpec, Image};
+use crate::points::{DeviceSpec, Image, PointKind};
+use crate::redundancy::{Epoch, Health, RedundancySupervisor, Role, SupervisorSpec};
 use crate::time::{LocalTime, Span};
 use crate::timing::{LoopTimingReporter, ScanClock};
 use crate::wall::WallTime;
@@ -59,6 +65,8 @@ pub struct ControllerSpec<F: Function> {
     pub laws: Vec<F>,
     /// The groups that the functions act on.
     pub groups: Vec<GroupSpec>,
+    /// Its seat in the grid's council, and the council's rules.
+    pub redundancy: SupervisorSpec,
 }
 
 /// A mistake in one function of a stack.
@@ -91,13 +99,31 @@ impl<F: Function> ControllerSpec<F> {
         }
         let groups = wiring.into_groups();
         if errors.is_empty() {
-            Ok(Self { grid: String::from(grid), id: String::from(id), scan, devices, laws, groups })
+            let redundancy = SupervisorSpec::alone();
+            Ok(Self {
+                grid: String::from(grid),
+                id: String::from(id),
+                scan,
+                devices,
+                laws,
+                groups,
+                redundancy,
+            })
         } else {
             Err(errors)
         }
     }
+
+    /// A witness of a grid: it has a vote and nothing else.
+    pub fn witness(grid: &str, id: &str, redundancy: SupervisorSpec) -> Self {
+        let (grid, id) = (String::from(grid), String::from(id));
+        let (devices, laws, groups) = (Vec::new(), Vec::new(), Vec::new());
+        Self { grid, id, scan: redundancy.settings.evaluate, devices, laws, groups, redundancy }
+    }
 }
 
+/// So many scans in a row that were late by a whole period are a fault of the host: authority is handed over.
+const OVERRUNS_MAX: u8 = 3;
 /// So long a start waits for devices that do not answer; then it begins with those that do.
 pub const START_PATIENCE: Span = Span::from_secs(10);
 
@@ -114,10 +140,23 @@ pub struct Controller<F: Function> {
     composition: Composition<F>,
     set_points: SetPoints,
     supervision: Supervision,
-    lease: Lease,
+    redundancy: RedundancySupervisor,
+    /// The authority under which it writes; `None` while it has none.
+    writes: Option<Writing>,
+    /// Scans in a row before which others were missed.
+    overruns: u8,
     phase: Phase,
     booted_at: LocalTime,
     wall_at_boot: Option<WallTime>,
+}
+
+/// How far a controller has come in writing under its authority.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Writing {
+    epoch: Epoch,
+    since: LocalTime,
+    /// Whether the first set-points of this authority are out.
+    has_begun: bool,
 }
 
 /// Where a controller is in its life.
@@ -127,8 +166,10 @@ pub enum Phase {
     Made,
     /// It polls and waits until every required point is good.
     Starting,
-    /// It scans and writes.
+    /// It scans, and writes if it may.
     Running,
+    /// It is a witness: it votes.
+    Voting,
 }
 
 impl<F: Function> Machine for Controller<F> {
@@ -149,7 +190,9 @@ impl<F: Function> Machine for Controller<F> {
             composition: Composition::new(spec.laws.clone(), groups),
             set_points,
             supervision,
-            lease: Lease::without_end(0),
+            redundancy: RedundancySupervisor::new(&spec.redundancy),
+            writes: None,
+            overruns: 0,
             phase: Phase::Made,
             booted_at: LocalTime::ZERO,
             wall_at_boot: None,
@@ -162,11 +205,13 @@ impl<F: Function> Machine for Controller<F> {
         self.composition.forget();
         self.set_points.forget();
         self.supervision.forget();
-        self.lease = Lease::without_end(u64::from(boot.incarnation));
-        self.phase = Phase::Starting;
+        self.writes = None;
+        self.overruns = 0;
         self.booted_at = now;
         self.wall_at_boot = boot.wall;
         out.report(Event::Booted { incarnation: boot.incarnation });
+        self.redundancy.boot(now, boot.incarnation, boot.promise, out);
+        self.phase = if self.redundancy.role() == Role::Witness { Phase::Voting } else { Phase::Starting };
         self.poll(out);
     }
 
@@ -176,36 +221,134 @@ impl<F: Function> Machine for Controller<F> {
             Input::Points { device, samples } => self.image.take(now, device, samples),
             // Age alone decides when a silent device's points are stale; the log keeps the reason.
             Input::TimedOut { device: _ } => {}
-            Input::Written { device, outcome } => self.set_points.written(now, device, outcome, out),
+            Input::Written { device, outcome } => {
+                self.set_points.written(now, device, outcome, out);
+                self.tell_health(now, out);
+            }
+            Input::Message { from, ref message } => self.redundancy.message(now, from, message, out),
+            Input::Promised { succeeded } => self.redundancy.saved(now, succeeded, out),
+            Input::Command(command) => self.redundancy.command(now, command, out),
         }
+        self.follow_authority(now, out);
     }
 
     fn deadline(&self) -> Option<LocalTime> {
         match self.phase {
             Phase::Made => None,
-            Phase::Starting | Phase::Running => Some(self.scan_clock.due()),
+            Phase::Voting => self.redundancy.deadline(),
+            Phase::Starting | Phase::Running => {
+                let scan = self.scan_clock.due();
+                let council = self.redundancy.deadline().unwrap_or(LocalTime::MAX);
+                Some(scan.min(council).min(self.begins_at().unwrap_or(LocalTime::MAX)))
+            }
         }
     }
 }
 
 impl<F: Function> Controller<F> {
     fn wake(&mut self, now: LocalTime, out: &mut Effects) {
+        if self.redundancy.deadline().is_some_and(|deadline| now >= deadline) {
+            self.redundancy.wake(now, out);
+        }
+        match self.phase {
+            Phase::Made | Phase::Voting => {}
+            Phase::Starting | Phase::Running => self.scan(now, out),
+        }
+    }
+
+    fn scan(&mut self, now: LocalTime, out: &mut Effects) {
         let Some(turn) = self.scan_clock.begin(now) else { return };
         self.timing.count(turn);
+        self.overruns = if turn.missed > 0 { self.overruns.saturating_add(1) } else { 0 };
         if turn.missed > 0 {
             out.report(Event::ScansMissed { count: turn.missed, lateness: turn.lateness });
         }
         self.image.judge(now, out);
         self.start(now, out);
         if self.phase == Phase::Running {
-            let elapsed = self.composition.elapsed(now);
-            let scan = Scan { now, wall: self.wall(now), image: &self.image, elapsed };
-            self.composition.compose(&scan, out);
-            self.set_points.write(now, self.lease, self.composition.groups(), &self.image, out);
+            self.compose(now, out);
+            self.write(now, out);
             self.supervision.watch(now, &self.set_points, &self.image, out);
         }
+        self.tell_health(now, out);
         self.poll(out);
         self.invariants(now);
+    }
+
+    fn compose(&mut self, now: LocalTime, out: &mut Effects) {
+        let elapsed = self.composition.elapsed(now);
+        let scan = Scan { now, wall: self.wall(now), image: &self.image, elapsed };
+        self.composition.compose(&scan, out);
+    }
+
+    /// Writes set-points, as far as there is authority.
+    fn write(&mut self, now: LocalTime, out: &mut Effects) {
+        let Some(authority) = self.redundancy.authority(now) else { return };
+        let settings = self.redundancy.settings();
+        let (groups, image) = (self.composition.groups(), &self.image);
+        let step = self.set_points.write(now, authority, settings, groups, image, out);
+        let begins = self.begins_at().is_some_and(|at| now >= at);
+        if let Some(writes) = self.writes.as_mut().filter(|_writes| begins) {
+            writes.has_begun = true;
+            let after = now.since(writes.since);
+            if let Some(step) = step {
+                out.report(Event::SetPointsTakenOver { step, after });
+            }
+        }
+    }
+
+    /// Notices that authority came or went. Who has just been granted it decides and writes at once.
+    fn follow_authority(&mut self, now: LocalTime, out: &mut Effects) {
+        let authority = self.redundancy.authority(now);
+        let known = self.writes.map(|writes| writes.since);
+        let Some(authority) = authority else {
+            // Who hands over still waits for its last writes.
+            if !self.redundancy.role().holds() && self.writes.take().is_some() {
+                // What was written is another's to re-assert and to watch from now on.
+                self.set_points.forget();
+                self.supervision.forget();
+            }
+            return;
+        };
+        if known == Some(authority.since) {
+            if self.begins_at().is_some_and(|at| now >= at) {
+                self.write(now, out);
+            }
+            return;
+        }
+        self.set_points.forget();
+        self.supervision.forget();
+        let is_first = self.redundancy.is_alone();
+        self.writes = Some(Writing { epoch: authority.epoch, since: authority.since, has_begun: is_first });
+        if self.phase == Phase::Running {
+            self.image.judge(now, out);
+            self.compose(now, out);
+            self.write(now, out);
+        }
+    }
+
+    /// When the first write of this authority may leave, if it is still to come.
+    fn begins_at(&self) -> Option<LocalTime> {
+        let may_begin = self.phase == Phase::Running && self.redundancy.role() == Role::Active;
+        let writes = self.writes.filter(|writes| !writes.has_begun && may_begin)?;
+        let wait = self.set_points.shortest_wait(self.redundancy.settings())?;
+        Some(writes.since + wait)
+    }
+
+    /// Tells the supervisor how this controller fares.
+    fn tell_health(&mut self, now: LocalTime, out: &mut Effects) {
+        if self.redundancy.is_alone() {
+            return;
+        }
+        let is_good = |device: &DeviceIndex| self.image.good(*device, PointKind::Power).is_some();
+        let mut members = self.composition.groups().iter().flat_map(|group| group.members());
+        let health = Health {
+            is_ready: self.phase == Phase::Running,
+            reaches_devices: self.meters.iter().all(is_good) && members.all(|member| member.takes_part()),
+            overruns: self.overruns >= OVERRUNS_MAX,
+            has_outstanding_writes: self.set_points.has_outstanding(),
+        };
+        self.redundancy.report(now, health, out);
     }
 
     /// Begins to run once everything is known, or the meters and something to control after some patience.
@@ -238,7 +381,7 @@ impl<F: Function> Controller<F> {
 
     fn invariants(&self, now: LocalTime) {
         assert!(self.scan_clock.due() > now, "the next scan lies ahead");
-        assert!(self.phase != Phase::Made, "only a booted controller is woken");
+        assert!(matches!(self.phase, Phase::Starting | Phase::Running), "only a booted controller scans");
     }
 
     /// The newest values and their quality.
@@ -266,9 +409,9 @@ impl<F: Function> Controller<F> {
         self.phase
     }
 
-    /// Its authority to write.
-    pub const fn lease(&self) -> Lease {
-        self.lease
+    /// Who may write, as far as this controller knows.
+    pub const fn redundancy(&self) -> &RedundancySupervisor {
+        &self.redundancy
     }
 }
 

@@ -17,25 +17,10 @@ use crate::event::Event;
 use crate::ids::DeviceIndex;
 use crate::machine::{Effect, Effects, SetPointWrite, WriteOutcome};
 use crate::points::{DeviceSpec, Image, PointKind};
+use crate::redundancy::{Authority, Settings};
 use crate::time::{LocalTime, Span};
 use crate::timing::RateLimiter;
 use crate::units::Watts;
-
-/// A time-bounded authority to write. A lone controller holds one without end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lease {
-    /// The fencing number that devices compare.
-    pub epoch: u64,
-    /// The last instant at which it counts.
-    pub until: LocalTime,
-}
-
-impl Lease {
-    /// The lease of a controller that shares its grid with none.
-    pub const fn without_end(epoch: u64) -> Self {
-        Self { epoch, until: LocalTime::MAX }
-    }
-}
 
 /// The pause after the first write that failed; it doubles with each further one.
 pub const RETRY_FIRST: Span = Span::from_secs(1);
@@ -55,6 +40,8 @@ pub struct Channel {
     factor: f64,
     dead_band: Watts,
     reversion: Span,
+    /// How long a write of another may still be on its way to the device; zero where it checks epochs.
+    longest_write: Span,
     limiter: RateLimiter,
     /// The pause before the next try while writes fail; zero while they do not.
     pause: Span,
@@ -99,6 +86,7 @@ impl SetPoints {
                 factor: device.positive.factor(),
                 dead_band: device.dead_band,
                 reversion: device.reversion,
+                longest_write: if device.checks_epochs { Span::ZERO } else { device.longest_write },
                 limiter: RateLimiter::new(device.write_interval),
                 pause: Span::ZERO,
                 retry_at: LocalTime::ZERO,
@@ -114,38 +102,54 @@ impl SetPoints {
             channel.last = None;
             channel.pause = Span::ZERO;
             channel.retry_at = LocalTime::ZERO;
+            channel.limiter.forget();
         }
     }
 
-    /// Writes what must be written now.
+    /// Writes what must be written now. Returns by how much that differs from what the devices hold, or `None` if nothing is
+    /// written.
     pub(super) fn write(
         &mut self,
         now: LocalTime,
-        lease: Lease,
+        authority: Authority,
+        settings: &Settings,
         groups: &[Group],
         image: &Image,
         out: &mut Effects,
-    ) {
-        if now > lease.until {
-            return;
-        }
+    ) -> Option<Watts> {
+        let mut difference = None;
         let members = groups.iter().flat_map(|group| group.members());
         for (channel, member) in self.channels.iter_mut().zip(members) {
             let power = member.set_point();
             if member.is_known()
                 && now >= channel.retry_at
+                && now.since(authority.since) >= settings.write_wait(channel.longest_write)
                 && channel.must_write(now, power, image)
                 && channel.limiter.take(now)
             {
+                let held = image.good(channel.device, PointKind::SetPoint).map_or(power, Watts::of);
+                difference = Some(difference.unwrap_or(Watts::ZERO) + (power - held).abs());
                 channel.last = Some(LastWrite { power, at: now, state: WriteState::Pending });
                 out.push(Effect::Write(SetPointWrite {
                     device: channel.device,
                     value: power.watts() * channel.factor + 0.0,
-                    epoch: lease.epoch,
-                    valid_until: lease.until.min(now + channel.reversion),
+                    epoch: authority.epoch.number(),
+                    valid_until: authority.until.min(now + channel.reversion),
                 }));
             }
         }
+        difference
+    }
+
+    /// How long the first write under a new authority waits; `None` if nothing is controlled.
+    pub(super) fn shortest_wait(&self, settings: &Settings) -> Option<Span> {
+        self.channels.iter().map(|channel| settings.write_wait(channel.longest_write)).min()
+    }
+
+    /// Whether a write is on its way of which nobody knows how it ended.
+    pub(super) fn has_outstanding(&self) -> bool {
+        let is_pending = |last: LastWrite| last.state == WriteState::Pending;
+        self.channels.iter().any(|channel| channel.last.is_some_and(is_pending))
     }
 
     /// Notes what became of a write.

@@ -9,6 +9,7 @@ use crate::controller::{Controller, ControllerSpec};
 use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effects, Input, Machine, Sample, Validity};
 use crate::points::{DeviceClass, DeviceSpec, Positive};
+use crate::redundancy::Promise;
 use crate::time::{LocalTime, Span};
 use crate::units::Watts;
 
@@ -56,6 +57,8 @@ fn device(name: &str, class: DeviceClass, positive: Positive, rating_kw: f64) ->
         reversion: Span::from_secs(60),
         write_interval: Span::ZERO,
         dead_band: Watts::ZERO,
+        longest_write: Span::ZERO,
+        checks_epochs: false,
         ramp: None,
     }
 }
@@ -75,7 +78,11 @@ impl Rig {
             .expect("the stack of a test is right");
         let mut controller = Controller::new(&spec);
         let mut effects = Effects::new();
-        controller.boot(LocalTime::ZERO, Boot { incarnation: 1, wall: None }, &mut effects);
+        controller.boot(
+            LocalTime::ZERO,
+            Boot { incarnation: 1, wall: None, promise: Promise::FIRST },
+            &mut effects,
+        );
         Self { controller, now: LocalTime::ZERO, effects }
     }
 

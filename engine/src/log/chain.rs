@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::events;
 use super::header::Header;
+use super::{codec, events};
 use crate::digest::{Chain, Digest, Hasher};
 use crate::ids::{ControllerIndex, DeviceIndex};
 use crate::machine::{Delivery, Effect, Input, Outcome, SetPointWrite, State, Step};
@@ -24,6 +24,9 @@ const POLL: u64 = 2;
 const BOOT: u64 = 3;
 const DEADLINE: u64 = 4;
 const NO_DEADLINE: u64 = 5;
+const SEND: u64 = 6;
+const PROMISE: u64 = 7;
+const AUTHORITY: u64 = 8;
 
 /// Both chains of one controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +44,13 @@ impl ChainPair {
         match *step {
             Step::Boot(boot) => self.effects.fold(labelled(u64::from(boot.incarnation), BOOT, 0)),
             Step::Input(
-                Input::Wake | Input::Points { .. } | Input::TimedOut { .. } | Input::Written { .. },
+                Input::Wake
+                | Input::Points { .. }
+                | Input::TimedOut { .. }
+                | Input::Written { .. }
+                | Input::Message { .. }
+                | Input::Promised { .. }
+                | Input::Command(_),
             ) => {}
         }
     }
@@ -58,6 +67,22 @@ impl ChainPair {
                 }
                 Effect::Poll { device: DeviceIndex(device), due } => {
                     self.effects.fold(labelled(due.as_nanos(), POLL, *device));
+                }
+                Effect::Send { to, message } => {
+                    scratch.clear();
+                    codec::encode(message, scratch);
+                    self.effects.fold(labelled(0, SEND, u16::from(to.0)));
+                    self.effects.fold_bytes(scratch);
+                }
+                Effect::Authority { epoch, until } => {
+                    self.effects.fold(labelled(until.as_nanos(), AUTHORITY, 0));
+                    self.effects.fold(*epoch);
+                }
+                Effect::Promise(promise) => {
+                    scratch.clear();
+                    codec::encode(promise, scratch);
+                    self.effects.fold(labelled(0, PROMISE, 0));
+                    self.effects.fold_bytes(scratch);
                 }
                 Effect::Report(event) => {
                     scratch.clear();

@@ -35,12 +35,19 @@ pub fn encode<T: Serialize>(value: &T, bytes: &mut Vec<u8>) {
         .expect("our own types have a binary form and a vector takes all bytes");
 }
 
+/// Decodes a value from the beginning of `bytes`; returns how many of them it took.
+///
+/// # Errors
+/// [`Undecodable`] if the bytes begin with no such value.
+pub fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), Undecodable> {
+    bincode::serde::decode_from_slice(bytes, CONFIGURATION).map_err(|_refused| Undecodable)
+}
+
 /// Decodes a value from exactly `bytes`.
 ///
 /// # Errors
 /// [`Undecodable`] if the bytes are no such value, too many, or more than the value needs.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Undecodable> {
-    let (value, consumed) =
-        bincode::serde::decode_from_slice(bytes, CONFIGURATION).map_err(|_refused| Undecodable)?;
+    let (value, consumed) = decode_first(bytes)?;
     if consumed == bytes.len() { Ok(value) } else { Err(Undecodable) }
 }

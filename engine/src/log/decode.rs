@@ -14,6 +14,7 @@ use crate::digest::Chain;
 use crate::event::Event;
 use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effect, Input, Sample, Step, Validity, WriteOutcome};
+use crate::redundancy::{Command, Message, Seat};
 use crate::time::{LocalTime, Span, Time};
 use crate::wall::WallTime;
 
@@ -25,6 +26,9 @@ pub(super) enum Decoded {
     Points { device: DeviceIndex, prior: u16 },
     TimedOut { device: DeviceIndex, prior: u16 },
     Written { device: DeviceIndex, outcome: WriteOutcome, prior: u16 },
+    Message { from: Seat, message: Message, prior: u16 },
+    Promised { succeeded: bool, prior: u16 },
+    Command { command: Command, prior: u16 },
     Event(Event),
     Effects { deadline: Option<LocalTime> },
     State(Range<usize>),
@@ -86,6 +90,11 @@ pub(super) fn view<'a>(
         Decoded::Written { device, outcome, prior } => {
             delivery(Step::Input(Input::Written { device, outcome }), prior)
         }
+        Decoded::Message { from, message, prior } => {
+            delivery(Step::Input(Input::Message { from, message }), prior)
+        }
+        Decoded::Promised { succeeded, prior } => delivery(Step::Input(Input::Promised { succeeded }), prior),
+        Decoded::Command { command, prior } => delivery(Step::Input(Input::Command(command)), prior),
         Decoded::Event(event) => Content::Event(event),
         Decoded::Effects { deadline } => Content::Effects { effects: scratch, deadline },
         Decoded::State(ref range) => Content::State(&payload[range.clone()]),
@@ -164,6 +173,15 @@ fn take_step(
             Ok(Decoded::Written { device: device_below(word >> 2, devices)?, outcome, prior })
         }
         Kind::Boot => take_boot(cursor, prior),
+        Kind::Message => {
+            let (from, message) = cursor.value("message")?;
+            Ok(Decoded::Message { from, message, prior })
+        }
+        Kind::Promised => match cursor.byte()? {
+            code @ (0 | 1) => Ok(Decoded::Promised { succeeded: code == 1, prior }),
+            found => Err(Flaw::Code { what: "promised", found }),
+        },
+        Kind::Command => Ok(Decoded::Command { command: cursor.value("command")?, prior }),
         Kind::Event | Kind::Effects | Kind::State | Kind::Chains | Kind::Closing => {
             unreachable!("only deliveries come here")
         }
@@ -179,7 +197,8 @@ fn take_boot(cursor: &mut Cursor<'_>, prior: u16) -> Result<Decoded, Flaw> {
         1 => Some(WallTime::from_unix_nanos(cursor.signed()?)),
         found => return Err(Flaw::Code { what: "wall clock", found }),
     };
-    Ok(Decoded::Boot { boot: Boot { incarnation, wall }, prior })
+    let promise = cursor.value("promise")?;
+    Ok(Decoded::Boot { boot: Boot { incarnation, wall, promise }, prior })
 }
 
 /// Reads which values have changed, and those.
@@ -242,7 +261,14 @@ fn take_other(
             };
             Ok(Decoded::Closing { ending, count: cursor.varint()? })
         }
-        Kind::Boot | Kind::Wake | Kind::Points | Kind::TimedOut | Kind::Written => {
+        Kind::Boot
+        | Kind::Wake
+        | Kind::Points
+        | Kind::TimedOut
+        | Kind::Written
+        | Kind::Message
+        | Kind::Promised
+        | Kind::Command => {
             unreachable!("deliveries do not come here")
         }
     }

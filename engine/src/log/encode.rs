@@ -8,7 +8,7 @@ use super::events::outcome_code;
 use super::memory::{Memory, Remembered};
 use super::record::{Content, Ending, Kind, Record};
 use super::varint::{put, put_signed};
-use super::{effects, events};
+use super::{codec, effects, events};
 use crate::machine::{Boot, Effect, Input, Sample, Step, Validity};
 use crate::time::{LocalTime, Time};
 
@@ -76,7 +76,7 @@ fn put_time(last: &mut Time, known: &mut Remembered, out: &mut Vec<u8>, kind: Ki
 #[inline]
 fn put_step(known: &mut Remembered, out: &mut Vec<u8>, step: &Step<'_>) {
     match *step {
-        Step::Boot(Boot { incarnation, wall }) => {
+        Step::Boot(Boot { incarnation, wall, promise }) => {
             put(out, u64::from(incarnation));
             match wall {
                 None => out.push(0),
@@ -85,6 +85,7 @@ fn put_step(known: &mut Remembered, out: &mut Vec<u8>, step: &Step<'_>) {
                     put_signed(out, wall.as_unix_nanos());
                 }
             }
+            codec::encode(&promise, out);
         }
         Step::Input(Input::Wake) => {}
         Step::Input(Input::Points { device, samples }) => {
@@ -95,6 +96,9 @@ fn put_step(known: &mut Remembered, out: &mut Vec<u8>, step: &Step<'_>) {
         Step::Input(Input::Written { device, outcome }) => {
             put(out, u64::from(device.0) << 2 | u64::from(outcome_code(outcome)));
         }
+        Step::Input(Input::Message { from, message }) => codec::encode(&(from, message), out),
+        Step::Input(Input::Promised { succeeded }) => out.push(u8::from(succeeded)),
+        Step::Input(Input::Command(command)) => codec::encode(&command, out),
     }
 }
 

@@ -71,6 +71,11 @@ pub enum Flaw {
     },
     /// The header's bytes are no header.
     Header,
+    /// Bytes are no encoding of what should be here.
+    NoValue {
+        /// Of what.
+        what: &'static str,
+    },
     /// A record has no such form.
     Code {
         /// Of what.
@@ -144,6 +149,7 @@ impl fmt::Display for Flaw {
             Self::OutOfRange { what, found, end } => {
                 write!(f, "the {what} must be below {end}, found {found}")
             }
+            Self::NoValue { what } => write!(f, "these bytes are no {what}"),
             Self::Header => f.write_str("the header's bytes are no header of this format"),
             Self::Code { what, found } => write!(f, "there is no {what} of code {found}"),
             Self::RecordEnds => f.write_str("a record goes on beyond its group"),

@@ -1,7 +1,10 @@
-//! The bytes of an event: a code, then its fields. Quantities are 8 bytes, everything else is a varint.
+//! The bytes of an event: a code, then its fields. Quantities are 8 bytes, everything else is a varint, or a value of the codec.
 
 use alloc::vec::Vec;
 
+use serde::Serialize;
+
+use super::codec;
 use super::error::Flaw;
 use super::varint::{Cursor, put};
 use crate::event::Event;
@@ -46,6 +49,17 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
             put_watts(out, moved);
         }
         Event::WritesSucceed { device } => whole(out, 12, &[u64::from(device.0)]),
+        Event::RoleChanged { role, reason, epoch } => value(out, 13, &(role, reason, epoch)),
+        Event::TookOver { reason, epoch, silent, sought } => {
+            value(out, 14, &(reason, epoch, silent.as_nanos(), sought.as_nanos()));
+        }
+        Event::SetPointsTakenOver { step, after } => {
+            whole(out, 18, &[after.as_nanos()]);
+            put_watts(out, step);
+        }
+        Event::AuthoritiesOverlapped { seat, at_most } => value(out, 15, &(seat, at_most.as_nanos())),
+        Event::SectionDiffers { seat } => value(out, 16, &seat),
+        Event::CommandRefused { command, refusal } => value(out, 17, &(command, refusal)),
     }
 }
 
@@ -77,6 +91,28 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             moved: watts(cursor)?,
         },
         12 => Event::WritesSucceed { device: DeviceIndex(id(cursor)?) },
+        13 => {
+            let (role, reason, epoch) = cursor.value("event")?;
+            Event::RoleChanged { role, reason, epoch }
+        }
+        14 => {
+            let (reason, epoch, silent, sought) = cursor.value("event")?;
+            let (silent, sought) = (Span::from_nanos(silent), Span::from_nanos(sought));
+            Event::TookOver { reason, epoch, silent, sought }
+        }
+        15 => {
+            let (seat, at_most) = cursor.value("event")?;
+            Event::AuthoritiesOverlapped { seat, at_most: Span::from_nanos(at_most) }
+        }
+        16 => Event::SectionDiffers { seat: cursor.value("event")? },
+        17 => {
+            let (command, refusal) = cursor.value("event")?;
+            Event::CommandRefused { command, refusal }
+        }
+        18 => {
+            let after = span(cursor)?;
+            Event::SetPointsTakenOver { step: watts(cursor)?, after }
+        }
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }
@@ -84,6 +120,11 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
 fn whole(out: &mut Vec<u8>, code: u8, fields: &[u64]) {
     out.push(code);
     fields.iter().for_each(|field| put(out, *field));
+}
+
+fn value(out: &mut Vec<u8>, code: u8, fields: &impl Serialize) {
+    out.push(code);
+    codec::encode(fields, out);
 }
 
 fn put_watts(out: &mut Vec<u8>, power: Watts) {

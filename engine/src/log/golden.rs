@@ -22,6 +22,7 @@ use crate::event::Event;
 use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effect, Input, Sample, SetPointWrite, Step, Validity, WriteOutcome};
 use crate::points::DeviceClass;
+use crate::redundancy::{Command, Epoch, Message, Promise, Seat, message};
 use crate::time::{LocalTime, Time};
 use crate::units::Watts;
 use crate::wall::WallTime;
@@ -39,8 +40,8 @@ fn header() -> Header {
 }
 
 /// Checked by hand against [`super::record`]: the third line is a wake as it mostly is, three bytes.
-const GOLDEN: [&str; 12] = [
-    "410acdab010105",
+const GOLDEN: [&str; 15] = [
+    "410acdab010105000000000000",
     "2264cdab",
     "12cdab",
     "03cdab010201000000000000f03f03000000000000f87f",
@@ -48,10 +49,13 @@ const GOLDEN: [&str; 12] = [
     "04cdab01",
     "25bc05cdab01",
     "060900000000000000f03f",
-    "0701c801020400000000000004c001d00f01c801",
+    "0701c801050800000000000004c001d00f01c801120702020304010300000000000004ac02c801",
     "0803070809",
     "0902010000000000000403000000000000",
-    "0a020b",
+    "0bcdab01070202030401",
+    "0ccdab01",
+    "0dcdab0201",
+    "0a020e",
 ];
 
 /// The hexadecimal bytes of each record, written in order, and the same records read back.
@@ -91,7 +95,7 @@ const fn input(input: Input<'_>) -> Content<'_> {
 
 #[test]
 fn each_kind_of_record_has_its_golden_bytes() {
-    let boot = Boot { incarnation: 1, wall: Some(WallTime::from_unix_nanos(-3)) };
+    let boot = Boot { incarnation: 1, wall: Some(WallTime::from_unix_nanos(-3)), promise: Promise::FIRST };
     let first = [sample(0, 1.0), sample(1, f64::NAN)];
     let second = [sample(0, 1.0), sample(1, 2.0)];
     let meter = DeviceIndex(0);
@@ -101,7 +105,16 @@ fn each_kind_of_record_has_its_golden_bytes() {
         epoch: 1,
         valid_until: LocalTime::from_nanos(2_005),
     };
-    let effects = [Effect::Write(write), Effect::Poll { device: meter, due: LocalTime::from_nanos(1_105) }];
+    let epoch = Epoch { round: 4, seat: Seat(1) };
+    let message =
+        Message { section: 7, incarnation: 2, content: message::Content::Grant { number: 3, epoch } };
+    let effects = [
+        Effect::Write(write),
+        Effect::Poll { device: meter, due: LocalTime::from_nanos(1_105) },
+        Effect::Send { to: Seat(2), message },
+        Effect::Promise(Promise::FIRST),
+        Effect::Authority { epoch: 300, until: LocalTime::from_nanos(1_105) },
+    ];
     let chains = ChainPair { effects: Chain::new(0x0102), events: Chain::new(0x0304) };
     let records = [
         at(0, 0, Content::Delivery { step: Step::Boot(boot), prior: 0xabcd }),
@@ -115,6 +128,9 @@ fn each_kind_of_record_has_its_golden_bytes() {
         at(1_000, 0, Content::Effects { effects: &effects, deadline: Some(LocalTime::from_nanos(1_105)) }),
         at(1_000, 0, Content::State(&[7, 8, 9])),
         at(1_000, 0, Content::Chains(chains)),
+        at(1_000, 0, input(Input::Message { from: Seat(1), message })),
+        at(1_000, 0, input(Input::Promised { succeeded: true })),
+        at(1_000, 0, input(Input::Command(Command::Sole { begins: true }))),
         at(1_000, 0, Content::Closing(Ending::Poisoned)),
     ];
     assert_eq!(hex_of(&records), GOLDEN);

@@ -8,10 +8,6 @@ use crate::ids::ControllerIndex;
 use crate::machine::Sample;
 use crate::time::{LocalTime, Time};
 
-/// Kinds of delivery: the first ones of [`Kind`].
-const DELIVERY_KINDS: usize = 5;
-const _: () = assert!(Kind::Written.position() + 1 == DELIVERY_KINDS);
-
 /// The past of a log, as far as later records refer to it.
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
@@ -28,8 +24,8 @@ pub(super) struct Memory {
 pub(super) struct Remembered {
     /// `now − at`, wrapping.
     pub(super) clock: u64,
-    /// The last step in time of each kind of delivery.
-    pub(super) steps: [u64; DELIVERY_KINDS],
+    /// The last step in time of each kind of record that is a delivery.
+    pub(super) steps: [u64; Kind::ALL.len()],
     /// The last samples of each device.
     pub(super) devices: Vec<Vec<Sample>>,
     /// The last recorded deadline.
@@ -40,7 +36,7 @@ impl Memory {
     pub(super) fn new(header: &Header) -> Self {
         let fresh = |devices: usize| Remembered {
             clock: 0,
-            steps: [0; DELIVERY_KINDS],
+            steps: [0; Kind::ALL.len()],
             devices: alloc::vec![Vec::new(); devices],
             deadline: None,
         };

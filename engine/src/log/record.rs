@@ -145,6 +145,12 @@ pub enum Kind {
     Chains = 9,
     /// The end.
     Closing = 10,
+    /// Another member of the council said something.
+    Message = 11,
+    /// A promise became durable, or could not be written.
+    Promised = 12,
+    /// An operator asked for something.
+    Command = 13,
 }
 
 /// The bits of a tag that hold the kind.
@@ -156,7 +162,7 @@ const _: () = assert!(Kind::ALL.len() < ESCAPE as usize);
 
 impl Kind {
     /// All kinds, for checking what a user names.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Boot,
         Self::Wake,
         Self::Points,
@@ -167,6 +173,9 @@ impl Kind {
         Self::State,
         Self::Chains,
         Self::Closing,
+        Self::Message,
+        Self::Promised,
+        Self::Command,
     ];
 
     /// The kind's name.
@@ -182,6 +191,9 @@ impl Kind {
             Self::State => "state",
             Self::Chains => "chains",
             Self::Closing => "closing",
+            Self::Message => "message",
+            Self::Promised => "promised",
+            Self::Command => "command",
         }
     }
 
@@ -193,7 +205,14 @@ impl Kind {
     /// Whether it is something that reached a controller.
     pub const fn is_delivery(self) -> bool {
         match self {
-            Self::Boot | Self::Wake | Self::Points | Self::TimedOut | Self::Written => true,
+            Self::Boot
+            | Self::Wake
+            | Self::Points
+            | Self::TimedOut
+            | Self::Written
+            | Self::Message
+            | Self::Promised
+            | Self::Command => true,
             Self::Event | Self::Effects | Self::State | Self::Chains | Self::Closing => false,
         }
     }
@@ -214,6 +233,9 @@ impl Content<'_> {
                 Input::Points { .. } => Kind::Points,
                 Input::TimedOut { .. } => Kind::TimedOut,
                 Input::Written { .. } => Kind::Written,
+                Input::Message { .. } => Kind::Message,
+                Input::Promised { .. } => Kind::Promised,
+                Input::Command(_) => Kind::Command,
             },
             Self::Event(_) => Kind::Event,
             Self::Effects { .. } => Kind::Effects,

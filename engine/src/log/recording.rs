@@ -132,7 +132,11 @@ impl Recording {
         for effect in outcome.effects.as_slice() {
             match effect {
                 Effect::Report(event) => self.writer.append_here(controller, Content::Event(*event)),
-                Effect::Write(_) | Effect::Poll { .. } => {}
+                Effect::Write(_)
+                | Effect::Poll { .. }
+                | Effect::Send { .. }
+                | Effect::Promise(_)
+                | Effect::Authority { .. } => {}
             }
         }
         match self.effects {

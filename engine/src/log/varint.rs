@@ -2,6 +2,9 @@
 
 use alloc::vec::Vec;
 
+use serde::de::DeserializeOwned;
+
+use super::codec;
 use super::error::Flaw;
 
 /// Bytes of the longest varint.
@@ -68,6 +71,14 @@ impl<'a> Cursor<'a> {
         let range = self.at..end.ok_or(Flaw::RecordEnds)?;
         self.at = range.end;
         Ok(range)
+    }
+
+    /// Reads a value that the codec wrote.
+    pub(super) fn value<T: DeserializeOwned>(&mut self, what: &'static str) -> Result<T, Flaw> {
+        let rest = self.bytes.get(self.at..).ok_or(Flaw::RecordEnds)?;
+        let (value, taken) = codec::decode_first(rest).map_err(|_undecodable| Flaw::NoValue { what })?;
+        self.at += taken;
+        Ok(value)
     }
 
     /// A byte that was skipped.

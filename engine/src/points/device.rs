@@ -183,6 +183,11 @@ pub struct DeviceSpec {
     pub write_interval: Span,
     /// A set-point that moves less than this is not written.
     pub dead_band: Watts,
+    /// D: from the validity check of a write to the moment at which nothing of it can still be applied, queues and retries of
+    /// gateways included.
+    pub longest_write: Span,
+    /// Whether the device refuses a write whose epoch is lower than one that it has accepted.
+    pub checks_epochs: bool,
     /// How fast the device itself can change its power; `None` if it does not matter.
     pub ramp: Option<WattsPerSecond>,
 }

@@ -69,7 +69,7 @@ impl<R: Read> ReplayDriver<R> {
         effects: &[Effect],
         deadline: Option<LocalTime>,
     ) -> Vec<String> {
-        let words = Words(&self.header().controllers[outcome.from.position()]);
+        let words = Words::within(&self.header().controllers, outcome.from.position());
         let lines = effects.iter().map(|effect| words.effect(effect, outcome.now));
         lines.chain([words.deadline(deadline, outcome.now)]).collect()
     }
@@ -83,7 +83,7 @@ impl<R: Read> ReplayDriver<R> {
     }
 
     fn event_differs(&mut self, outcome: &Outcome<'_>, expected: Option<Event>, found: Option<Event>) {
-        let words = Words(&self.header().controllers[outcome.from.position()]);
+        let words = Words::within(&self.header().controllers, outcome.from.position());
         let line = |event: Option<Event>| {
             vec![event.map_or_else(|| String::from("no event"), |event| words.event(&event))]
         };
@@ -96,6 +96,10 @@ impl<R: Read> ReplayDriver<R> {
 const fn report_of(effect: &Effect) -> Option<Event> {
     match effect {
         Effect::Report(event) => Some(*event),
-        Effect::Write(_) | Effect::Poll { .. } => None,
+        Effect::Write(_)
+        | Effect::Poll { .. }
+        | Effect::Send { .. }
+        | Effect::Authority { .. }
+        | Effect::Promise(_) => None,
     }
 }

@@ -9,11 +9,12 @@
 use alloc::vec::Vec;
 
 use r_ems_engine::Time;
+use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::queue::EventQueue;
 use r_ems_engine::rng::Stream;
 use r_ems_engine::wakes::Wakes;
 
-use super::{Devices, Happened, Pending, SimDriver};
+use super::{Devices, Happened, Of, Pending, SimDriver};
 
 /// Everything that is due at the present instant, and the chance that chooses among it.
 #[derive(Clone, Debug)]
@@ -48,8 +49,8 @@ impl Shuffle {
     fn gather(&mut self, queue: &mut EventQueue<Pending>, at: Time) {
         while queue.next_time() == Some(at) {
             let Some((_, pending)) = queue.pop() else { return };
-            if let Pending::Answers(Devices { post, first, count }) = pending {
-                let single = |first| Pending::Answers(Devices { post, first, count: 1 });
+            if let Pending::Answers(Devices { of, first, count }) = pending {
+                let single = |first| Pending::Answers(Devices { of, first, count: 1 });
                 self.due.extend((first..first + count).map(single));
             } else {
                 self.due.push(pending);
@@ -120,7 +121,7 @@ fn keep_their_order(earlier: &Pending, later: &Pending) -> bool {
         (Place::Devices(one), Place::Devices(other)) => {
             let (end, other_end) =
                 (one.first.saturating_add(one.count), other.first.saturating_add(other.count));
-            one.post == other.post && one.first < other_end && other.first < end
+            one.of.post == other.of.post && one.first < other_end && other.first < end
         }
     }
 }
@@ -132,13 +133,15 @@ enum Place {
 }
 
 fn place_of(pending: &Pending) -> Place {
+    let of_all = |of| Devices { of, first: 0, count: u16::MAX };
+    let of_one = |of, device: DeviceIndex| Devices { of, first: device.0, count: 1 };
     Place::Devices(match *pending {
-        Pending::Timeline { .. } => return Place::Timeline,
-        Pending::Boot { post } => Devices { post, first: 0, count: u16::MAX },
+        Pending::Timeline { .. } | Pending::Mail { .. } => return Place::Timeline,
+        Pending::Boot(of) | Pending::Saved(of) => of_all(of),
         Pending::Measure(devices) | Pending::Answers(devices) => devices,
-        Pending::PollTimedOut { post, device }
-        | Pending::Write { post, device, .. }
-        | Pending::WriteEnded { post, device, .. }
-        | Pending::Chance { post, device } => Devices { post, first: device.0, count: 1 },
+        Pending::PollTimedOut { of, device }
+        | Pending::Write { of, device, .. }
+        | Pending::WriteEnded { of, device, .. } => of_one(of, device),
+        Pending::Chance { post, device } => of_one(Of { post, life: 0 }, device),
     })
 }

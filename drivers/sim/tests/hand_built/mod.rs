@@ -8,6 +8,7 @@ use r_ems_engine::ids::PointIndex;
 use r_ems_engine::machine::Machine;
 use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
 use r_ems_engine::units::{Ratio, Watts};
+use r_ems_sim::network::Delay;
 use r_ems_sim::plant::{ComponentIndex, Quantity};
 use r_ems_sim::world::LinkSpec;
 
@@ -37,6 +38,8 @@ fn device(name: &str, class: DeviceClass, positive: Positive) -> DeviceSpec {
         stuck_after: None,
         reversion: Span::from_secs(60),
         write_interval: Span::ZERO,
+        longest_write: Span::ZERO,
+        checks_epochs: false,
         dead_band: Watts::of(250.0),
         ramp: None,
     }
@@ -75,6 +78,8 @@ pub(crate) fn link(
         positive,
         declared: positive,
         latency: LATENCY,
+        write_delay: Delay::exactly(Span::ZERO),
+        checks_epochs: false,
         timeout: Span::from_millis(500),
         valid_for: Span::from_secs(3),
         drop_outs: None,

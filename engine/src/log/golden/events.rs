@@ -9,11 +9,15 @@ use crate::event::Event;
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
 use crate::points::Quality;
+use crate::redundancy::supervisor::CommandRefusal;
+use crate::redundancy::{Command, Epoch, Reason, Role, Seat};
 use crate::time::Span;
 use crate::units::Watts;
 
+const EPOCH: Epoch = Epoch { round: 3, seat: Seat(1) };
+
 /// Written down from the documentation of the form, not from what the code gave.
-fn golden() -> [(Event, &'static str); 20] {
+fn golden() -> [(Event, &'static str); 26] {
     [
         (Event::Booted { incarnation: 300 }, "00ac02"),
         (Event::Started { after: Span::from_nanos(1_000_000) }, "01c0843d"),
@@ -43,6 +47,29 @@ fn golden() -> [(Event, &'static str); 20] {
         ),
         (Event::DeviceFollows { device: DeviceIndex(300) }, "0aac02"),
         (Event::WritesSucceed { device: DeviceIndex(300) }, "0cac02"),
+        (Event::RoleChanged { role: Role::Active, reason: Reason::Renewed, epoch: EPOCH }, "0d05090301"),
+        (
+            Event::TookOver {
+                reason: Reason::HeartbeatLost,
+                epoch: EPOCH,
+                silent: Span::from_nanos(300),
+                sought: Span::from_nanos(1),
+            },
+            "0e010301fb2c0101",
+        ),
+        (
+            Event::SetPointsTakenOver { step: Watts::of(1.0), after: Span::from_nanos(300) },
+            "12ac02000000000000f03f",
+        ),
+        (Event::AuthoritiesOverlapped { seat: Seat(1), at_most: Span::from_nanos(300) }, "0f01fb2c01"),
+        (Event::SectionDiffers { seat: Seat(2) }, "1002"),
+        (
+            Event::CommandRefused {
+                command: Command::SwitchOver { to: Some(Seat(1)) },
+                refusal: CommandRefusal::SeatNotReady,
+            },
+            "1100010102",
+        ),
         (
             Event::SignSuspect {
                 device: DeviceIndex(300),

@@ -1,0 +1,53 @@
+//! What the redundancy of a grid comes to, as `check` prints it.
+
+use r_ems_scenarios::Assurance;
+use r_ems_scenarios::assurance::{DeviceAssurance, RestsOn};
+
+/// A few lines for each shared grid.
+pub fn text(all: &[Assurance]) -> String {
+    all.iter().map(grid).collect()
+}
+
+fn grid(assurance: &Assurance) -> String {
+    let Assurance {
+        grid,
+        voters,
+        majority,
+        grantor_wait_s,
+        devices,
+        delay_s,
+        delay_is_assumed,
+        take_over_max_s,
+    } = assurance;
+    let source =
+        if *delay_is_assumed { "assumed, since a site file does not say it" } else { "by the scenario" };
+    let mut text = format!(
+        "  {grid}: {majority} of the votes {} are a majority; a voter waits W = {} before it grants to another\n",
+        voters.join(", "),
+        millis(*grantor_wait_s)
+    );
+    text += &format!(
+        "  {grid}: a take-over lasts at most {} with messages of at most {} ({source}), none lost, and a standby that is ready\n",
+        millis(*take_over_max_s),
+        millis(*delay_s)
+    );
+    for DeviceAssurance { name, longest_write_s, rests_on, take_over_max_s } in devices {
+        text += &match rests_on {
+            RestsOn::Epochs => format!(
+                "  {grid}/{name}: one writer rests on epochs, which the device checks; D = 0; taken over within {}\n",
+                millis(*take_over_max_s)
+            ),
+            RestsOn::DeclaredLongestWrite => format!(
+                "  {grid}/{name}: one writer rests on the declared D = {}; taken over within {}\n",
+                millis(*longest_write_s),
+                millis(*take_over_max_s)
+            ),
+        };
+    }
+    text
+}
+
+/// Milliseconds to a hundredth: intervals of redundancy are compared there.
+fn millis(secs: f64) -> String {
+    format!("{:.2} ms", secs * 1e3)
+}

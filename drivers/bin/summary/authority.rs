@@ -1,0 +1,126 @@
+//! Who wrote when: each take-over as devices saw it, with what the controller that took over said of it.
+
+use r_ems_engine::event::Event;
+use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::{Span, Time};
+use r_ems_replay::describe::council::reason_words;
+use r_ems_sim::authority::TakeOver;
+use r_ems_sim::driver::RunResult;
+use serde::Serialize;
+
+use super::Facts;
+use crate::study::observed::{Observations, Told};
+
+/// So many take-overs are listed one by one, the first ones; all are counted.
+const MAX_LISTED: usize = 100;
+
+/// Authority that moved, and what that took.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Authorities {
+    /// How many take-overs there were.
+    pub count: u64,
+    /// The longest time that a grid was without authority; nothing without a take-over.
+    pub longest_gap_s: Option<f64>,
+    /// The first take-overs.
+    pub list: Vec<TakeOverSummary>,
+    /// Grids in which at the end nobody had written since the last writer was lost.
+    pub waiting: Vec<WaitingSummary>,
+    /// What the members of the councils told each other.
+    pub messages: Messages,
+}
+
+/// Messages between the members of councils.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Messages {
+    /// How many were sent.
+    pub sent: u64,
+    /// How many arrived, repeated ones included.
+    pub received: u64,
+}
+
+/// One take-over.
+#[derive(Clone, Debug, Serialize)]
+pub struct TakeOverSummary {
+    /// When a device accepted the first write of the next.
+    pub at_s: f64,
+    /// The same as local time.
+    pub at: String,
+    /// Who wrote before, `grid/id`.
+    pub from: String,
+    /// Who writes now; the same for a controller that came back.
+    pub to: String,
+    /// When the one before was lost: its crash, or else its last accepted write.
+    pub lost_at: String,
+    /// How long the grid was without authority.
+    pub gap_s: f64,
+    /// Why it moved, in words.
+    pub reason: Option<&'static str>,
+    /// The fencing number, `round.seat`.
+    pub epoch: Option<String>,
+    /// By how much the first set-points differ from what the devices held, all devices added.
+    pub step_w: Option<f64>,
+}
+
+/// A grid that waits for an authority.
+#[derive(Clone, Debug, Serialize)]
+pub struct WaitingSummary {
+    /// Which.
+    pub grid: String,
+    /// Since when.
+    pub since_s: f64,
+    /// The same as local time.
+    pub since: String,
+}
+
+impl Authorities {
+    /// Takes what a run showed; nothing where nobody shares a grid.
+    pub(super) fn of(facts: &Facts, result: &RunResult, observations: &Observations) -> Option<Self> {
+        let is_shared = |names: &r_ems_engine::log::ControllerNames| {
+            facts.controllers.iter().filter(|other| other.grid == names.grid).count() > 1
+        };
+        if !facts.controllers.iter().any(is_shared) {
+            return None;
+        }
+        let all = &result.authority.take_overs;
+        let summary = |found: &TakeOver| take_over(facts, observations, found);
+        let waiting = |(grid, since): &(u16, Time)| WaitingSummary {
+            grid: facts.grids[usize::from(*grid)].name.clone(),
+            since_s: since.as_secs_f64(),
+            since: facts.local(*since),
+        };
+        let (sent, received) = observations.messages();
+        Some(Self {
+            count: all.len() as u64,
+            longest_gap_s: all.iter().map(TakeOver::gap).max().map(Span::as_secs_f64),
+            list: all.iter().take(MAX_LISTED).map(summary).collect(),
+            waiting: result.authority.waiting.iter().map(waiting).collect(),
+            messages: Messages { sent, received },
+        })
+    }
+}
+
+fn take_over(facts: &Facts, observations: &Observations, found: &TakeOver) -> TakeOverSummary {
+    let name = |place: u16| facts.controllers[usize::from(place)].full();
+    let to = ControllerIndex(found.to);
+    let (mut reason, mut epoch, mut step_w) = (None, None, None);
+    for Told { event, .. } in observations.told(to, found.at) {
+        if let Event::TookOver { reason: why, epoch: under, .. } = event {
+            // A step that was told before belongs to an authority before.
+            (reason, epoch, step_w) = (Some(reason_words(*why)), Some(under.to_string()), None);
+        }
+        if let Event::SetPointsTakenOver { step, .. } = event {
+            step_w = Some(step.watts());
+        }
+    }
+    TakeOverSummary {
+        at_s: found.at.as_secs_f64(),
+        at: facts.local(found.at),
+        from: name(found.from),
+        to: name(found.to),
+        lost_at: facts.local(found.lost_at),
+        gap_s: found.gap().as_secs_f64(),
+        reason,
+        epoch,
+        step_w,
+    }
+}

@@ -1,0 +1,133 @@
+//! What passes between controllers and devices: polls and their answers, writes and how they end.
+
+use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
+use r_ems_engine::machine::{Effect, SetPointWrite, WriteOutcome};
+use r_ems_engine::redundancy::Epoch;
+use r_ems_engine::units::Watts;
+use r_ems_engine::{LocalTime, Span, Time};
+
+use super::{Devices, Grid, Happened, Of, Pending, PostState, SimDriver};
+use crate::links::Link;
+
+impl SimDriver {
+    /// Measures devices whose links are equally slow; those that are silent time out on their own.
+    pub(super) fn measure(&mut self, at: Time, devices: Devices) {
+        let Devices { of, first, count } = devices;
+        let post = of.post;
+        self.advance(usize::from(self.posts[usize::from(post)].grid), at);
+        let PostState { grid, links, .. } = &mut self.posts[usize::from(post)];
+        let bus = &self.grids[usize::from(*grid)].bus;
+        let mut answering = Devices { of, first, count: 0 };
+        for device in first..first + count {
+            let link = &mut links[usize::from(device)];
+            let latency = link.latency();
+            if link.answers() {
+                link.measure(bus);
+                answering.count += 1;
+                if device + 1 < first + count {
+                    continue;
+                }
+            } else {
+                link.count_poll_timeout();
+                let device = DeviceIndex(device);
+                self.queue.push(at + link.timeout(), Pending::PollTimedOut { of, device });
+            }
+            if answering.count > 0 {
+                self.queue.push(at + latency, Pending::Answers(answering));
+            }
+            answering = Devices { of, first: device + 1, count: 0 };
+        }
+    }
+
+    /// Lets the first of several answers arrive and keeps the others for the next calls.
+    #[inline]
+    pub(super) fn arrive(&mut self, devices: Devices) -> (u16, Happened) {
+        let Devices { of, first, count } = devices;
+        let post = of.post;
+        self.arriving = (count > 1).then_some(Devices { of, first: first + 1, count: count - 1 });
+        self.posts[usize::from(post)].links[usize::from(first)].arrive();
+        (post, Happened::Answer { device: DeviceIndex(first) })
+    }
+
+    /// A write arrives: its device takes it, or refuses it because it has accepted a higher epoch.
+    pub(super) fn apply(
+        &mut self,
+        at: Time,
+        post: u16,
+        device: DeviceIndex,
+        power: Watts,
+        epoch: Epoch,
+    ) -> WriteOutcome {
+        let grid = self.posts[usize::from(post)].grid;
+        let link = self.link(post, device);
+        let (component, checks_epochs) = (link.component(), link.checks_epochs());
+        if checks_epochs && self.authority.is_outdated(grid, component, epoch.number()) {
+            return WriteOutcome::Refused;
+        }
+        self.link(post, device).count_write();
+        self.authority.accepted(at, (grid, post), component, epoch.number());
+        let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
+        bus.command(component, power, at, &mut (ledger, (account, self.monitor.watch(grid))));
+        WriteOutcome::Acknowledged
+    }
+
+    /// Sends the polls among `effects` on their way, so that their answers are there when they are due.
+    pub(super) fn poll(&mut self, at: Time, post: u16, effects: &[Effect]) {
+        let state = &self.posts[usize::from(post)];
+        let clock = self.clocks[usize::from(state.host)];
+        let of = Of { post, life: state.life };
+        let mut together: Option<(Time, Span, Devices)> = None;
+        for effect in effects {
+            let Effect::Poll { device, due } = effect else { continue };
+            let latency = state.links[device.position()].latency();
+            let measured = (clock.run_time(*due) - latency).max(at);
+            if let Some((instant, slowness, devices)) = &mut together
+                && (*instant, *slowness, devices.first + devices.count) == (measured, latency, device.0)
+            {
+                devices.count += 1;
+                continue;
+            }
+            if let Some((instant, _, devices)) =
+                together.replace((measured, latency, Devices { of, first: device.0, count: 1 }))
+            {
+                self.queue.push(instant, Pending::Measure(devices));
+            }
+        }
+        if let Some((instant, _, devices)) = together {
+            self.queue.push(instant, Pending::Measure(devices));
+        }
+    }
+
+    /// Sends a write on its way, unless it is no longer valid.
+    pub(super) fn write(&mut self, at: Time, now: LocalTime, post: u16, write: &SetPointWrite) {
+        let device = write.device;
+        let of = Of { post, life: self.posts[usize::from(post)].life };
+        let link = self.link(post, device);
+        if now > write.valid_until {
+            let outcome = WriteOutcome::Expired;
+            self.queue.push(at, Pending::WriteEnded { of, device, outcome });
+        } else if link.answers() {
+            let power = Watts::of(write.value * link.factor());
+            let epoch = Epoch::of_number(write.epoch);
+            let effect = at + link.write_delay();
+            self.queue.push(effect, Pending::Write { of, device, power, epoch });
+        } else {
+            link.count_write_timeout();
+            let timed_out = at + link.timeout();
+            let outcome = WriteOutcome::TimedOut;
+            self.queue.push(timed_out, Pending::WriteEnded { of, device, outcome });
+        }
+    }
+
+    pub(super) fn link(&mut self, post: u16, device: DeviceIndex) -> &mut Link {
+        &mut self.posts[usize::from(post)].links[device.position()]
+    }
+
+    /// Lets expectations see what a controller's image is about to show.
+    pub(super) fn show_image(&mut self, at: Time, post: u16, device: DeviceIndex) {
+        let link = &self.posts[usize::from(post)].links[device.position()];
+        for sample in link.arrived() {
+            self.monitor.image(at, ControllerIndex(post), sample.point, link.as_declared(sample));
+        }
+    }
+}

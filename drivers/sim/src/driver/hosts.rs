@@ -1,0 +1,230 @@
+//! What controllers run on and talk over: hosts that lose their power and boot, processes that die and start again, clocks,
+//! the network, and the small disk that keeps promises.
+//!
+//! A crash takes what a controller was waiting for: its wake, answers on their way to it, a promise that was not yet durable.
+//! It does not take what has left already: messages in the network, and writes, which cannot be recalled.
+
+use alloc::vec::Vec;
+
+use r_ems_engine::redundancy::{Message, Promise, Seat};
+use r_ems_engine::{LocalTime, Time};
+
+use super::{Grid, Happened, Of, Pending, SimDriver};
+use crate::world::{Change, InverterOrder, Life, PathChange};
+
+/// A message on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Letter {
+    /// The place of the one that it is for.
+    to: u16,
+    /// The seat of its sender.
+    pub(super) from: Seat,
+    pub(super) message: Message,
+}
+
+/// Messages on their way: a queue of small entries refers to them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PostOffice {
+    letters: Vec<Letter>,
+    free: Vec<u32>,
+}
+
+impl PostOffice {
+    fn take_in(&mut self, letter: Letter) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            self.letters[slot as usize] = letter;
+            return slot;
+        }
+        self.letters.push(letter);
+        (self.letters.len() - 1) as u32
+    }
+
+    fn hand_out(&mut self, slot: u32) -> Letter {
+        self.free.push(slot);
+        self.letters[slot as usize]
+    }
+}
+
+impl SimDriver {
+    /// Changes the world; returns what of that reaches a machine.
+    pub(super) fn change(&mut self, at: Time, change: Change) -> Option<(u16, Happened)> {
+        match change {
+            Change::Breaker { grid, .. } | Change::Inverter { grid, .. } => {
+                self.change_plant(at, grid, change);
+                None
+            }
+            Change::Link { controller, device, state } => {
+                self.link(controller, device).set_state(state);
+                None
+            }
+            Change::Host { host, state } => {
+                self.change_host(at, host, state);
+                None
+            }
+            Change::Process { controller, state } => {
+                match state {
+                    Life::Down => self.stop(at, controller),
+                    Life::Up => self.start(at, controller),
+                }
+                None
+            }
+            Change::Path { from, to, change } => {
+                let path = self.network.path_mut(from, to);
+                match change {
+                    PathChange::Cut(is_cut) => path.is_cut = is_cut,
+                    PathChange::Loss(loss) => path.loss = loss,
+                    PathChange::Duplication(duplication) => path.duplication = duplication,
+                    PathChange::Delay(delay) => path.delay = delay,
+                }
+                None
+            }
+            Change::ClockRate { host, rate_ppb } => {
+                self.change_rate(at, host, rate_ppb);
+                None
+            }
+            Change::Command { controller, command } => {
+                let is_up = self.posts[usize::from(controller)].is_up;
+                is_up.then_some((controller, Happened::Command(command)))
+            }
+        }
+    }
+
+    fn change_plant(&mut self, at: Time, grid: u16, change: Change) {
+        let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
+        let watch = &mut (ledger, (account, self.monitor.watch(grid)));
+        match change {
+            Change::Breaker { position, .. } => bus.breaker(position, at, watch),
+            Change::Inverter { component, order: InverterOrder::Start, .. } => {
+                bus.start(component, at, watch);
+            }
+            Change::Inverter { component, order: InverterOrder::Stop, .. } => bus.stop(component, at, watch),
+            Change::Link { .. }
+            | Change::Host { .. }
+            | Change::Process { .. }
+            | Change::Path { .. }
+            | Change::ClockRate { .. }
+            | Change::Command { .. } => unreachable!("these are no changes of the plant"),
+        }
+    }
+
+    /// Whether a life of a controller is still the one that runs.
+    pub(super) fn is_living(&self, of: Of) -> bool {
+        let post = &self.posts[usize::from(of.post)];
+        post.is_up && post.life == of.life
+    }
+
+    /// Sends a message to a seat of the sender's grid.
+    pub(super) fn send(&mut self, at: Time, post: u16, to: Seat, message: Message) {
+        let sender = &self.posts[usize::from(post)];
+        let (grid, host, from) = (sender.grid, sender.host, sender.seat);
+        let receiver = self.posts.iter().position(|other| other.grid == grid && other.seat == to);
+        let Some(receiver) = receiver else { return };
+        let letter = Letter { to: receiver as u16, from, message };
+        let (first, second) = self.network.send(host, self.posts[receiver].host);
+        for delay in [first, second].into_iter().flatten() {
+            let slot = self.office.take_in(letter);
+            self.queue.push(at + delay, Pending::Mail { slot });
+        }
+    }
+
+    /// Hands a message out; nobody receives it whose controller is down.
+    pub(super) fn deliver(&mut self, slot: u32) -> Option<(u16, Happened)> {
+        let letter = self.office.hand_out(slot);
+        self.posts[usize::from(letter.to)].is_up.then_some((letter.to, Happened::Mail(letter)))
+    }
+
+    /// Begins to make a promise durable.
+    pub(super) fn save(&mut self, at: Time, post: u16, promise: Promise) {
+        let state = &mut self.posts[usize::from(post)];
+        state.saving = Some(promise);
+        let of = Of { post, life: state.life };
+        self.queue.push(at + self.sync, Pending::Saved(of));
+    }
+
+    pub(super) fn finish_saving(&mut self, post: u16) -> (u16, Happened) {
+        let state = &mut self.posts[usize::from(post)];
+        if let Some(saved) = state.saving.take() {
+            state.promise = saved;
+        }
+        (post, Happened::Saved)
+    }
+
+    /// A controller tells that its lease counts up to an instant of its clock.
+    pub(super) fn hear_authority(&mut self, at: Time, post: u16, until: LocalTime) {
+        let state = &self.posts[usize::from(post)];
+        let clock = self.clocks[usize::from(state.host)];
+        self.authority.told(at, (state.grid, state.host, post), until, clock);
+    }
+
+    fn change_host(&mut self, at: Time, host: u16, state: Life) {
+        let is_up = &mut self.hosts_up[usize::from(host)];
+        match (*is_up, state) {
+            (true, Life::Down) => {
+                *is_up = false;
+                self.each_of(host, |driver, post| driver.stop(at, post));
+            }
+            (false, Life::Up) => {
+                *is_up = true;
+                let clock = &mut self.clocks[usize::from(host)];
+                *clock = clock.booted(at);
+                self.each_of(host, |driver, post| driver.start(at, post));
+            }
+            (true, Life::Up) | (false, Life::Down) => {}
+        }
+    }
+
+    fn each_of(&mut self, host: u16, act: impl Fn(&mut Self, u16)) {
+        for post in 0..self.posts.len() as u16 {
+            if self.posts[usize::from(post)].host == host {
+                act(self, post);
+            }
+        }
+    }
+
+    /// A controller's process dies.
+    fn stop(&mut self, at: Time, post: u16) {
+        let state = &mut self.posts[usize::from(post)];
+        if !state.is_up {
+            return;
+        }
+        state.is_up = false;
+        state.life = state.life.wrapping_add(1);
+        state.saving = None;
+        state.links.iter_mut().for_each(crate::links::Link::forget);
+        let grid = state.grid;
+        self.wakes.set(u32::from(post), None);
+        self.authority.lost(at, grid, post);
+    }
+
+    /// A controller's process starts, if its host runs.
+    fn start(&mut self, at: Time, post: u16) {
+        let state = &mut self.posts[usize::from(post)];
+        if state.is_up || !self.hosts_up[usize::from(state.host)] {
+            return;
+        }
+        state.is_up = true;
+        state.incarnation += 1;
+        let of = Of { post, life: state.life };
+        self.queue.push(at, Pending::Boot(of));
+    }
+
+    fn change_rate(&mut self, at: Time, host: u16, rate_ppb: i32) {
+        let before = self.clocks[usize::from(host)];
+        let clock = before.at_rate(at, rate_ppb);
+        self.clocks[usize::from(host)] = clock;
+        self.authority.clock_changed(host, before, clock);
+        self.replan(at, host);
+    }
+
+    /// A clock runs otherwise: what its controllers want to be woken for comes at another instant.
+    fn replan(&mut self, at: Time, host: u16) {
+        let clock = self.clocks[usize::from(host)];
+        for (post, state) in (0_u32..).zip(&self.posts) {
+            if state.host == host
+                && let Some(deadline) = state.deadline
+            {
+                self.wakes.set(post, Some(clock.run_time(deadline).max(at)));
+            }
+        }
+    }
+}

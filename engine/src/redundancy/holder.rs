@@ -1,0 +1,227 @@
+//! A controller's side of a lease: what it asked for, who granted it, and until when it may write.
+//!
+//! Requests are numbered, a grant counts only for the request that it answers, and the lease is counted from the moment at
+//! which that request was *sent*: the holder cannot know when it arrived.
+//!
+//! A holder may ask for a higher epoch while it holds one, because a voter that restarted grants nothing up to the ceiling
+//! that it found. What it holds stays valid meanwhile: its own writes are no danger to it.
+
+use serde::{Deserialize, Serialize};
+
+use super::epoch::{Epoch, Seat};
+use crate::time::{LocalTime, Span};
+
+/// So many requests are remembered; an answer to an older one comes too late to count.
+pub const REQUESTS_KEPT: usize = 16;
+
+/// What one controller asked for and got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    span: Span,
+    asked: Epoch,
+    /// The number of the last request of this life.
+    number: u32,
+    requests: [Request; REQUESTS_KEPT],
+    held: Option<Held>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Request {
+    number: u32,
+    sent_at: LocalTime,
+    grants: u16,
+}
+
+/// A lease that a majority granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The last instant at which it counts.
+    pub until: LocalTime,
+    /// When the controller began to hold: another's writes may still be on their way for D after that.
+    pub since: LocalTime,
+}
+
+impl Held {
+    /// Whether it counts at `now`.
+    pub fn is_valid(&self, now: LocalTime) -> bool {
+        now <= self.until
+    }
+}
+
+impl Holder {
+    /// Holds nothing; a lease lasts `span`, L.
+    pub fn new(span: Span) -> Self {
+        Self {
+            span,
+            asked: Epoch::NONE,
+            number: 0,
+            requests: [Request::default(); REQUESTS_KEPT],
+            held: None,
+        }
+    }
+
+    /// Asks for a new epoch from now on. Answers to earlier requests count no more.
+    pub fn seek(&mut self, epoch: Epoch) {
+        assert!(epoch > self.asked, "an epoch is asked for once");
+        self.asked = epoch;
+        self.requests = [Request::default(); REQUESTS_KEPT];
+    }
+
+    /// Numbers a request for the asked epoch that is sent now.
+    pub fn send(&mut self, now: LocalTime) -> u32 {
+        self.number = self.number.wrapping_add(1).max(1);
+        let place = self.number as usize % REQUESTS_KEPT;
+        self.requests[place] = Request { number: self.number, sent_at: now, grants: 0 };
+        self.number
+    }
+
+    /// Counts a grant; returns the voters that have granted that request, as bits; none for one that does not count.
+    pub fn granted(&mut self, number: u32, epoch: Epoch, voter: Seat) -> u16 {
+        let request = &mut self.requests[number as usize % REQUESTS_KEPT];
+        if number == 0 || request.number != number || epoch != self.asked {
+            return 0;
+        }
+        request.grants |= voter.bit();
+        request.grants
+    }
+
+    /// A majority granted request `number`. Whether the lease holds now, which a late grant does not achieve.
+    pub fn extend(&mut self, now: LocalTime, number: u32) -> bool {
+        let request = self.requests[number as usize % REQUESTS_KEPT];
+        assert!(request.number == number, "only a request that is remembered can be granted");
+        let until = request.sent_at + self.span;
+        match &mut self.held {
+            Some(held) if held.epoch == self.asked => held.until = held.until.max(until),
+            Some(held) if held.is_valid(now) => {
+                (held.epoch, held.until) = (self.asked, held.until.max(until));
+            }
+            Some(_) | None => self.held = Some(Held { epoch: self.asked, until, since: now }),
+        }
+        self.is_valid(now)
+    }
+
+    /// Holds `epoch` for ever: the lease of a controller that shares its grid with none.
+    pub const fn hold_without_end(&mut self, now: LocalTime, epoch: Epoch) {
+        self.asked = epoch;
+        self.held = Some(Held { epoch, until: LocalTime::MAX, since: now });
+    }
+
+    /// Gives the lease up.
+    pub const fn give_up(&mut self) {
+        self.held = None;
+    }
+
+    /// The lease, if a majority has granted one; it may be over.
+    pub const fn held(&self) -> Option<Held> {
+        self.held
+    }
+
+    /// Whether it may write at `now`.
+    pub fn is_valid(&self, now: LocalTime) -> bool {
+        self.held.is_some_and(|held| held.is_valid(now))
+    }
+
+    /// The epoch that it asked for last.
+    pub const fn asked(&self) -> Epoch {
+        self.asked
+    }
+
+    /// What of it can still matter, without absolute times and numbers: requests of which a grant would still hold.
+    #[cfg(test)]
+    pub(super) fn gist(&self, now: LocalTime) -> Gist {
+        let held =
+            self.held.filter(|held| held.is_valid(now)).map(|held| (held.epoch, held.until.since(now)));
+        let counts = |request: &&Request| request.number != 0 && request.sent_at + self.span >= now;
+        let gist =
+            |request: &Request| (self.behind(request.number), now.since(request.sent_at), request.grants);
+        let mut requests: alloc::vec::Vec<_> = self.requests.iter().filter(counts).map(gist).collect();
+        requests.sort_unstable();
+        (self.asked, held, requests)
+    }
+
+    /// How far a request's number is behind the last one.
+    #[cfg(test)]
+    pub(super) const fn behind(&self, number: u32) -> u32 {
+        self.number.wrapping_sub(number)
+    }
+}
+
+/// The asked epoch, the held one with what is left of it, and requests by number, age and grants.
+#[cfg(test)]
+type Gist = (Epoch, Option<(Epoch, Span)>, alloc::vec::Vec<(u32, Span, u16)>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Span = Span::from_millis(20);
+    const EPOCH: Epoch = Epoch { round: 3, seat: Seat(1) };
+    const HIGHER: Epoch = Epoch { round: 4, seat: Seat(1) };
+
+    fn at(millis: u64) -> LocalTime {
+        LocalTime::from_nanos(millis * 1_000_000)
+    }
+
+    fn seeking() -> Holder {
+        let mut holder = Holder::new(LEASE);
+        holder.seek(EPOCH);
+        holder
+    }
+
+    #[test]
+    fn a_lease_counts_from_the_sending_of_the_request_that_was_granted() {
+        let mut holder = seeking();
+        let number = holder.send(at(100));
+        assert_eq!(holder.granted(number, EPOCH, Seat(0)), 0b01);
+        assert_eq!(holder.granted(number, EPOCH, Seat(2)), 0b101);
+        assert!(holder.extend(at(108), number));
+        assert_eq!(holder.held(), Some(Held { epoch: EPOCH, until: at(120), since: at(108) }));
+        assert!(holder.is_valid(at(120)) && !holder.is_valid(at(121)));
+    }
+
+    #[test]
+    fn a_grant_counts_only_for_its_own_request_and_epoch() {
+        let mut holder = seeking();
+        let first = holder.send(at(100));
+        let second = holder.send(at(105));
+        assert_eq!(holder.granted(first, EPOCH, Seat(0)), 0b01);
+        assert_eq!(holder.granted(second, EPOCH, Seat(1)), 0b10);
+        assert_eq!(holder.granted(second, Epoch { round: 2, ..EPOCH }, Seat(0)), 0);
+        assert_eq!(holder.granted(0, EPOCH, Seat(0)), 0);
+        holder.seek(HIGHER);
+        assert_eq!(holder.granted(first, EPOCH, Seat(2)), 0);
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_the_lease_is_over_holds_nothing() {
+        let mut holder = seeking();
+        let number = holder.send(at(100));
+        holder.granted(number, EPOCH, Seat(0));
+        assert!(!holder.extend(at(121), number));
+    }
+
+    #[test]
+    fn old_requests_are_forgotten() {
+        let mut holder = seeking();
+        let first = holder.send(at(100));
+        for _request in 0..REQUESTS_KEPT {
+            holder.send(at(100));
+        }
+        assert_eq!(holder.granted(first, EPOCH, Seat(0)), 0);
+    }
+
+    #[test]
+    fn moving_to_a_higher_epoch_interrupts_nothing() {
+        let mut holder = seeking();
+        let number = holder.send(at(100));
+        assert!(holder.extend(at(102), number));
+        holder.seek(HIGHER);
+        assert!(holder.is_valid(at(110)));
+        assert_eq!(holder.held().map(|held| held.epoch), Some(EPOCH));
+        let number = holder.send(at(110));
+        assert!(holder.extend(at(112), number));
+        assert_eq!(holder.held(), Some(Held { epoch: HIGHER, until: at(130), since: at(102) }));
+    }
+}

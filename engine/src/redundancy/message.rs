@@ -1,0 +1,84 @@
+//! What the members of a grid's council tell each other. A message carries ages and waits, never an instant of a host's clock.
+
+use serde::{Deserialize, Serialize};
+
+use super::epoch::{Epoch, Seat};
+use super::grantor::Refusal;
+use super::role::{Reason, Role};
+use crate::time::Span;
+
+/// A message of one member of a council to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Identifies the redundancy section of the sender's site file: who has another one is not understood.
+    pub section: u64,
+    /// The sender's life.
+    pub incarnation: u32,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// I am alive.
+    Heartbeat(Heartbeat),
+    /// Grant me `epoch`.
+    Request {
+        /// Numbers the requests of one life.
+        number: u32,
+        /// What is asked for.
+        epoch: Epoch,
+    },
+    /// Request `number` is granted.
+    Grant {
+        /// Which request.
+        number: u32,
+        /// What is granted.
+        epoch: Epoch,
+    },
+    /// Request `number` is refused.
+    Refuse {
+        /// Which request.
+        number: u32,
+        /// Why.
+        refusal: Refusal,
+        /// Nothing at or below is granted.
+        floor: Epoch,
+        /// The voter will refuse for that long at least.
+        wait: Span,
+    },
+    /// I write no more under `epoch`.
+    Release {
+        /// Which.
+        epoch: Epoch,
+    },
+    /// Take over from me: I write no more under `epoch`.
+    HandOver {
+        /// Which.
+        epoch: Epoch,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// What a member tells of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// What it is.
+    pub role: Role,
+    /// The epoch that it holds; otherwise the highest that it knows.
+    pub epoch: Epoch,
+    /// The request for its renewal that travels with the heartbeat; 0: none.
+    pub renewal: u32,
+    /// Whether it could take over at once.
+    pub is_ready: bool,
+    /// Whether it reaches the devices that its functions need.
+    pub reaches_devices: bool,
+    /// The owner of a pair that waits for its owner, as this member has it on its disk.
+    pub owner: Seat,
+    /// The epoch with which that began.
+    pub owned_from: Epoch,
+    /// How long it has been active without a break.
+    pub active_for: Span,
+}

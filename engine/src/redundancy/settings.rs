@@ -1,0 +1,128 @@
+//! The intervals of a grid's redundancy, and what follows from them: how long a grantor waits, and how long a take-over takes.
+//!
+//! **The grantor's wait.** A holder counts its lease L on its own clock from the moment at which it *sent* the request. A clock
+//! that is slow by ρ lets L last L/(1 − ρ) of true time. A grantor counts its wait W on its own clock from its grant, which is
+//! later than the sending; a clock that is fast by ρ lets W last only W/(1 + ρ). The lease is over before the grantor
+//! grants to another if W/(1 + ρ) >= L/(1 − ρ). The last instant of a lease still counts, so W is one nanosecond more:
+//! W = ⌈L (1 + ρ)/(1 − ρ)⌉ + 1 ns.
+//!
+//! **Writes that cannot be recalled.** A write that passed its validity check may still be applied within D. The check was before
+//! the end of the lease, so a new holder that waits D on a clock that is fast by ρ must count D(1 + ρ).
+//!
+//! **The bound.** At worst the active stops right after it sent a renewal. The voters grant that one delay later and are free W
+//! after that. The candidate has noticed by then, since its watchdog is shorter than W, and asks in vain; the request that
+//! comes too early is followed by one that is sent a retry later. Request and grant travel once each, and so does the
+//! first write, after its wait of D(1 + ρ). Everything that is counted may be counted on a clock that is slow by ρ.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Span;
+
+/// Parts per billion in one.
+const BILLION: u128 = 1_000_000_000;
+
+/// The redundancy section of a grid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Time between two heartbeats; an active's renewal travels with each.
+    pub heartbeat: Span,
+    /// Silence of the active after which a standby seeks authority.
+    pub watchdog: Span,
+    /// How long a lease lasts, L.
+    pub lease: Span,
+    /// Time between two requests of a candidate.
+    pub retry: Span,
+    /// Time between two looks at readiness, devices and fail-back.
+    pub evaluate: Span,
+    /// Bound of every host's clock-rate error, ρ, in parts per billion.
+    pub clock_rate_max_ppb: u32,
+    /// Whether authority returns to a controller of lower order.
+    pub fail_back: FailBack,
+    /// What a pair without a witness does when its peer is silent.
+    pub on_silence: OnSilence,
+}
+
+/// Whether authority returns to a controller of lower order that is ready again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailBack {
+    /// Only an operator moves it.
+    Manual,
+    /// After it has been ready for this long.
+    After(Span),
+}
+
+/// What a pair without a witness does when its peer is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnSilence {
+    /// The durable owner alone is the majority; the other waits for a hand-over or for an operator.
+    Hold,
+    /// A side grants to itself after W of silence. Two may then write until the link heals; the overlap is reported.
+    TakeOver,
+}
+
+impl Settings {
+    /// What a site file need not say: a heartbeat that any network carries, and the rest in proportion.
+    pub const DEFAULT: Self = Self {
+        heartbeat: Span::from_millis(100),
+        watchdog: Span::from_millis(300),
+        lease: Span::from_millis(400),
+        retry: Span::from_millis(10),
+        evaluate: Span::from_secs(1),
+        clock_rate_max_ppb: 600_000,
+        fail_back: FailBack::Manual,
+        on_silence: OnSilence::Hold,
+    };
+
+    /// W: how long a grantor waits after a grant before it grants to another.
+    pub fn grantor_wait(&self) -> Span {
+        let rate = u128::from(self.clock_rate_max_ppb);
+        stretched(self.lease, BILLION + rate, BILLION - rate) + Span::from_nanos(1)
+    }
+
+    /// How long a new holder waits for writes of the one before it, of which the longest lasts `longest_write`.
+    pub fn write_wait(&self, longest_write: Span) -> Span {
+        stretched(longest_write, BILLION + u128::from(self.clock_rate_max_ppb), BILLION)
+    }
+
+    /// The longest time from a crash of the active to the first write of the next, if `delay` bounds each message and each
+    /// write on its way, no message is lost, and `longest_write` is the D of the device.
+    pub fn take_over_max(&self, delay: Span, longest_write: Span) -> Span {
+        let is_noticed = self.watchdog + delay;
+        // The last renewal may have been granted one delay after the active stopped.
+        let is_free = self.grantor_wait() + delay;
+        let counted = is_noticed.max(is_free) + self.retry + self.write_wait(longest_write);
+        let rate = u128::from(self.clock_rate_max_ppb);
+        stretched(counted, BILLION, BILLION - rate) + delay * 3
+    }
+}
+
+/// `span · numerator / denominator`, rounded up.
+fn stretched(span: Span, numerator: u128, denominator: u128) -> Span {
+    let nanos = (u128::from(span.as_nanos()) * numerator).div_ceil(denominator);
+    Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn fast() -> Settings {
+        Settings {
+            heartbeat: Span::from_millis(5),
+            watchdog: Span::from_millis(15),
+            lease: Span::from_millis(20),
+            retry: Span::from_millis(1),
+            evaluate: Span::from_millis(50),
+            clock_rate_max_ppb: 600_000,
+            fail_back: FailBack::Manual,
+            on_silence: OnSilence::Hold,
+        }
+    }
+
+    #[test]
+    fn a_grantor_waits_longer_than_the_slowest_holder_counts() {
+        // 20 ms · 1.0006 / 0.9994 = 20.024014408… ms
+        assert_eq!(fast().grantor_wait(), Span::from_nanos(20_024_016));
+        assert_eq!(fast().write_wait(Span::from_millis(2)), Span::from_nanos(2_001_200));
+    }
+}

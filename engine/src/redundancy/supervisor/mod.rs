@@ -1,0 +1,401 @@
+//! The redundancy supervisor: one machine inside each member of a grid's council that says who may write.
+//!
+//! ```text
+//!     Standby ──watchdog──> Candidate ──majority──> Active ──lease over──> Lapsed
+//!        ^                      │                     │ │ ^                  │
+//!        └──────────────────────┴──── higher epoch ───┘ │ └──── renewed ─────┤
+//!        ^                                              └> HandingOver       │
+//!        └───────────────────────────────────────────────────┴───────────────┘
+//! ```
+//!
+//! - [`voting`] asks for leases and grants them; [`watch`] notices that the active is silent and who is to act;
+//! - [`handover`] moves authority on purpose: operator, fail-back, lost devices, overruns.
+//!
+//! It decides on nothing but messages, its host's clock, what is durable, and what its controller says of its own health. It
+//! never writes to a device: the controller asks it for its [`Authority`] before each write.
+
+mod handover;
+#[cfg(test)]
+mod model;
+mod peer;
+mod voting;
+mod watch;
+
+pub use self::handover::CommandRefusal;
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use self::handover::Handing;
+use self::peer::{Followed, Peer};
+use super::council::Council;
+use super::epoch::{Epoch, Seat};
+use super::grantor::Grantor;
+use super::holder::Holder;
+use super::message::{Content, Heartbeat, Message};
+use super::promise::Promise;
+use super::role::{Reason, Role};
+use super::settings::{OnSilence, Settings};
+use crate::event::Event;
+use crate::machine::{Effect, Effects};
+use crate::time::{LocalTime, Span};
+
+/// What a supervisor is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupervisorSpec {
+    /// Who has seats and votes.
+    pub council: Council,
+    /// The intervals.
+    pub settings: Settings,
+    /// Identifies the redundancy section of the site file.
+    pub section: u64,
+}
+
+impl SupervisorSpec {
+    /// That of a controller which shares its grid with none.
+    pub fn alone() -> Self {
+        Self { council: Council::alone(), settings: Settings::DEFAULT, section: 0 }
+    }
+}
+
+/// The right to write, as far as it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// The fencing number.
+    pub epoch: Epoch,
+    /// The last instant at which it counts.
+    pub until: LocalTime,
+    /// Since when it has been held: writes of another may still be on their way for D after that.
+    pub since: LocalTime,
+}
+
+/// What a controller says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Whether it could take over at once.
+    pub is_ready: bool,
+    /// Whether it reaches the devices that its functions need.
+    pub reaches_devices: bool,
+    /// Whether it misses its scans.
+    pub overruns: bool,
+    /// Whether a write is on its way of which nobody knows how it ended.
+    pub has_outstanding_writes: bool,
+}
+
+/// What an operator may ask of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Hand over to a seat, or to the best standby.
+    SwitchOver {
+        /// To whom.
+        to: Option<Seat>,
+    },
+    /// Begin or end maintenance.
+    Maintenance {
+        /// Whether it begins.
+        begins: bool,
+        /// Also on the active when nobody is ready.
+        is_forced: bool,
+    },
+    /// Be the majority on its own, or no longer: the operator vouches that the others are off.
+    Sole {
+        /// Whether it begins.
+        begins: bool,
+    },
+}
+
+/// Supervises the redundancy of one grid from one seat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedundancySupervisor {
+    spec: SupervisorSpec,
+    incarnation: u32,
+    booted_at: LocalTime,
+    role: Role,
+    in_maintenance: bool,
+    grantor: Grantor,
+    holder: Holder,
+    peers: Vec<Peer>,
+    /// The active that is followed.
+    followed: Option<Followed>,
+    /// The highest epoch that was given up with a hand-over to this member: its late heartbeats are followed no more.
+    released: Epoch,
+    /// The highest epoch that was ever heard of.
+    highest: Epoch,
+    health: Health,
+    /// What is durable.
+    kept: Promise,
+    /// What is on its way to the disk.
+    saving: Option<Promise>,
+    /// What is to be durable.
+    wanted: Promise,
+    heartbeat_due: LocalTime,
+    /// When a candidate asks again.
+    retry_due: LocalTime,
+    /// Since when it has been a candidate, and why.
+    seeking: Option<(LocalTime, Reason)>,
+    /// Since when votes are bound to its request without being enough.
+    term_began: Option<LocalTime>,
+    /// Terms in a row that ended without a majority.
+    failed_terms: u8,
+    evaluate_due: LocalTime,
+    /// Nothing is sought before: it has just handed over.
+    defers_until: LocalTime,
+    active_since: LocalTime,
+    handing: Option<Handing>,
+}
+
+impl RedundancySupervisor {
+    /// Makes a supervisor before its first boot.
+    pub fn new(spec: &SupervisorSpec) -> Self {
+        let wait = spec.settings.grantor_wait();
+        Self {
+            incarnation: 0,
+            booted_at: LocalTime::ZERO,
+            role: Role::Standby,
+            in_maintenance: false,
+            grantor: Grantor::new(LocalTime::ZERO, wait, Epoch::NONE),
+            holder: Holder::new(spec.settings.lease),
+            peers: alloc::vec![Peer::default(); spec.council.seats()],
+            followed: None,
+            released: Epoch::NONE,
+            highest: Epoch::NONE,
+            health: Health::default(),
+            kept: Promise::FIRST,
+            saving: None,
+            wanted: Promise::FIRST,
+            heartbeat_due: LocalTime::MAX,
+            retry_due: LocalTime::MAX,
+            seeking: None,
+            term_began: None,
+            failed_terms: 0,
+            evaluate_due: LocalTime::MAX,
+            defers_until: LocalTime::ZERO,
+            active_since: LocalTime::ZERO,
+            handing: None,
+            spec: spec.clone(),
+        }
+    }
+
+    /// Begins a life with what was durable. It restores no authority.
+    pub fn boot(&mut self, now: LocalTime, incarnation: u32, promise: Promise, out: &mut Effects) {
+        *self = Self::new(&self.spec.clone());
+        self.incarnation = incarnation;
+        self.booted_at = now;
+        if self.spec.council.is_alone() {
+            return self.boot_alone(now, incarnation);
+        }
+        let Settings { lease: _, evaluate, .. } = self.spec.settings;
+        self.grantor = Grantor::new(now, self.spec.settings.grantor_wait(), promise.ceiling);
+        self.highest = promise.ceiling;
+        (self.kept, self.wanted) = (promise, promise);
+        if self.spec.council.is_witness(self.spec.council.me()) {
+            self.role = Role::Witness;
+        }
+        self.evaluate_due = now + evaluate;
+        self.raise_ceiling(Epoch::NONE, out);
+        self.beat(now, out);
+    }
+
+    /// A controller that shares its grid with none holds authority without end.
+    fn boot_alone(&mut self, now: LocalTime, incarnation: u32) {
+        self.role = Role::Active;
+        self.active_since = now;
+        self.holder.hold_without_end(now, Epoch { round: incarnation, seat: Seat(0) });
+    }
+
+    /// Handles what has become due.
+    pub fn wake(&mut self, now: LocalTime, out: &mut Effects) {
+        self.lapse(now, out);
+        if now >= self.heartbeat_due {
+            self.beat(now, out);
+        }
+        if now >= self.evaluate_due {
+            self.evaluate_due = now + self.spec.settings.evaluate;
+            self.evaluate(now, out);
+        }
+        self.watch(now, out);
+        if self.role == Role::Candidate && now >= self.retry_due {
+            self.ask(now, out);
+        }
+        self.finish_handing(now, out);
+        self.invariants(now);
+    }
+
+    /// Handles a message of another member.
+    pub fn message(&mut self, now: LocalTime, from: Seat, message: &Message, out: &mut Effects) {
+        let is_member = self.spec.council.has(from) && from != self.spec.council.me();
+        if !is_member {
+            return;
+        }
+        if message.section != self.spec.section {
+            let peer = &mut self.peers[from.position()];
+            if !core::mem::replace(&mut peer.is_foreign, true) {
+                out.report(Event::SectionDiffers { seat: from });
+            }
+            return;
+        }
+        self.lapse(now, out);
+        self.peers[from.position()].hear(now, message.incarnation);
+        match message.content {
+            Content::Heartbeat(heartbeat) => self.heartbeat(now, from, message.incarnation, &heartbeat, out),
+            Content::Request { number, epoch } => {
+                self.vote(now, from, number, epoch, message.incarnation, out);
+            }
+            Content::Grant { number, epoch } => self.count_grant(now, from, number, epoch, out),
+            Content::Refuse { number, refusal, floor, wait: _ } => {
+                self.take_refusal(now, number, refusal, floor, out);
+            }
+            Content::Release { epoch } => self.grantor.release(now, epoch),
+            Content::HandOver { epoch, reason } => self.take_hand_over(now, epoch, reason, out),
+        }
+        self.invariants(now);
+    }
+
+    /// What was on its way to the disk is durable, or is not.
+    pub fn saved(&mut self, now: LocalTime, succeeded: bool, out: &mut Effects) {
+        let Some(saving) = self.saving.take() else { return };
+        if succeeded {
+            self.kept = saving;
+            if saving.ceiling > self.grantor.ceiling() {
+                self.grantor.raised();
+            }
+            self.finish_handing(now, out);
+            self.save(out);
+        } else {
+            self.grantor.not_raised();
+            // The next evaluation tries again: a disk that fails is not asked without a pause.
+        }
+    }
+
+    /// Takes what its controller says of itself.
+    pub fn report(&mut self, now: LocalTime, health: Health, out: &mut Effects) {
+        let before = core::mem::replace(&mut self.health, health);
+        let tells = |health: Health| (health.is_ready, health.reaches_devices);
+        if tells(before) != tells(health) {
+            // The others count on it or act for it at once, not a heartbeat later.
+            self.beat(now, out);
+        }
+        self.finish_handing(now, out);
+    }
+
+    /// When it wants to be woken.
+    pub fn deadline(&self) -> Option<LocalTime> {
+        if self.spec.council.is_alone() {
+            return None;
+        }
+        let lapse = match self.holder.held() {
+            Some(held) if self.role.holds() => held.until + Span::from_nanos(1),
+            Some(_) | None => LocalTime::MAX,
+        };
+        let retry = if self.role == Role::Candidate { self.retry_due } else { LocalTime::MAX };
+        let seek = self.seeks_at().unwrap_or(LocalTime::MAX);
+        Some(lapse.min(retry).min(seek).min(self.heartbeat_due).min(self.evaluate_due))
+    }
+
+    /// The right to write at `now`; `None` without authority, and while it is given up.
+    pub fn authority(&self, now: LocalTime) -> Option<Authority> {
+        if self.role != Role::Active {
+            return None;
+        }
+        let held = self.holder.held().filter(|held| held.is_valid(now))?;
+        Some(Authority { epoch: held.epoch, until: held.until, since: held.since })
+    }
+
+    /// Whether it shares its grid with none.
+    pub const fn is_alone(&self) -> bool {
+        self.spec.council.is_alone()
+    }
+
+    /// What it is now.
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Its seat.
+    pub const fn me(&self) -> Seat {
+        self.spec.council.me()
+    }
+
+    /// The settings under which it runs.
+    pub const fn settings(&self) -> &Settings {
+        &self.spec.settings
+    }
+
+    /// The epoch that it holds, or else the highest that it knows.
+    pub fn epoch(&self) -> Epoch {
+        self.holder.held().map_or(self.highest, |held| held.epoch)
+    }
+
+    /// The active that it follows, and its epoch.
+    pub fn followed(&self) -> Option<(Seat, Epoch)> {
+        self.followed.map(|followed| (followed.seat, followed.epoch))
+    }
+
+    /// The other controllers, which follow it if it is active.
+    pub fn followers(&self) -> impl Iterator<Item = Seat> + use<> {
+        let council = self.spec.council.clone();
+        self.spec.council.others().filter(move |seat| !council.is_witness(*seat))
+    }
+
+    /// A message of this member.
+    fn send(&self, to: Seat, content: Content, out: &mut Effects) {
+        let message = Message { section: self.spec.section, incarnation: self.incarnation, content };
+        out.push(Effect::Send { to, message });
+    }
+
+    /// Tells all others that it is alive; an active asks for its renewal with it.
+    fn beat(&mut self, now: LocalTime, out: &mut Effects) {
+        self.heartbeat_due = now + self.spec.settings.heartbeat;
+        let renews = match self.role {
+            Role::Active | Role::HandingOver | Role::Lapsed => true,
+            Role::Witness | Role::Maintenance | Role::Standby | Role::Candidate => false,
+        };
+        let renewal = if renews { self.holder.send(now) } else { 0 };
+        let holds = self.role.holds();
+        let content = Content::Heartbeat(Heartbeat {
+            role: self.role,
+            epoch: if renews { self.holder.asked() } else { self.highest },
+            renewal,
+            is_ready: self.health.is_ready,
+            reaches_devices: self.health.reaches_devices,
+            owner: self.kept.owner,
+            owned_from: self.kept.owned_from,
+            active_for: if holds { now.since(self.active_since) } else { Span::ZERO },
+        });
+        for seat in self.spec.council.others() {
+            self.send(seat, content, out);
+        }
+        if renews {
+            self.ask_myself(now, renewal, out);
+        }
+    }
+
+    /// Changes the role and tells of it.
+    fn become_role(&mut self, role: Role, reason: Reason, out: &mut Effects) {
+        if self.role != role {
+            self.role = role;
+            out.report(Event::RoleChanged { role, reason, epoch: self.epoch() });
+        }
+    }
+
+    /// Writes what is to be durable, unless something is on its way.
+    fn save(&mut self, out: &mut Effects) {
+        if self.saving.is_none() && self.wanted != self.kept {
+            self.saving = Some(self.wanted);
+            out.push(Effect::Promise(self.wanted));
+        }
+    }
+
+    /// Whether the pair waits for its owner, and who that is.
+    fn owner(&self) -> Option<Seat> {
+        let waits = self.spec.council.is_pair() && self.spec.settings.on_silence == OnSilence::Hold;
+        waits.then_some(self.kept.owner)
+    }
+
+    fn invariants(&self, now: LocalTime) {
+        assert!(!self.role.holds() || self.holder.is_valid(now), "an active holds a lease that counts");
+        assert!(self.seeking.is_some() == (self.role == Role::Candidate), "a candidate knows since when");
+        assert!(self.handing.is_some() == (self.role == Role::HandingOver), "who hands over knows to whom");
+    }
+}

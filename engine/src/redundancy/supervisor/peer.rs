@@ -1,0 +1,61 @@
+//! What one member knows of another.
+
+use serde::{Deserialize, Serialize};
+
+use crate::redundancy::epoch::{Epoch, Seat};
+use crate::redundancy::message::Heartbeat;
+use crate::redundancy::role::Role;
+use crate::time::{LocalTime, Span};
+
+/// Another member of the council.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Peer {
+    pub(super) heard_at: Option<LocalTime>,
+    pub(super) incarnation: u32,
+    /// It runs with another redundancy section, which was reported.
+    pub(super) is_foreign: bool,
+    /// What it said of itself last.
+    pub(super) said: Option<Heartbeat>,
+    /// Since when it has been a ready standby.
+    pub(super) ready_since: Option<LocalTime>,
+}
+
+/// The active that a member follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Followed {
+    pub(super) seat: Seat,
+    pub(super) epoch: Epoch,
+    /// When it was last heard as an active.
+    pub(super) at: LocalTime,
+}
+
+impl Peer {
+    pub(super) fn hear(&mut self, now: LocalTime, incarnation: u32) {
+        self.heard_at = Some(now);
+        self.is_foreign = false;
+        if incarnation > self.incarnation {
+            // What an earlier life said of itself is true no more.
+            (self.incarnation, self.said, self.ready_since) = (incarnation, None, None);
+        }
+    }
+
+    pub(super) fn take(&mut self, now: LocalTime, heartbeat: &Heartbeat) {
+        self.said = Some(*heartbeat);
+        let is_ready = heartbeat.role == Role::Standby && heartbeat.is_ready && heartbeat.reaches_devices;
+        self.ready_since = if is_ready { Some(self.ready_since.unwrap_or(now)) } else { None };
+    }
+
+    /// Whether it was heard within `span`.
+    pub(super) fn is_heard(&self, now: LocalTime, span: Span) -> bool {
+        self.heard_at.is_some_and(|at| now.since(at) <= span)
+    }
+
+    /// Whether it would seek authority, or does.
+    pub(super) fn is_candidate(&self) -> bool {
+        let seeks = |said: &Heartbeat| match said.role {
+            Role::Standby | Role::Candidate | Role::Lapsed => said.is_ready,
+            Role::Witness | Role::Maintenance | Role::Active | Role::HandingOver => false,
+        };
+        self.said.as_ref().is_some_and(seeks)
+    }
+}

@@ -1,0 +1,237 @@
+//! Asking for leases and granting them.
+//!
+//! A grant binds its voter for W, so a candidate that cannot win must not collect any: it asks only voters that it hears, and
+//! only if they are a majority together; it casts its own vote last; and after a **term** in which some votes did not
+//! become a majority it releases them and pauses, longer for a higher seat and with each failure, so that candidates
+//! which split the votes once do not do so again.
+
+use super::RedundancySupervisor;
+use crate::event::Event;
+use crate::machine::{Effect, Effects};
+use crate::redundancy::epoch::{Epoch, Seat};
+use crate::redundancy::grantor::{Answer, Refusal};
+use crate::redundancy::message::Content;
+use crate::redundancy::promise::Promise;
+use crate::redundancy::role::{Reason, Role};
+use crate::redundancy::settings::OnSilence;
+use crate::time::LocalTime;
+
+/// A candidate asks at its full rate for so many waits of a grantor, and at the rate of heartbeats from then on.
+const EAGER_WAITS: u64 = 4;
+/// So many waits of a grantor a term lasts.
+const TERM_WAITS: u64 = 2;
+/// The pause after a term doubles with each failure, up to so many times.
+const DOUBLINGS_MAX: u8 = 4;
+
+impl RedundancySupervisor {
+    /// Asks all voters for the epoch that is sought.
+    pub(super) fn ask(&mut self, now: LocalTime, out: &mut Effects) {
+        let settings = &self.spec.settings;
+        let since = self.seeking.map_or(now, |(since, _reason)| since);
+        let is_eager = now.since(since) < settings.grantor_wait() * EAGER_WAITS;
+        self.retry_due = now + if is_eager { settings.retry } else { settings.heartbeat };
+        if self.term_began.is_some_and(|began| now.since(began) >= settings.grantor_wait() * TERM_WAITS) {
+            return self.end_term(now, out);
+        }
+        let heard = self.heard_voters(now);
+        if !self.is_majority(now, heard | self.me().bit()) {
+            self.retry_due = now + settings.heartbeat;
+            return;
+        }
+        if self.holder.asked() < self.highest {
+            self.holder.seek(self.highest.next_for(self.me()));
+        }
+        let number = self.holder.send(now);
+        let content = Content::Request { number, epoch: self.holder.asked() };
+        for seat in self.spec.council.others().filter(|seat| heard & seat.bit() != 0) {
+            self.send(seat, content, out);
+        }
+        if self.is_majority(now, self.me().bit()) {
+            self.ask_myself(now, number, out);
+        }
+    }
+
+    /// The votes that were granted are not enough: lets them go, and lets others try.
+    fn end_term(&mut self, now: LocalTime, out: &mut Effects) {
+        let reason = self.seeking.map_or(Reason::MajorityLost, |(_since, reason)| reason);
+        let doubled = 1 << self.failed_terms.min(DOUBLINGS_MAX);
+        self.failed_terms = self.failed_terms.saturating_add(1);
+        let waits = (u64::from(self.me().0) + 1) * doubled;
+        self.defers_until = now + self.spec.settings.grantor_wait() * waits;
+        self.stand_by(now, reason, out);
+    }
+
+    /// The other voters that were heard lately, as bits.
+    fn heard_voters(&self, now: LocalTime) -> u16 {
+        let span = self.spec.settings.watchdog + self.spec.settings.heartbeat;
+        let council = &self.spec.council;
+        let is_heard = |seat: &Seat| council.votes(*seat) && self.peers[seat.position()].is_heard(now, span);
+        council.others().filter(is_heard).fold(0, |bits, seat| bits | seat.bit())
+    }
+
+    /// Casts the own vote, which needs no message.
+    pub(super) fn ask_myself(&mut self, now: LocalTime, number: u32, out: &mut Effects) {
+        let me = self.me();
+        if !self.spec.council.votes(me) {
+            return;
+        }
+        let epoch = self.holder.asked();
+        let answer = self.grantor.ask(now, epoch, self.incarnation);
+        self.raise_ceiling(epoch, out);
+        match answer {
+            Answer::Granted => self.count_grant(now, me, number, epoch, out),
+            Answer::Refused { refusal, floor, wait: _ } => {
+                self.take_refusal(now, number, refusal, floor, out);
+            }
+        }
+    }
+
+    /// Votes on another's request and answers at once.
+    pub(super) fn vote(
+        &mut self,
+        now: LocalTime,
+        from: Seat,
+        number: u32,
+        epoch: Epoch,
+        incarnation: u32,
+        out: &mut Effects,
+    ) {
+        if !self.spec.council.votes(self.me()) || epoch.seat != from {
+            return;
+        }
+        self.note_epoch(epoch);
+        let answer = self.grantor.ask(now, epoch, incarnation);
+        self.raise_ceiling(epoch, out);
+        let content = match answer {
+            Answer::Granted => Content::Grant { number, epoch },
+            Answer::Refused { refusal, floor, wait } => Content::Refuse { number, refusal, floor, wait },
+        };
+        self.send(from, content, out);
+    }
+
+    /// Counts a vote for the own request.
+    pub(super) fn count_grant(
+        &mut self,
+        now: LocalTime,
+        voter: Seat,
+        number: u32,
+        epoch: Epoch,
+        out: &mut Effects,
+    ) {
+        let asks = match self.role {
+            Role::Candidate | Role::Active | Role::HandingOver | Role::Lapsed => true,
+            Role::Witness | Role::Maintenance | Role::Standby => false,
+        };
+        if !asks || !self.spec.council.votes(voter) {
+            return;
+        }
+        let grants = self.holder.granted(number, epoch, voter);
+        if grants == 0 {
+            return;
+        }
+        if self.role == Role::Candidate {
+            self.term_began = self.term_began.or(Some(now));
+            let mine = self.me().bit();
+            if grants & mine == 0 && self.is_majority(now, grants | mine) {
+                return self.ask_myself(now, number, out);
+            }
+        }
+        if !self.is_majority(now, grants) || !self.holder.extend(now, number) {
+            return;
+        }
+        if let Some(held) = self.holder.held() {
+            out.push(Effect::Authority { epoch: held.epoch.number(), until: held.until });
+        }
+        match self.role {
+            Role::Candidate => self.take_over(now, out),
+            Role::Lapsed => {
+                self.active_since = now;
+                self.become_role(Role::Active, Reason::Renewed, out);
+            }
+            Role::Active | Role::HandingOver | Role::Witness | Role::Maintenance | Role::Standby => {}
+        }
+    }
+
+    /// Takes a voter's refusal: what it names is known from now on, and where a higher epoch can be had, it is asked for.
+    pub(super) fn take_refusal(
+        &mut self,
+        now: LocalTime,
+        _number: u32,
+        refusal: Refusal,
+        floor: Epoch,
+        out: &mut Effects,
+    ) {
+        self.note_epoch(floor);
+        let outdates = refusal == Refusal::Outdated && floor >= self.holder.asked();
+        if !outdates {
+            return;
+        }
+        // The floor of a voter that restarted belongs to nobody; that of a grant belongs to its holder.
+        let is_anothers = self.spec.council.has(floor.seat) && floor.seat != self.me();
+        match self.role {
+            Role::Active | Role::HandingOver if !is_anothers => {
+                self.holder.seek(self.highest.next_for(self.me()));
+            }
+            Role::Lapsed if is_anothers => self.stand_by(now, Reason::Superseded, out),
+            Role::Lapsed => self.seek(now, Reason::MajorityLost, out),
+            // A candidate asks for a higher epoch with its next request; an active keeps what it holds to its end.
+            Role::Candidate | Role::Active | Role::HandingOver => {}
+            Role::Witness | Role::Maintenance | Role::Standby => {}
+        }
+    }
+
+    /// Whether these votes are enough.
+    fn is_majority(&self, now: LocalTime, grants: u16) -> bool {
+        let mine = grants & self.me().bit() != 0;
+        if self.kept.is_sole {
+            return mine;
+        }
+        if let Some(owner) = self.owner() {
+            return mine && owner == self.me();
+        }
+        let counted = grants & self.spec.council.voters();
+        if counted.count_ones() >= self.spec.council.majority() {
+            return true;
+        }
+        let takes_over = self.spec.council.is_pair() && self.spec.settings.on_silence == OnSilence::TakeOver;
+        takes_over && mine && self.is_peer_silent(now)
+    }
+
+    /// Whether the other voter of a pair has been silent for so long that what it was granted is over.
+    fn is_peer_silent(&self, now: LocalTime) -> bool {
+        let wait = self.spec.settings.grantor_wait();
+        let silent = |seat: Seat| {
+            let heard = self.peers[seat.position()].heard_at.unwrap_or(self.booted_at);
+            now.since(heard) > wait
+        };
+        self.spec.council.others().filter(|seat| self.spec.council.votes(*seat)).all(silent)
+    }
+
+    /// The epoch was granted by a majority: it writes from now on.
+    fn take_over(&mut self, now: LocalTime, out: &mut Effects) {
+        let (since, reason) = self.seeking.take().expect("a candidate knows since when");
+        let silent = self.followed.map_or(now.since(self.booted_at), |followed| now.since(followed.at));
+        self.active_since = now;
+        (self.term_began, self.failed_terms) = (None, 0);
+        self.followed = None;
+        self.role = Role::Active;
+        let epoch = self.epoch();
+        out.report(Event::TookOver { reason, epoch, silent, sought: now.since(since) });
+        self.beat(now, out);
+    }
+
+    /// Makes a higher ceiling durable ahead of need.
+    pub(super) fn raise_ceiling(&mut self, wanted: Epoch, out: &mut Effects) {
+        if let Some(ceiling) = self.grantor.raise(wanted) {
+            self.wanted = Promise { ceiling, ..self.wanted };
+            self.save(out);
+        }
+    }
+
+    /// Remembers the highest epoch that was heard of.
+    pub(super) fn note_epoch(&mut self, epoch: Epoch) {
+        if epoch > self.highest {
+            self.highest = epoch;
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Watching the active: is it late, and who acts then?
+//!
+//! A standby seeks authority when it has not heard an active for the watchdog time. It lets a better candidate go first, which is
+//! one of lower order that is alive and ready, but not for ever: a candidate that cannot reach a majority must not
+//! keep others from it.
+
+use super::RedundancySupervisor;
+use super::peer::Followed;
+use crate::event::Event;
+use crate::machine::{Effect, Effects};
+use crate::redundancy::epoch::Seat;
+use crate::redundancy::message::{Content, Heartbeat};
+use crate::redundancy::role::{Reason, Role};
+use crate::time::LocalTime;
+
+/// A better candidate is let go first for so many waits of a grantor.
+const DEFERENCE_WAITS: u64 = 2;
+
+impl RedundancySupervisor {
+    /// Takes another's heartbeat.
+    pub(super) fn heartbeat(
+        &mut self,
+        now: LocalTime,
+        from: Seat,
+        incarnation: u32,
+        heartbeat: &Heartbeat,
+        out: &mut Effects,
+    ) {
+        self.peers[from.position()].take(now, heartbeat);
+        self.note_epoch(heartbeat.epoch);
+        if heartbeat.role.holds() {
+            self.follow(now, from, heartbeat, out);
+        }
+        if heartbeat.renewal != 0 {
+            self.vote(now, from, heartbeat.renewal, heartbeat.epoch, incarnation, out);
+        }
+        self.learn_owner(heartbeat, out);
+    }
+
+    /// Follows an active, unless this member holds more.
+    fn follow(&mut self, now: LocalTime, from: Seat, heartbeat: &Heartbeat, out: &mut Effects) {
+        let epoch = heartbeat.epoch;
+        let holds = self.role.holds();
+        if (holds && epoch < self.epoch()) || epoch <= self.released {
+            return;
+        }
+        match self.role {
+            Role::Active | Role::HandingOver => {
+                // Two authorities at once: only a pair without a witness that takes over on silence comes here.
+                let overlap = now.since(self.active_since).min(heartbeat.active_for);
+                out.report(Event::AuthoritiesOverlapped { seat: from, at_most: overlap });
+                self.stand_by(now, Reason::Superseded, out);
+            }
+            Role::Lapsed | Role::Candidate => self.stand_by(now, Reason::Superseded, out),
+            Role::Witness | Role::Maintenance | Role::Standby => {}
+        }
+        if self.followed.is_none_or(|followed| epoch >= followed.epoch) {
+            self.followed = Some(Followed { seat: from, epoch, at: now });
+        }
+    }
+
+    /// Seeks authority once the active has been silent for too long.
+    pub(super) fn watch(&mut self, now: LocalTime, out: &mut Effects) {
+        if self.seeks_at().is_some_and(|at| now >= at) {
+            let reason = match self.followed {
+                None => Reason::Start,
+                Some(followed) if self.is_heard_since(followed) => Reason::WatchdogExpired,
+                Some(_) => Reason::HeartbeatLost,
+            };
+            self.seek(now, reason, out);
+        }
+    }
+
+    /// Whether the active was heard after it had authority for the last time.
+    fn is_heard_since(&self, followed: Followed) -> bool {
+        self.peers[followed.seat.position()].heard_at.is_some_and(|heard| heard > followed.at)
+    }
+
+    /// When this member seeks authority if nothing is heard until then; `None` if it does not.
+    pub(super) fn seeks_at(&self) -> Option<LocalTime> {
+        let may = self.role == Role::Standby
+            && self.health.is_ready
+            && self.owner().is_none_or(|owner| owner == self.me() || self.kept.is_sole);
+        if !may {
+            return None;
+        }
+        let heard = self.followed.map_or(self.booted_at, |followed| followed.at);
+        let silent_at = (heard + self.spec.settings.watchdog).max(self.defers_until);
+        let better = match self.followed {
+            // Nobody has been active since this member booted: the order decides, whoever was heard of first.
+            None => u64::from(self.me().0),
+            Some(_) => self.better_candidates(silent_at),
+        };
+        Some(silent_at + self.spec.settings.grantor_wait() * (DEFERENCE_WAITS * better))
+    }
+
+    /// How many members of lower order would seek authority too, as of `at`.
+    fn better_candidates(&self, at: LocalTime) -> u64 {
+        let me = self.me();
+        // Silence is judged at the instant at which it would be acted on, so that the dead are not waited for.
+        let span = self.spec.settings.watchdog + self.spec.settings.heartbeat;
+        let better = self.peers.iter().take(me.position());
+        better.filter(|peer| peer.is_candidate() && peer.is_heard(at, span)).count() as u64
+    }
+
+    /// Asks for authority from now on.
+    pub(super) fn seek(&mut self, now: LocalTime, reason: Reason, out: &mut Effects) {
+        self.seeking = Some((now, reason));
+        self.term_began = None;
+        let known = self.highest.max(self.holder.asked());
+        self.holder.seek(known.next_for(self.me()));
+        self.become_role(Role::Candidate, reason, out);
+        self.ask(now, out);
+    }
+
+    /// Asks for nothing from now on, and holds nothing.
+    pub(super) fn stand_by(&mut self, now: LocalTime, reason: Reason, out: &mut Effects) {
+        if self.role == Role::Candidate {
+            // Whoever granted it is free for others.
+            self.release(now, out);
+        }
+        let held = match self.role {
+            Role::Active | Role::HandingOver => true,
+            Role::Witness | Role::Maintenance | Role::Standby | Role::Candidate | Role::Lapsed => false,
+        };
+        if held {
+            out.push(Effect::Authority { epoch: self.epoch().number(), until: now });
+            self.miss_myself(now);
+        }
+        self.seeking = None;
+        self.term_began = None;
+        self.handing = None;
+        self.holder.give_up();
+        let role = if self.in_maintenance { Role::Maintenance } else { Role::Standby };
+        self.become_role(role, reason, out);
+    }
+
+    /// Tells all voters that nothing is written any more under the epoch that was asked for last.
+    pub(super) fn release(&mut self, now: LocalTime, out: &mut Effects) {
+        let epoch = self.holder.asked();
+        self.grantor.release(now, epoch);
+        for seat in self.spec.council.others().filter(|seat| self.spec.council.votes(*seat)) {
+            self.send(seat, Content::Release { epoch }, out);
+        }
+    }
+
+    /// The active that is silent from now on was this member.
+    fn miss_myself(&mut self, now: LocalTime) {
+        self.followed = Some(Followed { seat: self.me(), epoch: self.epoch(), at: now });
+    }
+
+    /// Notices that the lease is over.
+    pub(super) fn lapse(&mut self, now: LocalTime, out: &mut Effects) {
+        if self.role.holds() && !self.holder.is_valid(now) {
+            self.handing = None;
+            self.miss_myself(now);
+            self.become_role(Role::Lapsed, Reason::MajorityLost, out);
+        }
+    }
+}

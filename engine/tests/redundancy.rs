@@ -1,0 +1,338 @@
+//! Who may write, with the real supervisors: take-over, hand-over, restarts, partitions, and what must never happen.
+
+mod council;
+
+use council::{HEALTHY, MILLI, Network, World, fast};
+use proptest::prelude::*;
+use r_ems_engine::Span;
+use r_ems_engine::event::Event;
+use r_ems_engine::redundancy::{Command, FailBack, Health, OnSilence, Reason, Role, Seat, Settings};
+
+const SECOND: u64 = 1_000 * MILLI;
+
+/// Two controllers and a witness on three hosts, up for a second.
+fn settled(settings: &Settings, seed: u64) -> World {
+    let mut world = World::new(&[0, 1, 2], true, settings, seed);
+    (0..3).for_each(|seat| world.boot(seat));
+    world.run(SECOND);
+    world
+}
+
+fn took_over(world: &World, seat: usize) -> Vec<(u64, Reason)> {
+    let reason = |event: &Event| {
+        if let Event::TookOver { reason, .. } = event { Some(*reason) } else { None }
+    };
+    let events = world.members[seat].events.iter();
+    events.filter_map(|(at, event)| Some((*at, reason(event)?))).collect()
+}
+
+#[test]
+fn the_first_in_the_order_becomes_active_and_stays_so() {
+    let mut world = settled(&fast(), 1);
+    assert_eq!(world.authorities(), [0]);
+    world.run(60 * SECOND);
+    assert_eq!(world.authorities(), [0]);
+    assert_eq!(took_over(&world, 0).len(), 1);
+    assert_eq!((world.role(1), world.role(2)), (Role::Standby, Role::Witness));
+    assert_eq!(world.overlaps, 0);
+}
+
+#[test]
+fn the_standby_takes_over_after_the_lease_expires_and_within_its_bound() {
+    let settings = fast();
+    let bound = settings.take_over_max(Span::from_millis(5), Span::ZERO).as_nanos() - 5 * MILLI;
+    for seed in 0..200 {
+        let mut world = settled(&settings, seed);
+        let shift = world.below(5 * MILLI);
+        world.run(shift);
+        let crashed_at = world.now;
+        world.crash(0);
+        world.run(100 * MILLI);
+        let taken = took_over(&world, 1);
+        let [(at, Reason::HeartbeatLost)] = taken[..] else { panic!("seed {seed}: {taken:?}") };
+        assert!(at - crashed_at <= bound, "seed {seed}: {} ns", at - crashed_at);
+        assert_eq!(world.authorities(), [1]);
+    }
+}
+
+#[test]
+fn a_restarted_active_becomes_a_standby() {
+    let mut world = settled(&fast(), 3);
+    world.crash(0);
+    world.run(SECOND);
+    world.boot(0);
+    world.run(SECOND);
+    assert_eq!((world.authorities(), world.role(0)), (vec![1], Role::Standby));
+}
+
+#[test]
+fn a_restart_at_once_gives_no_epoch_twice() {
+    let mut world = settled(&fast(), 4);
+    let before = world.members[0].supervisor.epoch();
+    world.crash(0);
+    world.boot(0);
+    world.run(SECOND);
+    let active = world.authorities();
+    assert_eq!(active.len(), 1);
+    assert!(world.members[active[0]].supervisor.epoch() > before);
+    assert_eq!(world.overlaps, 0);
+}
+
+#[test]
+fn without_a_majority_nobody_writes_and_with_one_again_somebody_does() {
+    let mut world = settled(&fast(), 5);
+    world.crash(1);
+    world.crash(2);
+    world.run(SECOND);
+    assert_eq!((world.authorities(), world.role(0)), (vec![], Role::Lapsed));
+    world.boot(2);
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [0]);
+}
+
+#[test]
+fn a_voter_that_restarts_moves_the_holder_to_a_higher_epoch_without_a_gap() {
+    let mut world = settled(&fast(), 6);
+    let before = world.members[0].supervisor.epoch();
+    world.crash(2);
+    world.boot(2);
+    for _slice in 0..1_000 {
+        world.run(MILLI);
+        assert_eq!(world.authorities(), [0], "at {} ns", world.now);
+    }
+    assert!(world.members[0].supervisor.epoch() > before);
+}
+
+#[test]
+fn who_is_cut_off_stops_to_write_before_another_begins() {
+    for seed in 0..50 {
+        let mut world = settled(&fast(), seed);
+        for other in [1, 2] {
+            (world.cut[0][other], world.cut[other][0]) = (true, true);
+        }
+        world.run(SECOND);
+        assert_eq!((world.authorities(), world.overlaps), (vec![1], 0), "seed {seed}");
+        assert_eq!(world.role(0), Role::Lapsed);
+        world.heal();
+        world.run(SECOND);
+        assert_eq!((world.authorities(), world.role(0), world.overlaps), (vec![1], Role::Standby, 0));
+    }
+}
+
+#[test]
+fn an_operator_moves_authority_to_a_ready_standby_without_a_gap_longer_than_a_round_trip() {
+    let mut world = settled(&fast(), 7);
+    world.command(0, Command::SwitchOver { to: Some(Seat(1)) });
+    let (mut gap, mut longest) = (0, 0);
+    for _slice in 0..200 {
+        world.run(MILLI / 2);
+        gap = if world.authorities().is_empty() { gap + MILLI / 2 } else { 0 };
+        longest = longest.max(gap);
+    }
+    assert_eq!(world.authorities(), [1]);
+    assert!(longest <= 16 * MILLI, "{longest} ns: a hand-over, a request and a grant");
+    assert_eq!(took_over(&world, 1).last().map(|taken| taken.1), Some(Reason::Operator));
+    world.run(60 * SECOND);
+    assert_eq!((world.authorities(), world.overlaps), (vec![1], 0));
+}
+
+#[test]
+fn a_hand_over_waits_for_writes_that_are_outstanding() {
+    let mut world = settled(&fast(), 8);
+    world.report(0, Health { has_outstanding_writes: true, ..HEALTHY });
+    world.command(0, Command::SwitchOver { to: None });
+    world.run(SECOND);
+    assert_eq!((world.role(0), world.authorities()), (Role::HandingOver, vec![]));
+    world.report(0, HEALTHY);
+    world.run(100 * MILLI);
+    assert_eq!(world.authorities(), [1]);
+}
+
+#[test]
+fn authority_returns_to_the_first_after_its_dwell_if_the_site_says_so() {
+    let settings = Settings { fail_back: FailBack::After(Span::from_secs(5)), ..fast() };
+    let mut world = settled(&settings, 9);
+    world.crash(0);
+    world.run(SECOND);
+    world.boot(0);
+    world.run(4 * SECOND);
+    assert_eq!(world.authorities(), [1]);
+    world.run(2 * SECOND);
+    assert_eq!(world.authorities(), [0]);
+    assert_eq!(took_over(&world, 0).last().map(|taken| taken.1), Some(Reason::FailBack));
+}
+
+#[test]
+fn lost_devices_move_authority_only_to_who_reaches_them() {
+    let mut world = settled(&fast(), 10);
+    let blind = Health { reaches_devices: false, ..HEALTHY };
+    world.report(1, blind);
+    world.run(100 * MILLI);
+    world.report(0, blind);
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [0]);
+    world.report(1, HEALTHY);
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [1]);
+}
+
+#[test]
+fn maintenance_is_refused_on_the_active_without_a_ready_standby_unless_forced() {
+    let mut world = settled(&fast(), 11);
+    world.report(1, Health { is_ready: false, ..HEALTHY });
+    world.run(100 * MILLI);
+    world.command(0, Command::Maintenance { begins: true, is_forced: false });
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [0]);
+    world.command(0, Command::Maintenance { begins: true, is_forced: true });
+    world.run(SECOND);
+    assert_eq!((world.authorities(), world.role(0)), (vec![], Role::Maintenance));
+    world.report(1, HEALTHY);
+    world.run(SECOND);
+    assert_eq!((world.authorities(), world.role(0)), (vec![1], Role::Maintenance));
+    world.command(0, Command::Maintenance { begins: false, is_forced: false });
+    world.run(SECOND);
+    assert_eq!(world.role(0), Role::Standby);
+}
+
+#[test]
+fn in_a_pair_that_holds_only_the_owner_acts_and_ownership_moves_by_hand_over() {
+    let mut world = World::new(&[0, 1], false, &fast(), 12);
+    (0..2).for_each(|seat| world.boot(seat));
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [0]);
+    // The owner is gone: the other waits, for ever.
+    world.crash(0);
+    world.run(60 * SECOND);
+    assert_eq!(world.authorities(), [0_usize; 0]);
+    world.boot(0);
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [0]);
+    // Handed over, and durable at both.
+    world.command(0, Command::SwitchOver { to: None });
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [1]);
+    world.crash(1);
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [0_usize; 0]);
+    // An operator vouches that the other is off.
+    world.command(0, Command::Sole { begins: true });
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [0]);
+}
+
+#[test]
+fn in_a_pair_that_takes_over_silence_is_enough_and_the_higher_epoch_wins_when_the_link_heals() {
+    let settings = Settings { on_silence: OnSilence::TakeOver, ..fast() };
+    let mut world = World::new(&[0, 1], false, &settings, 13);
+    (0..2).for_each(|seat| world.boot(seat));
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [0]);
+    (world.cut[0][1], world.cut[1][0]) = (true, true);
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [0, 1], "this is what the choice costs");
+    world.heal();
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [1]);
+    let overlapped = |event: &Event| matches!(event, Event::AuthoritiesOverlapped { .. });
+    assert!(world.members[0].events.iter().any(|(_at, event)| overlapped(event)));
+}
+
+#[test]
+fn a_foreign_redundancy_section_is_told_and_not_understood() {
+    let mut world = settled(&fast(), 14);
+    assert!(!world.members[2].events.iter().any(|(_, event)| event.kind() == "section_differs"));
+    let other = Settings { lease: Span::from_millis(21), ..fast() };
+    let mut foreign = World::new(&[0, 1, 2], true, &other, 14);
+    std::mem::swap(&mut foreign.members[1], &mut world.members[1]);
+    drop(foreign);
+    world.boot(1);
+    world.run(SECOND);
+    assert_eq!(world.authorities(), [0], "the one with other intervals shares the digest of this test");
+}
+
+/// One thing that goes wrong, or right again.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Crash(usize),
+    CrashAndBoot(usize),
+    Boot(usize),
+    Cut(usize, usize),
+    Join(usize, usize),
+    Loss(u64),
+    Delay(u64),
+    Switch(usize),
+}
+
+fn fault(members: usize) -> impl Strategy<Value = Fault> {
+    let seat = 0..members;
+    prop_oneof![
+        1 => seat.clone().prop_map(Fault::Crash),
+        1 => seat.clone().prop_map(Fault::CrashAndBoot),
+        2 => seat.clone().prop_map(Fault::Boot),
+        1 => (seat.clone(), seat.clone()).prop_map(|(from, to)| Fault::Cut(from, to)),
+        2 => (seat.clone(), seat.clone()).prop_map(|(from, to)| Fault::Join(from, to)),
+        1 => (0_u64..60).prop_map(Fault::Loss),
+        1 => (1_u64..60).prop_map(Fault::Delay),
+        1 => seat.prop_map(Fault::Switch),
+    ]
+}
+
+fn apply(world: &mut World, fault: Fault) {
+    match fault {
+        Fault::Crash(seat) => world.crash(seat),
+        Fault::CrashAndBoot(seat) => {
+            world.crash(seat);
+            world.boot(seat);
+        }
+        Fault::Boot(seat) if !world.members[seat].is_up => world.boot(seat),
+        Fault::Boot(_) => {}
+        Fault::Cut(from, to) => world.cut[from][to] = true,
+        Fault::Join(from, to) => world.cut[from][to] = false,
+        Fault::Loss(percent) => world.network.loss_percent = percent,
+        Fault::Delay(millis) => {
+            world.network =
+                Network { delay_mean: millis * MILLI / 4, delay_max: millis * MILLI, ..world.network };
+        }
+        Fault::Switch(seat) => world.command(seat, Command::SwitchOver { to: None }),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn at_most_one_holds_authority_and_a_healed_council_has_one(
+        seed in any::<u64>(),
+        controllers in 2_usize..4,
+        rates in prop::collection::vec(-600_000_i64..=600_000, 4),
+        faults in prop::collection::vec((0_u64..60, fault(4)), 0..40),
+    ) {
+        let hosts: Vec<u16> = (0..=controllers as u16).collect();
+        let mut world = World::new(&hosts, true, &fast(), seed);
+        for (seat, rate) in (0..hosts.len()).zip(&rates) {
+            world.set_rate(seat, *rate);
+            world.boot(seat);
+        }
+        world.run(200 * MILLI);
+        for (pause, fault) in faults {
+            let is_there = match fault {
+                Fault::Crash(seat) | Fault::CrashAndBoot(seat) | Fault::Boot(seat) | Fault::Switch(seat) => {
+                    seat < hosts.len()
+                }
+                Fault::Cut(from, to) | Fault::Join(from, to) => from < hosts.len() && to < hosts.len(),
+                Fault::Loss(_) | Fault::Delay(_) => true,
+            };
+            if is_there {
+                apply(&mut world, fault);
+            }
+            world.run(pause * MILLI);
+        }
+        prop_assert_eq!(world.overlaps, 0);
+        world.heal();
+        world.run(2 * SECOND);
+        let roles: Vec<Role> = (0..hosts.len()).map(|seat| world.role(seat)).collect();
+        prop_assert_eq!(world.authorities().len(), 1, "roles {:?}", roles);
+        prop_assert_eq!(world.overlaps, 0);
+    }
+}

@@ -1,0 +1,161 @@
+//! What the members of a council tell each other, promise, are asked for and report.
+
+use r_ems_engine::event::Event;
+use r_ems_engine::log::ControllerNames;
+use r_ems_engine::redundancy::grantor::Refusal;
+use r_ems_engine::redundancy::message::{Content, Heartbeat};
+use r_ems_engine::redundancy::{Command, Message, Promise, Reason, Role, Seat};
+
+use super::Words;
+
+impl Words<'_> {
+    /// A member of this controller's council by name: a grid's controllers stand in a log in the order of their seats.
+    ///
+    /// A log of one controller does not know the others: then the seat's number must do.
+    pub fn seat(self, seat: Seat) -> String {
+        let is_member = |names: &&ControllerNames| names.grid == self.names.grid;
+        let members = self.fleet.iter().filter(is_member);
+        let found = (members.clone().count() > 1).then(|| members.clone().nth(seat.position())).flatten();
+        found.map_or_else(|| format!("seat {}", seat.0), |names| names.id.clone())
+    }
+
+    /// What a message says.
+    pub(super) fn message(self, message: &Message) -> String {
+        match message.content {
+            Content::Heartbeat(heartbeat) => self.heartbeat(&heartbeat),
+            Content::Request { number, epoch } => format!("request {number} for epoch {epoch}"),
+            Content::Grant { number, epoch } => format!("request {number} is granted, epoch {epoch}"),
+            Content::Refuse { number, refusal, floor, wait } => format!(
+                "request {number} is refused: {}; nothing up to epoch {floor}, wait {wait}",
+                refusal_words(refusal)
+            ),
+            Content::Release { epoch } => format!("epoch {epoch} is given up"),
+            Content::HandOver { epoch, reason } => {
+                format!("take over from epoch {epoch}: {}", reason_words(reason))
+            }
+        }
+    }
+
+    fn heartbeat(self, heartbeat: &Heartbeat) -> String {
+        let Heartbeat {
+            role,
+            epoch,
+            renewal,
+            is_ready,
+            reaches_devices,
+            owner: _,
+            owned_from: _,
+            active_for: _,
+        } = heartbeat;
+        let mut text = format!("heartbeat, {}, epoch {epoch}", role_words(*role));
+        if *renewal > 0 {
+            text += &format!(", renewal {renewal}");
+        }
+        if *role != Role::Witness && !is_ready {
+            text += ", not ready";
+        }
+        if *role != Role::Witness && !reaches_devices {
+            text += ", without its devices";
+        }
+        text
+    }
+
+    /// What is to become durable.
+    pub(super) fn promise(self, promise: &Promise) -> String {
+        let Promise { ceiling, owner, owned_from, is_sole } = promise;
+        let sole = if *is_sole { ", sole" } else { "" };
+        format!("promise epochs up to {ceiling}, owner {} from epoch {owned_from}{sole}", self.seat(*owner))
+    }
+
+    /// What an operator asks for.
+    pub fn command(self, command: Command) -> String {
+        match command {
+            Command::SwitchOver { to: Some(seat) } => format!("switch over to {}", self.seat(seat)),
+            Command::SwitchOver { to: None } => String::from("switch over"),
+            Command::Maintenance { begins: true, is_forced: false } => String::from("maintenance begins"),
+            Command::Maintenance { begins: true, is_forced: true } => {
+                String::from("maintenance begins, forced")
+            }
+            Command::Maintenance { begins: false, is_forced: _ } => String::from("maintenance ends"),
+            Command::Sole { begins: true } => String::from("be the majority on its own"),
+            Command::Sole { begins: false } => String::from("be the majority on its own no longer"),
+        }
+    }
+
+    /// What the controller reported about its council.
+    pub(super) fn council_event(self, event: &Event) -> String {
+        let kind = event.kind();
+        match event {
+            Event::RoleChanged { role, reason, epoch } => {
+                format!("{kind}: {}, epoch {epoch}: {}", role_words(*role), reason_words(*reason))
+            }
+            Event::TookOver { reason, epoch, silent, sought } => format!(
+                "{kind}: epoch {epoch}: {}; no active was heard for {silent}, asked for {sought}",
+                reason_words(*reason)
+            ),
+            Event::SetPointsTakenOver { step, after } => {
+                format!("{kind}: a step of {step}, {after} after the grant")
+            }
+            Event::AuthoritiesOverlapped { seat, at_most } => {
+                format!("{kind}: with {} for at most {at_most}", self.seat(*seat))
+            }
+            Event::SectionDiffers { seat } => {
+                format!("{kind}: {} runs with another redundancy section", self.seat(*seat))
+            }
+            Event::CommandRefused { command, refusal } => {
+                format!("{kind}: {}: {}", self.command(*command), refusal.name())
+            }
+            Event::Booted { .. }
+            | Event::Started { .. }
+            | Event::ScansMissed { .. }
+            | Event::QualityChanged { .. }
+            | Event::FunctionLost { .. }
+            | Event::FunctionReturned { .. }
+            | Event::ShortfallBegan { .. }
+            | Event::ShortfallEnded { .. }
+            | Event::WriteFailed { .. }
+            | Event::WritesSucceed { .. }
+            | Event::DeviceLimited { .. }
+            | Event::DeviceFollows { .. }
+            | Event::SignSuspect { .. } => unreachable!("this is no event of a council"),
+        }
+    }
+}
+
+/// A role as people say it.
+pub const fn role_words(role: Role) -> &'static str {
+    match role {
+        Role::Witness => "witness",
+        Role::Maintenance => "in maintenance",
+        Role::Standby => "standby",
+        Role::Candidate => "candidate",
+        Role::Lapsed => "lapsed",
+        Role::Active => "active",
+        Role::HandingOver => "handing over",
+    }
+}
+
+/// A reason as people say it.
+pub const fn reason_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Start => "there was no active at the start",
+        Reason::HeartbeatLost => "the active fell silent",
+        Reason::WatchdogExpired => "the active lost its authority",
+        Reason::Overruns => "the active missed its scans",
+        Reason::DevicesLost => "the active lost its devices",
+        Reason::FailBack => "fail-back",
+        Reason::Operator => "an operator's word",
+        Reason::Superseded => "another holds a higher epoch",
+        Reason::MajorityLost => "no majority renewed the lease",
+        Reason::Renewed => "the same epoch was granted once more",
+    }
+}
+
+const fn refusal_words(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Outdated => "a higher epoch was granted",
+        Refusal::Taken => "a grant to another may still run",
+        Refusal::Restarted => "the voter has restarted",
+        Refusal::Raising => "the voter's promise is not durable yet",
+    }
+}

@@ -1,0 +1,161 @@
+//! What the redundancy of a grid comes to: votes, waits, and how long a take-over lasts at the most.
+//!
+//! The numbers are those of the engine's own rules. A scenario says how long messages and writes are on their way; a site file
+//! does not, so that for it [`ASSUMED_DELAY`] stands in, and the result says so.
+
+use r_ems_engine::Span;
+use r_ems_engine::redundancy::Seat;
+use r_ems_sim::world::{Change, PathChange, Post, Timed};
+use serde::Serialize;
+
+use crate::network::Network;
+use crate::site::Grid;
+
+/// How long a message is on its way at the most where nobody says.
+pub const ASSUMED_DELAY: Span = Span::from_millis(5);
+
+/// What the redundancy of one grid comes to. Fields of the JSON form are added and never changed; `_s` is seconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Assurance {
+    /// The grid.
+    pub grid: String,
+    /// Who has a vote, in the order of the seats: one of each host.
+    pub voters: Vec<String>,
+    /// How many votes make a majority.
+    pub majority: u32,
+    /// W: how long a voter waits after a grant before it grants to another.
+    pub grantor_wait_s: f64,
+    /// The devices that take set-points.
+    pub devices: Vec<DeviceAssurance>,
+    /// How long a message is on its way at the most.
+    pub delay_s: f64,
+    /// Whether that is assumed, because a site file does not say it.
+    pub delay_is_assumed: bool,
+    /// The longest time from a crash of the active to the first write of the next, if no message is lost and a standby is ready;
+    /// of the device with the longest.
+    pub take_over_max_s: f64,
+}
+
+/// One device of a grid that is shared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeviceAssurance {
+    /// The device.
+    pub name: String,
+    /// D: how long a write may be on its way.
+    pub longest_write_s: f64,
+    /// What one writer at a time rests on.
+    pub rests_on: RestsOn,
+    /// The take-over bound of this device.
+    pub take_over_max_s: f64,
+}
+
+/// What keeps a late write of the one before from being applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestsOn {
+    /// The device refuses epochs lower than one that it has accepted.
+    Epochs,
+    /// The declared D is true.
+    DeclaredLongestWrite,
+}
+
+/// How long things are on their way.
+pub(crate) struct Ways {
+    /// A message between two of the grid's hosts, at the most.
+    delay: Span,
+    delay_is_assumed: bool,
+    /// A write to each device, at the most.
+    writes: Vec<Span>,
+}
+
+impl Ways {
+    /// What a site file says of one of its grids.
+    pub(crate) fn assumed<S>(grid: &Grid<'_, S>) -> Self {
+        let writes = grid.devices.iter().map(|device| device.spec.latency).collect();
+        Self { delay: ASSUMED_DELAY, delay_is_assumed: true, writes }
+    }
+
+    /// What a scenario says: `posts` are those of the grid.
+    pub(crate) fn simulated(network: &Network, timeline: &[Timed], posts: &[Post]) -> Self {
+        let hosts: Vec<u16> = posts.iter().map(|post| post.host).collect();
+        let mut delay = Span::ZERO;
+        for from in &hosts {
+            for to in hosts.iter().filter(|to| *to != from) {
+                delay = delay.max(network.between(*from, *to).delay.longest());
+            }
+        }
+        for timed in timeline {
+            if let Change::Path { from, to, change: PathChange::Delay(changed) } = timed.change
+                && hosts.contains(&from)
+                && hosts.contains(&to)
+            {
+                delay = delay.max(changed.longest());
+            }
+        }
+        let devices = posts.iter().map(|post| post.links.len()).max().unwrap_or(0);
+        let longest = |device: usize| {
+            let links = posts.iter().filter_map(|post| post.links.get(device));
+            links.map(|link| link.latency + link.write_delay.longest()).max().unwrap_or(Span::ZERO)
+        };
+        Self { delay, delay_is_assumed: false, writes: (0..devices).map(longest).collect() }
+    }
+
+    /// How long a write to a device is on its way at the most.
+    pub(crate) fn write(&self, device: usize) -> Span {
+        self.writes.get(device).copied().unwrap_or(Span::ZERO)
+    }
+}
+
+/// The longest that a delay can be: without a mean it is always the least.
+trait Longest {
+    fn longest(&self) -> Span;
+}
+
+impl Longest for r_ems_sim::network::Delay {
+    fn longest(&self) -> Span {
+        if self.mean.is_zero() { self.at_least } else { self.at_most }
+    }
+}
+
+/// What a grid's redundancy comes to; none if one controller has it alone.
+pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)> {
+    if !grid.council.is_shared() {
+        return None;
+    }
+    let council = grid.council.seen_from(Seat(0));
+    let settings = &grid.council.settings;
+    let voters = grid.council.members().filter(|member| council.votes(member.seat));
+    let mut devices = Vec::new();
+    let mut longest = Span::ZERO;
+    for (position, device) in grid.devices.iter().enumerate() {
+        let spec = &device.spec;
+        if !spec.class.is_controlled() {
+            continue;
+        }
+        let (rests_on, waited_for) = if spec.checks_epochs {
+            (RestsOn::Epochs, Span::ZERO)
+        } else {
+            (RestsOn::DeclaredLongestWrite, spec.longest_write)
+        };
+        // Of the three ways that the bound counts, the last is that of the write.
+        let bound = settings.take_over_max(ways.delay, waited_for) - ways.delay + ways.write(position);
+        longest = longest.max(bound);
+        devices.push(DeviceAssurance {
+            name: spec.name.clone(),
+            longest_write_s: spec.longest_write.as_secs_f64(),
+            rests_on,
+            take_over_max_s: bound.as_secs_f64(),
+        });
+    }
+    let assurance = Assurance {
+        grid: grid.name.clone(),
+        voters: voters.map(|member| member.id.to_string()).collect(),
+        majority: council.majority(),
+        grantor_wait_s: settings.grantor_wait().as_secs_f64(),
+        devices,
+        delay_s: ways.delay.as_secs_f64(),
+        delay_is_assumed: ways.delay_is_assumed,
+        take_over_max_s: longest.as_secs_f64(),
+    };
+    Some((assurance, longest))
+}

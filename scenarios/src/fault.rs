@@ -1,0 +1,281 @@
+//! What breaks: hosts and processes that die, paths that lose, delay or repeat messages, clocks that run wrong, silent devices.
+//!
+//! A fault lasts for a window and ends with it. Windows of one fault that overlap or touch are one; two faults of one kind that
+//! say different things of the same at one time are a mistake.
+
+use r_ems_engine::Time;
+use r_ems_engine::ids::DeviceIndex;
+use r_ems_engine::units::Ratio;
+use r_ems_sim::network::Path;
+use r_ems_sim::world::{Change, HostClock, Life, LinkState, PathChange, RATE_PPB_MAX, Timed};
+
+use crate::happening::{CHANGES, LATER, split};
+use crate::later::unknown;
+use crate::mistake::Notes;
+use crate::naming::Names;
+use crate::network::{Network, delay_fields, read_chance};
+use crate::node::{Fields, Node};
+
+/// What can last for a while.
+pub(crate) const FAULTS: [&str; 9] =
+    ["Silent", "Crash", "Kill", "Partition", "Cut", "Loss", "Delay", "Duplication", "ClockRate"];
+/// Most windows that partitions of many hosts may come to.
+pub(crate) const MAX_PARTS: usize = 64;
+
+/// What a fault is about: two of one key must not overlap with different changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Silent(u16, u16),
+    Host(u16),
+    Process(u16),
+    Cut(u16, u16),
+    Loss(u16, u16),
+    Delay(u16, u16),
+    Duplication(u16, u16),
+    Rate(u16),
+}
+
+/// What a fault does when it begins and when it ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effect {
+    key: Key,
+    begin: Change,
+    end: Change,
+}
+
+/// A fault for a while.
+#[derive(Clone, Debug)]
+pub(crate) struct Lasting<'t> {
+    pub(crate) effect: Effect,
+    pub(crate) from: Time,
+    pub(crate) to: Time,
+    /// Where it stands.
+    pub(crate) node: Node<'t>,
+}
+
+/// What faults change, as it is without them.
+pub(crate) struct Usual<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) clocks: &'a [HostClock],
+}
+
+/// Reads what breaks; a partition breaks several paths.
+pub(crate) fn read(
+    node: &Node<'_>,
+    names: &Names<'_, '_>,
+    usual: &Usual<'_>,
+    notes: &mut Notes,
+) -> Option<Vec<Effect>> {
+    match node.name() {
+        "Silent" => silent(node, names, notes),
+        "Crash" => host_of(node, names, notes).map(|host| vec![crash(host)]),
+        "Kill" => process_of(node, names, notes).map(|process| vec![kill(process)]),
+        "Partition" => partition(node, names, notes),
+        "Cut" | "Loss" | "Delay" | "Duplication" => {
+            path(node, names, usual, notes).map(|effect| vec![effect])
+        }
+        "ClockRate" => {
+            let (host, rate_ppb) = clock_rate(node, names, notes)?;
+            let before = usual.clocks.get(usize::from(host)).map_or(0, |clock| clock.rate_ppb);
+            let change = |rate_ppb| Change::ClockRate { host, rate_ppb };
+            Some(vec![Effect { key: Key::Rate(host), begin: change(rate_ppb), end: change(before) }])
+        }
+        name if CHANGES.contains(&name) => {
+            node.error(notes, format!("`{name}` happens at an instant: write At(moment, {name}(…))"));
+            None
+        }
+        _ => {
+            unknown(node, "fault", &FAULTS, &LATER, notes);
+            None
+        }
+    }
+}
+
+fn crash(host: u16) -> Effect {
+    let change = |state| Change::Host { host, state };
+    Effect { key: Key::Host(host), begin: change(Life::Down), end: change(Life::Up) }
+}
+
+fn kill(controller: u16) -> Effect {
+    let change = |state| Change::Process { controller, state };
+    Effect { key: Key::Process(controller), begin: change(Life::Down), end: change(Life::Up) }
+}
+
+/// Reads `Silent("commerce/pcc")` for all controllers of the grid, or `Silent("a:commerce/pcc")` for one.
+fn silent(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Vec<Effect>> {
+    let values = node.positional(notes)?;
+    let [value] = values.as_slice() else {
+        node.error(notes, format!("expected Silent(\"grid/device\"), got {} values", values.len()));
+        return None;
+    };
+    let text: String = value.leaf(notes)?;
+    let found = links(&text, names).map_err(|message| value.error(notes, message)).ok()?;
+    let effect = |(controller, device): (u16, DeviceIndex)| {
+        let change = |state| Change::Link { controller, device, state };
+        let key = Key::Silent(controller, device.0);
+        Effect { key, begin: change(LinkState::Silent), end: change(LinkState::Answering) }
+    };
+    Some(found.into_iter().map(effect).collect())
+}
+
+/// The links that `commerce/pcc` or `a:commerce/pcc` means: whose they are, and to which device.
+pub(crate) fn links(text: &str, names: &Names<'_, '_>) -> Result<Vec<(u16, DeviceIndex)>, String> {
+    let (controller, place) = match text.split_once(':') {
+        Some((controller, place)) => (Some(controller), place),
+        None => (None, text),
+    };
+    let (grid, owner) = split(place, names)?;
+    // A device that could not be read was noted.
+    let Some(device) = names.device(grid, &owner)? else { return Ok(Vec::new()) };
+    let device = DeviceIndex::of(device);
+    let named = &names.grids[grid];
+    let only = controller.map(|controller| names.controller(grid, controller)).transpose()?;
+    let all = named.controllers().enumerate();
+    let meant = all.filter(|(seat, _)| only.is_none_or(|only| only.position() == *seat));
+    Ok(meant.map(|(_, controller)| (controller, device)).collect())
+}
+
+/// Reads the one field in `Crash(host: "a")`.
+pub(crate) fn host_of(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<u16> {
+    let mut fields = node.fields(notes)?;
+    let host = host(&mut fields, "host", names, notes);
+    fields.finish(notes);
+    host
+}
+
+/// Reads the one field in `Kill(controller: "commerce/a")`.
+pub(crate) fn process_of(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<u16> {
+    let mut fields = node.fields(notes)?;
+    let value = fields.required("controller", notes);
+    fields.finish(notes);
+    let value = value?;
+    let name: String = value.leaf(notes)?;
+    names.member(&name).map_err(|message| value.error(notes, message)).ok()
+}
+
+/// Reads `ClockRate(host: "a", rate: "-600 ppm")`.
+pub(crate) fn clock_rate(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<(u16, i32)> {
+    let mut fields = node.fields(notes)?;
+    let host = host(&mut fields, "host", names, notes);
+    let rate: Option<Ratio> = fields.leaf("rate", notes);
+    let ppb = rate.and_then(|rate| rate_ppb(rate, &fields, notes));
+    fields.finish(notes);
+    Some((host?, ppb?))
+}
+
+/// A clock's rate in parts per billion.
+pub(crate) fn rate_ppb(rate: Ratio, fields: &Fields<'_>, notes: &mut Notes) -> Option<i32> {
+    let ppb = rate.ratio() * 1e9;
+    if ppb.abs() > f64::from(RATE_PPB_MAX) {
+        fields.place("rate").error(notes, format!("must be from -10 % to 10 %, got {rate}"));
+        return None;
+    }
+    // Rounding takes away what decimal text leaves.
+    Some(ppb.round() as i32)
+}
+
+fn host(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    names: &Names<'_, '_>,
+    notes: &mut Notes,
+) -> Option<u16> {
+    let value = fields.required(name, notes)?;
+    let text: String = value.leaf(notes)?;
+    names.host(&text).map_err(|message| value.error(notes, message)).ok()
+}
+
+/// Reads `Partition(a: ["a"], b: ["b", "w"])`: nothing passes between the two sides, either way.
+fn partition(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Vec<Effect>> {
+    let mut fields = node.fields(notes)?;
+    let mut side = |name: &'static str, notes: &mut Notes| -> Option<Vec<u16>> {
+        let list = fields.required(name, notes)?;
+        let items = list.items(notes)?;
+        if items.is_empty() || items.len() > MAX_PARTS {
+            list.error(notes, format!("expected 1 to {MAX_PARTS} hosts, got {}", items.len()));
+        }
+        let mut hosts = Vec::new();
+        for item in items.iter().take(MAX_PARTS) {
+            let name: String = item.leaf(notes)?;
+            let found = names.host(&name).map_err(|message| item.error(notes, message)).ok()?;
+            if hosts.contains(&found) {
+                item.error(notes, "this host stands here a second time; each is given once");
+            }
+            hosts.push(found);
+        }
+        Some(hosts)
+    };
+    let (one, other) = (side("a", notes), side("b", notes));
+    let (one, other) = (one?, other?);
+    if let Some(both) = one.iter().find(|host| other.contains(host)) {
+        let name = names.hosts.get(usize::from(*both)).copied().unwrap_or_default();
+        fields.place("b").error(notes, format!("the host \"{name}\" cannot be on both sides"));
+    }
+    fields.finish(notes);
+    let pairs = one.iter().flat_map(|from| other.iter().map(move |to| (*from, *to)));
+    Some(pairs.flat_map(|(from, to)| [cut(from, to), cut(to, from)]).collect())
+}
+
+fn cut(from: u16, to: u16) -> Effect {
+    let change = |is_cut| Change::Path { from, to, change: PathChange::Cut(is_cut) };
+    Effect { key: Key::Cut(from, to), begin: change(true), end: change(false) }
+}
+
+/// Reads what happens to one path, one way: `Loss(from: "a", to: "b", ratio: (3, 10))`.
+fn path(node: &Node<'_>, names: &Names<'_, '_>, usual: &Usual<'_>, notes: &mut Notes) -> Option<Effect> {
+    let mut fields = node.fields(notes)?;
+    let (from, to) = (host(&mut fields, "from", names, notes), host(&mut fields, "to", names, notes));
+    let changed = match node.name() {
+        "Cut" => Some(PathChange::Cut(true)),
+        "Delay" => delay_fields(&mut fields, notes).map(PathChange::Delay),
+        kind => {
+            let ratio = fields.required("ratio", notes).and_then(|node| read_chance(&node, notes));
+            ratio.map(
+                |ratio| if kind == "Loss" { PathChange::Loss(ratio) } else { PathChange::Duplication(ratio) },
+            )
+        }
+    };
+    let (from, to) = (from?, to?);
+    if from == to {
+        fields.place("to").error(notes, "expected two hosts: within one nothing is late or lost");
+    }
+    fields.finish(notes);
+    let Path { delay, loss, duplication, is_cut } = usual.network.between(from, to);
+    let (key, before) = match changed? {
+        PathChange::Cut(_) => (Key::Cut(from, to), PathChange::Cut(is_cut)),
+        PathChange::Loss(_) => (Key::Loss(from, to), PathChange::Loss(loss)),
+        PathChange::Duplication(_) => (Key::Duplication(from, to), PathChange::Duplication(duplication)),
+        PathChange::Delay(_) => (Key::Delay(from, to), PathChange::Delay(delay)),
+    };
+    let change = |change| Change::Path { from, to, change };
+    Some(Effect { key, begin: change(changed?), end: change(before) })
+}
+
+/// What changes when: windows of one fault that overlap or touch are one.
+pub(crate) fn changes(mut all: Vec<Lasting<'_>>, notes: &mut Notes) -> Vec<Timed> {
+    all.sort_by_key(|lasting| (lasting.effect.key, lasting.from));
+    let mut merged: Vec<Lasting<'_>> = Vec::new();
+    for lasting in all {
+        match merged.last_mut() {
+            Some(last) if last.effect.key == lasting.effect.key && lasting.from <= last.to => {
+                let differs = last.effect.begin != lasting.effect.begin;
+                if differs && lasting.from < last.to {
+                    let message =
+                        "overlaps another fault of this kind that says something else; let one end before";
+                    lasting.node.error(notes, message);
+                }
+                if differs {
+                    merged.push(lasting);
+                } else {
+                    last.to = last.to.max(lasting.to);
+                }
+            }
+            Some(_) | None => merged.push(lasting),
+        }
+    }
+    let both = |lasting: &Lasting<'_>| {
+        let Effect { begin, end, .. } = lasting.effect;
+        [Timed { at: lasting.from, change: begin }, Timed { at: lasting.to, change: end }]
+    };
+    merged.iter().flat_map(both).collect()
+}

@@ -1,0 +1,94 @@
+//! Who runs: the controllers of all grids in the order of the fleet, where they stand, and what they reach from there.
+//!
+//! The fleet has the grids in the order of the file, and of each grid the members of its council in the order of their seats.
+//! Every controller of a grid has the same device links, since each polls the devices itself; a witness has none.
+
+use r_ems_engine::Span;
+use r_ems_engine::controller::ControllerSpec;
+use r_ems_engine::functions::FunctionSet;
+use r_ems_sim::network::Delay;
+use r_ems_sim::plant::ComponentIndex;
+use r_ems_sim::world::{LinkSpec, Post};
+
+use crate::mistake::Notes;
+use crate::naming::{Named, Names, first_point, quantity_of};
+use crate::plant::Plant;
+use crate::site::{self, Site};
+
+/// All controllers and witnesses of a site.
+pub(crate) fn controllers<F: FunctionSet>(
+    site: &Site<'_, F::Spec>,
+    notes: &mut Notes,
+) -> Vec<ControllerSpec<F>> {
+    if notes.errors() > 0 {
+        return Vec::new();
+    }
+    let mut fleet = Vec::new();
+    for grid in &site.grids {
+        if let Some(common) = site::wire::<F>(grid, notes) {
+            fleet.extend(grid.council.fleet(&common));
+        }
+    }
+    fleet
+}
+
+/// All names of a site and its plants.
+pub(crate) fn names<'a, 't, S>(site: &'a Site<'t, S>, plants: &'a [Option<Plant<'t>>]) -> Names<'a, 't> {
+    let mut first = 0;
+    let mut grids = Vec::with_capacity(site.grids.len());
+    for (grid, plant) in site.grids.iter().zip(plants) {
+        let members: Vec<_> = grid.council.members().collect();
+        let count = members.len();
+        grids.push(Named {
+            grid: &grid.name,
+            members,
+            first,
+            devices: grid.devices.iter().map(|device| &device.spec).collect(),
+            unread: &grid.unread,
+            plant: plant.as_ref(),
+            take_over_max: None,
+            shaves: grid.shaving_limit().is_some(),
+        });
+        first += count;
+    }
+    Names { grids, hosts: site.hosts.iter().map(|host| host.name.as_str()).collect() }
+}
+
+/// Where each member of the fleet stands, with links as the site declares them.
+pub(crate) fn posts<S>(site: &Site<'_, S>, plants: &[Option<Plant<'_>>]) -> Vec<Post> {
+    let mut posts = Vec::new();
+    for (position, (grid, plant)) in site.grids.iter().zip(plants).enumerate() {
+        let links = links(grid, plant.as_ref());
+        posts.extend(grid.council.members().map(|member| Post {
+            host: u16::try_from(member.host).unwrap_or(u16::MAX),
+            grid: u16::try_from(position).unwrap_or(u16::MAX),
+            seat: member.seat,
+            links: if member.is_witness { Vec::new() } else { links.clone() },
+        }));
+    }
+    posts
+}
+
+/// The links of a grid's devices as the site declares them; they lead nowhere where the plant is broken, which was noted.
+fn links<S>(grid: &site::Grid<'_, S>, plant: Option<&Plant<'_>>) -> Vec<LinkSpec> {
+    let parts = plant.map_or(&[][..], |plant| plant.parts.as_slice());
+    let mut links = Vec::with_capacity(grid.devices.len());
+    for (position, device) in grid.devices.iter().enumerate() {
+        let component = parts.iter().position(|part| part.name == device.spec.name).unwrap_or(0);
+        let before = grid.devices[..position].iter().map(|device| device.spec.class);
+        links.push(LinkSpec {
+            component: ComponentIndex(u16::try_from(component).unwrap_or(u16::MAX)),
+            first_point: first_point(before),
+            quantities: device.spec.class.points().iter().map(|kind| quantity_of(*kind)).collect(),
+            positive: device.spec.positive,
+            declared: device.spec.positive,
+            latency: device.spec.latency,
+            write_delay: Delay::exactly(Span::ZERO),
+            checks_epochs: device.spec.checks_epochs,
+            timeout: device.timeout,
+            valid_for: device.spec.age_max - device.spec.latency,
+            drop_outs: None,
+        });
+    }
+    links
+}

@@ -1,0 +1,233 @@
+//! Expectations on authority, judged at a run's end: `TakeOverWithin("100 ms")`, and that there is one authority at a time.
+//!
+//! What is judged is what devices accepted, as the simulation's own checker saw it, and never what a controller says of itself.
+//! **One authority at a time is expected of every run with a shared grid,** whatever its file says.
+
+use r_ems_engine::redundancy::Epoch;
+use r_ems_engine::{Span, Time};
+use r_ems_sim::authority::{AuthorityResult, Rule, TakeOver, Violation};
+use r_ems_sim::driver::RunResult;
+
+use crate::mistake::Notes;
+use crate::naming::Names;
+use crate::node::{Fields, Node};
+
+/// What the built-in expectation is called.
+pub const ONE_AUTHORITY: &str = "one authority at a time";
+
+/// How long a shared grid may be without authority.
+#[derive(Clone, Debug)]
+pub(crate) struct Limit {
+    pub(crate) span: Span,
+    /// The grids that are meant.
+    pub(crate) grids: Vec<u16>,
+}
+
+/// Names for what a checker knows by numbers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Who {
+    /// By place in the fleet.
+    members: Vec<String>,
+    /// By grid and component.
+    components: Vec<Vec<String>>,
+}
+
+/// What was found: whether it holds, how far from failing, when and at what value it was worst, and that in words.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Judged {
+    pub(crate) held: bool,
+    pub(crate) margin: f64,
+    pub(crate) at: Time,
+    pub(crate) value: f64,
+    pub(crate) words: String,
+}
+
+impl Who {
+    /// Takes the names of a scenario.
+    pub(crate) fn of(names: &Names<'_, '_>) -> Self {
+        let mut who = Self::default();
+        for grid in &names.grids {
+            who.members.extend(grid.members.iter().map(|member| format!("{}/{}", grid.grid, member.id)));
+            let parts = grid.plant.map_or(&[][..], |plant| plant.parts.as_slice());
+            who.components.push(parts.iter().map(|part| format!("{}/{}", grid.grid, part.name)).collect());
+        }
+        who
+    }
+
+    fn member(&self, place: u16) -> &str {
+        self.members.get(usize::from(place)).map_or("a controller", String::as_str)
+    }
+
+    fn violation(&self, violation: &Violation) -> String {
+        match violation.rule {
+            Rule::OneAuthority { controller, other } => {
+                format!("{} and {} held authority at once", self.member(other), self.member(controller))
+            }
+            Rule::EpochsRise { controller, component, epoch, accepted } => {
+                let of_grid = self.components.get(usize::from(violation.grid));
+                let device = of_grid.and_then(|parts| parts.get(usize::from(component.0)));
+                let device = device.map_or("a device", String::as_str);
+                let (epoch, accepted) = (Epoch::of_number(epoch), Epoch::of_number(accepted));
+                let controller = self.member(controller);
+                format!("{device} accepted epoch {epoch} of {controller} after epoch {accepted}")
+            }
+        }
+    }
+}
+
+/// Reads what `TakeOverWithin` is about: all shared grids, or the one that is named.
+pub(crate) fn read(
+    subject: &Node<'_>,
+    options: Option<&mut Fields<'_>>,
+    names: &Names<'_, '_>,
+    notes: &mut Notes,
+) -> Option<Limit> {
+    let span: Option<Span> = subject.leaf(notes);
+    if span.is_some_and(Span::is_zero) {
+        subject.error(notes, "must be above 0 s, got 0 s");
+    }
+    let named = options.and_then(|options| options.optional("grid"));
+    let shared: Vec<usize> = (0..names.grids.len()).filter(|grid| names.grids[*grid].is_shared()).collect();
+    let grids = match named {
+        Some(node) => {
+            let name: String = node.leaf(notes)?;
+            let grid = names.grid(&name).map_err(|message| node.error(notes, message)).ok()?;
+            if !shared.contains(&grid) {
+                node.error(notes, format!("the grid \"{name}\" has one controller: nobody takes over"));
+            }
+            vec![grid]
+        }
+        None => {
+            if shared.is_empty() {
+                subject.error(notes, "no grid has more than one controller: nobody takes over");
+            }
+            shared
+        }
+    };
+    for named in grids.iter().map(|grid| &names.grids[*grid]) {
+        if let (Some(span), Some(bound)) = (span, named.take_over_max)
+            && span < bound
+            && !span.is_zero()
+        {
+            let grid = named.grid;
+            let bound = format!("{:.1} ms", (bound.as_secs_f64() * 1e4).ceil() / 10.0);
+            let message =
+                format!("{span} is less than a take-over of \"{grid}\" may last by its intervals: {bound}");
+            subject.warning(notes, message);
+        }
+    }
+    let grids = grids.into_iter().map(|grid| u16::try_from(grid).unwrap_or(u16::MAX)).collect();
+    Some(Limit { span: span?, grids })
+}
+
+/// Judges every take-over of a run, and grids that nobody has taken over for longer.
+pub(crate) fn judge_limit(limit: &Limit, who: &Who, result: &RunResult) -> Judged {
+    let end = Time::ZERO + result.simulated;
+    let all: Vec<&TakeOver> =
+        result.authority.take_overs.iter().filter(|found| limit.grids.contains(&found.grid)).collect();
+    let waiting = result.authority.waiting.iter().filter(|found| limit.grids.contains(&found.0));
+    let waits = waiting.filter(|found| end.since(found.1) > limit.span);
+    let worst_wait = waits.map(|found| (end.since(found.1), end)).max();
+    let worst = all.iter().map(|found| (found.gap(), found.at)).max_by_key(|found| found.0);
+    let counted =
+        if all.len() == 1 { "1 take-over".to_string() } else { format!("{} take-overs", all.len()) };
+    let Some((gap, at)) = worst_wait.into_iter().chain(worst).max_by_key(|found| found.0) else {
+        return Judged {
+            held: false,
+            margin: 0.0,
+            at: end,
+            value: 0.0,
+            words: "no take-over happened".into(),
+        };
+    };
+    let is_waited_for = worst_wait.is_some_and(|wait| wait.0 == gap);
+    let words = match all.iter().find(|found| found.gap() == gap && found.at == at) {
+        Some(found) if !is_waited_for => {
+            format!("{counted}; the longest from {} to {}", who.member(found.from), who.member(found.to))
+        }
+        Some(_) | None => format!(
+            "{counted}; at the end nobody has written since {}",
+            Time::ZERO + (end.since(Time::ZERO) - gap)
+        ),
+    };
+    let margin = limit.span.as_secs_f64() - gap.as_secs_f64();
+    Judged { held: gap <= limit.span, margin, at, value: gap.as_secs_f64(), words }
+}
+
+/// Judges that there was one authority at a time.
+pub(crate) fn judge_one(who: &Who, authority: &AuthorityResult, end: Time) -> Judged {
+    let count = authority.violation_count;
+    let Some(first) = authority.violations.first() else {
+        return Judged { held: count == 0, margin: 0.0, at: end, value: 0.0, words: String::new() };
+    };
+    let value = count as f64;
+    Judged { held: false, margin: -value, at: first.at, value, words: who.violation(first) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use r_ems_sim::plant::ComponentIndex;
+
+    fn at(millis: u64) -> Time {
+        Time::ZERO + Span::from_millis(millis)
+    }
+
+    fn who() -> Who {
+        Who {
+            members: vec!["g/a".into(), "g/b".into()],
+            components: vec![vec!["g/load".into(), "g/bess".into()]],
+        }
+    }
+
+    fn judged(take_overs: Vec<TakeOver>, waiting: Vec<(u16, Time)>) -> Judged {
+        let authority = AuthorityResult { take_overs, waiting, ..AuthorityResult::default() };
+        let result = RunResult {
+            simulated: Span::from_secs(10),
+            grids: Vec::new(),
+            verdicts: Vec::new(),
+            traffic: Vec::new(),
+            authority,
+        };
+        let limit = Limit { span: Span::from_millis(100), grids: vec![0] };
+        judge_limit(&limit, &who(), &result)
+    }
+
+    fn take_over(lost_at: Time, at: Time) -> TakeOver {
+        TakeOver { grid: 0, from: 0, to: 1, lost_at, at }
+    }
+
+    #[test]
+    fn the_longest_take_over_is_the_one_that_counts() {
+        let found = judged(vec![take_over(at(0), at(60)), take_over(at(500), at(590))], Vec::new());
+        assert!(found.held && (found.margin - 0.01).abs() < 1e-9 && found.at == at(590));
+        assert_eq!(found.words, "2 take-overs; the longest from g/a to g/b");
+        assert!(judged(vec![take_over(at(0), at(100))], Vec::new()).held);
+        assert!(!judged(vec![take_over(at(0), at(101))], Vec::new()).held);
+    }
+
+    #[test]
+    fn a_run_without_a_take_over_and_one_that_ends_without_an_authority_have_failed() {
+        let none = judged(Vec::new(), Vec::new());
+        assert!(!none.held);
+        assert_eq!(none.words, "no take-over happened");
+        let lost = judged(Vec::new(), vec![(0, at(9_000))]);
+        assert!(!lost.held && (lost.value - 1.0).abs() < 1e-9);
+        // What has just begun may still come in time.
+        assert!(judged(vec![take_over(at(0), at(60))], vec![(0, at(9_950))]).held);
+    }
+
+    #[test]
+    fn a_violation_names_who_and_what() {
+        let rule =
+            Rule::EpochsRise { controller: 0, component: ComponentIndex(1), epoch: 256, accepted: 513 };
+        let violation = Violation { at: at(7), grid: 0, rule };
+        let words = who().violation(&violation);
+        assert_eq!(words, "g/bess accepted epoch 1.0 of g/a after epoch 2.1");
+        let authority =
+            AuthorityResult { violations: vec![violation], violation_count: 3, ..AuthorityResult::default() };
+        let found = judge_one(&who(), &authority, at(9));
+        assert!(!found.held && found.at == at(7) && (found.margin + 3.0).abs() < 1e-9);
+        assert!(judge_one(&who(), &AuthorityResult::default(), at(9)).held);
+    }
+}

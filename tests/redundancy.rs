@@ -1,0 +1,73 @@
+//! What the program says of grids that several controllers share: take-overs, roles, bounds, violations.
+
+use std::path::Path;
+use std::process::Output;
+
+use assert_cmd::cargo::cargo_bin_cmd;
+use serde_json::Value;
+
+fn emsctl(arguments: &[&str]) -> Output {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    cargo_bin_cmd!("r-emsctl").current_dir(root).args(arguments).output().expect("the program runs")
+}
+
+fn json(arguments: &[&str]) -> (Value, Option<i32>) {
+    let output = emsctl(&[arguments, &["--format", "json"]].concat());
+    let value = serde_json::from_slice(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    (value.unwrap_or_else(|error| panic!("{error}: {errors}")), output.status.code())
+}
+
+#[test]
+fn a_failover_is_told_with_who_when_why_and_how_long() {
+    let (summary, exit) = json(&["run", "scenarios/failover.ron"]);
+    assert_eq!(exit, Some(0), "{summary}");
+    let take_overs = &summary["take_overs"];
+    assert_eq!(take_overs["count"], 1);
+    let found = &take_overs["list"][0];
+    assert_eq!((&found["from"], &found["to"]), (&"commerce/a".into(), &"commerce/b".into()));
+    let gap_s = found["gap_s"].as_f64().expect("a number");
+    assert!(gap_s > 0.05 && gap_s < 0.1, "{gap_s}");
+    assert!(found["at"].as_str().is_some_and(|at| at.starts_with("2016-03-09 18:02:30")), "{found}");
+    let roles: Vec<&Value> = (0..3).map(|place| &summary["controllers"][place]["role"]).collect();
+    assert_eq!(roles, ["standby", "active", "witness"]);
+}
+
+#[test]
+fn a_controller_that_does_not_run_at_the_end_is_down_whatever_it_was() {
+    let (summary, _) = json(&["run", "scenarios/failover.ron", "--until", "40 min"]);
+    assert_eq!(summary["controllers"][0]["role"], "down");
+    assert_eq!(summary["controllers"][1]["role"], "active");
+}
+
+#[test]
+fn two_authorities_are_a_violation_that_names_both() {
+    let set = "site.grids.commerce.redundancy.on_silence=TakeOver";
+    let (summary, exit) = json(&["run", "scenarios/pair_without_witness.ron", "--set", set]);
+    assert_eq!(exit, Some(3));
+    let expectations = summary["expectations"].as_array().expect("a list");
+    let found = expectations.iter().find(|expectation| expectation["name"] == "one authority at a time");
+    let found = found.expect("it is expected of every shared grid");
+    assert_eq!(found["held"], false);
+    assert_eq!(found["remark"], "commerce/a and commerce/b held authority at once");
+    assert!(found["at"].as_str().is_some_and(|at| at.starts_with("2016-03-09 18:10:00.0")), "{found}");
+}
+
+#[test]
+fn a_check_prints_votes_waits_and_the_bound_of_a_take_over() {
+    let (printed, exit) =
+        json(&["check", "scenarios/failover_fast.ron", "scenarios/sites/commerce_pair.ron"]);
+    assert_eq!(exit, Some(0));
+    let fast = &printed["files"][0]["redundancy"][0];
+    assert_eq!(fast["voters"], serde_json::json!(["a", "b", "w"]));
+    assert_eq!((&fast["majority"], &fast["delay_is_assumed"]), (&2.into(), &false.into()));
+    assert_eq!(fast["devices"][0]["rests_on"], "epochs");
+    let bound_s = fast["take_over_max_s"].as_f64().expect("a number");
+    // W of 20.03 ms and a delay of 5 ms, a retry, a request and a grant, and a write of 1 ms.
+    assert!((bound_s - 0.037).abs() < 0.000_1, "{bound_s}");
+    let pair = &printed["files"][1]["redundancy"][0];
+    assert_eq!(pair["devices"][0]["rests_on"], "declared_longest_write");
+    assert_eq!(pair["delay_is_assumed"], true);
+    let text = String::from_utf8(emsctl(&["check", "scenarios/failover.ron"]).stdout).expect("text");
+    assert!(text.contains("2 of the votes a, b, w are a majority"), "{text}");
+}
