@@ -3,8 +3,6 @@
 //! Its controllers have seats in failover order; a witness has the last one and only votes. There is **one vote per host**: of
 //! several controllers of a grid on one host the first casts it, because a host that fails must not take two votes with it.
 
-use alloc::vec::Vec;
-
 use serde::{Deserialize, Serialize};
 
 use super::epoch::{MAX_SEATS, Seat};
@@ -87,16 +85,12 @@ impl Council {
         let me = self.me;
         (0..self.seats).map(Seat).filter(move |seat| *seat != me)
     }
-
-    /// The other voters, in the order of their seats.
-    pub fn other_voters(&self) -> Vec<Seat> {
-        self.others().filter(|seat| self.votes(*seat)).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     #[test]
     fn each_host_has_one_vote() {

@@ -123,21 +123,17 @@ impl Grantor {
         Some(raised)
     }
 
-    /// The ceiling that was on its way is durable.
-    pub fn raised(&mut self) {
-        if let Some(raised) = self.raising.take() {
-            self.ceiling = raised;
+    /// A ceiling is durable, which may be another than the one that is on its way now.
+    pub fn raised(&mut self, durable: Epoch) {
+        self.ceiling = self.ceiling.max(durable);
+        if self.raising.is_some_and(|raising| raising <= durable) {
+            self.raising = None;
         }
     }
 
     /// The ceiling that was on its way did not arrive: it is asked for again.
     pub const fn not_raised(&mut self) {
         self.raising = None;
-    }
-
-    /// The highest epoch that is known to be in use here.
-    pub fn highest(&self) -> Epoch {
-        self.granted.map_or(self.floor, |granted| granted.epoch)
     }
 
     /// What of it can still matter, without absolute times.
@@ -182,8 +178,8 @@ mod tests {
     /// A grantor that has been up for W, with room for epochs.
     fn grantor() -> Grantor {
         let mut grantor = Grantor::new(at(0), WAIT, Epoch::NONE);
-        assert!(grantor.raise(Epoch::NONE).is_some());
-        grantor.raised();
+        let raised = grantor.raise(Epoch::NONE).expect("a ceiling is raised at once");
+        grantor.raised(raised);
         grantor
     }
 
@@ -215,7 +211,7 @@ mod tests {
         assert_eq!(grantor.ask(at(1_020), epoch(65, 0), 1), refused(Refusal::Raising, ceiling, 0));
         assert_eq!(grantor.raise(Epoch::NONE), Some(epoch(128, u8::MAX)));
         assert_eq!(grantor.ask(at(1_020), epoch(65, 0), 1), refused(Refusal::Raising, ceiling, 0));
-        grantor.raised();
+        grantor.raised(epoch(128, u8::MAX));
         assert_eq!(grantor.ask(at(1_020), epoch(65, 0), 1), Answer::Granted);
     }
 

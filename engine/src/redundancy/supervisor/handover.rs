@@ -36,6 +36,8 @@ pub enum CommandRefusal {
     SeatNotReady,
     /// A witness is no controller.
     Witness,
+    /// Who is the majority on its own must give that up before it hands over.
+    Sole,
 }
 
 impl CommandRefusal {
@@ -46,6 +48,7 @@ impl CommandRefusal {
             Self::NobodyReady => "nobody is ready to take over",
             Self::SeatNotReady => "the controller that was named is not ready to take over",
             Self::Witness => "a witness only votes",
+            Self::Sole => "who is sole must give that up before it hands over",
         }
     }
 }
@@ -54,6 +57,7 @@ impl RedundancySupervisor {
     /// Does what an operator asks for, or tells why not.
     pub fn command(&mut self, now: LocalTime, command: Command, out: &mut Effects) {
         let done = match command {
+            _ if self.spec.council.is_alone() => Err(CommandRefusal::NobodyReady),
             Command::SwitchOver { to } => self.switch_over(now, to, out),
             Command::Maintenance { begins, is_forced } => self.maintain(now, begins, is_forced, out),
             Command::Sole { begins } => self.declare_sole(begins, out),
@@ -71,6 +75,9 @@ impl RedundancySupervisor {
     ) -> Result<(), CommandRefusal> {
         if self.role != Role::Active {
             return Err(CommandRefusal::NotActive);
+        }
+        if self.wanted.is_sole || self.kept.is_sole {
+            return Err(CommandRefusal::Sole);
         }
         let to = match to {
             Some(seat) if self.is_ready(now, seat) => seat,
@@ -97,6 +104,9 @@ impl RedundancySupervisor {
                 self.become_role(Role::Standby, Reason::Operator, out);
             }
             return Ok(());
+        }
+        if begins && (self.wanted.is_sole || self.kept.is_sole) {
+            return Err(CommandRefusal::Sole);
         }
         let successor = self.best_standby(now);
         if self.role.holds() && successor.is_none() && !is_forced {
@@ -131,7 +141,7 @@ impl RedundancySupervisor {
     pub(super) fn evaluate(&mut self, now: LocalTime, out: &mut Effects) {
         self.raise_ceiling(Epoch::NONE, out);
         self.save(out);
-        if self.role != Role::Active {
+        if self.role != Role::Active || self.wanted.is_sole || self.kept.is_sole {
             return;
         }
         if let Some(standby) = self.best_standby(now) {

@@ -207,6 +207,7 @@ impl RedundancySupervisor {
     /// Handles what has become due.
     pub fn wake(&mut self, now: LocalTime, out: &mut Effects) {
         self.lapse(now, out);
+        self.give_up_renewing(now, out);
         if now >= self.heartbeat_due {
             self.beat(now, out);
         }
@@ -257,9 +258,7 @@ impl RedundancySupervisor {
         let Some(saving) = self.saving.take() else { return };
         if succeeded {
             self.kept = saving;
-            if saving.ceiling > self.grantor.ceiling() {
-                self.grantor.raised();
-            }
+            self.grantor.raised(saving.ceiling);
             self.finish_handing(now, out);
             self.save(out);
         } else {
@@ -325,17 +324,6 @@ impl RedundancySupervisor {
     /// The epoch that it holds, or else the highest that it knows.
     pub fn epoch(&self) -> Epoch {
         self.holder.held().map_or(self.highest, |held| held.epoch)
-    }
-
-    /// The active that it follows, and its epoch.
-    pub fn followed(&self) -> Option<(Seat, Epoch)> {
-        self.followed.map(|followed| (followed.seat, followed.epoch))
-    }
-
-    /// The other controllers, which follow it if it is active.
-    pub fn followers(&self) -> impl Iterator<Item = Seat> + use<> {
-        let council = self.spec.council.clone();
-        self.spec.council.others().filter(move |seat| !council.is_witness(*seat))
     }
 
     /// A message of this member.

@@ -20,6 +20,8 @@ use crate::time::LocalTime;
 const EAGER_WAITS: u64 = 4;
 /// So many waits of a grantor a term lasts.
 const TERM_WAITS: u64 = 2;
+/// Higher rounds are not believed: no site gets there, and the last ones must never be used up.
+const ROUND_MAX: u32 = u32::MAX / 2;
 /// The pause after a term doubles with each failure, up to so many times.
 const DOUBLINGS_MAX: u8 = 4;
 
@@ -33,13 +35,16 @@ impl RedundancySupervisor {
         if self.term_began.is_some_and(|began| now.since(began) >= settings.grantor_wait() * TERM_WAITS) {
             return self.end_term(now, out);
         }
-        let heard = self.heard_voters(now);
-        if !self.is_majority(now, heard | self.me().bit()) {
-            self.retry_due = now + settings.heartbeat;
-            return;
-        }
+        let (heard, heartbeat) = (self.heard_voters(now), settings.heartbeat);
         if self.holder.asked() < self.highest {
             self.holder.seek(self.highest.next_for(self.me()));
+        }
+        // No life of this controller may ask for what another has asked for: that must be durable before.
+        let is_promised = self.holder.asked() <= self.kept.ceiling;
+        if !is_promised || !self.is_majority(now, heard | self.me().bit()) {
+            self.raise_ceiling(self.holder.asked(), out);
+            self.retry_due = now + heartbeat;
+            return;
         }
         let number = self.holder.send(now);
         let content = Content::Request { number, epoch: self.holder.asked() };
@@ -132,7 +137,8 @@ impl RedundancySupervisor {
         if self.role == Role::Candidate {
             self.term_began = self.term_began.or(Some(now));
             let mine = self.me().bit();
-            if grants & mine == 0 && self.is_majority(now, grants | mine) {
+            let casts_last = grants & mine == 0 && self.spec.council.votes(self.me());
+            if casts_last && self.is_majority(now, grants | mine) {
                 return self.ask_myself(now, number, out);
             }
         }
@@ -170,7 +176,12 @@ impl RedundancySupervisor {
         let is_anothers = self.spec.council.has(floor.seat) && floor.seat != self.me();
         match self.role {
             Role::Active | Role::HandingOver if !is_anothers => {
-                self.holder.seek(self.highest.next_for(self.me()));
+                let higher = self.highest.next_for(self.me());
+                if higher <= self.kept.ceiling {
+                    self.holder.seek(higher);
+                } else {
+                    self.raise_ceiling(higher, out);
+                }
             }
             Role::Lapsed if is_anothers => self.stand_by(now, Reason::Superseded, out),
             Role::Lapsed => self.seek(now, Reason::MajorityLost, out),
@@ -230,7 +241,7 @@ impl RedundancySupervisor {
 
     /// Remembers the highest epoch that was heard of.
     pub(super) fn note_epoch(&mut self, epoch: Epoch) {
-        if epoch > self.highest {
+        if epoch > self.highest && epoch.round <= ROUND_MAX {
             self.highest = epoch;
         }
     }

@@ -15,6 +15,8 @@ use crate::time::LocalTime;
 
 /// A better candidate is let go first for so many waits of a grantor.
 const DEFERENCE_WAITS: u64 = 2;
+/// Who holds a lease no more goes on asking for its renewal for so many waits of a grantor.
+const RENEWING_WAITS: u64 = 2;
 
 impl RedundancySupervisor {
     /// Takes another's heartbeat.
@@ -155,6 +157,18 @@ impl RedundancySupervisor {
             self.handing = None;
             self.miss_myself(now);
             self.become_role(Role::Lapsed, Reason::MajorityLost, out);
+            if self.in_maintenance {
+                self.stand_by(now, Reason::MajorityLost, out);
+            }
+        }
+    }
+
+    /// Renews no longer after a while: votes that are bound to who does not hear them are kept from those who would.
+    pub(super) fn give_up_renewing(&mut self, now: LocalTime, out: &mut Effects) {
+        let since = self.followed.map_or(self.booted_at, |followed| followed.at);
+        if self.role == Role::Lapsed && now.since(since) > self.spec.settings.grantor_wait() * RENEWING_WAITS
+        {
+            self.stand_by(now, Reason::MajorityLost, out);
         }
     }
 }
