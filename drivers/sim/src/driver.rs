@@ -96,6 +96,8 @@ struct PostState {
     /// Counts its boots and crashes.
     life: u16,
     is_up: bool,
+    /// Whether its machine has booted in this life: before that it takes neither messages nor commands.
+    has_booted: bool,
     incarnation: u32,
     /// What is durable, and what is on its way there.
     promise: Promise,
@@ -339,7 +341,7 @@ impl SimDriver {
     #[inline]
     fn happen(&mut self, at: Time, pending: Pending) -> Option<(u16, Happened)> {
         match pending {
-            Pending::Boot(of) => self.is_living(of).then_some((of.post, Happened::Boot)),
+            Pending::Boot(of) => self.is_living(of).then(|| self.boot(of.post)),
             Pending::Measure(devices) => {
                 if self.is_living(devices.of) {
                     self.measure(at, devices);
@@ -398,6 +400,7 @@ impl PostState {
             links,
             life: 0,
             is_up: true,
+            has_booted: false,
             incarnation: 1,
             promise: Promise::FIRST,
             saving: None,

@@ -83,8 +83,8 @@ impl SimDriver {
                 None
             }
             Change::Command { controller, command } => {
-                let is_up = self.posts[usize::from(controller)].is_up;
-                is_up.then_some((controller, Happened::Command(command)))
+                let has_booted = self.posts[usize::from(controller)].has_booted;
+                has_booted.then_some((controller, Happened::Command(command)))
             }
         }
     }
@@ -130,7 +130,13 @@ impl SimDriver {
     /// Hands a message out; nobody receives it whose controller is down.
     pub(super) fn deliver(&mut self, slot: u32) -> Option<(u16, Happened)> {
         let letter = self.office.hand_out(slot);
-        self.posts[usize::from(letter.to)].is_up.then_some((letter.to, Happened::Mail(letter)))
+        self.posts[usize::from(letter.to)].has_booted.then_some((letter.to, Happened::Mail(letter)))
+    }
+
+    /// A machine boots.
+    pub(super) fn boot(&mut self, post: u16) -> (u16, Happened) {
+        self.posts[usize::from(post)].has_booted = true;
+        (post, Happened::Boot)
     }
 
     /// Begins to make a promise durable.
@@ -187,7 +193,7 @@ impl SimDriver {
         if !state.is_up {
             return;
         }
-        state.is_up = false;
+        (state.is_up, state.has_booted) = (false, false);
         state.life = state.life.wrapping_add(1);
         state.saving = None;
         state.links.iter_mut().for_each(crate::links::Link::forget);
