@@ -1,6 +1,6 @@
 //! Says in words, and by name, what records hold by id. One line each, no line ends.
 //!
-//! What the members of a council tell each other and report is in [`council`](self::council).
+//! What the members of a council tell each other and report is in [`council`].
 
 pub mod council;
 

@@ -4,8 +4,8 @@
 //! takes time on its way (answers, writes, time-outs) waits in the queue; what machines want to be woken for waits in
 //! [`Wakes`]. At one instant the queue comes first, then wakes by controller order.
 //!
-//! - [`devices`] measures and commands; [`hosts`] are what controllers run on and talk over;
-//! - [`ties`] is the order of what happens at one instant.
+//! - `devices` measures and commands; `hosts` are what controllers run on and talk over;
+//! - `ties` is the order of what happens at one instant.
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 

@@ -14,12 +14,12 @@
 //! It decides on nothing but messages, its host's clock, what is durable, and what its controller says of its own health. It
 //! never writes to a device: the controller asks it for its [`Authority`] before each write.
 
-mod handover;
+pub mod handover;
 #[cfg(test)]
 mod model;
 mod peer;
-mod voting;
-mod watch;
+pub mod voting;
+pub mod watch;
 
 pub use self::handover::CommandRefusal;
 
