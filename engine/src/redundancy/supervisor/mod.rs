@@ -185,14 +185,13 @@ impl RedundancySupervisor {
         if self.spec.council.is_alone() {
             return self.boot_alone(now, incarnation);
         }
-        let Settings { lease: _, evaluate, .. } = self.spec.settings;
         self.grantor = Grantor::new(now, self.spec.settings.grantor_wait(), promise.ceiling);
         self.highest = promise.ceiling;
         (self.kept, self.wanted) = (promise, promise);
         if self.spec.council.is_witness(self.spec.council.me()) {
             self.role = Role::Witness;
         }
-        self.evaluate_due = now + evaluate;
+        self.evaluate_due = now + self.spec.settings.evaluate;
         self.raise_ceiling(Epoch::NONE, out);
         self.beat(now, out);
     }
@@ -244,8 +243,8 @@ impl RedundancySupervisor {
                 self.vote(now, from, number, epoch, message.incarnation, out);
             }
             Content::Grant { number, epoch } => self.count_grant(now, from, number, epoch, out),
-            Content::Refuse { number, refusal, floor, wait: _ } => {
-                self.take_refusal(now, number, refusal, floor, out);
+            Content::Refuse { refusal, floor, .. } => {
+                self.take_refusal(now, refusal, floor, out);
             }
             Content::Release { epoch } => self.grantor.release(now, epoch),
             Content::HandOver { epoch, reason } => self.take_hand_over(now, epoch, reason, out),

@@ -86,7 +86,7 @@ impl RedundancySupervisor {
         match answer {
             Answer::Granted => self.count_grant(now, me, number, epoch, out),
             Answer::Refused { refusal, floor, wait: _ } => {
-                self.take_refusal(now, number, refusal, floor, out);
+                self.take_refusal(now, refusal, floor, out);
             }
         }
     }
@@ -159,14 +159,7 @@ impl RedundancySupervisor {
     }
 
     /// Takes a voter's refusal: what it names is known from now on, and where a higher epoch can be had, it is asked for.
-    pub(super) fn take_refusal(
-        &mut self,
-        now: LocalTime,
-        _number: u32,
-        refusal: Refusal,
-        floor: Epoch,
-        out: &mut Effects,
-    ) {
+    pub(super) fn take_refusal(&mut self, now: LocalTime, refusal: Refusal, floor: Epoch, out: &mut Effects) {
         self.note_epoch(floor);
         let outdates = refusal == Refusal::Outdated && floor >= self.holder.asked();
         if !outdates {
