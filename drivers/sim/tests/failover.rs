@@ -7,7 +7,7 @@ use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
 use r_ems_engine::ids::PointIndex;
 use r_ems_engine::machine::Machine;
 use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
-use r_ems_engine::redundancy::{Command, Council, FailBack, OnSilence, Seat, Settings, SupervisorSpec};
+use r_ems_engine::redundancy::{Command, Council, Seat, Settings, SupervisorSpec};
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{Span, Time};
@@ -22,19 +22,6 @@ use r_ems_sim::world::{
 
 const CONNECTION: ComponentIndex = ComponentIndex(0);
 const BATTERY: ComponentIndex = ComponentIndex(2);
-
-fn fast() -> Settings {
-    Settings {
-        heartbeat: Span::from_millis(5),
-        watchdog: Span::from_millis(15),
-        lease: Span::from_millis(20),
-        retry: Span::from_millis(1),
-        evaluate: Span::from_millis(50),
-        clock_rate_max_ppb: 600_000,
-        fail_back: FailBack::Manual,
-        on_silence: OnSilence::Hold,
-    }
-}
 
 /// What differs from one site to the next.
 #[derive(Clone)]
@@ -55,7 +42,7 @@ struct Site {
 impl Site {
     fn new(seed: u64) -> Self {
         Self {
-            settings: fast(),
+            settings: Settings::FAST,
             longest_write: Span::ZERO,
             write_delay: Delay::exactly(Span::ZERO),
             checks_epochs: true,
@@ -235,7 +222,7 @@ fn a_standby_takes_over_within_its_bound_and_one_writes_at_a_time() {
     }
     gaps.sort_unstable();
     // A message may be lost or late: the bound without losses holds for nearly all.
-    let bound = fast().take_over_max(Span::from_millis(5), Span::ZERO);
+    let bound = Settings::FAST.take_over_max(Span::from_millis(5), Span::ZERO);
     assert!(gaps[95] <= bound, "95 of 100 within {bound}: {} and {}", gaps[95], gaps[99]);
     assert!(gaps[50] <= Span::from_millis(30), "a median of {}", gaps[50]);
 }

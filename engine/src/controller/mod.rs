@@ -45,7 +45,7 @@ use crate::functions::{Function, SpecError, Wiring};
 use crate::ids::DeviceIndex;
 use crate::machine::{Boot, Effect, Effects, Input, Machine};
 use crate::points::{DeviceSpec, Image, PointKind};
-use crate::redundancy::{Epoch, Health, RedundancySupervisor, Role, SupervisorSpec};
+use crate::redundancy::{Health, RedundancySupervisor, Role, SupervisorSpec};
 use crate::time::{LocalTime, Span};
 use crate::timing::{LoopTimingReporter, ScanClock};
 use crate::wall::WallTime;
@@ -153,7 +153,6 @@ pub struct Controller<F: Function> {
 /// How far a controller has come in writing under its authority.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Writing {
-    epoch: Epoch,
     since: LocalTime,
     /// Whether the first set-points of this authority are out.
     has_begun: bool,
@@ -305,7 +304,7 @@ impl<F: Function> Controller<F> {
             // Who hands over still waits for its last writes.
             if !self.redundancy.role().holds() && self.writes.take().is_some() {
                 // What was written is another's to re-assert and to watch from now on.
-                self.set_points.forget();
+                self.set_points.forget_decisions();
                 self.supervision.forget();
             }
             return;
@@ -316,10 +315,10 @@ impl<F: Function> Controller<F> {
             }
             return;
         }
-        self.set_points.forget();
+        self.set_points.forget_decisions();
         self.supervision.forget();
         let is_first = self.redundancy.is_alone();
-        self.writes = Some(Writing { epoch: authority.epoch, since: authority.since, has_begun: is_first });
+        self.writes = Some(Writing { since: authority.since, has_begun: is_first });
         if self.phase == Phase::Running {
             self.image.judge(now, out);
             self.compose(now, out);
@@ -346,7 +345,7 @@ impl<F: Function> Controller<F> {
             is_ready: self.phase == Phase::Running,
             reaches_devices: self.meters.iter().all(is_good) && members.all(|member| member.takes_part()),
             overruns: self.overruns >= OVERRUNS_MAX,
-            has_outstanding_writes: self.set_points.has_outstanding(),
+            writes_end: self.set_points.writes_end(),
         };
         self.redundancy.report(now, health, out);
     }

@@ -99,6 +99,10 @@ pub(super) fn decode(
                 let to = Seat(u8::try_from(place).map_err(|_too_large| no_seat)?);
                 Effect::Send { to, message: cursor.value("message")? }
             }
+            // What has no place is written with a zero there, and in no other way.
+            PROMISE | AUTHORITY if place != 0 => {
+                return Err(Flaw::OutOfRange { what: "place", found: u64::from(place), end: 1 });
+            }
             PROMISE => Effect::Promise(cursor.value("promise")?),
             AUTHORITY => Effect::Authority { epoch: cursor.varint()?, until: instant(cursor)? },
             found => return Err(Flaw::Code { what: "effect", found: found as u8 }),
@@ -116,5 +120,27 @@ pub(super) const fn is_report(effect: &Effect) -> bool {
         | Effect::Send { .. }
         | Effect::Promise(_)
         | Effect::Authority { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redundancy::Promise;
+
+    #[test]
+    fn an_effect_without_a_place_has_one_form_only() {
+        let now = LocalTime::from_nanos(100);
+        for effect in [Effect::Promise(Promise::FIRST), Effect::Authority { epoch: 1, until: now }] {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, now, None, [effect].into_iter());
+            let mut effects = Vec::new();
+            assert_eq!(decode(&mut Cursor::new(&bytes, 0), now, &mut effects), Ok(None));
+            assert_eq!(effects, [effect]);
+            // The first word follows the deadline and the count.
+            bytes[2] |= 1 << KIND_BITS;
+            let flaw = Flaw::OutOfRange { what: "place", found: 1, end: 1 };
+            assert_eq!(decode(&mut Cursor::new(&bytes, 0), now, &mut effects), Err(flaw));
+        }
     }
 }
