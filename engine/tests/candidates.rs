@@ -69,6 +69,19 @@ fn at_a_start_the_first_that_reaches_its_devices_becomes_active() {
 }
 
 #[test]
+fn where_all_become_ready_at_once_the_first_in_the_order_becomes_active() {
+    for seed in 0..20 {
+        let mut world = World::new(&[0, 1, 2, 3], true, &Settings::FAST, seed);
+        (0..4).for_each(|seat| world.boot(seat));
+        (0..4).for_each(|seat| world.report(seat, Health { is_ready: false, ..HEALTHY }));
+        world.run(SECOND);
+        (0..4).rev().for_each(|seat| world.report(seat, HEALTHY));
+        world.run(SECOND);
+        assert_eq!(world.authorities(), [0], "seed {seed}");
+    }
+}
+
+#[test]
 fn a_candidate_that_never_succeeds_keeps_one_that_does_not_reach_its_devices_from_nothing() {
     let mut world = settled(2, &Settings::FAST, 3);
     world.report(0, BLIND);

@@ -195,7 +195,8 @@ impl SimDriver {
             *network.path_mut(*from, *to) = *path;
         }
         let components: Vec<usize> = grids.iter().map(|grid| grid.bus.components().len()).collect();
-        let authority = Watcher::new(&components, spec.posts.len());
+        let of_posts: Vec<u16> = spec.posts.iter().map(|post| post.grid).collect();
+        let authority = Watcher::new(&components, &of_posts);
         let mut queue = EventQueue::new();
         let mut posts = Vec::with_capacity(spec.posts.len());
         for (position, post) in spec.posts.iter().enumerate() {
@@ -292,7 +293,7 @@ impl SimDriver {
             grids: self.grids.iter().map(result).collect(),
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
-            authority: self.authority.result(),
+            authority: self.authority.result(at),
         }
     }
 

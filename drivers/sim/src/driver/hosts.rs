@@ -83,8 +83,12 @@ impl SimDriver {
                 None
             }
             Change::Command { controller, command } => {
-                let has_booted = self.posts[usize::from(controller)].has_booted;
-                has_booted.then_some((controller, Happened::Command(command)))
+                if self.posts[usize::from(controller)].has_booted {
+                    return Some((controller, Happened::Command(command)));
+                }
+                // No log of a controller that is down can hold it: the world's own record does.
+                self.authority.unheard(at, controller, command);
+                None
             }
         }
     }

@@ -172,8 +172,8 @@ impl RedundancySupervisor {
         now.since(self.active_since) >= dwell
     }
 
-    /// Whether `seat` is a controller that could take over now: a ready standby that reaches its devices, unless this one does not
-    /// reach them either.
+    /// Whether `seat` is a controller that could take over now: a ready standby that reaches its devices, unless this one does
+    /// not reach them either.
     fn may_succeed(&self, now: LocalTime, seat: Seat) -> bool {
         let council = &self.spec.council;
         let is_other = council.has(seat) && seat != council.me() && !council.is_witness(seat);

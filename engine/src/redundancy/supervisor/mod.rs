@@ -122,6 +122,8 @@ pub struct RedundancySupervisor {
     /// The highest epoch that was ever heard of.
     highest: Epoch,
     health: Health,
+    /// When it became ready.
+    ready_at: LocalTime,
     /// What is durable.
     kept: Promise,
     /// What is on its way to the disk.
@@ -161,6 +163,7 @@ impl RedundancySupervisor {
             released: Epoch::NONE,
             highest: Epoch::NONE,
             health: Health::default(),
+            ready_at: LocalTime::ZERO,
             kept: Promise::FIRST,
             saving: None,
             wanted: Promise::FIRST,
@@ -293,6 +296,9 @@ impl RedundancySupervisor {
     pub fn report(&mut self, now: LocalTime, health: Health, out: &mut Effects) {
         self.lapse(now, out);
         let before = core::mem::replace(&mut self.health, health);
+        if health.is_ready && !before.is_ready {
+            self.ready_at = now;
+        }
         let tells = |health: Health| (health.is_ready, health.reaches_devices);
         if tells(before) != tells(health) {
             // The others count on it or act for it at once, not a heartbeat later.

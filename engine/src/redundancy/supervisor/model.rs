@@ -8,8 +8,8 @@
 //!
 //! Two states are the same if nothing that differs can matter later: instants count by their distance from now, requests by
 //! their distance from the last. Plain heartbeats, which neither ask for a renewal nor tell of authority, arrive at once, since
-//! they only say who is alive. A promise becomes durable at once, or, where [`Saves`] say so, at any time later, or never: then the
-//! member is told so, or crashes before it is told anything. The first promises are durable when a behavior begins.
+//! they only say who is alive. A promise becomes durable at once, or, where [`Saves`] say so, at any time later, or never: then
+//! the member is told so, or crashes before it is told anything. The first promises are durable when a behavior begins.
 //!
 //! That the search bites is shown by leaving rules out: it then finds two authorities.
 
@@ -343,7 +343,16 @@ fn gist_of_member(member: &RedundancySupervisor, now: LocalTime, bytes: &mut Vec
     );
     codec::encode(&(retry, ahead(member.heartbeat_due), member.highest, member.released), bytes);
     let term = member.term_began.map(ago);
-    codec::encode(&(term, member.failed_terms, member.defers_until.since(now), ago(member.booted_at)), bytes);
+    codec::encode(
+        &(
+            term,
+            member.failed_terms,
+            member.defers_until.since(now),
+            ago(member.booted_at),
+            ago(member.ready_at),
+        ),
+        bytes,
+    );
     for peer in &member.peers {
         let heard = peer.heard_at.map(ago).filter(|ago| *ago < LONG_AGO);
         codec::encode(&(heard, peer.incarnation, peer.is_candidate()), bytes);

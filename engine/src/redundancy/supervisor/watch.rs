@@ -97,10 +97,11 @@ impl RedundancySupervisor {
         let silent_at = (heard + self.spec.settings.watchdog).max(self.defers_until);
         let patience = self.spec.settings.grantor_wait() * DEFERENCE_WAITS;
         if self.followed.is_none() {
-            // Nobody has been active since this member booted: the order decides, whoever was heard of first.
+            // Nobody has been active since this member booted: the order decides, whoever was heard of first, also where all
+            // become ready at once.
             let last = self.spec.council.seats() as u64;
             let place = if self.is_barred(silent_at) { last } else { u64::from(self.me().0) };
-            return Some(silent_at + patience * place);
+            return Some(silent_at.max(self.ready_at) + patience * place);
         }
         let until_silent = |at: LocalTime, heard: LocalTime| at.max(heard + self.spec.settings.watchdog);
         let better = self.candidates().filter(|(seat, peer)| self.is_better(*seat, peer));
