@@ -22,6 +22,7 @@ pub(crate) fn fast() -> Settings {
         retry: Span::from_millis(1),
         evaluate: Span::from_millis(50),
         clock_rate_max_ppb: 600_000,
+        state_age_max: Span::from_millis(100),
         fail_back: FailBack::Manual,
         on_silence: OnSilence::Hold,
     }
@@ -179,7 +180,9 @@ impl World {
                 Effect::Authority { until, .. } => {
                     assert!(until >= self.local(seat), "authority that is told is not over");
                 }
-                Effect::Write(_) | Effect::Poll { .. } => panic!("a supervisor does neither"),
+                Effect::Write(_) | Effect::Poll { .. } | Effect::Transfer { .. } => {
+                    panic!("a supervisor does none of these")
+                }
             }
         }
         self.check();

@@ -83,6 +83,7 @@ fn settings(without: Without, seat: u8) -> Settings {
         retry: TICK,
         evaluate: Span::from_hours(1),
         clock_rate_max_ppb: 0,
+        state_age_max: Span::from_hours(1),
         fail_back: FailBack::Manual,
         on_silence: OnSilence::Hold,
     }
@@ -241,7 +242,9 @@ impl State {
                     self.perform(seat, &more, sent);
                 }
                 Effect::Report(_) | Effect::Authority { .. } => {}
-                Effect::Write(_) | Effect::Poll { .. } => panic!("a supervisor does neither"),
+                Effect::Write(_) | Effect::Poll { .. } | Effect::Transfer { .. } => {
+                    panic!("a supervisor does none of these")
+                }
             }
         }
     }
@@ -314,6 +317,7 @@ fn gist_of_letter(state: &State, (from, to, message): &Letter) -> Vec<u8> {
         Content::Refuse { refusal, floor, .. } => codec::encode(&(3_u8, refusal, floor), &mut bytes),
         Content::Release { epoch } => codec::encode(&(4_u8, epoch), &mut bytes),
         Content::HandOver { epoch, .. } => codec::encode(&(5_u8, epoch), &mut bytes),
+        Content::MissesState => bytes.push(6),
     }
     bytes
 }
