@@ -60,7 +60,10 @@ impl Lone {
                 Effect::Send { to, message } => self.sent.push((to, message.content)),
                 Effect::Promise(promise) => self.promised.push(promise),
                 Effect::Report(event) => self.refused += usize::from(event.kind() == "command_refused"),
-                Effect::Authority { .. } | Effect::Write(_) | Effect::Poll { .. } => {}
+                Effect::Authority { .. }
+                | Effect::Write(_)
+                | Effect::Poll { .. }
+                | Effect::Transfer { .. } => {}
             }
         }
     }

@@ -62,6 +62,8 @@ pub struct TakeOverSummary {
     pub epoch: Option<String>,
     /// By how much the first set-points differ from what the devices held, all devices added.
     pub step_w: Option<f64>,
+    /// How old the state of the active before it was at the grant.
+    pub state_age_s: Option<f64>,
 }
 
 /// A grid that waits for an authority.
@@ -128,14 +130,15 @@ impl Authorities {
 fn take_over(facts: &Facts, observations: &Observations, found: &TakeOver) -> TakeOverSummary {
     let name = |place: u16| facts.controllers[usize::from(place)].full();
     let to = ControllerIndex(found.to);
-    let (mut reason, mut epoch, mut step_w) = (None, None, None);
+    let (mut reason, mut epoch, mut step_w, mut state_age_s) = (None, None, None, None);
     for Told { event, .. } in observations.told(to, found.at) {
         if let Event::TookOver { reason: why, epoch: under, .. } = event {
             // A step that was told before belongs to an authority before.
-            (reason, epoch, step_w) = (Some(reason_words(*why)), Some(under.to_string()), None);
+            (reason, epoch) = (Some(reason_words(*why)), Some(under.to_string()));
+            (step_w, state_age_s) = (None, None);
         }
-        if let Event::SetPointsTakenOver { step, .. } = event {
-            step_w = Some(step.watts());
+        if let Event::SetPointsTakenOver { step, state_age, .. } = event {
+            (step_w, state_age_s) = (Some(step.watts()), state_age.map(Span::as_secs_f64));
         }
     }
     TakeOverSummary {
@@ -148,5 +151,6 @@ fn take_over(facts: &Facts, observations: &Observations, found: &TakeOver) -> Ta
         reason,
         epoch,
         step_w,
+        state_age_s,
     }
 }

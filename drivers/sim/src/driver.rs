@@ -20,7 +20,7 @@ use r_ems_engine::event::Event as Reported;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Input, Outcome, Step, WriteOutcome};
 use r_ems_engine::queue::EventQueue;
-use r_ems_engine::redundancy::{Command, Epoch, Promise, Seat};
+use r_ems_engine::redundancy::{Command, Epoch, Message, Promise, Seat};
 use r_ems_engine::units::Watts;
 use r_ems_engine::wakes::Wakes;
 use r_ems_engine::wall::WallTime;
@@ -36,7 +36,7 @@ use crate::network::Network;
 use crate::plant::Bus;
 use crate::world::{HostClock, Post, Ties, Timed, WorldSpec};
 
-use self::hosts::{Letter, PostOffice};
+use self::hosts::{Content, PostOffice};
 use self::ties::Shuffle;
 
 /// Most deliveries that may share an instant: more is a machine that wakes itself without end.
@@ -383,7 +383,8 @@ enum Happened {
     Answer { device: DeviceIndex },
     TimedOut { device: DeviceIndex },
     Written { device: DeviceIndex, outcome: WriteOutcome },
-    Mail(Letter),
+    Message { from: Seat, message: Message },
+    Unit { from: Seat, slot: u32 },
     Saved,
     Command(Command),
 }
@@ -437,7 +438,10 @@ impl Driver for SimDriver {
             }
             Happened::TimedOut { device } => Step::Input(Input::TimedOut { device }),
             Happened::Written { device, outcome } => Step::Input(Input::Written { device, outcome }),
-            Happened::Mail(Letter { from, message, .. }) => Step::Input(Input::Message { from, message }),
+            Happened::Message { from, message } => Step::Input(Input::Message { from, message }),
+            Happened::Unit { from, slot } => {
+                Step::Input(Input::Transfer { from, unit: self.office.unit(slot) })
+            }
             Happened::Saved => Step::Input(Input::Promised { succeeded: true }),
             Happened::Command(command) => Step::Input(Input::Command(command)),
         };
@@ -452,7 +456,12 @@ impl Driver for SimDriver {
                 Effect::Write(write) => self.write(outcome.at, outcome.now, post, write),
                 Effect::Report(event) => self.monitor.event(outcome.at, outcome.from, Reported::kind(event)),
                 Effect::Poll { .. } => {}
-                Effect::Send { to, message } => self.send(outcome.at, post, *to, *message),
+                Effect::Send { to, message } => {
+                    self.send(outcome.at, post, *to, Content::Message(*message), &[]);
+                }
+                Effect::Transfer { to, .. } => {
+                    self.send(outcome.at, post, *to, Content::Unit, outcome.effects.unit());
+                }
                 Effect::Authority { until, .. } => self.hear_authority(outcome.at, post, *until),
                 Effect::Promise(promise) => self.save(outcome.at, post, *promise),
             }

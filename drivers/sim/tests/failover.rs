@@ -10,7 +10,7 @@ use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
 use r_ems_engine::redundancy::{Command, Council, Seat, Settings, SupervisorSpec};
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::wall::WallTime;
-use r_ems_engine::{Span, Time};
+use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_sim::authority::{AuthorityResult, Rule};
 use r_ems_sim::driver::{RunResult, SimDriver};
 use r_ems_sim::network::{Chance, Delay, Path};
@@ -236,6 +236,29 @@ fn the_peak_stays_shaved_and_set_points_do_not_jump_when_authority_moves() {
     let discharged = |result: &RunResult| result.grids[0].energies.discharge_wh;
     let difference = discharged(&result) - discharged(&undisturbed);
     assert!(difference.abs() < 0.01, "{difference} Wh");
+}
+
+#[test]
+fn a_standby_has_the_actives_state_of_a_few_scans_ago_also_where_half_of_all_messages_are_lost() {
+    let lossy = Chance { numerator: 1, denominator: 2 };
+    for (loss, age_max) in [(Chance::NEVER, Span::from_millis(16)), (lossy, Span::from_millis(300))] {
+        let loses = Change::Path { from: 0, to: 1, change: PathChange::Loss(loss) };
+        let (result, machines) = Site::new(3).then(500, loses).run();
+        assert_eq!(result.authority.violations, []);
+        assert!(machines[0].redundancy().role().holds());
+        let now = LocalTime::ZERO + Span::from_secs(2);
+        let age = machines[1].transfer().age(now).expect("it has had state");
+        assert!(age <= age_max, "{age}");
+    }
+}
+
+#[test]
+fn a_standby_that_has_just_booted_gets_the_whole_state_at_once() {
+    let site = Site { duration: Span::from_millis(1_600), ..Site::new(4) };
+    let (_, machines) = site.then(500, host(1, Life::Down)).then(1_500, host(1, Life::Up)).run();
+    // Its clock began at its boot: the state is younger than that, and it has 50 ms to start and be told.
+    let age = machines[1].transfer().age(LocalTime::ZERO + Span::from_millis(100));
+    assert!(age.is_some_and(|age| age <= Span::from_millis(50)), "{age:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::carry::Carry;
 use crate::ids::DeviceIndex;
 use crate::points::{DeviceClass, DeviceSpec, Image, PointKind};
 use crate::time::{LocalTime, Span};
@@ -181,6 +182,10 @@ impl Member {
         if floor > self.floor {
             self.floor = floor;
         }
+    }
+
+    pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
+        carry.watts(&mut self.set_point);
     }
 
     pub(super) const fn set(&mut self, set_point: Watts) {

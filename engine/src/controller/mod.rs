@@ -17,8 +17,9 @@
 //! first set-point is the measured power; then each function takes over from there.
 //!
 //! **Redundancy.** A standby does everything that an active does but write: so it is ready, and so the first set-points of a
-//! take-over are those that the active would have written. It is granted authority between two scans, and then decides and
-//! writes at once. A witness has no devices and only votes.
+//! take-over are those that the active would have written. What it cannot measure, the memory behind the active's decisions,
+//! it gets from the active after each scan ([`transfer`]); without it, it is not ready. It is granted authority between two
+//! scans, and then decides and writes at once. A witness has no devices and only votes.
 
 pub mod composition;
 pub mod group;
@@ -28,6 +29,7 @@ pub mod set_points;
 pub mod share;
 pub mod supervision;
 pub mod tally;
+pub mod transfer;
 pub mod view;
 
 use alloc::string::String;
@@ -39,6 +41,7 @@ use self::composition::{Composition, Scan};
 use self::group::Group;
 use self::set_points::{Channel, SetPoints};
 use self::supervision::Supervision;
+use self::transfer::StateTransfer;
 use crate::event::Event;
 use crate::functions::wiring::GroupSpec;
 use crate::functions::{Function, SpecError, Wiring};
@@ -141,6 +144,7 @@ pub struct Controller<F: Function> {
     set_points: SetPoints,
     supervision: Supervision,
     redundancy: RedundancySupervisor,
+    transfer: StateTransfer,
     /// The authority under which it writes; `None` while it has none.
     writes: Option<Writing>,
     /// Scans in a row before which others were missed.
@@ -154,6 +158,8 @@ pub struct Controller<F: Function> {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Writing {
     since: LocalTime,
+    /// How old the state from the active before was then.
+    state_age: Option<Span>,
     /// Whether the first set-points of this authority are out.
     has_begun: bool,
 }
@@ -180,13 +186,15 @@ impl<F: Function> Machine for Controller<F> {
         let set_points = SetPoints::new(&groups, &spec.devices);
         let meters = meters(spec);
         let supervision = Supervision::new(&set_points, &spec.devices, meters.first().copied());
+        let composition = Composition::new(spec.laws.clone(), groups);
         Self {
             scan_clock: ScanClock::new(spec.scan, LocalTime::ZERO),
             timing: LoopTimingReporter::default(),
             image: Image::new(&spec.devices, spec.scan),
             meters,
             devices: DeviceIndex::of(spec.devices.len()).0,
-            composition: Composition::new(spec.laws.clone(), groups),
+            transfer: StateTransfer::new(&composition),
+            composition,
             set_points,
             supervision,
             redundancy: RedundancySupervisor::new(&spec.redundancy),
@@ -204,6 +212,7 @@ impl<F: Function> Machine for Controller<F> {
         self.composition.forget();
         self.set_points.forget();
         self.supervision.forget();
+        self.transfer.forget();
         self.writes = None;
         self.overruns = 0;
         self.booted_at = now;
@@ -225,6 +234,10 @@ impl<F: Function> Machine for Controller<F> {
                 self.tell_health(now, out);
             }
             Input::Message { from, ref message } => self.redundancy.message(now, from, message, out),
+            Input::Transfer { from, unit } => {
+                self.transfer.take(now, from, unit, &mut self.redundancy, &mut self.composition, out);
+                self.tell_health(now, out);
+            }
             Input::Promised { succeeded } => self.redundancy.saved(now, succeeded, out),
             Input::Command(command) => self.redundancy.command(now, command, out),
         }
@@ -268,6 +281,7 @@ impl<F: Function> Controller<F> {
             self.compose(now, out);
             self.write(now, out);
             self.supervision.watch(now, &self.set_points, &self.image, out);
+            self.transfer.send(now, &mut self.redundancy, &mut self.composition, out);
         }
         self.tell_health(now, out);
         self.poll(out);
@@ -291,7 +305,8 @@ impl<F: Function> Controller<F> {
             writes.has_begun = true;
             let after = now.since(writes.since);
             if let Some(step) = step {
-                out.report(Event::SetPointsTakenOver { step, after });
+                let state_age = writes.state_age;
+                out.report(Event::SetPointsTakenOver { step, after, state_age });
             }
         }
     }
@@ -318,11 +333,13 @@ impl<F: Function> Controller<F> {
         self.set_points.forget_decisions();
         self.supervision.forget();
         let is_first = self.redundancy.is_alone();
-        self.writes = Some(Writing { since: authority.since, has_begun: is_first });
+        self.writes =
+            Some(Writing { since: authority.since, state_age: self.transfer.age(now), has_begun: is_first });
         if self.phase == Phase::Running {
             self.image.judge(now, out);
             self.compose(now, out);
             self.write(now, out);
+            self.transfer.send(now, &mut self.redundancy, &mut self.composition, out);
         }
     }
 
@@ -334,6 +351,12 @@ impl<F: Function> Controller<F> {
         Some(writes.since + wait)
     }
 
+    /// Whether it knows what the active remembers. Once the active is gone, the last that it told must do.
+    fn has_state(&self, now: LocalTime) -> bool {
+        let is_fresh = |age| age <= self.redundancy.settings().state_age_max;
+        !self.redundancy.hears_active(now) || self.transfer.age(now).is_some_and(is_fresh)
+    }
+
     /// Tells the supervisor how this controller fares.
     fn tell_health(&mut self, now: LocalTime, out: &mut Effects) {
         if self.redundancy.is_alone() {
@@ -342,7 +365,7 @@ impl<F: Function> Controller<F> {
         let is_good = |device: &DeviceIndex| self.image.good(*device, PointKind::Power).is_some();
         let mut members = self.composition.groups().iter().flat_map(|group| group.members());
         let health = Health {
-            is_ready: self.phase == Phase::Running,
+            is_ready: self.phase == Phase::Running && self.has_state(now),
             reaches_devices: self.meters.iter().all(is_good) && members.all(|member| member.takes_part()),
             overruns: self.overruns >= OVERRUNS_MAX,
             writes_end: self.set_points.writes_end(),
@@ -388,6 +411,11 @@ impl<F: Function> Controller<F> {
         &self.image
     }
 
+    #[cfg(test)]
+    pub(crate) const fn composition_mut(&mut self) -> &mut Composition<F> {
+        &mut self.composition
+    }
+
     /// The functions and groups with their last decisions.
     pub const fn composition(&self) -> &Composition<F> {
         &self.composition
@@ -406,6 +434,11 @@ impl<F: Function> Controller<F> {
     /// Where it is in its life.
     pub const fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// What it has told its standbys, or heard from the active.
+    pub const fn transfer(&self) -> &StateTransfer {
+        &self.transfer
     }
 
     /// Who may write, as far as this controller knows.

@@ -135,6 +135,7 @@ impl Recording {
                 Effect::Write(_)
                 | Effect::Poll { .. }
                 | Effect::Send { .. }
+                | Effect::Transfer { .. }
                 | Effect::Promise(_)
                 | Effect::Authority { .. } => {}
             }

@@ -80,6 +80,12 @@ impl Council {
         self.seats as usize
     }
 
+    /// The others that control, in the order of their seats.
+    pub fn other_controllers(&self) -> impl Iterator<Item = Seat> + use<> {
+        let me = self.me;
+        (0..self.controllers).map(Seat).filter(move |seat| *seat != me)
+    }
+
     /// All others, in the order of their seats.
     pub fn others(&self) -> impl Iterator<Item = Seat> + use<> {
         let me = self.me;

@@ -57,6 +57,8 @@ pub enum Content {
         /// Which.
         epoch: Epoch,
     },
+    /// I miss your whole state: send it.
+    MissesState,
     /// Take over from me: I write no more under `epoch`.
     HandOver {
         /// Which.

@@ -37,6 +37,8 @@ pub struct Settings {
     pub evaluate: Span,
     /// Bound of every host's clock-rate error, ρ, in parts per billion.
     pub clock_rate_max_ppb: u32,
+    /// A standby whose state from the active is older is not ready to take over while the active is there.
+    pub state_age_max: Span,
     /// Whether authority returns to a controller of lower order.
     pub fail_back: FailBack,
     /// What a pair without a witness does when its peer is silent.
@@ -70,6 +72,7 @@ impl Settings {
         retry: Span::from_millis(10),
         evaluate: Span::from_secs(1),
         clock_rate_max_ppb: 600_000,
+        state_age_max: Span::from_secs(5),
         fail_back: FailBack::Manual,
         on_silence: OnSilence::Hold,
     };
@@ -82,6 +85,7 @@ impl Settings {
         retry: Span::from_millis(1),
         evaluate: Span::from_millis(50),
         clock_rate_max_ppb: 600_000,
+        state_age_max: Span::from_millis(100),
         fail_back: FailBack::Manual,
         on_silence: OnSilence::Hold,
     };

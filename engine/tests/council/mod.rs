@@ -176,7 +176,9 @@ impl World {
                 Effect::Authority { until, .. } => {
                     assert!(until >= self.local(seat), "authority that is told is not over");
                 }
-                Effect::Write(_) | Effect::Poll { .. } => panic!("a supervisor does neither"),
+                Effect::Write(_) | Effect::Poll { .. } | Effect::Transfer { .. } => {
+                    panic!("a supervisor does none of these")
+                }
             }
         }
         self.check();

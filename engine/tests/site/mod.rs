@@ -245,8 +245,11 @@ impl Site {
                     self.note_events(&more);
                 }
                 Effect::Report(event) => self.events.push(event),
-                Effect::Poll { .. } | Effect::Send { .. } | Effect::Promise(_) | Effect::Authority { .. } => {
-                }
+                Effect::Poll { .. }
+                | Effect::Send { .. }
+                | Effect::Transfer { .. }
+                | Effect::Promise(_)
+                | Effect::Authority { .. } => {}
             }
         }
     }

@@ -31,6 +31,7 @@ impl Words<'_> {
                 "request {number} is refused: {}; nothing up to epoch {floor}, wait {wait}",
                 refusal_words(refusal)
             ),
+            Content::MissesState => String::from("your whole state is missed"),
             Content::Release { epoch } => format!("epoch {epoch} is given up"),
             Content::HandOver { epoch, owned_from: _, reason } => {
                 format!("take over from epoch {epoch}: {}", reason_words(reason))
@@ -101,8 +102,14 @@ impl Words<'_> {
                 "{kind}: epoch {epoch}: {}; no active was heard for {silent}, asked for {sought}",
                 reason_words(*reason)
             ),
-            Event::SetPointsTakenOver { step, after } => {
-                format!("{kind}: a step of {step}, {after} after the grant")
+            Event::SetPointsTakenOver { step, after, state_age } => {
+                let state =
+                    state_age.map_or_else(|| String::from("no state"), |age| format!("state {age} old"));
+                format!("{kind}: a step of {step}, {after} after the grant, from {state}")
+            }
+            Event::StateTaken { seat } => format!("{kind}: of {}", self.seat(*seat)),
+            Event::StateRefused { seat, refusal } => {
+                format!("{kind}: of {}: {}", self.seat(*seat), refusal.name())
             }
             Event::AuthoritiesOverlapped { seat, at_most } => {
                 format!("{kind}: with {} for at most {at_most}", self.seat(*seat))

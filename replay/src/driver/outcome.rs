@@ -99,6 +99,7 @@ const fn report_of(effect: &Effect) -> Option<Event> {
         Effect::Write(_)
         | Effect::Poll { .. }
         | Effect::Send { .. }
+        | Effect::Transfer { .. }
         | Effect::Authority { .. }
         | Effect::Promise(_) => None,
     }

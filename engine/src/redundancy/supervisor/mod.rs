@@ -146,6 +146,8 @@ pub struct RedundancySupervisor {
     handing: Option<Handing>,
     /// It was called to take over, and why, while the ownership of the pair that comes with it is on its way to the disk.
     called: Option<Reason>,
+    /// A standby misses the whole state.
+    state_is_missed: bool,
 }
 
 impl RedundancySupervisor {
@@ -177,6 +179,7 @@ impl RedundancySupervisor {
             active_since: LocalTime::ZERO,
             handing: None,
             called: None,
+            state_is_missed: false,
             spec: spec.clone(),
         }
     }
@@ -272,6 +275,7 @@ impl RedundancySupervisor {
                     self.take_hand_over(now, epoch, owned_from, reason, out);
                 }
             }
+            Content::MissesState => self.state_is_missed = true,
         }
         self.invariants(now);
     }
@@ -359,6 +363,36 @@ impl RedundancySupervisor {
     /// The epoch that it holds, or else the highest that it knows.
     pub fn epoch(&self) -> Epoch {
         self.holder.held().map_or(self.highest, |held| held.epoch)
+    }
+
+    /// Identifies the redundancy section of the site file.
+    pub const fn section(&self) -> u64 {
+        self.spec.section
+    }
+
+    /// The other members of the council that control, in the order of their seats.
+    pub fn other_controllers(&self) -> impl Iterator<Item = Seat> + use<> {
+        self.spec.council.other_controllers()
+    }
+
+    /// The authority of the active that is followed; below every authority if none is.
+    pub fn followed_epoch(&self) -> Epoch {
+        self.followed.map_or(Epoch::NONE, |followed| followed.epoch)
+    }
+
+    /// Whether an active is followed and was heard lately.
+    pub fn hears_active(&self, now: LocalTime) -> bool {
+        self.followed.is_some_and(|followed| now.since(followed.at) <= self.spec.settings.watchdog)
+    }
+
+    /// Whether a standby has missed the whole state since this was asked for the last time.
+    pub(crate) fn take_missed_state(&mut self) -> bool {
+        core::mem::take(&mut self.state_is_missed)
+    }
+
+    /// Tells an active that its whole state is missed.
+    pub(crate) fn miss_state(&self, active: Seat, out: &mut Effects) {
+        self.send(active, Content::MissesState, out);
     }
 
     /// A message of this member.

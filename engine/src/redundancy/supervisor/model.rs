@@ -100,6 +100,7 @@ fn settings(without: Without, seat: u8) -> Settings {
         retry: TICK,
         evaluate: Span::from_hours(1),
         clock_rate_max_ppb: 0,
+        state_age_max: Span::from_hours(1),
         fail_back: FailBack::Manual,
         on_silence: OnSilence::Hold,
     }
@@ -241,7 +242,7 @@ impl Search {
             // Without the wait after a restart it is as if it had booted long ago.
             let booted = if forgets { now - LONG_AGO } else { now };
             supervisor.boot(booted, incarnation, promise, out);
-            supervisor.report(now, HEALTHY, out);
+            supervisor.report(booted, HEALTHY, out);
         })
     }
 
@@ -290,7 +291,9 @@ impl State {
                     self.saving[seat] = Some(promise);
                 }
                 Effect::Report(_) | Effect::Authority { .. } => {}
-                Effect::Write(_) | Effect::Poll { .. } => panic!("a supervisor does neither"),
+                Effect::Write(_) | Effect::Poll { .. } | Effect::Transfer { .. } => {
+                    panic!("a supervisor does none of these")
+                }
             }
         }
     }
@@ -343,16 +346,10 @@ fn gist_of_member(member: &RedundancySupervisor, now: LocalTime, bytes: &mut Vec
     );
     codec::encode(&(retry, ahead(member.heartbeat_due), member.highest, member.released), bytes);
     let term = member.term_began.map(ago);
-    codec::encode(
-        &(
-            term,
-            member.failed_terms,
-            member.defers_until.since(now),
-            ago(member.booted_at),
-            ago(member.ready_at),
-        ),
-        bytes,
-    );
+    // How long it has been there counts only until it hears an active, or was one.
+    let is_new = member.followed.is_none();
+    let life = is_new.then(|| (ago(member.booted_at), ago(member.ready_at)));
+    codec::encode(&(term, member.failed_terms, member.defers_until.since(now), life), bytes);
     for peer in &member.peers {
         let heard = peer.heard_at.map(ago).filter(|ago| *ago < LONG_AGO);
         codec::encode(&(heard, peer.incarnation, peer.is_candidate()), bytes);
@@ -377,6 +374,7 @@ fn gist_of_letter(state: &State, (from, to, message): &Letter) -> Vec<u8> {
         }
         Content::Release { epoch } => codec::encode(&(4_u8, epoch), &mut bytes),
         Content::HandOver { epoch, owned_from: _, reason: _ } => codec::encode(&(5_u8, epoch), &mut bytes),
+        Content::MissesState => bytes.push(6),
     }
     bytes
 }
