@@ -462,7 +462,7 @@ impl Driver for SimDriver {
                 Effect::Transfer { to, .. } => {
                     self.send(outcome.at, post, *to, Content::Unit, outcome.effects.unit());
                 }
-                Effect::Authority { until, .. } => self.hear_authority(outcome.at, post, *until),
+                Effect::Authority { epoch, until } => self.hear_authority(outcome.at, post, *epoch, *until),
                 Effect::Promise(promise) => self.save(outcome.at, post, *promise),
             }
         }

@@ -20,6 +20,7 @@ use super::member::Member;
 use crate::event::Event;
 use crate::ids::DeviceIndex;
 use crate::machine::{Effect, Effects, SetPointWrite, WriteOutcome};
+use crate::mistakes::{Mistake, makes};
 use crate::points::{DeviceSpec, Image, PointKind};
 use crate::redundancy::{Authority, Settings};
 use crate::time::{LocalTime, Span};
@@ -146,7 +147,7 @@ impl SetPoints {
             let power = member.set_point();
             if member.is_known()
                 && now >= channel.retry_at
-                && now.since(authority.since) >= settings.write_wait(channel.longest_write)
+                && now.since(authority.since) >= channel.first_wait(settings)
                 && channel.must_write(now, power, image)
                 && channel.limiter.take(now)
             {
@@ -166,7 +167,7 @@ impl SetPoints {
 
     /// How long the first write under a new authority waits; `None` if nothing is controlled.
     pub(super) fn shortest_wait(&self, settings: &Settings) -> Option<Span> {
-        self.channels.iter().map(|channel| settings.write_wait(channel.longest_write)).min()
+        self.channels.iter().map(|channel| channel.first_wait(settings)).min()
     }
 
     /// When no write can be applied any more; [`LocalTime::ZERO`] if it is known of all how they ended.
@@ -232,6 +233,11 @@ impl Channel {
     /// When the device falls back unless it is written again.
     pub fn reverts_at(&self) -> Option<LocalTime> {
         self.last.map(|last| last.at + self.reversion)
+    }
+
+    /// How long the first write under a new authority waits for those of the one before it.
+    fn first_wait(&self, settings: &Settings) -> Span {
+        if makes(Mistake::NoWaitForWrites) { Span::ZERO } else { settings.write_wait(self.longest_write) }
     }
 
     fn note_write(&mut self, now: LocalTime, power: Watts, longest: Span) {
