@@ -4,8 +4,9 @@
 //! last write failed, and when the device reads back something else; never without authority, and never more often than
 //! the device's rate limit. It carries its epoch and the instant after which it must not be performed.
 //!
-//! **Failures.** A device that refuses or is silent is written again after a pause that doubles with each failure, and is
-//! reported when writes begin to fail and when they succeed again. A write that came too late is repeated at once.
+//! **Failures.** A device that refuses or is silent is written again after a pause that doubles with each failure, or once it
+//! answers polls again, and is reported when writes begin to fail and when they succeed again. A write that came too late is
+//! repeated at once.
 //!
 //! **Outstanding writes.** A write cannot be recalled, and until D after it nobody knows that it is not applied any more, unless
 //! the device says how it ended. That outlives what else is forgotten when authority comes and goes: who hands over waits for
@@ -35,6 +36,8 @@ pub const RETRY_LONGEST: Span = Span::from_secs(16);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetPoints {
     channels: Vec<Channel>,
+    /// How many channels are silent.
+    silent: u16,
 }
 
 /// One device's set-point.
@@ -50,6 +53,8 @@ pub struct Channel {
     /// The pause before the next try while writes fail; zero while they do not.
     pause: Span,
     retry_at: LocalTime,
+    /// Whether the last poll of the device was not answered.
+    is_silent: bool,
     /// The last write under the present authority.
     last: Option<LastWrite>,
     /// So many writes have not been answered yet.
@@ -100,20 +105,23 @@ impl SetPoints {
                 limiter: RateLimiter::new(device.write_interval),
                 pause: Span::ZERO,
                 retry_at: LocalTime::ZERO,
+                is_silent: false,
                 last: None,
                 unanswered: 0,
                 is_uncertain: false,
                 ends_at: LocalTime::ZERO,
             }
         };
-        Self { channels: members.map(channel).collect() }
+        Self { channels: members.map(channel).collect(), silent: 0 }
     }
 
     /// Forgets all of an earlier life, whose clock was another.
     pub(super) fn forget(&mut self) {
         self.forget_decisions();
+        self.silent = 0;
         for channel in &mut self.channels {
             channel.limiter.forget();
+            channel.is_silent = false;
             (channel.unanswered, channel.is_uncertain) = (0, false);
             channel.ends_at = LocalTime::ZERO;
         }
@@ -173,6 +181,29 @@ impl SetPoints {
     pub(super) fn writes_end(&self) -> LocalTime {
         let ends = self.channels.iter().filter(|channel| channel.unanswered > 0 || channel.is_uncertain);
         ends.map(|channel| channel.ends_at).max().unwrap_or(LocalTime::ZERO)
+    }
+
+    /// Notes that a device did not answer a poll.
+    pub(super) fn is_silent(&mut self, device: DeviceIndex) {
+        let speaks = |channel: &&mut Channel| !channel.is_silent && channel.device == device;
+        if let Some(channel) = self.channels.iter_mut().find(speaks) {
+            channel.is_silent = true;
+            self.silent += 1;
+        }
+    }
+
+    /// Notes that a device answers: if it was silent, what failed meanwhile is worth another try at once.
+    #[inline]
+    pub(super) fn answers(&mut self, now: LocalTime, device: DeviceIndex) {
+        if self.silent == 0 {
+            return;
+        }
+        let silent = |channel: &&mut Channel| channel.is_silent && channel.device == device;
+        if let Some(channel) = self.channels.iter_mut().find(silent) {
+            channel.is_silent = false;
+            channel.retry_at = channel.retry_at.min(now);
+            self.silent -= 1;
+        }
     }
 
     /// Notes what became of a write.
@@ -284,12 +315,13 @@ mod tests {
             limiter: RateLimiter::new(Span::from_secs(1)),
             pause: Span::ZERO,
             retry_at: LocalTime::ZERO,
+            is_silent: false,
             last: None,
             unanswered: 0,
             is_uncertain: false,
             ends_at: LocalTime::ZERO,
         };
-        let mut set_points = SetPoints { channels: alloc::vec![channel] };
+        let mut set_points = SetPoints { channels: alloc::vec![channel], silent: 0 };
         for millis in instants {
             set_points.channels[0].note_write(at(*millis), Watts::of(1e3), LONGEST);
         }
