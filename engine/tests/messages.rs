@@ -63,6 +63,7 @@ impl Lone {
                 Effect::Authority { .. }
                 | Effect::Write(_)
                 | Effect::Poll { .. }
+                | Effect::Disconnect { .. }
                 | Effect::Transfer { .. } => {}
             }
         }

@@ -34,6 +34,7 @@ use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
 use crate::network::Network;
 use crate::plant::Bus;
+use crate::slot::Slot;
 use crate::world::{HostClock, Post, Ties, Timed, WorldSpec};
 
 use self::hosts::{Content, PostOffice};
@@ -83,6 +84,8 @@ struct Grid {
     bus: Bus,
     ledger: Ledger,
     account: Account,
+    /// By component: who is connected to a device that takes only one connection.
+    slots: Vec<Slot>,
 }
 
 /// A controller's place at run time.
@@ -187,6 +190,7 @@ impl SimDriver {
         let grid = |grid: crate::world::GridWorld| Grid {
             ledger: Ledger::new(&grid.bus),
             account: Account::new(&grid.bus, first_window_ends, grid.shaving_limit),
+            slots: alloc::vec![Slot::default(); grid.bus.components().len()],
             bus: grid.bus,
         };
         let grids: Vec<Grid> = spec.grids.into_iter().map(grid).collect();
@@ -300,7 +304,7 @@ impl SimDriver {
     /// Brings a grid's plant up to an instant.
     #[inline]
     fn advance(&mut self, grid: usize, to: Time) {
-        let Grid { bus, ledger, account } = &mut self.grids[grid];
+        let Grid { bus, ledger, account, .. } = &mut self.grids[grid];
         bus.advance(to, &mut (ledger, (account, self.monitor.watch(grid as u16))));
     }
 
@@ -456,6 +460,7 @@ impl Driver for SimDriver {
                 Effect::Write(write) => self.write(outcome.at, outcome.now, post, write),
                 Effect::Report(event) => self.monitor.event(outcome.at, outcome.from, Reported::kind(event)),
                 Effect::Poll { .. } => {}
+                Effect::Disconnect { device } => self.disconnect(post, *device),
                 Effect::Send { to, message } => {
                     self.send(outcome.at, post, *to, Content::Message(*message), &[]);
                 }

@@ -4,8 +4,9 @@
 //! last write failed, and when the device reads back something else; never without authority, and never more often than
 //! the device's rate limit. It carries its epoch and the instant after which it must not be performed.
 //!
-//! **Failures.** A device that refuses or is silent is written again after a pause that doubles with each failure, and is
-//! reported when writes begin to fail and when they succeed again. A write that came too late is repeated at once.
+//! **Failures.** A device that refuses or is silent is written again after a pause that doubles with each failure, or once it
+//! answers polls again, and is reported when writes begin to fail and when they succeed again. A write that came too late is
+//! repeated at once.
 //!
 //! **Outstanding writes.** A write cannot be recalled, and until D after it nobody knows that it is not applied any more, unless
 //! the device says how it ended. That outlives what else is forgotten when authority comes and goes: who hands over waits for
@@ -36,6 +37,8 @@ pub const RETRY_LONGEST: Span = Span::from_secs(16);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetPoints {
     channels: Vec<Channel>,
+    /// How many channels are silent.
+    silent: u16,
 }
 
 /// One device's set-point.
@@ -51,6 +54,8 @@ pub struct Channel {
     /// The pause before the next try while writes fail; zero while they do not.
     pause: Span,
     retry_at: LocalTime,
+    /// Whether the last poll of the device was not answered.
+    is_silent: bool,
     /// The last write under the present authority.
     last: Option<LastWrite>,
     /// So many writes have not been answered yet.
@@ -101,20 +106,23 @@ impl SetPoints {
                 limiter: RateLimiter::new(device.write_interval),
                 pause: Span::ZERO,
                 retry_at: LocalTime::ZERO,
+                is_silent: false,
                 last: None,
                 unanswered: 0,
                 is_uncertain: false,
                 ends_at: LocalTime::ZERO,
             }
         };
-        Self { channels: members.map(channel).collect() }
+        Self { channels: members.map(channel).collect(), silent: 0 }
     }
 
     /// Forgets all of an earlier life, whose clock was another.
     pub(super) fn forget(&mut self) {
         self.forget_decisions();
+        self.silent = 0;
         for channel in &mut self.channels {
             channel.limiter.forget();
+            channel.is_silent = false;
             (channel.unanswered, channel.is_uncertain) = (0, false);
             channel.ends_at = LocalTime::ZERO;
         }
@@ -153,12 +161,13 @@ impl SetPoints {
             {
                 let held = image.good(channel.device, PointKind::SetPoint).map_or(power, Watts::of);
                 difference = Some(difference.unwrap_or(Watts::ZERO) + (power - held).abs());
-                channel.note_write(now, power, settings.write_wait(channel.longest_write));
+                let valid_until = authority.until.min(now + channel.reversion);
+                channel.note_write(now, power, channel.ends_at(now, valid_until, settings));
                 out.push(Effect::Write(SetPointWrite {
                     device: channel.device,
                     value: power.watts() * channel.factor + 0.0,
                     epoch: authority.epoch.number(),
-                    valid_until: authority.until.min(now + channel.reversion),
+                    valid_until,
                 }));
             }
         }
@@ -174,6 +183,29 @@ impl SetPoints {
     pub(super) fn writes_end(&self) -> LocalTime {
         let ends = self.channels.iter().filter(|channel| channel.unanswered > 0 || channel.is_uncertain);
         ends.map(|channel| channel.ends_at).max().unwrap_or(LocalTime::ZERO)
+    }
+
+    /// Notes that a device did not answer a poll.
+    pub(super) fn is_silent(&mut self, device: DeviceIndex) {
+        let speaks = |channel: &&mut Channel| !channel.is_silent && channel.device == device;
+        if let Some(channel) = self.channels.iter_mut().find(speaks) {
+            channel.is_silent = true;
+            self.silent += 1;
+        }
+    }
+
+    /// Notes that a device answers: if it was silent, what failed meanwhile is worth another try at once.
+    #[inline]
+    pub(super) fn answers(&mut self, now: LocalTime, device: DeviceIndex) {
+        if self.silent == 0 {
+            return;
+        }
+        let silent = |channel: &&mut Channel| channel.is_silent && channel.device == device;
+        if let Some(channel) = self.channels.iter_mut().find(silent) {
+            channel.is_silent = false;
+            channel.retry_at = channel.retry_at.min(now);
+            self.silent -= 1;
+        }
     }
 
     /// Notes what became of a write.
@@ -240,11 +272,17 @@ impl Channel {
         if makes(Mistake::NoWaitForWrites) { Span::ZERO } else { settings.write_wait(self.longest_write) }
     }
 
-    fn note_write(&mut self, now: LocalTime, power: Watts, longest: Span) {
+    /// When a write of now cannot be applied any more: it may wait for its driver's check as long as it is valid, and D counts
+    /// from there. A device that checks epochs applies none that could do harm.
+    fn ends_at(&self, now: LocalTime, valid_until: LocalTime, settings: &Settings) -> LocalTime {
+        if self.longest_write.is_zero() { now } else { valid_until + settings.write_wait(self.longest_write) }
+    }
+
+    fn note_write(&mut self, now: LocalTime, power: Watts, ends_at: LocalTime) {
         self.last = Some(LastWrite { power, at: now, state: WriteState::Pending });
         self.unanswered = self.unanswered.saturating_add(1);
         self.is_uncertain &= now < self.ends_at;
-        self.ends_at = now + longest;
+        self.ends_at = ends_at;
     }
 
     fn must_write(&self, now: LocalTime, wanted: Watts, image: &Image) -> bool {
@@ -290,20 +328,30 @@ mod tests {
             limiter: RateLimiter::new(Span::from_secs(1)),
             pause: Span::ZERO,
             retry_at: LocalTime::ZERO,
+            is_silent: false,
             last: None,
             unanswered: 0,
             is_uncertain: false,
             ends_at: LocalTime::ZERO,
         };
-        let mut set_points = SetPoints { channels: alloc::vec![channel] };
+        let mut set_points = SetPoints { channels: alloc::vec![channel], silent: 0 };
         for millis in instants {
-            set_points.channels[0].note_write(at(*millis), Watts::of(1e3), LONGEST);
+            set_points.channels[0].note_write(at(*millis), Watts::of(1e3), at(*millis) + LONGEST);
         }
         set_points
     }
 
     fn answer(set_points: &mut SetPoints, millis: u64, outcome: WriteOutcome) {
         set_points.written(at(millis), BATTERY, outcome, &mut Effects::new());
+    }
+
+    #[test]
+    fn a_write_ends_d_after_the_last_instant_at_which_it_may_be_sent() {
+        let settings = Settings { clock_rate_max_ppb: 0, ..Settings::FAST };
+        let mut channel = written_at(&[]).channels.remove(0);
+        assert_eq!(channel.ends_at(at(1_000), at(1_015), &settings), at(1_215));
+        channel.longest_write = Span::ZERO;
+        assert_eq!(channel.ends_at(at(1_000), at(1_015), &settings), at(1_000), "it checks epochs");
     }
 
     #[test]
@@ -332,10 +380,10 @@ mod tests {
         answer(&mut set_points, 1_050, WriteOutcome::TimedOut);
         assert_eq!(set_points.writes_end(), at(1_200));
         // The next one is acknowledged, but the first may still come after it.
-        set_points.channels[0].note_write(at(1_100), Watts::ZERO, LONGEST);
+        set_points.channels[0].note_write(at(1_100), Watts::ZERO, at(1_100) + LONGEST);
         answer(&mut set_points, 1_110, WriteOutcome::Acknowledged);
         assert_eq!(set_points.writes_end(), at(1_300));
-        set_points.channels[0].note_write(at(1_400), Watts::ZERO, LONGEST);
+        set_points.channels[0].note_write(at(1_400), Watts::ZERO, at(1_400) + LONGEST);
         answer(&mut set_points, 1_410, WriteOutcome::Acknowledged);
         assert_eq!(set_points.writes_end(), LocalTime::ZERO, "by then it was over");
     }

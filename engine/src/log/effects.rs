@@ -16,6 +16,7 @@ const SEND: u64 = 2;
 const PROMISE: u64 = 3;
 const AUTHORITY: u64 = 4;
 const TRANSFER: u64 = 5;
+const DISCONNECT: u64 = 6;
 /// Bits of an effect's first word that say what it is.
 const KIND_BITS: u32 = 3;
 /// Ids have 16 bits.
@@ -72,6 +73,7 @@ pub(super) fn encode(
                 put(out, u64::from(length));
                 out.extend_from_slice(&chain.to_le_bytes());
             }
+            Effect::Disconnect { device } => put(out, u64::from(device.0) << KIND_BITS | DISCONNECT),
             Effect::Report(_) => {}
         }
     }
@@ -114,6 +116,7 @@ pub(super) fn decode(
             PROMISE | AUTHORITY if place != 0 => {
                 return Err(Flaw::OutOfRange { what: "place", found: u64::from(place), end: 1 });
             }
+            DISCONNECT => Effect::Disconnect { device: DeviceIndex(place) },
             PROMISE => Effect::Promise(cursor.value("promise")?),
             AUTHORITY => Effect::Authority { epoch: cursor.varint()?, until: instant(cursor)? },
             found => return Err(Flaw::Code { what: "effect", found: found as u8 }),
@@ -133,6 +136,7 @@ pub(super) const fn is_report(effect: &Effect) -> bool {
         Effect::Report(_) => true,
         Effect::Write(_)
         | Effect::Poll { .. }
+        | Effect::Disconnect { .. }
         | Effect::Send { .. }
         | Effect::Transfer { .. }
         | Effect::Promise(_)

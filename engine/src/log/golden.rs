@@ -49,7 +49,7 @@ const GOLDEN: [&str; 16] = [
     "04cdab01",
     "25bc05cdab01",
     "060900000000000000f03f",
-    "0701c801060800000000000004c001d00f01c801120702020305040103000000000000000dac02060500000000000004ac02c801",
+    "0701c801070800000000000004c001d00f01c801120702020305040103000000000000000e0dac02060500000000000004ac02c801",
     "0803070809",
     "0902010000000000000403000000000000",
     "0bcdab0107020203050401",
@@ -117,6 +117,7 @@ fn each_kind_of_record_has_its_golden_bytes() {
         Effect::Poll { device: meter, due: LocalTime::from_nanos(1_105) },
         Effect::Send { to: Seat(2), message },
         Effect::Promise(Promise::FIRST),
+        Effect::Disconnect { device: DeviceIndex(1) },
         Effect::Transfer { to: Seat(1), length: 300, chain: 0x0506 },
         Effect::Authority { epoch: 300, until: LocalTime::from_nanos(1_105) },
     ];

@@ -176,7 +176,10 @@ impl World {
                 Effect::Authority { until, .. } => {
                     assert!(until >= self.local(seat), "authority that is told is not over");
                 }
-                Effect::Write(_) | Effect::Poll { .. } | Effect::Transfer { .. } => {
+                Effect::Write(_)
+                | Effect::Poll { .. }
+                | Effect::Disconnect { .. }
+                | Effect::Transfer { .. } => {
                     panic!("a supervisor does none of these")
                 }
             }

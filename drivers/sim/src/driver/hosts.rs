@@ -83,7 +83,10 @@ impl SimDriver {
             }
             Change::Process { controller, state } => {
                 match state {
-                    Life::Down => self.stop(at, controller),
+                    Life::Down => {
+                        self.disconnect_all(controller);
+                        self.stop(at, controller);
+                    }
                     Life::Up => self.start(at, controller),
                 }
                 None
@@ -114,7 +117,7 @@ impl SimDriver {
     }
 
     fn change_plant(&mut self, at: Time, grid: u16, change: Change) {
-        let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
+        let Grid { bus, ledger, account, .. } = &mut self.grids[usize::from(grid)];
         let watch = &mut (ledger, (account, self.monitor.watch(grid)));
         match change {
             Change::Breaker { position, .. } => bus.breaker(position, at, watch),
@@ -198,7 +201,10 @@ impl SimDriver {
         match (*is_up, state) {
             (true, Life::Down) => {
                 *is_up = false;
-                self.each_of(host, |driver, post| driver.stop(at, post));
+                self.each_of(host, |driver, post| {
+                    driver.die_connected(at, post);
+                    driver.stop(at, post);
+                });
             }
             (false, Life::Up) => {
                 *is_up = true;

@@ -8,7 +8,7 @@ use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
 use r_ems_engine::ids::PointIndex;
 use r_ems_engine::machine::Machine;
-use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
+use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use r_ems_engine::redundancy::{Council, Seat, Settings, SupervisorSpec};
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::wall::WallTime;
@@ -75,6 +75,7 @@ impl Site {
             longest_write: self.longest_write,
             checks_epochs: self.checks_epochs,
             dead_band: Watts::of(250.0),
+            connections: Connections::Shared,
             ramp: None,
         }
     }
@@ -168,6 +169,7 @@ impl Site {
             latency: Span::from_micros(500),
             write_delay: self.write_delay,
             checks_epochs: self.checks_epochs,
+            one_connection: None,
             timeout: Span::from_millis(50),
             valid_for: Span::from_millis(100),
             drop_outs: None,

@@ -291,7 +291,10 @@ impl State {
                     self.saving[seat] = Some(promise);
                 }
                 Effect::Report(_) | Effect::Authority { .. } => {}
-                Effect::Write(_) | Effect::Poll { .. } | Effect::Transfer { .. } => {
+                Effect::Write(_)
+                | Effect::Poll { .. }
+                | Effect::Disconnect { .. }
+                | Effect::Transfer { .. } => {
                     panic!("a supervisor does none of these")
                 }
             }
