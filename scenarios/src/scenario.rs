@@ -4,6 +4,10 @@
 //! the order of the files: grids and hosts as in the site file, components as in the scenario. Each random stream is named
 //! by its place, never numbered.
 
+mod recall;
+
+pub(crate) use self::recall::{happenings, recall};
+
 use r_ems_engine::Span;
 use r_ems_engine::Time;
 use r_ems_engine::functions::FunctionSet;
@@ -27,7 +31,7 @@ use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
 use crate::source::Maker;
-use crate::{Loaded, Recalled, expectation, fleet, happening, include, initial, network, reality, tariff};
+use crate::{Loaded, expectation, fleet, happening, include, initial, network, reality, tariff};
 
 /// Longest run: a century.
 pub(crate) const DURATION_MAX: Span = Span::from_hours(876_600);
@@ -129,6 +133,9 @@ impl<'t> Header<'t> {
         if let Some(node) = fields.optional("use") {
             // Files are merged before anything is read; a log's text has been merged when it was written.
             node.error(notes, "the files of `use` are read with the scenario's file only");
+        }
+        if let Some(node) = fields.optional("without") {
+            node.error(notes, "names what is left out of the files of `use`, and there is none");
         }
         let duration: Option<Span> = fields.leaf("duration", notes);
         if let Some(span) = duration
@@ -249,6 +256,7 @@ fn make<F: FunctionSet>(
     let context = happening::Context { names: &names, calendar: &calendar, usual };
     let mut timeline = happening::read(header.timeline.as_ref(), header.faults.as_ref(), &context, notes);
     let assurances = assure(&site, &mut names, (&network, &timeline, &posts), notes);
+    let promised = assurance::promises(&site, &names, &network, &posts, header.sync);
     let expected = expectation::read(header.expect.as_ref(), &names, &calendar, notes);
     let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
@@ -276,6 +284,7 @@ fn make<F: FunctionSet>(
         sync: header.sync,
         timeline,
         expectations,
+        promised,
         ties: Ties::InOrder,
     };
     Some(Loaded {
@@ -291,24 +300,6 @@ fn make<F: FunctionSet>(
         world,
         warnings: Report::default(),
     })
-}
-
-/// Reads a scenario's or a site's controllers only, from texts that were checked when a log was written.
-pub(crate) fn recall<F: FunctionSet>(documents: &[Document], notes: &mut Notes) -> Option<Recalled<F>> {
-    let [scenario, rest @ ..] = documents else {
-        notes.add(Mistake::of_file("", 0, "", "expected the text of a scenario, got none"));
-        return None;
-    };
-    let root = Node::root(scenario, notes)?;
-    let header = Header::read(&root, notes)?;
-    let site = site_root(&header, rest.first(), notes).and_then(|node| site::read::<F>(&node, notes))?;
-    let time_zone = site.time_zone?;
-    let start = header.start(time_zone, notes);
-    let controllers = fleet::controllers::<F>(&site, notes);
-    if notes.errors() > 0 {
-        return None;
-    }
-    Some(Recalled { name: header.name?, time_zone, start: start?, controllers })
 }
 
 /// The profiles, and the names of those that cannot be read, which was noted.
@@ -475,7 +466,7 @@ fn judgeable(
     for judged in all.at_end {
         match judged.subject {
             // It must hold of every part of a run.
-            Subject::OneAuthority(_) => kept.at_end.push(judged),
+            Subject::OneAuthority(_) | Subject::Progress(_) => kept.at_end.push(judged),
             Subject::Sum(_) | Subject::TakeOver(..) => leave_out(&judged.name),
         }
     }

@@ -4,7 +4,8 @@
 //! machine. It looks from outside, in true time:
 //!
 //! - **(a)** at most one controller of a grid holds a lease that is ahead of its own host's clock;
-//! - **(b)** after a device has accepted an epoch it accepts none lower.
+//! - **(b)** after a device has accepted an epoch it accepts none lower;
+//! - **(f)** a write is told to expire no later than the lease under which it is sent.
 //!
 //! A take-over is measured from the loss of the one that wrote (its crash, or else its last accepted write) to the first write
 //! that a device accepts from another, or from a new life of the same.
@@ -52,6 +53,11 @@ pub enum Rule {
         epoch: u64,
         /// The highest that had been accepted.
         accepted: u64,
+    },
+    /// A write was sent that would have outlived the lease of its sender.
+    WritesExpire {
+        /// Whose write.
+        controller: u16,
     },
 }
 
@@ -155,6 +161,15 @@ impl Watcher {
                 let rule = Rule::OneAuthority { controller, other: other as u16 };
                 self.note(Violation { at, grid, rule });
             }
+        }
+    }
+
+    /// A write leaves that must not be performed after `valid_until`.
+    pub(crate) fn sent(&mut self, at: Time, grid: u16, controller: u16, valid_until: LocalTime) {
+        // Who shares its grid with none never tells of a lease.
+        let lease = self.leases[usize::from(controller)];
+        if lease.is_some_and(|lease| valid_until > lease.until) {
+            self.note(Violation { at, grid, rule: Rule::WritesExpire { controller } });
         }
     }
 
@@ -278,6 +293,17 @@ mod tests {
         watcher.told(at(21), (0, 1, 1), until(41), HostClock::TRUE);
         let rule = Rule::OneAuthority { controller: 1, other: 0 };
         assert_eq!(watcher.result().violations, [Violation { at: at(21), grid: 0, rule }]);
+    }
+
+    #[test]
+    fn a_write_that_outlives_its_lease_is_found() {
+        let mut watcher = Watcher::new(&[2], 2);
+        watcher.sent(at(0), 0, 0, until(90_000));
+        watcher.told(at(0), (0, 0, 0), until(20), HostClock::TRUE);
+        watcher.sent(at(1), 0, 0, until(20));
+        assert_eq!(watcher.result().violation_count, 0);
+        watcher.sent(at(2), 0, 0, until(21));
+        assert_eq!(watcher.result().violations[0].rule, Rule::WritesExpire { controller: 0 });
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! takes time on its way (answers, writes, time-outs) waits in the queue; what machines want to be woken for waits in
 //! [`Wakes`]. At one instant the queue comes first, then wakes by controller order.
 //!
-//! - `devices` measures and commands; `hosts` are what controllers run on and talk over;
+//! - `devices` measures and commands; `hosts` are what controllers run on and talk over; `cores` shows who could write;
 //! - `ties` is the order of what happens at one instant.
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 
+mod cores;
 mod devices;
 mod hosts;
 mod ties;
@@ -34,6 +35,7 @@ use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
 use crate::network::Network;
 use crate::plant::Bus;
+use crate::progress::{self, Late};
 use crate::world::{HostClock, Post, Ties, Timed, WorldSpec};
 
 use self::hosts::{Letter, PostOffice};
@@ -64,6 +66,9 @@ pub struct SimDriver {
     /// Whether each host runs.
     hosts_up: Vec<bool>,
     authority: Watcher,
+    progress: progress::Watch,
+    /// The paths as they usually are.
+    usual: Network,
     /// Chooses the order at one instant, where it is not the usual one.
     shuffle: Option<Shuffle>,
     at_this_instant: u32,
@@ -173,6 +178,8 @@ pub struct RunResult {
     pub traffic: Vec<Vec<Traffic>>,
     /// Who wrote, and whether that was right.
     pub authority: AuthorityResult,
+    /// Promises of redundancy that were not kept, the first ones.
+    pub late: Vec<Late>,
 }
 
 impl SimDriver {
@@ -212,6 +219,7 @@ impl SimDriver {
                 }
             }
         }
+        let usual = network.clone();
         let watches_images = spec.expectations.iter().any(Expectation::watches_image);
         let mut monitor = Monitor::new(spec.expectations);
         for (controller, post) in (0..).zip(&posts) {
@@ -219,7 +227,7 @@ impl SimDriver {
                 monitor.expires(ControllerIndex(controller), point, span);
             }
         }
-        Ok(Self {
+        let mut driver = Self {
             queue,
             wakes: Wakes::new(spec.posts.len() as u32),
             now: Time::ZERO,
@@ -241,8 +249,12 @@ impl SimDriver {
                 Ties::InOrder => None,
                 Ties::Shuffled(seed) => Some(Shuffle::new(seed)),
             },
+            progress: progress::Watch::new(spec.promised),
+            usual,
             at_this_instant: 0,
-        })
+        };
+        driver.look_at_cores(None);
+        Ok(driver)
     }
 
     /// The same world, which also keeps a bill of each grid at these prices, which are in time order.
@@ -293,6 +305,7 @@ impl SimDriver {
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
             authority: self.authority.result(),
+            late: self.progress.result(at),
         }
     }
 
@@ -329,6 +342,9 @@ impl SimDriver {
     #[inline]
     fn pass_to(&mut self, at: Time) {
         if at > self.now {
+            if at > self.progress.due() {
+                self.progress.expire(at);
+            }
             self.now = at;
             self.at_this_instant = 0;
         } else {
@@ -452,7 +468,7 @@ impl Driver for SimDriver {
                 Effect::Report(event) => self.monitor.event(outcome.at, outcome.from, Reported::kind(event)),
                 Effect::Poll { .. } => {}
                 Effect::Send { to, message } => self.send(outcome.at, post, *to, *message),
-                Effect::Authority { until, .. } => self.hear_authority(outcome.at, post, *until),
+                Effect::Authority { epoch, until } => self.hear_authority(outcome.at, post, *epoch, *until),
                 Effect::Promise(promise) => self.save(outcome.at, post, *promise),
             }
         }
