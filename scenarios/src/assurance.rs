@@ -4,6 +4,7 @@
 //! does not, so that for it [`ASSUMED_DELAY`] stands in, and the result says so.
 
 use r_ems_engine::Span;
+use r_ems_engine::controller::member::GOOD_BEFORE_RETURN;
 use r_ems_engine::redundancy::{Seat, Settings};
 use r_ems_sim::progress::{self, Promised};
 use r_ems_sim::world::{Change, PathChange, Post, Timed};
@@ -213,6 +214,7 @@ fn promised<S>(
         members: grid.council.members().map(member).collect(),
         majority: assurance.majority as usize,
         within: longest + repeats,
+        doubts_for: GOOD_BEFORE_RETURN,
         settles_within: settles_within(grid, settings, &ways, sync),
         clock_rate_max_ppb: settings.clock_rate_max_ppb,
     })

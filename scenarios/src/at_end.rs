@@ -145,7 +145,7 @@ impl AtEnd {
             Subject::Sum(bound) => bound.judge(result, end),
             Subject::TakeOver(limit, who) => judge_limit(limit, who, result),
             Subject::OneAuthority(who) => judge_one(who, &result.authority, end),
-            Subject::Progress(who) => judge_progress(who, &result.late, end),
+            Subject::Progress(who) => judge_progress(who, &result.progress.late, end),
         }
     }
 }
@@ -222,7 +222,7 @@ mod tests {
             verdicts: Vec::new(),
             traffic: Vec::new(),
             authority: AuthorityResult::default(),
-            late: Vec::new(),
+            progress: Default::default(),
         }
     }
 

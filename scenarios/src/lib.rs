@@ -96,6 +96,8 @@ pub struct Loaded<F: FunctionSet> {
     pub controllers: Vec<ControllerSpec<F>>,
     /// The names of the plant's components, by grid and component.
     pub components: Vec<Vec<String>>,
+    /// The names of the site's hosts.
+    pub hosts: Vec<String>,
     /// What is expected of the run's sums, to be judged when it has ended.
     pub at_end: Vec<AtEnd>,
     /// What energy and power cost.

@@ -42,6 +42,7 @@ struct Header<'t> {
     note: Option<String>,
     site: Option<Node<'t>>,
     seed: u64,
+    network_seed: Option<u64>,
     start: Option<Node<'t>>,
     duration: Option<Span>,
     profiles: Option<Node<'t>>,
@@ -150,6 +151,7 @@ impl<'t> Header<'t> {
             note: fields.leaf_if_given("note", notes),
             site: fields.required("site", notes),
             seed: fields.leaf_or("seed", 0, notes),
+            network_seed: fields.leaf_if_given("network_seed", notes),
             start: fields.required("start", notes),
             duration: duration.filter(|span| !span.is_zero()),
             profiles: fields.optional("profiles"),
@@ -256,7 +258,6 @@ fn make<F: FunctionSet>(
     let context = happening::Context { names: &names, calendar: &calendar, usual };
     let mut timeline = happening::read(header.timeline.as_ref(), header.faults.as_ref(), &context, notes);
     let assurances = assure(&site, &mut names, (&network, &timeline, &posts), notes);
-    let promised = assurance::promises(&site, &names, &network, &posts, header.sync);
     let expected = expectation::read(header.expect.as_ref(), &names, &calendar, notes);
     let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
@@ -273,7 +274,8 @@ fn make<F: FunctionSet>(
     };
     let grids: Option<Vec<GridWorld>> = plants.into_iter().zip(&site.grids).map(worlds).collect();
     let world = WorldSpec {
-        seed,
+        promised: assurance::promises(&site, &names, &network, &posts, header.sync),
+        seed: header.network_seed.unwrap_or(seed),
         start: start?,
         duration,
         hosts,
@@ -284,7 +286,6 @@ fn make<F: FunctionSet>(
         sync: header.sync,
         timeline,
         expectations,
-        promised,
         ties: Ties::InOrder,
     };
     Some(Loaded {
@@ -294,6 +295,7 @@ fn make<F: FunctionSet>(
         time_zone: zone,
         controllers,
         components,
+        hosts: site.hosts.iter().map(|host| host.name.clone()).collect(),
         at_end,
         tariff: tariff.flatten(),
         assurances,

@@ -210,7 +210,7 @@ mod tests {
             verdicts: Vec::new(),
             traffic: Vec::new(),
             authority,
-            late: Vec::new(),
+            progress: Default::default(),
         };
         let limit = Limit { span: Span::from_millis(100), grids: vec![0] };
         judge_limit(&limit, &who(), &result)

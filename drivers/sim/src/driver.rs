@@ -35,7 +35,7 @@ use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
 use crate::network::Network;
 use crate::plant::Bus;
-use crate::progress::{self, Late};
+use crate::progress::{self, ProgressResult};
 use crate::world::{HostClock, Post, Ties, Timed, WorldSpec};
 
 use self::hosts::{Letter, PostOffice};
@@ -178,8 +178,8 @@ pub struct RunResult {
     pub traffic: Vec<Vec<Traffic>>,
     /// Who wrote, and whether that was right.
     pub authority: AuthorityResult,
-    /// Promises of redundancy that were not kept, the first ones.
-    pub late: Vec<Late>,
+    /// Whether authority came back where it could.
+    pub progress: ProgressResult,
 }
 
 impl SimDriver {
@@ -305,7 +305,7 @@ impl SimDriver {
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
             authority: self.authority.result(),
-            late: self.progress.result(at),
+            progress: self.progress.result(at),
         }
     }
 

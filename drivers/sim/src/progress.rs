@@ -28,6 +28,8 @@ pub struct Promised {
     pub within: Span,
     /// How long a change of the world may be felt.
     pub settles_within: Span,
+    /// How much longer a device may be doubted that was silent.
+    pub doubts_for: Span,
     /// The bound of every host's clock-rate error, in parts per billion.
     pub clock_rate_max_ppb: u32,
 }
@@ -67,8 +69,19 @@ pub enum Promise {
     Writes,
 }
 
+/// What a run showed of promises.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProgressResult {
+    /// Those that were not kept, the first ones.
+    pub late: Vec<Late>,
+    /// How long the take-overs after crashes lasted that were promised and came, in time or late; the first ones.
+    pub take_overs: Vec<Span>,
+}
+
 /// So many broken promises are kept, the first ones.
 pub const MAX_LATE_KEPT: usize = 16;
+/// So many promised take-overs are kept.
+pub const MAX_TAKE_OVERS_KEPT: usize = 1 << 16;
 
 /// What the world shows of a grid's members now.
 pub(crate) trait Sight {
@@ -84,7 +97,7 @@ pub(crate) trait Sight {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
     grids: Vec<Grid>,
-    late: Vec<Late>,
+    result: ProgressResult,
     /// No promise is due before.
     due: Time,
 }
@@ -96,7 +109,8 @@ struct Grid {
     able: Vec<Option<Time>>,
     /// By member and voter: since when the vote could be had.
     votes: Vec<Option<Time>>,
-    /// By member: whether its devices answer it.
+    /// By member: whether its devices answer, and whether it runs and they answer it.
+    answers: Vec<bool>,
     reaches: Vec<bool>,
     /// The core that was complete first, and since when.
     core: Option<(u16, Time)>,
@@ -111,6 +125,8 @@ struct Grid {
     /// Until when somebody is known to hold what it writes under.
     written_until: Time,
     take_over_due: Option<Due>,
+    /// Since when a take-over was due that is late.
+    late_since: Option<Time>,
     write_due: Option<Due>,
 }
 
@@ -129,6 +145,7 @@ impl Watch {
             Grid {
                 able: alloc::vec![None; members],
                 votes: alloc::vec![None; members * members],
+                answers: alloc::vec![true; members],
                 reaches: alloc::vec![false; members],
                 core: None,
                 in_maintenance: alloc::vec![false; members],
@@ -139,11 +156,16 @@ impl Watch {
                 writer: None,
                 written_until: Time::ZERO,
                 take_over_due: None,
+                late_since: None,
                 write_due: None,
                 promised,
             }
         };
-        Self { grids: promised.into_iter().map(grid).collect(), late: Vec::new(), due: Time::MAX }
+        Self {
+            grids: promised.into_iter().map(grid).collect(),
+            result: ProgressResult::default(),
+            due: Time::MAX,
+        }
     }
 
     /// Whether nobody promises anything.
@@ -190,7 +212,12 @@ impl Watch {
     pub(crate) fn told(&mut self, at: Time, place: u16, epoch: u64, until: Time) {
         for grid in &mut self.grids {
             if let Some(member) = grid.member(place) {
+                let (_, ended) = grid.leases[member];
                 grid.leases[member] = (epoch, until);
+                // Who moves on to a higher epoch within its lease goes on with what it wrote.
+                if let Some(writer) = grid.writer.as_mut().filter(|writer| writer.0 == place && ended >= at) {
+                    writer.1 = writer.1.max(epoch);
+                }
                 if grid.writer.is_some_and(|writer| (writer.0, writer.1) == (place, epoch)) {
                     grid.holds(at, member);
                 }
@@ -207,6 +234,12 @@ impl Watch {
             let is_older = grid.writer.is_some_and(|writer| epoch < writer.1);
             if is_older || grid.writer.is_some_and(|writer| (writer.0, writer.1) == (place, epoch)) {
                 continue;
+            }
+            let since = grid.take_over_due.map(|due| due.since).or(grid.late_since.take());
+            if let Some(since) = since
+                && self.result.take_overs.len() < MAX_TAKE_OVERS_KEPT
+            {
+                self.result.take_overs.push(at.since(since));
             }
             grid.writer = Some((place, epoch, None));
             grid.holds(at, member);
@@ -242,22 +275,23 @@ impl Watch {
                 |due: Due, promise| Late { at: due.at, grid: id, promise, able: due.able, since: due.since };
             let mut found = Vec::new();
             if let Some(due) = grid.take_over_due.take_if(|due| due.at < at) {
+                grid.late_since = Some(due.since);
                 found.push(note(due, Promise::TakesOver));
             }
             if let Some(due) = grid.write_due.take_if(|due| due.at < at) {
                 found.push(note(due, Promise::Writes));
             }
-            let room = MAX_LATE_KEPT - self.late.len();
-            self.late.extend(found.into_iter().take(room));
+            let room = MAX_LATE_KEPT - self.result.late.len();
+            self.result.late.extend(found.into_iter().take(room));
         }
         self.set_due();
     }
 
-    /// The promises that were not kept up to `at`.
-    pub(crate) fn result(&self, at: Time) -> Vec<Late> {
+    /// What was seen up to `at`.
+    pub(crate) fn result(&self, at: Time) -> ProgressResult {
         let mut whole = self.clone();
         whole.expire(at);
-        whole.late
+        whole.result
     }
 
     fn set_due(&mut self) {
@@ -283,9 +317,15 @@ impl Grid {
         for one in 0..count {
             let member = self.promised.members[one];
             let runs = sight.runs(member.place, rate);
-            let reaches = member.writes && runs && sight.reaches_devices(member.place);
+            let answers = member.writes && sight.reaches_devices(member.place);
+            let answered = core::mem::replace(&mut self.answers[one], answers);
+            // Whatever its clock does, it may hold what it writes under.
+            let reaches = answers && sight.runs(member.place, u32::MAX);
             self.reaches[one] = reaches;
-            note(&mut self.able[one], reaches && !self.in_maintenance[one]);
+            note(&mut self.able[one], runs && reaches && !self.in_maintenance[one]);
+            if answers && !answered && self.able[one] == Some(at) {
+                self.able[one] = Some(at + self.promised.doubts_for);
+            }
             if self.writer.is_some_and(|writer| writer.0 == member.place) && !reaches {
                 self.written_until = self.written_until.min(at);
             }
@@ -344,110 +384,4 @@ impl Grid {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Members 0 and 1 write, member 2 is a witness.
-    struct World {
-        runs: [bool; 3],
-        reaches: [bool; 2],
-        is_split: bool,
-    }
-
-    const WHOLE: World = World { runs: [true; 3], reaches: [true; 2], is_split: false };
-
-    impl Sight for World {
-        fn runs(&self, place: u16, _clock_rate_max_ppb: u32) -> bool {
-            self.runs[usize::from(place)]
-        }
-
-        fn reaches_devices(&self, place: u16) -> bool {
-            self.reaches[usize::from(place)]
-        }
-
-        fn is_connected(&self, _one: u16, _other: u16) -> bool {
-            !self.is_split
-        }
-    }
-
-    fn at(millis: u64) -> Time {
-        Time::ZERO + Span::from_millis(millis)
-    }
-
-    /// Takes over within 40 ms, settles within a second.
-    fn watch() -> Watch {
-        let member = |place| Member { place, votes: true, writes: place < 2 };
-        let promised = Promised {
-            grid: 0,
-            members: (0..3).map(member).collect(),
-            majority: 2,
-            within: Span::from_millis(40),
-            settles_within: Span::from_secs(1),
-            clock_rate_max_ppb: 0,
-        };
-        let mut watch = Watch::new(alloc::vec![promised]);
-        watch.begun(&WHOLE);
-        watch
-    }
-
-    /// Member 0 has written for two seconds and crashes.
-    fn crashed() -> Watch {
-        let mut watch = watch();
-        watch.told(at(100), 0, 256, at(2_010));
-        watch.accepted(at(101), 0, 256);
-        watch.lost(at(2_000), 0);
-        watch.changed(at(2_000), &World { runs: [false, true, true], ..WHOLE });
-        watch
-    }
-
-    #[test]
-    fn a_take_over_in_time_keeps_the_promise_and_a_late_one_does_not() {
-        let mut in_time = crashed();
-        in_time.accepted(at(2_040), 1, 513);
-        assert_eq!(in_time.result(at(2_100)), []);
-        let late = Late { at: at(2_040), grid: 0, promise: Promise::TakesOver, able: 1, since: at(2_000) };
-        assert_eq!(crashed().result(at(2_041)), [late]);
-        assert_eq!(crashed().result(at(2_040)), []);
-    }
-
-    #[test]
-    fn nothing_is_promised_while_no_core_is_whole() {
-        for broken in [
-            World { runs: [false, true, false], ..WHOLE },
-            World { runs: [false, true, true], is_split: true, ..WHOLE },
-            World { runs: [false, true, true], reaches: [true, false], ..WHOLE },
-        ] {
-            let mut watch = crashed();
-            watch.changed(at(2_010), &broken);
-            assert_eq!(watch.result(at(9_000)), []);
-        }
-        let mut watch = crashed();
-        watch.commanded(at(2_005), 1, Some(true), false);
-        watch.changed(at(2_005), &World { runs: [false, true, true], ..WHOLE });
-        assert_eq!(watch.result(at(9_000)), [], "the one that is left is in maintenance");
-    }
-
-    #[test]
-    fn while_nothing_changes_somebody_writes_once_all_has_settled() {
-        // Nobody ever writes: the start settles for a second, and a take-over may last.
-        let late = Late { at: at(1_040), grid: 0, promise: Promise::Writes, able: 0, since: at(1_000) };
-        assert_eq!(watch().result(at(1_041)), [late]);
-        let mut watch = watch();
-        watch.told(at(900), 0, 256, at(1_500));
-        watch.accepted(at(901), 0, 256);
-        watch.told(at(1_400), 0, 256, at(2_000));
-        assert_eq!(watch.result(at(2_040)), []);
-        // The lease has ended, and nobody has another.
-        assert_eq!(watch.result(at(2_041)).len(), 1);
-    }
-
-    #[test]
-    fn who_holds_a_lease_but_reaches_no_device_does_not_write() {
-        let mut watch = watch();
-        watch.told(at(100), 0, 256, at(60_000));
-        watch.accepted(at(101), 0, 256);
-        watch.changed(at(5_000), &World { reaches: [false, true], ..WHOLE });
-        let late = Late { at: at(6_040), grid: 0, promise: Promise::Writes, able: 1, since: at(6_000) };
-        assert_eq!(watch.result(at(7_000)), [late]);
-    }
-}
+mod tests;
