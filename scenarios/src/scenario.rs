@@ -252,12 +252,12 @@ fn make<F: FunctionSet>(
     let site = site?;
     let mut names = fleet::names(&site, &plants);
     check_initial(&names, &begin, notes);
-    let posts = fleet::posts(&site, &plants);
-    let (posts, hosts, network) = really(&header, posts, &names, notes);
+    let (posts, hosts, network) = really(&header, fleet::posts(&site, &plants), &names, notes);
     let usual = Usual { network: &network, clocks: &hosts };
     let context = happening::Context { names: &names, calendar: &calendar, usual };
     let mut timeline = happening::read(header.timeline.as_ref(), header.faults.as_ref(), &context, notes);
     let assurances = assure(&site, &mut names, (&network, &timeline, &posts), notes);
+    let promised = assurance::promises(&site, &names, &network, &posts, header.sync);
     let expected = expectation::read(header.expect.as_ref(), &names, &calendar, notes);
     let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
@@ -274,7 +274,7 @@ fn make<F: FunctionSet>(
     };
     let grids: Option<Vec<GridWorld>> = plants.into_iter().zip(&site.grids).map(worlds).collect();
     let world = WorldSpec {
-        promised: assurance::promises(&site, &names, &network, &posts, header.sync),
+        promised,
         seed: header.network_seed.unwrap_or(seed),
         start: start?,
         duration,

@@ -7,17 +7,17 @@
 //!
 //! - [`site`] is what is explored; [`kinds`] is the list of what can go wrong; [`mod@swarm`] draws a case by its number;
 //! - [`trial`] runs one and names the [`Property`] that it broke; the checkers themselves are in the simulated world;
-//! - [`reduce`] proposes simpler cases, [`mod@shrink`] tries them, [`saved`] writes what is left as a scenario;
+//! - [`reduce`] proposes simpler cases, [`mod@shrink`] tries them, [`saved`] writes what is left;
 //! - [`distribution`] is how long take-overs took, [`marks`] what was reached;
 //! - [`mod@failover`] measures take-overs and nothing else.
 //!
 //! **Invariant:** a run is a function of the site, the seed and its number. Runs are shared out to threads, and nothing that is
 //! reported, but for wall time, depends on how many there are.
 //!
-//! **Decision: one generator over the engine's random streams, and strategies of proptest around it.** The other shape, strategies
-//! from which a search samples with a seeded runner, was tried: it makes a run a function of proptest's version, its values
-//! shrink element by element without knowing that windows have two ends and that names are no numbers, and its filters
-//! against overlaps reject most lists. With our own [`Reducer`] behind its `ValueTree` a property test shrinks as a search does.
+//! **Decision: one generator over the engine's random streams, and a strategy of proptest around it.** The other shape, strategies
+//! from which a search samples with a seeded runner, makes a run a function of proptest's version; its values shrink element by
+//! element without knowing that a window has two ends and that names are no numbers, and its filters against overlaps reject most
+//! lists. With our own [`Reducer`] behind its `ValueTree` a property test shrinks as a search does.
 
 pub mod case;
 pub mod distribution;

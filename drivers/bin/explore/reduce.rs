@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The order is from what saves most to what only reads better: chunks of faults go, then single ones; the site is calmed; windows
-//! are shortened, rates lowered and instants rounded; the run begins earlier. Then faults are tried once more, because what
-//! was needed before may not be needed now. Each pass only ever makes a case smaller, so that the search ends.
+//! are shortened, rates lowered and instants rounded; the run begins earlier. Then faults are tried once more, because what was
+//! needed before may not be needed now. All passes are made a few times at the most, so that the search ends.
 
 use r_ems_engine::Span;
 
