@@ -11,7 +11,7 @@
 //! # What is where
 //!
 //! - [`study`] runs a scenario and watches it: what tests and studies call; [`run`] and [`run_file`] are its short forms;
-//! - [`mod@explore`] searches for faults that a site does not survive;
+//! - [`mod@explore`] searches for faults that a site does not survive; [`faults`] are strategies for property tests of your own;
 //! - [`summary`] is what a run says about itself; [`explanation`] is why a set-point was what it was;
 //! - [`mod@emsctl`] is the program: arguments, one file a command, and the documented JSON forms;
 //! - [`present`] turns results into pages; [`output`] and [`exit`] are the ways out.
@@ -27,6 +27,7 @@ pub mod emsctl;
 pub mod exit;
 pub mod explanation;
 pub mod explore;
+pub mod faults;
 pub mod names;
 pub mod output;
 pub mod present;

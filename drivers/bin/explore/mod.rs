@@ -14,7 +14,7 @@
 //! **Invariant:** a run is a function of the site, the seed and its number. Runs are shared out to threads, and nothing that is
 //! reported, but for wall time, depends on how many there are.
 //!
-//! **Decision: one generator over the engine's random streams, and a strategy of proptest around it.** The other shape, strategies
+//! **Decision: one generator over the engine's random streams, and a proptest strategy around it.** The other shape, strategies
 //! from which a search samples with a seeded runner, makes a run a function of proptest's version; its values shrink element by
 //! element without knowing that a window has two ends and that names are no numbers, and its filters against overlaps reject most
 //! lists. With our own [`Reducer`] behind its `ValueTree` a property test shrinks as a search does.

@@ -4,7 +4,7 @@
 //!     while let Some(proposal) = reducer.propose() { if fails(proposal) { reducer.accept() } else { reducer.reject() } }
 //! ```
 //!
-//! The order is from what saves most to what only reads better: chunks of faults go, then single ones; the site is calmed; windows
+//! The order is from what saves most to what reads better: chunks of faults go, then single ones; the site is calmed, windows
 //! are shortened, rates lowered and instants rounded; the run begins earlier. Then faults are tried once more, because what was
 //! needed before may not be needed now. All passes are made a few times at the most, so that the search ends.
 
