@@ -79,7 +79,7 @@ fn a_declared_d_that_the_link_does_not_keep_is_found_and_shrunk_to_few_lines() {
     let (_, finding) =
         found.findings.get(&Property::EpochsRise).expect("late writes of the one before are accepted");
     let case = swarm::draw(&site.facts, site.length, 11, finding.number);
-    let shrunk = shrink::shrink(&site, &case, &finding.broken).expect("it runs");
+    let shrunk = shrink::shrink(&site, &case, &finding.broken, &Interrupt::default()).expect("it runs");
     assert!(shrunk.case.faults.len() <= 2, "{:?}", shrunk.case.faults);
     assert!(shrunk.tries < shrink::BUDGET, "{}", shrunk.tries);
     assert_eq!(shrunk.broken.property, Property::EpochsRise);

@@ -11,8 +11,8 @@
 //! });
 //! ```
 //!
-//! What is drawn, run and checked is what `r-emsctl explore` draws, runs and checks; see [`mod@crate::explore`]. A failure shrinks
-//! as it does there, and prints as the fields of a scenario.
+//! What is drawn, run and checked is what `r-emsctl explore` draws, runs and checks; see [`mod@crate::explore`]. A failure
+//! shrinks as it does there, and prints as the fields of a scenario.
 
 use std::fmt;
 use std::path::Path;

@@ -102,7 +102,7 @@ where
     let mut told = Vec::new();
     for (property, (runs, finding)) in &explored.findings {
         let case = swarm::draw(&site.facts, site.length, options.seed, finding.number);
-        let shrunk = shrink::shrink(&site, &case, &finding.broken)?;
+        let shrunk = shrink::shrink(&site, &case, &finding.broken, &options.interrupt)?;
         let found_by = command(arguments, options.seed, finding.number);
         let saved = match &arguments.save {
             Some(folder) => Some(saved::save(&site, folder, &shrunk.case, &shrunk.broken, &found_by)?),

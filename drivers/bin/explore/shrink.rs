@@ -15,9 +15,10 @@ use super::reduce::Reducer;
 use super::site::Site;
 use super::trial::{self, Broken, Property};
 use crate::exit::Failure;
+use crate::study::progress::Interrupt;
 
 /// Most runs that one failure is shrunk with.
-pub const BUDGET: u32 = 2_000;
+pub const BUDGET: u32 = 1_000;
 
 /// A failure as small as it got.
 #[derive(Clone, Debug)]
@@ -32,11 +33,16 @@ pub struct Shrunk {
     pub steps: u32,
 }
 
-/// Shrinks a case that broke `broken`.
+/// Shrinks a case that broke `broken`; a wish to end early leaves it as small as it is by then.
 ///
 /// # Errors
 /// A calmer site cannot be loaded.
-pub fn shrink<F: FunctionSet>(site: &Site<F>, case: &Case, broken: &Broken) -> Result<Shrunk, Failure> {
+pub fn shrink<F: FunctionSet>(
+    site: &Site<F>,
+    case: &Case,
+    broken: &Broken,
+    interrupt: &Interrupt,
+) -> Result<Shrunk, Failure> {
     let property = broken.property;
     let mut shrunk = Shrunk { case: case.clone(), broken: broken.clone(), tries: 0, steps: 0 };
     // An assertion that fails may be told of at another time than it has its cause.
@@ -48,7 +54,7 @@ pub fn shrink<F: FunctionSet>(site: &Site<F>, case: &Case, broken: &Broken) -> R
         shrunk.tries += 1;
     }
     let mut reducer = Reducer::new(shrunk.case.clone());
-    while shrunk.tries < BUDGET {
+    while shrunk.tries < BUDGET && !interrupt.is_asked() {
         let Some(proposal) = reducer.propose().cloned() else { break };
         shrunk.tries += 1;
         match fails(site, &proposal, property)? {

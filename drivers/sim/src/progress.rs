@@ -9,6 +9,9 @@
 //! - **(e)** When nothing at all has changed for the time to settle and a core counts, no longer than that passes without a
 //!   controller that holds a lease, reaches its devices, and has written under it.
 //!
+//! Two things excuse. Who crashes while what it sends is late is heard for longer than it lives. Who has lost its devices keeps its
+//! authority while it hears nobody to whom it could give it.
+//!
 //! A controller in maintenance is no core, a command of an operator is a change, and what was declared `sole` promises nothing.
 
 use alloc::vec::Vec;
@@ -91,6 +94,8 @@ pub(crate) trait Sight {
     fn reaches_devices(&self, place: u16) -> bool;
     /// Whether the paths between two members are as usual, both ways.
     fn is_connected(&self, one: u16, other: u16) -> bool;
+    /// Whether what passes from one to another is on its way no longer than usual.
+    fn is_prompt(&self, from: u16, to: u16) -> bool;
 }
 
 /// Watches all grids that promise something.
@@ -112,6 +117,12 @@ struct Grid {
     /// By member: whether its devices answer, and whether it runs and they answer it.
     answers: Vec<bool>,
     reaches: Vec<bool>,
+    /// By member: until when its devices may be doubted.
+    doubted_until: Vec<Time>,
+    /// By member: whether another is able to which it could hand over.
+    has_heir: Vec<bool>,
+    /// By member: since when nothing that it sends is late.
+    prompt: Vec<Option<Time>>,
     /// The core that was complete first, and since when.
     core: Option<(u16, Time)>,
     in_maintenance: Vec<bool>,
@@ -147,6 +158,9 @@ impl Watch {
                 votes: alloc::vec![None; members * members],
                 answers: alloc::vec![true; members],
                 reaches: alloc::vec![false; members],
+                doubted_until: alloc::vec![Time::ZERO; members],
+                has_heir: alloc::vec![false; members],
+                prompt: alloc::vec![None; members],
                 core: None,
                 in_maintenance: alloc::vec![false; members],
                 is_sole: false,
@@ -254,7 +268,7 @@ impl Watch {
     pub(crate) fn lost(&mut self, at: Time, place: u16) {
         for grid in &mut self.grids {
             if let Some(member) = grid.member(place) {
-                let was_held = grid.leases[member].1 > at;
+                let was_held = grid.leases[member].1 > at && grid.is_prompt(at, member);
                 grid.leases[member].1 = grid.leases[member].1.min(at);
                 if let Some(writer) = grid.writer.as_mut().filter(|writer| writer.0 == place) {
                     grid.written_until = grid.written_until.min(at);
@@ -300,6 +314,15 @@ impl Watch {
     }
 }
 
+/// Notes since when something is so.
+fn note(since: &mut Option<Time>, at: Time, is_so: bool) {
+    match (is_so, *since) {
+        (false, _) => *since = None,
+        (true, None) => *since = Some(at),
+        (true, Some(_)) => {}
+    }
+}
+
 impl Grid {
     fn member(&self, place: u16) -> Option<usize> {
         self.promised.members.iter().position(|member| member.place == place)
@@ -308,35 +331,54 @@ impl Grid {
     /// Notes since when each member is able, and which votes it could have.
     fn look(&mut self, at: Time, sight: &impl Sight) {
         let rate = self.promised.clock_rate_max_ppb;
-        let note = |since: &mut Option<Time>, is_so: bool| match (is_so, *since) {
-            (false, _) => *since = None,
-            (true, None) => *since = Some(at),
-            (true, Some(_)) => {}
-        };
-        let count = self.promised.members.len();
-        for one in 0..count {
-            let member = self.promised.members[one];
-            let runs = sight.runs(member.place, rate);
-            let answers = member.writes && sight.reaches_devices(member.place);
+        for one in 0..self.promised.members.len() {
+            let Member { place, writes, .. } = self.promised.members[one];
+            let runs = sight.runs(place, rate);
+            let answers = writes && sight.reaches_devices(place);
             let answered = core::mem::replace(&mut self.answers[one], answers);
             // Whatever its clock does, it may hold what it writes under.
-            let reaches = answers && sight.runs(member.place, u32::MAX);
-            self.reaches[one] = reaches;
-            note(&mut self.able[one], runs && reaches && !self.in_maintenance[one]);
-            if answers && !answered && self.able[one] == Some(at) {
-                self.able[one] = Some(at + self.promised.doubts_for);
+            self.reaches[one] = answers && sight.runs(place, u32::MAX);
+            if answers && !answered {
+                self.doubted_until[one] = at + self.promised.doubts_for;
             }
-            if self.writer.is_some_and(|writer| writer.0 == member.place) && !reaches {
+            let is_able = runs && self.reaches[one] && !self.in_maintenance[one];
+            note(&mut self.able[one], at.max(self.doubted_until[one]), is_able);
+            let is_prompt = |other: &Member| sight.is_prompt(place, other.place);
+            note(&mut self.prompt[one], at, self.promised.members.iter().all(is_prompt));
+            self.look_at_votes(at, one, runs, sight);
+        }
+        for one in 0..self.promised.members.len() {
+            let Member { place, .. } = self.promised.members[one];
+            let others = self.promised.members.iter().zip(&self.able);
+            let mut able = others.filter(|(other, able)| other.place != place && able.is_some());
+            self.has_heir[one] = able.any(|(other, _)| sight.is_connected(place, other.place));
+            let is_writer = self.writer.is_some_and(|writer| writer.0 == place);
+            if is_writer && !self.writes_on(one) {
                 self.written_until = self.written_until.min(at);
             }
-            for other in 0..count {
-                let voter = self.promised.members[other];
-                let is_there = voter.votes && runs && sight.runs(voter.place, rate);
-                let is_connected =
-                    is_there && (one == other || sight.is_connected(member.place, voter.place));
-                note(&mut self.votes[one * count + other], is_connected);
-            }
         }
+    }
+
+    fn look_at_votes(&mut self, at: Time, one: usize, runs: bool, sight: &impl Sight) {
+        let count = self.promised.members.len();
+        let place = self.promised.members[one].place;
+        for other in 0..count {
+            let voter = self.promised.members[other];
+            let is_there = voter.votes && runs && sight.runs(voter.place, self.promised.clock_rate_max_ppb);
+            let is_connected = is_there && (one == other || sight.is_connected(place, voter.place));
+            note(&mut self.votes[one * count + other], at, is_connected);
+        }
+    }
+
+    /// Whether a member may keep its authority: it reaches its devices, or knows nobody who does.
+    fn writes_on(&self, member: usize) -> bool {
+        self.reaches[member] || !self.has_heir[member]
+    }
+
+    /// Whether nothing that a member has sent is later than usual.
+    fn is_prompt(&self, at: Time, member: usize) -> bool {
+        self.prompt[member]
+            .is_some_and(|since| since == Time::ZERO || since + self.promised.settles_within <= at)
     }
 
     /// The core that was complete first, and since when.
@@ -356,7 +398,7 @@ impl Grid {
     /// The one that wrote last tells of its lease, or has begun to write under it.
     fn holds(&mut self, at: Time, member: usize) {
         let until = self.leases[member].1.max(at);
-        self.written_until = if self.reaches[member] { until } else { at.min(self.written_until) };
+        self.written_until = if self.writes_on(member) { until } else { at.min(self.written_until) };
         self.reckon(at);
     }
 
@@ -366,7 +408,10 @@ impl Grid {
         if self.is_sole {
             return;
         }
-        let Some((able, since)) = self.core else { return };
+        let Some((able, since)) = self.core else {
+            self.late_since = None;
+            return;
+        };
         let Promised { within, settles_within, .. } = self.promised;
         let settled = since.max(self.commanded_at) + settles_within;
         if let Some((_, _, Some(lost_at))) = self.writer

@@ -33,6 +33,11 @@ impl Sight for Seen<'_> {
         let is_usual = |from, to| self.network.path(from, to) == self.usual.path(from, to);
         is_usual(one, other) && is_usual(other, one)
     }
+
+    fn is_prompt(&self, from: u16, to: u16) -> bool {
+        let (from, to) = (self.posts[usize::from(from)].host, self.posts[usize::from(to)].host);
+        self.network.path(from, to).delay == self.usual.path(from, to).delay
+    }
 }
 
 impl SimDriver {

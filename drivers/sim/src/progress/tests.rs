@@ -7,9 +7,11 @@ struct World {
     runs: [bool; 3],
     reaches: [bool; 2],
     is_split: bool,
+    /// What member 0 sends.
+    is_late: bool,
 }
 
-const WHOLE: World = World { runs: [true; 3], reaches: [true; 2], is_split: false };
+const WHOLE: World = World { runs: [true; 3], reaches: [true; 2], is_split: false, is_late: false };
 
 impl Sight for World {
     fn runs(&self, place: u16, _clock_rate_max_ppb: u32) -> bool {
@@ -22,6 +24,10 @@ impl Sight for World {
 
     fn is_connected(&self, _one: u16, _other: u16) -> bool {
         !self.is_split
+    }
+
+    fn is_prompt(&self, from: u16, _to: u16) -> bool {
+        !self.is_late || from != 0
     }
 }
 
@@ -99,6 +105,18 @@ fn while_nothing_changes_somebody_writes_once_all_has_settled() {
     assert_eq!(watch.result(at(2_040)).late, []);
     // The lease has ended, and nobody has another.
     assert_eq!(watch.result(at(2_041)).late.len(), 1);
+}
+
+#[test]
+fn who_crashes_while_what_it_sends_is_late_is_heard_for_longer() {
+    let mut watch = watch();
+    watch.told(at(100), 0, 256, at(2_010));
+    watch.accepted(at(101), 0, 256);
+    watch.changed(at(1_500), &World { is_late: true, ..WHOLE });
+    watch.lost(at(2_000), 0);
+    watch.changed(at(2_000), &World { runs: [false, true, true], is_late: true, ..WHOLE });
+    assert_eq!(watch.result(at(2_100)).late, []);
+    assert_eq!(watch.result(at(3_041)).late.len(), 1, "but not for ever");
 }
 
 #[test]
