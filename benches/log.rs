@@ -45,6 +45,7 @@ enum What {
     Message(Seat, Message),
     Promised(bool),
     Command(Command),
+    Transfer(Seat, Vec<u8>),
 }
 
 impl What {
@@ -58,6 +59,7 @@ impl What {
             Step::Input(Input::Message { from, message }) => Self::Message(from, message),
             Step::Input(Input::Promised { succeeded }) => Self::Promised(succeeded),
             Step::Input(Input::Command(command)) => Self::Command(command),
+            Step::Input(Input::Transfer { from, unit }) => Self::Transfer(from, unit.to_vec()),
         }
     }
 
@@ -71,6 +73,7 @@ impl What {
             Self::Message(from, message) => Step::Input(Input::Message { from, message }),
             Self::Promised(succeeded) => Step::Input(Input::Promised { succeeded }),
             Self::Command(command) => Step::Input(Input::Command(command)),
+            Self::Transfer(from, ref unit) => Step::Input(Input::Transfer { from, unit }),
         }
     }
 }

@@ -26,6 +26,7 @@ pub(crate) struct Kept {
     pub(crate) position: u64,
     what: What,
     samples: Vec<Sample>,
+    unit: Vec<u8>,
     pub(crate) effects: Vec<Effect>,
     pub(crate) deadline: Option<LocalTime>,
 }
@@ -42,6 +43,7 @@ enum What {
     Message(Seat, Message),
     Promised(bool),
     Command(Command),
+    Transfer(Seat),
 }
 
 impl Recent {
@@ -54,6 +56,7 @@ impl Recent {
         kept.now = now;
         kept.position = position;
         kept.samples.clear();
+        kept.unit.clear();
         kept.effects.clear();
         kept.deadline = None;
         kept.what = match *step {
@@ -68,6 +71,10 @@ impl Recent {
             Step::Input(Input::Message { from, message }) => What::Message(from, message),
             Step::Input(Input::Promised { succeeded }) => What::Promised(succeeded),
             Step::Input(Input::Command(command)) => What::Command(command),
+            Step::Input(Input::Transfer { from, unit }) => {
+                kept.unit.extend_from_slice(unit);
+                What::Transfer(from)
+            }
         };
     }
 
@@ -105,6 +112,7 @@ impl Kept {
             What::Message(from, message) => Step::Input(Input::Message { from, message }),
             What::Promised(succeeded) => Step::Input(Input::Promised { succeeded }),
             What::Command(command) => Step::Input(Input::Command(command)),
+            What::Transfer(from) => Step::Input(Input::Transfer { from, unit: &self.unit }),
         }
     }
 }

@@ -7,6 +7,7 @@ use r_ems_engine::Span;
 use r_ems_engine::controller::member::GOOD_BEFORE_RETURN;
 use r_ems_engine::redundancy::{Seat, Settings};
 use r_ems_sim::progress::{self, Promised};
+use r_ems_sim::slot::OneConnection;
 use r_ems_sim::world::{Change, PathChange, Post, Timed};
 use serde::Serialize;
 
@@ -49,6 +50,8 @@ pub struct DeviceAssurance {
     pub longest_write_s: f64,
     /// What one writer at a time rests on.
     pub rests_on: RestsOn,
+    /// Where the device takes one connection: how long it keeps that of a host that is gone, and connecting then.
+    pub connecting_s: Option<f64>,
     /// The take-over bound of this device.
     pub take_over_max_s: f64,
 }
@@ -143,11 +146,17 @@ pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)
         };
         // Of the three ways that the bound counts, the last is that of the write.
         let bound = settings.take_over_max(ways.delay, waited_for) - ways.delay + ways.write(position);
+        // A host that is gone says nothing: its connection is kept. Then each of two scans may just have been missed.
+        let connected = |one: OneConnection| {
+            bound.max(one.dead_after) + one.connect + (grid.scan + ways.write(position)) * 2
+        };
+        let bound = device.one_connection.map_or(bound, connected);
         longest = longest.max(bound);
         devices.push(DeviceAssurance {
             name: spec.name.clone(),
             longest_write_s: spec.longest_write.as_secs_f64(),
             rests_on,
+            connecting_s: device.one_connection.map(|one| (one.dead_after + one.connect).as_secs_f64()),
             take_over_max_s: bound.as_secs_f64(),
         });
     }
@@ -223,8 +232,10 @@ fn promised<S>(
 /// How long a change may be felt: a voter that booted waits and saves its promise, one that handed over defers, a device that was
 /// silent has to be polled again and believed, and all of that is looked at from time to time.
 fn settles_within<S>(grid: &Grid<'_, S>, settings: &Settings, ways: &Ways, sync: Span) -> Span {
-    let of_device =
-        |device: &crate::device::Device<'_>| device.timeout + device.spec.age_max + device.spec.longest_write;
+    let of_device = |device: &crate::device::Device<'_>| {
+        let connecting = device.one_connection.map_or(Span::ZERO, |one| one.dead_after + one.connect * 2);
+        device.timeout + device.spec.age_max + device.spec.longest_write + connecting
+    };
     let devices = grid.devices.iter().map(of_device).max().unwrap_or(Span::ZERO);
     let votes = (settings.grantor_wait() + sync + ways.delay * 2) * 2;
     votes + settings.watchdog * 4 + settings.evaluate * 2 + grid.scan * 4 + devices

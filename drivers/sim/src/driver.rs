@@ -21,7 +21,7 @@ use r_ems_engine::event::Event as Reported;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Input, Outcome, Step, WriteOutcome};
 use r_ems_engine::queue::EventQueue;
-use r_ems_engine::redundancy::{Command, Epoch, Promise, Seat};
+use r_ems_engine::redundancy::{Command, Epoch, Message, Promise, Seat};
 use r_ems_engine::units::Watts;
 use r_ems_engine::wakes::Wakes;
 use r_ems_engine::wall::WallTime;
@@ -36,9 +36,10 @@ use crate::links::{Link, NoSuchValue, Traffic};
 use crate::network::Network;
 use crate::plant::Bus;
 use crate::progress::{self, ProgressResult};
+use crate::slot::Slot;
 use crate::world::{HostClock, Post, Ties, Timed, WorldSpec};
 
-use self::hosts::{Letter, PostOffice};
+use self::hosts::{Content, PostOffice};
 use self::ties::Shuffle;
 
 /// Most deliveries that may share an instant: more is a machine that wakes itself without end.
@@ -88,6 +89,8 @@ struct Grid {
     bus: Bus,
     ledger: Ledger,
     account: Account,
+    /// By component: who is connected to a device that takes only one connection.
+    slots: Vec<Slot>,
 }
 
 /// A controller's place at run time.
@@ -194,6 +197,7 @@ impl SimDriver {
         let grid = |grid: crate::world::GridWorld| Grid {
             ledger: Ledger::new(&grid.bus),
             account: Account::new(&grid.bus, first_window_ends, grid.shaving_limit),
+            slots: alloc::vec![Slot::default(); grid.bus.components().len()],
             bus: grid.bus,
         };
         let grids: Vec<Grid> = spec.grids.into_iter().map(grid).collect();
@@ -202,7 +206,8 @@ impl SimDriver {
             *network.path_mut(*from, *to) = *path;
         }
         let components: Vec<usize> = grids.iter().map(|grid| grid.bus.components().len()).collect();
-        let authority = Watcher::new(&components, spec.posts.len());
+        let of_posts: Vec<u16> = spec.posts.iter().map(|post| post.grid).collect();
+        let authority = Watcher::new(&components, &of_posts);
         let mut queue = EventQueue::new();
         let mut posts = Vec::with_capacity(spec.posts.len());
         for (position, post) in spec.posts.iter().enumerate() {
@@ -304,7 +309,7 @@ impl SimDriver {
             grids: self.grids.iter().map(result).collect(),
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
-            authority: self.authority.result(),
+            authority: self.authority.result(at),
             progress: self.progress.result(at),
         }
     }
@@ -312,7 +317,7 @@ impl SimDriver {
     /// Brings a grid's plant up to an instant.
     #[inline]
     fn advance(&mut self, grid: usize, to: Time) {
-        let Grid { bus, ledger, account } = &mut self.grids[grid];
+        let Grid { bus, ledger, account, .. } = &mut self.grids[grid];
         bus.advance(to, &mut (ledger, (account, self.monitor.watch(grid as u16))));
     }
 
@@ -398,7 +403,8 @@ enum Happened {
     Answer { device: DeviceIndex },
     TimedOut { device: DeviceIndex },
     Written { device: DeviceIndex, outcome: WriteOutcome },
-    Mail(Letter),
+    Message { from: Seat, message: Message },
+    Unit { from: Seat, slot: u32 },
     Saved,
     Command(Command),
 }
@@ -452,7 +458,10 @@ impl Driver for SimDriver {
             }
             Happened::TimedOut { device } => Step::Input(Input::TimedOut { device }),
             Happened::Written { device, outcome } => Step::Input(Input::Written { device, outcome }),
-            Happened::Mail(Letter { from, message, .. }) => Step::Input(Input::Message { from, message }),
+            Happened::Message { from, message } => Step::Input(Input::Message { from, message }),
+            Happened::Unit { from, slot } => {
+                Step::Input(Input::Transfer { from, unit: self.office.unit(slot) })
+            }
             Happened::Saved => Step::Input(Input::Promised { succeeded: true }),
             Happened::Command(command) => Step::Input(Input::Command(command)),
         };
@@ -467,7 +476,13 @@ impl Driver for SimDriver {
                 Effect::Write(write) => self.write(outcome.at, outcome.now, post, write),
                 Effect::Report(event) => self.monitor.event(outcome.at, outcome.from, Reported::kind(event)),
                 Effect::Poll { .. } => {}
-                Effect::Send { to, message } => self.send(outcome.at, post, *to, *message),
+                Effect::Disconnect { device } => self.disconnect(post, *device),
+                Effect::Send { to, message } => {
+                    self.send(outcome.at, post, *to, Content::Message(*message), &[]);
+                }
+                Effect::Transfer { to, .. } => {
+                    self.send(outcome.at, post, *to, Content::Unit, outcome.effects.unit());
+                }
                 Effect::Authority { epoch, until } => self.hear_authority(outcome.at, post, *epoch, *until),
                 Effect::Promise(promise) => self.save(outcome.at, post, *promise),
             }

@@ -9,8 +9,8 @@
 //! - **(e)** When nothing at all has changed for the time to settle and a core counts, no longer than that passes without a
 //!   controller that holds a lease, reaches its devices, and has written under it.
 //!
-//! Two things excuse. Who crashes while what it sends is late is heard for longer than it lives. Who has lost its devices keeps its
-//! authority while it hears nobody to whom it could give it.
+//! Two things excuse. Who crashes while what it sends is late is heard for longer than it lives. Who has lost its devices keeps
+//! its authority while it hears nobody to whom it could give it.
 //!
 //! A controller in maintenance is no core, a command of an operator is a change, and what was declared `sole` promises nothing.
 

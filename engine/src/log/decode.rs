@@ -29,6 +29,7 @@ pub(super) enum Decoded {
     Message { from: Seat, message: Message, prior: u16 },
     Promised { succeeded: bool, prior: u16 },
     Command { command: Command, prior: u16 },
+    Transfer { from: Seat, unit: Range<usize>, prior: u16 },
     Event(Event),
     Effects { deadline: Option<LocalTime> },
     State(Range<usize>),
@@ -94,6 +95,10 @@ pub(super) fn view<'a>(
             delivery(Step::Input(Input::Message { from, message }), prior)
         }
         Decoded::Promised { succeeded, prior } => delivery(Step::Input(Input::Promised { succeeded }), prior),
+        Decoded::Transfer { from, ref unit, prior } => {
+            let unit = &payload[unit.clone()];
+            delivery(Step::Input(Input::Transfer { from, unit }), prior)
+        }
         Decoded::Command { command, prior } => delivery(Step::Input(Input::Command(command)), prior),
         Decoded::Event(event) => Content::Event(event),
         Decoded::Effects { deadline } => Content::Effects { effects: scratch, deadline },
@@ -127,7 +132,7 @@ fn take_time(
     kind: Kind,
     code: u8,
 ) -> Result<Time, Flaw> {
-    let last_step = &mut known.steps[kind.position()];
+    let last_step = &mut known.steps[kind.place()];
     let step = match code {
         SAME_TIME => 0,
         SAME_STEP => *last_step,
@@ -181,6 +186,11 @@ fn take_step(
             code @ (0 | 1) => Ok(Decoded::Promised { succeeded: code == 1, prior }),
             found => Err(Flaw::Code { what: "promised", found }),
         },
+        Kind::Transfer => {
+            let from = Seat(cursor.byte()?);
+            let length = cursor.varint()?;
+            Ok(Decoded::Transfer { from, unit: cursor.range(length)?, prior })
+        }
         Kind::Command => Ok(Decoded::Command { command: cursor.value("command")?, prior }),
         Kind::Event | Kind::Effects | Kind::State | Kind::Chains | Kind::Closing => {
             unreachable!("only deliveries come here")
@@ -268,7 +278,8 @@ fn take_other(
         | Kind::Written
         | Kind::Message
         | Kind::Promised
-        | Kind::Command => {
+        | Kind::Command
+        | Kind::Transfer => {
             unreachable!("deliveries do not come here")
         }
     }

@@ -53,10 +53,12 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::TookOver { reason, epoch, silent, sought } => {
             value(out, 14, &(reason, epoch, silent.as_nanos(), sought.as_nanos()));
         }
-        Event::SetPointsTakenOver { step, after } => {
-            whole(out, 18, &[after.as_nanos()]);
+        Event::SetPointsTakenOver { step, after, state_age } => {
+            value(out, 18, &(after.as_nanos(), state_age.map(Span::as_nanos)));
             put_watts(out, step);
         }
+        Event::StateTaken { seat } => value(out, 19, &seat),
+        Event::StateRefused { seat, refusal } => value(out, 20, &(seat, refusal)),
         Event::AuthoritiesOverlapped { seat, at_most } => value(out, 15, &(seat, at_most.as_nanos())),
         Event::SectionDiffers { seat } => value(out, 16, &seat),
         Event::CommandRefused { command, refusal } => value(out, 17, &(command, refusal)),
@@ -110,8 +112,14 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             Event::CommandRefused { command, refusal }
         }
         18 => {
-            let after = span(cursor)?;
-            Event::SetPointsTakenOver { step: watts(cursor)?, after }
+            let (after, state_age): (u64, Option<u64>) = cursor.value("event")?;
+            let (after, state_age) = (Span::from_nanos(after), state_age.map(Span::from_nanos));
+            Event::SetPointsTakenOver { step: watts(cursor)?, after, state_age }
+        }
+        19 => Event::StateTaken { seat: cursor.value("event")? },
+        20 => {
+            let (seat, refusal) = cursor.value("event")?;
+            Event::StateRefused { seat, refusal }
         }
         found => return Err(Flaw::Code { what: "event", found }),
     })

@@ -66,7 +66,7 @@ impl Machine for Toy {
                     out.report(Event::WriteFailed { device, outcome });
                 }
             }
-            Input::Message { .. } | Input::Promised { .. } | Input::Command(_) => {}
+            Input::Message { .. } | Input::Transfer { .. } | Input::Promised { .. } | Input::Command(_) => {}
         }
     }
 
@@ -222,7 +222,12 @@ impl Driver for ToyWorld {
                     let result = if refused { WriteOutcome::Refused } else { WriteOutcome::Acknowledged };
                     self.push(outcome.at + Span::from_millis(20), from, What::Written(result));
                 }
-                Effect::Report(_) | Effect::Send { .. } | Effect::Authority { .. } | Effect::Promise(_) => {}
+                Effect::Report(_)
+                | Effect::Disconnect { .. }
+                | Effect::Send { .. }
+                | Effect::Transfer { .. }
+                | Effect::Authority { .. }
+                | Effect::Promise(_) => {}
             }
         }
         if scanned && let Some(deadline) = outcome.deadline {

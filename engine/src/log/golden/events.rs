@@ -10,6 +10,7 @@ use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
 use crate::points::Quality;
 use crate::redundancy::supervisor::CommandRefusal;
+use crate::redundancy::transfer::Refusal;
 use crate::redundancy::{Command, Epoch, Reason, Role, Seat};
 use crate::time::Span;
 use crate::units::Watts;
@@ -17,7 +18,7 @@ use crate::units::Watts;
 const EPOCH: Epoch = Epoch { round: 3, seat: Seat(1) };
 
 /// Written down from the documentation of the form, not from what the code gave.
-fn golden() -> [(Event, &'static str); 26] {
+fn golden() -> [(Event, &'static str); 28] {
     [
         (Event::Booted { incarnation: 300 }, "00ac02"),
         (Event::Started { after: Span::from_nanos(1_000_000) }, "01c0843d"),
@@ -58,9 +59,15 @@ fn golden() -> [(Event, &'static str); 26] {
             "0e010301fb2c0101",
         ),
         (
-            Event::SetPointsTakenOver { step: Watts::of(1.0), after: Span::from_nanos(300) },
-            "12ac02000000000000f03f",
+            Event::SetPointsTakenOver {
+                step: Watts::of(1.0),
+                after: Span::from_nanos(300),
+                state_age: Some(Span::from_nanos(7)),
+            },
+            "12fb2c010107000000000000f03f",
         ),
+        (Event::StateTaken { seat: Seat(1) }, "1301"),
+        (Event::StateRefused { seat: Seat(1), refusal: Refusal::Layout }, "140102"),
         (Event::AuthoritiesOverlapped { seat: Seat(1), at_most: Span::from_nanos(300) }, "0f01fb2c01"),
         (Event::SectionDiffers { seat: Seat(2) }, "1002"),
         (
