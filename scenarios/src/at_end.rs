@@ -13,7 +13,7 @@ use crate::mistake::{Notes, suggestion};
 use crate::naming::Names;
 use crate::node::{Node, excerpt};
 use crate::plant::Unit;
-use crate::take_over::{Judged, Limit, Who, judge_limit, judge_one};
+use crate::take_over::{Judged, Limit, Who, judge_limit, judge_one, judge_progress};
 
 /// What is judged when a run has ended: a sum that is compared with a number, or who had authority.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub(crate) enum Subject {
     TakeOver(Limit, Who),
     /// That there was one authority at a time.
     OneAuthority(Who),
+    /// That somebody had it wherever somebody could.
+    Progress(Who),
 }
 
 /// What must hold of a sum.
@@ -103,7 +105,7 @@ impl AtEnd {
                 Unit::Share | Unit::Flag => "1",
             },
             Subject::TakeOver(..) => "s",
-            Subject::OneAuthority(_) => "events",
+            Subject::OneAuthority(_) | Subject::Progress(_) => "events",
         }
     }
 
@@ -133,7 +135,7 @@ impl AtEnd {
         match self.subject {
             Subject::Sum(_) | Subject::TakeOver(..) => true,
             // It must hold of every part of a run.
-            Subject::OneAuthority(_) => false,
+            Subject::OneAuthority(_) | Subject::Progress(_) => false,
         }
     }
 
@@ -143,6 +145,7 @@ impl AtEnd {
             Subject::Sum(bound) => bound.judge(result, end),
             Subject::TakeOver(limit, who) => judge_limit(limit, who, result),
             Subject::OneAuthority(who) => judge_one(who, &result.authority, end),
+            Subject::Progress(who) => judge_progress(who, &result.progress.late, end),
         }
     }
 }
@@ -219,6 +222,7 @@ mod tests {
             verdicts: Vec::new(),
             traffic: Vec::new(),
             authority: AuthorityResult::default(),
+            progress: Default::default(),
         }
     }
 

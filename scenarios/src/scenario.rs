@@ -4,6 +4,10 @@
 //! the order of the files: grids and hosts as in the site file, components as in the scenario. Each random stream is named
 //! by its place, never numbered.
 
+mod recall;
+
+pub(crate) use self::recall::{happenings, recall};
+
 use r_ems_engine::Span;
 use r_ems_engine::Time;
 use r_ems_engine::functions::FunctionSet;
@@ -27,7 +31,7 @@ use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
 use crate::source::Maker;
-use crate::{Loaded, Recalled, expectation, fleet, happening, include, initial, network, reality, tariff};
+use crate::{Loaded, expectation, fleet, happening, include, initial, network, reality, tariff};
 
 /// Longest run: a century.
 pub(crate) const DURATION_MAX: Span = Span::from_hours(876_600);
@@ -38,6 +42,7 @@ struct Header<'t> {
     note: Option<String>,
     site: Option<Node<'t>>,
     seed: u64,
+    network_seed: Option<u64>,
     start: Option<Node<'t>>,
     duration: Option<Span>,
     profiles: Option<Node<'t>>,
@@ -130,6 +135,9 @@ impl<'t> Header<'t> {
             // Files are merged before anything is read; a log's text has been merged when it was written.
             node.error(notes, "the files of `use` are read with the scenario's file only");
         }
+        if let Some(node) = fields.optional("without") {
+            node.error(notes, "names what is left out of the files of `use`, and there is none");
+        }
         let duration: Option<Span> = fields.leaf("duration", notes);
         if let Some(span) = duration
             && (span.is_zero() || span > DURATION_MAX)
@@ -143,6 +151,7 @@ impl<'t> Header<'t> {
             note: fields.leaf_if_given("note", notes),
             site: fields.required("site", notes),
             seed: fields.leaf_or("seed", 0, notes),
+            network_seed: fields.leaf_if_given("network_seed", notes),
             start: fields.required("start", notes),
             duration: duration.filter(|span| !span.is_zero()),
             profiles: fields.optional("profiles"),
@@ -243,12 +252,12 @@ fn make<F: FunctionSet>(
     let site = site?;
     let mut names = fleet::names(&site, &plants);
     check_initial(&names, &begin, notes);
-    let posts = fleet::posts(&site, &plants);
-    let (posts, hosts, network) = really(&header, posts, &names, notes);
+    let (posts, hosts, network) = really(&header, fleet::posts(&site, &plants), &names, notes);
     let usual = Usual { network: &network, clocks: &hosts };
     let context = happening::Context { names: &names, calendar: &calendar, usual };
     let mut timeline = happening::read(header.timeline.as_ref(), header.faults.as_ref(), &context, notes);
     let assurances = assure(&site, &mut names, (&network, &timeline, &posts), notes);
+    let promised = assurance::promises(&site, &names, &network, &posts, header.sync);
     let expected = expectation::read(header.expect.as_ref(), &names, &calendar, notes);
     let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
@@ -265,7 +274,8 @@ fn make<F: FunctionSet>(
     };
     let grids: Option<Vec<GridWorld>> = plants.into_iter().zip(&site.grids).map(worlds).collect();
     let world = WorldSpec {
-        seed,
+        promised,
+        seed: header.network_seed.unwrap_or(seed),
         start: start?,
         duration,
         hosts,
@@ -285,30 +295,13 @@ fn make<F: FunctionSet>(
         time_zone: zone,
         controllers,
         components,
+        hosts: site.hosts.iter().map(|host| host.name.clone()).collect(),
         at_end,
         tariff: tariff.flatten(),
         assurances,
         world,
         warnings: Report::default(),
     })
-}
-
-/// Reads a scenario's or a site's controllers only, from texts that were checked when a log was written.
-pub(crate) fn recall<F: FunctionSet>(documents: &[Document], notes: &mut Notes) -> Option<Recalled<F>> {
-    let [scenario, rest @ ..] = documents else {
-        notes.add(Mistake::of_file("", 0, "", "expected the text of a scenario, got none"));
-        return None;
-    };
-    let root = Node::root(scenario, notes)?;
-    let header = Header::read(&root, notes)?;
-    let site = site_root(&header, rest.first(), notes).and_then(|node| site::read::<F>(&node, notes))?;
-    let time_zone = site.time_zone?;
-    let start = header.start(time_zone, notes);
-    let controllers = fleet::controllers::<F>(&site, notes);
-    if notes.errors() > 0 {
-        return None;
-    }
-    Some(Recalled { name: header.name?, time_zone, start: start?, controllers })
 }
 
 /// The profiles, and the names of those that cannot be read, which was noted.
@@ -475,7 +468,7 @@ fn judgeable(
     for judged in all.at_end {
         match judged.subject {
             // It must hold of every part of a run.
-            Subject::OneAuthority(_) => kept.at_end.push(judged),
+            Subject::OneAuthority(_) | Subject::Progress(_) => kept.at_end.push(judged),
             Subject::Sum(_) | Subject::TakeOver(..) => leave_out(&judged.name),
         }
     }

@@ -8,13 +8,17 @@
 //! - **(b)** after a device has accepted an epoch it accepts none lower. Only a controller that moves to a higher epoch while it
 //!   writes may overtake itself on a slow way: its writes are no danger to each other;
 //! - **(b')** who releases the voters of an epoch has no write of it on its way to a device that does not check epochs.
+//! - **(f)** a write is told to expire no later than the lease under which it is sent.
 //!
 //! A take-over is measured from the loss of the one that wrote (its crash, or else its last accepted write) to the first write
 //! that a device accepts from another, or from a new life of the same.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use r_ems_engine::redundancy::Command;
+use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use crate::plant::ComponentIndex;
@@ -79,6 +83,39 @@ pub enum Rule {
         /// The highest that had been accepted.
         accepted: u64,
     },
+    /// A write was sent that would have outlived the lease of its sender.
+    WritesExpire {
+        /// Whose write.
+        controller: u16,
+    },
+}
+
+impl Rule {
+    /// What happened, in words; `member` and `device` name what the rule knows by number.
+    pub fn words(&self, member: impl Fn(u16) -> String, device: impl Fn(ComponentIndex) -> String) -> String {
+        match *self {
+            Self::OneAuthority { controller, other } => {
+                format!("{} and {} held authority at once", member(other), member(controller))
+            }
+            Self::NewEpochs { controller, epoch, highest } => {
+                let (epoch, highest) = (Epoch::of_number(epoch), Epoch::of_number(highest));
+                format!("{} held epoch {epoch} anew after epoch {highest}", member(controller))
+            }
+            Self::NothingOutstanding { controller, component, epoch } => {
+                let (epoch, controller, device) =
+                    (Epoch::of_number(epoch), member(controller), device(component));
+                format!("{controller} gave epoch {epoch} up while a write of it was on its way to {device}")
+            }
+            Self::EpochsRise { controller, component, epoch, accepted } => {
+                let (epoch, accepted) = (Epoch::of_number(epoch), Epoch::of_number(accepted));
+                let (controller, device) = (member(controller), device(component));
+                format!("{device} accepted epoch {epoch} of {controller} after epoch {accepted}")
+            }
+            Self::WritesExpire { controller } => {
+                format!("{} sent a write that would have outlived its lease", member(controller))
+            }
+        }
+    }
 }
 
 /// Authority that moved, as devices saw it.
@@ -261,6 +298,15 @@ impl Watcher {
         if let Some(write) = writes.find(|write| write.controller == controller && write.epoch == epoch) {
             let rule = Rule::NothingOutstanding { controller, component: write.component, epoch };
             self.note(Violation { at, grid, rule });
+        }
+    }
+
+    /// A write leaves that must not be performed after `valid_until`.
+    pub(crate) fn sent(&mut self, at: Time, grid: u16, controller: u16, valid_until: LocalTime) {
+        // Who shares its grid with none never tells of a lease.
+        let lease = self.leases[usize::from(controller)];
+        if lease.is_some_and(|lease| valid_until > lease.until) {
+            self.note(Violation { at, grid, rule: Rule::WritesExpire { controller } });
         }
     }
 

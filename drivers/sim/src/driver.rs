@@ -4,11 +4,12 @@
 //! takes time on its way (answers, writes, time-outs) waits in the queue; what machines want to be woken for waits in
 //! [`Wakes`]. At one instant the queue comes first, then wakes by controller order.
 //!
-//! - `devices` measures and commands; `hosts` are what controllers run on and talk over;
+//! - `devices` measures and commands; `hosts` are what controllers run on and talk over; `cores` shows who could write;
 //! - `ties` is the order of what happens at one instant.
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 
+mod cores;
 mod devices;
 mod hosts;
 mod ties;
@@ -34,6 +35,7 @@ use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
 use crate::network::Network;
 use crate::plant::Bus;
+use crate::progress::{self, ProgressResult};
 use crate::slot::Slot;
 use crate::world::{HostClock, Post, Ties, Timed, WorldSpec};
 
@@ -65,6 +67,9 @@ pub struct SimDriver {
     /// Whether each host runs.
     hosts_up: Vec<bool>,
     authority: Watcher,
+    progress: progress::Watch,
+    /// The paths as they usually are.
+    usual: Network,
     /// Chooses the order at one instant, where it is not the usual one.
     shuffle: Option<Shuffle>,
     at_this_instant: u32,
@@ -176,6 +181,8 @@ pub struct RunResult {
     pub traffic: Vec<Vec<Traffic>>,
     /// Who wrote, and whether that was right.
     pub authority: AuthorityResult,
+    /// Whether authority came back where it could.
+    pub progress: ProgressResult,
 }
 
 impl SimDriver {
@@ -217,6 +224,7 @@ impl SimDriver {
                 }
             }
         }
+        let usual = network.clone();
         let watches_images = spec.expectations.iter().any(Expectation::watches_image);
         let mut monitor = Monitor::new(spec.expectations);
         for (controller, post) in (0..).zip(&posts) {
@@ -224,7 +232,7 @@ impl SimDriver {
                 monitor.expires(ControllerIndex(controller), point, span);
             }
         }
-        Ok(Self {
+        let mut driver = Self {
             queue,
             wakes: Wakes::new(spec.posts.len() as u32),
             now: Time::ZERO,
@@ -246,8 +254,12 @@ impl SimDriver {
                 Ties::InOrder => None,
                 Ties::Shuffled(seed) => Some(Shuffle::new(seed)),
             },
+            progress: progress::Watch::new(spec.promised),
+            usual,
             at_this_instant: 0,
-        })
+        };
+        driver.look_at_cores(None);
+        Ok(driver)
     }
 
     /// The same world, which also keeps a bill of each grid at these prices, which are in time order.
@@ -298,6 +310,7 @@ impl SimDriver {
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
             authority: self.authority.result(at),
+            progress: self.progress.result(at),
         }
     }
 
@@ -334,6 +347,9 @@ impl SimDriver {
     #[inline]
     fn pass_to(&mut self, at: Time) {
         if at > self.now {
+            if at > self.progress.due() {
+                self.progress.expire(at);
+            }
             self.now = at;
             self.at_this_instant = 0;
         } else {

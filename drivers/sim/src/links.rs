@@ -192,6 +192,11 @@ impl Link {
             && self.latency <= self.timeout
     }
 
+    /// Whether it answers now and chance does not silence it.
+    pub fn always_answers(&self) -> bool {
+        self.answers() && self.drop_outs.is_none()
+    }
+
     /// Reads the device's values from its bus, which stands at the measuring time, and sends them on their way.
     pub fn measure(&mut self, bus: &Bus) {
         self.on_the_way.push_back(Answer::NONE);

@@ -14,6 +14,7 @@ use r_ems_engine::{LocalTime, Span, Time};
 use crate::expect::Expectation;
 use crate::network::{Chance, Delay, Path};
 use crate::plant::{Bus, ComponentIndex, Position, Quantity};
+use crate::progress::Promised;
 use crate::slot::OneConnection;
 
 /// Everything about a run but the controllers themselves.
@@ -41,6 +42,8 @@ pub struct WorldSpec {
     pub timeline: Vec<Timed>,
     /// What the run must fulfil.
     pub expectations: Vec<Expectation>,
+    /// What the redundancy of shared grids promises.
+    pub promised: Vec<Promised>,
     /// In which order things happen that happen at one instant.
     pub ties: Ties,
 }

@@ -97,6 +97,7 @@ fn world(ties: Ties) -> WorldSpec {
         sync: Span::from_millis(4),
         timeline: timeline.map(|(second, change)| Timed { at: at(second), change }).to_vec(),
         expectations: expectations.into_iter().enumerate().map(named).collect(),
+        promised: Vec::new(),
         ties,
     }
 }

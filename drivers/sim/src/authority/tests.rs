@@ -84,6 +84,17 @@ fn who_gives_an_epoch_up_with_a_write_of_it_on_its_way_is_found() {
 }
 
 #[test]
+fn a_write_that_outlives_its_lease_is_found() {
+    let mut watcher = Watcher::new(&[2], &[0, 0]);
+    watcher.sent(at(0), 0, 0, until(90_000));
+    watcher.told(at(0), (0, 0, 0), 256, until(20), HostClock::TRUE);
+    watcher.sent(at(1), 0, 0, until(20));
+    assert_eq!(watcher.result(at(3)).violation_count, 0);
+    watcher.sent(at(2), 0, 0, until(21));
+    assert_eq!(watcher.result(at(3)).violations[0].rule, Rule::WritesExpire { controller: 0 });
+}
+
+#[test]
 fn a_take_over_is_measured_from_the_crash_to_the_first_accepted_write_of_the_next() {
     let mut watcher = Watcher::new(&[2], &[0, 0]);
     watcher.accepted(at(100), (0, 0), BATTERY, 256);

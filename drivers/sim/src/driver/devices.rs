@@ -125,6 +125,7 @@ impl SimDriver {
         }
         self.link(post, device).count_write();
         self.authority.accepted(at, (grid, post), component, epoch.number());
+        self.progress.accepted(at, post, epoch.number());
         let Grid { bus, ledger, account, .. } = &mut self.grids[usize::from(grid)];
         bus.command(component, power, at, &mut (ledger, (account, self.monitor.watch(grid))));
         WriteOutcome::Acknowledged
@@ -163,6 +164,7 @@ impl SimDriver {
     pub(super) fn write(&mut self, at: Time, now: LocalTime, post: u16, write: &SetPointWrite) {
         let device = write.device;
         let of = Of { post, life: self.posts[usize::from(post)].life };
+        self.authority.sent(at, self.posts[usize::from(post)].grid, post, write.valid_until);
         // What waits for a connection is checked when it is sent: D counts from there.
         let sent = self.exchange(at, of, device);
         let from = sent.unwrap_or(at);

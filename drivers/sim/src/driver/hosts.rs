@@ -68,6 +68,12 @@ impl PostOffice {
 impl SimDriver {
     /// Changes the world; returns what of that reaches a machine.
     pub(super) fn change(&mut self, at: Time, change: Change) -> Option<(u16, Happened)> {
+        let reached = self.changed(at, change);
+        self.look_at_cores(Some((at, change)));
+        reached
+    }
+
+    fn changed(&mut self, at: Time, change: Change) -> Option<(u16, Happened)> {
         match change {
             Change::Breaker { grid, .. } | Change::Inverter { grid, .. } => {
                 self.change_plant(at, grid, change);
@@ -194,6 +200,7 @@ impl SimDriver {
         let state = &self.posts[usize::from(post)];
         let clock = self.clocks[usize::from(state.host)];
         self.authority.told(at, (state.grid, state.host, post), epoch, until, clock);
+        self.progress.told(at, post, epoch, clock.run_time(until));
     }
 
     fn change_host(&mut self, at: Time, host: u16, state: Life) {
@@ -237,6 +244,7 @@ impl SimDriver {
         let grid = state.grid;
         self.wakes.set(u32::from(post), None);
         self.authority.lost(at, grid, post);
+        self.progress.lost(at, post);
     }
 
     /// A controller's process starts, if its host runs.

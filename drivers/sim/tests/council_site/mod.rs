@@ -149,6 +149,7 @@ impl Site {
             sync: Span::from_millis(4),
             timeline: self.timeline.clone(),
             expectations: Vec::new(),
+            promised: Vec::new(),
             ties: Ties::InOrder,
         }
     }
