@@ -6,6 +6,20 @@
 //! - **(a)** at most one controller of a grid holds a lease that is ahead of its own host's clock;
 //! - **(b)** after a device has accepted an epoch it accepts none lower.
 //!
+//! **A device that restarts forgets its epochs**, and (b) begins anew for it: what it accepts next is right whatever its epoch is,
+//! since no device can hold what it does not know. What then protects the site:
+//!
+//! - (a), which rests on leases and clocks and on no device: who has lost its authority sends nothing more, whatever the device
+//!   would take. What is left is a write that had gone before, and is on its way for D at the most.
+//! - A device that does not check epochs loses nothing: the next holder has waited D before its first write, and no write of the
+//!   one before it comes after that.
+//! - A device that checks epochs has no such wait; the epoch that it holds is what keeps late writes out. Between its restart and
+//!   the next write of the holder a late one of the holder before is taken. The holder reads back what it has not written, in
+//!   the first answer that was measured after, and writes again: the wrong set-point stands for one scan and one way to the
+//!   device at the most, and only if a take-over, a restart and a write on its way come together within D.
+//! - A set-point that the restart has taken away is missed in the same way, and the holder's epoch comes back with it; where the
+//!   device held rest anyway, with the next write, after half of the reversion time at the latest.
+//!
 //! A take-over is measured from the loss of the one that wrote (its crash, or else its last accepted write) to the first write
 //! that a device accepts from another, or from a new life of the same.
 
@@ -207,6 +221,11 @@ impl Watcher {
         }
     }
 
+    /// A device has restarted and knows nothing of the epochs that it accepted.
+    pub(crate) fn restarted(&mut self, grid: u16, component: ComponentIndex) {
+        self.grids[usize::from(grid)].accepted[usize::from(component.0)] = 0;
+    }
+
     /// A controller is gone.
     pub(crate) fn lost(&mut self, at: Time, grid: u16, controller: u16) {
         if let Some(writer) = &mut self.grids[usize::from(grid)].writer
@@ -288,6 +307,20 @@ mod tests {
         assert!(watcher.is_outdated(0, BATTERY, 256) && !watcher.is_outdated(0, BATTERY, 513));
         watcher.accepted(at(3), (0, 0), BATTERY, 256);
         assert_eq!(watcher.result().violation_count, 1);
+    }
+
+    #[test]
+    fn a_lower_epoch_on_a_device_that_has_restarted_is_no_violation_and_the_next_lower_one_is() {
+        let mut watcher = Watcher::new(&[2], 2);
+        watcher.accepted(at(1), (0, 1), BATTERY, 513);
+        watcher.restarted(0, BATTERY);
+        assert!(!watcher.is_outdated(0, BATTERY, 256));
+        watcher.accepted(at(2), (0, 0), BATTERY, 256);
+        watcher.accepted(at(3), (0, 1), BATTERY, 513);
+        assert_eq!(watcher.result().violation_count, 0);
+        watcher.accepted(at(4), (0, 0), BATTERY, 256);
+        assert_eq!(watcher.result().violation_count, 1);
+        assert!(watcher.result().take_overs.is_empty(), "who wrote last stays who it was");
     }
 
     #[test]

@@ -180,7 +180,8 @@ impl Site {
             latency: Span::from_micros(500),
             write_delay: self.write_delay,
             checks_epochs: self.checks_epochs,
-            timeout: Span::from_millis(50),
+            timeout: Span::from_millis(50).max(self.write_delay.at_most * 2),
+            reconnect: Span::from_millis(20),
             valid_for: Span::from_millis(100),
             drop_outs: None,
         }

@@ -81,6 +81,7 @@ pub(crate) fn link(
         write_delay: Delay::exactly(Span::ZERO),
         checks_epochs: false,
         timeout: Span::from_millis(500),
+        reconnect: Span::from_millis(200),
         valid_for: Span::from_secs(3),
         drop_outs: None,
     }
