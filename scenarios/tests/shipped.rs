@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 14] = [
+const SCENARIOS: [&str; 15] = [
     "peak_shaving",
     "year",
     "self_consumption",
@@ -18,8 +18,9 @@ const SCENARIOS: [&str; 14] = [
     "clock_drift",
     "rolling_restart",
     "failover_fast",
+    "flaky_fieldbus",
 ];
-const SITES: [&str; 9] = [
+const SITES: [&str; 10] = [
     "commerce",
     "commerce_year",
     "commerce_tight",
@@ -29,6 +30,7 @@ const SITES: [&str; 9] = [
     "commerce_redundant",
     "commerce_pair",
     "commerce_failover_fast",
+    "commerce_flaky",
 ];
 
 fn path(name: &str) -> String {
