@@ -73,10 +73,12 @@ impl Driver for Watched {
 
     fn perform(&mut self, outcome: &Outcome<'_>) {
         for effect in outcome.effects.as_slice() {
-            let seen = match effect {
-                Effect::Write(write) => Some(Seen::Wrote(write.value)),
-                Effect::Report(event) => Some(Seen::Reported(*event)),
-                _ => None,
+            let seen = if let Effect::Write(write) = effect {
+                Some(Seen::Wrote(write.value))
+            } else if let Effect::Report(event) = effect {
+                Some(Seen::Reported(*event))
+            } else {
+                None
             };
             self.seen.extend(seen.map(|seen| (outcome.at, seen)));
         }
@@ -106,14 +108,29 @@ impl Watched {
         self.seen.iter().filter(is_within).map(|(at, seen)| (*at, seen))
     }
 
-    /// The answers of a device between two instants, in milliseconds.
+    /// What `choose` takes between two instants, in milliseconds.
+    fn chosen<'a, T>(
+        &'a self,
+        (from, to): (u64, u64),
+        choose: impl Fn(&'a Seen) -> Option<T>,
+    ) -> Vec<(Time, T)> {
+        self.within(from, to).filter_map(|(at, seen)| choose(seen).map(|chosen| (at, chosen))).collect()
+    }
+
+    /// The answers of a device.
     fn answers(&self, device: u16, from: u64, to: u64) -> Vec<(Time, &[Sample])> {
-        self.within(from, to)
-            .filter_map(|(at, seen)| match seen {
-                Seen::Points(of, samples) if *of == device => Some((at, samples.as_slice())),
-                _ => None,
-            })
-            .collect()
+        self.chosen((from, to), |seen| {
+            if let Seen::Points(of, samples) = seen
+                && *of == device
+            {
+                return Some(samples.as_slice());
+            }
+            None
+        })
+    }
+
+    fn events(&self, from: u64, to: u64) -> Vec<(Time, Event)> {
+        self.chosen((from, to), |seen| if let Seen::Reported(event) = seen { Some(*event) } else { None })
     }
 
     fn count(&self, from: u64, to: u64, wanted: &Seen) -> usize {
@@ -121,38 +138,28 @@ impl Watched {
     }
 
     fn kinds(&self, from: u64, to: u64) -> Vec<&'static str> {
-        let kind = |(_, seen): (Time, &Seen)| match seen {
-            Seen::Reported(event) => Some(event.kind()),
-            _ => None,
-        };
-        self.within(from, to).filter_map(kind).collect()
+        self.events(from, to).iter().map(|(_, event)| event.kind()).collect()
     }
 
     /// The last quality of a point of the image that was reported by an instant.
     fn quality(&self, point: usize, by: u64) -> Quality {
-        let judged = |(_, seen): (Time, &Seen)| match seen {
-            Seen::Reported(Event::QualityChanged { point: of, quality }) if of.position() == point => {
-                Some(*quality)
+        let judged = |(_, event): &(Time, Event)| {
+            if let Event::QualityChanged { point: of, quality } = event
+                && of.position() == point
+            {
+                return Some(*quality);
             }
-            _ => None,
+            None
         };
-        self.within(0, by).filter_map(judged).last().unwrap_or(Quality::Unknown)
+        self.events(0, by).iter().filter_map(judged).next_back().unwrap_or(Quality::Unknown)
     }
 
     fn outcomes(&self, from: u64, to: u64) -> Vec<(Time, WriteOutcome)> {
-        let outcome = |(at, seen): (Time, &Seen)| match seen {
-            Seen::Written(outcome) => Some((at, *outcome)),
-            _ => None,
-        };
-        self.within(from, to).filter_map(outcome).collect()
+        self.chosen((from, to), |seen| if let Seen::Written(outcome) = seen { Some(*outcome) } else { None })
     }
 
     fn writes(&self, from: u64, to: u64) -> Vec<(Time, f64)> {
-        let wrote = |(at, seen): (Time, &Seen)| match seen {
-            Seen::Wrote(power) => Some((at, *power)),
-            _ => None,
-        };
-        self.within(from, to).filter_map(wrote).collect()
+        self.chosen((from, to), |seen| if let Seen::Wrote(power) = seen { Some(*power) } else { None })
     }
 }
 

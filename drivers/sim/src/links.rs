@@ -387,7 +387,7 @@ impl Link {
                 let place = usize::from(place);
                 let is_signed = self.readings[place].is_signed;
                 let factor = if is_signed { self.declared } else { 1.0 };
-                self.faults.wrong[place] = begins.then_some(reads.value() * factor);
+                self.faults.wrong[place] = begins.then(|| reads.turned(factor));
             }
             DeviceFault::Invalid => self.faults.is_invalid = begins,
             DeviceFault::Short => self.faults.is_short = begins,

@@ -50,14 +50,23 @@ pub enum Edge {
 pub struct Reads(u64);
 
 impl Reads {
+    /// The bits of the one NaN that devices answer with: what arithmetic makes of a NaN differs between processors.
+    const NAN: u64 = 0x7ff8_0000_0000_0000;
+
     /// The number.
     pub const fn of(value: f64) -> Self {
-        Self(value.to_bits())
+        Self(if value.is_nan() { Self::NAN } else { value.to_bits() })
     }
 
     /// The number.
     pub const fn value(self) -> f64 {
         f64::from_bits(self.0)
+    }
+
+    /// The number in the sign of a device that counts so.
+    pub(super) fn turned(self, factor: f64) -> f64 {
+        let value = self.value();
+        if value.is_nan() { value } else { value * factor }
     }
 }
 
