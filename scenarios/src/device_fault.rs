@@ -1,7 +1,7 @@
 //! What is wrong with devices: silent, late, frozen, wrong, incomplete, deaf to writes, cut off; and devices that restart.
 //!
-//! `"commerce/bess"` means a device for all controllers of its grid, `"a:commerce/bess"` for one of them: a gateway may be at fault
-//! that only one of them uses. A device that restarts does so for all.
+//! `"commerce/bess"` means a device for all controllers of its grid, `"a:commerce/bess"` for one of them: a gateway may be at
+//! fault that only one of them uses. A device that restarts does so for all.
 
 use r_ems_engine::Span;
 use r_ems_engine::ids::DeviceIndex;

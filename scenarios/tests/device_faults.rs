@@ -339,7 +339,7 @@ fn what_is_under_way_on_a_lost_connection_ends_at_its_time_out_and_the_next_exch
 #[test]
 fn a_write_on_a_lost_connection_is_applied_and_times_out() {
     // A write of a scan at a full second arrives 20 ms later; the connection goes 10 ms before that.
-    let steps = "Sum([Constant(\"300 kW\"), Ramp(from: \"0 kW\", to: \"40 kW\", begin: \"+58 s 500 ms\", end: \"+58 s 600 ms\")])";
+    let steps = "Ramp(from: \"300 kW\", to: \"340 kW\", begin: \"+58 s 500 ms\", end: \"+58 s 600 ms\")";
     let more = "faults: [During(\"+59 s 10 ms\", \"+62 s\", Disconnected(\"g/bess\"))],";
     let seen = Watched::run(loaded(steps, more));
     let writes = seen.writes(58_900, 59_100);

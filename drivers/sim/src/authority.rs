@@ -6,7 +6,7 @@
 //! - **(a)** at most one controller of a grid holds a lease that is ahead of its own host's clock;
 //! - **(b)** after a device has accepted an epoch it accepts none lower.
 //!
-//! **A device that restarts forgets its epochs**, and (b) begins anew for it: what it accepts next is right whatever its epoch is,
+//! **A device that restarts forgets its epochs**, and (b) begins anew for it: what it accepts next is right whatever its epoch,
 //! since no device can hold what it does not know. What then protects the site:
 //!
 //! - (a), which rests on leases and clocks and on no device: who has lost its authority sends nothing more, whatever the device
