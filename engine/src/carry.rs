@@ -202,7 +202,7 @@ impl<'a> Carry<'a> {
     }
 
     /// Whether what is visited takes what the bytes say.
-    const fn restores(&self) -> bool {
+    pub const fn restores(&self) -> bool {
         self.is_sound && matches!(self.pass, Pass::Restore(_))
     }
 }

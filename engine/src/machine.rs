@@ -148,6 +148,11 @@ pub enum Effect {
         /// When the answer is wanted.
         due: LocalTime,
     },
+    /// Give up the connection to a device that takes only one; the next exchange makes a new one.
+    Disconnect {
+        /// From whom.
+        device: DeviceIndex,
+    },
     /// Say something to another member of the grid's council.
     Send {
         /// To whom.

@@ -79,6 +79,7 @@ impl<'a> Words<'a> {
             Effect::Poll { device, due } => {
                 format!("poll {}, due {}", self.device(*device), relative(*due, now))
             }
+            Effect::Disconnect { device } => format!("disconnect from {}", self.device(*device)),
             Effect::Send { to, message } => format!("tell {}: {}", self.seat(*to), self.message(message)),
             Effect::Transfer { to, length, chain: _ } => {
                 format!("give {} {length} B of state", self.seat(*to))

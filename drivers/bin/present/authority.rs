@@ -42,6 +42,15 @@ pub fn part(authorities: Option<&Authorities>) -> String {
             waiting.since
         );
     }
+    for lost in authorities.unheard.iter().take(MAX_SHOWN) {
+        part += &format!(
+            "  {} {} was down at {} when it was asked for: {}\n",
+            paint(WARN, "unheard"),
+            lost.controller,
+            lost.at,
+            lost.command
+        );
+    }
     part + "\n"
 }
 

@@ -3,8 +3,9 @@
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::{Span, Time};
+use r_ems_replay::describe::Words;
 use r_ems_replay::describe::council::reason_words;
-use r_ems_sim::authority::TakeOver;
+use r_ems_sim::authority::{TakeOver, Unheard};
 use r_ems_sim::driver::RunResult;
 use serde::Serialize;
 
@@ -25,6 +26,8 @@ pub struct Authorities {
     pub list: Vec<TakeOverSummary>,
     /// Grids in which at the end nobody had written since the last writer was lost.
     pub waiting: Vec<WaitingSummary>,
+    /// What operators asked of controllers that were down, the first ones.
+    pub unheard: Vec<UnheardSummary>,
     /// What the members of the councils told each other.
     pub messages: Messages,
 }
@@ -74,6 +77,19 @@ pub struct WaitingSummary {
     pub since: String,
 }
 
+/// A command that nobody heard.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnheardSummary {
+    /// When.
+    pub at_s: f64,
+    /// The same as local time.
+    pub at: String,
+    /// To whom, `grid/id`.
+    pub controller: String,
+    /// What was asked for, in words.
+    pub command: String,
+}
+
 impl Authorities {
     /// Takes what a run showed; nothing where nobody shares a grid.
     pub(super) fn of(facts: &Facts, result: &RunResult, observations: &Observations) -> Option<Self> {
@@ -90,12 +106,22 @@ impl Authorities {
             since_s: since.as_secs_f64(),
             since: facts.local(*since),
         };
+        let unheard = |lost: &Unheard| {
+            let place = usize::from(lost.controller);
+            UnheardSummary {
+                at_s: lost.at.as_secs_f64(),
+                at: facts.local(lost.at),
+                controller: facts.controllers[place].full(),
+                command: Words::within(&facts.controllers, place).command(lost.command),
+            }
+        };
         let (sent, received) = observations.messages();
         Some(Self {
             count: all.len() as u64,
             longest_gap_s: all.iter().map(TakeOver::gap).max().map(Span::as_secs_f64),
             list: all.iter().take(MAX_LISTED).map(summary).collect(),
             waiting: result.authority.waiting.iter().map(waiting).collect(),
+            unheard: result.authority.unheard.iter().map(unheard).collect(),
             messages: Messages { sent, received },
         })
     }

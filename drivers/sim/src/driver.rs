@@ -35,6 +35,7 @@ use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
 use crate::network::Network;
 use crate::plant::Bus;
+use crate::slot::Slot;
 use crate::world::{HostClock, Post, Ties, Timed, WorldSpec};
 
 use self::devices::{WriteAnswer, WriteUnderWay};
@@ -85,6 +86,8 @@ struct Grid {
     bus: Bus,
     ledger: Ledger,
     account: Account,
+    /// By component: who is connected to a device that takes only one connection.
+    slots: Vec<Slot>,
 }
 
 /// A controller's place at run time.
@@ -191,6 +194,7 @@ impl SimDriver {
         let grid = |grid: crate::world::GridWorld| Grid {
             ledger: Ledger::new(&grid.bus),
             account: Account::new(&grid.bus, first_window_ends, grid.shaving_limit),
+            slots: alloc::vec![Slot::default(); grid.bus.components().len()],
             bus: grid.bus,
         };
         let grids: Vec<Grid> = spec.grids.into_iter().map(grid).collect();
@@ -199,7 +203,8 @@ impl SimDriver {
             *network.path_mut(*from, *to) = *path;
         }
         let components: Vec<usize> = grids.iter().map(|grid| grid.bus.components().len()).collect();
-        let authority = Watcher::new(&components, spec.posts.len());
+        let of_posts: Vec<u16> = spec.posts.iter().map(|post| post.grid).collect();
+        let authority = Watcher::new(&components, &of_posts);
         let mut queue = EventQueue::new();
         let mut posts = Vec::with_capacity(spec.posts.len());
         for (position, post) in spec.posts.iter().enumerate() {
@@ -296,14 +301,14 @@ impl SimDriver {
             grids: self.grids.iter().map(result).collect(),
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
-            authority: self.authority.result(),
+            authority: self.authority.result(at),
         }
     }
 
     /// Brings a grid's plant up to an instant.
     #[inline]
     fn advance(&mut self, grid: usize, to: Time) {
-        let Grid { bus, ledger, account } = &mut self.grids[grid];
+        let Grid { bus, ledger, account, .. } = &mut self.grids[grid];
         bus.advance(to, &mut (ledger, (account, self.monitor.watch(grid as u16))));
     }
 
@@ -464,13 +469,14 @@ impl Driver for SimDriver {
                 Effect::Write(write) => self.write(outcome.at, outcome.now, post, write),
                 Effect::Report(event) => self.monitor.event(outcome.at, outcome.from, Reported::kind(event)),
                 Effect::Poll { .. } => {}
+                Effect::Disconnect { device } => self.disconnect(post, *device),
                 Effect::Send { to, message } => {
                     self.send(outcome.at, post, *to, Content::Message(*message), &[]);
                 }
                 Effect::Transfer { to, .. } => {
                     self.send(outcome.at, post, *to, Content::Unit, outcome.effects.unit());
                 }
-                Effect::Authority { until, .. } => self.hear_authority(outcome.at, post, *until),
+                Effect::Authority { epoch, until } => self.hear_authority(outcome.at, post, *epoch, *until),
                 Effect::Promise(promise) => self.save(outcome.at, post, *promise),
             }
         }

@@ -21,6 +21,7 @@ use r_ems_engine::{Span, Time};
 
 use crate::network::Delay;
 use crate::plant::{Bus, ComponentIndex, Quantity, TruthPoint};
+use crate::slot::OneConnection;
 use crate::world::{DropOuts, LinkSpec, LinkState};
 
 use self::connection::{Access, Connection};
@@ -94,6 +95,7 @@ pub struct Link {
     reconnect: Span,
     write_delay: Delay,
     checks_epochs: bool,
+    one_connection: Option<OneConnection>,
     /// What the way of each write draws from.
     writes: Stream,
     valid_for: Span,
@@ -172,9 +174,11 @@ impl Link {
             declared: spec.declared.factor(),
             latency: spec.latency,
             timeout: spec.timeout,
-            reconnect: spec.reconnect,
+            // Where a device takes only one connection, how long it takes is the matter of whoever has it.
+            reconnect: if spec.one_connection.is_some() { Span::ZERO } else { spec.reconnect },
             write_delay: spec.write_delay,
             checks_epochs: spec.checks_epochs,
+            one_connection: spec.one_connection,
             writes: Stream::named(seed, &alloc::format!("{name} writes")),
             valid_for: spec.valid_for,
             state: LinkState::Answering,
@@ -203,6 +207,11 @@ impl Link {
     /// Whether the device refuses epochs lower than one that it has accepted.
     pub const fn checks_epochs(&self) -> bool {
         self.checks_epochs
+    }
+
+    /// How the device is connected to, where it takes only one connection at a time.
+    pub const fn one_connection(&self) -> Option<OneConnection> {
+        self.one_connection
     }
 
     /// Forgets answers on their way: the one that asked is gone.
@@ -266,7 +275,7 @@ impl Link {
     }
 
     const fn time_out(&mut self) -> Asked {
-        self.traffic.poll_timeouts += 1;
+        self.count_poll_timeout();
         Asked::TimesOut
     }
 
@@ -332,6 +341,11 @@ impl Link {
         sent.connection == self.connection.number() && at <= self.given_up_at(sent)
     }
 
+    /// Whether no connection can be had.
+    pub(crate) const fn is_cut_off(&self) -> bool {
+        self.connection.is_gone()
+    }
+
     /// Whether the device refuses what is written.
     pub(crate) const fn refuses(&self) -> bool {
         self.faults.refuses
@@ -349,7 +363,7 @@ impl Link {
             self.on_the_way.pop_front().expect("an arrival was measured before");
         if connection != self.connection.number() {
             self.traffic.answers -= 1;
-            self.traffic.poll_timeouts += 1;
+            self.count_poll_timeout();
             return Err(until);
         }
         self.arrived = answer;
@@ -365,6 +379,11 @@ impl Link {
     /// Counts a write that took effect.
     pub const fn count_write(&mut self) {
         self.traffic.writes += 1;
+    }
+
+    /// Counts a poll that was not answered.
+    pub const fn count_poll_timeout(&mut self) {
+        self.traffic.poll_timeouts += 1;
     }
 
     /// Counts a write that was not answered.

@@ -15,6 +15,7 @@ use crate::expect::Expectation;
 use crate::links::{DeviceFault, Edge};
 use crate::network::{Chance, Delay, Path};
 use crate::plant::{Bus, ComponentIndex, Position, Quantity};
+use crate::slot::OneConnection;
 
 /// Everything about a run but the controllers themselves.
 #[derive(Clone, Debug)]
@@ -160,6 +161,8 @@ pub struct LinkSpec {
     pub write_delay: Delay,
     /// Whether the device refuses a write whose epoch is lower than one that it has accepted.
     pub checks_epochs: bool,
+    /// How the device is connected to, where it takes only one connection at a time.
+    pub one_connection: Option<OneConnection>,
     /// A poll or a write that takes longer than this has failed.
     pub timeout: Span,
     /// How long the first exchange waits for a new connection after the old one was lost.

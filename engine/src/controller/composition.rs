@@ -26,7 +26,7 @@ use crate::event::Event;
 use crate::functions::{Function, Rank, Wishes};
 use crate::ids::{DeviceIndex, SlotIndex};
 use crate::machine::Effects;
-use crate::points::{DeviceClass, Image, PointKind};
+use crate::points::{Connections, DeviceClass, Image, PointKind};
 use crate::time::{LocalTime, Span};
 use crate::units::Watts;
 use crate::wall::WallTime;
@@ -118,8 +118,8 @@ impl<F: Function> Composition<F> {
         }
     }
 
-    /// Identifies what is carried: the functions' places and groups, and the groups' devices.
-    pub(super) fn layout(&self) -> u64 {
+    /// Identifies what is carried: the functions' places and groups, the groups' devices, and those of one connection.
+    pub(super) fn layout(&self, image: &Image) -> u64 {
         let mut hasher = Hasher::new();
         let mut put = |word: u64| hasher.update(&word.to_le_bytes());
         for slot in &self.slots {
@@ -134,6 +134,7 @@ impl<F: Function> Composition<F> {
                 put(member.rating().watts().to_bits());
             }
         }
+        image.devices_with(Connections::ActiveOnly).for_each(|device| put(u64::from(device.0)));
         hasher.finish().word()
     }
 

@@ -1,7 +1,8 @@
 //! The controller's side of state transfer: an active sends what it remembers after each scan, a standby goes on from it.
 //!
 //! What is carried is what the next decisions start from: the functions' memory and the groups' set-points. A standby computes
-//! all the same, on measurements of its own; each unit that it takes makes its memory the active's again.
+//! all the same, on measurements of its own; each unit that it takes makes its memory the active's again. Of devices that take
+//! one connection only, it has what the active measured, with the age of each value.
 
 use alloc::vec::Vec;
 
@@ -12,6 +13,7 @@ use crate::carry::{Carry, Unsound};
 use crate::event::Event;
 use crate::functions::Function;
 use crate::machine::Effects;
+use crate::points::Image;
 use crate::redundancy::transfer::{Receiver, Refusal, Sender, Tag, Unopened};
 use crate::redundancy::{RedundancySupervisor, Seat};
 use crate::time::{LocalTime, Span};
@@ -25,9 +27,9 @@ pub struct StateTransfer {
 }
 
 impl StateTransfer {
-    /// Makes the transfer of a controller with this composition.
-    pub fn new<F: Function>(composition: &Composition<F>) -> Self {
-        Self { layout: composition.layout(), sender: Sender::default(), receiver: Receiver::default() }
+    /// Makes the transfer of a controller with this composition and image.
+    pub fn new<F: Function>(composition: &Composition<F>, image: &Image) -> Self {
+        Self { layout: composition.layout(image), sender: Sender::default(), receiver: Receiver::default() }
     }
 
     /// Forgets what was sent and taken in an earlier life.
@@ -41,7 +43,7 @@ impl StateTransfer {
         &mut self,
         now: LocalTime,
         redundancy: &mut RedundancySupervisor,
-        composition: &mut Composition<F>,
+        (composition, image): (&mut Composition<F>, &mut Image),
         out: &mut Effects,
     ) {
         let Some(authority) = redundancy.authority(now).filter(|_authority| !redundancy.is_alone()) else {
@@ -52,7 +54,7 @@ impl StateTransfer {
         }
         let tag = Tag { section: redundancy.section(), layout: self.layout };
         out.transfer(redundancy.other_controllers(), |memory, unit| {
-            save(now, composition, memory);
+            save(now, composition, image, memory);
             self.sender.unit(now, tag, authority.epoch, memory, unit);
         });
     }
@@ -64,7 +66,7 @@ impl StateTransfer {
         from: Seat,
         unit: &[u8],
         redundancy: &mut RedundancySupervisor,
-        composition: &mut Composition<F>,
+        (composition, image): (&mut Composition<F>, &mut Image),
         out: &mut Effects,
     ) {
         if redundancy.role().holds() || !redundancy.other_controllers().any(|seat| seat == from) {
@@ -74,7 +76,7 @@ impl StateTransfer {
         let mut memory = out.lend_scratch();
         let opened = self.receiver.open(now, tag, from, redundancy.followed_epoch(), unit, &mut memory);
         match opened {
-            Ok(opened) => match restore(now, composition, &memory) {
+            Ok(opened) => match restore(now, composition, image, &memory) {
                 Ok(()) => {
                     if self.receiver.take(opened, &memory) {
                         out.report(Event::StateTaken { seat: from });
@@ -102,9 +104,15 @@ impl StateTransfer {
 }
 
 /// Saves what a controller carries over to another host.
-fn save<F: Function>(now: LocalTime, composition: &mut Composition<F>, memory: &mut Vec<u8>) {
+fn save<F: Function>(
+    now: LocalTime,
+    composition: &mut Composition<F>,
+    image: &mut Image,
+    memory: &mut Vec<u8>,
+) {
     let mut carry = Carry::saving(now, memory);
     composition.carry(&mut carry);
+    image.carry(&mut carry);
     carry.finish().expect("what is saved is sound");
 }
 
@@ -112,14 +120,15 @@ fn save<F: Function>(now: LocalTime, composition: &mut Composition<F>, memory: &
 fn restore<F: Function>(
     now: LocalTime,
     composition: &mut Composition<F>,
+    image: &mut Image,
     memory: &[u8],
 ) -> Result<(), Unsound> {
-    let mut carry = Carry::checking(now, memory);
-    composition.carry(&mut carry);
-    carry.finish()?;
-    let mut carry = Carry::restoring(now, memory);
-    composition.carry(&mut carry);
-    carry.finish()
+    for mut carry in [Carry::checking(now, memory), Carry::restoring(now, memory)] {
+        composition.carry(&mut carry);
+        image.carry(&mut carry);
+        carry.finish()?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -181,15 +190,17 @@ mod tests {
         proptest::collection::vec(reading, count)
     }
 
-    fn composition(rig: &mut Rig) -> &mut Composition<BuiltIn> {
-        rig.controller_mut().composition_mut()
+    fn parts(rig: &mut Rig) -> (&mut Composition<BuiltIn>, &mut Image) {
+        rig.controller_mut().parts_mut()
     }
 
     fn moved(from: &mut Rig, to: &mut Rig) -> Result<(), Unsound> {
         let mut memory = Vec::new();
         let (here, there) = (from.now(), to.now());
-        save(here, composition(from), &mut memory);
-        restore(there, composition(to), &memory)
+        let (composition, image) = parts(from);
+        save(here, composition, image, &mut memory);
+        let (composition, image) = parts(to);
+        restore(there, composition, image, &memory)
     }
 
     proptest! {
@@ -218,14 +229,17 @@ mod tests {
             let mut active = Rig::of(&stack());
             past.iter().for_each(|reading| { active.scan(*reading); });
             let mut memory = Vec::new();
-            save(active.now(), composition(&mut active), &mut memory);
+            let now = active.now();
+            let (composition, image) = parts(&mut active);
+            save(now, composition, image, &mut memory);
             *place.get_mut(&mut memory) = byte;
             let mut standby = Rig::of(&stack());
             past.iter().for_each(|reading| { standby.scan(*reading); });
-            let before = composition(&mut standby).clone();
             let now = standby.now();
-            if restore(now, composition(&mut standby), &memory).is_err() {
-                prop_assert_eq!(&*composition(&mut standby), &before);
+            let (composition, image) = parts(&mut standby);
+            let before = (composition.clone(), image.clone());
+            if restore(now, composition, image, &memory).is_err() {
+                prop_assert_eq!((composition, image), (&mut before.0.clone(), &mut before.1.clone()));
             }
             standby.scan(Reading::default());
         }

@@ -8,7 +8,7 @@ use super::{BuiltIn, BuiltInSpec};
 use crate::controller::{Controller, ControllerSpec};
 use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effects, Input, Machine, Sample, Validity};
-use crate::points::{DeviceClass, DeviceSpec, Positive};
+use crate::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use crate::redundancy::Promise;
 use crate::time::{LocalTime, Span};
 use crate::units::Watts;
@@ -60,6 +60,7 @@ fn device(name: &str, class: DeviceClass, positive: Positive, rating_kw: f64) ->
         dead_band: Watts::ZERO,
         longest_write: Span::ZERO,
         checks_epochs: false,
+        connections: Connections::Shared,
         ramp: None,
     }
 }

@@ -28,6 +28,7 @@ const SEND: u64 = 6;
 const PROMISE: u64 = 7;
 const AUTHORITY: u64 = 8;
 const TRANSFER: u64 = 9;
+const DISCONNECT: u64 = 10;
 
 /// Both chains of one controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +81,7 @@ impl ChainPair {
                     self.effects.fold(labelled(until.as_nanos(), AUTHORITY, 0));
                     self.effects.fold(*epoch);
                 }
+                Effect::Disconnect { device } => self.effects.fold(labelled(0, DISCONNECT, device.0)),
                 Effect::Transfer { to, length: _, chain } => {
                     // The chain of the unit's bytes ends with their number.
                     self.effects.fold(labelled(*chain, TRANSFER, u16::from(to.0)));

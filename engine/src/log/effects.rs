@@ -16,6 +16,7 @@ const SEND: u64 = 2;
 const PROMISE: u64 = 3;
 const AUTHORITY: u64 = 4;
 const TRANSFER: u64 = 5;
+const DISCONNECT: u64 = 6;
 /// Bits of an effect's first word that say what it is.
 const KIND_BITS: u32 = 3;
 /// Ids have 16 bits.
@@ -72,6 +73,7 @@ pub(super) fn encode(
                 put(out, u64::from(length));
                 out.extend_from_slice(&chain.to_le_bytes());
             }
+            Effect::Disconnect { device } => put(out, u64::from(device.0) << KIND_BITS | DISCONNECT),
             Effect::Report(_) => {}
         }
     }
@@ -110,6 +112,11 @@ pub(super) fn decode(
                     chain: cursor.u64()?,
                 }
             }
+            // What has no place is written with a zero there, and in no other way.
+            PROMISE | AUTHORITY if place != 0 => {
+                return Err(Flaw::OutOfRange { what: "place", found: u64::from(place), end: 1 });
+            }
+            DISCONNECT => Effect::Disconnect { device: DeviceIndex(place) },
             PROMISE => Effect::Promise(cursor.value("promise")?),
             AUTHORITY => Effect::Authority { epoch: cursor.varint()?, until: instant(cursor)? },
             found => return Err(Flaw::Code { what: "effect", found: found as u8 }),
@@ -129,9 +136,32 @@ pub(super) const fn is_report(effect: &Effect) -> bool {
         Effect::Report(_) => true,
         Effect::Write(_)
         | Effect::Poll { .. }
+        | Effect::Disconnect { .. }
         | Effect::Send { .. }
         | Effect::Transfer { .. }
         | Effect::Promise(_)
         | Effect::Authority { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redundancy::Promise;
+
+    #[test]
+    fn an_effect_without_a_place_has_one_form_only() {
+        let now = LocalTime::from_nanos(100);
+        for effect in [Effect::Promise(Promise::FIRST), Effect::Authority { epoch: 1, until: now }] {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, now, None, [effect].into_iter());
+            let mut effects = Vec::new();
+            assert_eq!(decode(&mut Cursor::new(&bytes, 0), now, &mut effects), Ok(None));
+            assert_eq!(effects, [effect]);
+            // The first word follows the deadline and the count.
+            bytes[2] |= 1 << KIND_BITS;
+            let flaw = Flaw::OutOfRange { what: "place", found: 1, end: 1 };
+            assert_eq!(decode(&mut Cursor::new(&bytes, 0), now, &mut effects), Err(flaw));
+        }
     }
 }

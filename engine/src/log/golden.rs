@@ -41,7 +41,7 @@ fn header() -> Header {
 
 /// Checked by hand against [`super::record`]: the third line is a wake as it mostly is, three bytes.
 const GOLDEN: [&str; 16] = [
-    "410acdab010105000000000000",
+    "410acdab01010500000000000000",
     "2264cdab",
     "12cdab",
     "03cdab010201000000000000f03f03000000000000f87f",
@@ -49,10 +49,10 @@ const GOLDEN: [&str; 16] = [
     "04cdab01",
     "25bc05cdab01",
     "060900000000000000f03f",
-    "0701c801060800000000000004c001d00f01c80112070202030401030000000000000dac02060500000000000004ac02c801",
+    "0701c801070800000000000004c001d00f01c801120702020305040103000000000000000e0dac02060500000000000004ac02c801",
     "0803070809",
     "0902010000000000000403000000000000",
-    "0bcdab01070202030401",
+    "0bcdab0107020203050401",
     "0ccdab01",
     "0dcdab0201",
     "0f0fcdab01020708",
@@ -107,13 +107,17 @@ fn each_kind_of_record_has_its_golden_bytes() {
         valid_until: LocalTime::from_nanos(2_005),
     };
     let epoch = Epoch { round: 4, seat: Seat(1) };
-    let message =
-        Message { section: 7, incarnation: 2, content: message::Content::Grant { number: 3, epoch } };
+    let message = Message {
+        section: 7,
+        incarnation: 2,
+        content: message::Content::Grant { number: 3, life: 5, epoch },
+    };
     let effects = [
         Effect::Write(write),
         Effect::Poll { device: meter, due: LocalTime::from_nanos(1_105) },
         Effect::Send { to: Seat(2), message },
         Effect::Promise(Promise::FIRST),
+        Effect::Disconnect { device: DeviceIndex(1) },
         Effect::Transfer { to: Seat(1), length: 300, chain: 0x0506 },
         Effect::Authority { epoch: 300, until: LocalTime::from_nanos(1_105) },
     ];

@@ -134,6 +134,7 @@ impl Recording {
                 Effect::Report(event) => self.writer.append_here(controller, Content::Event(*event)),
                 Effect::Write(_)
                 | Effect::Poll { .. }
+                | Effect::Disconnect { .. }
                 | Effect::Send { .. }
                 | Effect::Transfer { .. }
                 | Effect::Promise(_)

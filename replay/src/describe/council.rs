@@ -24,14 +24,16 @@ impl Words<'_> {
         match message.content {
             Content::Heartbeat(heartbeat) => self.heartbeat(&heartbeat),
             Content::Request { number, epoch } => format!("request {number} for epoch {epoch}"),
-            Content::Grant { number, epoch } => format!("request {number} is granted, epoch {epoch}"),
-            Content::Refuse { number, refusal, floor, wait } => format!(
+            Content::Grant { number, life: _, epoch } => {
+                format!("request {number} is granted, epoch {epoch}")
+            }
+            Content::Refuse { number, life: _, refusal, floor, wait } => format!(
                 "request {number} is refused: {}; nothing up to epoch {floor}, wait {wait}",
                 refusal_words(refusal)
             ),
             Content::MissesState => String::from("your whole state is missed"),
             Content::Release { epoch } => format!("epoch {epoch} is given up"),
-            Content::HandOver { epoch, reason } => {
+            Content::HandOver { epoch, owned_from: _, reason } => {
                 format!("take over from epoch {epoch}: {}", reason_words(reason))
             }
         }
@@ -42,6 +44,7 @@ impl Words<'_> {
             role,
             epoch,
             renewal,
+            renews,
             is_ready,
             reaches_devices,
             owner: _,
@@ -51,6 +54,9 @@ impl Words<'_> {
         let mut text = format!("heartbeat, {}, epoch {epoch}", role_words(*role));
         if *renewal > 0 {
             text += &format!(", renewal {renewal}");
+            if renews != epoch {
+                text += &format!(" for epoch {renews}");
+            }
         }
         if *role != Role::Witness && !is_ready {
             text += ", not ready";
@@ -63,9 +69,11 @@ impl Words<'_> {
 
     /// What is to become durable.
     pub(super) fn promise(self, promise: &Promise) -> String {
-        let Promise { ceiling, owner, owned_from, is_sole } = promise;
+        let Promise { ceiling, owner, owned_from, is_sole, in_maintenance } = promise;
         let sole = if *is_sole { ", sole" } else { "" };
-        format!("promise epochs up to {ceiling}, owner {} from epoch {owned_from}{sole}", self.seat(*owner))
+        let maintenance = if *in_maintenance { ", in maintenance" } else { "" };
+        let owner = self.seat(*owner);
+        format!("promise epochs up to {ceiling}, owner {owner} from epoch {owned_from}{sole}{maintenance}")
     }
 
     /// What an operator asks for.

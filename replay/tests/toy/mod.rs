@@ -223,6 +223,7 @@ impl Driver for ToyWorld {
                     self.push(outcome.at + Span::from_millis(20), from, What::Written(result));
                 }
                 Effect::Report(_)
+                | Effect::Disconnect { .. }
                 | Effect::Send { .. }
                 | Effect::Transfer { .. }
                 | Effect::Authority { .. }

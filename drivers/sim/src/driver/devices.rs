@@ -2,6 +2,7 @@
 
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::machine::{Effect, SetPointWrite, WriteOutcome};
+use r_ems_engine::mistakes::{Mistake, makes};
 use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::units::Watts;
 use r_ems_engine::{LocalTime, Span, Time};
@@ -9,6 +10,7 @@ use r_ems_engine::{LocalTime, Span, Time};
 use super::{Devices, Grid, Happened, Of, Pending, PostState, SimDriver};
 use crate::links::{Asked, DeviceFault, Edge, Link, Sending, Sent};
 use crate::plant::ComponentIndex;
+use crate::slot::Slot;
 
 /// A write on its way to its device.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +35,7 @@ pub(super) struct WriteAnswer {
 impl SimDriver {
     /// Measures devices whose links are equally slow; those that do not answer as the others do go on on their own.
     pub(super) fn measure(&mut self, at: Time, devices: Devices) {
+        let Some(devices) = self.connected(at, devices) else { return };
         let Devices { of, first, count } = devices;
         let post = of.post;
         self.advance(usize::from(self.posts[usize::from(post)].grid), at);
@@ -62,6 +65,63 @@ impl SimDriver {
         }
         if let Some((instant, devices)) = together {
             self.queue.push(instant, Pending::Answers(devices));
+        }
+    }
+
+    /// Leaves out what waits for a connection: a device that takes only one is polled by itself.
+    fn connected(&mut self, at: Time, devices: Devices) -> Option<Devices> {
+        let Devices { of, first: device, count: _ } = devices;
+        let device = DeviceIndex(device);
+        match self.exchange(at, of, device) {
+            Some(from) if from == at => Some(devices),
+            Some(from) => {
+                self.queue.push(from, Pending::Measure(devices));
+                None
+            }
+            None => {
+                let link = self.link(of.post, device);
+                link.count_poll_timeout();
+                let timed_out = at + link.timeout();
+                self.queue.push(timed_out, Pending::PollTimedOut { of, device });
+                None
+            }
+        }
+    }
+
+    /// When an exchange with a device that begins now can be sent; `None`: the device refuses to connect.
+    fn exchange(&mut self, at: Time, of: Of, device: DeviceIndex) -> Option<Time> {
+        let PostState { grid, links, .. } = &self.posts[usize::from(of.post)];
+        let link = &links[device.position()];
+        let Some(how) = link.one_connection() else { return Some(at) };
+        if link.is_cut_off() {
+            return None;
+        }
+        let slot = &mut self.grids[usize::from(*grid)].slots[usize::from(link.component().0)];
+        slot.exchange(at, (of.post, of.life), how)
+    }
+
+    /// A controller gives up its connection to a device.
+    pub(super) fn disconnect(&mut self, post: u16, device: DeviceIndex) {
+        let PostState { grid, links, life, .. } = &self.posts[usize::from(post)];
+        let slots = &mut self.grids[usize::from(*grid)].slots;
+        slots[usize::from(links[device.position()].component().0)].give_up((post, *life));
+    }
+
+    /// A controller's process dies: its host closes its connections.
+    pub(super) fn disconnect_all(&mut self, post: u16) {
+        for device in 0..self.posts[usize::from(post)].links.len() {
+            self.disconnect(post, DeviceIndex::of(device));
+        }
+    }
+
+    /// A controller's host loses its power: its connections are dead, and nobody says so.
+    pub(super) fn die_connected(&mut self, at: Time, post: u16) {
+        let PostState { grid, links, life, .. } = &self.posts[usize::from(post)];
+        let slots = &mut self.grids[usize::from(*grid)].slots;
+        for link in links {
+            if let Some(how) = link.one_connection() {
+                slots[usize::from(link.component().0)].die(at, (post, *life), how);
+            }
         }
     }
 
@@ -109,7 +169,11 @@ impl SimDriver {
         let grid = self.posts[usize::from(post)].grid;
         let link = self.link(post, device);
         let (component, checks_epochs) = (link.component(), link.checks_epochs());
-        if link.refuses() {
+        let refuses = link.refuses();
+        if !checks_epochs {
+            self.authority.arrived(post, component, epoch.number());
+        }
+        if refuses {
             return WriteOutcome::Refused;
         }
         if checks_epochs && self.authority.is_outdated(grid, component, epoch.number()) {
@@ -117,7 +181,7 @@ impl SimDriver {
         }
         self.link(post, device).count_write();
         self.authority.accepted(at, (grid, post), component, epoch.number());
-        let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
+        let Grid { bus, ledger, account, .. } = &mut self.grids[usize::from(grid)];
         bus.command(component, power, at, &mut (ledger, (account, self.monitor.watch(grid))));
         WriteOutcome::Acknowledged
     }
@@ -134,6 +198,8 @@ impl SimDriver {
             let measured = (clock.run_time(*due) - latency).max(at);
             if let Some((instant, slowness, devices)) = &mut together
                 && (*instant, *slowness, devices.first + devices.count) == (measured, latency, device.0)
+                && state.links[device.position()].one_connection().is_none()
+                && state.links[usize::from(devices.first)].one_connection().is_none()
             {
                 devices.count += 1;
                 continue;
@@ -153,30 +219,37 @@ impl SimDriver {
     pub(super) fn write(&mut self, at: Time, now: LocalTime, post: u16, write: &SetPointWrite) {
         let device = write.device;
         let of = Of { post, life: self.posts[usize::from(post)].life };
-        let link = self.link(post, device);
-        if now > write.valid_until {
+        if now > write.valid_until && !makes(Mistake::ExpiredWritePerformed) {
             let outcome = WriteOutcome::Expired;
             self.queue.push(at, Pending::WriteEnded { of, device, outcome });
             return;
         }
-        match link.send(at) {
+        let connected = self.exchange(at, of, device);
+        let link = self.link(post, device);
+        let sending = match connected {
+            Some(from) if from > at => Sending::Waits(from),
+            Some(_) => link.send(at),
+            None => Sending::TimesOut,
+        };
+        let sent = link.sent(at);
+        match sending {
             Sending::Reaches(effect) => {
                 let power = Watts::of(write.value * link.factor());
                 let epoch = Epoch::of_number(write.epoch);
-                let sent = link.sent(at);
                 let is_in_time = link.reaches(sent, effect);
-                let write = WriteUnderWay { of, device, power, epoch, sent: is_in_time.then_some(sent) };
-                self.queue.push(effect, Pending::Write(write));
+                let (component, checks_epochs) = (link.component(), link.checks_epochs());
+                let under_way = WriteUnderWay { of, device, power, epoch, sent: is_in_time.then_some(sent) };
+                if !checks_epochs {
+                    self.authority.wrote(post, component, write.epoch);
+                }
+                self.queue.push(effect, Pending::Write(under_way));
                 if !is_in_time {
                     self.give_up(of, device, sent);
                 }
             }
-            // Whether it is still valid is asked again when it leaves.
+            // Whether it is still valid is asked again when it leaves: D counts from there.
             Sending::Waits(until) => self.queue.push(until, Pending::Send { of, write: *write }),
-            Sending::TimesOut => {
-                let sent = link.sent(at);
-                self.give_up(of, device, sent);
-            }
+            Sending::TimesOut => self.give_up(of, device, sent),
         }
     }
 
@@ -216,13 +289,19 @@ impl SimDriver {
     ) {
         let grid = usize::from(self.posts[usize::from(post)].grid);
         self.advance(grid, at);
-        let link = &mut self.posts[usize::from(post)].links[device.position()];
+        let PostState { links, life, .. } = &mut self.posts[usize::from(post)];
+        let link = &mut links[device.position()];
         link.set_fault(fault, edge, &self.grids[grid].bus);
+        // A device that takes one connection does not learn that it is dead.
+        if let (DeviceFault::Disconnected, Edge::Begins, Some(how)) = (fault, edge, link.one_connection()) {
+            self.grids[grid].slots[usize::from(link.component().0)].die(at, (post, *life), how);
+        }
     }
 
     /// A device restarts: it forgets its set-point, the epochs that it has accepted, and who was connected to it.
     pub(super) fn restart_device(&mut self, at: Time, grid: u16, component: ComponentIndex) {
-        let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
+        let Grid { bus, ledger, account, slots } = &mut self.grids[usize::from(grid)];
+        slots[usize::from(component.0)] = Slot::default();
         bus.restart(component, at, &mut (ledger, (account, self.monitor.watch(grid))));
         self.authority.restarted(grid, component);
         for post in self.posts.iter_mut().filter(|post| post.grid == grid) {

@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 
+use r_ems_engine::redundancy::message;
 use r_ems_engine::redundancy::{Message, Promise, Seat};
 use r_ems_engine::{LocalTime, Time};
 
@@ -90,7 +91,10 @@ impl SimDriver {
             }
             Change::Process { controller, state } => {
                 match state {
-                    Life::Down => self.stop(at, controller),
+                    Life::Down => {
+                        self.disconnect_all(controller);
+                        self.stop(at, controller);
+                    }
                     Life::Up => self.start(at, controller),
                 }
                 None
@@ -110,14 +114,18 @@ impl SimDriver {
                 None
             }
             Change::Command { controller, command } => {
-                let has_booted = self.posts[usize::from(controller)].has_booted;
-                has_booted.then_some((controller, Happened::Command(command)))
+                if self.posts[usize::from(controller)].has_booted {
+                    return Some((controller, Happened::Command(command)));
+                }
+                // No log of a controller that is down can hold it: the world's own record does.
+                self.authority.unheard(at, controller, command);
+                None
             }
         }
     }
 
     fn change_plant(&mut self, at: Time, grid: u16, change: Change) {
-        let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
+        let Grid { bus, ledger, account, .. } = &mut self.grids[usize::from(grid)];
         let watch = &mut (ledger, (account, self.monitor.watch(grid)));
         match change {
             Change::Breaker { position, .. } => bus.breaker(position, at, watch),
@@ -146,6 +154,9 @@ impl SimDriver {
     pub(super) fn send(&mut self, at: Time, post: u16, to: Seat, content: Content, unit: &[u8]) {
         let sender = &self.posts[usize::from(post)];
         let (grid, host, from) = (sender.grid, sender.host, sender.seat);
+        if let Content::Message(Message { content: message::Content::Release { epoch }, .. }) = content {
+            self.authority.released(at, (grid, post), epoch.number());
+        }
         let receiver = self.posts.iter().position(|other| other.grid == grid && other.seat == to);
         let Some(receiver) = receiver else { return };
         let letter = Letter { to: receiver as u16, from, content };
@@ -189,10 +200,10 @@ impl SimDriver {
     }
 
     /// A controller tells that its lease counts up to an instant of its clock.
-    pub(super) fn hear_authority(&mut self, at: Time, post: u16, until: LocalTime) {
+    pub(super) fn hear_authority(&mut self, at: Time, post: u16, epoch: u64, until: LocalTime) {
         let state = &self.posts[usize::from(post)];
         let clock = self.clocks[usize::from(state.host)];
-        self.authority.told(at, (state.grid, state.host, post), until, clock);
+        self.authority.told(at, (state.grid, state.host, post), epoch, until, clock);
     }
 
     fn change_host(&mut self, at: Time, host: u16, state: Life) {
@@ -200,7 +211,10 @@ impl SimDriver {
         match (*is_up, state) {
             (true, Life::Down) => {
                 *is_up = false;
-                self.each_of(host, |driver, post| driver.stop(at, post));
+                self.each_of(host, |driver, post| {
+                    driver.die_connected(at, post);
+                    driver.stop(at, post);
+                });
             }
             (false, Life::Up) => {
                 *is_up = true;

@@ -49,6 +49,11 @@ impl Connection {
         self.state = State::Gone;
     }
 
+    /// Whether none can be had.
+    pub(super) const fn is_gone(&self) -> bool {
+        matches!(self.state, State::Gone)
+    }
+
     /// It can be had again.
     pub(super) fn release(&mut self) {
         if self.state == State::Gone {
