@@ -35,7 +35,11 @@ const BESS_SET_POINT: usize = 5;
 const BATTERY: ComponentIndex = ComponentIndex(1);
 
 fn loaded(source: &str, more: &str) -> Loaded<BuiltIn> {
-    let text = GOOD.replace("profile: (\"short\", \"load_pu\")", &format!("source: {source}"));
+    loaded_from(GOOD, source, more)
+}
+
+fn loaded_from(text: &str, source: &str, more: &str) -> Loaded<BuiltIn> {
+    let text = text.replace("profile: (\"short\", \"load_pu\")", &format!("source: {source}"));
     let text = text.replace("duration: \"1 h\"", "duration: \"10 min\"");
     let (head, _expect) = text.split_once("    expect:").expect("the good scenario expects something");
     let files = Memory::new().with("x.ron", format!("{head}{more}\n)")).with("short.csv", PROFILE);
@@ -365,6 +369,23 @@ fn a_device_that_restarts_rests_and_is_told_again_at_the_next_scan() {
     let result = seen.inner.finish();
     assert!(result.verdicts.iter().all(|verdict| verdict.held), "{:#?}", result.verdicts);
     assert_eq!(result.grids[0].balance, Ok(()));
+}
+
+#[test]
+fn a_device_that_takes_one_connection_keeps_one_that_a_cut_has_killed_and_drops_it_when_it_restarts() {
+    let one = "positive: Discharge, connections: ActiveOnly, connect: \"50 ms\", dead_connection: \"7 s\"";
+    let more = "faults: [During(\"+59 s 990 ms\", \"+63 s\", Disconnected(\"g/bess\"))],
+    timeline: [At(\"+80 s 500 ms\", RestartDevice(\"g/bess\"))],";
+    let text = GOOD.replace("positive: Discharge", one);
+    let seen = Watched::run(loaded_from(&text, SHAVED, more));
+    // Cut at 59.99 s and kept for 7 s: refused until then, though the line is back; then a connection takes 50 ms.
+    let answers = seen.answers(BESS, 59_000, 70_000);
+    let at_all: Vec<Time> = answers.iter().map(|(at, _)| *at).take(3).collect();
+    assert_eq!(at_all, [at(59_000), at(68_050), at(69_000)]);
+    // What has restarted knows of no connection: the next poll makes one at once.
+    let answers = seen.answers(BESS, 80_000, 83_000);
+    let at_all: Vec<Time> = answers.iter().map(|(at, _)| *at).collect();
+    assert_eq!(at_all, [at(80_000), at(81_050), at(82_000), at(83_000)]);
 }
 
 /// Every fault at once or one after the other, on both devices.
