@@ -182,6 +182,8 @@ fn is_beyond(world: &WorldSpec, clock_rate_max_ppb: u32) -> bool {
         | Change::Process { .. }
         | Change::Path { .. }
         | Change::Command { .. }
+        | Change::Fault { .. }
+        | Change::RestartDevice { .. }
         | Change::Link { .. } => None,
     };
     let rates = world.hosts.iter().map(|host| host.rate_ppb).chain(world.timeline.iter().filter_map(changed));

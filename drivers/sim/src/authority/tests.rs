@@ -28,6 +28,20 @@ fn two_leases_that_count_at_one_instant_are_found_and_one_after_the_other_is_not
 }
 
 #[test]
+fn a_lower_epoch_on_a_device_that_has_restarted_is_no_violation_and_the_next_lower_one_is() {
+    let mut watcher = Watcher::new(&[2], &[0, 0]);
+    watcher.accepted(at(1), (0, 1), BATTERY, 513);
+    watcher.restarted(0, BATTERY);
+    assert!(!watcher.is_outdated(0, BATTERY, 256));
+    watcher.accepted(at(2), (0, 0), BATTERY, 256);
+    watcher.accepted(at(3), (0, 1), BATTERY, 513);
+    assert_eq!(watcher.result(at(3)).violation_count, 0);
+    watcher.accepted(at(4), (0, 0), BATTERY, 256);
+    assert_eq!(watcher.result(at(4)).violation_count, 1);
+    assert!(watcher.result(at(4)).take_overs.is_empty(), "who wrote last stays who it was");
+}
+
+#[test]
 fn a_lease_with_an_epoch_of_one_before_it_is_found() {
     let mut watcher = Watcher::new(&[2], &[0, 0]);
     watcher.told(at(0), (0, 0, 0), 512, until(20), HostClock::TRUE);
