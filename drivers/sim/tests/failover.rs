@@ -3,6 +3,7 @@
 mod council_site;
 
 use council_site::{BATTERY, Site, at, cut, host};
+use r_ems_engine::event::Event;
 use r_ems_engine::fleet::{Fleet, Turn};
 use r_ems_engine::machine::{Delivery, Driver, Effect, Outcome};
 use r_ems_engine::redundancy::{Command, Settings};
@@ -193,6 +194,38 @@ fn clocks_at_their_bound_break_nothing_and_far_beyond_it_the_checker_finds_two_a
     }
     let beyond = (0..40).map(|seed| cut_off(rates([-100_000_000, 100_000_000, 100_000_000], seed)));
     assert!(beyond.sum::<u64>() > 0, "a tenth is far beyond the bound of 600 ppm");
+}
+
+/// Counts what controllers say of set-points that they took over.
+struct Counting(SimDriver, usize);
+
+impl Driver for Counting {
+    fn next(&mut self) -> Option<Delivery<'_>> {
+        self.0.next()
+    }
+
+    fn perform(&mut self, outcome: &Outcome<'_>) {
+        let taken_over =
+            |effect: &&Effect| matches!(effect, Effect::Report(Event::SetPointsTakenOver { .. }));
+        self.1 += outcome.effects.as_slice().iter().filter(taken_over).count();
+        self.0.perform(outcome);
+    }
+}
+
+#[test]
+fn a_lease_that_is_renewed_after_a_lapse_is_no_take_over() {
+    let maintenance = Command::Maintenance { begins: true, is_forced: false };
+    let mut site = Site { swing: 40e3, ..Site::new(6) }
+        .then(500, Change::Command { controller: 1, command: maintenance });
+    for (millis, is_cut) in [(1_000, true), (1_035, false)] {
+        site = site.then(millis, cut(0, 1, is_cut)).then(millis, cut(1, 0, is_cut));
+        site = site.then(millis, cut(0, 2, is_cut)).then(millis, cut(2, 0, is_cut));
+    }
+    let mut driver = Counting(SimDriver::new(site.world()).expect("links fit their bus"), 0);
+    let mut fleet = Fleet::new(site.controllers());
+    fleet.run(&mut driver).expect("no assertion fails");
+    assert!(fleet.machines()[0].redundancy().role().holds());
+    assert_eq!(driver.1, 1, "only that of the start");
 }
 
 #[test]
