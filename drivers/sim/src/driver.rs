@@ -12,6 +12,7 @@
 mod cores;
 mod devices;
 mod hosts;
+mod result;
 mod ties;
 
 use alloc::format;
@@ -29,19 +30,20 @@ use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use crate::account::Account;
-use crate::authority::{AuthorityResult, Watcher};
+use crate::authority::Watcher;
 use crate::bill::{Bill, PriceChange};
-use crate::expect::{Expectation, Monitor, Verdict};
-use crate::ledger::{Energies, Imbalance, Ledger};
-use crate::links::{Link, NoSuchValue, Traffic};
+use crate::expect::{Expectation, Monitor};
+use crate::ledger::Ledger;
+use crate::links::{Link, NoSuchValue};
 use crate::network::Network;
 use crate::plant::Bus;
-use crate::progress::{self, ProgressResult};
+use crate::progress;
 use crate::slot::Slot;
 use crate::world::{HostClock, Post, Ties, Timed, WorldSpec};
 
 use self::devices::{WriteAnswer, WriteUnderWay};
 use self::hosts::{Content, PostOffice};
+pub use self::result::{GridResult, RunResult};
 use self::ties::Shuffle;
 
 /// Most deliveries that may share an instant: more is a machine that wakes itself without end.
@@ -161,34 +163,6 @@ struct Of {
     life: u16,
 }
 
-/// What one grid's plant did in a run.
-#[derive(Clone, Debug)]
-pub struct GridResult {
-    /// Energy by kind.
-    pub energies: Energies,
-    /// Whether the books balance.
-    pub balance: Result<(), Imbalance>,
-    /// Peaks, cycles and extremes.
-    pub account: Account,
-}
-
-/// How a run ended.
-#[derive(Clone, Debug)]
-pub struct RunResult {
-    /// How long it really lasted.
-    pub simulated: Span,
-    /// By grid.
-    pub grids: Vec<GridResult>,
-    /// By expectation.
-    pub verdicts: Vec<Verdict>,
-    /// By controller and device.
-    pub traffic: Vec<Vec<Traffic>>,
-    /// Who wrote, and whether that was right.
-    pub authority: AuthorityResult,
-    /// Whether authority came back where it could.
-    pub progress: ProgressResult,
-}
-
 impl SimDriver {
     /// Makes a world that stands at the run's start.
     ///
@@ -288,34 +262,6 @@ impl SimDriver {
     /// The plant of a grid, as of the last time that somebody looked.
     pub fn bus(&self, grid: usize) -> &Bus {
         &self.grids[grid].bus
-    }
-
-    /// A grid's energies by kind, as of the last time that somebody looked.
-    pub fn energies(&self, grid: usize) -> Energies {
-        let Grid { bus, ledger, .. } = &self.grids[grid];
-        ledger.energies(bus)
-    }
-
-    /// Closes the books, at the run's end or wherever it was stopped.
-    pub fn finish(&mut self) -> RunResult {
-        let at = self.now.min(self.end);
-        for grid in 0..self.grids.len() {
-            self.advance(grid, at);
-        }
-        let result = |grid: &Grid| GridResult {
-            energies: grid.ledger.energies(&grid.bus),
-            balance: grid.ledger.check(&grid.bus),
-            account: grid.account.clone(),
-        };
-        let traffic = |post: &PostState| post.links.iter().map(Link::traffic).collect();
-        RunResult {
-            simulated: at.since(Time::ZERO),
-            grids: self.grids.iter().map(result).collect(),
-            verdicts: self.monitor.finish(at),
-            traffic: self.posts.iter().map(traffic).collect(),
-            authority: self.authority.result(at),
-            progress: self.progress.result(at),
-        }
     }
 
     /// Brings a grid's plant up to an instant.

@@ -253,10 +253,14 @@ impl Link {
             && self.readings[place].kind.is_none_or(|kind| kind.can_be(sample.value))
     }
 
-    /// Whether it answers now as it should, and chance does not silence it.
-    pub(crate) fn always_answers(&self) -> bool {
-        let is_whole = !self.distorts && self.faults.late.is_zero() && !self.faults.refuses;
-        self.hears() && is_whole && !self.connection.is_gone() && self.drop_outs.is_none()
+    /// Whether it answers now, be it with nonsense, and chance does not silence it.
+    pub(crate) fn answers(&self) -> bool {
+        self.hears() && !self.connection.is_gone() && self.drop_outs.is_none()
+    }
+
+    /// Whether it answers now as it should.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.answers() && !self.distorts && self.faults.late.is_zero() && !self.faults.refuses
     }
 
     /// Asks for the device's values on its bus, which stands at `at`, and sends them on their way.

@@ -30,8 +30,8 @@ impl<F: Function> Controller<F> {
         if self.redundancy.is_alone() {
             return;
         }
-        // Of a device that takes one connection nobody knows whether another would reach it, so its loss is no reason to hand over:
-        // each new active would have to see it for a while before it counts, and would give up first.
+        // Of a device that takes one connection nobody knows whether another would reach it, so its loss is no reason to hand
+        // over: each new active would have to see it for a while before it counts, and would give up first.
         let counts = |device: DeviceIndex| self.image.connections(device) == Connections::Shared;
         let is_good = |device: DeviceIndex| self.image.good(device, PointKind::Power).is_some();
         let mut meters = self.meters.iter().copied().filter(|meter| counts(*meter));

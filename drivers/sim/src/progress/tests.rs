@@ -18,6 +18,10 @@ impl Sight for World {
         self.runs[usize::from(place)]
     }
 
+    fn is_answered(&self, place: u16) -> bool {
+        self.reaches_devices(place)
+    }
+
     fn reaches_devices(&self, place: u16) -> bool {
         self.reaches[usize::from(place)]
     }

@@ -1,0 +1,71 @@
+//! What a run showed, once its books are closed.
+
+use alloc::vec::Vec;
+
+use r_ems_engine::{Span, Time};
+
+use super::{Grid, PostState, SimDriver};
+use crate::account::Account;
+use crate::authority::AuthorityResult;
+use crate::expect::Verdict;
+use crate::ledger::{Energies, Imbalance};
+use crate::links::{Link, Traffic};
+use crate::progress::ProgressResult;
+
+/// What one grid's plant did in a run.
+#[derive(Clone, Debug)]
+pub struct GridResult {
+    /// Energy by kind.
+    pub energies: Energies,
+    /// Whether the books balance.
+    pub balance: Result<(), Imbalance>,
+    /// Peaks, cycles and extremes.
+    pub account: Account,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct RunResult {
+    /// How long it really lasted.
+    pub simulated: Span,
+    /// By grid.
+    pub grids: Vec<GridResult>,
+    /// By expectation.
+    pub verdicts: Vec<Verdict>,
+    /// By controller and device.
+    pub traffic: Vec<Vec<Traffic>>,
+    /// Who wrote, and whether that was right.
+    pub authority: AuthorityResult,
+    /// Whether authority came back where it could.
+    pub progress: ProgressResult,
+}
+
+impl SimDriver {
+    /// A grid's energies by kind, as of the last time that somebody looked.
+    pub fn energies(&self, grid: usize) -> Energies {
+        let Grid { bus, ledger, .. } = &self.grids[grid];
+        ledger.energies(bus)
+    }
+
+    /// Closes the books, at the run's end or wherever it was stopped.
+    pub fn finish(&mut self) -> RunResult {
+        let at = self.now.min(self.end);
+        for grid in 0..self.grids.len() {
+            self.advance(grid, at);
+        }
+        let result = |grid: &Grid| GridResult {
+            energies: grid.ledger.energies(&grid.bus),
+            balance: grid.ledger.check(&grid.bus),
+            account: grid.account.clone(),
+        };
+        let traffic = |post: &PostState| post.links.iter().map(Link::traffic).collect();
+        RunResult {
+            simulated: at.since(Time::ZERO),
+            grids: self.grids.iter().map(result).collect(),
+            verdicts: self.monitor.finish(at),
+            traffic: self.posts.iter().map(traffic).collect(),
+            authority: self.authority.result(at),
+            progress: self.progress.result(at),
+        }
+    }
+}
