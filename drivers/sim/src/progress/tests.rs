@@ -77,6 +77,16 @@ fn a_take_over_in_time_keeps_the_promise_and_a_late_one_does_not() {
 }
 
 #[test]
+fn who_crashed_may_come_back_and_take_over_itself() {
+    let mut watch = crashed();
+    watch.changed(at(2_001), &WHOLE);
+    watch.told(at(2_030), 0, 768, at(2_050));
+    watch.told(at(2_031), 0, 768, at(2_051));
+    watch.accepted(at(2_032), 0, 768);
+    assert_eq!(watch.result(at(2_060)), kept(32));
+}
+
+#[test]
 fn nothing_is_promised_while_no_core_is_whole() {
     for broken in [
         World { runs: [false, true, false], ..WHOLE },
