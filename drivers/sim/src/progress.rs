@@ -258,7 +258,8 @@ impl Watch {
             {
                 self.result.take_overs.push(at.since(since));
             }
-            grid.writer = Some((place, epoch, None));
+            // While the write was on its way its sender may have moved on to a higher epoch.
+            grid.writer = Some((place, epoch.max(grid.leases[member].0), None));
             grid.holds(at, member);
             has_changed = true;
         }

@@ -148,6 +148,13 @@ fn who_moves_on_to_a_higher_epoch_within_its_lease_goes_on_with_what_it_wrote() 
     watch.accepted(at(101), 0, 256);
     watch.told(at(1_400), 0, 512, at(9_000));
     assert_eq!(watch.result(at(9_000)).late, []);
+    // Also while its first write is on its way.
+    let mut other = self::watch();
+    other.told(at(100), 0, 256, at(1_500));
+    other.told(at(110), 0, 512, at(1_500));
+    other.accepted(at(120), 0, 256);
+    other.told(at(1_400), 0, 512, at(9_000));
+    assert_eq!(other.result(at(9_000)).late, []);
     watch.told(at(9_001), 0, 768, at(20_000));
     assert_eq!(watch.result(at(20_000)).late.len(), 1, "a lease that had ended is another");
 }
