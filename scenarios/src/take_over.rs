@@ -8,6 +8,7 @@ use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::{Span, Time};
 use r_ems_sim::authority::{AuthorityResult, Rule, TakeOver, Violation};
 use r_ems_sim::driver::RunResult;
+use r_ems_sim::plant::ComponentIndex;
 use r_ems_sim::progress::{Late, Promise};
 
 use crate::mistake::Notes;
@@ -63,15 +64,28 @@ impl Who {
         self.members.get(usize::from(place)).map_or("a controller", String::as_str)
     }
 
+    fn device(&self, grid: u16, component: ComponentIndex) -> &str {
+        let device =
+            self.components.get(usize::from(grid)).and_then(|parts| parts.get(usize::from(component.0)));
+        device.map_or("a device", String::as_str)
+    }
+
     fn violation(&self, violation: &Violation) -> String {
         match violation.rule {
             Rule::OneAuthority { controller, other } => {
                 format!("{} and {} held authority at once", self.member(other), self.member(controller))
             }
+            Rule::NewEpochs { controller, epoch, highest } => {
+                let (epoch, highest) = (Epoch::of_number(epoch), Epoch::of_number(highest));
+                format!("{} held epoch {epoch} anew after epoch {highest}", self.member(controller))
+            }
+            Rule::NothingOutstanding { controller, component, epoch } => {
+                let (epoch, controller) = (Epoch::of_number(epoch), self.member(controller));
+                let device = self.device(violation.grid, component);
+                format!("{controller} gave epoch {epoch} up while a write of it was on its way to {device}")
+            }
             Rule::EpochsRise { controller, component, epoch, accepted } => {
-                let of_grid = self.components.get(usize::from(violation.grid));
-                let device = of_grid.and_then(|parts| parts.get(usize::from(component.0)));
-                let device = device.map_or("a device", String::as_str);
+                let device = self.device(violation.grid, component);
                 let (epoch, accepted) = (Epoch::of_number(epoch), Epoch::of_number(accepted));
                 let controller = self.member(controller);
                 format!("{device} accepted epoch {epoch} of {controller} after epoch {accepted}")
@@ -189,7 +203,6 @@ pub(crate) fn judge_progress(who: &Who, late: &[Late], end: Time) -> Judged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use r_ems_sim::plant::ComponentIndex;
 
     fn at(millis: u64) -> Time {
         Time::ZERO + Span::from_millis(millis)
@@ -247,6 +260,9 @@ mod tests {
         let violation = Violation { at: at(7), grid: 0, rule };
         let words = who().violation(&violation);
         assert_eq!(words, "g/bess accepted epoch 1.0 of g/a after epoch 2.1");
+        let rule = Rule::NothingOutstanding { controller: 0, component: ComponentIndex(1), epoch: 256 };
+        let words = who().violation(&Violation { rule, ..violation });
+        assert_eq!(words, "g/a gave epoch 1.0 up while a write of it was on its way to g/bess");
         let authority =
             AuthorityResult { violations: vec![violation], violation_count: 3, ..AuthorityResult::default() };
         let found = judge_one(&who(), &authority, at(9));

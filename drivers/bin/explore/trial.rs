@@ -26,8 +26,12 @@ use crate::study::contained::{Contained, last_words};
 pub enum Property {
     /// No two leases count at one instant.
     OneAuthority,
+    /// Each lease has a higher epoch than all before it.
+    NewEpochs,
     /// After a device has accepted an epoch it accepts none lower.
     EpochsRise,
+    /// Who gives an epoch up has no write of it on its way.
+    NothingOutstanding,
     /// No write outlives the lease of its sender.
     WritesExpire,
     /// After a crash another takes over within the bound, where somebody can.
@@ -42,9 +46,11 @@ pub enum Property {
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::OneAuthority,
+        Self::NewEpochs,
         Self::EpochsRise,
+        Self::NothingOutstanding,
         Self::WritesExpire,
         Self::TakesOver,
         Self::SomebodyWrites,
@@ -56,7 +62,9 @@ impl Property {
     pub const fn name(self) -> &'static str {
         match self {
             Self::OneAuthority => "one authority at a time",
+            Self::NewEpochs => "each lease has a new epoch",
             Self::EpochsRise => "epochs rise on every device",
+            Self::NothingOutstanding => "nothing is on its way when an epoch is given up",
             Self::WritesExpire => "writes expire with their lease",
             Self::TakesOver => "another takes over in time",
             Self::SomebodyWrites => "somebody writes while somebody can",
@@ -69,7 +77,9 @@ impl Property {
     pub const fn file_name(self) -> &'static str {
         match self {
             Self::OneAuthority => "one_authority",
+            Self::NewEpochs => "new_epochs",
             Self::EpochsRise => "epochs_rise",
+            Self::NothingOutstanding => "nothing_outstanding",
             Self::WritesExpire => "writes_expire",
             Self::TakesOver => "takes_over",
             Self::SomebodyWrites => "somebody_writes",
@@ -131,13 +141,27 @@ pub fn run<F: FunctionSet>(site: &Site<F>, case: &Case) -> Result<Trial, Failure
     })?;
     let world =
         WorldSpec { seed: case.network_seed, duration: case.length, timeline, ..variant.world.clone() };
-    let mut trial = run_world(&variant, world, &site.facts);
+    let mut trial = run_world(&variant, world, &site.facts, Excuse::Declared);
     case.faults.iter().for_each(|fault| trial.marks.fault(fault.kind));
     Ok(trial)
 }
 
-fn run_world<F: FunctionSet>(variant: &Variant<F>, world: WorldSpec, facts: &Facts) -> Trial {
-    let is_beyond = is_beyond(&world, facts.clock_rate_max_ppb);
+/// What a run is excused from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Excuse {
+    /// From what a declared bound protects that the run leaves.
+    Declared,
+    /// From nothing.
+    Nothing,
+}
+
+pub(super) fn run_world<F: FunctionSet>(
+    variant: &Variant<F>,
+    world: WorldSpec,
+    facts: &Facts,
+    excuse: Excuse,
+) -> Trial {
+    let is_beyond = excuse == Excuse::Declared && is_beyond(&world, facts.clock_rate_max_ppb);
     // An assertion of the world is caught too: a search of a night must not end with it.
     let ended = catch_unwind(AssertUnwindSafe(|| {
         let mut fleet = Fleet::new(variant.controllers.iter().map(Controller::<F>::new).collect());
@@ -190,8 +214,16 @@ fn judged(result: &RunResult, is_beyond: bool, facts: &Facts) -> Vec<Broken> {
     for violation in &result.authority.violations {
         let may_overlap = facts.grids[usize::from(violation.grid)].may_overlap;
         let broken = violated(violation, facts);
-        // The declared bound protects these two, and a pair that takes over on silence gives them up.
-        let is_protected = matches!(broken.property, Property::OneAuthority | Property::EpochsRise);
+        // The declared bound protects these, and a pair that takes over on silence gives them up.
+        let is_protected = match broken.property {
+            Property::OneAuthority | Property::NewEpochs | Property::EpochsRise => true,
+            Property::NothingOutstanding
+            | Property::WritesExpire
+            | Property::TakesOver
+            | Property::SomebodyWrites
+            | Property::EnergyBalances
+            | Property::NothingPanics => false,
+        };
         if !(is_protected && (is_beyond || may_overlap)) {
             add(broken);
         }
@@ -220,6 +252,17 @@ fn violated(violation: &Violation, facts: &Facts) -> Broken {
             let who = facts.member_name(controller);
             let words = format!("a device accepted epoch {epoch} of {who} after epoch {accepted}");
             Broken { property: Property::EpochsRise, at, words }
+        }
+        Rule::NewEpochs { controller, epoch, highest } => {
+            let (epoch, highest) = (Epoch::of_number(epoch), Epoch::of_number(highest));
+            let who = facts.member_name(controller);
+            let words = format!("{who} began a lease with epoch {epoch} after epoch {highest}");
+            Broken { property: Property::NewEpochs, at, words }
+        }
+        Rule::NothingOutstanding { controller, epoch, .. } => {
+            let (who, epoch) = (facts.member_name(controller), Epoch::of_number(epoch));
+            let words = format!("{who} gave epoch {epoch} up while a write of it was on its way");
+            Broken { property: Property::NothingOutstanding, at, words }
         }
         Rule::WritesExpire { controller } => {
             let words =

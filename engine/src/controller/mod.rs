@@ -236,6 +236,8 @@ impl<F: Function> Controller<F> {
         let settings = self.redundancy.settings();
         let (groups, image) = (self.composition.groups(), &self.image);
         let step = self.set_points.write(now, authority, settings, groups, image, out);
+        // Before anything else happens: a hand-over that comes next must wait for what has just left.
+        self.redundancy.wrote(self.set_points.writes_end());
         let begins = self.begins_at().is_some_and(|at| now >= at);
         if let Some(writes) = self.writes.as_mut().filter(|_writes| begins) {
             writes.has_begun = true;

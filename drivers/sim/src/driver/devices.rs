@@ -2,6 +2,7 @@
 
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::machine::{Effect, SetPointWrite, WriteOutcome};
+use r_ems_engine::mistakes::{Mistake, makes};
 use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::units::Watts;
 use r_ems_engine::{LocalTime, Span, Time};
@@ -116,6 +117,9 @@ impl SimDriver {
         let grid = self.posts[usize::from(post)].grid;
         let link = self.link(post, device);
         let (component, checks_epochs) = (link.component(), link.checks_epochs());
+        if !checks_epochs {
+            self.authority.arrived(post, component, epoch.number());
+        }
         if checks_epochs && self.authority.is_outdated(grid, component, epoch.number()) {
             return WriteOutcome::Refused;
         }
@@ -166,13 +170,17 @@ impl SimDriver {
         let from = sent.unwrap_or(at);
         let now = now.max(self.clocks[usize::from(self.posts[usize::from(post)].host)].local(from));
         let link = self.link(post, device);
-        if now > write.valid_until {
+        if now > write.valid_until && !makes(Mistake::ExpiredWritePerformed) {
             let outcome = WriteOutcome::Expired;
             self.queue.push(from, Pending::WriteEnded { of, device, outcome });
         } else if sent.is_some() && link.answers() {
             let power = Watts::of(write.value * link.factor());
             let epoch = Epoch::of_number(write.epoch);
             let effect = from + link.write_delay();
+            let (component, checks_epochs) = (link.component(), link.checks_epochs());
+            if !checks_epochs {
+                self.authority.wrote(post, component, write.epoch);
+            }
             self.queue.push(effect, Pending::Write { of, device, power, epoch });
         } else {
             link.count_write_timeout();

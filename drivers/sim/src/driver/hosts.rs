@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 
+use r_ems_engine::redundancy::message;
 use r_ems_engine::redundancy::{Message, Promise, Seat};
 use r_ems_engine::{LocalTime, Time};
 
@@ -149,6 +150,9 @@ impl SimDriver {
     pub(super) fn send(&mut self, at: Time, post: u16, to: Seat, content: Content, unit: &[u8]) {
         let sender = &self.posts[usize::from(post)];
         let (grid, host, from) = (sender.grid, sender.host, sender.seat);
+        if let Content::Message(Message { content: message::Content::Release { epoch }, .. }) = content {
+            self.authority.released(at, (grid, post), epoch.number());
+        }
         let receiver = self.posts.iter().position(|other| other.grid == grid && other.seat == to);
         let Some(receiver) = receiver else { return };
         let letter = Letter { to: receiver as u16, from, content };
@@ -195,7 +199,7 @@ impl SimDriver {
     pub(super) fn hear_authority(&mut self, at: Time, post: u16, epoch: u64, until: LocalTime) {
         let state = &self.posts[usize::from(post)];
         let clock = self.clocks[usize::from(state.host)];
-        self.authority.told(at, (state.grid, state.host, post), until, clock);
+        self.authority.told(at, (state.grid, state.host, post), epoch, until, clock);
         self.progress.told(at, post, epoch, clock.run_time(until));
     }
 
