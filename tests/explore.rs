@@ -177,6 +177,19 @@ fn take_overs_are_reported_as_a_distribution() {
 }
 
 #[test]
+fn margins_are_told_beside_what_is_declared() {
+    let (found, exit) = json(&["margin", "scenarios/failover.ron", "--runs", "8"]);
+    assert_eq!(exit, Some(0), "{found}");
+    let margins = found["margins"].as_array().expect("a list");
+    assert_eq!(margins.len(), 3, "clocks, writes to the one device, stalls of their sender");
+    for margin in margins {
+        let number = |field: &str| margin[field].as_f64().expect("a number");
+        let (declared, breaks, holds) = (number("declared"), number("breaks_at"), number("holds_at"));
+        assert!(breaks > declared && holds < breaks, "{margin}");
+    }
+}
+
+#[test]
 fn what_was_found_before_holds() {
     let folder = root().join("scenarios/regressions");
     let entries = fs::read_dir(&folder).expect("the folder of the regressions");
