@@ -32,6 +32,7 @@ mod bounds;
 mod command;
 mod council;
 mod device;
+mod device_fault;
 mod expectation;
 mod fault;
 pub mod files;

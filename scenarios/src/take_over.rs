@@ -4,9 +4,8 @@
 //! **Of every run with a shared grid** it is expected, whatever its file says, that there is one authority at a time, and that it
 //! returns in time where somebody can have it.
 
-use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::{Span, Time};
-use r_ems_sim::authority::{AuthorityResult, Rule, TakeOver, Violation};
+use r_ems_sim::authority::{AuthorityResult, TakeOver, Violation};
 use r_ems_sim::driver::RunResult;
 use r_ems_sim::plant::ComponentIndex;
 use r_ems_sim::progress::{Late, Promise};
@@ -71,29 +70,8 @@ impl Who {
     }
 
     fn violation(&self, violation: &Violation) -> String {
-        match violation.rule {
-            Rule::OneAuthority { controller, other } => {
-                format!("{} and {} held authority at once", self.member(other), self.member(controller))
-            }
-            Rule::NewEpochs { controller, epoch, highest } => {
-                let (epoch, highest) = (Epoch::of_number(epoch), Epoch::of_number(highest));
-                format!("{} held epoch {epoch} anew after epoch {highest}", self.member(controller))
-            }
-            Rule::NothingOutstanding { controller, component, epoch } => {
-                let (epoch, controller) = (Epoch::of_number(epoch), self.member(controller));
-                let device = self.device(violation.grid, component);
-                format!("{controller} gave epoch {epoch} up while a write of it was on its way to {device}")
-            }
-            Rule::EpochsRise { controller, component, epoch, accepted } => {
-                let device = self.device(violation.grid, component);
-                let (epoch, accepted) = (Epoch::of_number(epoch), Epoch::of_number(accepted));
-                let controller = self.member(controller);
-                format!("{device} accepted epoch {epoch} of {controller} after epoch {accepted}")
-            }
-            Rule::WritesExpire { controller } => {
-                format!("{} sent a write that would have outlived its lease", self.member(controller))
-            }
-        }
+        let member = |place| self.member(place).to_owned();
+        violation.rule.words(member, |component| self.device(violation.grid, component).to_owned())
     }
 }
 
@@ -203,6 +181,7 @@ pub(crate) fn judge_progress(who: &Who, late: &[Late], end: Time) -> Judged {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use r_ems_sim::authority::Rule;
 
     fn at(millis: u64) -> Time {
         Time::ZERO + Span::from_millis(millis)

@@ -7,7 +7,6 @@ use r_ems_engine::controller::Controller;
 use r_ems_engine::fleet::Fleet;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::machine::Machine;
-use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::{Span, Time};
 use r_ems_sim::authority::{Rule, Violation};
 use r_ems_sim::driver::{RunResult, SimDriver};
@@ -26,11 +25,11 @@ use crate::study::contained::{Contained, last_words};
 pub enum Property {
     /// No two leases count at one instant.
     OneAuthority,
-    /// Each lease has a higher epoch than all before it.
-    NewEpochs,
     /// After a device has accepted an epoch it accepts none lower.
     EpochsRise,
-    /// Who gives an epoch up has no write of it on its way.
+    /// A lease has a higher epoch than every one before it in its grid, unless its holder goes on.
+    NewEpochs,
+    /// Who releases its voters has no write on its way.
     NothingOutstanding,
     /// No write outlives the lease of its sender.
     WritesExpire,
@@ -48,8 +47,8 @@ impl Property {
     /// All of them.
     pub const ALL: [Self; 9] = [
         Self::OneAuthority,
-        Self::NewEpochs,
         Self::EpochsRise,
+        Self::NewEpochs,
         Self::NothingOutstanding,
         Self::WritesExpire,
         Self::TakesOver,
@@ -62,9 +61,9 @@ impl Property {
     pub const fn name(self) -> &'static str {
         match self {
             Self::OneAuthority => "one authority at a time",
-            Self::NewEpochs => "each lease has a new epoch",
             Self::EpochsRise => "epochs rise on every device",
-            Self::NothingOutstanding => "nothing is on its way when an epoch is given up",
+            Self::NewEpochs => "each authority has a new epoch",
+            Self::NothingOutstanding => "who gives up has no write on its way",
             Self::WritesExpire => "writes expire with their lease",
             Self::TakesOver => "another takes over in time",
             Self::SomebodyWrites => "somebody writes while somebody can",
@@ -77,8 +76,8 @@ impl Property {
     pub const fn file_name(self) -> &'static str {
         match self {
             Self::OneAuthority => "one_authority",
-            Self::NewEpochs => "new_epochs",
             Self::EpochsRise => "epochs_rise",
+            Self::NewEpochs => "new_epochs",
             Self::NothingOutstanding => "nothing_outstanding",
             Self::WritesExpire => "writes_expire",
             Self::TakesOver => "takes_over",
@@ -197,6 +196,8 @@ fn is_beyond(world: &WorldSpec, clock_rate_max_ppb: u32) -> bool {
         | Change::Process { .. }
         | Change::Path { .. }
         | Change::Command { .. }
+        | Change::Fault { .. }
+        | Change::RestartDevice { .. }
         | Change::Link { .. } => None,
     };
     let rates = world.hosts.iter().map(|host| host.rate_ppb).chain(world.timeline.iter().filter_map(changed));
@@ -240,36 +241,15 @@ fn judged(result: &RunResult, is_beyond: bool, facts: &Facts) -> Vec<Broken> {
 }
 
 fn violated(violation: &Violation, facts: &Facts) -> Broken {
-    let at = violation.at;
-    match violation.rule {
-        Rule::OneAuthority { controller, other } => {
-            let (one, other) = (facts.member_name(controller), facts.member_name(other));
-            let words = format!("{other} and {one} held authority at once");
-            Broken { property: Property::OneAuthority, at, words }
-        }
-        Rule::EpochsRise { controller, epoch, accepted, .. } => {
-            let (epoch, accepted) = (Epoch::of_number(epoch), Epoch::of_number(accepted));
-            let who = facts.member_name(controller);
-            let words = format!("a device accepted epoch {epoch} of {who} after epoch {accepted}");
-            Broken { property: Property::EpochsRise, at, words }
-        }
-        Rule::NewEpochs { controller, epoch, highest } => {
-            let (epoch, highest) = (Epoch::of_number(epoch), Epoch::of_number(highest));
-            let who = facts.member_name(controller);
-            let words = format!("{who} began a lease with epoch {epoch} after epoch {highest}");
-            Broken { property: Property::NewEpochs, at, words }
-        }
-        Rule::NothingOutstanding { controller, epoch, .. } => {
-            let (who, epoch) = (facts.member_name(controller), Epoch::of_number(epoch));
-            let words = format!("{who} gave epoch {epoch} up while a write of it was on its way");
-            Broken { property: Property::NothingOutstanding, at, words }
-        }
-        Rule::WritesExpire { controller } => {
-            let words =
-                format!("{} sent a write that would have outlived its lease", facts.member_name(controller));
-            Broken { property: Property::WritesExpire, at, words }
-        }
-    }
+    let property = match violation.rule {
+        Rule::OneAuthority { .. } => Property::OneAuthority,
+        Rule::NewEpochs { .. } => Property::NewEpochs,
+        Rule::NothingOutstanding { .. } => Property::NothingOutstanding,
+        Rule::EpochsRise { .. } => Property::EpochsRise,
+        Rule::WritesExpire { .. } => Property::WritesExpire,
+    };
+    let words = violation.rule.words(|member| facts.member_name(member), |_component| "a device".to_owned());
+    Broken { property, at: violation.at, words }
 }
 
 fn delayed(late: &Late, facts: &Facts) -> Broken {

@@ -37,7 +37,9 @@ impl Lives {
                 | Change::Path { .. }
                 | Change::ClockRate { .. }
                 | Change::Command { .. }
-                | Change::Link { .. } => runs,
+                | Change::Link { .. }
+                | Change::Fault { .. }
+                | Change::RestartDevice { .. } => runs,
             };
             if after != runs {
                 runs = after;

@@ -7,15 +7,32 @@
 //! - **(a')** a lease has a higher epoch than every one before it in its grid, unless its holder, not having crashed, goes on;
 //! - **(b)** after a device has accepted an epoch it accepts none lower. Only a controller that moves to a higher epoch while it
 //!   writes may overtake itself on a slow way: its writes are no danger to each other;
-//! - **(f)** a write is told to expire no later than the lease under which it is sent;
 //! - **(b')** who releases the voters of an epoch has no write of it on its way to a device that does not check epochs.
+//! - **(f)** a write is told to expire no later than the lease under which it is sent.
+//!
+//! **A device that restarts forgets its epochs**, and (b) begins anew for it: what it accepts next is right whatever its epoch,
+//! since no device can hold what it does not know. What then protects the site:
+//!
+//! - (a), which rests on leases and clocks and on no device: who has lost its authority sends nothing more, whatever the device
+//!   would take. What is left is a write that had gone before, and is on its way for D at the most.
+//! - A device that does not check epochs loses nothing: the next holder has waited D before its first write, and no write of the
+//!   one before it comes after that.
+//! - A device that checks epochs has no such wait; the epoch that it holds is what keeps late writes out. Between its restart and
+//!   the next write of the holder a late one of the holder before is taken. The holder reads back what it has not written, in
+//!   the first answer that was measured after, and writes again: the wrong set-point stands for a new connection, a scan and a
+//!   way to the device at the most, and only if a take-over, a restart and a write on its way come together within D.
+//! - A set-point that the restart has taken away is missed in the same way, and the holder's epoch comes back with it; where the
+//!   device held rest anyway, with the next write, after half of the reversion time at the latest.
 //!
 //! A take-over is measured from the loss of the one that wrote (its crash, or else its last accepted write) to the first write
 //! that a device accepts from another, or from a new life of the same.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use r_ems_engine::redundancy::Command;
+use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use crate::plant::ComponentIndex;
@@ -85,6 +102,34 @@ pub enum Rule {
         /// Whose write.
         controller: u16,
     },
+}
+
+impl Rule {
+    /// What happened, in words; `member` and `device` name what the rule knows by number.
+    pub fn words(&self, member: impl Fn(u16) -> String, device: impl Fn(ComponentIndex) -> String) -> String {
+        match *self {
+            Self::OneAuthority { controller, other } => {
+                format!("{} and {} held authority at once", member(other), member(controller))
+            }
+            Self::NewEpochs { controller, epoch, highest } => {
+                let (epoch, highest) = (Epoch::of_number(epoch), Epoch::of_number(highest));
+                format!("{} held epoch {epoch} anew after epoch {highest}", member(controller))
+            }
+            Self::NothingOutstanding { controller, component, epoch } => {
+                let (epoch, controller, device) =
+                    (Epoch::of_number(epoch), member(controller), device(component));
+                format!("{controller} gave epoch {epoch} up while a write of it was on its way to {device}")
+            }
+            Self::EpochsRise { controller, component, epoch, accepted } => {
+                let (epoch, accepted) = (Epoch::of_number(epoch), Epoch::of_number(accepted));
+                let (controller, device) = (member(controller), device(component));
+                format!("{device} accepted epoch {epoch} of {controller} after epoch {accepted}")
+            }
+            Self::WritesExpire { controller } => {
+                format!("{} sent a write that would have outlived its lease", member(controller))
+            }
+        }
+    }
 }
 
 /// Authority that moved, as devices saw it.
@@ -335,6 +380,11 @@ impl Watcher {
                 at,
             });
         }
+    }
+
+    /// A device has restarted and knows nothing of the epochs that it accepted.
+    pub(crate) fn restarted(&mut self, grid: u16, component: ComponentIndex) {
+        self.grids[usize::from(grid)].accepted[usize::from(component.0)] = 0;
     }
 
     /// A controller is gone.

@@ -19,10 +19,11 @@ use alloc::vec::Vec;
 
 use r_ems_engine::event::Event as Reported;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
-use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Input, Outcome, Step, WriteOutcome};
+use r_ems_engine::machine::{
+    Boot, Delivery, Driver, Effect, Input, Outcome, SetPointWrite, Step, WriteOutcome,
+};
 use r_ems_engine::queue::EventQueue;
-use r_ems_engine::redundancy::{Command, Epoch, Message, Promise, Seat};
-use r_ems_engine::units::Watts;
+use r_ems_engine::redundancy::{Command, Message, Promise, Seat};
 use r_ems_engine::wakes::Wakes;
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
@@ -39,6 +40,7 @@ use crate::progress::{self, ProgressResult};
 use crate::slot::Slot;
 use crate::world::{HostClock, Post, Ties, Timed, WorldSpec};
 
+use self::devices::{WriteAnswer, WriteUnderWay};
 use self::hosts::{Content, PostOffice};
 use self::ties::Shuffle;
 
@@ -124,12 +126,14 @@ enum Pending {
         of: Of,
         device: DeviceIndex,
     },
-    Write {
+    Write(WriteUnderWay),
+    /// A write leaves that waited for a connection.
+    Send {
         of: Of,
-        device: DeviceIndex,
-        power: Watts,
-        epoch: Epoch,
+        write: SetPointWrite,
     },
+    /// A device's answer to a write is there.
+    WriteAnswered(WriteAnswer),
     WriteEnded {
         of: Of,
         device: DeviceIndex,
@@ -369,14 +373,19 @@ impl SimDriver {
                 }
                 None
             }
-            Pending::Answers(devices) => self.is_living(devices.of).then(|| self.arrive(devices)),
+            Pending::Answers(devices) if self.is_living(devices.of) => self.arrive(devices),
+            Pending::Answers(_) => None,
             Pending::PollTimedOut { of, device } => {
                 self.is_living(of).then_some((of.post, Happened::TimedOut { device }))
             }
-            Pending::Write { of, device, power, epoch } => {
-                let outcome = self.apply(at, of.post, device, power, epoch);
-                self.is_living(of).then_some((of.post, Happened::Written { device, outcome }))
+            Pending::Write(write) => self.reach(at, &write),
+            Pending::Send { of, write } => {
+                if self.is_living(of) {
+                    self.leave(at, of.post, &write);
+                }
+                None
             }
+            Pending::WriteAnswered(answer) => self.tell_outcome(at, answer),
             Pending::WriteEnded { of, device, outcome } => {
                 self.is_living(of).then_some((of.post, Happened::Written { device, outcome }))
             }
@@ -433,9 +442,9 @@ impl PostState {
 
 impl Driver for SimDriver {
     fn next(&mut self) -> Option<Delivery<'_>> {
-        let (at, post, happened) = match self.arriving.take() {
-            Some(devices) => {
-                let (post, happened) = self.arrive(devices);
+        let arriving = self.arriving.take().and_then(|devices| self.arrive(devices));
+        let (at, post, happened) = match arriving {
+            Some((post, happened)) => {
                 self.pass_to(self.now);
                 (self.now, post, happened)
             }

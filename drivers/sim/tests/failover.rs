@@ -2,13 +2,16 @@
 
 mod council_site;
 
-use council_site::{Site, at, cut, host};
-use r_ems_engine::fleet::Fleet;
+use council_site::{BATTERY, Site, at, cut, host};
+use r_ems_engine::event::Event;
+use r_ems_engine::fleet::{Fleet, Turn};
+use r_ems_engine::machine::{Delivery, Driver, Effect, Outcome};
 use r_ems_engine::redundancy::{Command, Settings};
 use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_sim::authority::Rule;
 use r_ems_sim::driver::{RunResult, SimDriver};
 use r_ems_sim::network::{Chance, Delay};
+use r_ems_sim::plant::Quantity;
 use r_ems_sim::world::{Change, Life, PathChange, Timed};
 
 #[test]
@@ -125,6 +128,57 @@ fn a_declared_write_time_below_the_real_one_is_found_out() {
     assert_eq!(honest.count(), 0);
 }
 
+/// Keeps what host b's controller writes.
+struct Heard {
+    inner: SimDriver,
+    written: Vec<f64>,
+}
+
+impl Driver for Heard {
+    fn next(&mut self) -> Option<Delivery<'_>> {
+        self.inner.next()
+    }
+
+    fn perform(&mut self, outcome: &Outcome<'_>) {
+        let of_b = outcome.effects.as_slice().iter().filter(|_| outcome.from.0 == 1);
+        let value =
+            |effect: &Effect| if let Effect::Write(write) = effect { Some(write.value) } else { None };
+        self.written.extend(of_b.filter_map(value));
+        self.inner.perform(outcome);
+    }
+}
+
+#[test]
+fn a_device_that_restarts_may_take_a_late_write_of_the_old_holder_and_the_new_one_puts_it_right() {
+    let mut most = 0;
+    for seed in 0..20 {
+        // Host a dies while 190 ms of its writes are on their way; b's arrive at once, and the device checks epochs.
+        let site = Site { swing: 40e3, ..Site::new(seed) }
+            .then(1_000, host(0, Life::Down))
+            .then(1_103, Change::RestartDevice { grid: 0, component: BATTERY });
+        let mut world = site.world();
+        let link = &mut world.posts[0].links[1];
+        (link.write_delay, link.timeout) = (Delay::exactly(Span::from_millis(190)), Span::from_millis(500));
+        let inner = SimDriver::new(world).expect("links fit their bus");
+        let held = inner.bus(0).truth(BATTERY, Quantity::SetPoint).expect("a battery holds one");
+        let (mut driver, mut fleet) = (Heard { inner, written: Vec::new() }, Fleet::new(site.controllers()));
+        let (mut from_a, mut last) = (0, Time::ZERO);
+        while fleet.turn(&mut driver).expect("no assertion fails") == Turn::Handled {
+            let (now, value) = (driver.inner.now(), driver.inner.bus(0).value(held));
+            let knows = |written: &f64| (written - value).abs() < 1e-6;
+            // After the restart it rests, and then holds what one of both has written.
+            if now > at(1_103) && value.abs() > 1e-6 && !driver.written.iter().any(knows) {
+                (from_a, last) = (from_a + 1, now);
+            }
+        }
+        most = most.max(from_a);
+        // The connection is new after 20 ms; then come a scan of 10 ms, the way, and the scan that reads it back.
+        assert!(last <= at(1_160), "seed {seed}: a's set-point is held at {last}");
+        assert_eq!(driver.inner.finish().authority.violations, [], "seed {seed}");
+    }
+    assert!(most > 0, "the epoch is what keeps late writes out, and it is gone");
+}
+
 #[test]
 fn clocks_at_their_bound_break_nothing_and_far_beyond_it_the_checker_finds_two_authorities() {
     let rates = |rates_ppb: [i32; 3], seed| Site { rates_ppb, ..Site::new(seed) };
@@ -140,6 +194,38 @@ fn clocks_at_their_bound_break_nothing_and_far_beyond_it_the_checker_finds_two_a
     }
     let beyond = (0..40).map(|seed| cut_off(rates([-100_000_000, 100_000_000, 100_000_000], seed)));
     assert!(beyond.sum::<u64>() > 0, "a tenth is far beyond the bound of 600 ppm");
+}
+
+/// Counts what controllers say of set-points that they took over.
+struct Counting(SimDriver, usize);
+
+impl Driver for Counting {
+    fn next(&mut self) -> Option<Delivery<'_>> {
+        self.0.next()
+    }
+
+    fn perform(&mut self, outcome: &Outcome<'_>) {
+        let taken_over =
+            |effect: &&Effect| matches!(effect, Effect::Report(Event::SetPointsTakenOver { .. }));
+        self.1 += outcome.effects.as_slice().iter().filter(taken_over).count();
+        self.0.perform(outcome);
+    }
+}
+
+#[test]
+fn a_lease_that_is_renewed_after_a_lapse_is_no_take_over() {
+    let maintenance = Command::Maintenance { begins: true, is_forced: false };
+    let mut site = Site { swing: 40e3, ..Site::new(6) }
+        .then(500, Change::Command { controller: 1, command: maintenance });
+    for (millis, is_cut) in [(1_000, true), (1_035, false)] {
+        site = site.then(millis, cut(0, 1, is_cut)).then(millis, cut(1, 0, is_cut));
+        site = site.then(millis, cut(0, 2, is_cut)).then(millis, cut(2, 0, is_cut));
+    }
+    let mut driver = Counting(SimDriver::new(site.world()).expect("links fit their bus"), 0);
+    let mut fleet = Fleet::new(site.controllers());
+    fleet.run(&mut driver).expect("no assertion fails");
+    assert!(fleet.machines()[0].redundancy().role().holds());
+    assert_eq!(driver.1, 1, "only that of the start");
 }
 
 #[test]

@@ -272,10 +272,12 @@ impl<F: Function> Controller<F> {
         }
         self.set_points.forget_decisions();
         self.supervision.forget();
-        let is_first = self.redundancy.is_alone();
-        self.writes =
-            Some(Writing { since: authority.since, state_age: self.transfer.age(now), has_begun: is_first });
-        if !is_first {
+        let is_alone = self.redundancy.is_alone();
+        // A lease that was renewed after a lapse is no take-over: its first writes were due long ago.
+        let wait = self.set_points.shortest_wait(self.redundancy.settings()).unwrap_or(Span::ZERO);
+        let has_begun = is_alone || authority.since + wait < now;
+        self.writes = Some(Writing { since: authority.since, state_age: self.transfer.age(now), has_begun });
+        if !is_alone {
             self.poll_those(Connections::ActiveOnly, out);
         }
         if self.phase == Phase::Running {

@@ -28,6 +28,20 @@ fn two_leases_that_count_at_one_instant_are_found_and_one_after_the_other_is_not
 }
 
 #[test]
+fn a_lower_epoch_on_a_device_that_has_restarted_is_no_violation_and_the_next_lower_one_is() {
+    let mut watcher = Watcher::new(&[2], &[0, 0]);
+    watcher.accepted(at(1), (0, 1), BATTERY, 513);
+    watcher.restarted(0, BATTERY);
+    assert!(!watcher.is_outdated(0, BATTERY, 256));
+    watcher.accepted(at(2), (0, 0), BATTERY, 256);
+    watcher.accepted(at(3), (0, 1), BATTERY, 513);
+    assert_eq!(watcher.result(at(3)).violation_count, 0);
+    watcher.accepted(at(4), (0, 0), BATTERY, 256);
+    assert_eq!(watcher.result(at(4)).violation_count, 1);
+    assert!(watcher.result(at(4)).take_overs.is_empty(), "who wrote last stays who it was");
+}
+
+#[test]
 fn a_lease_with_an_epoch_of_one_before_it_is_found() {
     let mut watcher = Watcher::new(&[2], &[0, 0]);
     watcher.told(at(0), (0, 0, 0), 512, until(20), HostClock::TRUE);
@@ -84,6 +98,17 @@ fn who_gives_an_epoch_up_with_a_write_of_it_on_its_way_is_found() {
 }
 
 #[test]
+fn a_write_that_outlives_its_lease_is_found() {
+    let mut watcher = Watcher::new(&[2], &[0, 0]);
+    watcher.sent(at(0), 0, 0, until(90_000));
+    watcher.told(at(0), (0, 0, 0), 256, until(20), HostClock::TRUE);
+    watcher.sent(at(1), 0, 0, until(20));
+    assert_eq!(watcher.result(at(3)).violation_count, 0);
+    watcher.sent(at(2), 0, 0, until(21));
+    assert_eq!(watcher.result(at(3)).violations[0].rule, Rule::WritesExpire { controller: 0 });
+}
+
+#[test]
 fn a_take_over_is_measured_from_the_crash_to_the_first_accepted_write_of_the_next() {
     let mut watcher = Watcher::new(&[2], &[0, 0]);
     watcher.accepted(at(100), (0, 0), BATTERY, 256);
@@ -107,15 +132,4 @@ fn a_grid_waits_whose_writer_lost_its_lease_and_one_in_which_nobody_ever_wrote()
     assert_eq!(watcher.result(at(121)).waiting, waiting);
     watcher.told(at(130), (1, 1, 2), 256, until(150), HostClock::TRUE);
     assert_eq!(watcher.result(at(140)).waiting, [(0, at(120))], "it is about to write");
-}
-
-#[test]
-fn a_write_that_outlives_its_lease_is_found() {
-    let mut watcher = Watcher::new(&[2], &[0, 0]);
-    watcher.sent(at(0), 0, 0, until(90_000));
-    watcher.told(at(0), (0, 0, 0), 256, until(20), HostClock::TRUE);
-    watcher.sent(at(1), 0, 0, until(20));
-    assert_eq!(watcher.result(at(1)).violation_count, 0);
-    watcher.sent(at(2), 0, 0, until(21));
-    assert_eq!(watcher.result(at(2)).violations[0].rule, Rule::WritesExpire { controller: 0 });
 }

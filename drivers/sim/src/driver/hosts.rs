@@ -83,6 +83,14 @@ impl SimDriver {
                 self.link(controller, device).set_state(state);
                 None
             }
+            Change::Fault { controller, device, fault, edge } => {
+                self.change_device(at, controller, device, fault, edge);
+                None
+            }
+            Change::RestartDevice { grid, component } => {
+                self.restart_device(at, grid, component);
+                None
+            }
             Change::Host { host, state } => {
                 self.change_host(at, host, state);
                 None
@@ -132,6 +140,8 @@ impl SimDriver {
             }
             Change::Inverter { component, order: InverterOrder::Stop, .. } => bus.stop(component, at, watch),
             Change::Link { .. }
+            | Change::Fault { .. }
+            | Change::RestartDevice { .. }
             | Change::Host { .. }
             | Change::Process { .. }
             | Change::Path { .. }

@@ -14,6 +14,7 @@ use r_ems_engine::queue::EventQueue;
 use r_ems_engine::rng::Stream;
 use r_ems_engine::wakes::Wakes;
 
+use super::devices::{WriteAnswer, WriteUnderWay};
 use super::{Devices, Happened, Of, Pending, SimDriver};
 
 /// Everything that is due at the present instant, and the chance that chooses among it.
@@ -139,9 +140,10 @@ fn place_of(pending: &Pending) -> Place {
         Pending::Timeline { .. } | Pending::Mail { .. } => return Place::Timeline,
         Pending::Boot(of) | Pending::Saved(of) => of_all(of),
         Pending::Measure(devices) | Pending::Answers(devices) => devices,
-        Pending::PollTimedOut { of, device }
-        | Pending::Write { of, device, .. }
-        | Pending::WriteEnded { of, device, .. } => of_one(of, device),
+        Pending::PollTimedOut { of, device } | Pending::WriteEnded { of, device, .. } => of_one(of, device),
+        Pending::Write(WriteUnderWay { of, device, .. })
+        | Pending::WriteAnswered(WriteAnswer { of, device, .. }) => of_one(of, device),
+        Pending::Send { of, write } => of_one(of, write.device),
         Pending::Chance { post, device } => of_one(Of { post, life: 0 }, device),
     })
 }

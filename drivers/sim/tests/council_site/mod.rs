@@ -23,7 +23,7 @@ use r_ems_sim::world::{
 };
 
 const CONNECTION: ComponentIndex = ComponentIndex(0);
-const BATTERY: ComponentIndex = ComponentIndex(2);
+pub(crate) const BATTERY: ComponentIndex = ComponentIndex(2);
 
 /// What differs from one site to the next.
 #[derive(Clone)]
@@ -171,7 +171,8 @@ impl Site {
             write_delay: self.write_delay,
             checks_epochs: self.checks_epochs,
             one_connection: None,
-            timeout: Span::from_millis(50),
+            timeout: Span::from_millis(50).max(self.write_delay.at_most * 2),
+            reconnect: Span::from_millis(20),
             valid_for: Span::from_millis(100),
             drop_outs: None,
         }
