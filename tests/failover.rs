@@ -20,7 +20,8 @@ const CASES: u32 = 64;
 #[test]
 fn whatever_goes_wrong_one_writes_at_a_time() {
     let site = site();
-    proptest!(ProptestConfig::with_cases(CASES), |(faults in faults_for(&site))| {
+    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(faults in faults_for(&site))| {
         let found = run(&site, &faults);
         for safe in [Property::OneAuthority, Property::EpochsRise, Property::WritesExpire] {
             prop_assert!(found.breaks(safe).is_none(), "{:?}", found.broken);

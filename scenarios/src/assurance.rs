@@ -113,17 +113,6 @@ impl Ways {
     }
 }
 
-/// The longest that a delay can be: without a mean it is always the least.
-trait Longest {
-    fn longest(&self) -> Span;
-}
-
-impl Longest for r_ems_sim::network::Delay {
-    fn longest(&self) -> Span {
-        if self.mean.is_zero() { self.at_least } else { self.at_most }
-    }
-}
-
 /// What a grid's redundancy comes to; none if one controller has it alone.
 pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)> {
     if !grid.council.is_shared() {

@@ -65,6 +65,10 @@ Examples:
   r-emsctl explore scenarios/failover.ron --time \"5 min\" --save found --junit explore.xml
   r-emsctl explore scenarios/failover_fast.ron --report failover";
 
+const MARGIN_EXAMPLES: &str = "\
+Example:
+  r-emsctl margin scenarios/failover.ron";
+
 const COMPLETIONS_EXAMPLES: &str = "\
 Example:
   r-emsctl completions bash > ~/.local/share/bash-completion/completions/r-emsctl";
@@ -118,6 +122,12 @@ pub enum Command {
     /// are left out. Where what happens first in the scenario lies late, the window begins a third of its length before it.
     #[command(after_help = EXPLORE_EXAMPLES)]
     Explore(Explore),
+    /// Searches how far a site is from breaking: by the error of its clocks, and by how late its writes are
+    ///
+    /// It bisects over whole sets of runs with fixed seeds, in which the active is lost over and over, and prints what breaks
+    /// beside what the site declares. Exits with 3 if something breaks within what is declared.
+    #[command(after_help = MARGIN_EXAMPLES)]
+    Margin(MarginArguments),
     /// Writes completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -164,6 +174,29 @@ pub struct Explore {
     /// Measures something instead of searching
     #[arg(long, value_enum, conflicts_with_all = ["save", "junit", "time"])]
     pub report: Option<Report>,
+    /// Changes a value of the scenario: plant.commerce.bess.capacity="800 kWh"
+    #[arg(long, value_name = "PATH=VALUE", value_parser = setting)]
+    pub set: Vec<String>,
+    /// How the result is written.
+    #[command(flatten)]
+    pub printed: Printed,
+}
+
+/// Searches margins.
+#[derive(Args, Debug)]
+pub struct MarginArguments {
+    /// The scenario file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Makes so many runs in each probe
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..))]
+    pub runs: u64,
+    /// The seed from which all runs are drawn
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = seed, allow_hyphen_values = true)]
+    pub seed: u64,
+    /// Runs on so many threads, by default one a processor; results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub jobs: Option<u8>,
     /// Changes a value of the scenario: plant.commerce.bess.capacity="800 kWh"
     #[arg(long, value_name = "PATH=VALUE", value_parser = setting)]
     pub set: Vec<String>,

@@ -202,13 +202,13 @@ fn printed(file: &Path, seed: u64, length: Span, explored: &Explored, broken: Ve
 }
 
 /// A seed that nobody has chosen; ten digits are enough to be another one each night.
-pub(super) fn fresh_seed() -> u64 {
+fn fresh_seed() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     since.as_nanos() as u64 / 1_000 % 10_000_000_000
 }
 
 #[expect(clippy::disallowed_methods, reason = "nothing but wall time depends on the number of threads")]
-fn processors() -> usize {
+pub(super) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -1,4 +1,4 @@
-//! `r-emsctl`: runs scenarios, and replays, shows, compares and explains logs.
+//! `r-emsctl`: runs and explores scenarios, and replays, shows, compares and explains logs.
 //!
 //! One file a command. Each turns its arguments into a call of the library, prints the result as a page or as JSON, and says
 //! how the program ends. **Invariant:** data goes to standard output, everything else to standard error.
@@ -12,8 +12,10 @@
 //! | `replay` | `{ ok, deliveries, until_s, digest, end, poisoned, compatibility, divergence, event_difference }` |
 //! | `show` | one object a line, one line a record: see [`r_ems_replay::Entry`] |
 //! | `diff` | `{ ok, same, end, notes, difference }` |
-//! | `explore` | `{ file, seed, runs, failures, interrupted, simulated_s, wall_s, deliveries, length_s, marks: [{ name, runs }], failover_ms: { count, p50, p99, p999, max }, broken: [{ property, runs, run, words, faults, faults_before, tries, steps, scenario, log }] }` |
 //! | `explain` | `{ at, at_s, expectation, explanations }`: see [`crate::explanation`] |
+//! | `explore` | `{ file, seed, runs, failures, interrupted, simulated_s, wall_s, deliveries, length_s, marks: [{ name, runs }], failover_ms: { count, p50, p99, p999, max }, broken: [{ property, runs, run, words, faults, faults_before, tries, steps, scenario, log }] }` |
+//! | `explore --report failover` | `{ file, seed, rows: [{ longest_write, runs, failures, failover_ms, distribution: [{ from_ms, count }] }] }` |
+//! | `margin` | `{ file, seed, runs, margins: [{ subject, property, unit, declared, present, breaks_at, holds_at, limit }] }` |
 //!
 //! A mistake that has no place in a file has null for `line` and `column`.
 //!
@@ -28,6 +30,7 @@ mod explore;
 mod failover;
 mod generate;
 mod log_file;
+mod margin;
 mod missed;
 mod mistakes;
 mod replay;
@@ -91,6 +94,7 @@ where
         Command::Diff(arguments) => diff::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Explain(arguments) => explain::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Explore(arguments) => explore::perform::<F>(&arguments, arguments.printed.format, output),
+        Command::Margin(arguments) => margin::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Completions { shell } => generate::completions(shell, output),
         Command::Man { directory } => generate::manual(directory.as_deref(), output),
     }

@@ -55,12 +55,17 @@ impl What {
 
     /// Whether two of them are about one thing: they must not say different things of it at one time.
     pub fn is_about_the_same(&self, other: &Self) -> bool {
-        let names = |what: &Self| {
-            let is_name =
-                |value: &&(Option<&'static str>, Value)| matches!(value.1, Value::Name(_) | Value::Names(_));
-            what.values.iter().filter(is_name).map(|value| value.1.clone()).collect::<Vec<Value>>()
+        // `a:commerce/pcc` is a part of `commerce/pcc`.
+        let whole = |name: &str| name.rsplit(':').next().unwrap_or_default().to_owned();
+        let subject = |what: &Self| {
+            let names = what.values.iter().filter_map(|(_, value)| match value {
+                Value::Name(name) => Some(vec![whole(name)]),
+                Value::Names(names) => Some(names.clone()),
+                Value::Word(_) | Value::Ratio(..) | Value::Span(_) | Value::Ppm(_) => None,
+            });
+            names.collect::<Vec<Vec<String>>>()
         };
-        self.word == other.word && names(self) == names(other)
+        self.word == other.word && subject(self) == subject(other)
     }
 }
 

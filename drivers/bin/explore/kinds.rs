@@ -40,7 +40,7 @@ pub enum Lasts {
 }
 
 /// Everything that can be drawn.
-pub const KINDS: [Kind; 13] = [
+pub const KINDS: [Kind; 20] = [
     Kind { name: "host crash", is_beyond: false, draw: host_crash },
     Kind { name: "process kill", is_beyond: false, draw: process_kill },
     Kind { name: "two-way partition", is_beyond: false, draw: partition },
@@ -52,6 +52,13 @@ pub const KINDS: [Kind; 13] = [
     Kind { name: "clock rate beyond its bound", is_beyond: true, draw: clock_beyond },
     Kind { name: "silent device", is_beyond: false, draw: silent },
     Kind { name: "device silent to one controller", is_beyond: false, draw: silent_to_one },
+    Kind { name: "late device", is_beyond: false, draw: late },
+    Kind { name: "frozen device", is_beyond: false, draw: frozen },
+    Kind { name: "device without valid values", is_beyond: false, draw: invalid },
+    Kind { name: "short answers", is_beyond: false, draw: short },
+    Kind { name: "device that refuses writes", is_beyond: false, draw: refuses },
+    Kind { name: "disconnected device", is_beyond: false, draw: disconnected },
+    Kind { name: "device restart", is_beyond: false, draw: device_restart },
     Kind { name: "switch-over", is_beyond: false, draw: switch_over },
     Kind { name: "maintenance", is_beyond: false, draw: maintenance },
 ];
@@ -166,6 +173,18 @@ fn silent(draw: &mut Draw<'_>) -> Option<Drawn> {
     Some(Drawn { what, scope: Scope::Devices(controllers), lasts: Lasts::For(spell(draw)) })
 }
 
+/// A device as all controllers of its grid meet it, or as one does: its name, and whose devices that touches.
+fn device_of_some(draw: &mut Draw<'_>) -> Option<(String, Scope)> {
+    let (grid, device) = draw.device()?;
+    let controllers = draw.site().controllers_of(grid);
+    if draw.below(2) == 0 {
+        return Some((device, Scope::Devices(controllers)));
+    }
+    let controller = draw.one_of(&controllers)?;
+    let id = &draw.site().members[usize::from(controller)].id;
+    Some((format!("{id}:{device}"), Scope::Devices(vec![controller])))
+}
+
 fn silent_to_one(draw: &mut Draw<'_>) -> Option<Drawn> {
     let (grid, device) = draw.device()?;
     let controllers = draw.site().controllers_of(grid);
@@ -173,6 +192,50 @@ fn silent_to_one(draw: &mut Draw<'_>) -> Option<Drawn> {
     let id = &draw.site().members[usize::from(controller)].id;
     let what = What::new("Silent").of(Value::Name(format!("{id}:{device}")));
     Some(Drawn { what, scope: Scope::Devices(vec![controller]), lasts: Lasts::For(spell(draw)) })
+}
+
+fn late(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let (device, scope) = device_of_some(draw)?;
+    let by = draw.span(part(draw.lease(), 20), part(draw.length(), 4));
+    let what = What::new("Late").with("device", Value::Name(device)).with("by", Value::Span(by));
+    Some(Drawn { what, scope, lasts: Lasts::For(spell(draw)) })
+}
+
+/// A word about a device, for a while.
+fn of_device(draw: &mut Draw<'_>, word: &'static str) -> Option<Drawn> {
+    let (device, scope) = device_of_some(draw)?;
+    let what = What::new(word).of(Value::Name(device));
+    Some(Drawn { what, scope, lasts: Lasts::For(spell(draw)) })
+}
+
+fn frozen(draw: &mut Draw<'_>) -> Option<Drawn> {
+    of_device(draw, "Frozen")
+}
+
+fn invalid(draw: &mut Draw<'_>) -> Option<Drawn> {
+    of_device(draw, "Invalid")
+}
+
+fn short(draw: &mut Draw<'_>) -> Option<Drawn> {
+    of_device(draw, "Short")
+}
+
+fn disconnected(draw: &mut Draw<'_>) -> Option<Drawn> {
+    of_device(draw, "Disconnected")
+}
+
+fn refuses(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let (grid, device) = draw.controlled_device()?;
+    let what = What::new("Refuses").of(Value::Name(device));
+    let controllers = draw.site().controllers_of(grid);
+    Some(Drawn { what, scope: Scope::Devices(controllers), lasts: Lasts::For(spell(draw)) })
+}
+
+fn device_restart(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let (grid, device) = draw.device()?;
+    let what = What::new("RestartDevice").of(Value::Name(device));
+    let controllers = draw.site().controllers_of(grid);
+    Some(Drawn { what, scope: Scope::Devices(controllers), lasts: Lasts::Instant })
 }
 
 fn switch_over(draw: &mut Draw<'_>) -> Option<Drawn> {

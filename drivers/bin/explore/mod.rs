@@ -9,7 +9,7 @@
 //! - [`trial`] runs one and names the [`Property`] that it broke; the checkers themselves are in the simulated world;
 //! - [`reduce`] proposes simpler cases, [`mod@shrink`] tries them, [`saved`] writes what is left;
 //! - [`distribution`] is how long take-overs took, [`marks`] what was reached;
-//! - [`mod@failover`] measures take-overs and nothing else.
+//! - [`mod@failover`] measures take-overs and nothing else, [`margin`] how far a site is from breaking.
 //!
 //! **Invariant:** a run is a function of the site, the seed and its number. Runs are shared out to threads, and nothing that is
 //! reported, but for wall time, depends on how many there are.
@@ -25,6 +25,7 @@ pub mod failover;
 pub mod fault;
 pub mod junit;
 pub mod kinds;
+pub mod margin;
 pub mod marks;
 pub mod reduce;
 pub mod saved;

@@ -241,6 +241,14 @@ impl Draw<'_> {
         known.devices.get(device).map(|device| (grid, format!("{}/{device}", known.name)))
     }
 
+    /// A device of a grid that takes set-points, with its full name.
+    pub fn controlled_device(&mut self) -> Option<(usize, String)> {
+        let grid = self.below(self.site.grids.len() as u64) as usize;
+        let known = &self.site.grids[grid];
+        let device = self.below((known.controlled.len() as u64).max(1)) as usize;
+        known.controlled.get(device).map(|device| (grid, format!("{}/{device}", known.name)))
+    }
+
     /// A grid with several controllers.
     pub fn shared_grid(&mut self) -> Option<usize> {
         let shared = (0..self.site.grids.len()).filter(|grid| self.site.controllers_of(*grid).len() > 1);

@@ -140,13 +140,27 @@ pub fn run<F: FunctionSet>(site: &Site<F>, case: &Case) -> Result<Trial, Failure
     })?;
     let world =
         WorldSpec { seed: case.network_seed, duration: case.length, timeline, ..variant.world.clone() };
-    let mut trial = run_world(&variant, world, &site.facts);
+    let mut trial = run_world(&variant, world, &site.facts, Excuse::Declared);
     case.faults.iter().for_each(|fault| trial.marks.fault(fault.kind));
     Ok(trial)
 }
 
-fn run_world<F: FunctionSet>(variant: &Variant<F>, world: WorldSpec, facts: &Facts) -> Trial {
-    let is_beyond = is_beyond(&world, facts.clock_rate_max_ppb);
+/// What a run is excused from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Excuse {
+    /// From what a declared bound protects that the run leaves.
+    Declared,
+    /// From nothing.
+    Nothing,
+}
+
+pub(super) fn run_world<F: FunctionSet>(
+    variant: &Variant<F>,
+    world: WorldSpec,
+    facts: &Facts,
+    excuse: Excuse,
+) -> Trial {
+    let is_beyond = excuse == Excuse::Declared && is_beyond(&world, facts.clock_rate_max_ppb);
     // An assertion of the world is caught too: a search of a night must not end with it.
     let ended = catch_unwind(AssertUnwindSafe(|| {
         let mut fleet = Fleet::new(variant.controllers.iter().map(Controller::<F>::new).collect());
@@ -201,8 +215,16 @@ fn judged(result: &RunResult, is_beyond: bool, facts: &Facts) -> Vec<Broken> {
     for violation in &result.authority.violations {
         let may_overlap = facts.grids[usize::from(violation.grid)].may_overlap;
         let broken = violated(violation, facts);
-        // The declared bound protects these two, and a pair that takes over on silence gives them up.
-        let is_protected = matches!(broken.property, Property::OneAuthority | Property::EpochsRise);
+        // The declared bound protects these, and a pair that takes over on silence gives them up.
+        let is_protected = match broken.property {
+            Property::OneAuthority | Property::NewEpochs | Property::EpochsRise => true,
+            Property::NothingOutstanding
+            | Property::WritesExpire
+            | Property::TakesOver
+            | Property::SomebodyWrites
+            | Property::EnergyBalances
+            | Property::NothingPanics => false,
+        };
         if !(is_protected && (is_beyond || may_overlap)) {
             add(broken);
         }

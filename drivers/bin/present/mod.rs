@@ -7,6 +7,7 @@ pub mod authority;
 pub mod explanation;
 pub mod explore;
 pub mod failover;
+pub mod margin;
 pub mod spark;
 pub mod style;
 pub mod summary;

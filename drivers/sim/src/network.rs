@@ -25,6 +25,11 @@ impl Delay {
         Self { at_least: span, mean: Span::ZERO, at_most: span }
     }
 
+    /// The longest that it can be: without a mean it is always the least.
+    pub const fn longest(self) -> Span {
+        if self.mean.is_zero() { self.at_least } else { self.at_most }
+    }
+
     /// Draws one.
     pub fn draw(self, stream: &mut Stream) -> Span {
         if self.mean.is_zero() {

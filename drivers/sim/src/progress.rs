@@ -228,10 +228,13 @@ impl Watch {
     pub(crate) fn told(&mut self, at: Time, place: u16, epoch: u64, until: Time) {
         for grid in &mut self.grids {
             if let Some(member) = grid.member(place) {
-                let (_, ended) = grid.leases[member];
+                let (held, ended) = grid.leases[member];
                 grid.leases[member] = (epoch, until);
                 // Who moves on to a higher epoch within its lease goes on with what it wrote.
-                if let Some(writer) = grid.writer.as_mut().filter(|writer| writer.0 == place && ended >= at) {
+                let goes_on = |writer: &&mut (u16, u64, Option<Time>)| {
+                    (writer.0, writer.1, writer.2) == (place, held, None) && ended >= at
+                };
+                if let Some(writer) = grid.writer.as_mut().filter(goes_on) {
                     writer.1 = writer.1.max(epoch);
                 }
                 if grid.writer.is_some_and(|writer| (writer.0, writer.1) == (place, epoch)) {
@@ -257,7 +260,8 @@ impl Watch {
             {
                 self.result.take_overs.push(at.since(since));
             }
-            grid.writer = Some((place, epoch, None));
+            // While the write was on its way its sender may have moved on to a higher epoch.
+            grid.writer = Some((place, epoch.max(grid.leases[member].0), None));
             grid.holds(at, member);
             has_changed = true;
         }

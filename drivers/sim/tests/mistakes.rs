@@ -151,8 +151,9 @@ impl Driver for Stalling {
         let Outcome { at, now, from, deadline, effects: _, state } = *outcome;
         let (late, now_late) = (at + stall, now + stall);
         let writes = Outcome { at: late, now: now_late, from, deadline, effects: &self.writes, state };
-        self.inner.perform(&writes);
+        // A lease is told of before what is written under it.
         self.inner.perform(&Outcome { at, now, from, deadline, effects: &rest, state });
+        self.inner.perform(&writes);
     }
 }
 

@@ -53,7 +53,10 @@ impl SimDriver {
         let Self { progress, posts, clocks, network, usual, .. } = self;
         let seen = Seen { posts, clocks, network, usual };
         let Some((at, change)) = change else { return progress.begun(&seen) };
-        if let Change::Command { controller, command } = change {
+        // Nobody hears what is asked of who is down.
+        if let Change::Command { controller, command } = change
+            && posts[usize::from(controller)].has_booted
+        {
             let (maintenance, is_sole) = match command {
                 Command::SwitchOver { .. } => (None, false),
                 Command::Maintenance { begins, .. } => (Some(begins), false),

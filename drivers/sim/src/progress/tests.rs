@@ -81,6 +81,16 @@ fn a_take_over_in_time_keeps_the_promise_and_a_late_one_does_not() {
 }
 
 #[test]
+fn who_crashed_may_come_back_and_take_over_itself() {
+    let mut watch = crashed();
+    watch.changed(at(2_001), &WHOLE);
+    watch.told(at(2_030), 0, 768, at(2_050));
+    watch.told(at(2_031), 0, 768, at(2_051));
+    watch.accepted(at(2_032), 0, 768);
+    assert_eq!(watch.result(at(2_060)), kept(32));
+}
+
+#[test]
 fn nothing_is_promised_while_no_core_is_whole() {
     for broken in [
         World { runs: [false, true, false], ..WHOLE },
@@ -142,6 +152,13 @@ fn who_moves_on_to_a_higher_epoch_within_its_lease_goes_on_with_what_it_wrote() 
     watch.accepted(at(101), 0, 256);
     watch.told(at(1_400), 0, 512, at(9_000));
     assert_eq!(watch.result(at(9_000)).late, []);
+    // Also while its first write is on its way.
+    let mut other = self::watch();
+    other.told(at(100), 0, 256, at(1_500));
+    other.told(at(110), 0, 512, at(1_500));
+    other.accepted(at(120), 0, 256);
+    other.told(at(1_400), 0, 512, at(9_000));
+    assert_eq!(other.result(at(9_000)).late, []);
     watch.told(at(9_001), 0, 768, at(20_000));
     assert_eq!(watch.result(at(20_000)).late.len(), 1, "a lease that had ended is another");
 }
