@@ -310,7 +310,7 @@ impl Link {
     }
 
     /// Whether the device takes notice of what is sent to it now.
-    fn hears(&self) -> bool {
+    pub(crate) fn hears(&self) -> bool {
         self.state == LinkState::Answering && self.chance == LinkState::Answering
     }
 

@@ -90,8 +90,10 @@ pub const MAX_TAKE_OVERS_KEPT: usize = 1 << 16;
 pub(crate) trait Sight {
     /// Whether a member runs on a host whose clock is within `clock_rate_max_ppb`.
     fn runs(&self, place: u16, clock_rate_max_ppb: u32) -> bool;
-    /// Whether all of its devices answer it.
+    /// Whether all of its devices answer it as they should.
     fn reaches_devices(&self, place: u16) -> bool;
+    /// Whether none of its devices is silent: what answers wrongly may be believed.
+    fn hears_devices(&self, place: u16) -> bool;
     /// Whether the paths between two members are as usual, both ways.
     fn is_connected(&self, one: u16, other: u16) -> bool;
     /// Whether what passes from one to another is on its way no longer than usual.
@@ -341,11 +343,11 @@ impl Grid {
             let answers = writes && sight.reaches_devices(place);
             let answered = core::mem::replace(&mut self.answers[one], answers);
             // Whatever its clock does, it may hold what it writes under.
-            self.reaches[one] = answers && sight.runs(place, u32::MAX);
+            self.reaches[one] = writes && sight.hears_devices(place) && sight.runs(place, u32::MAX);
             if answers && !answered {
                 self.doubted_until[one] = at + self.promised.doubts_for;
             }
-            let is_able = runs && self.reaches[one] && !self.in_maintenance[one];
+            let is_able = runs && answers && !self.in_maintenance[one];
             note(&mut self.able[one], at.max(self.doubted_until[one]), is_able);
             let is_prompt = |other: &Member| sight.is_prompt(place, other.place);
             note(&mut self.prompt[one], at, self.promised.members.iter().all(is_prompt));

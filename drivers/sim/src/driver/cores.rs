@@ -28,6 +28,10 @@ impl Sight for Seen<'_> {
         self.posts[usize::from(place)].links.iter().all(Link::always_answers)
     }
 
+    fn hears_devices(&self, place: u16) -> bool {
+        self.posts[usize::from(place)].links.iter().all(Link::hears)
+    }
+
     fn is_connected(&self, one: u16, other: u16) -> bool {
         let (one, other) = (self.posts[usize::from(one)].host, self.posts[usize::from(other)].host);
         let is_usual = |from, to| self.network.path(from, to) == self.usual.path(from, to);

@@ -22,6 +22,10 @@ impl Sight for World {
         self.reaches[usize::from(place)]
     }
 
+    fn hears_devices(&self, place: u16) -> bool {
+        self.reaches[usize::from(place)]
+    }
+
     fn is_connected(&self, _one: u16, _other: u16) -> bool {
         !self.is_split
     }
