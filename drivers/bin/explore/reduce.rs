@@ -195,8 +195,12 @@ fn simpler(fault: &Fault, way: usize) -> Option<Fault> {
             round(&mut fault, grain, is_begin);
         }
         way => {
-            let value = fault.what.values.get_mut(way - ways_of_time)?;
-            lower(&mut value.1);
+            let place = way - ways_of_time;
+            if matches!(fault.what.values.get(place)?.1, Value::Span(_)) {
+                halve_spans(&mut fault);
+            } else {
+                lower(&mut fault.what.values[place].1);
+            }
         }
     }
     Some(fault)
@@ -228,6 +232,25 @@ fn round(fault: &mut Fault, grain: Span, is_begin: bool) {
     }
 }
 
+/// Halves all spans of a fault together: the least of a delay must not exceed its most.
+fn halve_spans(fault: &mut Fault) {
+    let spans = || {
+        fault
+            .what
+            .values
+            .iter()
+            .filter_map(|value| if let Value::Span(span) = value.1 { Some(span) } else { None })
+    };
+    if spans().any(|span| !span.is_zero() && span <= HALVED_MIN) {
+        return;
+    }
+    for (_, value) in &mut fault.what.values {
+        if let Value::Span(span) = value {
+            *span = if span.is_zero() { Span::ZERO } else { half(*span) };
+        }
+    }
+}
+
 /// Makes a value smaller, or a list shorter.
 fn lower(value: &mut Value) {
     match value {
@@ -241,17 +264,12 @@ fn lower(value: &mut Value) {
                 *numerator /= 2;
             }
         }
-        Value::Span(span) => {
-            if *span > HALVED_MIN {
-                *span = half(*span);
-            }
-        }
         Value::Ppm(ppm) => {
             if ppm.abs() > PPM_MIN {
                 *ppm /= 2;
             }
         }
-        Value::Name(_) | Value::Word(_) => {}
+        Value::Name(_) | Value::Word(_) | Value::Span(_) => {}
     }
 }
 

@@ -253,14 +253,10 @@ impl Link {
             && self.readings[place].kind.is_none_or(|kind| kind.can_be(sample.value))
     }
 
-    /// Whether it answers now, be it with nonsense, and chance does not silence it.
-    pub(crate) fn answers(&self) -> bool {
-        self.hears() && !self.connection.is_gone() && self.drop_outs.is_none()
-    }
-
-    /// Whether it answers now as it should.
+    /// Whether it answers now as it should, and chance does not silence it.
     pub(crate) fn is_whole(&self) -> bool {
-        self.answers() && !self.distorts && self.faults.late.is_zero() && !self.faults.refuses
+        let is_right = !self.distorts && self.faults.late.is_zero() && !self.faults.refuses;
+        self.hears() && is_right && !self.connection.is_gone() && self.drop_outs.is_none()
     }
 
     /// Asks for the device's values on its bus, which stands at `at`, and sends them on their way.
@@ -314,7 +310,7 @@ impl Link {
     }
 
     /// Whether the device takes notice of what is sent to it now.
-    fn hears(&self) -> bool {
+    pub(crate) fn hears(&self) -> bool {
         self.state == LinkState::Answering && self.chance == LinkState::Answering
     }
 

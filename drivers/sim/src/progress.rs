@@ -90,10 +90,10 @@ pub const MAX_TAKE_OVERS_KEPT: usize = 1 << 16;
 pub(crate) trait Sight {
     /// Whether a member runs on a host whose clock is within `clock_rate_max_ppb`.
     fn runs(&self, place: u16, clock_rate_max_ppb: u32) -> bool;
-    /// Whether all of its devices answer it, as far as it can see.
-    fn is_answered(&self, place: u16) -> bool;
-    /// Whether they do, and as they should: at once, of themselves and in full.
+    /// Whether all of its devices answer it as they should.
     fn reaches_devices(&self, place: u16) -> bool;
+    /// Whether none of its devices is silent: what answers wrongly may be believed.
+    fn hears_devices(&self, place: u16) -> bool;
     /// Whether the paths between two members are as usual, both ways.
     fn is_connected(&self, one: u16, other: u16) -> bool;
     /// Whether what passes from one to another is on its way no longer than usual.
@@ -343,7 +343,7 @@ impl Grid {
             let answers = writes && sight.reaches_devices(place);
             let answered = core::mem::replace(&mut self.answers[one], answers);
             // Whatever its clock does, it may hold what it writes under.
-            self.reaches[one] = writes && sight.is_answered(place) && sight.runs(place, u32::MAX);
+            self.reaches[one] = writes && sight.hears_devices(place) && sight.runs(place, u32::MAX);
             if answers && !answered {
                 self.doubted_until[one] = at + self.promised.doubts_for;
             }

@@ -24,12 +24,12 @@ impl Sight for Seen<'_> {
         post.is_up && clock.rate_ppb.unsigned_abs() <= clock_rate_max_ppb
     }
 
-    fn is_answered(&self, place: u16) -> bool {
-        self.posts[usize::from(place)].links.iter().all(Link::answers)
-    }
-
     fn reaches_devices(&self, place: u16) -> bool {
         self.posts[usize::from(place)].links.iter().all(Link::is_whole)
+    }
+
+    fn hears_devices(&self, place: u16) -> bool {
+        self.posts[usize::from(place)].links.iter().all(Link::hears)
     }
 
     fn is_connected(&self, one: u16, other: u16) -> bool {

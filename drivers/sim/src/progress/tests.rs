@@ -18,11 +18,11 @@ impl Sight for World {
         self.runs[usize::from(place)]
     }
 
-    fn is_answered(&self, place: u16) -> bool {
-        self.reaches_devices(place)
+    fn reaches_devices(&self, place: u16) -> bool {
+        self.reaches[usize::from(place)]
     }
 
-    fn reaches_devices(&self, place: u16) -> bool {
+    fn hears_devices(&self, place: u16) -> bool {
         self.reaches[usize::from(place)]
     }
 
