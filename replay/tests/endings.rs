@@ -157,6 +157,7 @@ impl<const SCAN: u32, const OF_EVENTS: bool> Machine for Slip<SCAN, OF_EVENTS> {
                 | Effect::Send { .. }
                 | Effect::Authority { .. }
                 | Effect::Promise(_)
+                | Effect::Snapshot
                 | Effect::Report(_) => {}
             }
             out.push(*effect);

@@ -167,7 +167,11 @@ impl<D: Driver> Driver for Observed<D> {
             match effect {
                 Effect::Report(event) => self.observations.note(outcome.at, outcome.from, event),
                 Effect::Send { .. } => self.observations.messages_sent += 1,
-                Effect::Write(_) | Effect::Poll { .. } | Effect::Authority { .. } | Effect::Promise(_) => {}
+                Effect::Write(_)
+                | Effect::Poll { .. }
+                | Effect::Authority { .. }
+                | Effect::Snapshot
+                | Effect::Promise(_) => {}
             }
         }
         self.inner.perform(outcome);

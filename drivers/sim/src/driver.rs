@@ -424,7 +424,7 @@ impl Driver for SimDriver {
             Happened::Boot => {
                 let PostState { incarnation, promise, .. } = self.posts[usize::from(post)];
                 let wall = Some(self.start + at.since(Time::ZERO));
-                Step::Boot(Boot { incarnation, wall, promise })
+                Step::Boot(Boot { incarnation, wall, promise, ..Boot::FIRST })
             }
             Happened::Wake => Step::Input(Input::Wake),
             Happened::Answer { device } => {
@@ -450,7 +450,7 @@ impl Driver for SimDriver {
             match effect {
                 Effect::Write(write) => self.write(outcome.at, outcome.now, post, write),
                 Effect::Report(event) => self.monitor.event(outcome.at, outcome.from, Reported::kind(event)),
-                Effect::Poll { .. } => {}
+                Effect::Poll { .. } | Effect::Snapshot => {}
                 Effect::Send { to, message } => self.send(outcome.at, post, *to, *message),
                 Effect::Authority { until, .. } => self.hear_authority(outcome.at, post, *until),
                 Effect::Promise(promise) => self.save(outcome.at, post, *promise),

@@ -10,6 +10,7 @@ extern crate alloc;
 pub mod account;
 pub mod authority;
 pub mod bill;
+pub mod disk;
 pub mod driver;
 pub mod expect;
 pub mod ledger;

@@ -97,8 +97,11 @@ impl<D: Driver> Driver for Counting<D> {
             match effect {
                 Effect::Write(write) => self.writes.push((outcome.at, write.value)),
                 Effect::Report(event) => self.events.push((outcome.at, *event)),
-                Effect::Poll { .. } | Effect::Send { .. } | Effect::Promise(_) | Effect::Authority { .. } => {
-                }
+                Effect::Poll { .. }
+                | Effect::Send { .. }
+                | Effect::Promise(_)
+                | Effect::Snapshot
+                | Effect::Authority { .. } => {}
             }
         }
         self.inner.perform(outcome);

@@ -116,6 +116,7 @@ impl Driver for Noting {
         let post = delivery.to.0;
         let kind = match &delivery.step {
             Step::Boot(_) => "boot",
+            Step::Restore { .. } => "restore",
             Step::Input(Input::Wake) => "wake",
             Step::Input(Input::Points { device, samples }) => {
                 // The load of the first grid only rises, as long as nobody discharges.

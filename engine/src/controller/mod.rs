@@ -44,6 +44,7 @@ use crate::functions::wiring::GroupSpec;
 use crate::functions::{Function, SpecError, Wiring};
 use crate::ids::DeviceIndex;
 use crate::machine::{Boot, Effect, Effects, Input, Machine};
+use crate::persistence::{SnapshotSchedule, SnapshotSettings};
 use crate::points::{DeviceSpec, Image, PointKind};
 use crate::redundancy::{Epoch, Health, RedundancySupervisor, Role, SupervisorSpec};
 use crate::time::{LocalTime, Span};
@@ -67,6 +68,8 @@ pub struct ControllerSpec<F: Function> {
     pub groups: Vec<GroupSpec>,
     /// Its seat in the grid's council, and the council's rules.
     pub redundancy: SupervisorSpec,
+    /// When it asks for snapshots.
+    pub snapshots: SnapshotSettings,
 }
 
 /// A mistake in one function of a stack.
@@ -108,6 +111,7 @@ impl<F: Function> ControllerSpec<F> {
                 laws,
                 groups,
                 redundancy,
+                snapshots: SnapshotSettings::NEVER,
             })
         } else {
             Err(errors)
@@ -118,7 +122,8 @@ impl<F: Function> ControllerSpec<F> {
     pub fn witness(grid: &str, id: &str, redundancy: SupervisorSpec) -> Self {
         let (grid, id) = (String::from(grid), String::from(id));
         let (devices, laws, groups) = (Vec::new(), Vec::new(), Vec::new());
-        Self { grid, id, scan: redundancy.settings.evaluate, devices, laws, groups, redundancy }
+        let snapshots = SnapshotSettings::NEVER;
+        Self { grid, id, scan: redundancy.settings.evaluate, devices, laws, groups, redundancy, snapshots }
     }
 }
 
@@ -141,6 +146,7 @@ pub struct Controller<F: Function> {
     set_points: SetPoints,
     supervision: Supervision,
     redundancy: RedundancySupervisor,
+    snapshots: SnapshotSchedule,
     /// The authority under which it writes; `None` while it has none.
     writes: Option<Writing>,
     /// Scans in a row before which others were missed.
@@ -191,6 +197,7 @@ impl<F: Function> Machine for Controller<F> {
             set_points,
             supervision,
             redundancy: RedundancySupervisor::new(&spec.redundancy),
+            snapshots: SnapshotSchedule::new(spec.snapshots),
             writes: None,
             overruns: 0,
             phase: Phase::Made,
@@ -210,6 +217,7 @@ impl<F: Function> Machine for Controller<F> {
         self.booted_at = now;
         self.wall_at_boot = boot.wall;
         out.report(Event::Booted { incarnation: boot.incarnation });
+        self.snapshots.boot(now, boot.origin, out);
         self.redundancy.boot(now, boot.incarnation, boot.promise, out);
         self.phase = if self.redundancy.role() == Role::Witness { Phase::Voting } else { Phase::Starting };
         self.poll(out);
@@ -227,6 +235,8 @@ impl<F: Function> Machine for Controller<F> {
             }
             Input::Message { from, ref message } => self.redundancy.message(now, from, message, out),
             Input::Promised { succeeded } => self.redundancy.saved(now, succeeded, out),
+            Input::Snapshotted { succeeded } => self.snapshots.snapshotted(now, succeeded, out),
+            Input::Journal(status) => self.snapshots.journal(now, status, out),
             Input::Command(command) => self.redundancy.command(now, command, out),
         }
         self.follow_authority(now, out);
@@ -272,6 +282,7 @@ impl<F: Function> Controller<F> {
         }
         self.tell_health(now, out);
         self.poll(out);
+        self.snapshots.scanned(now, out);
         self.invariants(now);
     }
 

@@ -9,7 +9,6 @@ use crate::controller::{Controller, ControllerSpec};
 use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effects, Input, Machine, Sample, Validity};
 use crate::points::{DeviceClass, DeviceSpec, Positive};
-use crate::redundancy::Promise;
 use crate::time::{LocalTime, Span};
 use crate::units::Watts;
 
@@ -78,11 +77,7 @@ impl Rig {
             .expect("the stack of a test is right");
         let mut controller = Controller::new(&spec);
         let mut effects = Effects::new();
-        controller.boot(
-            LocalTime::ZERO,
-            Boot { incarnation: 1, wall: None, promise: Promise::FIRST },
-            &mut effects,
-        );
+        controller.boot(LocalTime::ZERO, Boot::FIRST, &mut effects);
         Self { controller, now: LocalTime::ZERO, effects }
     }
 

@@ -27,6 +27,7 @@ const NO_DEADLINE: u64 = 5;
 const SEND: u64 = 6;
 const PROMISE: u64 = 7;
 const AUTHORITY: u64 = 8;
+const SNAPSHOT: u64 = 9;
 
 /// Both chains of one controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,13 +44,17 @@ impl ChainPair {
     pub fn begin(&mut self, step: &Step<'_>) {
         match *step {
             Step::Boot(boot) => self.effects.fold(labelled(u64::from(boot.incarnation), BOOT, 0)),
-            Step::Input(
+            // What it led to in the life before is in the chain.
+            Step::Restore { .. }
+            | Step::Input(
                 Input::Wake
                 | Input::Points { .. }
                 | Input::TimedOut { .. }
                 | Input::Written { .. }
                 | Input::Message { .. }
                 | Input::Promised { .. }
+                | Input::Snapshotted { .. }
+                | Input::Journal(_)
                 | Input::Command(_),
             ) => {}
         }
@@ -84,6 +89,7 @@ impl ChainPair {
                     self.effects.fold(labelled(0, PROMISE, 0));
                     self.effects.fold_bytes(scratch);
                 }
+                Effect::Snapshot => self.effects.fold(labelled(0, SNAPSHOT, 0)),
                 Effect::Report(event) => {
                     scratch.clear();
                     events::encode(scratch, event);

@@ -15,6 +15,7 @@ const POLL: u64 = 1;
 const SEND: u64 = 2;
 const PROMISE: u64 = 3;
 const AUTHORITY: u64 = 4;
+const SNAPSHOT: u64 = 5;
 /// Bits of an effect's first word that say what it is.
 const KIND_BITS: u32 = 3;
 /// Ids have 16 bits.
@@ -64,6 +65,7 @@ pub(super) fn encode(
                 put(out, PROMISE);
                 codec::encode(&promise, out);
             }
+            Effect::Snapshot => put(out, SNAPSHOT),
             Effect::Report(_) => {}
         }
     }
@@ -101,6 +103,7 @@ pub(super) fn decode(
             }
             PROMISE => Effect::Promise(cursor.value("promise")?),
             AUTHORITY => Effect::Authority { epoch: cursor.varint()?, until: instant(cursor)? },
+            SNAPSHOT => Effect::Snapshot,
             found => return Err(Flaw::Code { what: "effect", found: found as u8 }),
         });
     }
@@ -115,6 +118,7 @@ pub(super) const fn is_report(effect: &Effect) -> bool {
         | Effect::Poll { .. }
         | Effect::Send { .. }
         | Effect::Promise(_)
+        | Effect::Snapshot
         | Effect::Authority { .. } => false,
     }
 }

@@ -10,6 +10,7 @@ use super::varint::{Cursor, put};
 use crate::event::Event;
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
+use crate::persistence::{Origin, Trouble};
 use crate::points::Quality;
 use crate::time::Span;
 use crate::units::Watts;
@@ -60,6 +61,11 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::AuthoritiesOverlapped { seat, at_most } => value(out, 15, &(seat, at_most.as_nanos())),
         Event::SectionDiffers { seat } => value(out, 16, &seat),
         Event::CommandRefused { command, refusal } => value(out, 17, &(command, refusal)),
+        Event::StateRecovered { origin } => whole(out, 19, &[u64::from(origin.code())]),
+        Event::SnapshotTaken { after } => whole(out, 20, &[after.as_nanos()]),
+        Event::SnapshotFailed => whole(out, 21, &[]),
+        Event::JournalDegraded { trouble } => whole(out, 22, &[u64::from(trouble.code())]),
+        Event::JournalRestored { after } => whole(out, 23, &[after.as_nanos()]),
     }
 }
 
@@ -113,6 +119,11 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             let after = span(cursor)?;
             Event::SetPointsTakenOver { step: watts(cursor)?, after }
         }
+        19 => Event::StateRecovered { origin: origin(cursor.byte()?)? },
+        20 => Event::SnapshotTaken { after: span(cursor)? },
+        21 => Event::SnapshotFailed,
+        22 => Event::JournalDegraded { trouble: trouble(cursor.byte()?)? },
+        23 => Event::JournalRestored { after: span(cursor)? },
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }
@@ -147,6 +158,14 @@ fn u32_of(cursor: &mut Cursor<'_>) -> Result<u32, Flaw> {
     let found = cursor.varint()?;
     let out_of_range = |_too_large| Flaw::OutOfRange { what: "count", found, end: 1 << 32 };
     u32::try_from(found).map_err(out_of_range)
+}
+
+pub(super) fn origin(code: u8) -> Result<Origin, Flaw> {
+    Origin::of_code(code).ok_or(Flaw::Code { what: "origin of a state", found: code })
+}
+
+pub(super) fn trouble(code: u8) -> Result<Trouble, Flaw> {
+    Trouble::of_code(code).ok_or(Flaw::Code { what: "trouble of a journal", found: code })
 }
 
 pub(super) const fn outcome_code(outcome: WriteOutcome) -> u8 {

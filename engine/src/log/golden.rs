@@ -21,6 +21,7 @@ use crate::digest::Chain;
 use crate::event::Event;
 use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effect, Input, Sample, SetPointWrite, Step, Validity, WriteOutcome};
+use crate::persistence::{JournalStatus, Origin, Trouble};
 use crate::points::DeviceClass;
 use crate::redundancy::{Command, Epoch, Message, Promise, Seat, message};
 use crate::time::{LocalTime, Time};
@@ -40,7 +41,7 @@ fn header() -> Header {
 }
 
 /// Checked by hand against [`super::record`]: the third line is a wake as it mostly is, three bytes.
-const GOLDEN: [&str; 15] = [
+const GOLDEN: [&str; 20] = [
     "410acdab010105000000000000",
     "2264cdab",
     "12cdab",
@@ -49,13 +50,18 @@ const GOLDEN: [&str; 15] = [
     "04cdab01",
     "25bc05cdab01",
     "060900000000000000f03f",
-    "0701c801050800000000000004c001d00f01c801120702020304010300000000000004ac02c801",
+    "0701c801060800000000000004c001d00f01c801120702020304010300000000000004ac02c80105",
     "0803070809",
     "0902010000000000000403000000000000",
     "0bcdab01070202030401",
     "0ccdab01",
     "0dcdab0201",
-    "0a020e",
+    "0ecdab03070809",
+    "01cdab020a000000000000",
+    "0ccdab03",
+    "0ccdab04",
+    "0ccdab08",
+    "0a0213",
 ];
 
 /// The hexadecimal bytes of each record, written in order, and the same records read back.
@@ -95,7 +101,8 @@ const fn input(input: Input<'_>) -> Content<'_> {
 
 #[test]
 fn each_kind_of_record_has_its_golden_bytes() {
-    let boot = Boot { incarnation: 1, wall: Some(WallTime::from_unix_nanos(-3)), promise: Promise::FIRST };
+    let boot = Boot { wall: Some(WallTime::from_unix_nanos(-3)), ..Boot::FIRST };
+    let recovered = Boot { incarnation: 2, origin: Origin::Damaged, abstains: true, ..Boot::FIRST };
     let first = [sample(0, 1.0), sample(1, f64::NAN)];
     let second = [sample(0, 1.0), sample(1, 2.0)];
     let meter = DeviceIndex(0);
@@ -114,6 +121,7 @@ fn each_kind_of_record_has_its_golden_bytes() {
         Effect::Send { to: Seat(2), message },
         Effect::Promise(Promise::FIRST),
         Effect::Authority { epoch: 300, until: LocalTime::from_nanos(1_105) },
+        Effect::Snapshot,
     ];
     let chains = ChainPair { effects: Chain::new(0x0102), events: Chain::new(0x0304) };
     let records = [
@@ -131,6 +139,11 @@ fn each_kind_of_record_has_its_golden_bytes() {
         at(1_000, 0, input(Input::Message { from: Seat(1), message })),
         at(1_000, 0, input(Input::Promised { succeeded: true })),
         at(1_000, 0, input(Input::Command(Command::Sole { begins: true }))),
+        at(1_000, 0, Content::Delivery { step: Step::Restore { state: &[7, 8, 9] }, prior: 0xabcd }),
+        at(1_000, 0, Content::Delivery { step: Step::Boot(recovered), prior: 0xabcd }),
+        at(1_000, 0, input(Input::Snapshotted { succeeded: true })),
+        at(1_000, 0, input(Input::Journal(JournalStatus::Restored))),
+        at(1_000, 0, input(Input::Journal(JournalStatus::Degraded(Trouble::ReadOnly)))),
         at(1_000, 0, Content::Closing(Ending::Poisoned)),
     ];
     assert_eq!(hex_of(&records), GOLDEN);

@@ -179,7 +179,9 @@ impl World {
                 Effect::Authority { until, .. } => {
                     assert!(until >= self.local(seat), "authority that is told is not over");
                 }
-                Effect::Write(_) | Effect::Poll { .. } => panic!("a supervisor does neither"),
+                Effect::Write(_) | Effect::Poll { .. } | Effect::Snapshot => {
+                    panic!("a supervisor does none of these")
+                }
             }
         }
         self.check();

@@ -100,6 +100,7 @@ const fn report_of(effect: &Effect) -> Option<Event> {
         | Effect::Poll { .. }
         | Effect::Send { .. }
         | Effect::Authority { .. }
+        | Effect::Snapshot
         | Effect::Promise(_) => None,
     }
 }

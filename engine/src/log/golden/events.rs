@@ -8,6 +8,7 @@ use super::hex;
 use crate::event::Event;
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
+use crate::persistence::{Origin, Trouble};
 use crate::points::Quality;
 use crate::redundancy::supervisor::CommandRefusal;
 use crate::redundancy::{Command, Epoch, Reason, Role, Seat};
@@ -17,7 +18,7 @@ use crate::units::Watts;
 const EPOCH: Epoch = Epoch { round: 3, seat: Seat(1) };
 
 /// Written down from the documentation of the form, not from what the code gave.
-fn golden() -> [(Event, &'static str); 26] {
+fn golden() -> [(Event, &'static str); 31] {
     [
         (Event::Booted { incarnation: 300 }, "00ac02"),
         (Event::Started { after: Span::from_nanos(1_000_000) }, "01c0843d"),
@@ -47,6 +48,11 @@ fn golden() -> [(Event, &'static str); 26] {
         ),
         (Event::DeviceFollows { device: DeviceIndex(300) }, "0aac02"),
         (Event::WritesSucceed { device: DeviceIndex(300) }, "0cac02"),
+        (Event::StateRecovered { origin: Origin::Poisoned }, "1303"),
+        (Event::SnapshotTaken { after: Span::from_nanos(300) }, "14ac02"),
+        (Event::SnapshotFailed, "15"),
+        (Event::JournalDegraded { trouble: Trouble::Slow }, "1601"),
+        (Event::JournalRestored { after: Span::from_nanos(300) }, "17ac02"),
         (Event::RoleChanged { role: Role::Active, reason: Reason::Renewed, epoch: EPOCH }, "0d05090301"),
         (
             Event::TookOver {

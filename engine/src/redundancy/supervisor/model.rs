@@ -241,7 +241,9 @@ impl State {
                     self.perform(seat, &more, sent);
                 }
                 Effect::Report(_) | Effect::Authority { .. } => {}
-                Effect::Write(_) | Effect::Poll { .. } => panic!("a supervisor does neither"),
+                Effect::Write(_) | Effect::Poll { .. } | Effect::Snapshot => {
+                    panic!("a supervisor does none of these")
+                }
             }
         }
     }
