@@ -12,6 +12,7 @@ use crate::expectation::{compared, read_amount};
 use crate::mistake::{Notes, suggestion};
 use crate::naming::Names;
 use crate::node::{Node, excerpt};
+use crate::outlives;
 use crate::plant::Unit;
 use crate::take_over::{Judged, Limit, Who, judge_limit, judge_one};
 
@@ -34,6 +35,8 @@ pub(crate) enum Subject {
     TakeOver(Limit, Who),
     /// That there was one authority at a time.
     OneAuthority(Who),
+    /// That what was durable outlived every crash.
+    Outlives(Who),
 }
 
 /// What must hold of a sum.
@@ -103,7 +106,7 @@ impl AtEnd {
                 Unit::Share | Unit::Flag => "1",
             },
             Subject::TakeOver(..) => "s",
-            Subject::OneAuthority(_) => "events",
+            Subject::OneAuthority(_) | Subject::Outlives(_) => "events",
         }
     }
 
@@ -133,7 +136,7 @@ impl AtEnd {
         match self.subject {
             Subject::Sum(_) | Subject::TakeOver(..) => true,
             // It must hold of every part of a run.
-            Subject::OneAuthority(_) => false,
+            Subject::OneAuthority(_) | Subject::Outlives(_) => false,
         }
     }
 
@@ -143,6 +146,7 @@ impl AtEnd {
             Subject::Sum(bound) => bound.judge(result, end),
             Subject::TakeOver(limit, who) => judge_limit(limit, who, result),
             Subject::OneAuthority(who) => judge_one(who, &result.authority, end),
+            Subject::Outlives(who) => outlives::judge(who, result),
         }
     }
 }
@@ -219,6 +223,7 @@ mod tests {
             verdicts: Vec::new(),
             traffic: Vec::new(),
             authority: AuthorityResult::default(),
+            persistence: None,
         }
     }
 

@@ -27,7 +27,9 @@ use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
 use crate::source::Maker;
-use crate::{Loaded, Recalled, expectation, fleet, happening, include, initial, network, reality, tariff};
+use crate::{
+    Loaded, Recalled, expectation, fleet, happening, include, initial, network, persistence, reality, tariff,
+};
 
 /// Longest run: a century.
 pub(crate) const DURATION_MAX: Span = Span::from_hours(876_600);
@@ -46,6 +48,7 @@ struct Header<'t> {
     clocks: Option<Node<'t>>,
     network: Option<Node<'t>>,
     sync: Span,
+    persistence: Option<persistence::Stated>,
     initial: Option<Node<'t>>,
     tariff: Option<Node<'t>>,
     timeline: Option<Node<'t>>,
@@ -151,6 +154,7 @@ impl<'t> Header<'t> {
             clocks: fields.optional("clocks"),
             network: fields.optional("network"),
             sync: read_sync(&mut fields, notes),
+            persistence: fields.optional("persistence").map(|node| persistence::read(&node, notes)),
             initial: fields.optional("initial"),
             tariff: fields.optional("tariff"),
             timeline: fields.optional("timeline"),
@@ -245,18 +249,19 @@ fn make<F: FunctionSet>(
     check_initial(&names, &begin, notes);
     let posts = fleet::posts(&site, &plants);
     let (posts, hosts, network) = really(&header, posts, &names, notes);
-    let usual = Usual { network: &network, clocks: &hosts };
+    let kept = header.persistence.or(site.persistence);
+    let usual = Usual { network: &network, clocks: &hosts, has_disks: kept.is_some() };
     let context = happening::Context { names: &names, calendar: &calendar, usual };
     let mut timeline = happening::read(header.timeline.as_ref(), header.faults.as_ref(), &context, notes);
     let assurances = assure(&site, &mut names, (&network, &timeline, &posts), notes);
-    let expected = expectation::read(header.expect.as_ref(), &names, &calendar, notes);
+    let expected = expectation::read(header.expect.as_ref(), &names, &calendar, kept.is_some(), notes);
     let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
     let Expected { watched: expectations, at_end } =
         judgeable(expected, duration, calendar.duration, root.document(), notes);
     timeline.retain(|timed| timed.at <= Time::ZERO + duration);
     let components: Vec<Vec<String>> = plants.iter().map(component_names).collect();
-    let controllers = fleet::controllers::<F>(&site, notes);
+    let controllers = fleet::controllers::<F>(&site, persistence::snapshots(kept), notes);
     if notes.errors() > 0 {
         return None;
     }
@@ -274,6 +279,7 @@ fn make<F: FunctionSet>(
         paths: network.paths,
         path: network.path,
         sync: header.sync,
+        persistence: kept.map(|kept| kept.spec),
         timeline,
         expectations,
         ties: Ties::InOrder,
@@ -304,7 +310,8 @@ pub(crate) fn recall<F: FunctionSet>(documents: &[Document], notes: &mut Notes) 
     let site = site_root(&header, rest.first(), notes).and_then(|node| site::read::<F>(&node, notes))?;
     let time_zone = site.time_zone?;
     let start = header.start(time_zone, notes);
-    let controllers = fleet::controllers::<F>(&site, notes);
+    let kept = header.persistence.or(site.persistence);
+    let controllers = fleet::controllers::<F>(&site, persistence::snapshots(kept), notes);
     if notes.errors() > 0 {
         return None;
     }
@@ -475,7 +482,7 @@ fn judgeable(
     for judged in all.at_end {
         match judged.subject {
             // It must hold of every part of a run.
-            Subject::OneAuthority(_) => kept.at_end.push(judged),
+            Subject::OneAuthority(_) | Subject::Outlives(_) => kept.at_end.push(judged),
             Subject::Sum(_) | Subject::TakeOver(..) => leave_out(&judged.name),
         }
     }

@@ -5,6 +5,7 @@
 pub mod assurance;
 pub mod authority;
 pub mod explanation;
+pub mod persistence;
 pub mod spark;
 pub mod style;
 pub mod summary;

@@ -5,23 +5,26 @@
 //! [`Wakes`]. At one instant the queue comes first, then wakes by controller order.
 //!
 //! - `devices` measures and commands; `hosts` are what controllers run on and talk over;
+//! - `persistence` keeps what outlives controllers, on the hosts' disks;
 //! - `ties` is the order of what happens at one instant.
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 
 mod devices;
 mod hosts;
+mod pending;
+mod persistence;
 mod ties;
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
 use r_ems_engine::event::Event as Reported;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
-use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Input, Outcome, Step, WriteOutcome};
+use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Input, Outcome, Step};
 use r_ems_engine::queue::EventQueue;
-use r_ems_engine::redundancy::{Command, Epoch, Promise, Seat};
-use r_ems_engine::units::Watts;
+use r_ems_engine::redundancy::{Promise, Seat};
 use r_ems_engine::wakes::Wakes;
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
@@ -34,10 +37,14 @@ use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
 use crate::network::Network;
 use crate::plant::Bus;
-use crate::world::{HostClock, Post, Ties, Timed, WorldSpec};
+use crate::world::{HostClock, PersistenceSpec, Post, Ties, Timed, WorldSpec};
 
 use self::hosts::{Letter, PostOffice};
+use self::pending::{Devices, Happened, Of, Pending, Told};
+use self::persistence::Persistence;
 use self::ties::Shuffle;
+
+pub use self::persistence::PersistenceResult;
 
 /// Most deliveries that may share an instant: more is a machine that wakes itself without end.
 pub const MAX_PER_INSTANT: u32 = 1 << 20;
@@ -64,17 +71,13 @@ pub struct SimDriver {
     /// Whether each host runs.
     hosts_up: Vec<bool>,
     authority: Watcher,
+    seed: u64,
+    /// How what outlives controllers is kept, and what keeps it; none: their machines outlive everything.
+    persistence_spec: Option<PersistenceSpec>,
+    persistence: Option<Box<Persistence>>,
     /// Chooses the order at one instant, where it is not the usual one.
     shuffle: Option<Shuffle>,
     at_this_instant: u32,
-}
-
-/// Neighboring devices of one controller, which were polled together: their answers travel together.
-#[derive(Clone, Copy, Debug)]
-struct Devices {
-    of: Of,
-    first: u16,
-    count: u16,
 }
 
 /// One grid's plant with those who watch it.
@@ -106,49 +109,6 @@ struct PostState {
     deadline: Option<LocalTime>,
 }
 
-/// What waits in the queue.
-#[derive(Clone, Copy, Debug)]
-enum Pending {
-    Boot(Of),
-    Measure(Devices),
-    Answers(Devices),
-    PollTimedOut {
-        of: Of,
-        device: DeviceIndex,
-    },
-    Write {
-        of: Of,
-        device: DeviceIndex,
-        power: Watts,
-        epoch: Epoch,
-    },
-    WriteEnded {
-        of: Of,
-        device: DeviceIndex,
-        outcome: WriteOutcome,
-    },
-    Chance {
-        post: u16,
-        device: DeviceIndex,
-    },
-    Timeline {
-        place: u32,
-    },
-    /// A message arrives; it waits in the post office.
-    Mail {
-        slot: u32,
-    },
-    /// The promise that a controller was saving is durable.
-    Saved(Of),
-}
-
-/// A life of a controller: what an earlier one was waiting for reaches nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Of {
-    post: u16,
-    life: u16,
-}
-
 /// What one grid's plant did in a run.
 #[derive(Clone, Debug)]
 pub struct GridResult {
@@ -173,6 +133,8 @@ pub struct RunResult {
     pub traffic: Vec<Vec<Traffic>>,
     /// Who wrote, and whether that was right.
     pub authority: AuthorityResult,
+    /// What outlived the controllers, and whether it was what was durable; none without persistence.
+    pub persistence: Option<PersistenceResult>,
 }
 
 impl SimDriver {
@@ -237,6 +199,9 @@ impl SimDriver {
             office: PostOffice::default(),
             sync: spec.sync,
             authority,
+            seed: spec.seed,
+            persistence_spec: spec.persistence,
+            persistence: None,
             shuffle: match spec.ties {
                 Ties::InOrder => None,
                 Ties::Shuffled(seed) => Some(Shuffle::new(seed)),
@@ -293,6 +258,7 @@ impl SimDriver {
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
             authority: self.authority.result(),
+            persistence: self.persistence.as_deref().map(|kept| kept.result(at)),
         }
     }
 
@@ -341,7 +307,8 @@ impl SimDriver {
     #[inline]
     fn happen(&mut self, at: Time, pending: Pending) -> Option<(u16, Happened)> {
         match pending {
-            Pending::Boot(of) => self.is_living(of).then(|| self.boot(of.post)),
+            Pending::Boot(of) if self.is_living(of) => self.begin_life(at, of),
+            Pending::Boot(_) => None,
             Pending::Measure(devices) => {
                 if self.is_living(devices.of) {
                     self.measure(at, devices);
@@ -361,6 +328,15 @@ impl SimDriver {
             }
             Pending::Mail { slot } => self.deliver(slot),
             Pending::Saved(of) => self.is_living(of).then(|| self.finish_saving(of.post)),
+            Pending::Told { of, told } => self.is_living(of).then_some((of.post, Happened::Told(told))),
+            Pending::Disk { of, lane } => {
+                self.hear_disk(at, of, lane);
+                None
+            }
+            Pending::Tend(of) => {
+                self.tend(at, of);
+                None
+            }
             Pending::Chance { post, device } => {
                 let link = self.link(post, device);
                 link.toggle_chance();
@@ -372,19 +348,6 @@ impl SimDriver {
             Pending::Timeline { place } => self.change(at, self.timeline[place as usize].change),
         }
     }
-}
-
-/// What reaches a machine, before its data is lent.
-#[derive(Clone, Copy, Debug)]
-enum Happened {
-    Boot,
-    Wake,
-    Answer { device: DeviceIndex },
-    TimedOut { device: DeviceIndex },
-    Written { device: DeviceIndex, outcome: WriteOutcome },
-    Mail(Letter),
-    Saved,
-    Command(Command),
 }
 
 impl PostState {
@@ -420,46 +383,79 @@ impl Driver for SimDriver {
             None if self.shuffle.is_some() => self.wait_shuffled()?,
             None => self.wait()?,
         };
+        if self.watches_images
+            && let Happened::Answer { device } = happened
+        {
+            self.show_image(at, post, device);
+        }
+        let state = &self.posts[usize::from(post)];
+        let (now, to) = (self.clocks[usize::from(state.host)].local(at), ControllerIndex(post));
         let step = match happened {
+            Happened::Restore => {
+                let state = self.persistence.as_deref().map_or(&[][..], |kept| kept.state(post));
+                return Some(Delivery { at, now, to, step: Step::Restore { state } });
+            }
             Happened::Boot => {
-                let PostState { incarnation, promise, .. } = self.posts[usize::from(post)];
                 let wall = Some(self.start + at.since(Time::ZERO));
-                Step::Boot(Boot { incarnation, wall, promise, ..Boot::FIRST })
+                let boot =
+                    Boot { incarnation: state.incarnation, wall, promise: state.promise, ..Boot::FIRST };
+                Step::Boot(self.persistence.as_deref().map_or(boot, |kept| kept.boot(post, wall)))
             }
             Happened::Wake => Step::Input(Input::Wake),
             Happened::Answer { device } => {
-                if self.watches_images {
-                    self.show_image(at, post, device);
-                }
-                let samples = self.posts[usize::from(post)].links[device.position()].arrived();
-                Step::Input(Input::Points { device, samples })
+                Step::Input(Input::Points { device, samples: state.links[device.position()].arrived() })
             }
             Happened::TimedOut { device } => Step::Input(Input::TimedOut { device }),
             Happened::Written { device, outcome } => Step::Input(Input::Written { device, outcome }),
             Happened::Mail(Letter { from, message, .. }) => Step::Input(Input::Message { from, message }),
-            Happened::Saved => Step::Input(Input::Promised { succeeded: true }),
+            Happened::Told(Told::Promised(succeeded)) => Step::Input(Input::Promised { succeeded }),
+            Happened::Told(Told::Snapshotted(succeeded)) => Step::Input(Input::Snapshotted { succeeded }),
+            Happened::Told(Told::Journal(status)) => Step::Input(Input::Journal(status)),
             Happened::Command(command) => Step::Input(Input::Command(command)),
         };
-        let now = self.clocks[usize::from(self.posts[usize::from(post)].host)].local(at);
-        Some(Delivery { at, now, to: ControllerIndex(post), step })
+        let delivery = Delivery { at, now, to, step };
+        if let Some(kept) = &mut self.persistence {
+            kept.record(&delivery);
+        }
+        Some(delivery)
     }
 
     fn perform(&mut self, outcome: &Outcome<'_>) {
         let post = outcome.from.0;
-        for effect in outcome.effects.as_slice() {
-            match effect {
-                Effect::Write(write) => self.write(outcome.at, outcome.now, post, write),
-                Effect::Report(event) => self.monitor.event(outcome.at, outcome.from, Reported::kind(event)),
-                Effect::Poll { .. } | Effect::Snapshot => {}
-                Effect::Send { to, message } => self.send(outcome.at, post, *to, *message),
-                Effect::Authority { until, .. } => self.hear_authority(outcome.at, post, *until),
-                Effect::Promise(promise) => self.save(outcome.at, post, *promise),
+        let has_booted = self.posts[usize::from(post)].has_booted;
+        if !has_booted {
+            // It was restored, and boots next.
+            return;
+        }
+        let effects = outcome.effects.as_slice();
+        for effect in effects {
+            if let Effect::Report(event) = effect {
+                self.monitor.event(outcome.at, outcome.from, Reported::kind(event));
             }
         }
-        self.poll(outcome.at, post, outcome.effects.as_slice());
+        if self.persistence.is_none() || !self.note_outcome(outcome) {
+            self.do_effects(outcome.at, outcome.now, post, effects);
+        }
         let clock = self.clocks[usize::from(self.posts[usize::from(post)].host)];
         self.posts[usize::from(post)].deadline = outcome.deadline;
         let deadline = outcome.deadline.map(|deadline| clock.run_time(deadline).max(outcome.at));
         self.wakes.set(u32::from(post), deadline);
+    }
+}
+
+impl SimDriver {
+    /// Does what a machine asked for; its reports have been heard.
+    fn do_effects(&mut self, at: Time, now: LocalTime, post: u16, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Write(write) => self.write(at, now, post, write),
+                // Polls of neighbors travel together; snapshots are the journal's.
+                Effect::Poll { .. } | Effect::Snapshot | Effect::Report(_) => {}
+                Effect::Send { to, message } => self.send(at, post, *to, *message),
+                Effect::Authority { until, .. } => self.hear_authority(at, post, *until),
+                Effect::Promise(promise) => self.save(at, post, *promise),
+            }
+        }
+        self.poll(at, post, effects);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! [`sources`] say what comes from outside, [`plant`] moves energy by the laws of physics, [`ledger`] checks that none is
 //! made or lost, [`account`] keeps what a summary says. The [`network`] carries what controllers tell each other, and
-//! [`authority`] checks that one of them writes at a time.
+//! [`authority`] checks that one of them writes at a time. What outlives them lies on [`disk`], and [`survival`] checks that it does.
 
 extern crate alloc;
 
@@ -18,4 +18,5 @@ pub mod links;
 pub mod network;
 pub mod plant;
 pub mod sources;
+pub mod survival;
 pub mod world;

@@ -64,6 +64,7 @@ fn world() -> WorldSpec {
         paths: Vec::new(),
         path: Path::LOCAL,
         sync: Span::from_millis(4),
+        persistence: None,
         timeline: Vec::new(),
         expectations: vec![Expectation {
             name: "the peak is shaved".into(),

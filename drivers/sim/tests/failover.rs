@@ -157,6 +157,7 @@ impl Site {
                 ..Path::LOCAL
             },
             sync: Span::from_millis(4),
+            persistence: None,
             timeline: self.timeline.clone(),
             expectations: Vec::new(),
             ties: Ties::InOrder,

@@ -95,6 +95,7 @@ fn world(ties: Ties) -> WorldSpec {
         paths: Vec::new(),
         path: Path::LOCAL,
         sync: Span::from_millis(4),
+        persistence: None,
         timeline: timeline.map(|(second, change)| Timed { at: at(second), change }).to_vec(),
         expectations: expectations.into_iter().enumerate().map(named).collect(),
         ties,

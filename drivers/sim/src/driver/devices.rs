@@ -6,7 +6,8 @@ use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::units::Watts;
 use r_ems_engine::{LocalTime, Span, Time};
 
-use super::{Devices, Grid, Happened, Of, Pending, PostState, SimDriver};
+use super::pending::{Devices, Happened, Of, Pending};
+use super::{Grid, PostState, SimDriver};
 use crate::links::Link;
 
 impl SimDriver {
