@@ -48,6 +48,7 @@ enum What {
     Snapshotted(bool),
     Journal(JournalStatus),
     Command(Command),
+    Transfer(Seat, Vec<u8>),
 }
 
 impl What {
@@ -64,6 +65,7 @@ impl What {
             Step::Input(Input::Snapshotted { succeeded }) => Self::Snapshotted(succeeded),
             Step::Input(Input::Journal(status)) => Self::Journal(status),
             Step::Input(Input::Command(command)) => Self::Command(command),
+            Step::Input(Input::Transfer { from, unit }) => Self::Transfer(from, unit.to_vec()),
         }
     }
 
@@ -79,6 +81,7 @@ impl What {
             Self::Snapshotted(succeeded) => Step::Input(Input::Snapshotted { succeeded }),
             Self::Journal(status) => Step::Input(Input::Journal(status)),
             Self::Command(command) => Step::Input(Input::Command(command)),
+            Self::Transfer(from, ref unit) => Step::Input(Input::Transfer { from, unit }),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
+use r_ems::engine::carry::Carry;
 use r_ems::engine::controller::Controller;
 use r_ems::engine::functions::{BuiltIn, Function, FunctionSet, Rank, View, Wiring, Wish, Wishes};
 use r_ems::engine::ids::GroupIndex;
@@ -52,6 +53,8 @@ impl Function for SpinningReserve {
     fn groups(&self) -> &[GroupIndex] {
         &self.battery
     }
+
+    fn carry(&mut self, _carry: &mut Carry<'_>) {}
 
     fn evaluate(&mut self, _view: &View<'_>, wishes: &mut Wishes) {
         wishes.reserve(self.battery[0], self.up, self.down, self.delivered);

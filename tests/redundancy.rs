@@ -40,6 +40,64 @@ fn a_controller_that_does_not_run_at_the_end_is_down_whatever_it_was() {
     assert_eq!(summary["controllers"][1]["role"], "active");
 }
 
+/// `witness.ron` with other faults, in a file of its own.
+fn witness_with(name: &str, faults: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let text = std::fs::read_to_string(root.join("witness.ron")).expect("it is there");
+    let root = root.to_str().expect("a path in UTF-8");
+    let (before, rest) = text.split_once("    faults: [").expect("it has faults");
+    let (_, after) = rest.split_once("],").expect("they end");
+    let text = format!("{before}    faults: [{faults}],{after}");
+    let text = text.replace("sites/", &format!("{root}/sites/"));
+    let text = text.replace("profiles/", &format!("{root}/profiles/"));
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&file, text).expect("a file can be written");
+    file.to_str().expect("a path in UTF-8").to_owned()
+}
+
+#[test]
+fn a_grid_in_which_nobody_may_write_at_the_end_is_told_although_nobody_crashed() {
+    let cut = r#"During("2016-03-09 17:50", "2016-03-09 18:20", Partition(a: ["a"], b: ["b", "w"]))"#;
+    let faults = format!(r#"{cut}, At("2016-03-09 17:49", Crash(host: "w"))"#);
+    let scenario = witness_with("nobody_writes.ron", &faults);
+    let (summary, _) = json(&["run", &scenario, "--until", "40 min"]);
+    let waiting = &summary["take_overs"]["waiting"][0];
+    assert_eq!(waiting["grid"], "commerce", "{}", summary["take_overs"]);
+    assert!(waiting["since"].as_str().is_some_and(|at| at.starts_with("2016-03-09 17:50:0")), "{waiting}");
+    let text = String::from_utf8(emsctl(&["run", &scenario, "--until", "40 min"]).stdout).expect("text");
+    assert!(text.contains("nobody writes in commerce since 2016-03-09 17:50:0"), "{text}");
+}
+
+#[test]
+fn a_command_that_finds_a_controller_down_is_told() {
+    let faults =
+        r#"At("2016-03-09 17:50", Crash(host: "b")), At("2016-03-09 18:00", Maintenance("commerce/b", On))"#;
+    let scenario = witness_with("unheard.ron", faults);
+    let (summary, _) = json(&["run", &scenario, "--until", "40 min"]);
+    let unheard = &summary["take_overs"]["unheard"];
+    assert_eq!(unheard.as_array().map(Vec::len), Some(1), "{unheard}");
+    assert_eq!(
+        (&unheard[0]["controller"], &unheard[0]["command"]),
+        (&"commerce/b".into(), &"maintenance begins".into())
+    );
+    let text = String::from_utf8(emsctl(&["run", &scenario, "--until", "40 min"]).stdout).expect("text");
+    assert!(text.contains("commerce/b was down at 2016-03-09 18:00:00"), "{text}");
+}
+
+#[test]
+fn a_controller_that_is_down_is_explained_as_down() {
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("down.rlog");
+    let log = log.to_str().expect("a path in UTF-8");
+    let run = emsctl(&["run", "scenarios/failover.ron", "--until", "40 min", "--record", log]);
+    assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
+    let roles_at = |at: &str| {
+        let (explained, _) = json(&["explain", log, "--at", at]);
+        (0..3).map(|place| explained["explanations"][place]["role"].clone()).collect::<Vec<Value>>()
+    };
+    assert_eq!(roles_at("2016-03-09 18:02:29"), ["active", "standby", "witness"]);
+    assert_eq!(roles_at("2016-03-09 18:02:31"), ["down", "active", "witness"]);
+}
+
 #[test]
 fn two_authorities_are_a_violation_that_names_both() {
     let set = "site.grids.commerce.redundancy.on_silence=TakeOver";

@@ -16,12 +16,13 @@ use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
 /// comes first.
-const SHIPPED: [(&str, Option<&str>); 14] = [
+const SHIPPED: [(&str, Option<&str>); 15] = [
     ("scenarios/clock_drift.ron", Some("12 min")),
     ("scenarios/failover.ron", Some("35 min")),
     ("scenarios/failover_fast.ron", Some("1 min")),
     ("scenarios/hunting.ron", None),
     ("scenarios/noisy_day.ron", None),
+    ("scenarios/one_connection.ron", Some("51 min")),
     ("scenarios/pair_without_witness.ron", Some("31 min")),
     ("scenarios/partition.ron", Some("35 min")),
     ("scenarios/peak_missed.ron", None),

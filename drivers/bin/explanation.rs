@@ -32,7 +32,8 @@ pub const LOOK_AFTER: Span = Span::from_secs(5);
 pub struct Explanation {
     /// The controller, `grid/id`.
     pub controller: String,
-    /// What it is in its grid's council: `active`, `standby`, …
+    /// What it is in its grid's council: `active`, `standby`, …; `down` if it did not run then, and the rest is what it had
+    /// decided before.
     pub role: &'static str,
     /// The fencing number under which it writes, or else the highest that it knows.
     pub epoch: u64,

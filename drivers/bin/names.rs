@@ -113,6 +113,8 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
         | Event::RoleChanged { .. }
         | Event::TookOver { .. }
         | Event::SetPointsTakenOver { .. }
+        | Event::StateTaken { .. }
+        | Event::StateRefused { .. }
         | Event::AuthoritiesOverlapped { .. }
         | Event::SectionDiffers { .. }
         | Event::CommandRefused { .. }

@@ -10,6 +10,7 @@ use crate::machine::WriteOutcome;
 use crate::persistence::{Origin, Trouble};
 use crate::points::Quality;
 use crate::redundancy::supervisor::CommandRefusal;
+use crate::redundancy::transfer::Refusal;
 use crate::redundancy::{Command, Epoch, Reason, Role, Seat};
 use crate::time::Span;
 use crate::units::Watts;
@@ -119,6 +120,20 @@ pub enum Event {
         step: Watts,
         /// How long after the grant.
         after: Span,
+        /// How old the state was that it had from the active before it, at the grant; `None`: it had none.
+        state_age: Option<Span>,
+    },
+    /// A standby has the state of an active from now on.
+    StateTaken {
+        /// Whose.
+        seat: Seat,
+    },
+    /// A standby cannot take the state of the active: it is not ready to take over while that lasts.
+    StateRefused {
+        /// Whose.
+        seat: Seat,
+        /// Why not.
+        refusal: Refusal,
     },
     /// Two held authority at once, which only a pair without a witness that takes over on silence permits.
     AuthoritiesOverlapped {
@@ -204,6 +219,8 @@ impl Event {
             Self::RoleChanged { .. } => "role_changed",
             Self::TookOver { .. } => "took_over",
             Self::SetPointsTakenOver { .. } => "set_points_taken_over",
+            Self::StateTaken { .. } => "state_taken",
+            Self::StateRefused { .. } => "state_refused",
             Self::AuthoritiesOverlapped { .. } => "authorities_overlapped",
             Self::SectionDiffers { .. } => "section_differs",
             Self::CommandRefused { .. } => "command_refused",
@@ -217,7 +234,7 @@ impl Event {
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 24] = [
+    pub const KINDS: [&'static str; 26] = [
         "booted",
         "started",
         "scans_missed",
@@ -233,6 +250,8 @@ impl Event {
         "role_changed",
         "took_over",
         "set_points_taken_over",
+        "state_taken",
+        "state_refused",
         "authorities_overlapped",
         "section_differs",
         "command_refused",
@@ -257,6 +276,7 @@ impl Event {
             | Self::StateRecovered { origin: Origin::Fresh | Origin::Replayed }
             | Self::SnapshotTaken { .. }
             | Self::JournalRestored { .. }
+            | Self::StateTaken { .. }
             | Self::DeviceFollows { .. } => Severity::Info,
             Self::ScansMissed { .. }
             | Self::QualityChanged { .. }
@@ -271,6 +291,7 @@ impl Event {
             | Self::SectionDiffers { .. }
             | Self::StateRecovered { origin: Origin::Damaged | Origin::Poisoned }
             | Self::JournalDegraded { .. }
+            | Self::StateRefused { .. }
             | Self::SignSuspect { .. } => Severity::Alarm,
         }
     }

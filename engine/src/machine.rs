@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::digest::Chain;
 use crate::event::Event;
 use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use crate::persistence::{JournalStatus, Origin};
@@ -88,6 +89,13 @@ pub enum Input<'a> {
         /// What.
         message: Message,
     },
+    /// The active of the grid tells what it remembers.
+    Transfer {
+        /// Who.
+        from: Seat,
+        /// The unit, see [`crate::redundancy::transfer`].
+        unit: &'a [u8],
+    },
     /// The promise that was on its way to the disk is durable, or could not be written.
     Promised {
         /// Whether it is durable.
@@ -158,12 +166,26 @@ pub enum Effect {
         /// When the answer is wanted.
         due: LocalTime,
     },
+    /// Give up the connection to a device that takes only one; the next exchange makes a new one.
+    Disconnect {
+        /// From whom.
+        device: DeviceIndex,
+    },
     /// Say something to another member of the grid's council.
     Send {
         /// To whom.
         to: Seat,
         /// What.
         message: Message,
+    },
+    /// Send what this machine remembers to a standby: the bytes of [`Effects::unit`].
+    Transfer {
+        /// To whom.
+        to: Seat,
+        /// How many bytes.
+        length: u32,
+        /// Their chain, which stands for them in logs.
+        chain: u64,
     },
     /// Know that writes under `epoch` may be performed up to `until`, and by nobody after that; told with each extension of a
     /// lease and when it is given up. A controller that shares its grid with none never tells.
@@ -202,6 +224,10 @@ pub const MAX_EFFECTS: usize = 16_384;
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
     list: Vec<Effect>,
+    /// What [`Effect::Transfer`] sends.
+    unit: Vec<u8>,
+    /// Room for the memory that a unit is made of.
+    scratch: Vec<u8>,
 }
 
 impl Effects {
@@ -226,6 +252,36 @@ impl Effects {
         self.push(Effect::Report(event));
     }
 
+    /// Asks to transfer the unit that `make` makes to each of `seats`; `make` gets room for the memory, and for the unit.
+    pub(crate) fn transfer(
+        &mut self,
+        seats: impl Iterator<Item = Seat>,
+        make: impl FnOnce(&mut Vec<u8>, &mut Vec<u8>),
+    ) {
+        self.scratch.clear();
+        self.unit.clear();
+        make(&mut self.scratch, &mut self.unit);
+        let mut chain = Chain::new(0);
+        chain.fold_bytes(&self.unit);
+        for to in seats {
+            self.push(Effect::Transfer { to, length: self.unit.len() as u32, chain: chain.value() });
+        }
+    }
+
+    /// What [`Effect::Transfer`] sends.
+    pub fn unit(&self) -> &[u8] {
+        &self.unit
+    }
+
+    /// Lends room that is used again; give it back with [`Effects::return_scratch`].
+    pub(crate) fn lend_scratch(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.scratch)
+    }
+
+    pub(crate) fn return_scratch(&mut self, scratch: Vec<u8>) {
+        self.scratch = scratch;
+    }
+
     /// The effects in the order in which they were asked for.
     #[inline]
     pub fn as_slice(&self) -> &[Effect] {
@@ -236,6 +292,7 @@ impl Effects {
     #[inline]
     pub fn clear(&mut self) {
         self.list.clear();
+        self.unit.clear();
     }
 }
 

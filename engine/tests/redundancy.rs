@@ -2,7 +2,7 @@
 
 mod council;
 
-use council::{HEALTHY, MILLI, Network, World, fast};
+use council::{HEALTHY, MILLI, Network, World};
 use proptest::prelude::*;
 use r_ems_engine::Span;
 use r_ems_engine::event::Event;
@@ -28,7 +28,7 @@ fn took_over(world: &World, seat: usize) -> Vec<(u64, Reason)> {
 
 #[test]
 fn the_first_in_the_order_becomes_active_and_stays_so() {
-    let mut world = settled(&fast(), 1);
+    let mut world = settled(&Settings::FAST, 1);
     assert_eq!(world.authorities(), [0]);
     world.run(60 * SECOND);
     assert_eq!(world.authorities(), [0]);
@@ -39,7 +39,7 @@ fn the_first_in_the_order_becomes_active_and_stays_so() {
 
 #[test]
 fn the_standby_takes_over_after_the_lease_expires_and_within_its_bound() {
-    let settings = fast();
+    let settings = Settings::FAST;
     let bound = settings.take_over_max(Span::from_millis(5), Span::ZERO).as_nanos() - 5 * MILLI;
     for seed in 0..200 {
         let mut world = settled(&settings, seed);
@@ -57,7 +57,7 @@ fn the_standby_takes_over_after_the_lease_expires_and_within_its_bound() {
 
 #[test]
 fn a_restarted_active_becomes_a_standby() {
-    let mut world = settled(&fast(), 3);
+    let mut world = settled(&Settings::FAST, 3);
     world.crash(0);
     world.run(SECOND);
     world.boot(0);
@@ -67,7 +67,7 @@ fn a_restarted_active_becomes_a_standby() {
 
 #[test]
 fn a_restart_at_once_gives_no_epoch_twice() {
-    let mut world = settled(&fast(), 4);
+    let mut world = settled(&Settings::FAST, 4);
     let before = world.members[0].supervisor.epoch();
     world.crash(0);
     world.boot(0);
@@ -80,7 +80,7 @@ fn a_restart_at_once_gives_no_epoch_twice() {
 
 #[test]
 fn without_a_majority_nobody_writes_and_with_one_again_somebody_does() {
-    let mut world = settled(&fast(), 5);
+    let mut world = settled(&Settings::FAST, 5);
     world.crash(1);
     world.crash(2);
     world.run(SECOND);
@@ -93,7 +93,7 @@ fn without_a_majority_nobody_writes_and_with_one_again_somebody_does() {
 
 #[test]
 fn a_voter_that_restarts_moves_the_holder_to_a_higher_epoch_without_a_gap() {
-    let mut world = settled(&fast(), 6);
+    let mut world = settled(&Settings::FAST, 6);
     let before = world.members[0].supervisor.epoch();
     world.crash(2);
     world.boot(2);
@@ -107,7 +107,7 @@ fn a_voter_that_restarts_moves_the_holder_to_a_higher_epoch_without_a_gap() {
 #[test]
 fn who_is_cut_off_stops_to_write_before_another_begins() {
     for seed in 0..50 {
-        let mut world = settled(&fast(), seed);
+        let mut world = settled(&Settings::FAST, seed);
         for other in [1, 2] {
             (world.cut[0][other], world.cut[other][0]) = (true, true);
         }
@@ -122,7 +122,7 @@ fn who_is_cut_off_stops_to_write_before_another_begins() {
 
 #[test]
 fn an_operator_moves_authority_to_a_ready_standby_without_a_gap_longer_than_a_round_trip() {
-    let mut world = settled(&fast(), 7);
+    let mut world = settled(&Settings::FAST, 7);
     world.command(0, Command::SwitchOver { to: Some(Seat(1)) });
     let (mut gap, mut longest) = (0, 0);
     for _slice in 0..200 {
@@ -139,8 +139,9 @@ fn an_operator_moves_authority_to_a_ready_standby_without_a_gap_longer_than_a_ro
 
 #[test]
 fn a_hand_over_waits_for_writes_that_are_outstanding() {
-    let mut world = settled(&fast(), 8);
-    world.report(0, Health { has_outstanding_writes: true, ..HEALTHY });
+    let mut world = settled(&Settings::FAST, 8);
+    let ends = world.local(0) + Span::from_secs(2);
+    world.report(0, Health { writes_end: ends, ..HEALTHY });
     world.command(0, Command::SwitchOver { to: None });
     world.run(SECOND);
     assert_eq!((world.role(0), world.authorities()), (Role::HandingOver, vec![]));
@@ -151,7 +152,7 @@ fn a_hand_over_waits_for_writes_that_are_outstanding() {
 
 #[test]
 fn authority_returns_to_the_first_after_its_dwell_if_the_site_says_so() {
-    let settings = Settings { fail_back: FailBack::After(Span::from_secs(5)), ..fast() };
+    let settings = Settings { fail_back: FailBack::After(Span::from_secs(5)), ..Settings::FAST };
     let mut world = settled(&settings, 9);
     world.crash(0);
     world.run(SECOND);
@@ -165,7 +166,7 @@ fn authority_returns_to_the_first_after_its_dwell_if_the_site_says_so() {
 
 #[test]
 fn lost_devices_move_authority_only_to_who_reaches_them() {
-    let mut world = settled(&fast(), 10);
+    let mut world = settled(&Settings::FAST, 10);
     let blind = Health { reaches_devices: false, ..HEALTHY };
     world.report(1, blind);
     world.run(100 * MILLI);
@@ -179,7 +180,7 @@ fn lost_devices_move_authority_only_to_who_reaches_them() {
 
 #[test]
 fn maintenance_is_refused_on_the_active_without_a_ready_standby_unless_forced() {
-    let mut world = settled(&fast(), 11);
+    let mut world = settled(&Settings::FAST, 11);
     world.report(1, Health { is_ready: false, ..HEALTHY });
     world.run(100 * MILLI);
     world.command(0, Command::Maintenance { begins: true, is_forced: false });
@@ -198,7 +199,7 @@ fn maintenance_is_refused_on_the_active_without_a_ready_standby_unless_forced() 
 
 #[test]
 fn in_a_pair_that_holds_only_the_owner_acts_and_ownership_moves_by_hand_over() {
-    let mut world = World::new(&[0, 1], false, &fast(), 12);
+    let mut world = World::new(&[0, 1], false, &Settings::FAST, 12);
     (0..2).for_each(|seat| world.boot(seat));
     world.run(SECOND);
     assert_eq!(world.authorities(), [0]);
@@ -224,7 +225,7 @@ fn in_a_pair_that_holds_only_the_owner_acts_and_ownership_moves_by_hand_over() {
 
 #[test]
 fn in_a_pair_that_takes_over_silence_is_enough_and_the_higher_epoch_wins_when_the_link_heals() {
-    let settings = Settings { on_silence: OnSilence::TakeOver, ..fast() };
+    let settings = Settings { on_silence: OnSilence::TakeOver, ..Settings::FAST };
     let mut world = World::new(&[0, 1], false, &settings, 13);
     (0..2).for_each(|seat| world.boot(seat));
     world.run(SECOND);
@@ -241,9 +242,9 @@ fn in_a_pair_that_takes_over_silence_is_enough_and_the_higher_epoch_wins_when_th
 
 #[test]
 fn a_foreign_redundancy_section_is_told_and_not_understood() {
-    let mut world = settled(&fast(), 14);
+    let mut world = settled(&Settings::FAST, 14);
     assert!(!world.members[2].events.iter().any(|(_, event)| event.kind() == "section_differs"));
-    let other = Settings { lease: Span::from_millis(21), ..fast() };
+    let other = Settings { lease: Span::from_millis(21), ..Settings::FAST };
     let mut foreign = World::new(&[0, 1, 2], true, &other, 14);
     std::mem::swap(&mut foreign.members[1], &mut world.members[1]);
     drop(foreign);
@@ -263,6 +264,13 @@ enum Fault {
     Loss(u64),
     Delay(u64),
     Switch(usize),
+    /// It does nothing for so many milliseconds.
+    Stall(usize, u64),
+    /// Disks take so many milliseconds.
+    Sync(u64),
+    /// It loses its devices, or reaches them again.
+    Reach(usize, bool),
+    Maintain(usize, bool),
 }
 
 fn fault(members: usize) -> impl Strategy<Value = Fault> {
@@ -275,7 +283,11 @@ fn fault(members: usize) -> impl Strategy<Value = Fault> {
         2 => (seat.clone(), seat.clone()).prop_map(|(from, to)| Fault::Join(from, to)),
         1 => (0_u64..60).prop_map(Fault::Loss),
         1 => (1_u64..60).prop_map(Fault::Delay),
-        1 => seat.prop_map(Fault::Switch),
+        1 => seat.clone().prop_map(Fault::Switch),
+        1 => (seat.clone(), 1_u64..60).prop_map(|(seat, millis)| Fault::Stall(seat, millis)),
+        1 => (0_u64..400).prop_map(Fault::Sync),
+        1 => (seat.clone(), any::<bool>()).prop_map(|(seat, reaches)| Fault::Reach(seat, reaches)),
+        1 => (seat, any::<bool>()).prop_map(|(seat, begins)| Fault::Maintain(seat, begins)),
     ]
 }
 
@@ -296,6 +308,14 @@ fn apply(world: &mut World, fault: Fault) {
                 Network { delay_mean: millis * MILLI / 4, delay_max: millis * MILLI, ..world.network };
         }
         Fault::Switch(seat) => world.command(seat, Command::SwitchOver { to: None }),
+        Fault::Stall(seat, millis) => world.stall(seat, millis * MILLI),
+        Fault::Sync(millis) => world.sync = millis * MILLI,
+        Fault::Reach(seat, reaches_devices) => {
+            world.report(seat, Health { reaches_devices, ..HEALTHY });
+        }
+        Fault::Maintain(seat, begins) => {
+            world.command(seat, Command::Maintenance { begins, is_forced: true });
+        }
     }
 }
 
@@ -310,7 +330,7 @@ proptest! {
         faults in prop::collection::vec((0_u64..60, fault(4)), 0..40),
     ) {
         let hosts: Vec<u16> = (0..=controllers as u16).collect();
-        let mut world = World::new(&hosts, true, &fast(), seed);
+        let mut world = World::new(&hosts, true, &Settings::FAST, seed);
         for (seat, rate) in (0..hosts.len()).zip(&rates) {
             world.set_rate(seat, *rate);
             world.boot(seat);
@@ -318,11 +338,15 @@ proptest! {
         world.run(200 * MILLI);
         for (pause, fault) in faults {
             let is_there = match fault {
-                Fault::Crash(seat) | Fault::CrashAndBoot(seat) | Fault::Boot(seat) | Fault::Switch(seat) => {
-                    seat < hosts.len()
-                }
+                Fault::Crash(seat)
+                | Fault::CrashAndBoot(seat)
+                | Fault::Boot(seat)
+                | Fault::Switch(seat)
+                | Fault::Stall(seat, _)
+                | Fault::Reach(seat, _)
+                | Fault::Maintain(seat, _) => seat < hosts.len(),
                 Fault::Cut(from, to) | Fault::Join(from, to) => from < hosts.len() && to < hosts.len(),
-                Fault::Loss(_) | Fault::Delay(_) => true,
+                Fault::Loss(_) | Fault::Delay(_) | Fault::Sync(_) => true,
             };
             if is_there {
                 apply(&mut world, fault);
@@ -331,6 +355,10 @@ proptest! {
         }
         prop_assert_eq!(world.overlaps, 0);
         world.heal();
+        for seat in 0..hosts.len() {
+            apply(&mut world, Fault::Maintain(seat, false));
+            apply(&mut world, Fault::Reach(seat, true));
+        }
         world.run(2 * SECOND);
         let roles: Vec<Role> = (0..hosts.len()).map(|seat| world.role(seat)).collect();
         prop_assert_eq!(world.authorities().len(), 1, "roles {:?}", roles);

@@ -59,6 +59,9 @@ impl<'a> Words<'a> {
             Step::Input(Input::Message { from, message }) => {
                 format!("from {}: {}", self.seat(*from), self.message(message))
             }
+            Step::Input(Input::Transfer { from, unit }) => {
+                format!("from {}: {} B of state", self.seat(*from), unit.len())
+            }
             Step::Input(Input::Promised { succeeded: true }) => String::from("the promise is durable"),
             Step::Input(Input::Promised { succeeded: false }) => {
                 String::from("the promise could not be made durable")
@@ -83,7 +86,11 @@ impl<'a> Words<'a> {
             Effect::Poll { device, due } => {
                 format!("poll {}, due {}", self.device(*device), relative(*due, now))
             }
+            Effect::Disconnect { device } => format!("disconnect from {}", self.device(*device)),
             Effect::Send { to, message } => format!("tell {}: {}", self.seat(*to), self.message(message)),
+            Effect::Transfer { to, length, chain: _ } => {
+                format!("give {} {length} B of state", self.seat(*to))
+            }
             Effect::Authority { epoch, until } => {
                 let epoch = Epoch::of_number(*epoch);
                 format!("authority under epoch {epoch} until {}", relative(*until, now))
@@ -132,6 +139,8 @@ impl<'a> Words<'a> {
             Event::RoleChanged { .. }
             | Event::TookOver { .. }
             | Event::SetPointsTakenOver { .. }
+            | Event::StateTaken { .. }
+            | Event::StateRefused { .. }
             | Event::AuthoritiesOverlapped { .. }
             | Event::SectionDiffers { .. }
             | Event::CommandRefused { .. } => self.council_event(event),

@@ -131,6 +131,11 @@ impl<R: Read> ReplayDriver<R> {
         self.event_difference.as_ref()
     }
 
+    /// When a controller was last heard of, in the run's time and its own, and when it wanted to be woken then.
+    pub(crate) fn last(&self, controller: usize) -> Option<(Time, LocalTime, Option<LocalTime>)> {
+        self.of[controller].recent.last().map(|kept| (kept.at, kept.now, kept.deadline))
+    }
+
     /// Lets the run go on up to `until` and no further.
     pub(crate) const fn run_until(&mut self, until: Time) {
         self.until = until;

@@ -27,6 +27,7 @@ pub(crate) struct Kept {
     pub(crate) position: u64,
     what: What,
     samples: Vec<Sample>,
+    unit: Vec<u8>,
     pub(crate) effects: Vec<Effect>,
     pub(crate) deadline: Option<LocalTime>,
 }
@@ -46,6 +47,7 @@ enum What {
     Snapshotted(bool),
     Journal(JournalStatus),
     Command(Command),
+    Transfer(Seat),
 }
 
 impl Recent {
@@ -58,6 +60,7 @@ impl Recent {
         kept.now = now;
         kept.position = position;
         kept.samples.clear();
+        kept.unit.clear();
         kept.effects.clear();
         kept.deadline = None;
         kept.what = match *step {
@@ -75,6 +78,10 @@ impl Recent {
             Step::Input(Input::Snapshotted { succeeded }) => What::Snapshotted(succeeded),
             Step::Input(Input::Journal(status)) => What::Journal(status),
             Step::Input(Input::Command(command)) => What::Command(command),
+            Step::Input(Input::Transfer { from, unit }) => {
+                kept.unit.extend_from_slice(unit);
+                What::Transfer(from)
+            }
         };
     }
 
@@ -116,6 +123,7 @@ impl Kept {
             What::Snapshotted(succeeded) => Step::Input(Input::Snapshotted { succeeded }),
             What::Journal(status) => Step::Input(Input::Journal(status)),
             What::Command(command) => Step::Input(Input::Command(command)),
+            What::Transfer(from) => Step::Input(Input::Transfer { from, unit: &self.unit }),
         }
     }
 }

@@ -3,17 +3,20 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use r_ems_engine::Time;
 use r_ems_engine::digest::Digest;
 use r_ems_engine::fleet::{Fleet, Poisoned};
 use r_ems_engine::log::{
     BEHAVIOR, Content, ENGINE_VERSION, End, Header, ReadError, Reader, Status, codec, identity,
 };
+use r_ems_engine::{Span, Time};
 
 use crate::compatibility::{Compatibility, OtherFunctions, Replayable};
 use crate::divergence::{Divergence, engine_name};
 use crate::driver::{ReplayDriver, Stop};
 use crate::source::Bytes;
+
+/// A wake that is later than this does not come: far more than a host that runs is late, or its clock wrong in between.
+const LATENESS_MAX: Span = Span::from_millis(100);
 
 /// A log that is being run again.
 pub struct Replay<M, R> {
@@ -195,6 +198,13 @@ impl<M: Replayable, R: Read> Replay<M, R> {
     /// The machines as they are now.
     pub fn machines(&self) -> &[M] {
         self.fleet.machines()
+    }
+
+    /// Whether a controller runs at `at`, up to which the log was run: one that wanted to be woken before, and was not, is
+    /// down, or its host stands still. What it knew is then not what is.
+    pub fn runs(&self, controller: usize, at: Time) -> bool {
+        let Some((last_at, now, Some(deadline))) = self.driver.last(controller) else { return true };
+        at.since(last_at) <= deadline.since(now) + LATENESS_MAX
     }
 
     /// What the log says about itself.

@@ -67,7 +67,10 @@ pub fn statistics<R: Read>(log: R) -> Result<Statistics, ReadError<io::Error>> {
         }
         let record = reader.record();
         until = record.at;
-        kinds[record.content.kind().position()].add(reader.record_bytes());
+        let kind = record.content.kind();
+        if let Some(place) = Kind::ALL.iter().position(|known| *known == kind) {
+            kinds[place].add(reader.record_bytes());
+        }
         controllers[record.controller.position()].add(reader.record_bytes());
     };
     let used: u64 = kinds.iter().map(|share| share.bytes).sum();

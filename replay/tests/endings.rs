@@ -156,6 +156,8 @@ impl<const SCAN: u32, const OF_EVENTS: bool> Machine for Slip<SCAN, OF_EVENTS> {
                 | Effect::Poll { .. }
                 | Effect::Send { .. }
                 | Effect::Authority { .. }
+                | Effect::Disconnect { .. }
+                | Effect::Transfer { .. }
                 | Effect::Promise(_)
                 | Effect::Snapshot
                 | Effect::Report(_) => {}

@@ -5,6 +5,7 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::redundancy::Seat;
+use r_ems_sim::slot::OneConnection;
 use r_ems_sim::world::{Change, PathChange, Post, Timed};
 use serde::Serialize;
 
@@ -45,6 +46,8 @@ pub struct DeviceAssurance {
     pub longest_write_s: f64,
     /// What one writer at a time rests on.
     pub rests_on: RestsOn,
+    /// Where the device takes one connection: how long it keeps that of a host that is gone, and connecting then.
+    pub connecting_s: Option<f64>,
     /// The take-over bound of this device.
     pub take_over_max_s: f64,
 }
@@ -139,11 +142,17 @@ pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)
         };
         // Of the three ways that the bound counts, the last is that of the write.
         let bound = settings.take_over_max(ways.delay, waited_for) - ways.delay + ways.write(position);
+        // A host that is gone says nothing: its connection is kept. Then each of two scans may just have been missed.
+        let connected = |one: OneConnection| {
+            bound.max(one.dead_after) + one.connect + (grid.scan + ways.write(position)) * 2
+        };
+        let bound = device.one_connection.map_or(bound, connected);
         longest = longest.max(bound);
         devices.push(DeviceAssurance {
             name: spec.name.clone(),
             longest_write_s: spec.longest_write.as_secs_f64(),
             rests_on,
+            connecting_s: device.one_connection.map(|one| (one.dead_after + one.connect).as_secs_f64()),
             take_over_max_s: bound.as_secs_f64(),
         });
     }

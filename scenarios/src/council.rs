@@ -3,6 +3,7 @@
 //! Seats follow the failover order, the witness has the last one. A grid with one controller has a council of one, which has no
 //! rules and needs none.
 
+use r_ems_engine::Span;
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::redundancy::epoch::MAX_SEATS;
@@ -99,9 +100,10 @@ fn position(place: usize) -> u16 {
     u16::try_from(place).unwrap_or(u16::MAX)
 }
 
-/// Reads `controllers`, `witness` and `redundancy` of a grid.
+/// Reads `controllers`, `witness` and `redundancy` of a grid that scans every `scan`.
 pub(crate) fn read<'t>(
     grid: &str,
+    scan: Span,
     fields: &mut Fields<'t>,
     hosts: &[Entry<'t>],
     notes: &mut Notes,
@@ -128,8 +130,9 @@ pub(crate) fn read<'t>(
         );
     }
     let redundancy = fields.optional("redundancy");
-    let mut council = Council { controllers, witness, settings: Settings::DEFAULT, section: 0 };
-    let stated = redundancy.as_ref().and_then(|node| rules::read(node, notes));
+    let settings = rules::default(scan);
+    let mut council = Council { controllers, witness, settings, section: 0 };
+    let stated = redundancy.as_ref().and_then(|node| rules::read(node, scan, notes));
     if council.is_shared() {
         let is_pair = council.seen_from(Seat(0)).is_pair();
         rules::check_silence(stated.as_ref(), redundancy.as_ref().unwrap_or(&place), is_pair, notes);
@@ -139,7 +142,9 @@ pub(crate) fn read<'t>(
     {
         node.warning(notes, "is not used: the grid has one controller");
     }
-    council.settings = stated.map_or(Settings::DEFAULT, |stated| stated.settings);
+    if let Some(stated) = stated {
+        council.settings = stated.settings;
+    }
     council.section = rules::section(grid, &council, hosts);
     council
 }

@@ -4,8 +4,9 @@
 //! battery counts as positive has none: a guess would be right for half of all sites.
 
 use r_ems_engine::Span;
-use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
+use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use r_ems_engine::units::Watts;
+use r_ems_sim::slot::OneConnection;
 
 use crate::leaf::{check_name, word};
 use crate::mistake::{Notes, suggestion};
@@ -23,6 +24,12 @@ pub(crate) const REVERSION: Span = Span::from_secs(60);
 pub(crate) const DEAD_BAND: f64 = 0.001;
 /// A reversion must leave time for this many scans: a set-point is repeated at half of it.
 pub(crate) const REVERSION_SCANS: u64 = 4;
+/// How long it takes to connect to a device that takes one connection, unless the link says otherwise.
+pub(crate) const CONNECT: Span = Span::from_millis(50);
+/// How long such a device keeps the connection of a host that is gone, unless the link says otherwise: gateways differ widely.
+pub(crate) const DEAD_CONNECTION: Span = Span::from_secs(30);
+/// Longest time for either.
+pub(crate) const CONNECTION_MAX: Span = Span::from_hours(1);
 /// Longest latency: what is later is no measurement to control with.
 pub(crate) const LATENCY_MAX: Span = Span::from_mins(1);
 
@@ -34,6 +41,8 @@ pub(crate) const LONGEST_WRITE_MAX: Span = Span::from_hours(1);
 pub(crate) struct Device<'t> {
     pub(crate) spec: DeviceSpec,
     pub(crate) timeout: Span,
+    /// How it is connected to, where it takes only one connection at a time.
+    pub(crate) one_connection: Option<OneConnection>,
     /// Where its link stands, and whether that says how long a write may be on its way.
     link: Option<(Node<'t>, LateWrites)>,
     /// Where its rating stands; none if it is missing or wrong, which was noted.
@@ -46,6 +55,7 @@ pub(crate) struct Link {
     pub(crate) latency: Span,
     pub(crate) timeout: Span,
     pub(crate) positive: Positive,
+    one_connection: Option<OneConnection>,
     late_writes: LateWrites,
 }
 
@@ -101,7 +111,8 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     let read = node.as_ref().and_then(|link| read_link(link, class, notes));
     let link_place = node.zip(read.map(|link| link.late_writes));
     let late_writes = LateWrites::default();
-    let missing = Link { latency: LATENCY, timeout: TIMEOUT, positive: Positive::Import, late_writes };
+    let (positive, one_connection) = (Positive::Import, None);
+    let missing = Link { latency: LATENCY, timeout: TIMEOUT, positive, one_connection, late_writes };
     let link = read.unwrap_or(missing);
     let rating = read_rating(&mut fields, notes);
     let age_max = fields.leaf_or("max_age", scan * AGE_SCANS + link.latency, notes);
@@ -119,6 +130,10 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
         dead_band: rating.unwrap_or(Watts::ZERO) * DEAD_BAND,
         longest_write: link.late_writes.longest.unwrap_or(Span::ZERO),
         checks_epochs: link.late_writes.checks_epochs,
+        connections: match link.one_connection {
+            Some(_) => Connections::ActiveOnly,
+            None => Connections::Shared,
+        },
         ramp: None,
     };
     if class.is_controlled() {
@@ -132,7 +147,8 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     }
     let place = rating.map(|_rating| fields.place("rating").clone());
     fields.finish(notes);
-    Some(Device { spec, timeout: link.timeout, link: link_place, rating: place })
+    let Link { timeout, one_connection, .. } = link;
+    Some(Device { spec, timeout, one_connection, link: link_place, rating: place })
 }
 
 fn read_rating(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Watts> {
@@ -175,8 +191,29 @@ fn read_link(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) -> Option<L
     }
     let late_writes =
         if class.is_controlled() { read_late_writes(&mut fields, notes) } else { LateWrites::default() };
+    let one_connection = read_connections(&mut fields, notes);
     fields.finish(notes);
-    Some(Link { latency, timeout, positive: positive?, late_writes })
+    Some(Link { latency, timeout, positive: positive?, one_connection, late_writes })
+}
+
+/// Reads `connections: ActiveOnly, connect: "50 ms", dead_connection: "30 s"`.
+fn read_connections(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<OneConnection> {
+    let connections = fields.optional("connections");
+    let is_one = connections.and_then(|node| word(&node, &["Shared", "ActiveOnly"], notes)) == Some(1);
+    let mut span = |name: &'static str, default: Span| {
+        let found: Option<Span> = fields.leaf_if_given(name, notes);
+        if let Some(span) = found
+            && span > CONNECTION_MAX
+        {
+            fields.place(name).error(notes, format!("must be at most {CONNECTION_MAX}, got {span}"));
+        }
+        if found.is_some() && !is_one {
+            fields.place(name).error(notes, format!("`{name}` goes with connections: ActiveOnly"));
+        }
+        found.unwrap_or(default)
+    };
+    let (connect, dead_after) = (span("connect", CONNECT), span("dead_connection", DEAD_CONNECTION));
+    is_one.then_some(OneConnection { connect, dead_after })
 }
 
 fn read_late_writes(fields: &mut Fields<'_>, notes: &mut Notes) -> LateWrites {

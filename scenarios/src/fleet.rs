@@ -88,6 +88,7 @@ fn links<S>(grid: &site::Grid<'_, S>, plant: Option<&Plant<'_>>) -> Vec<LinkSpec
             latency: device.spec.latency,
             write_delay: Delay::exactly(Span::ZERO),
             checks_epochs: device.spec.checks_epochs,
+            one_connection: device.one_connection,
             timeout: device.timeout,
             valid_for: device.spec.age_max - device.spec.latency,
             drop_outs: None,

@@ -23,6 +23,10 @@ pub(crate) const RETRY_MIN: Span = Span::from_micros(100);
 pub(crate) const WATCHDOG_HEARTBEATS: u64 = 2;
 /// A lease must outlast a renewal that is lost.
 pub(crate) const LEASE_HEARTBEATS: u64 = 2;
+/// A standby's state may lack so many units in a row before it is too old, unless the section says otherwise.
+pub(crate) const STATE_SCANS: u64 = 5;
+/// At least one unit may be late.
+pub(crate) const STATE_SCANS_MIN: u64 = 2;
 /// Largest clock-rate bound, as the simulated clocks have it.
 pub(crate) const RATE_MAX: f64 = 0.1;
 
@@ -34,10 +38,15 @@ pub(crate) struct Stated<'t> {
     on_silence: Option<Node<'t>>,
 }
 
-/// Reads the section; mistakes are noted at their fields.
-pub(crate) fn read<'t>(node: &Node<'t>, notes: &mut Notes) -> Option<Stated<'t>> {
+/// What a grid that scans every `scan` has without a section.
+pub(crate) fn default(scan: Span) -> Settings {
+    Settings { state_age_max: scan * STATE_SCANS, ..Settings::DEFAULT }
+}
+
+/// Reads the section of a grid that scans every `scan`; mistakes are noted at their fields.
+pub(crate) fn read<'t>(node: &Node<'t>, scan: Span, notes: &mut Notes) -> Option<Stated<'t>> {
     let mut fields = node.fields(notes)?;
-    let default = Settings::DEFAULT;
+    let default = default(scan);
     let on_silence = fields.optional("on_silence");
     let fail_back = fields.optional("fail_back");
     let settings = Settings {
@@ -47,13 +56,14 @@ pub(crate) fn read<'t>(node: &Node<'t>, notes: &mut Notes) -> Option<Stated<'t>>
         retry: fields.leaf_or("retry", default.retry, notes),
         evaluate: fields.leaf_or("evaluate", default.evaluate, notes),
         clock_rate_max_ppb: read_rate(&mut fields, notes).unwrap_or(default.clock_rate_max_ppb),
+        state_age_max: fields.leaf_or("state_age_max", default.state_age_max, notes),
         fail_back: fail_back.and_then(|node| read_fail_back(&node, notes)).unwrap_or(default.fail_back),
         on_silence: on_silence
             .as_ref()
             .and_then(|node| read_silence(node, notes))
             .unwrap_or(default.on_silence),
     };
-    check(&settings, &fields, notes);
+    check(&settings, scan, &fields, notes);
     fields.finish(notes);
     Some(Stated { settings, on_silence })
 }
@@ -98,7 +108,7 @@ fn read_silence(node: &Node<'_>, notes: &mut Notes) -> Option<OnSilence> {
 }
 
 /// Notes intervals that do not fit each other.
-fn check(settings: &Settings, fields: &Fields<'_>, notes: &mut Notes) {
+fn check(settings: &Settings, scan: Span, fields: &Fields<'_>, notes: &mut Notes) {
     let mut require = |field: &str, found: Span, low: Span, why: &str, high: Span, limit: &str| {
         if found < low || found > high {
             let allowed = format!("from {low}{why} to {high}{limit}");
@@ -107,13 +117,16 @@ fn check(settings: &Settings, fields: &Fields<'_>, notes: &mut Notes) {
                 .error(notes, format!("{}must be {allowed}, got {found}", named(fields, field)));
         }
     };
-    let Settings { heartbeat, watchdog, lease, retry, evaluate, .. } = settings;
+    let Settings { heartbeat, watchdog, lease, retry, evaluate, state_age_max, .. } = settings;
     let hour = INTERVAL_MAX;
     require("heartbeat", *heartbeat, HEARTBEAT_MIN, "", hour, "");
     require("watchdog", *watchdog, *heartbeat * WATCHDOG_HEARTBEATS, ", two heartbeats,", hour, "");
     require("lease", *lease, *heartbeat * LEASE_HEARTBEATS, ", two heartbeats,", hour, "");
     require("retry", *retry, RETRY_MIN, "", (*heartbeat).max(RETRY_MIN), ", the heartbeat");
     require("evaluate", *evaluate, HEARTBEAT_MIN, "", hour, "");
+    // The longest scan is an hour too.
+    let (low, high) = (scan * STATE_SCANS_MIN, hour * STATE_SCANS);
+    require("state_age_max", *state_age_max, low, ", two scans,", high, "");
 }
 
 /// A field that is not there is named, and that it has its default.
@@ -140,8 +153,17 @@ pub(crate) fn check_silence(stated: Option<&Stated<'_>>, place: &Node<'_>, is_pa
 
 /// Identifies a section with those who have seats under it: the digest of a text in which all of it stands once.
 pub(crate) fn section(grid: &str, council: &Council<'_>, hosts: &[Entry<'_>]) -> u64 {
-    let Settings { heartbeat, watchdog, lease, retry, evaluate, clock_rate_max_ppb, fail_back, on_silence } =
-        &council.settings;
+    let Settings {
+        heartbeat,
+        watchdog,
+        lease,
+        retry,
+        evaluate,
+        clock_rate_max_ppb,
+        state_age_max,
+        fail_back,
+        on_silence,
+    } = &council.settings;
     let fail_back = match fail_back {
         FailBack::Manual => "manual".to_string(),
         FailBack::After(dwell) => format!("after {}", dwell.as_nanos()),
@@ -150,7 +172,7 @@ pub(crate) fn section(grid: &str, council: &Council<'_>, hosts: &[Entry<'_>]) ->
         OnSilence::Hold => "hold",
         OnSilence::TakeOver => "take over",
     };
-    let intervals = [heartbeat, watchdog, lease, retry, evaluate].map(|span| span.as_nanos());
+    let intervals = [heartbeat, watchdog, lease, retry, evaluate, state_age_max].map(|span| span.as_nanos());
     let mut text = format!("{grid}\n{intervals:?}\n{clock_rate_max_ppb}\n{fail_back}\n{on_silence}\n");
     for member in council.members() {
         let kind = if member.is_witness { "witness" } else { "controller" };

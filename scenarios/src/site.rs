@@ -173,7 +173,7 @@ fn read_grid<'t, F: FunctionSet>(
         let found = stack.len();
         fields.place("functions").error(notes, format!("expected at most {MAX_FUNCTIONS}, got {found}"));
     }
-    let council = council::read(&entry.name, &mut fields, hosts, notes);
+    let council = council::read(&entry.name, scan, &mut fields, hosts, notes);
     refuse_persistence(&mut fields, notes);
     let witness = fields.place("witness").clone();
     fields.finish(notes);

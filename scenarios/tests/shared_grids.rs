@@ -72,6 +72,7 @@ fn what_a_section_leaves_out_has_the_engines_default_and_each_word_changes_its_d
         retry: Span::from_millis(5),
         evaluate: Span::from_millis(50),
         clock_rate_max_ppb: 250_000,
+        state_age_max: Span::from_secs(5),
         fail_back: FailBack::After(Span::from_mins(5)),
         on_silence: OnSilence::Hold,
     };

@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 14] = [
+const SCENARIOS: [&str; 15] = [
     "peak_shaving",
     "year",
     "self_consumption",
@@ -14,6 +14,7 @@ const SCENARIOS: [&str; 14] = [
     "failover",
     "partition",
     "witness",
+    "one_connection",
     "pair_without_witness",
     "clock_drift",
     "rolling_restart",

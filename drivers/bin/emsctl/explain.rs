@@ -22,7 +22,7 @@ use crate::present::explanation::page;
 use crate::present::style::{BAD, BOLD, DIM, GOOD, paint};
 use crate::present::verdict;
 use crate::study::recall::Search;
-use crate::summary::{Due, ExpectationSummary};
+use crate::summary::{DOWN, Due, ExpectationSummary};
 
 /// What is printed as JSON.
 #[derive(Serialize)]
@@ -110,6 +110,7 @@ fn explanations<F: FunctionSet>(
         return Err(log.ends_before(reached.at, at));
     }
     let then: Vec<Controller<F>> = replay.machines().to_vec();
+    let runs: Vec<bool> = (0..then.len()).map(|position| replay.runs(position, at)).collect();
     replay.run_until(at + LOOK_AFTER).map_err(failed)?;
     let ended_before = replay.result().end.is_some();
     log.note_torn(replay.result().end);
@@ -125,7 +126,12 @@ fn explanations<F: FunctionSet>(
         let device = wanted.as_ref().and_then(|wanted| device(names, &wanted.device));
         let later = if ended_before { None } else { replay.machines().get(position) };
         let now = machine.composition().composed_at().unwrap_or(LocalTime::ZERO);
-        explanations.push(explain(names, machine, now, later, device));
+        let mut explanation = explain(names, machine, now, later, device);
+        if !runs[position] {
+            // What it was when it was heard of last is not what it is.
+            explanation.role = DOWN;
+        }
+        explanations.push(explanation);
     }
     Ok(explanations)
 }

@@ -31,7 +31,7 @@ fn grid(assurance: &Assurance) -> String {
         millis(*take_over_max_s),
         millis(*delay_s)
     );
-    for DeviceAssurance { name, longest_write_s, rests_on, take_over_max_s } in devices {
+    for DeviceAssurance { name, longest_write_s, rests_on, connecting_s, take_over_max_s } in devices {
         text += &match rests_on {
             RestsOn::Epochs => format!(
                 "  {grid}/{name}: one writer rests on epochs, which the device checks; D = 0; taken over within {}\n",
@@ -43,6 +43,12 @@ fn grid(assurance: &Assurance) -> String {
                 millis(*take_over_max_s)
             ),
         };
+        if let Some(connecting) = connecting_s {
+            text += &format!(
+                "  {grid}/{name}: takes one connection; that of a host that is gone is given to another after at most {}\n",
+                millis(*connecting)
+            );
+        }
     }
     text
 }

@@ -42,6 +42,15 @@ pub fn part(authorities: Option<&Authorities>) -> String {
             waiting.since
         );
     }
+    for lost in authorities.unheard.iter().take(MAX_SHOWN) {
+        part += &format!(
+            "  {} {} was down at {} when it was asked for: {}\n",
+            paint(WARN, "unheard"),
+            lost.controller,
+            lost.at,
+            lost.command
+        );
+    }
     part + "\n"
 }
 
@@ -49,7 +58,8 @@ fn why(found: &TakeOverSummary) -> String {
     let reason = found.reason.map(|reason| format!("{reason}; "));
     let epoch = found.epoch.as_ref().map(|epoch| format!("epoch {epoch}"));
     let step = found.step_w.map(|step| format!(", a step of {}", power(step)));
-    [reason, epoch, step].into_iter().flatten().collect()
+    let age = found.state_age_s.map(|age| format!(", state {} old", precise(age)));
+    [reason, epoch, step, age].into_iter().flatten().collect()
 }
 
 /// A gap to a tenth of a millisecond where it is short: that is where intervals are compared.

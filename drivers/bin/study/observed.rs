@@ -169,6 +169,8 @@ impl<D: Driver> Driver for Observed<D> {
                 Effect::Send { .. } => self.observations.messages_sent += 1,
                 Effect::Write(_)
                 | Effect::Poll { .. }
+                | Effect::Disconnect { .. }
+                | Effect::Transfer { .. }
                 | Effect::Authority { .. }
                 | Effect::Snapshot
                 | Effect::Promise(_) => {}

@@ -3,8 +3,9 @@
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::{Span, Time};
+use r_ems_replay::describe::Words;
 use r_ems_replay::describe::council::reason_words;
-use r_ems_sim::authority::TakeOver;
+use r_ems_sim::authority::{TakeOver, Unheard};
 use r_ems_sim::driver::RunResult;
 use serde::Serialize;
 
@@ -25,6 +26,8 @@ pub struct Authorities {
     pub list: Vec<TakeOverSummary>,
     /// Grids in which at the end nobody had written since the last writer was lost.
     pub waiting: Vec<WaitingSummary>,
+    /// What operators asked of controllers that were down, the first ones.
+    pub unheard: Vec<UnheardSummary>,
     /// What the members of the councils told each other.
     pub messages: Messages,
 }
@@ -59,6 +62,8 @@ pub struct TakeOverSummary {
     pub epoch: Option<String>,
     /// By how much the first set-points differ from what the devices held, all devices added.
     pub step_w: Option<f64>,
+    /// How old the state of the active before it was at the grant.
+    pub state_age_s: Option<f64>,
 }
 
 /// A grid that waits for an authority.
@@ -70,6 +75,19 @@ pub struct WaitingSummary {
     pub since_s: f64,
     /// The same as local time.
     pub since: String,
+}
+
+/// A command that nobody heard.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnheardSummary {
+    /// When.
+    pub at_s: f64,
+    /// The same as local time.
+    pub at: String,
+    /// To whom, `grid/id`.
+    pub controller: String,
+    /// What was asked for, in words.
+    pub command: String,
 }
 
 impl Authorities {
@@ -88,12 +106,22 @@ impl Authorities {
             since_s: since.as_secs_f64(),
             since: facts.local(*since),
         };
+        let unheard = |lost: &Unheard| {
+            let place = usize::from(lost.controller);
+            UnheardSummary {
+                at_s: lost.at.as_secs_f64(),
+                at: facts.local(lost.at),
+                controller: facts.controllers[place].full(),
+                command: Words::within(&facts.controllers, place).command(lost.command),
+            }
+        };
         let (sent, received) = observations.messages();
         Some(Self {
             count: all.len() as u64,
             longest_gap_s: all.iter().map(TakeOver::gap).max().map(Span::as_secs_f64),
             list: all.iter().take(MAX_LISTED).map(summary).collect(),
             waiting: result.authority.waiting.iter().map(waiting).collect(),
+            unheard: result.authority.unheard.iter().map(unheard).collect(),
             messages: Messages { sent, received },
         })
     }
@@ -102,14 +130,15 @@ impl Authorities {
 fn take_over(facts: &Facts, observations: &Observations, found: &TakeOver) -> TakeOverSummary {
     let name = |place: u16| facts.controllers[usize::from(place)].full();
     let to = ControllerIndex(found.to);
-    let (mut reason, mut epoch, mut step_w) = (None, None, None);
+    let (mut reason, mut epoch, mut step_w, mut state_age_s) = (None, None, None, None);
     for Told { event, .. } in observations.told(to, found.at) {
         if let Event::TookOver { reason: why, epoch: under, .. } = event {
             // A step that was told before belongs to an authority before.
-            (reason, epoch, step_w) = (Some(reason_words(*why)), Some(under.to_string()), None);
+            (reason, epoch) = (Some(reason_words(*why)), Some(under.to_string()));
+            (step_w, state_age_s) = (None, None);
         }
-        if let Event::SetPointsTakenOver { step, .. } = event {
-            step_w = Some(step.watts());
+        if let Event::SetPointsTakenOver { step, state_age, .. } = event {
+            (step_w, state_age_s) = (Some(step.watts()), state_age.map(Span::as_secs_f64));
         }
     }
     TakeOverSummary {
@@ -122,5 +151,6 @@ fn take_over(facts: &Facts, observations: &Observations, found: &TakeOver) -> Ta
         reason,
         epoch,
         step_w,
+        state_age_s,
     }
 }

@@ -86,7 +86,7 @@ pub struct Remains<'a, F: FunctionSet> {
 }
 
 /// What is said instead of a role of a controller that does not run.
-const DOWN: &str = "down";
+pub const DOWN: &str = "down";
 
 /// Makes the summary.
 pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summary {

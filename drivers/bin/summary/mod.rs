@@ -17,7 +17,7 @@
 //! | `peak` | null in a run without a whole quarter of an hour |
 //! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
 //! | `controllers` also | `role` and `epoch` (`round.seat`) at the end |
-//! | `take_overs` | null where nobody shares a grid: `count`, `longest_gap_s`, `messages`, and a `list` with `at_s`, `from`, `to`, `gap_s`, `reason`, `epoch`, `step_w` |
+//! | `take_overs` | null where nobody shares a grid: `count`, `longest_gap_s`, `messages`, `waiting`, `unheard`, and a `list` with `at_s`, `from`, `to`, `gap_s`, `reason`, `epoch`, `step_w` |
 //! | `persistence` | null without it: by controller `snapshots`, `snapshots_failed`, lives `replayed`, `damaged` and `fresh`, and `degraded_s` without a journal |
 //! | `events`, `alarms` | events by kind with severity and count, without each point's first good value; the first alarms in words |
 
@@ -30,8 +30,8 @@ mod persistence;
 
 use serde::Serialize;
 
-pub use authority::{Authorities, Messages, TakeOverSummary, WaitingSummary};
-pub use collect::{Facts, GridFacts, Remains, summarize};
+pub use authority::{Authorities, Messages, TakeOverSummary, UnheardSummary, WaitingSummary};
+pub use collect::{DOWN, Facts, GridFacts, Remains, summarize};
 pub use cost::{Amounts, Cost};
 pub use due::Due;
 pub use lives::Lives;

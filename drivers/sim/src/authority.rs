@@ -11,6 +11,7 @@
 
 use alloc::vec::Vec;
 
+use r_ems_engine::redundancy::Command;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use crate::plant::ComponentIndex;
@@ -18,6 +19,8 @@ use crate::world::HostClock;
 
 /// So many violations are kept, the first ones: they are nearest to the cause.
 pub const MAX_VIOLATIONS_KEPT: usize = 16;
+/// So many commands that nobody heard are kept.
+pub const MAX_UNHEARD_KEPT: usize = 64;
 /// So many take-overs are kept.
 pub const MAX_TAKE_OVERS_KEPT: usize = 1 << 16;
 
@@ -86,8 +89,23 @@ pub struct AuthorityResult {
     pub violation_count: u64,
     /// Authority that moved.
     pub take_overs: Vec<TakeOver>,
-    /// Grids whose writer was lost, since when, and of which no other has written until the run's end.
+    /// Grids in which at the run's end nobody may write who has written, and since when: the writer was lost, or its lease
+    /// is over.
+    /// Of those that several share also such in which nobody has ever written.
     pub waiting: Vec<(u16, Time)>,
+    /// What operators asked of controllers that were down, the first ones.
+    pub unheard: Vec<Unheard>,
+}
+
+/// An operator's command to a controller that was down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unheard {
+    /// When.
+    pub at: Time,
+    /// To whom, by its place in the fleet.
+    pub controller: u16,
+    /// What was asked for.
+    pub command: Command,
 }
 
 /// Watches all grids.
@@ -104,6 +122,8 @@ struct Watched {
     /// The highest epoch that each component has accepted.
     accepted: Vec<u64>,
     writer: Option<Writer>,
+    /// Whether it has several controllers, or a witness: a controller that is alone never tells of its authority.
+    is_shared: bool,
 }
 
 /// Who wrote last.
@@ -126,12 +146,16 @@ struct Lease {
 }
 
 impl Watcher {
-    /// Watches grids with so many components each, and so many controllers.
-    pub(crate) fn new(components: &[usize], controllers: usize) -> Self {
-        let watched = |count: &usize| Watched { accepted: alloc::vec![0; *count], writer: None };
+    /// Watches grids with so many components each, and the controllers of these grids.
+    pub(crate) fn new(components: &[usize], controllers: &[u16]) -> Self {
+        let watched = |(grid, count): (u16, &usize)| Watched {
+            accepted: alloc::vec![0; *count],
+            writer: None,
+            is_shared: controllers.iter().filter(|of| **of == grid).count() > 1,
+        };
         Self {
-            grids: components.iter().map(watched).collect(),
-            leases: alloc::vec![None; controllers],
+            grids: (0..).zip(components).map(watched).collect(),
+            leases: alloc::vec![None; controllers.len()],
             result: AuthorityResult::default(),
         }
     }
@@ -226,15 +250,35 @@ impl Watcher {
         }
     }
 
-    /// What was seen.
-    pub(crate) fn result(&self) -> AuthorityResult {
+    /// An operator asks a controller for something that is down.
+    pub(crate) fn unheard(&mut self, at: Time, controller: u16, command: Command) {
+        if self.result.unheard.len() < MAX_UNHEARD_KEPT {
+            self.result.unheard.push(Unheard { at, controller, command });
+        }
+    }
+
+    /// What was seen up to the run's end at `at`.
+    pub(crate) fn result(&self, at: Time) -> AuthorityResult {
         let mut result = self.result.clone();
         for (grid, watched) in (0..).zip(&self.grids) {
-            if let Some(lost_at) = watched.writer.and_then(|writer| writer.lost_at) {
-                result.waiting.push((grid, lost_at));
+            if let Some(since) = self.waits_since(at, grid, watched) {
+                result.waiting.push((grid, since));
             }
         }
         result
+    }
+
+    /// Since when nobody has written in a grid who may.
+    fn waits_since(&self, at: Time, grid: u16, watched: &Watched) -> Option<Time> {
+        let mut leases = self.leases.iter().flatten().filter(|lease| lease.grid == grid);
+        match watched.writer {
+            None => (watched.is_shared && !leases.any(|lease| lease.counts(at))).then_some(Time::ZERO),
+            Some(Writer { lost_at: Some(lost_at), .. }) => Some(lost_at),
+            Some(writer) => {
+                let lease = self.leases[usize::from(writer.controller)].filter(|lease| !lease.counts(at))?;
+                Some(lease.clock.run_time(lease.until).max(writer.last_write))
+            }
+        }
     }
 
     fn note(&mut self, violation: Violation) {
@@ -267,40 +311,52 @@ mod tests {
 
     #[test]
     fn two_leases_that_count_at_one_instant_are_found_and_one_after_the_other_is_not() {
-        let mut watcher = Watcher::new(&[2], 2);
+        let mut watcher = Watcher::new(&[2], &[0, 0]);
         watcher.told(at(0), (0, 0, 0), until(20), HostClock::TRUE);
         watcher.told(at(21), (0, 1, 1), until(41), HostClock::TRUE);
-        assert_eq!(watcher.result().violation_count, 0);
+        assert_eq!(watcher.result(at(200)).violation_count, 0);
         // The first host's clock turns out to be slow: its lease still counts.
-        let mut watcher = Watcher::new(&[2], 2);
+        let mut watcher = Watcher::new(&[2], &[0, 0]);
         let slow = HostClock { rate_ppb: -100_000_000, ..HostClock::TRUE };
         watcher.told(at(0), (0, 0, 0), until(20), slow);
         watcher.told(at(21), (0, 1, 1), until(41), HostClock::TRUE);
         let rule = Rule::OneAuthority { controller: 1, other: 0 };
-        assert_eq!(watcher.result().violations, [Violation { at: at(21), grid: 0, rule }]);
+        assert_eq!(watcher.result(at(200)).violations, [Violation { at: at(21), grid: 0, rule }]);
     }
 
     #[test]
     fn a_lower_epoch_on_a_device_is_found() {
-        let mut watcher = Watcher::new(&[2], 2);
+        let mut watcher = Watcher::new(&[2], &[0, 0]);
         watcher.accepted(at(1), (0, 0), BATTERY, 256);
         watcher.accepted(at(2), (0, 1), BATTERY, 513);
         assert!(watcher.is_outdated(0, BATTERY, 256) && !watcher.is_outdated(0, BATTERY, 513));
         watcher.accepted(at(3), (0, 0), BATTERY, 256);
-        assert_eq!(watcher.result().violation_count, 1);
+        assert_eq!(watcher.result(at(200)).violation_count, 1);
     }
 
     #[test]
     fn a_take_over_is_measured_from_the_crash_to_the_first_accepted_write_of_the_next() {
-        let mut watcher = Watcher::new(&[2], 2);
+        let mut watcher = Watcher::new(&[2], &[0, 0]);
         watcher.accepted(at(100), (0, 0), BATTERY, 256);
         watcher.lost(at(104), 0, 0);
         watcher.accepted(at(105), (0, 0), BATTERY, 256);
-        assert_eq!(watcher.result().waiting, [(0, at(104))]);
+        assert_eq!(watcher.result(at(110)).waiting, [(0, at(104))]);
         watcher.accepted(at(131), (0, 1), BATTERY, 513);
-        let found = watcher.result();
+        let found = watcher.result(at(200));
         let taken = TakeOver { grid: 0, from: 0, to: 1, lost_at: at(104), at: at(131) };
         assert_eq!((found.take_overs.as_slice(), found.waiting.len()), (&[taken][..], 0));
         assert_eq!(taken.gap(), Span::from_millis(27));
+    }
+
+    #[test]
+    fn a_grid_waits_whose_writer_lost_its_lease_and_one_in_which_nobody_ever_wrote() {
+        let mut watcher = Watcher::new(&[2, 2, 2], &[0, 0, 1, 1, 2]);
+        watcher.told(at(100), (0, 0, 0), until(120), HostClock::TRUE);
+        watcher.accepted(at(101), (0, 0), BATTERY, 256);
+        assert_eq!(watcher.result(at(120)).waiting, [(1, Time::ZERO)], "one that is alone does not share");
+        let waiting = [(0, at(120)), (1, Time::ZERO)];
+        assert_eq!(watcher.result(at(121)).waiting, waiting);
+        watcher.told(at(130), (1, 1, 2), until(150), HostClock::TRUE);
+        assert_eq!(watcher.result(at(140)).waiting, [(0, at(120))], "it is about to write");
     }
 }

@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 
 use r_ems_engine::event::Event as Reported;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
-use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Input, Outcome, Step};
+use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Effects, Input, Outcome, Step};
 use r_ems_engine::queue::EventQueue;
 use r_ems_engine::redundancy::{Promise, Seat};
 use r_ems_engine::wakes::Wakes;
@@ -37,9 +37,10 @@ use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
 use crate::network::Network;
 use crate::plant::Bus;
+use crate::slot::Slot;
 use crate::world::{HostClock, PersistenceSpec, Post, Ties, Timed, WorldSpec};
 
-use self::hosts::{Letter, PostOffice};
+use self::hosts::{Content, PostOffice};
 use self::pending::{Devices, Happened, Of, Pending, Told};
 use self::persistence::Persistence;
 use self::ties::Shuffle;
@@ -86,6 +87,8 @@ struct Grid {
     bus: Bus,
     ledger: Ledger,
     account: Account,
+    /// By component: who is connected to a device that takes only one connection.
+    slots: Vec<Slot>,
 }
 
 /// A controller's place at run time.
@@ -149,6 +152,7 @@ impl SimDriver {
         let grid = |grid: crate::world::GridWorld| Grid {
             ledger: Ledger::new(&grid.bus),
             account: Account::new(&grid.bus, first_window_ends, grid.shaving_limit),
+            slots: alloc::vec![Slot::default(); grid.bus.components().len()],
             bus: grid.bus,
         };
         let grids: Vec<Grid> = spec.grids.into_iter().map(grid).collect();
@@ -157,7 +161,8 @@ impl SimDriver {
             *network.path_mut(*from, *to) = *path;
         }
         let components: Vec<usize> = grids.iter().map(|grid| grid.bus.components().len()).collect();
-        let authority = Watcher::new(&components, spec.posts.len());
+        let of_posts: Vec<u16> = spec.posts.iter().map(|post| post.grid).collect();
+        let authority = Watcher::new(&components, &of_posts);
         let mut queue = EventQueue::new();
         let mut posts = Vec::with_capacity(spec.posts.len());
         for (position, post) in spec.posts.iter().enumerate() {
@@ -257,7 +262,7 @@ impl SimDriver {
             grids: self.grids.iter().map(result).collect(),
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
-            authority: self.authority.result(),
+            authority: self.authority.result(at),
             persistence: self.persistence.as_deref().map(|kept| kept.result(at)),
         }
     }
@@ -265,7 +270,7 @@ impl SimDriver {
     /// Brings a grid's plant up to an instant.
     #[inline]
     fn advance(&mut self, grid: usize, to: Time) {
-        let Grid { bus, ledger, account } = &mut self.grids[grid];
+        let Grid { bus, ledger, account, .. } = &mut self.grids[grid];
         bus.advance(to, &mut (ledger, (account, self.monitor.watch(grid as u16))));
     }
 
@@ -407,7 +412,10 @@ impl Driver for SimDriver {
             }
             Happened::TimedOut { device } => Step::Input(Input::TimedOut { device }),
             Happened::Written { device, outcome } => Step::Input(Input::Written { device, outcome }),
-            Happened::Mail(Letter { from, message, .. }) => Step::Input(Input::Message { from, message }),
+            Happened::Message { from, message } => Step::Input(Input::Message { from, message }),
+            Happened::Unit { from, slot } => {
+                Step::Input(Input::Transfer { from, unit: self.office.unit(slot) })
+            }
             Happened::Told(Told::Promised(succeeded)) => Step::Input(Input::Promised { succeeded }),
             Happened::Told(Told::Snapshotted(succeeded)) => Step::Input(Input::Snapshotted { succeeded }),
             Happened::Told(Told::Journal(status)) => Step::Input(Input::Journal(status)),
@@ -427,8 +435,8 @@ impl Driver for SimDriver {
             // It was restored, and boots next.
             return;
         }
-        let effects = outcome.effects.as_slice();
-        for effect in effects {
+        let effects = outcome.effects;
+        for effect in effects.as_slice() {
             if let Effect::Report(event) = effect {
                 self.monitor.event(outcome.at, outcome.from, Reported::kind(event));
             }
@@ -445,17 +453,19 @@ impl Driver for SimDriver {
 
 impl SimDriver {
     /// Does what a machine asked for; its reports have been heard.
-    fn do_effects(&mut self, at: Time, now: LocalTime, post: u16, effects: &[Effect]) {
-        for effect in effects {
+    fn do_effects(&mut self, at: Time, now: LocalTime, post: u16, effects: &Effects) {
+        for effect in effects.as_slice() {
             match effect {
                 Effect::Write(write) => self.write(at, now, post, write),
                 // Polls of neighbors travel together; snapshots are the journal's.
                 Effect::Poll { .. } | Effect::Snapshot | Effect::Report(_) => {}
-                Effect::Send { to, message } => self.send(at, post, *to, *message),
+                Effect::Disconnect { device } => self.disconnect(post, *device),
+                Effect::Send { to, message } => self.send(at, post, *to, Content::Message(*message), &[]),
+                Effect::Transfer { to, .. } => self.send(at, post, *to, Content::Unit, effects.unit()),
                 Effect::Authority { until, .. } => self.hear_authority(at, post, *until),
                 Effect::Promise(promise) => self.save(at, post, *promise),
             }
         }
-        self.poll(at, post, effects);
+        self.poll(at, post, effects.as_slice());
     }
 }

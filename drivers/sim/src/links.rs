@@ -14,6 +14,7 @@ use r_ems_engine::{Span, Time};
 
 use crate::network::Delay;
 use crate::plant::{Bus, ComponentIndex, Quantity, TruthPoint};
+use crate::slot::OneConnection;
 use crate::world::{DropOuts, LinkSpec, LinkState};
 
 /// Most points of one device.
@@ -43,6 +44,7 @@ pub struct Link {
     timeout: Span,
     write_delay: Delay,
     checks_epochs: bool,
+    one_connection: Option<OneConnection>,
     /// What the way of each write draws from.
     writes: Stream,
     valid_for: Span,
@@ -114,6 +116,7 @@ impl Link {
             timeout: spec.timeout,
             write_delay: spec.write_delay,
             checks_epochs: spec.checks_epochs,
+            one_connection: spec.one_connection,
             writes: Stream::named(seed, &alloc::format!("{name} writes")),
             valid_for: spec.valid_for,
             state: LinkState::Answering,
@@ -143,6 +146,11 @@ impl Link {
     /// Whether the device refuses epochs lower than one that it has accepted.
     pub const fn checks_epochs(&self) -> bool {
         self.checks_epochs
+    }
+
+    /// How the device is connected to, where it takes only one connection at a time.
+    pub const fn one_connection(&self) -> Option<OneConnection> {
+        self.one_connection
     }
 
     /// Forgets answers on their way: the one that asked is gone.

@@ -16,6 +16,7 @@ use crate::disk::DiskChange;
 use crate::expect::Expectation;
 use crate::network::{Chance, Delay, Path};
 use crate::plant::{Bus, ComponentIndex, Position, Quantity};
+use crate::slot::OneConnection;
 
 /// Everything about a run but the controllers themselves.
 #[derive(Clone, Debug)]
@@ -172,6 +173,8 @@ pub struct LinkSpec {
     pub write_delay: Delay,
     /// Whether the device refuses a write whose epoch is lower than one that it has accepted.
     pub checks_epochs: bool,
+    /// How the device is connected to, where it takes only one connection at a time.
+    pub one_connection: Option<OneConnection>,
     /// A poll or a write that takes longer than this has failed.
     pub timeout: Span,
     /// How long a controller's image believes an answer after its arrival: the declared maximum age less the declared latency.

@@ -99,7 +99,9 @@ impl<D: Driver> Driver for Counting<D> {
                 Effect::Write(write) => self.writes.push((outcome.at, write.value)),
                 Effect::Report(event) => self.events.push((outcome.at, *event)),
                 Effect::Poll { .. }
+                | Effect::Disconnect { .. }
                 | Effect::Send { .. }
+                | Effect::Transfer { .. }
                 | Effect::Promise(_)
                 | Effect::Snapshot
                 | Effect::Authority { .. } => {}

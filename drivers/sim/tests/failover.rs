@@ -6,11 +6,11 @@ use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
 use r_ems_engine::ids::PointIndex;
 use r_ems_engine::machine::Machine;
-use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
-use r_ems_engine::redundancy::{Command, Council, FailBack, OnSilence, Seat, Settings, SupervisorSpec};
+use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
+use r_ems_engine::redundancy::{Command, Council, Seat, Settings, SupervisorSpec};
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::wall::WallTime;
-use r_ems_engine::{Span, Time};
+use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_sim::authority::{AuthorityResult, Rule};
 use r_ems_sim::driver::{RunResult, SimDriver};
 use r_ems_sim::network::{Chance, Delay, Path};
@@ -22,19 +22,6 @@ use r_ems_sim::world::{
 
 const CONNECTION: ComponentIndex = ComponentIndex(0);
 const BATTERY: ComponentIndex = ComponentIndex(2);
-
-fn fast() -> Settings {
-    Settings {
-        heartbeat: Span::from_millis(5),
-        watchdog: Span::from_millis(15),
-        lease: Span::from_millis(20),
-        retry: Span::from_millis(1),
-        evaluate: Span::from_millis(50),
-        clock_rate_max_ppb: 600_000,
-        fail_back: FailBack::Manual,
-        on_silence: OnSilence::Hold,
-    }
-}
 
 /// What differs from one site to the next.
 #[derive(Clone)]
@@ -55,7 +42,7 @@ struct Site {
 impl Site {
     fn new(seed: u64) -> Self {
         Self {
-            settings: fast(),
+            settings: Settings::FAST,
             longest_write: Span::ZERO,
             write_delay: Delay::exactly(Span::ZERO),
             checks_epochs: true,
@@ -86,6 +73,7 @@ impl Site {
             longest_write: self.longest_write,
             checks_epochs: self.checks_epochs,
             dead_band: Watts::of(250.0),
+            connections: Connections::Shared,
             ramp: None,
         }
     }
@@ -180,6 +168,7 @@ impl Site {
             latency: Span::from_micros(500),
             write_delay: self.write_delay,
             checks_epochs: self.checks_epochs,
+            one_connection: None,
             timeout: Span::from_millis(50),
             valid_for: Span::from_millis(100),
             drop_outs: None,
@@ -236,7 +225,7 @@ fn a_standby_takes_over_within_its_bound_and_one_writes_at_a_time() {
     }
     gaps.sort_unstable();
     // A message may be lost or late: the bound without losses holds for nearly all.
-    let bound = fast().take_over_max(Span::from_millis(5), Span::ZERO);
+    let bound = Settings::FAST.take_over_max(Span::from_millis(5), Span::ZERO);
     assert!(gaps[95] <= bound, "95 of 100 within {bound}: {} and {}", gaps[95], gaps[99]);
     assert!(gaps[50] <= Span::from_millis(30), "a median of {}", gaps[50]);
 }
@@ -250,6 +239,29 @@ fn the_peak_stays_shaved_and_set_points_do_not_jump_when_authority_moves() {
     let discharged = |result: &RunResult| result.grids[0].energies.discharge_wh;
     let difference = discharged(&result) - discharged(&undisturbed);
     assert!(difference.abs() < 0.01, "{difference} Wh");
+}
+
+#[test]
+fn a_standby_has_the_actives_state_of_a_few_scans_ago_also_where_half_of_all_messages_are_lost() {
+    let lossy = Chance { numerator: 1, denominator: 2 };
+    for (loss, age_max) in [(Chance::NEVER, Span::from_millis(16)), (lossy, Span::from_millis(300))] {
+        let loses = Change::Path { from: 0, to: 1, change: PathChange::Loss(loss) };
+        let (result, machines) = Site::new(3).then(500, loses).run();
+        assert_eq!(result.authority.violations, []);
+        assert!(machines[0].redundancy().role().holds());
+        let now = LocalTime::ZERO + Span::from_secs(2);
+        let age = machines[1].transfer().age(now).expect("it has had state");
+        assert!(age <= age_max, "{age}");
+    }
+}
+
+#[test]
+fn a_standby_that_has_just_booted_gets_the_whole_state_at_once() {
+    let site = Site { duration: Span::from_millis(1_600), ..Site::new(4) };
+    let (_, machines) = site.then(500, host(1, Life::Down)).then(1_500, host(1, Life::Up)).run();
+    // Its clock began at its boot: the state is younger than that, and it has 50 ms to start and be told.
+    let age = machines[1].transfer().age(LocalTime::ZERO + Span::from_millis(100));
+    assert!(age.is_some_and(|age| age <= Span::from_millis(50)), "{age:?}");
 }
 
 #[test]

@@ -20,11 +20,13 @@ use super::interval::Origin;
 use super::member::GOOD_BEFORE_RETURN;
 use super::tally::Tally;
 use super::view::View;
+use crate::carry::Carry;
+use crate::digest::Hasher;
 use crate::event::Event;
 use crate::functions::{Function, Rank, Wishes};
 use crate::ids::{DeviceIndex, SlotIndex};
 use crate::machine::Effects;
-use crate::points::{DeviceClass, Image, PointKind};
+use crate::points::{Connections, DeviceClass, Image, PointKind};
 use crate::time::{LocalTime, Span};
 use crate::units::Watts;
 use crate::wall::WallTime;
@@ -103,6 +105,37 @@ impl<F: Function> Composition<F> {
             slot.wishes.clear();
             slot.law.forget();
         }
+    }
+
+    /// Passes what another host needs to go on from these decisions. What a host makes of its own measurements, such as whether
+    /// a meter is lost, is its own.
+    pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
+        for slot in &mut self.slots {
+            slot.law.carry(carry);
+        }
+        for group in &mut self.groups {
+            group.carry(carry);
+        }
+    }
+
+    /// Identifies what is carried: the functions' places and groups, the groups' devices, and those of one connection.
+    pub(super) fn layout(&self, image: &Image) -> u64 {
+        let mut hasher = Hasher::new();
+        let mut put = |word: u64| hasher.update(&word.to_le_bytes());
+        for slot in &self.slots {
+            put(slot.law.rank() as u64);
+            put(slot.law.groups().len() as u64);
+            slot.law.groups().iter().for_each(|group| put(u64::from(group.0)));
+        }
+        for group in &self.groups {
+            put(group.class() as u64);
+            for member in group.members() {
+                put(u64::from(member.device().0));
+                put(member.rating().watts().to_bits());
+            }
+        }
+        image.devices_with(Connections::ActiveOnly).for_each(|device| put(u64::from(device.0)));
+        hasher.finish().word()
     }
 
     /// Time since the last decisions; zero before the first.

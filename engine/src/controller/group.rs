@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::interval::{Interval, IntervalStep, Origin};
 use super::member::Member;
 use super::share::{MAX_MEMBERS, Unit, share, share_limit};
+use crate::carry::Carry;
 use crate::functions::Wish;
 use crate::functions::wiring::GroupSpec;
 use crate::ids::DeviceIndex;
@@ -60,6 +61,14 @@ impl Group {
         self.offsets.clear();
         for member in &mut self.members {
             member.forget();
+        }
+    }
+
+    /// Passes what was decided, which the next decisions start from.
+    pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
+        carry.option(&mut self.applied, Carry::watts);
+        for member in &mut self.members {
+            member.carry(carry);
         }
     }
 

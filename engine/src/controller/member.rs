@@ -2,13 +2,15 @@
 //!
 //! A battery is offered to the laws by what its management system permits, in each direction for as long as what that rests
 //! on is known. What was lost counts again after it has been good for [`GOOD_BEFORE_RETURN`], and the device then starts
-//! from its measured power, so that a measurement that comes and goes does not make its power come and go.
+//! from its measured power, so that a measurement that comes and goes does not make its power come and go. A device that is seen
+//! for the first time, or that its new active has just connected to, counts at once, from its measured power.
 //!
 //! **A device that cannot be seen takes no part.** What it does is then felt by the meter like any load, so the others of its
 //! group make up for it. A battery that takes no part is told to rest, an inverter to keep the limit that it has.
 
 use serde::{Deserialize, Serialize};
 
+use crate::carry::Carry;
 use crate::ids::DeviceIndex;
 use crate::points::{DeviceClass, DeviceSpec, Image, PointKind};
 use crate::time::{LocalTime, Span};
@@ -115,20 +117,30 @@ impl Member {
     /// Forgets what was known in an earlier life.
     pub(super) fn forget(&mut self) {
         self.is_known = false;
+        self.trust_afresh();
+        self.set_point = Watts::ZERO;
+    }
+
+    fn trust_afresh(&mut self) {
         for trust in [&mut self.power, &mut self.charge, &mut self.discharge, &mut self.soc] {
             *trust = Trust::default();
         }
-        self.set_point = Watts::ZERO;
     }
 
     /// Judges what the device can do now; `ramped` is the time over which its own ramp bounds it.
     pub(super) fn judge(&mut self, class: DeviceClass, now: LocalTime, ramped: Option<Span>, image: &Image) {
-        self.is_known = self.is_known || image.is_known(self.device);
-        let power =
-            self.power.judge(now, self.is_known && image.good(self.device, PointKind::Power).is_some());
-        let mut returns = power == Judged::Returns;
+        let was_known = self.is_known;
+        self.is_known = image.is_known(self.device) || self.is_known && !image.is_apart(self.device);
+        if !was_known {
+            // Nothing has been lost: it counts from the first instant at which all of it is known.
+            self.trust_afresh();
+        }
+        let power = self.power.judge(now, image.good(self.device, PointKind::Power).is_some());
+        let mut returns = power == Judged::Returns || !was_known && self.is_known;
         self.ability = match class {
-            DeviceClass::Battery => self.battery_ability(now, power.counts(), &mut returns, image),
+            DeviceClass::Battery => {
+                self.battery_ability(now, power.counts() && self.is_known, &mut returns, image)
+            }
             DeviceClass::Pv => Range { low: Watts::ZERO, high: self.rating },
             DeviceClass::Meter => Range::default(),
         };
@@ -181,6 +193,10 @@ impl Member {
         if floor > self.floor {
             self.floor = floor;
         }
+    }
+
+    pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
+        carry.watts(&mut self.set_point);
     }
 
     pub(super) const fn set(&mut self, set_point: Watts) {

@@ -8,6 +8,7 @@
 //!
 //! - [`composition`] asks the functions; [`interval`] is what is left of a group's freedom; [`group`] and [`share`] split it;
 //! - [`set_points`] holds the role gate, epochs, expiry and the rate limit of writes;
+//! - `readiness` says when it may begin to run, and how it fares;
 //! - [`supervision`] watches whether devices do what they are told; [`tally`] sums what each function did;
 //! - [`crate::redundancy`] says whether this controller may write at all.
 //!
@@ -17,120 +18,45 @@
 //! first set-point is the measured power; then each function takes over from there.
 //!
 //! **Redundancy.** A standby does everything that an active does but write: so it is ready, and so the first set-points of a
-//! take-over are those that the active would have written. It is granted authority between two scans, and then decides and
-//! writes at once. A witness has no devices and only votes.
+//! take-over are those that the active would have written. What it cannot measure, the memory behind the active's decisions,
+//! it gets from the active after each scan ([`transfer`]); without it, it is not ready. It is granted authority between two
+//! scans, and then decides and writes at once. A witness has no devices and only votes.
 
 pub mod composition;
 pub mod group;
 pub mod interval;
 pub mod member;
+mod readiness;
 pub mod set_points;
 pub mod share;
+mod spec;
 pub mod supervision;
 pub mod tally;
+pub mod transfer;
 pub mod view;
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use self::composition::{Composition, Scan};
 use self::group::Group;
-use self::set_points::{Channel, SetPoints};
+pub use self::readiness::START_PATIENCE;
+use self::set_points::SetPoints;
+pub use self::spec::{ControllerSpec, StackError};
 use self::supervision::Supervision;
+use self::transfer::StateTransfer;
 use crate::event::Event;
+use crate::functions::Function;
 use crate::functions::wiring::GroupSpec;
-use crate::functions::{Function, SpecError, Wiring};
 use crate::ids::DeviceIndex;
 use crate::machine::{Boot, Effect, Effects, Input, Machine};
-use crate::persistence::{SnapshotSchedule, SnapshotSettings};
-use crate::points::{DeviceSpec, Image, PointKind};
-use crate::redundancy::{Epoch, Health, RedundancySupervisor, Role, SupervisorSpec};
+use crate::persistence::SnapshotSchedule;
+use crate::points::{Connections, Image};
+use crate::redundancy::{RedundancySupervisor, Role};
 use crate::time::{LocalTime, Span};
 use crate::timing::{LoopTimingReporter, ScanClock};
 use crate::wall::WallTime;
-
-/// What a controller is made from; [`ControllerSpec::wire`] makes it from names.
-#[derive(Clone, Debug)]
-pub struct ControllerSpec<F: Function> {
-    /// The grid that it controls.
-    pub grid: String,
-    /// Its id within the grid.
-    pub id: String,
-    /// The time between two scans.
-    pub scan: Span,
-    /// The devices of its grid; their order makes ids.
-    pub devices: Vec<DeviceSpec>,
-    /// The functions in priority order.
-    pub laws: Vec<F>,
-    /// The groups that the functions act on.
-    pub groups: Vec<GroupSpec>,
-    /// Its seat in the grid's council, and the council's rules.
-    pub redundancy: SupervisorSpec,
-    /// When it asks for snapshots.
-    pub snapshots: SnapshotSettings,
-}
-
-/// A mistake in one function of a stack.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StackError {
-    /// The function's position in the stack.
-    pub position: usize,
-    /// What is wrong with it.
-    pub error: SpecError,
-}
-
-impl<F: Function> ControllerSpec<F> {
-    /// Builds the functions of a stack and finds their devices.
-    ///
-    /// # Errors
-    /// Every mistake of every function, with the function's position.
-    pub fn wire(
-        grid: &str,
-        id: &str,
-        scan: Span,
-        devices: Vec<DeviceSpec>,
-        stack: &[F::Spec],
-    ) -> Result<Self, Vec<StackError>> {
-        let mut wiring = Wiring::new(&devices);
-        let mut errors = Vec::new();
-        let mut laws = Vec::with_capacity(stack.len());
-        for (position, spec) in stack.iter().enumerate() {
-            laws.push(F::build(spec, &mut wiring));
-            errors.extend(wiring.take_errors().into_iter().map(|error| StackError { position, error }));
-        }
-        let groups = wiring.into_groups();
-        if errors.is_empty() {
-            let redundancy = SupervisorSpec::alone();
-            Ok(Self {
-                grid: String::from(grid),
-                id: String::from(id),
-                scan,
-                devices,
-                laws,
-                groups,
-                redundancy,
-                snapshots: SnapshotSettings::NEVER,
-            })
-        } else {
-            Err(errors)
-        }
-    }
-
-    /// A witness of a grid: it has a vote and nothing else.
-    pub fn witness(grid: &str, id: &str, redundancy: SupervisorSpec) -> Self {
-        let (grid, id) = (String::from(grid), String::from(id));
-        let (devices, laws, groups) = (Vec::new(), Vec::new(), Vec::new());
-        let snapshots = SnapshotSettings::NEVER;
-        Self { grid, id, scan: redundancy.settings.evaluate, devices, laws, groups, redundancy, snapshots }
-    }
-}
-
-/// So many scans in a row that were late by a whole period are a fault of the host: authority is handed over.
-const OVERRUNS_MAX: u8 = 3;
-/// So long a start waits for devices that do not answer; then it begins with those that do.
-pub const START_PATIENCE: Span = Span::from_secs(10);
 
 /// One controller of a grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -141,12 +67,12 @@ pub struct Controller<F: Function> {
     image: Image,
     /// The meters that functions need.
     meters: Vec<DeviceIndex>,
-    devices: u16,
     composition: Composition<F>,
     set_points: SetPoints,
     supervision: Supervision,
     redundancy: RedundancySupervisor,
     snapshots: SnapshotSchedule,
+    transfer: StateTransfer,
     /// The authority under which it writes; `None` while it has none.
     writes: Option<Writing>,
     /// Scans in a row before which others were missed.
@@ -159,8 +85,9 @@ pub struct Controller<F: Function> {
 /// How far a controller has come in writing under its authority.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Writing {
-    epoch: Epoch,
     since: LocalTime,
+    /// How old the state from the active before was then.
+    state_age: Option<Span>,
     /// Whether the first set-points of this authority are out.
     has_begun: bool,
 }
@@ -185,15 +112,17 @@ impl<F: Function> Machine for Controller<F> {
         let group = |group: &GroupSpec| Group::new(group, &spec.devices, spec.scan);
         let groups: Vec<Group> = spec.groups.iter().map(group).collect();
         let set_points = SetPoints::new(&groups, &spec.devices);
-        let meters = meters(spec);
+        let meters = spec.meters();
         let supervision = Supervision::new(&set_points, &spec.devices, meters.first().copied());
+        let composition = Composition::new(spec.laws.clone(), groups);
+        let image = Image::new(&spec.devices, spec.scan);
         Self {
             scan_clock: ScanClock::new(spec.scan, LocalTime::ZERO),
             timing: LoopTimingReporter::default(),
-            image: Image::new(&spec.devices, spec.scan),
             meters,
-            devices: DeviceIndex::of(spec.devices.len()).0,
-            composition: Composition::new(spec.laws.clone(), groups),
+            transfer: StateTransfer::new(&composition, &image),
+            image,
+            composition,
             set_points,
             supervision,
             redundancy: RedundancySupervisor::new(&spec.redundancy),
@@ -212,6 +141,7 @@ impl<F: Function> Machine for Controller<F> {
         self.composition.forget();
         self.set_points.forget();
         self.supervision.forget();
+        self.transfer.forget();
         self.writes = None;
         self.overruns = 0;
         self.booted_at = now;
@@ -226,14 +156,28 @@ impl<F: Function> Machine for Controller<F> {
     fn handle(&mut self, now: LocalTime, input: &Input<'_>, out: &mut Effects) {
         match *input {
             Input::Wake => self.wake(now, out),
-            Input::Points { device, samples } => self.image.take(now, device, samples),
-            // Age alone decides when a silent device's points are stale; the log keeps the reason.
-            Input::TimedOut { device: _ } => {}
+            Input::Points { device, samples } => {
+                self.image.take(now, device, samples);
+                self.set_points.answers(now, device);
+            }
+            // Age alone decides when a silent device's points are stale.
+            Input::TimedOut { device } => self.set_points.is_silent(device),
             Input::Written { device, outcome } => {
                 self.set_points.written(now, device, outcome, out);
                 self.tell_health(now, out);
             }
             Input::Message { from, ref message } => self.redundancy.message(now, from, message, out),
+            Input::Transfer { from, unit } => {
+                self.transfer.take(
+                    now,
+                    from,
+                    unit,
+                    &mut self.redundancy,
+                    (&mut self.composition, &mut self.image),
+                    out,
+                );
+                self.tell_health(now, out);
+            }
             Input::Promised { succeeded } => self.redundancy.saved(now, succeeded, out),
             Input::Snapshotted { succeeded } => self.snapshots.snapshotted(now, succeeded, out),
             Input::Journal(status) => self.snapshots.journal(now, status, out),
@@ -279,6 +223,7 @@ impl<F: Function> Controller<F> {
             self.compose(now, out);
             self.write(now, out);
             self.supervision.watch(now, &self.set_points, &self.image, out);
+            self.transfer.send(now, &mut self.redundancy, (&mut self.composition, &mut self.image), out);
         }
         self.tell_health(now, out);
         self.poll(out);
@@ -303,7 +248,8 @@ impl<F: Function> Controller<F> {
             writes.has_begun = true;
             let after = now.since(writes.since);
             if let Some(step) = step {
-                out.report(Event::SetPointsTakenOver { step, after });
+                let state_age = writes.state_age;
+                out.report(Event::SetPointsTakenOver { step, after, state_age });
             }
         }
     }
@@ -316,8 +262,10 @@ impl<F: Function> Controller<F> {
             // Who hands over still waits for its last writes.
             if !self.redundancy.role().holds() && self.writes.take().is_some() {
                 // What was written is another's to re-assert and to watch from now on.
-                self.set_points.forget();
+                self.set_points.forget_decisions();
                 self.supervision.forget();
+                self.image.reconnect();
+                self.disconnect(out);
             }
             return;
         };
@@ -327,14 +275,19 @@ impl<F: Function> Controller<F> {
             }
             return;
         }
-        self.set_points.forget();
+        self.set_points.forget_decisions();
         self.supervision.forget();
         let is_first = self.redundancy.is_alone();
-        self.writes = Some(Writing { epoch: authority.epoch, since: authority.since, has_begun: is_first });
+        self.writes =
+            Some(Writing { since: authority.since, state_age: self.transfer.age(now), has_begun: is_first });
+        if !is_first {
+            self.poll_those(Connections::ActiveOnly, out);
+        }
         if self.phase == Phase::Running {
             self.image.judge(now, out);
             self.compose(now, out);
             self.write(now, out);
+            self.transfer.send(now, &mut self.redundancy, (&mut self.composition, &mut self.image), out);
         }
     }
 
@@ -346,43 +299,25 @@ impl<F: Function> Controller<F> {
         Some(writes.since + wait)
     }
 
-    /// Tells the supervisor how this controller fares.
-    fn tell_health(&mut self, now: LocalTime, out: &mut Effects) {
-        if self.redundancy.is_alone() {
-            return;
-        }
-        let is_good = |device: &DeviceIndex| self.image.good(*device, PointKind::Power).is_some();
-        let mut members = self.composition.groups().iter().flat_map(|group| group.members());
-        let health = Health {
-            is_ready: self.phase == Phase::Running,
-            reaches_devices: self.meters.iter().all(is_good) && members.all(|member| member.takes_part()),
-            overruns: self.overruns >= OVERRUNS_MAX,
-            has_outstanding_writes: self.set_points.has_outstanding(),
-        };
-        self.redundancy.report(now, health, out);
-    }
-
-    /// Begins to run once everything is known, or the meters and something to control after some patience.
-    fn start(&mut self, now: LocalTime, out: &mut Effects) {
-        let is_known = |device: DeviceIndex| self.image.is_known(device);
-        if self.phase != Phase::Starting || !self.meters.iter().all(|meter| is_known(*meter)) {
-            return;
-        }
-        let mut controlled = self.set_points.channels().iter().map(Channel::device);
-        let has_patience = now.since(self.booted_at) < START_PATIENCE;
-        let is_enough = if has_patience { controlled.all(is_known) } else { controlled.any(is_known) };
-        if !is_enough {
-            return;
-        }
-        self.phase = Phase::Running;
-        out.report(Event::Started { after: now.since(self.booted_at) });
-    }
-
-    /// Asks every device for an answer that is there just before the next scan.
+    /// Asks every device that it connects to for an answer that is there just before the next scan.
     fn poll(&self, out: &mut Effects) {
+        self.poll_those(Connections::Shared, out);
+        if self.redundancy.role().holds() {
+            self.poll_those(Connections::ActiveOnly, out);
+        }
+    }
+
+    fn poll_those(&self, connections: Connections, out: &mut Effects) {
         let due = self.scan_clock.due();
-        for device in 0..self.devices {
-            out.push(Effect::Poll { device: DeviceIndex(device), due });
+        for device in self.image.devices_with(connections) {
+            out.push(Effect::Poll { device, due });
+        }
+    }
+
+    /// Gives up its connections to the devices that take only one.
+    fn disconnect(&self, out: &mut Effects) {
+        for device in self.image.devices_with(Connections::ActiveOnly) {
+            out.push(Effect::Disconnect { device });
         }
     }
 
@@ -398,6 +333,11 @@ impl<F: Function> Controller<F> {
     /// The newest values and their quality.
     pub const fn image(&self) -> &Image {
         &self.image
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn parts_mut(&mut self) -> (&mut Composition<F>, &mut Image) {
+        (&mut self.composition, &mut self.image)
     }
 
     /// The functions and groups with their last decisions.
@@ -420,19 +360,13 @@ impl<F: Function> Controller<F> {
         self.phase
     }
 
+    /// What it has told its standbys, or heard from the active.
+    pub const fn transfer(&self) -> &StateTransfer {
+        &self.transfer
+    }
+
     /// Who may write, as far as this controller knows.
     pub const fn redundancy(&self) -> &RedundancySupervisor {
         &self.redundancy
     }
-}
-
-/// The meters that functions need, in the order of the stack.
-fn meters<F: Function>(spec: &ControllerSpec<F>) -> Vec<DeviceIndex> {
-    let mut meters = Vec::new();
-    for meter in spec.laws.iter().filter_map(Function::meter) {
-        if !meters.contains(&meter) {
-            meters.push(meter);
-        }
-    }
-    meters
 }

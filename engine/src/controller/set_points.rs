@@ -4,8 +4,13 @@
 //! last write failed, and when the device reads back something else; never without authority, and never more often than
 //! the device's rate limit. It carries its epoch and the instant after which it must not be performed.
 //!
-//! **Failures.** A device that refuses or is silent is written again after a pause that doubles with each failure, and is
-//! reported when writes begin to fail and when they succeed again. A write that came too late is repeated at once.
+//! **Failures.** A device that refuses or is silent is written again after a pause that doubles with each failure, or once it
+//! answers polls again, and is reported when writes begin to fail and when they succeed again. A write that came too late is
+//! repeated at once.
+//!
+//! **Outstanding writes.** A write cannot be recalled, and until D after it nobody knows that it is not applied any more, unless
+//! the device says how it ended. That outlives what else is forgotten when authority comes and goes: who hands over waits for
+//! it. Answers name no write, so they count only once all writes to a device have been answered; a silent device answers none.
 
 use alloc::vec::Vec;
 
@@ -31,6 +36,8 @@ pub const RETRY_LONGEST: Span = Span::from_secs(16);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetPoints {
     channels: Vec<Channel>,
+    /// How many channels are silent.
+    silent: u16,
 }
 
 /// One device's set-point.
@@ -46,8 +53,16 @@ pub struct Channel {
     /// The pause before the next try while writes fail; zero while they do not.
     pause: Span,
     retry_at: LocalTime,
-    /// The last write, if there was one since boot.
+    /// Whether the last poll of the device was not answered.
+    is_silent: bool,
+    /// The last write under the present authority.
     last: Option<LastWrite>,
+    /// So many writes have not been answered yet.
+    unanswered: u16,
+    /// Whether the answer to a write that may still be on its way did not come in time.
+    is_uncertain: bool,
+    /// When nothing that was written can be applied any more.
+    ends_at: LocalTime,
 }
 
 /// A write and what became of it.
@@ -90,19 +105,35 @@ impl SetPoints {
                 limiter: RateLimiter::new(device.write_interval),
                 pause: Span::ZERO,
                 retry_at: LocalTime::ZERO,
+                is_silent: false,
                 last: None,
+                unanswered: 0,
+                is_uncertain: false,
+                ends_at: LocalTime::ZERO,
             }
         };
-        Self { channels: members.map(channel).collect() }
+        Self { channels: members.map(channel).collect(), silent: 0 }
     }
 
-    /// Forgets pending writes of an earlier life.
+    /// Forgets all of an earlier life, whose clock was another.
     pub(super) fn forget(&mut self) {
+        self.forget_decisions();
+        self.silent = 0;
+        for channel in &mut self.channels {
+            channel.limiter.forget();
+            channel.is_silent = false;
+            (channel.unanswered, channel.is_uncertain) = (0, false);
+            channel.ends_at = LocalTime::ZERO;
+        }
+    }
+
+    /// Forgets what was decided under an authority that is over. What was written cannot be recalled, nor does the device
+    /// take writes more often for it.
+    pub(super) fn forget_decisions(&mut self) {
         for channel in &mut self.channels {
             channel.last = None;
             channel.pause = Span::ZERO;
             channel.retry_at = LocalTime::ZERO;
-            channel.limiter.forget();
         }
     }
 
@@ -129,7 +160,7 @@ impl SetPoints {
             {
                 let held = image.good(channel.device, PointKind::SetPoint).map_or(power, Watts::of);
                 difference = Some(difference.unwrap_or(Watts::ZERO) + (power - held).abs());
-                channel.last = Some(LastWrite { power, at: now, state: WriteState::Pending });
+                channel.note_write(now, power, settings.write_wait(channel.longest_write));
                 out.push(Effect::Write(SetPointWrite {
                     device: channel.device,
                     value: power.watts() * channel.factor + 0.0,
@@ -146,10 +177,33 @@ impl SetPoints {
         self.channels.iter().map(|channel| settings.write_wait(channel.longest_write)).min()
     }
 
-    /// Whether a write is on its way of which nobody knows how it ended.
-    pub(super) fn has_outstanding(&self) -> bool {
-        let is_pending = |last: LastWrite| last.state == WriteState::Pending;
-        self.channels.iter().any(|channel| channel.last.is_some_and(is_pending))
+    /// When no write can be applied any more; [`LocalTime::ZERO`] if it is known of all how they ended.
+    pub(super) fn writes_end(&self) -> LocalTime {
+        let ends = self.channels.iter().filter(|channel| channel.unanswered > 0 || channel.is_uncertain);
+        ends.map(|channel| channel.ends_at).max().unwrap_or(LocalTime::ZERO)
+    }
+
+    /// Notes that a device did not answer a poll.
+    pub(super) fn is_silent(&mut self, device: DeviceIndex) {
+        let speaks = |channel: &&mut Channel| !channel.is_silent && channel.device == device;
+        if let Some(channel) = self.channels.iter_mut().find(speaks) {
+            channel.is_silent = true;
+            self.silent += 1;
+        }
+    }
+
+    /// Notes that a device answers: if it was silent, what failed meanwhile is worth another try at once.
+    #[inline]
+    pub(super) fn answers(&mut self, now: LocalTime, device: DeviceIndex) {
+        if self.silent == 0 {
+            return;
+        }
+        let silent = |channel: &&mut Channel| channel.is_silent && channel.device == device;
+        if let Some(channel) = self.channels.iter_mut().find(silent) {
+            channel.is_silent = false;
+            channel.retry_at = channel.retry_at.min(now);
+            self.silent -= 1;
+        }
     }
 
     /// Notes what became of a write.
@@ -161,11 +215,14 @@ impl SetPoints {
         out: &mut Effects,
     ) {
         let Some(channel) = self.channels.iter_mut().find(|channel| channel.device == device) else { return };
+        channel.unanswered = channel.unanswered.saturating_sub(1);
+        channel.is_uncertain |= outcome == WriteOutcome::TimedOut;
+        let is_last = channel.unanswered == 0;
         let Some(last) = &mut channel.last else { return };
         match outcome {
             WriteOutcome::Acknowledged => {
-                // An answer to an older write must not turn a failure of a newer one into a success.
-                if last.state != WriteState::Pending {
+                // An answer to an older write tells nothing of a newer one, and does not turn its failure into a success.
+                if last.state != WriteState::Pending || !is_last {
                     return;
                 }
                 last.state = WriteState::Acknowledged { at: now };
@@ -198,7 +255,7 @@ impl Channel {
         self.device
     }
 
-    /// The last write since boot.
+    /// The last write under the present authority.
     pub const fn last(&self) -> Option<&LastWrite> {
         self.last.as_ref()
     }
@@ -206,6 +263,13 @@ impl Channel {
     /// When the device falls back unless it is written again.
     pub fn reverts_at(&self) -> Option<LocalTime> {
         self.last.map(|last| last.at + self.reversion)
+    }
+
+    fn note_write(&mut self, now: LocalTime, power: Watts, longest: Span) {
+        self.last = Some(LastWrite { power, at: now, state: WriteState::Pending });
+        self.unanswered = self.unanswered.saturating_add(1);
+        self.is_uncertain &= now < self.ends_at;
+        self.ends_at = now + longest;
     }
 
     fn must_write(&self, now: LocalTime, wanted: Watts, image: &Image) -> bool {
@@ -226,5 +290,91 @@ impl Channel {
         let Some(point) = image.point(self.device, PointKind::SetPoint) else { return false };
         let is_newer = point.measured > at;
         is_newer && (Watts::of(point.value) - last.power).abs() > self.dead_band
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BATTERY: DeviceIndex = DeviceIndex(1);
+    const LONGEST: Span = Span::from_millis(200);
+
+    fn at(millis: u64) -> LocalTime {
+        LocalTime::from_nanos(millis * 1_000_000)
+    }
+
+    /// One device, to which was written at these instants.
+    fn written_at(instants: &[u64]) -> SetPoints {
+        let channel = Channel {
+            device: BATTERY,
+            factor: 1.0,
+            dead_band: Watts::ZERO,
+            reversion: Span::from_secs(60),
+            longest_write: LONGEST,
+            limiter: RateLimiter::new(Span::from_secs(1)),
+            pause: Span::ZERO,
+            retry_at: LocalTime::ZERO,
+            is_silent: false,
+            last: None,
+            unanswered: 0,
+            is_uncertain: false,
+            ends_at: LocalTime::ZERO,
+        };
+        let mut set_points = SetPoints { channels: alloc::vec![channel], silent: 0 };
+        for millis in instants {
+            set_points.channels[0].note_write(at(*millis), Watts::of(1e3), LONGEST);
+        }
+        set_points
+    }
+
+    fn answer(set_points: &mut SetPoints, millis: u64, outcome: WriteOutcome) {
+        set_points.written(at(millis), BATTERY, outcome, &mut Effects::new());
+    }
+
+    #[test]
+    fn a_write_is_outstanding_until_it_is_answered() {
+        let mut set_points = written_at(&[1_000]);
+        assert_eq!(set_points.writes_end(), at(1_200));
+        answer(&mut set_points, 1_010, WriteOutcome::Acknowledged);
+        assert_eq!(set_points.writes_end(), LocalTime::ZERO);
+    }
+
+    #[test]
+    fn an_answer_to_an_older_write_counts_for_no_newer_one() {
+        let mut set_points = written_at(&[1_000, 1_010]);
+        answer(&mut set_points, 1_020, WriteOutcome::Acknowledged);
+        let state = |set_points: &SetPoints| set_points.channels[0].last.map(|last| last.state);
+        assert_eq!(state(&set_points), Some(WriteState::Pending));
+        assert_eq!(set_points.writes_end(), at(1_210));
+        answer(&mut set_points, 1_030, WriteOutcome::Acknowledged);
+        assert_eq!(state(&set_points), Some(WriteState::Acknowledged { at: at(1_030) }));
+        assert_eq!(set_points.writes_end(), LocalTime::ZERO);
+    }
+
+    #[test]
+    fn a_write_that_timed_out_is_outstanding_until_it_cannot_be_applied_any_more() {
+        let mut set_points = written_at(&[1_000]);
+        answer(&mut set_points, 1_050, WriteOutcome::TimedOut);
+        assert_eq!(set_points.writes_end(), at(1_200));
+        // The next one is acknowledged, but the first may still come after it.
+        set_points.channels[0].note_write(at(1_100), Watts::ZERO, LONGEST);
+        answer(&mut set_points, 1_110, WriteOutcome::Acknowledged);
+        assert_eq!(set_points.writes_end(), at(1_300));
+        set_points.channels[0].note_write(at(1_400), Watts::ZERO, LONGEST);
+        answer(&mut set_points, 1_410, WriteOutcome::Acknowledged);
+        assert_eq!(set_points.writes_end(), LocalTime::ZERO, "by then it was over");
+    }
+
+    #[test]
+    fn writes_are_outstanding_and_limited_however_often_authority_comes_and_goes() {
+        let mut set_points = written_at(&[1_000]);
+        assert!(set_points.channels[0].limiter.take(at(1_000)));
+        set_points.forget_decisions();
+        assert_eq!((set_points.writes_end(), set_points.channels[0].last), (at(1_200), None));
+        assert!(!set_points.channels[0].limiter.take(at(1_999)));
+        set_points.forget();
+        assert_eq!(set_points.writes_end(), LocalTime::ZERO, "another life has another clock");
+        assert!(set_points.channels[0].limiter.take(at(10)));
     }
 }

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{Function, Rank, View, Wiring, Wishes};
+use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::units::Watts;
 
@@ -95,6 +96,8 @@ impl Function for ConnectionLimit {
     fn fail_safe(&self) -> Option<Watts> {
         self.fail_safe
     }
+
+    fn carry(&mut self, _carry: &mut Carry<'_>) {}
 
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
         let Some(grid) = view.meter(self.meter) else { return };

@@ -83,6 +83,10 @@ macro_rules! define_functions {
                 match self { $(Self::$name(law) => law.forget(),)* }
             }
 
+            fn carry(&mut self, carry: &mut $crate::carry::Carry<'_>) {
+                match self { $(Self::$name(law) => law.carry(carry),)* }
+            }
+
             fn evaluate(
                 &mut self,
                 view: &$crate::functions::View<'_>,

@@ -31,6 +31,7 @@ pub use soc_floor::SocFloor;
 pub use wiring::{Problem, SpecError, Wiring};
 pub use wish::{Wish, Wishes};
 
+use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::units::Watts;
 
@@ -60,6 +61,10 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
 
     /// Forgets timers, hysteresis and sums of an earlier life: after a boot they belong to another time.
     fn forget(&mut self) {}
+
+    /// Passes to `carry` what it remembers from one decision to the next, in a fixed order, so that another host can go on from
+    /// there; begin with [`Carry::part`]. A law without such memory does nothing here.
+    fn carry(&mut self, carry: &mut Carry<'_>);
 
     /// Decides. Called once a scan at the most, with its meter good.
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes);

@@ -10,6 +10,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use super::{Function, Rank, View, Wiring, Wishes};
+use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::time::{LocalTime, Span};
 use crate::units::{Ratio, Watts};
@@ -121,6 +122,18 @@ impl Function for PeakShaving {
     fn forget(&mut self) {
         self.is_refilling = true;
         self.used = Used::default();
+    }
+
+    fn carry(&mut self, carry: &mut Carry<'_>) {
+        carry.part(1);
+        carry.flag(&mut self.is_refilling);
+        // A window that is aligned to the clock of its host begins anew on another.
+        carry.number(&mut self.used.window);
+        carry.real(&mut self.used.joules);
+        carry.option(&mut self.used.last, |carry, (at, power)| {
+            carry.instant(at);
+            carry.watts(power);
+        });
     }
 
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {

@@ -9,6 +9,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use super::{Function, Rank, View, Wiring, Wishes};
+use crate::carry::Carry;
 use crate::ids::GroupIndex;
 use crate::units::WattsPerSecond;
 
@@ -67,6 +68,8 @@ impl Function for RampLimit {
     fn groups(&self) -> &[GroupIndex] {
         &self.group
     }
+
+    fn carry(&mut self, _carry: &mut Carry<'_>) {}
 
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
         let [group] = self.group;

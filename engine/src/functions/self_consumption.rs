@@ -8,6 +8,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use super::{Function, Rank, View, Wiring, Wishes};
+use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::units::{Ratio, Watts};
 
@@ -65,6 +66,8 @@ impl Function for SelfConsumption {
     fn meter(&self) -> Option<DeviceIndex> {
         Some(self.meter)
     }
+
+    fn carry(&mut self, _carry: &mut Carry<'_>) {}
 
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
         let [battery] = self.battery;

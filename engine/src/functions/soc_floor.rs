@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{Function, Rank, View, Wiring, Wishes};
+use crate::carry::Carry;
 use crate::ids::GroupIndex;
 use crate::time::{LocalTime, Span};
 use crate::units::{Ratio, Watts};
@@ -110,6 +111,14 @@ impl Function for SocFloor {
 
     fn forget(&mut self) {
         self.held.clear();
+    }
+
+    fn carry(&mut self, carry: &mut Carry<'_>) {
+        carry.part(1);
+        carry.list(&mut self.held, |carry, held| {
+            carry.option(&mut held.at_floor, Carry::instant);
+            carry.option(&mut held.forced, Carry::instant);
+        });
     }
 
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {

@@ -8,12 +8,13 @@ use super::{BuiltIn, BuiltInSpec};
 use crate::controller::{Controller, ControllerSpec};
 use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effects, Input, Machine, Sample, Validity};
-use crate::points::{DeviceClass, DeviceSpec, Positive};
+use crate::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use crate::time::{LocalTime, Span};
 use crate::units::Watts;
+use crate::wall::WallTime;
 
 /// What the devices measure: kW, positive into the bus, and the state of charge.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
     pub(crate) pcc: f64,
     pub(crate) bess: f64,
@@ -58,6 +59,7 @@ fn device(name: &str, class: DeviceClass, positive: Positive, rating_kw: f64) ->
         dead_band: Watts::ZERO,
         longest_write: Span::ZERO,
         checks_epochs: false,
+        connections: Connections::Shared,
         ramp: None,
     }
 }
@@ -73,12 +75,26 @@ fn devices() -> Vec<DeviceSpec> {
 impl Rig {
     /// A controller with this stack, booted.
     pub(crate) fn of(stack: &[BuiltInSpec]) -> Self {
+        Self::booted_at(stack, LocalTime::ZERO, None)
+    }
+
+    /// The same on a host whose clock shows `now`, and maybe the time of day.
+    pub(crate) fn booted_at(stack: &[BuiltInSpec], now: LocalTime, wall: Option<WallTime>) -> Self {
         let spec = ControllerSpec::wire("grid", "a", Span::from_secs(1), devices(), stack)
             .expect("the stack of a test is right");
         let mut controller = Controller::new(&spec);
         let mut effects = Effects::new();
-        controller.boot(LocalTime::ZERO, Boot::FIRST, &mut effects);
-        Self { controller, now: LocalTime::ZERO, effects }
+        controller.boot(now, Boot { wall, ..Boot::FIRST }, &mut effects);
+        Self { controller, now, effects }
+    }
+
+    /// What its clock shows.
+    pub(crate) const fn now(&self) -> LocalTime {
+        self.now
+    }
+
+    pub(crate) const fn controller_mut(&mut self) -> &mut Controller<BuiltIn> {
+        &mut self.controller
     }
 
     /// The mistakes of a stack, as "field: problem".

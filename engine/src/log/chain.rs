@@ -27,7 +27,9 @@ const NO_DEADLINE: u64 = 5;
 const SEND: u64 = 6;
 const PROMISE: u64 = 7;
 const AUTHORITY: u64 = 8;
-const SNAPSHOT: u64 = 9;
+const TRANSFER: u64 = 9;
+const DISCONNECT: u64 = 10;
+const SNAPSHOT: u64 = 11;
 
 /// Both chains of one controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +54,7 @@ impl ChainPair {
                 | Input::TimedOut { .. }
                 | Input::Written { .. }
                 | Input::Message { .. }
+                | Input::Transfer { .. }
                 | Input::Promised { .. }
                 | Input::Snapshotted { .. }
                 | Input::Journal(_)
@@ -82,6 +85,11 @@ impl ChainPair {
                 Effect::Authority { epoch, until } => {
                     self.effects.fold(labelled(until.as_nanos(), AUTHORITY, 0));
                     self.effects.fold(*epoch);
+                }
+                Effect::Disconnect { device } => self.effects.fold(labelled(0, DISCONNECT, device.0)),
+                Effect::Transfer { to, length: _, chain } => {
+                    // The chain of the unit's bytes ends with their number.
+                    self.effects.fold(labelled(*chain, TRANSFER, u16::from(to.0)));
                 }
                 Effect::Promise(promise) => {
                     scratch.clear();

@@ -36,6 +36,7 @@ pub(super) enum Decoded {
     Snapshotted { succeeded: bool, prior: u16 },
     Journal { status: JournalStatus, prior: u16 },
     Command { command: Command, prior: u16 },
+    Transfer { from: Seat, unit: Range<usize>, prior: u16 },
     Event(Event),
     Effects { deadline: Option<LocalTime> },
     State(Range<usize>),
@@ -108,6 +109,10 @@ pub(super) fn view<'a>(
             delivery(Step::Input(Input::Snapshotted { succeeded }), prior)
         }
         Decoded::Journal { status, prior } => delivery(Step::Input(Input::Journal(status)), prior),
+        Decoded::Transfer { from, ref unit, prior } => {
+            let unit = &payload[unit.clone()];
+            delivery(Step::Input(Input::Transfer { from, unit }), prior)
+        }
         Decoded::Command { command, prior } => delivery(Step::Input(Input::Command(command)), prior),
         Decoded::Event(event) => Content::Event(event),
         Decoded::Effects { deadline } => Content::Effects { effects: scratch, deadline },
@@ -141,7 +146,7 @@ fn take_time(
     kind: Kind,
     code: u8,
 ) -> Result<Time, Flaw> {
-    let last_step = &mut known.steps[kind.position()];
+    let last_step = &mut known.steps[kind.place()];
     let step = match code {
         SAME_TIME => 0,
         SAME_STEP => *last_step,
@@ -196,6 +201,11 @@ fn take_step(
             Ok(Decoded::Restored { state: cursor.range(length)?, prior })
         }
         Kind::Durable => take_durable(cursor.byte()?, prior),
+        Kind::Transfer => {
+            let from = Seat(cursor.byte()?);
+            let length = cursor.varint()?;
+            Ok(Decoded::Transfer { from, unit: cursor.range(length)?, prior })
+        }
         Kind::Command => Ok(Decoded::Command { command: cursor.value("command")?, prior }),
         Kind::Event | Kind::Effects | Kind::State | Kind::Chains | Kind::Closing => {
             unreachable!("only deliveries come here")
@@ -296,7 +306,8 @@ fn take_other(
         | Kind::Message
         | Kind::Durable
         | Kind::Restored
-        | Kind::Command => {
+        | Kind::Command
+        | Kind::Transfer => {
             unreachable!("deliveries do not come here")
         }
     }

@@ -15,13 +15,17 @@ const POLL: u64 = 1;
 const SEND: u64 = 2;
 const PROMISE: u64 = 3;
 const AUTHORITY: u64 = 4;
-const SNAPSHOT: u64 = 5;
+const TRANSFER: u64 = 5;
+const DISCONNECT: u64 = 6;
+const SNAPSHOT: u64 = 7;
 /// Bits of an effect's first word that say what it is.
 const KIND_BITS: u32 = 3;
 /// Ids have 16 bits.
 const DEVICE_END: u64 = 1 << 16;
 /// Seats have 8.
 const SEAT_END: u64 = 1 << 8;
+/// No unit of state is that long.
+const UNIT_END: usize = 1 << 16;
 const _: () = assert!(MAX_SAMPLES < MAX_EFFECTS);
 
 pub(super) fn encode(
@@ -66,6 +70,12 @@ pub(super) fn encode(
                 codec::encode(&promise, out);
             }
             Effect::Snapshot => put(out, SNAPSHOT),
+            Effect::Transfer { to, length, chain } => {
+                put(out, u64::from(to.0) << KIND_BITS | TRANSFER);
+                put(out, u64::from(length));
+                out.extend_from_slice(&chain.to_le_bytes());
+            }
+            Effect::Disconnect { device } => put(out, u64::from(device.0) << KIND_BITS | DISCONNECT),
             Effect::Report(_) => {}
         }
     }
@@ -95,12 +105,20 @@ pub(super) fn decode(
                 Effect::Write(SetPointWrite { device, value, epoch, valid_until: instant(cursor)? })
             }
             POLL => Effect::Poll { device: DeviceIndex(place), due: instant(cursor)? },
-            SEND => {
-                let end = SEAT_END;
-                let no_seat = Flaw::OutOfRange { what: "seat", found: u64::from(place), end };
-                let to = Seat(u8::try_from(place).map_err(|_too_large| no_seat)?);
-                Effect::Send { to, message: cursor.value("message")? }
+            SEND => Effect::Send { to: seat(place)?, message: cursor.value("message")? },
+            TRANSFER => {
+                let to = seat(place)?;
+                Effect::Transfer {
+                    to,
+                    length: u32::from(cursor.below(UNIT_END, "length of a unit")?),
+                    chain: cursor.u64()?,
+                }
             }
+            // What has no place is written with a zero there, and in no other way.
+            PROMISE | AUTHORITY | SNAPSHOT if place != 0 => {
+                return Err(Flaw::OutOfRange { what: "place", found: u64::from(place), end: 1 });
+            }
+            DISCONNECT => Effect::Disconnect { device: DeviceIndex(place) },
             PROMISE => Effect::Promise(cursor.value("promise")?),
             AUTHORITY => Effect::Authority { epoch: cursor.varint()?, until: instant(cursor)? },
             SNAPSHOT => Effect::Snapshot,
@@ -110,15 +128,44 @@ pub(super) fn decode(
     Ok(deadline)
 }
 
+fn seat(place: u16) -> Result<Seat, Flaw> {
+    let no_seat = Flaw::OutOfRange { what: "seat", found: u64::from(place), end: SEAT_END };
+    u8::try_from(place).map(Seat).map_err(|_too_large| no_seat)
+}
+
 /// Whether an effect is an event, which has a record of its own.
 pub(super) const fn is_report(effect: &Effect) -> bool {
     match effect {
         Effect::Report(_) => true,
         Effect::Write(_)
         | Effect::Poll { .. }
+        | Effect::Disconnect { .. }
         | Effect::Send { .. }
+        | Effect::Transfer { .. }
         | Effect::Promise(_)
         | Effect::Snapshot
         | Effect::Authority { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redundancy::Promise;
+
+    #[test]
+    fn an_effect_without_a_place_has_one_form_only() {
+        let now = LocalTime::from_nanos(100);
+        for effect in [Effect::Promise(Promise::FIRST), Effect::Authority { epoch: 1, until: now }] {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, now, None, [effect].into_iter());
+            let mut effects = Vec::new();
+            assert_eq!(decode(&mut Cursor::new(&bytes, 0), now, &mut effects), Ok(None));
+            assert_eq!(effects, [effect]);
+            // The first word follows the deadline and the count.
+            bytes[2] |= 1 << KIND_BITS;
+            let flaw = Flaw::OutOfRange { what: "place", found: 1, end: 1 };
+            assert_eq!(decode(&mut Cursor::new(&bytes, 0), now, &mut effects), Err(flaw));
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::MAX_SAMPLES;
 use super::chain::ChainPair;
 use super::events::outcome_code;
 use super::memory::{Memory, Remembered};
-use super::record::{Content, Ending, Kind, Record};
+use super::record::{Content, ESCAPE, Ending, Kind, Record};
 use super::varint::{put, put_signed};
 use super::{codec, effects, events};
 use crate::machine::{Boot, Effect, Input, Sample, Step, Validity};
@@ -44,8 +44,12 @@ pub(super) const DEGRADED: u8 = 5;
 pub(super) fn encode(memory: &mut Memory, out: &mut Vec<u8>, record: &Record<'_>, count: u64) {
     let kind = record.content.kind();
     let start = out.len();
-    out.push(kind as u8);
-    let mut tag = kind as u8;
+    // A kind that has no room in the tag follows it.
+    let mut tag = (kind as u8).min(ESCAPE);
+    out.push(tag);
+    if tag == ESCAPE {
+        out.push(kind as u8);
+    }
     if memory.controller != record.controller {
         memory.controller = record.controller;
         tag |= CONTROLLER_CHANGED;
@@ -78,7 +82,7 @@ fn put_time(last: &mut Time, known: &mut Remembered, out: &mut Vec<u8>, kind: Ki
     if step == 0 {
         return SAME_TIME;
     }
-    let last_step = &mut known.steps[kind.position()];
+    let last_step = &mut known.steps[kind.place()];
     if *last_step == step {
         return SAME_STEP;
     }
@@ -121,6 +125,11 @@ fn put_step(known: &mut Remembered, out: &mut Vec<u8>, step: &Step<'_>) {
             JournalStatus::Degraded(trouble) => DEGRADED + trouble.code(),
         }),
         Step::Input(Input::Command(command)) => codec::encode(&command, out),
+        Step::Input(Input::Transfer { from, unit }) => {
+            out.push(from.0);
+            put(out, unit.len() as u64);
+            out.extend_from_slice(unit);
+        }
     }
 }
 

@@ -54,18 +54,20 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::TookOver { reason, epoch, silent, sought } => {
             value(out, 14, &(reason, epoch, silent.as_nanos(), sought.as_nanos()));
         }
-        Event::SetPointsTakenOver { step, after } => {
-            whole(out, 18, &[after.as_nanos()]);
+        Event::SetPointsTakenOver { step, after, state_age } => {
+            value(out, 18, &(after.as_nanos(), state_age.map(Span::as_nanos)));
             put_watts(out, step);
         }
+        Event::StateTaken { seat } => value(out, 19, &seat),
+        Event::StateRefused { seat, refusal } => value(out, 20, &(seat, refusal)),
         Event::AuthoritiesOverlapped { seat, at_most } => value(out, 15, &(seat, at_most.as_nanos())),
         Event::SectionDiffers { seat } => value(out, 16, &seat),
         Event::CommandRefused { command, refusal } => value(out, 17, &(command, refusal)),
-        Event::StateRecovered { origin } => whole(out, 19, &[u64::from(origin.code())]),
-        Event::SnapshotTaken { after } => whole(out, 20, &[after.as_nanos()]),
-        Event::SnapshotFailed => whole(out, 21, &[]),
-        Event::JournalDegraded { trouble } => whole(out, 22, &[u64::from(trouble.code())]),
-        Event::JournalRestored { after } => whole(out, 23, &[after.as_nanos()]),
+        Event::StateRecovered { origin } => whole(out, 21, &[u64::from(origin.code())]),
+        Event::SnapshotTaken { after } => whole(out, 22, &[after.as_nanos()]),
+        Event::SnapshotFailed => whole(out, 23, &[]),
+        Event::JournalDegraded { trouble } => whole(out, 24, &[u64::from(trouble.code())]),
+        Event::JournalRestored { after } => whole(out, 25, &[after.as_nanos()]),
     }
 }
 
@@ -116,14 +118,20 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             Event::CommandRefused { command, refusal }
         }
         18 => {
-            let after = span(cursor)?;
-            Event::SetPointsTakenOver { step: watts(cursor)?, after }
+            let (after, state_age): (u64, Option<u64>) = cursor.value("event")?;
+            let (after, state_age) = (Span::from_nanos(after), state_age.map(Span::from_nanos));
+            Event::SetPointsTakenOver { step: watts(cursor)?, after, state_age }
         }
-        19 => Event::StateRecovered { origin: origin(cursor.byte()?)? },
-        20 => Event::SnapshotTaken { after: span(cursor)? },
-        21 => Event::SnapshotFailed,
-        22 => Event::JournalDegraded { trouble: trouble(cursor.byte()?)? },
-        23 => Event::JournalRestored { after: span(cursor)? },
+        19 => Event::StateTaken { seat: cursor.value("event")? },
+        20 => {
+            let (seat, refusal) = cursor.value("event")?;
+            Event::StateRefused { seat, refusal }
+        }
+        21 => Event::StateRecovered { origin: origin(cursor.byte()?)? },
+        22 => Event::SnapshotTaken { after: span(cursor)? },
+        23 => Event::SnapshotFailed,
+        24 => Event::JournalDegraded { trouble: trouble(cursor.byte()?)? },
+        25 => Event::JournalRestored { after: span(cursor)? },
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::header::Header;
-use super::record::Kind;
+use super::record::KIND_END;
 use crate::ids::ControllerIndex;
 use crate::machine::Sample;
 use crate::time::{LocalTime, Time};
@@ -25,7 +25,7 @@ pub(super) struct Remembered {
     /// `now − at`, wrapping.
     pub(super) clock: u64,
     /// The last step in time of each kind of record that is a delivery.
-    pub(super) steps: [u64; Kind::ALL.len()],
+    pub(super) steps: [u64; KIND_END],
     /// The last samples of each device.
     pub(super) devices: Vec<Vec<Sample>>,
     /// The last recorded deadline.
@@ -36,7 +36,7 @@ impl Memory {
     pub(super) fn new(header: &Header) -> Self {
         let fresh = |devices: usize| Remembered {
             clock: 0,
-            steps: [0; Kind::ALL.len()],
+            steps: [0; KIND_END],
             devices: alloc::vec![Vec::new(); devices],
             deadline: None,
         };

@@ -54,7 +54,7 @@ mod events;
 mod golden;
 mod group;
 mod memory;
-mod varint;
+pub(crate) mod varint;
 
 pub use chain::{ChainPair, Chains, identity};
 pub use error::{Flaw, LogError, ReadError};

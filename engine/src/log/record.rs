@@ -5,8 +5,8 @@
 //! tag      = kind (4 bits), time code (2 bits), clock changed (1 bit), controller changed (1 bit)
 //! ```
 //!
-//! - **Kind:** 1 to 14. 15 is no kind but an escape: the byte after the tag holds the kind, which is then 15 or above. No such
-//!   kind exists yet; the form is kept free so that kinds can be added for as long as there are logs.
+//! - **Kind:** 1 to 14. 15 is no kind but an escape: the byte after the tag holds the kind, which is then 15 or above, so that
+//!   kinds can be added for as long as there are logs.
 //! - **Controller:** as in the record before, unless the bit is set.
 //! - **Time:** code 0 is the instant of the record before, 1 the same step as the last time for this controller and kind, 2 a
 //!   step in ns. Only deliveries have a step; every other record belongs to the instant before it.
@@ -22,6 +22,7 @@
 //! Written  = 4 · device + outcome
 //! Durable  = code (0, 1: promise failed, durable; 2, 3: snapshot failed, durable; 4: journal kept again; 5 on: trouble)
 //! Restored = length, the encoded state
+//! Transfer = seat, length, the unit of state
 //! Event    = code, fields
 //! Effects  = deadline code (0, 1 and zigzag from now), count, each: 4 · device + code, fields
 //! State    = length, the encoded state
@@ -155,18 +156,20 @@ pub enum Kind {
     Command = 13,
     /// A controller's state was replaced by a recovered one.
     Restored = 14,
+    /// The active told what it remembers.
+    Transfer = 15,
 }
 
 /// The bits of a tag that hold the kind.
 pub(super) const KIND_BITS: u8 = 0x0f;
 /// Stands in a tag for a kind that has no room there: the byte after the tag holds it.
 pub(super) const ESCAPE: u8 = 15;
-// Whoever adds a kind that needs the escape writes it too.
-const _: () = assert!(Kind::ALL.len() < ESCAPE as usize);
+/// Kinds have numbers below.
+pub(super) const KIND_END: usize = 16;
 
 impl Kind {
     /// All kinds, for checking what a user names.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Boot,
         Self::Wake,
         Self::Points,
@@ -181,6 +184,7 @@ impl Kind {
         Self::Durable,
         Self::Command,
         Self::Restored,
+        Self::Transfer,
     ];
 
     /// The kind's name.
@@ -200,12 +204,13 @@ impl Kind {
             Self::Durable => "durable",
             Self::Command => "command",
             Self::Restored => "restored",
+            Self::Transfer => "transfer",
         }
     }
 
-    /// The position in [`Kind::ALL`].
-    pub const fn position(self) -> usize {
-        self as usize - 1
+    /// The place in tables with one entry for each number below [`KIND_END`].
+    pub(super) const fn place(self) -> usize {
+        self as usize
     }
 
     /// Whether it is something that reached a controller.
@@ -219,14 +224,15 @@ impl Kind {
             | Self::Message
             | Self::Durable
             | Self::Command
-            | Self::Restored => true,
+            | Self::Restored
+            | Self::Transfer => true,
             Self::Event | Self::Effects | Self::State | Self::Chains | Self::Closing => false,
         }
     }
 
     /// The kind of a number of the format.
     pub(super) fn of_code(code: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
+        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
     }
 }
 
@@ -244,6 +250,7 @@ impl Content<'_> {
                 Input::Message { .. } => Kind::Message,
                 Input::Promised { .. } | Input::Snapshotted { .. } | Input::Journal(_) => Kind::Durable,
                 Input::Command(_) => Kind::Command,
+                Input::Transfer { .. } => Kind::Transfer,
             },
             Self::Event(_) => Kind::Event,
             Self::Effects { .. } => Kind::Effects,

@@ -134,7 +134,9 @@ impl Recording {
                 Effect::Report(event) => self.writer.append_here(controller, Content::Event(*event)),
                 Effect::Write(_)
                 | Effect::Poll { .. }
+                | Effect::Disconnect { .. }
                 | Effect::Send { .. }
+                | Effect::Transfer { .. }
                 | Effect::Promise(_)
                 | Effect::Snapshot
                 | Effect::Authority { .. } => {}

@@ -12,7 +12,7 @@ const VARINT_BYTES_MAX: u32 = 10;
 
 /// Appends `value`, seven bits a byte, the lowest first.
 #[inline]
-pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -22,7 +22,7 @@ pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
 
 /// Appends a signed number; small magnitudes are short.
 #[inline]
-pub(super) fn put_signed(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn put_signed(out: &mut Vec<u8>, value: i64) {
     put(out, ((value << 1) ^ (value >> 63)) as u64);
 }
 
@@ -34,14 +34,19 @@ pub(super) fn put_difference(out: &mut Vec<u8>, base: u64, value: u64) {
 
 /// Reads a payload from its beginning.
 #[derive(Debug)]
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) const fn new(bytes: &'a [u8], at: usize) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8], at: usize) -> Self {
         Self { bytes, at }
+    }
+
+    /// How many bytes are left.
+    pub(crate) const fn rest(&self) -> usize {
+        self.bytes.len() - self.at
     }
 
     /// How many bytes have been read, counted from the payload's beginning.
@@ -65,7 +70,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Skips `count` bytes and says where they lie.
-    pub(super) fn range(&mut self, count: u64) -> Result<core::ops::Range<usize>, Flaw> {
+    pub(crate) fn range(&mut self, count: u64) -> Result<core::ops::Range<usize>, Flaw> {
         let count = usize::try_from(count).map_err(|_too_large| Flaw::RecordEnds)?;
         let end = self.at.checked_add(count).filter(|end| *end <= self.bytes.len());
         let range = self.at..end.ok_or(Flaw::RecordEnds)?;
@@ -98,12 +103,12 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    pub(super) fn f64(&mut self) -> Result<f64, Flaw> {
+    pub(crate) fn f64(&mut self) -> Result<f64, Flaw> {
         self.u64().map(f64::from_bits)
     }
 
     #[inline]
-    pub(super) fn varint(&mut self) -> Result<u64, Flaw> {
+    pub(crate) fn varint(&mut self) -> Result<u64, Flaw> {
         let mut value = 0_u64;
         for index in 0..VARINT_BYTES_MAX {
             let byte = self.byte()?;
@@ -121,7 +126,7 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    pub(super) fn signed(&mut self) -> Result<i64, Flaw> {
+    pub(crate) fn signed(&mut self) -> Result<i64, Flaw> {
         let value = self.varint()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }

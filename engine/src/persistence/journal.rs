@@ -463,6 +463,7 @@ const fn asks_for_sync(step: &Happening<'_>) -> bool {
             | Input::TimedOut { .. }
             | Input::Written { .. }
             | Input::Message { .. }
+            | Input::Transfer { .. }
             | Input::Command(_) => true,
         },
     }
@@ -473,7 +474,9 @@ pub const fn waits_for_sync(effect: &Effect) -> bool {
     match effect {
         Effect::Write(_)
         | Effect::Poll { .. }
+        | Effect::Disconnect { .. }
         | Effect::Send { .. }
+        | Effect::Transfer { .. }
         | Effect::Authority { .. }
         | Effect::Promise(_) => true,
         Effect::Snapshot | Effect::Report(_) => false,

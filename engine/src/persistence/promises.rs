@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! record = magic "R-EMSPRM", version u32, counter u64, incarnation u32, ceiling (round u32, seat u8), owner u8,
-//!          owned from (round u32, seat u8), sole u8, CRC-32 of all that
+//!          owned from (round u32, seat u8), flags u8 (1: sole, 2: in maintenance), CRC-32 of all that
 //! ```
 //!
 //! Two copies are written in turn, so that a crash in the middle of a write leaves the other one; of two good copies the higher
@@ -40,7 +40,8 @@ impl Kept {
 
     /// The bytes of a record.
     pub fn encode(&self, counter: u64) -> [u8; RECORD_BYTES] {
-        let Promise { ceiling, owner, owned_from, is_sole } = self.promise;
+        let Promise { ceiling, owner, owned_from, is_sole, in_maintenance } = self.promise;
+        let flags = u8::from(is_sole) | u8::from(in_maintenance) << 1;
         let mut bytes = Vec::with_capacity(RECORD_BYTES);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -49,7 +50,7 @@ impl Kept {
         bytes.extend_from_slice(&ceiling.round.to_le_bytes());
         bytes.extend_from_slice(&[ceiling.seat.0, owner.0]);
         bytes.extend_from_slice(&owned_from.round.to_le_bytes());
-        bytes.extend_from_slice(&[owned_from.seat.0, u8::from(is_sole)]);
+        bytes.extend_from_slice(&[owned_from.seat.0, flags]);
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes.try_into().expect("the fields have fixed widths")
@@ -69,7 +70,8 @@ impl Kept {
             ceiling: epoch(24),
             owner: Seat(bytes[29]),
             owned_from: epoch(30),
-            is_sole: bytes[35] != 0,
+            is_sole: bytes[35] & 1 != 0,
+            in_maintenance: bytes[35] & 2 != 0,
         };
         Some((counter, Self { incarnation: word(bytes, 20), promise }))
     }
@@ -289,7 +291,8 @@ mod tests {
 
     fn kept(round: u32) -> Kept {
         let ceiling = Epoch { round, seat: Seat(2) };
-        let promise = Promise { ceiling, owner: Seat(1), owned_from: ceiling, is_sole: true };
+        let promise =
+            Promise { ceiling, owner: Seat(1), owned_from: ceiling, is_sole: true, in_maintenance: false };
         Kept { incarnation: 7, promise }
     }
 

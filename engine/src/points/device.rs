@@ -160,6 +160,16 @@ impl Positive {
     }
 }
 
+/// Which controllers of a grid connect to a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Connections {
+    /// All of them.
+    #[default]
+    Shared,
+    /// Only the one that writes: the device takes one connection at a time. The others see it through the active.
+    ActiveOnly,
+}
+
 /// One device as a controller knows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeviceSpec {
@@ -188,6 +198,8 @@ pub struct DeviceSpec {
     pub longest_write: Span,
     /// Whether the device refuses a write whose epoch is lower than one that it has accepted.
     pub checks_epochs: bool,
+    /// Which controllers connect to it.
+    pub connections: Connections,
     /// How fast the device itself can change its power; `None` if it does not matter.
     pub ramp: Option<WattsPerSecond>,
 }

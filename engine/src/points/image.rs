@@ -11,8 +11,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::device::{DeviceClass, DeviceSpec, PointKind, Positive};
+use super::device::{Connections, DeviceClass, DeviceSpec, PointKind, Positive};
 use super::history::History;
+use crate::carry::Carry;
 use crate::event::Event;
 use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Effects, Sample, Validity};
@@ -73,6 +74,9 @@ pub struct Image {
 struct Entry {
     class: DeviceClass,
     positive: Positive,
+    connections: Connections,
+    /// Whether it answered this controller itself, since that may connect to it.
+    has_answered: bool,
     first: PointIndex,
     latency: Span,
     age_max: Span,
@@ -94,6 +98,8 @@ impl Image {
             entries.push(Entry {
                 class: device.class,
                 positive: device.positive,
+                connections: device.connections,
+                has_answered: false,
                 first: PointIndex::of(points.len()),
                 latency: device.latency,
                 age_max: device.age_max,
@@ -115,13 +121,21 @@ impl Image {
         for device in &mut self.devices {
             device.power.clear();
             device.settled_until = LocalTime::ZERO;
+            device.has_answered = false;
         }
+    }
+
+    /// Notes that the connections to devices which take only one are another's from now on, or this controller's.
+    pub fn reconnect(&mut self) {
+        let own = self.devices.iter_mut().filter(|entry| entry.connections == Connections::ActiveOnly);
+        own.for_each(|entry| entry.has_answered = false);
     }
 
     /// Takes a device's answer. Samples of points that are not the device's are left out.
     pub fn take(&mut self, now: LocalTime, device: DeviceIndex, samples: &[Sample]) {
         let Some(entry) = self.devices.get_mut(device.position()) else { return };
         let measured = now - entry.latency;
+        entry.has_answered = true;
         let kinds = entry.class.points();
         let first = entry.first.position();
         let points = &mut self.points[first..first + kinds.len()];
@@ -148,6 +162,44 @@ impl Image {
                 entry.power.push(measured, value);
             }
         }
+    }
+
+    /// Passes the values of the devices that only the active connects to, with the ages of their measurements.
+    pub(crate) fn carry(&mut self, carry: &mut Carry<'_>) {
+        for entry in self.devices.iter_mut().filter(|entry| entry.connections == Connections::ActiveOnly) {
+            let kinds = entry.class.points();
+            let first = entry.first.position();
+            for (kind, point) in kinds.iter().zip(&mut self.points[first..first + kinds.len()]) {
+                carry.flag(&mut point.arrived);
+                carry.flag(&mut point.believed);
+                carry.real(&mut point.value);
+                carry.instant(&mut point.measured);
+                if carry.restores() && point.arrived && *kind == PointKind::Power {
+                    entry.power.push(point.measured, point.value);
+                }
+            }
+            carry.instant(&mut entry.changed);
+            if carry.restores() {
+                entry.settled_until = LocalTime::ZERO;
+            }
+        }
+    }
+
+    /// Which controllers connect to a device.
+    pub fn connections(&self, device: DeviceIndex) -> Connections {
+        self.devices[device.position()].connections
+    }
+
+    /// Whether a device is only seen through the active, or not connected to yet: that its values age is no failure of it.
+    pub fn is_apart(&self, device: DeviceIndex) -> bool {
+        let entry = &self.devices[device.position()];
+        entry.connections == Connections::ActiveOnly && !entry.has_answered
+    }
+
+    /// The devices to which these controllers connect.
+    pub fn devices_with(&self, connections: Connections) -> impl Iterator<Item = DeviceIndex> {
+        let all = (0..).map(DeviceIndex).zip(&self.devices);
+        all.filter(move |(_, entry)| entry.connections == connections).map(|(device, _)| device)
     }
 
     /// Judges every point's quality as of `now` and reports what changed.

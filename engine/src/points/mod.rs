@@ -8,6 +8,6 @@ pub mod device;
 pub mod history;
 pub mod image;
 
-pub use device::{DeviceClass, DeviceSpec, PointKind, Positive};
+pub use device::{Connections, DeviceClass, DeviceSpec, PointKind, Positive};
 pub use history::History;
 pub use image::{Image, Point, Quality};

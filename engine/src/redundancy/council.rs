@@ -45,9 +45,9 @@ impl Council {
         self.seats == 1
     }
 
-    /// Whether it is a pair without a witness: nobody can break a tie.
+    /// Whether it is a pair without a witness: two hosts with controllers, and nobody who could break a tie.
     pub const fn is_pair(&self) -> bool {
-        self.voters.count_ones() == 2
+        self.voters.count_ones() == 2 && self.voters >> self.controllers == 0
     }
 
     /// Whether `seat` is a witness.
@@ -62,7 +62,7 @@ impl Council {
 
     /// Whether `seat` has a vote.
     pub const fn votes(&self, seat: Seat) -> bool {
-        self.voters & seat.bit() != 0
+        self.has(seat) && self.voters & seat.bit() != 0
     }
 
     /// The seats with a vote, as bits.
@@ -78,6 +78,12 @@ impl Council {
     /// How many seats there are.
     pub const fn seats(&self) -> usize {
         self.seats as usize
+    }
+
+    /// The others that control, in the order of their seats.
+    pub fn other_controllers(&self) -> impl Iterator<Item = Seat> + use<> {
+        let me = self.me;
+        (0..self.controllers).map(Seat).filter(move |seat| *seat != me)
     }
 
     /// All others, in the order of their seats.
@@ -101,6 +107,8 @@ mod tests {
         assert_eq!(council.others().collect::<Vec<_>>(), [Seat(0), Seat(2), Seat(3)]);
         assert!(Council::new(&[0, 1], false, Seat(0)).is_pair());
         assert!(!Council::new(&[0, 1, 2], true, Seat(0)).is_pair());
+        assert!(!Council::new(&[0, 0, 1], true, Seat(0)).is_pair(), "two votes, but one is a witness's");
+        assert!(!council.votes(Seat(200)), "a seat that is not there has no vote");
         assert_eq!(Council::alone().majority(), 1);
     }
 }

@@ -36,6 +36,13 @@ impl Epoch {
     /// Below every epoch that is asked for.
     pub const NONE: Self = Self { round: 0, seat: Seat(0) };
     const SEAT_BITS: u32 = 8;
+    /// Higher rounds are not believed: no site gets there, and the last ones must never be used up.
+    const ROUND_MAX: u32 = u32::MAX / 2;
+
+    /// Whether a member may have asked for it; what comes from outside may name any.
+    pub const fn is_credible(self) -> bool {
+        self.round <= Self::ROUND_MAX
+    }
 
     /// The lowest epoch of `seat` above this one.
     pub const fn next_for(self, seat: Seat) -> Self {

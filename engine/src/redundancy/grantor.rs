@@ -101,10 +101,11 @@ impl Grantor {
         Answer::Granted
     }
 
-    /// The holder of `epoch` writes no more: others may be granted at once.
-    pub fn release(&mut self, now: LocalTime, epoch: Epoch) {
+    /// The life of a controller that was granted `epoch` writes no more: others may be granted at once.
+    pub fn release(&mut self, now: LocalTime, epoch: Epoch, incarnation: u32) {
         if let Some(granted) = &mut self.granted
             && granted.epoch == epoch
+            && granted.incarnation == incarnation
         {
             granted.until = granted.until.min(now);
         }
@@ -219,9 +220,15 @@ mod tests {
     fn a_released_grant_binds_nobody() {
         let mut grantor = grantor();
         assert_eq!(grantor.ask(at(20), epoch(1, 0), 1), Answer::Granted);
-        grantor.release(at(21), epoch(1, 1));
+        grantor.release(at(21), epoch(1, 1), 1);
         assert_eq!(grantor.ask(at(21), epoch(2, 1), 1), refused(Refusal::Taken, epoch(1, 0), 19));
-        grantor.release(at(21), epoch(1, 0));
+        grantor.release(at(21), epoch(1, 0), 2);
+        assert_eq!(
+            grantor.ask(at(21), epoch(2, 1), 1),
+            refused(Refusal::Taken, epoch(1, 0), 19),
+            "another life"
+        );
+        grantor.release(at(21), epoch(1, 0), 1);
         assert_eq!(grantor.ask(at(21), epoch(2, 1), 1), Answer::Granted);
     }
 

@@ -3,16 +3,21 @@
 //! Requests are numbered, a grant counts only for the request that it answers, and the lease is counted from the moment at
 //! which that request was *sent*: the holder cannot know when it arrived.
 //!
+//! Requests follow each other faster than answers come back: each is remembered for as long as a grant of it would still count,
+//! which is L, so that a long way to the voters keeps nobody from a lease.
+//!
 //! A holder may ask for a higher epoch while it holds one, because a voter that restarted grants nothing up to the ceiling
 //! that it found. What it holds stays valid meanwhile: its own writes are no danger to it.
+
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use super::epoch::{Epoch, Seat};
 use crate::time::{LocalTime, Span};
 
-/// So many requests are remembered; an answer to an older one comes too late to count.
-pub const REQUESTS_KEPT: usize = 16;
+/// So many requests are remembered at most; [`super::Settings::request_pause`] sees to it that they are enough for L.
+pub const REQUESTS_KEPT: usize = 64;
 
 /// What one controller asked for and got.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,13 +26,15 @@ pub struct Holder {
     asked: Epoch,
     /// The number of the last request of this life.
     number: u32,
-    requests: [Request; REQUESTS_KEPT],
+    /// Those of which a grant would still count, oldest first.
+    requests: Vec<Request>,
     held: Option<Held>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Request {
     number: u32,
+    epoch: Epoch,
     sent_at: LocalTime,
     grants: u16,
 }
@@ -53,64 +60,70 @@ impl Held {
 impl Holder {
     /// Holds nothing; a lease lasts `span`, L.
     pub fn new(span: Span) -> Self {
-        Self {
-            span,
-            asked: Epoch::NONE,
-            number: 0,
-            requests: [Request::default(); REQUESTS_KEPT],
-            held: None,
-        }
+        Self { span, asked: Epoch::NONE, number: 0, requests: Vec::new(), held: None }
     }
 
-    /// Asks for a new epoch from now on. Answers to earlier requests count no more.
+    /// Asks for a higher epoch from now on. Answers to earlier requests still count for what those asked for.
     pub fn seek(&mut self, epoch: Epoch) {
         assert!(epoch > self.asked, "an epoch is asked for once");
         self.asked = epoch;
-        self.requests = [Request::default(); REQUESTS_KEPT];
+    }
+
+    /// Answers to earlier requests count no more.
+    pub fn forget_requests(&mut self) {
+        self.requests.clear();
     }
 
     /// Numbers a request for the asked epoch that is sent now.
     pub fn send(&mut self, now: LocalTime) -> u32 {
         self.number = self.number.wrapping_add(1).max(1);
-        let place = self.number as usize % REQUESTS_KEPT;
-        self.requests[place] = Request { number: self.number, sent_at: now, grants: 0 };
+        let span = self.span;
+        self.requests.retain(|request| request.sent_at + span >= now);
+        if self.requests.len() == REQUESTS_KEPT {
+            self.requests.remove(0);
+        }
+        self.requests.push(Request { number: self.number, epoch: self.asked, sent_at: now, grants: 0 });
         self.number
+    }
+
+    /// Whether request `number` was for the epoch that is asked for now, and an answer to it may still matter.
+    pub fn asks_with(&self, number: u32) -> bool {
+        self.requests.iter().any(|request| request.number == number && request.epoch == self.asked)
     }
 
     /// Counts a grant; returns the voters that have granted that request, as bits; none for one that does not count.
     pub fn granted(&mut self, number: u32, epoch: Epoch, voter: Seat) -> u16 {
-        let request = &mut self.requests[number as usize % REQUESTS_KEPT];
-        if number == 0 || request.number != number || epoch != self.asked {
-            return 0;
-        }
+        let is_meant = |request: &&mut Request| request.number == number && request.epoch == epoch;
+        let Some(request) = self.requests.iter_mut().find(is_meant) else { return 0 };
         request.grants |= voter.bit();
         request.grants
     }
 
     /// A majority granted request `number`. Whether the lease holds now, which a late grant does not achieve.
     pub fn extend(&mut self, now: LocalTime, number: u32) -> bool {
-        let request = self.requests[number as usize % REQUESTS_KEPT];
-        assert!(request.number == number, "only a request that is remembered can be granted");
-        let until = request.sent_at + self.span;
+        let request = self.requests.iter().find(|request| request.number == number);
+        let request = request.expect("only a request that is remembered can be granted");
+        let (epoch, until) = (request.epoch, request.sent_at + self.span);
         match &mut self.held {
-            Some(held) if held.epoch == self.asked => held.until = held.until.max(until),
-            Some(held) if held.is_valid(now) => {
-                (held.epoch, held.until) = (self.asked, held.until.max(until));
-            }
-            Some(_) | None => self.held = Some(Held { epoch: self.asked, until, since: now }),
+            // The grants for an epoch that it has left for a higher one.
+            Some(held) if held.epoch > epoch => {}
+            Some(held) if held.epoch == epoch => held.until = held.until.max(until),
+            Some(held) if held.is_valid(now) => (held.epoch, held.until) = (epoch, held.until.max(until)),
+            Some(_) | None => self.held = Some(Held { epoch, until, since: now }),
         }
         self.is_valid(now)
     }
 
     /// Holds `epoch` for ever: the lease of a controller that shares its grid with none.
-    pub const fn hold_without_end(&mut self, now: LocalTime, epoch: Epoch) {
+    pub fn hold_without_end(&mut self, now: LocalTime, epoch: Epoch) {
         self.asked = epoch;
         self.held = Some(Held { epoch, until: LocalTime::MAX, since: now });
     }
 
-    /// Gives the lease up.
-    pub const fn give_up(&mut self) {
+    /// Gives the lease up. Answers to earlier requests count no more.
+    pub fn give_up(&mut self) {
         self.held = None;
+        self.forget_requests();
     }
 
     /// The lease, if a majority has granted one; it may be over.
@@ -133,10 +146,11 @@ impl Holder {
     pub(super) fn gist(&self, now: LocalTime) -> Gist {
         let held =
             self.held.filter(|held| held.is_valid(now)).map(|held| (held.epoch, held.until.since(now)));
-        let counts = |request: &&Request| request.number != 0 && request.sent_at + self.span >= now;
-        let gist =
-            |request: &Request| (self.behind(request.number), now.since(request.sent_at), request.grants);
-        let mut requests: alloc::vec::Vec<_> = self.requests.iter().filter(counts).map(gist).collect();
+        let counts = |request: &&Request| request.sent_at + self.span >= now;
+        let gist = |request: &Request| {
+            (self.behind(request.number), request.epoch, now.since(request.sent_at), request.grants)
+        };
+        let mut requests: Vec<_> = self.requests.iter().filter(counts).map(gist).collect();
         requests.sort_unstable();
         (self.asked, held, requests)
     }
@@ -150,7 +164,7 @@ impl Holder {
 
 /// The asked epoch, the held one with what is left of it, and requests by number, age and grants.
 #[cfg(test)]
-type Gist = (Epoch, Option<(Epoch, Span)>, alloc::vec::Vec<(u32, Span, u16)>);
+type Gist = (Epoch, Option<(Epoch, Span)>, Vec<(u32, Epoch, Span, u16)>);
 
 #[cfg(test)]
 mod tests {
@@ -191,7 +205,9 @@ mod tests {
         assert_eq!(holder.granted(second, Epoch { round: 2, ..EPOCH }, Seat(0)), 0);
         assert_eq!(holder.granted(0, EPOCH, Seat(0)), 0);
         holder.seek(HIGHER);
-        assert_eq!(holder.granted(first, EPOCH, Seat(2)), 0);
+        assert_eq!(holder.granted(first, HIGHER, Seat(2)), 0);
+        assert!(!holder.asks_with(first));
+        assert_eq!(holder.granted(first, EPOCH, Seat(2)), 0b101, "for what it asked for it still counts");
     }
 
     #[test]
@@ -203,13 +219,31 @@ mod tests {
     }
 
     #[test]
-    fn old_requests_are_forgotten() {
+    fn a_request_is_remembered_for_a_lease_however_many_follow() {
         let mut holder = seeking();
         let first = holder.send(at(100));
-        for _request in 0..REQUESTS_KEPT {
-            holder.send(at(100));
-        }
+        (101..=120).for_each(|millis| _ = holder.send(at(millis)));
+        assert_eq!(holder.granted(first, EPOCH, Seat(0)), 0b01);
+        holder.send(at(121));
         assert_eq!(holder.granted(first, EPOCH, Seat(0)), 0);
+    }
+
+    #[test]
+    fn the_oldest_of_too_many_requests_is_forgotten() {
+        let mut holder = seeking();
+        let first = holder.send(at(100));
+        (1..REQUESTS_KEPT).for_each(|_request| _ = holder.send(at(100)));
+        assert!(holder.asks_with(first));
+        holder.send(at(100));
+        assert!(!holder.asks_with(first));
+    }
+
+    #[test]
+    fn who_gave_up_is_granted_nothing_by_a_late_answer() {
+        let mut holder = seeking();
+        let number = holder.send(at(100));
+        holder.give_up();
+        assert_eq!(holder.granted(number, EPOCH, Seat(0)), 0);
     }
 
     #[test]
@@ -217,11 +251,15 @@ mod tests {
         let mut holder = seeking();
         let number = holder.send(at(100));
         assert!(holder.extend(at(102), number));
+        let late = holder.send(at(105));
         holder.seek(HIGHER);
         assert!(holder.is_valid(at(110)));
         assert_eq!(holder.held().map(|held| held.epoch), Some(EPOCH));
         let number = holder.send(at(110));
         assert!(holder.extend(at(112), number));
-        assert_eq!(holder.held(), Some(Held { epoch: HIGHER, until: at(130), since: at(102) }));
+        let higher = Some(Held { epoch: HIGHER, until: at(130), since: at(102) });
+        assert_eq!(holder.held(), higher);
+        assert!(holder.extend(at(112), late));
+        assert_eq!(holder.held(), higher, "the lower epoch does not come back");
     }
 }

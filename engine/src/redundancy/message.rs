@@ -34,6 +34,8 @@ pub enum Content {
     Grant {
         /// Which request.
         number: u32,
+        /// Of which life of the one who asked: numbers begin anew with each.
+        life: u32,
         /// What is granted.
         epoch: Epoch,
     },
@@ -41,6 +43,8 @@ pub enum Content {
     Refuse {
         /// Which request.
         number: u32,
+        /// Of which life of the one who asked.
+        life: u32,
         /// Why.
         refusal: Refusal,
         /// Nothing at or below is granted.
@@ -48,15 +52,19 @@ pub enum Content {
         /// The voter will refuse for that long at least.
         wait: Span,
     },
-    /// I write no more under `epoch`.
+    /// This life of mine writes no more under `epoch`.
     Release {
         /// Which.
         epoch: Epoch,
     },
+    /// I miss your whole state: send it.
+    MissesState,
     /// Take over from me: I write no more under `epoch`.
     HandOver {
         /// Which.
         epoch: Epoch,
+        /// Since which epoch a pair that waits for its owner belongs to the one that is called.
+        owned_from: Epoch,
         /// Why.
         reason: Reason,
     },
@@ -71,6 +79,8 @@ pub struct Heartbeat {
     pub epoch: Epoch,
     /// The request for its renewal that travels with the heartbeat; 0: none.
     pub renewal: u32,
+    /// What that request asks for: a higher epoch than it holds where a voter grants the held one no more.
+    pub renews: Epoch,
     /// Whether it could take over at once.
     pub is_ready: bool,
     /// Whether it reaches the devices that its functions need.

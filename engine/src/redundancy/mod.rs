@@ -6,6 +6,7 @@
 //!
 //! - [`epoch`], [`council`] and [`settings`]: fencing numbers, seats and votes, intervals and what follows from them;
 //! - [`grantor`] and [`holder`]: the two sides of a lease; [`promise`]: what both remember over a restart;
+//! - [`transfer`]: what the active remembers, for its standbys;
 //! - [`supervisor`]: the machine that joins them, watches the active, and hands over.
 //!
 //! **Invariants.** A holder past its lease writes nothing. A voter forgets nothing that it granted, whatever restarts. No
@@ -21,6 +22,7 @@ pub mod promise;
 pub mod role;
 pub mod settings;
 pub mod supervisor;
+pub mod transfer;
 
 pub use council::Council;
 pub use epoch::{Epoch, Seat};

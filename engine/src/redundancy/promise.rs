@@ -15,10 +15,17 @@ pub struct Promise {
     pub owned_from: Epoch,
     /// Whether an operator declared this member to be the majority on its own.
     pub is_sole: bool,
+    /// Whether an operator keeps this member in maintenance.
+    pub in_maintenance: bool,
 }
 
 impl Promise {
     /// What a member promises in its first life: nothing, and the first seat owns a pair.
-    pub const FIRST: Self =
-        Self { ceiling: Epoch::NONE, owner: Seat(0), owned_from: Epoch::NONE, is_sole: false };
+    pub const FIRST: Self = Self {
+        ceiling: Epoch::NONE,
+        owner: Seat(0),
+        owned_from: Epoch::NONE,
+        is_sole: false,
+        in_maintenance: false,
+    };
 }

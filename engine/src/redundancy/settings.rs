@@ -16,6 +16,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::holder::REQUESTS_KEPT;
 use crate::time::Span;
 
 /// Parts per billion in one.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub evaluate: Span,
     /// Bound of every host's clock-rate error, ρ, in parts per billion.
     pub clock_rate_max_ppb: u32,
+    /// A standby whose state from the active is older is not ready to take over while the active is there.
+    pub state_age_max: Span,
     /// Whether authority returns to a controller of lower order.
     pub fail_back: FailBack,
     /// What a pair without a witness does when its peer is silent.
@@ -69,9 +72,30 @@ impl Settings {
         retry: Span::from_millis(10),
         evaluate: Span::from_secs(1),
         clock_rate_max_ppb: 600_000,
+        state_age_max: Span::from_secs(5),
         fail_back: FailBack::Manual,
         on_silence: OnSilence::Hold,
     };
+
+    /// Intervals for a fast take-over: the rates of a local network, and hosts that do not stall.
+    pub const FAST: Self = Self {
+        heartbeat: Span::from_millis(5),
+        watchdog: Span::from_millis(15),
+        lease: Span::from_millis(20),
+        retry: Span::from_millis(1),
+        evaluate: Span::from_millis(50),
+        clock_rate_max_ppb: 600_000,
+        state_age_max: Span::from_millis(100),
+        fail_back: FailBack::Manual,
+        on_silence: OnSilence::Hold,
+    };
+
+    /// How long a candidate waits from one request to the next: the retry, or longer where more requests than can be remembered
+    /// would be under way within a lease.
+    pub fn request_pause(&self) -> Span {
+        let least = self.lease.as_nanos() / (REQUESTS_KEPT as u64 - 1) + 1;
+        self.retry.max(Span::from_nanos(least))
+    }
 
     /// W: how long a grantor waits after a grant before it grants to another.
     pub fn grantor_wait(&self) -> Span {
@@ -90,7 +114,7 @@ impl Settings {
         let is_noticed = self.watchdog + delay;
         // The last renewal may have been granted one delay after the active stopped.
         let is_free = self.grantor_wait() + delay;
-        let counted = is_noticed.max(is_free) + self.retry + self.write_wait(longest_write);
+        let counted = is_noticed.max(is_free) + self.request_pause() + self.write_wait(longest_write);
         let rate = u128::from(self.clock_rate_max_ppb);
         stretched(counted, BILLION, BILLION - rate) + delay * 3
     }
@@ -106,23 +130,19 @@ fn stretched(span: Span, numerator: u128, denominator: u128) -> Span {
 mod tests {
     use super::*;
 
-    pub(crate) fn fast() -> Settings {
-        Settings {
-            heartbeat: Span::from_millis(5),
-            watchdog: Span::from_millis(15),
-            lease: Span::from_millis(20),
-            retry: Span::from_millis(1),
-            evaluate: Span::from_millis(50),
-            clock_rate_max_ppb: 600_000,
-            fail_back: FailBack::Manual,
-            on_silence: OnSilence::Hold,
-        }
-    }
+    const FAST: Settings = Settings::FAST;
 
     #[test]
     fn a_grantor_waits_longer_than_the_slowest_holder_counts() {
         // 20 ms · 1.0006 / 0.9994 = 20.024014408… ms
-        assert_eq!(fast().grantor_wait(), Span::from_nanos(20_024_016));
-        assert_eq!(fast().write_wait(Span::from_millis(2)), Span::from_nanos(2_001_200));
+        assert_eq!(FAST.grantor_wait(), Span::from_nanos(20_024_016));
+        assert_eq!(FAST.write_wait(Span::from_millis(2)), Span::from_nanos(2_001_200));
+    }
+
+    #[test]
+    fn a_lease_has_no_more_requests_than_are_remembered() {
+        assert_eq!(FAST.request_pause(), FAST.retry);
+        let eager = Settings { retry: Span::from_micros(1), ..FAST };
+        assert!(eager.request_pause() * (REQUESTS_KEPT as u64 - 1) > eager.lease);
     }
 }

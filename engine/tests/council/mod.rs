@@ -3,29 +3,15 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use r_ems_engine::LocalTime;
 use r_ems_engine::event::Event;
 use r_ems_engine::machine::{Effect, Effects};
 use r_ems_engine::redundancy::{
-    Command, Council, FailBack, Health, Message, OnSilence, Promise, RedundancySupervisor, Role, Seat,
-    Settings, SupervisorSpec,
+    Command, Council, Health, Message, Promise, RedundancySupervisor, Role, Seat, Settings, SupervisorSpec,
 };
 use r_ems_engine::rng::Stream;
-use r_ems_engine::{LocalTime, Span};
 
 pub(crate) const MILLI: u64 = 1_000_000;
-
-pub(crate) fn fast() -> Settings {
-    Settings {
-        heartbeat: Span::from_millis(5),
-        watchdog: Span::from_millis(15),
-        lease: Span::from_millis(20),
-        retry: Span::from_millis(1),
-        evaluate: Span::from_millis(50),
-        clock_rate_max_ppb: 600_000,
-        fail_back: FailBack::Manual,
-        on_silence: OnSilence::Hold,
-    }
-}
 
 /// What the network does to a message.
 #[derive(Clone, Copy)]
@@ -47,6 +33,8 @@ pub(crate) struct Member {
     pub(crate) is_up: bool,
     rate_ppb: i64,
     booted_at: u64,
+    /// It does nothing before.
+    stalled_until: u64,
     pub(crate) disk: Promise,
     saving: Option<(u64, Promise)>,
     incarnation: u32,
@@ -69,12 +57,15 @@ pub(crate) struct World {
     pub(crate) network: Network,
     /// Whether `from` reaches `to`.
     pub(crate) cut: Vec<Vec<bool>>,
-    sync: u64,
+    /// How long a disk takes.
+    pub(crate) sync: u64,
     random: Stream,
     /// Instants at which two held authority, which only some settings permit.
     pub(crate) overlaps: u64,
 }
 
+/// How long a good disk takes.
+const SYNC: u64 = 4 * MILLI;
 /// The clock of a member that has just booted shows this.
 const CLOCK_AT_BOOT: u64 = 1_000_000_000;
 
@@ -88,6 +79,7 @@ impl World {
                 is_up: false,
                 rate_ppb: 0,
                 booted_at: 0,
+                stalled_until: 0,
                 disk: Promise::FIRST,
                 saving: None,
                 incarnation: 0,
@@ -101,7 +93,7 @@ impl World {
             on_the_way: Vec::new(),
             network: Network::GOOD,
             cut: vec![vec![false; count]; count],
-            sync: 4 * MILLI,
+            sync: SYNC,
             random: Stream::new(seed, 1),
             overlaps: 0,
         }
@@ -115,7 +107,7 @@ impl World {
         self.members[seat].rate_ppb = ppb;
     }
 
-    fn local(&self, seat: usize) -> LocalTime {
+    pub(crate) fn local(&self, seat: usize) -> LocalTime {
         let member = &self.members[seat];
         let elapsed = i128::from(self.now - member.booted_at);
         let shown = elapsed + elapsed * i128::from(member.rate_ppb) / 1_000_000_000;
@@ -134,7 +126,7 @@ impl World {
     pub(crate) fn boot(&mut self, seat: usize) {
         let member = &mut self.members[seat];
         member.is_up = true;
-        member.booted_at = self.now;
+        (member.booted_at, member.stalled_until) = (self.now, self.now);
         member.incarnation += 1;
         let mut out = Effects::new();
         let (incarnation, promise) = (member.incarnation, member.disk);
@@ -149,6 +141,11 @@ impl World {
     pub(crate) fn crash(&mut self, seat: usize) {
         self.members[seat].is_up = false;
         self.members[seat].saving = None;
+    }
+
+    /// The member does nothing for so long; what comes meanwhile waits.
+    pub(crate) fn stall(&mut self, seat: usize, span: u64) {
+        self.members[seat].stalled_until = self.now + span;
     }
 
     pub(crate) fn report(&mut self, seat: usize, health: Health) {
@@ -179,7 +176,11 @@ impl World {
                 Effect::Authority { until, .. } => {
                     assert!(until >= self.local(seat), "authority that is told is not over");
                 }
-                Effect::Write(_) | Effect::Poll { .. } | Effect::Snapshot => {
+                Effect::Write(_)
+                | Effect::Poll { .. }
+                | Effect::Disconnect { .. }
+                | Effect::Snapshot
+                | Effect::Transfer { .. } => {
                     panic!("a supervisor does none of these")
                 }
             }
@@ -222,14 +223,16 @@ impl World {
 
     /// Lets the next thing happen; `false` if nothing happens up to `end`.
     fn step(&mut self, end: u64) -> bool {
-        let mail = self.on_the_way.iter().enumerate().min_by_key(|entry| entry.1.due);
-        let mail = mail.map(|(place, letter)| (letter.due, place));
+        let due = |letter: &OnTheWay| letter.due.max(self.members[letter.to].stalled_until);
+        let mail = self.on_the_way.iter().enumerate().min_by_key(|entry| due(entry.1));
+        let mail = mail.map(|(place, letter)| (due(letter), place));
         let mut first: Option<(u64, usize, bool)> = None;
         for (seat, member) in self.members.iter().enumerate().filter(|entry| entry.1.is_up) {
             let wake =
                 member.supervisor.deadline().map(|deadline| (self.run_time(seat, deadline), seat, false));
             let saved = member.saving.map(|(due, _promise)| (due, seat, true));
-            for event in [wake, saved].into_iter().flatten() {
+            for (due, seat, is_saved) in [wake, saved].into_iter().flatten() {
+                let event = (due.max(member.stalled_until), seat, is_saved);
                 if first.is_none_or(|known| event.0 < known.0) {
                     first = Some(event);
                 }
@@ -269,6 +272,7 @@ impl World {
         let count = self.members.len();
         self.cut = vec![vec![false; count]; count];
         self.network = Network::GOOD;
+        self.sync = SYNC;
         for seat in 0..count {
             if !self.members[seat].is_up {
                 self.boot(seat);
@@ -278,4 +282,4 @@ impl World {
 }
 
 pub(crate) const HEALTHY: Health =
-    Health { is_ready: true, reaches_devices: true, overruns: false, has_outstanding_writes: false };
+    Health { is_ready: true, reaches_devices: true, overruns: false, writes_end: LocalTime::ZERO };

@@ -13,7 +13,7 @@ use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
 use r_ems_engine::ids::{DeviceIndex, PointIndex};
 use r_ems_engine::machine::{Boot, Effect, Effects, Input, Machine, Sample, Validity, WriteOutcome};
 use r_ems_engine::math::at_most;
-use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
+use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use r_ems_engine::units::{Ratio, Watts, WattsPerSecond};
 use r_ems_engine::{LocalTime, Span};
 
@@ -82,6 +82,7 @@ fn device(name: &str, class: DeviceClass, positive: Positive, rating: f64) -> De
         dead_band: Watts::ZERO,
         longest_write: Span::ZERO,
         checks_epochs: false,
+        connections: Connections::Shared,
         ramp: None,
     }
 }
@@ -237,7 +238,9 @@ impl Site {
                 }
                 Effect::Report(event) => self.events.push(event),
                 Effect::Poll { .. }
+                | Effect::Disconnect { .. }
                 | Effect::Send { .. }
+                | Effect::Transfer { .. }
                 | Effect::Promise(_)
                 | Effect::Snapshot
                 | Effect::Authority { .. } => {}

@@ -24,13 +24,16 @@ impl Words<'_> {
         match message.content {
             Content::Heartbeat(heartbeat) => self.heartbeat(&heartbeat),
             Content::Request { number, epoch } => format!("request {number} for epoch {epoch}"),
-            Content::Grant { number, epoch } => format!("request {number} is granted, epoch {epoch}"),
-            Content::Refuse { number, refusal, floor, wait } => format!(
+            Content::Grant { number, life: _, epoch } => {
+                format!("request {number} is granted, epoch {epoch}")
+            }
+            Content::Refuse { number, life: _, refusal, floor, wait } => format!(
                 "request {number} is refused: {}; nothing up to epoch {floor}, wait {wait}",
                 refusal_words(refusal)
             ),
+            Content::MissesState => String::from("your whole state is missed"),
             Content::Release { epoch } => format!("epoch {epoch} is given up"),
-            Content::HandOver { epoch, reason } => {
+            Content::HandOver { epoch, owned_from: _, reason } => {
                 format!("take over from epoch {epoch}: {}", reason_words(reason))
             }
         }
@@ -41,6 +44,7 @@ impl Words<'_> {
             role,
             epoch,
             renewal,
+            renews,
             is_ready,
             reaches_devices,
             owner: _,
@@ -50,6 +54,9 @@ impl Words<'_> {
         let mut text = format!("heartbeat, {}, epoch {epoch}", role_words(*role));
         if *renewal > 0 {
             text += &format!(", renewal {renewal}");
+            if renews != epoch {
+                text += &format!(" for epoch {renews}");
+            }
         }
         if *role != Role::Witness && !is_ready {
             text += ", not ready";
@@ -62,9 +69,11 @@ impl Words<'_> {
 
     /// What is to become durable.
     pub(super) fn promise(self, promise: &Promise) -> String {
-        let Promise { ceiling, owner, owned_from, is_sole } = promise;
+        let Promise { ceiling, owner, owned_from, is_sole, in_maintenance } = promise;
         let sole = if *is_sole { ", sole" } else { "" };
-        format!("promise epochs up to {ceiling}, owner {} from epoch {owned_from}{sole}", self.seat(*owner))
+        let maintenance = if *in_maintenance { ", in maintenance" } else { "" };
+        let owner = self.seat(*owner);
+        format!("promise epochs up to {ceiling}, owner {owner} from epoch {owned_from}{sole}{maintenance}")
     }
 
     /// What an operator asks for.
@@ -93,8 +102,14 @@ impl Words<'_> {
                 "{kind}: epoch {epoch}: {}; no active was heard for {silent}, asked for {sought}",
                 reason_words(*reason)
             ),
-            Event::SetPointsTakenOver { step, after } => {
-                format!("{kind}: a step of {step}, {after} after the grant")
+            Event::SetPointsTakenOver { step, after, state_age } => {
+                let state =
+                    state_age.map_or_else(|| String::from("no state"), |age| format!("state {age} old"));
+                format!("{kind}: a step of {step}, {after} after the grant, from {state}")
+            }
+            Event::StateTaken { seat } => format!("{kind}: of {}", self.seat(*seat)),
+            Event::StateRefused { seat, refusal } => {
+                format!("{kind}: of {}: {}", self.seat(*seat), refusal.name())
             }
             Event::AuthoritiesOverlapped { seat, at_most } => {
                 format!("{kind}: with {} for at most {at_most}", self.seat(*seat))

@@ -50,6 +50,8 @@ pub(super) fn event(event: &Event) -> String {
         | Event::RoleChanged { .. }
         | Event::TookOver { .. }
         | Event::SetPointsTakenOver { .. }
+        | Event::StateTaken { .. }
+        | Event::StateRefused { .. }
         | Event::AuthoritiesOverlapped { .. }
         | Event::SectionDiffers { .. }
         | Event::CommandRefused { .. }

@@ -98,7 +98,9 @@ const fn report_of(effect: &Effect) -> Option<Event> {
         Effect::Report(event) => Some(*event),
         Effect::Write(_)
         | Effect::Poll { .. }
+        | Effect::Disconnect { .. }
         | Effect::Send { .. }
+        | Effect::Transfer { .. }
         | Effect::Authority { .. }
         | Effect::Snapshot
         | Effect::Promise(_) => None,

@@ -66,6 +66,7 @@ impl Machine for Toy {
                 }
             }
             Input::Message { .. }
+            | Input::Transfer { .. }
             | Input::Promised { .. }
             | Input::Snapshotted { .. }
             | Input::Journal(_)
@@ -224,9 +225,11 @@ impl Driver for ToyWorld {
                     self.push(outcome.at + Span::from_millis(20), from, What::Written(result));
                 }
                 Effect::Report(_)
+                | Effect::Disconnect { .. }
                 | Effect::Send { .. }
-                | Effect::Authority { .. }
+                | Effect::Transfer { .. }
                 | Effect::Snapshot
+                | Effect::Authority { .. }
                 | Effect::Promise(_) => {}
             }
         }

@@ -13,6 +13,7 @@ use crate::links::Link;
 impl SimDriver {
     /// Measures devices whose links are equally slow; those that are silent time out on their own.
     pub(super) fn measure(&mut self, at: Time, devices: Devices) {
+        let Some(devices) = self.connected(at, devices) else { return };
         let Devices { of, first, count } = devices;
         let post = of.post;
         self.advance(usize::from(self.posts[usize::from(post)].grid), at);
@@ -37,6 +38,60 @@ impl SimDriver {
                 self.queue.push(at + latency, Pending::Answers(answering));
             }
             answering = Devices { of, first: device + 1, count: 0 };
+        }
+    }
+
+    /// Leaves out what waits for a connection: a device that takes only one is polled by itself.
+    fn connected(&mut self, at: Time, devices: Devices) -> Option<Devices> {
+        let Devices { of, first: device, count: _ } = devices;
+        let device = DeviceIndex(device);
+        match self.exchange(at, of, device) {
+            Some(from) if from == at => Some(devices),
+            Some(from) => {
+                self.queue.push(from, Pending::Measure(devices));
+                None
+            }
+            None => {
+                let link = self.link(of.post, device);
+                link.count_poll_timeout();
+                let timed_out = at + link.timeout();
+                self.queue.push(timed_out, Pending::PollTimedOut { of, device });
+                None
+            }
+        }
+    }
+
+    /// When an exchange with a device that begins now can be sent; `None`: the device refuses to connect.
+    fn exchange(&mut self, at: Time, of: Of, device: DeviceIndex) -> Option<Time> {
+        let PostState { grid, links, .. } = &self.posts[usize::from(of.post)];
+        let link = &links[device.position()];
+        let Some(how) = link.one_connection() else { return Some(at) };
+        let slot = &mut self.grids[usize::from(*grid)].slots[usize::from(link.component().0)];
+        slot.exchange(at, (of.post, of.life), how)
+    }
+
+    /// A controller gives up its connection to a device.
+    pub(super) fn disconnect(&mut self, post: u16, device: DeviceIndex) {
+        let PostState { grid, links, life, .. } = &self.posts[usize::from(post)];
+        let slots = &mut self.grids[usize::from(*grid)].slots;
+        slots[usize::from(links[device.position()].component().0)].give_up((post, *life));
+    }
+
+    /// A controller's process dies: its host closes its connections.
+    pub(super) fn disconnect_all(&mut self, post: u16) {
+        for device in 0..self.posts[usize::from(post)].links.len() {
+            self.disconnect(post, DeviceIndex::of(device));
+        }
+    }
+
+    /// A controller's host loses its power: its connections are dead, and nobody says so.
+    pub(super) fn die_connected(&mut self, at: Time, post: u16) {
+        let PostState { grid, links, life, .. } = &self.posts[usize::from(post)];
+        let slots = &mut self.grids[usize::from(*grid)].slots;
+        for link in links {
+            if let Some(how) = link.one_connection() {
+                slots[usize::from(link.component().0)].die(at, (post, *life), how);
+            }
         }
     }
 
@@ -67,7 +122,7 @@ impl SimDriver {
         }
         self.link(post, device).count_write();
         self.authority.accepted(at, (grid, post), component, epoch.number());
-        let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
+        let Grid { bus, ledger, account, .. } = &mut self.grids[usize::from(grid)];
         bus.command(component, power, at, &mut (ledger, (account, self.monitor.watch(grid))));
         WriteOutcome::Acknowledged
     }
@@ -84,6 +139,8 @@ impl SimDriver {
             let measured = (clock.run_time(*due) - latency).max(at);
             if let Some((instant, slowness, devices)) = &mut together
                 && (*instant, *slowness, devices.first + devices.count) == (measured, latency, device.0)
+                && state.links[device.position()].one_connection().is_none()
+                && state.links[usize::from(devices.first)].one_connection().is_none()
             {
                 devices.count += 1;
                 continue;
@@ -103,14 +160,18 @@ impl SimDriver {
     pub(super) fn write(&mut self, at: Time, now: LocalTime, post: u16, write: &SetPointWrite) {
         let device = write.device;
         let of = Of { post, life: self.posts[usize::from(post)].life };
+        // What waits for a connection is checked when it is sent: D counts from there.
+        let sent = self.exchange(at, of, device);
+        let from = sent.unwrap_or(at);
+        let now = now.max(self.clocks[usize::from(self.posts[usize::from(post)].host)].local(from));
         let link = self.link(post, device);
         if now > write.valid_until {
             let outcome = WriteOutcome::Expired;
-            self.queue.push(at, Pending::WriteEnded { of, device, outcome });
-        } else if link.answers() {
+            self.queue.push(from, Pending::WriteEnded { of, device, outcome });
+        } else if sent.is_some() && link.answers() {
             let power = Watts::of(write.value * link.factor());
             let epoch = Epoch::of_number(write.epoch);
-            let effect = at + link.write_delay();
+            let effect = from + link.write_delay();
             self.queue.push(effect, Pending::Write { of, device, power, epoch });
         } else {
             link.count_write_timeout();

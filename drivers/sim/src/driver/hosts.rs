@@ -19,30 +19,49 @@ pub(super) struct Letter {
     /// The place of the one that it is for.
     to: u16,
     /// The seat of its sender.
-    pub(super) from: Seat,
-    pub(super) message: Message,
+    from: Seat,
+    content: Content,
+}
+
+/// What a letter holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Content {
+    Message(Message),
+    /// A unit of state; its bytes lie beside the letter.
+    Unit,
 }
 
 /// Messages on their way: a queue of small entries refers to them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PostOffice {
     letters: Vec<Letter>,
+    /// The bytes of the letters that hold a unit; kept for the next one.
+    units: Vec<Vec<u8>>,
     free: Vec<u32>,
 }
 
 impl PostOffice {
-    fn take_in(&mut self, letter: Letter) -> u32 {
-        if let Some(slot) = self.free.pop() {
-            self.letters[slot as usize] = letter;
-            return slot;
+    fn take_in(&mut self, letter: Letter, unit: &[u8]) -> u32 {
+        let slot = self.free.pop().unwrap_or(self.letters.len() as u32);
+        if slot as usize == self.letters.len() {
+            self.letters.push(letter);
+            self.units.push(Vec::new());
         }
-        self.letters.push(letter);
-        (self.letters.len() - 1) as u32
+        self.letters[slot as usize] = letter;
+        let bytes = &mut self.units[slot as usize];
+        bytes.clear();
+        bytes.extend_from_slice(unit);
+        slot
     }
 
     fn hand_out(&mut self, slot: u32) -> Letter {
         self.free.push(slot);
         self.letters[slot as usize]
+    }
+
+    /// The unit of a letter that was handed out, until the next is taken in.
+    pub(super) fn unit(&self, slot: u32) -> &[u8] {
+        &self.units[slot as usize]
     }
 }
 
@@ -64,7 +83,10 @@ impl SimDriver {
             }
             Change::Process { controller, state } => {
                 match state {
-                    Life::Down => self.stop(at, controller),
+                    Life::Down => {
+                        self.disconnect_all(controller);
+                        self.stop(at, controller);
+                    }
                     Life::Up => self.start(at, controller),
                 }
                 None
@@ -90,14 +112,18 @@ impl SimDriver {
                 None
             }
             Change::Command { controller, command } => {
-                let has_booted = self.posts[usize::from(controller)].has_booted;
-                has_booted.then_some((controller, Happened::Command(command)))
+                if self.posts[usize::from(controller)].has_booted {
+                    return Some((controller, Happened::Command(command)));
+                }
+                // No log of a controller that is down can hold it: the world's own record does.
+                self.authority.unheard(at, controller, command);
+                None
             }
         }
     }
 
     fn change_plant(&mut self, at: Time, grid: u16, change: Change) {
-        let Grid { bus, ledger, account } = &mut self.grids[usize::from(grid)];
+        let Grid { bus, ledger, account, .. } = &mut self.grids[usize::from(grid)];
         let watch = &mut (ledger, (account, self.monitor.watch(grid)));
         match change {
             Change::Breaker { position, .. } => bus.breaker(position, at, watch),
@@ -121,24 +147,28 @@ impl SimDriver {
         post.is_up && post.life == of.life
     }
 
-    /// Sends a message to a seat of the sender's grid.
-    pub(super) fn send(&mut self, at: Time, post: u16, to: Seat, message: Message) {
+    /// Sends a message, or a unit of state, to a seat of the sender's grid.
+    pub(super) fn send(&mut self, at: Time, post: u16, to: Seat, content: Content, unit: &[u8]) {
         let sender = &self.posts[usize::from(post)];
         let (grid, host, from) = (sender.grid, sender.host, sender.seat);
         let receiver = self.posts.iter().position(|other| other.grid == grid && other.seat == to);
         let Some(receiver) = receiver else { return };
-        let letter = Letter { to: receiver as u16, from, message };
+        let letter = Letter { to: receiver as u16, from, content };
         let (first, second) = self.network.send(host, self.posts[receiver].host);
         for delay in [first, second].into_iter().flatten() {
-            let slot = self.office.take_in(letter);
+            let slot = self.office.take_in(letter, unit);
             self.queue.push(at + delay, Pending::Mail { slot });
         }
     }
 
     /// Hands a message out; nobody receives it whose controller is down.
     pub(super) fn deliver(&mut self, slot: u32) -> Option<(u16, Happened)> {
-        let letter = self.office.hand_out(slot);
-        self.posts[usize::from(letter.to)].has_booted.then_some((letter.to, Happened::Mail(letter)))
+        let Letter { to, from, content } = self.office.hand_out(slot);
+        let happened = match content {
+            Content::Message(message) => Happened::Message { from, message },
+            Content::Unit => Happened::Unit { from, slot },
+        };
+        self.posts[usize::from(to)].has_booted.then_some((to, happened))
     }
 
     /// A machine boots.
@@ -178,7 +208,10 @@ impl SimDriver {
         match (*is_up, state) {
             (true, Life::Down) => {
                 *is_up = false;
-                self.each_of(host, |driver, post| driver.stop(at, post));
+                self.each_of(host, |driver, post| {
+                    driver.die_connected(at, post);
+                    driver.stop(at, post);
+                });
                 if let Some(kept) = &mut self.persistence {
                     kept.crash(host);
                 }

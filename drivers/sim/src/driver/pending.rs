@@ -3,10 +3,8 @@
 use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::machine::WriteOutcome;
 use r_ems_engine::persistence::JournalStatus;
-use r_ems_engine::redundancy::{Command, Epoch};
+use r_ems_engine::redundancy::{Command, Epoch, Message, Seat};
 use r_ems_engine::units::Watts;
-
-use super::hosts::Letter;
 
 /// Neighboring devices of one controller, which were polled together: their answers travel together.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +78,8 @@ pub(super) enum Happened {
     Answer { device: DeviceIndex },
     TimedOut { device: DeviceIndex },
     Written { device: DeviceIndex, outcome: WriteOutcome },
-    Mail(Letter),
+    Message { from: Seat, message: Message },
+    Unit { from: Seat, slot: u32 },
     Told(Told),
     Command(Command),
 }

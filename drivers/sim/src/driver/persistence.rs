@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::Header;
-use r_ems_engine::machine::{Boot, Delivery, Effect, Machine, Outcome, State};
+use r_ems_engine::machine::{Boot, Delivery, Effects, Machine, Outcome, State};
 use r_ems_engine::persistence::journal::{Beginning, Completion, Journal, waits_for_sync};
 use r_ems_engine::persistence::recovery::{Containment, Expected};
 use r_ems_engine::persistence::{Kept, Operation, PromiseKeeper, Recovered, Storage, recover};
@@ -84,7 +84,7 @@ enum Stage {
 struct Held {
     /// The delivery's place among those that were recorded.
     recorded: u64,
-    effects: Vec<Effect>,
+    effects: Effects,
 }
 
 /// What became of persistence in a run.
@@ -174,11 +174,11 @@ impl SimDriver {
         journal.outcome(outcome);
         let recorded = journal.recorded();
         keeping.survival.stands(recorded, journal.chains(), journal.durable());
-        let effects = outcome.effects.as_slice();
+        let mut effects = outcome.effects.as_slice().iter();
         let waits =
-            (journal.released() < recorded || !keeping.held.is_empty()) && effects.iter().any(waits_for_sync);
+            (journal.released() < recorded || !keeping.held.is_empty()) && effects.any(waits_for_sync);
         if waits {
-            keeping.held.push_back(Held { recorded, effects: effects.to_vec() });
+            keeping.held.push_back(Held { recorded, effects: outcome.effects.clone() });
         }
         self.ask(outcome.at, of);
         self.release(outcome.at, of);

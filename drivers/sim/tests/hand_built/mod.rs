@@ -6,7 +6,7 @@ use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
 use r_ems_engine::ids::PointIndex;
 use r_ems_engine::machine::Machine;
-use r_ems_engine::points::{DeviceClass, DeviceSpec, Positive};
+use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use r_ems_engine::units::{Ratio, Watts};
 use r_ems_sim::network::Delay;
 use r_ems_sim::plant::{ComponentIndex, Quantity};
@@ -41,6 +41,7 @@ fn device(name: &str, class: DeviceClass, positive: Positive) -> DeviceSpec {
         longest_write: Span::ZERO,
         checks_epochs: false,
         dead_band: Watts::of(250.0),
+        connections: Connections::Shared,
         ramp: None,
     }
 }
@@ -80,6 +81,7 @@ pub(crate) fn link(
         latency: LATENCY,
         write_delay: Delay::exactly(Span::ZERO),
         checks_epochs: false,
+        one_connection: None,
         timeout: Span::from_millis(500),
         valid_for: Span::from_secs(3),
         drop_outs: None,

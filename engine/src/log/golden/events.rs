@@ -11,6 +11,7 @@ use crate::machine::WriteOutcome;
 use crate::persistence::{Origin, Trouble};
 use crate::points::Quality;
 use crate::redundancy::supervisor::CommandRefusal;
+use crate::redundancy::transfer::Refusal;
 use crate::redundancy::{Command, Epoch, Reason, Role, Seat};
 use crate::time::Span;
 use crate::units::Watts;
@@ -18,7 +19,7 @@ use crate::units::Watts;
 const EPOCH: Epoch = Epoch { round: 3, seat: Seat(1) };
 
 /// Written down from the documentation of the form, not from what the code gave.
-fn golden() -> [(Event, &'static str); 31] {
+fn golden() -> [(Event, &'static str); 33] {
     [
         (Event::Booted { incarnation: 300 }, "00ac02"),
         (Event::Started { after: Span::from_nanos(1_000_000) }, "01c0843d"),
@@ -48,11 +49,11 @@ fn golden() -> [(Event, &'static str); 31] {
         ),
         (Event::DeviceFollows { device: DeviceIndex(300) }, "0aac02"),
         (Event::WritesSucceed { device: DeviceIndex(300) }, "0cac02"),
-        (Event::StateRecovered { origin: Origin::Poisoned }, "1303"),
-        (Event::SnapshotTaken { after: Span::from_nanos(300) }, "14ac02"),
-        (Event::SnapshotFailed, "15"),
-        (Event::JournalDegraded { trouble: Trouble::Slow }, "1601"),
-        (Event::JournalRestored { after: Span::from_nanos(300) }, "17ac02"),
+        (Event::StateRecovered { origin: Origin::Poisoned }, "1503"),
+        (Event::SnapshotTaken { after: Span::from_nanos(300) }, "16ac02"),
+        (Event::SnapshotFailed, "17"),
+        (Event::JournalDegraded { trouble: Trouble::Slow }, "1801"),
+        (Event::JournalRestored { after: Span::from_nanos(300) }, "19ac02"),
         (Event::RoleChanged { role: Role::Active, reason: Reason::Renewed, epoch: EPOCH }, "0d05090301"),
         (
             Event::TookOver {
@@ -64,9 +65,15 @@ fn golden() -> [(Event, &'static str); 31] {
             "0e010301fb2c0101",
         ),
         (
-            Event::SetPointsTakenOver { step: Watts::of(1.0), after: Span::from_nanos(300) },
-            "12ac02000000000000f03f",
+            Event::SetPointsTakenOver {
+                step: Watts::of(1.0),
+                after: Span::from_nanos(300),
+                state_age: Some(Span::from_nanos(7)),
+            },
+            "12fb2c010107000000000000f03f",
         ),
+        (Event::StateTaken { seat: Seat(1) }, "1301"),
+        (Event::StateRefused { seat: Seat(1), refusal: Refusal::Layout }, "140102"),
         (Event::AuthoritiesOverlapped { seat: Seat(1), at_most: Span::from_nanos(300) }, "0f01fb2c01"),
         (Event::SectionDiffers { seat: Seat(2) }, "1002"),
         (

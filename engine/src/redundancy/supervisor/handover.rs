@@ -9,7 +9,7 @@ use super::{Command, RedundancySupervisor};
 use crate::event::Event;
 use crate::machine::Effects;
 use crate::redundancy::epoch::{Epoch, Seat};
-use crate::redundancy::message::{Content, Heartbeat};
+use crate::redundancy::message::Content;
 use crate::redundancy::promise::Promise;
 use crate::redundancy::role::{Reason, Role};
 use crate::redundancy::settings::FailBack;
@@ -17,11 +17,14 @@ use crate::time::{LocalTime, Span};
 
 /// Who has handed over seeks nothing itself for so many watchdogs.
 const DEFERENCE_WATCHDOGS: u64 = 4;
+/// A host that misses its scans is left at most once in so long: two slow hosts must not toss authority to and fro.
+const OVERRUNS_DWELL: Span = Span::from_secs(60);
 
 /// A hand-over under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Handing {
-    to: Seat,
+    /// To whom; nobody where an operator forces the active to stop.
+    to: Option<Seat>,
     reason: Reason,
 }
 
@@ -38,6 +41,8 @@ pub enum CommandRefusal {
     Witness,
     /// Who is the majority on its own must give that up before it hands over.
     Sole,
+    /// The seat that was named is the active.
+    ActiveAlready,
 }
 
 impl CommandRefusal {
@@ -49,6 +54,7 @@ impl CommandRefusal {
             Self::SeatNotReady => "the controller that was named is not ready to take over",
             Self::Witness => "a witness only votes",
             Self::Sole => "who is sole must give that up before it hands over",
+            Self::ActiveAlready => "the controller that was named is the active already",
         }
     }
 }
@@ -80,11 +86,12 @@ impl RedundancySupervisor {
             return Err(CommandRefusal::Sole);
         }
         let to = match to {
-            Some(seat) if self.is_ready(now, seat) => seat,
+            Some(seat) if seat == self.me() => return Err(CommandRefusal::ActiveAlready),
+            Some(seat) if self.may_succeed(now, seat) => seat,
             Some(_) => return Err(CommandRefusal::SeatNotReady),
             None => self.best_standby(now).ok_or(CommandRefusal::NobodyReady)?,
         };
-        self.hand_over(now, to, Reason::Operator, out);
+        self.hand_over(now, Some(to), Reason::Operator, out);
         Ok(())
     }
 
@@ -99,28 +106,27 @@ impl RedundancySupervisor {
             return Err(CommandRefusal::Witness);
         }
         if !begins {
-            self.in_maintenance = false;
+            self.wanted.in_maintenance = false;
+            self.save(out);
             if self.role == Role::Maintenance {
                 self.become_role(Role::Standby, Reason::Operator, out);
             }
             return Ok(());
         }
-        if begins && (self.wanted.is_sole || self.kept.is_sole) {
+        if self.wanted.is_sole || self.kept.is_sole {
             return Err(CommandRefusal::Sole);
         }
         let successor = self.best_standby(now);
         if self.role.holds() && successor.is_none() && !is_forced {
             return Err(CommandRefusal::NobodyReady);
         }
-        self.in_maintenance = true;
-        match successor {
-            Some(standby) if self.role.holds() => self.hand_over(now, standby, Reason::Operator, out),
-            Some(_) | None => {
-                if self.role.holds() {
-                    self.release(now, out);
-                }
-                self.stand_by(now, Reason::Operator, out);
-            }
+        // It outlives a restart: whoever works at the devices rests on it.
+        self.wanted.in_maintenance = true;
+        self.save(out);
+        if self.role.holds() {
+            self.hand_over(now, successor, Reason::Operator, out);
+        } else {
+            self.stand_by(now, Reason::Operator, out);
         }
         Ok(())
     }
@@ -145,11 +151,11 @@ impl RedundancySupervisor {
             return;
         }
         if let Some(standby) = self.best_standby(now) {
-            if self.health.overruns {
-                return self.hand_over(now, standby, Reason::Overruns, out);
+            if self.health.overruns && self.active_long_enough(now, OVERRUNS_DWELL) {
+                return self.hand_over(now, Some(standby), Reason::Overruns, out);
             }
-            if !self.health.reaches_devices {
-                return self.hand_over(now, standby, Reason::DevicesLost, out);
+            if !self.health.reaches_devices && self.peers[standby.position()].reaches_devices() {
+                return self.hand_over(now, Some(standby), Reason::DevicesLost, out);
             }
         }
         let FailBack::After(dwell) = self.spec.settings.fail_back else { return };
@@ -158,7 +164,7 @@ impl RedundancySupervisor {
             && self.active_long_enough(now, dwell)
             && self.peers[seat.position()].ready_since.is_some_and(|since| now.since(since) >= dwell)
         {
-            self.hand_over(now, seat, Reason::FailBack, out);
+            self.hand_over(now, Some(seat), Reason::FailBack, out);
         }
     }
 
@@ -166,63 +172,112 @@ impl RedundancySupervisor {
         now.since(self.active_since) >= dwell
     }
 
-    /// Whether `seat` is a controller that could take over now.
-    fn is_ready(&self, now: LocalTime, seat: Seat) -> bool {
+    /// Whether `seat` is a controller that could take over now: a ready standby that reaches its devices, unless this one does
+    /// not reach them either.
+    fn may_succeed(&self, now: LocalTime, seat: Seat) -> bool {
         let council = &self.spec.council;
         let is_other = council.has(seat) && seat != council.me() && !council.is_witness(seat);
-        is_other && {
+        // The owner of a pair is the majority by its own vote, so it must have one.
+        let may_own = self.owner().is_none() || council.votes(seat);
+        is_other && may_own && {
             let peer = &self.peers[seat.position()];
-            peer.ready_since.is_some() && peer.is_heard(now, self.spec.settings.watchdog)
+            peer.ready_since.is_some()
+                && peer.is_heard(now, self.spec.settings.watchdog)
+                && (peer.reaches_devices() || !self.health.reaches_devices)
         }
     }
 
-    /// The ready standby of lowest order.
+    /// The standby of lowest order that could take over, one that reaches its devices first.
     fn best_standby(&self, now: LocalTime) -> Option<Seat> {
-        self.spec.council.others().find(|seat| self.is_ready(now, *seat))
+        let possible = || self.spec.council.others().filter(|seat| self.may_succeed(now, *seat));
+        let reaches = |seat: &Seat| self.peers[seat.position()].reaches_devices();
+        possible().find(reaches).or_else(|| possible().next())
     }
 
-    /// Stops to write, and hands over when the last write has ended.
-    fn hand_over(&mut self, now: LocalTime, to: Seat, reason: Reason, out: &mut Effects) {
+    /// Stops to write, and hands over when the last write has ended; to nobody in particular where nobody could take over.
+    fn hand_over(&mut self, now: LocalTime, to: Option<Seat>, reason: Reason, out: &mut Effects) {
         self.handing = Some(Handing { to, reason });
         self.become_role(Role::HandingOver, reason, out);
-        if self.owner().is_some() {
-            // The owner of a pair gives it away durably before the other may have it.
-            self.wanted = Promise { owner: to, owned_from: self.epoch(), ..self.wanted };
-            self.save(out);
-        }
         self.finish_handing(now, out);
+    }
+
+    /// When the last write has ended and a hand-over can go on, if that is what it waits for.
+    pub(super) fn hands_at(&self) -> Option<LocalTime> {
+        let handing = self.handing?;
+        self.gives_away(&handing).is_none().then_some(self.health.writes_end)
+    }
+
+    /// To whom the owner of a pair must give it durably before the other may have it, unless that is done.
+    fn gives_away(&self, handing: &Handing) -> Option<Seat> {
+        let owner = self.owner()?;
+        handing.to.filter(|to| *to != owner)
     }
 
     /// Releases and calls the successor once nothing is outstanding.
     pub(super) fn finish_handing(&mut self, now: LocalTime, out: &mut Effects) {
-        let Some(Handing { to, reason }) = self.handing else { return };
-        let owns = self.owner().is_some();
-        if self.health.has_outstanding_writes || (owns && self.kept.owner != to) {
+        let Some(handing) = self.handing else { return };
+        if self.has_outstanding_writes(now) {
             return;
         }
-        let epoch = self.epoch();
-        self.release(now, out);
+        if let Some(owner) = self.gives_away(&handing) {
+            if self.wanted.owner != owner {
+                self.wanted = Promise { owner, owned_from: self.epoch(), ..self.wanted };
+                self.save(out);
+            }
+            return;
+        }
+        let (epoch, asked) = (self.epoch(), self.holder.asked());
+        for epoch in [Some(epoch), (asked != epoch).then_some(asked)].into_iter().flatten() {
+            self.release(now, epoch, out);
+        }
         self.defers_until = now + self.spec.settings.watchdog * DEFERENCE_WATCHDOGS;
-        self.stand_by(now, reason, out);
-        self.send(to, Content::HandOver { epoch, reason }, out);
+        self.stand_by(now, handing.reason, out);
+        if let Some(to) = handing.to {
+            let content =
+                Content::HandOver { epoch, owned_from: self.kept.owned_from, reason: handing.reason };
+            self.send(to, content, out);
+        }
     }
 
-    /// The active hands over to this member.
-    pub(super) fn take_hand_over(&mut self, now: LocalTime, epoch: Epoch, reason: Reason, out: &mut Effects) {
+    /// The active, which held `epoch`, hands over to this member.
+    pub(super) fn take_hand_over(
+        &mut self,
+        now: LocalTime,
+        epoch: Epoch,
+        owned_from: Epoch,
+        reason: Reason,
+        out: &mut Effects,
+    ) {
+        let is_stale = epoch <= self.released || self.followed.is_some_and(|followed| followed.epoch > epoch);
+        if is_stale || !epoch.is_credible() {
+            return;
+        }
         self.note_epoch(epoch);
-        self.released = self.released.max(epoch);
-        let may = self.role == Role::Standby && self.health.is_ready;
-        if may && self.owner().is_none_or(|owner| owner == self.me()) {
-            self.seek(now, reason, out);
+        self.released = epoch;
+        self.learn_owner(self.me(), owned_from, out);
+        self.called = Some(reason);
+        self.answer_call(now, out);
+    }
+
+    /// Takes over from who called, as soon as it may: in a pair not before its ownership is durable.
+    pub(super) fn answer_call(&mut self, now: LocalTime, out: &mut Effects) {
+        let Some(reason) = self.called else { return };
+        if self.owner().is_none_or(|owner| owner == self.me()) {
+            self.called = None;
+            if self.role == Role::Standby && self.health.is_ready {
+                self.seek(now, reason, out);
+            }
         }
     }
 
     /// In a pair that waits for its owner: learns to whom it was given, and makes that durable.
     ///
-    /// The giver tells it with every heartbeat once it is durable there, so nobody needs to ask again.
-    pub(super) fn learn_owner(&mut self, heartbeat: &Heartbeat, out: &mut Effects) {
-        if self.owner().is_some() && heartbeat.owned_from > self.wanted.owned_from {
-            self.wanted = Promise { owner: heartbeat.owner, owned_from: heartbeat.owned_from, ..self.wanted };
+    /// The giver tells it with its call and with every heartbeat once it is durable there, so nobody needs to ask again.
+    pub(super) fn learn_owner(&mut self, owner: Seat, owned_from: Epoch, out: &mut Effects) {
+        let council = &self.spec.council;
+        let is_possible = council.has(owner) && !council.is_witness(owner) && owned_from.is_credible();
+        if self.owner().is_some() && is_possible && owned_from > self.wanted.owned_from {
+            self.wanted = Promise { owner, owned_from, ..self.wanted };
             self.save(out);
         }
     }

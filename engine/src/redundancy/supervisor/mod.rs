@@ -79,8 +79,8 @@ pub struct Health {
     pub reaches_devices: bool,
     /// Whether it misses its scans.
     pub overruns: bool,
-    /// Whether a write is on its way of which nobody knows how it ended.
-    pub has_outstanding_writes: bool,
+    /// A write of it may still be applied before this instant, whatever became of it.
+    pub writes_end: LocalTime,
 }
 
 /// What an operator may ask of a member.
@@ -112,7 +112,6 @@ pub struct RedundancySupervisor {
     incarnation: u32,
     booted_at: LocalTime,
     role: Role,
-    in_maintenance: bool,
     grantor: Grantor,
     holder: Holder,
     peers: Vec<Peer>,
@@ -123,6 +122,8 @@ pub struct RedundancySupervisor {
     /// The highest epoch that was ever heard of.
     highest: Epoch,
     health: Health,
+    /// When it became ready.
+    ready_at: LocalTime,
     /// What is durable.
     kept: Promise,
     /// What is on its way to the disk.
@@ -143,6 +144,10 @@ pub struct RedundancySupervisor {
     defers_until: LocalTime,
     active_since: LocalTime,
     handing: Option<Handing>,
+    /// It was called to take over, and why, while the ownership of the pair that comes with it is on its way to the disk.
+    called: Option<Reason>,
+    /// A standby misses the whole state.
+    state_is_missed: bool,
 }
 
 impl RedundancySupervisor {
@@ -153,7 +158,6 @@ impl RedundancySupervisor {
             incarnation: 0,
             booted_at: LocalTime::ZERO,
             role: Role::Standby,
-            in_maintenance: false,
             grantor: Grantor::new(LocalTime::ZERO, wait, Epoch::NONE),
             holder: Holder::new(spec.settings.lease),
             peers: alloc::vec![Peer::default(); spec.council.seats()],
@@ -161,6 +165,7 @@ impl RedundancySupervisor {
             released: Epoch::NONE,
             highest: Epoch::NONE,
             health: Health::default(),
+            ready_at: LocalTime::ZERO,
             kept: Promise::FIRST,
             saving: None,
             wanted: Promise::FIRST,
@@ -173,6 +178,8 @@ impl RedundancySupervisor {
             defers_until: LocalTime::ZERO,
             active_since: LocalTime::ZERO,
             handing: None,
+            called: None,
+            state_is_missed: false,
             spec: spec.clone(),
         }
     }
@@ -190,6 +197,8 @@ impl RedundancySupervisor {
         (self.kept, self.wanted) = (promise, promise);
         if self.spec.council.is_witness(self.spec.council.me()) {
             self.role = Role::Witness;
+        } else if promise.in_maintenance {
+            self.role = Role::Maintenance;
         }
         self.evaluate_due = now + self.spec.settings.evaluate;
         self.raise_ceiling(Epoch::NONE, out);
@@ -236,18 +245,37 @@ impl RedundancySupervisor {
             return;
         }
         self.lapse(now, out);
-        self.peers[from.position()].hear(now, message.incarnation);
+        if !self.peers[from.position()].hear(now, message.incarnation) {
+            // What an earlier life said is no news: it asks for nothing any more, and says nothing of the one that lives.
+            return;
+        }
         match message.content {
             Content::Heartbeat(heartbeat) => self.heartbeat(now, from, message.incarnation, &heartbeat, out),
             Content::Request { number, epoch } => {
                 self.vote(now, from, number, epoch, message.incarnation, out);
             }
-            Content::Grant { number, epoch } => self.count_grant(now, from, number, epoch, out),
-            Content::Refuse { refusal, floor, .. } => {
-                self.take_refusal(now, refusal, floor, out);
+            Content::Grant { number, life, epoch } => {
+                if life == self.incarnation && epoch.seat == self.me() {
+                    self.count_grant(now, from, number, epoch, out);
+                }
             }
-            Content::Release { epoch } => self.grantor.release(now, epoch),
-            Content::HandOver { epoch, reason } => self.take_hand_over(now, epoch, reason, out),
+            Content::Refuse { number, life, refusal, floor, wait } => {
+                if life == self.incarnation && self.spec.council.votes(from) {
+                    self.take_refusal(now, number, (refusal, floor, wait), out);
+                }
+            }
+            Content::Release { epoch } => {
+                self.note_epoch(epoch);
+                if epoch.seat == from {
+                    self.grantor.release(now, epoch, message.incarnation);
+                }
+            }
+            Content::HandOver { epoch, owned_from, reason } => {
+                if epoch.seat == from {
+                    self.take_hand_over(now, epoch, owned_from, reason, out);
+                }
+            }
+            Content::MissesState => self.state_is_missed = true,
         }
         self.invariants(now);
     }
@@ -255,11 +283,13 @@ impl RedundancySupervisor {
     /// What was on its way to the disk is durable, or is not.
     pub fn saved(&mut self, now: LocalTime, succeeded: bool, out: &mut Effects) {
         let Some(saving) = self.saving.take() else { return };
+        self.lapse(now, out);
         if succeeded {
             self.kept = saving;
             self.grantor.raised(saving.ceiling);
             self.finish_handing(now, out);
             self.save(out);
+            self.answer_call(now, out);
         } else {
             self.grantor.not_raised();
             // The next evaluation tries again: a disk that fails is not asked without a pause.
@@ -268,7 +298,11 @@ impl RedundancySupervisor {
 
     /// Takes what its controller says of itself.
     pub fn report(&mut self, now: LocalTime, health: Health, out: &mut Effects) {
+        self.lapse(now, out);
         let before = core::mem::replace(&mut self.health, health);
+        if health.is_ready && !before.is_ready {
+            self.ready_at = now;
+        }
         let tells = |health: Health| (health.is_ready, health.reaches_devices);
         if tells(before) != tells(health) {
             // The others count on it or act for it at once, not a heartbeat later.
@@ -288,7 +322,8 @@ impl RedundancySupervisor {
         };
         let retry = if self.role == Role::Candidate { self.retry_due } else { LocalTime::MAX };
         let seek = self.seeks_at().unwrap_or(LocalTime::MAX);
-        Some(lapse.min(retry).min(seek).min(self.heartbeat_due).min(self.evaluate_due))
+        let handed = self.hands_at().unwrap_or(LocalTime::MAX);
+        Some(lapse.min(retry).min(seek).min(handed).min(self.heartbeat_due).min(self.evaluate_due))
     }
 
     /// The right to write at `now`; `None` without authority, and while it is given up.
@@ -298,6 +333,11 @@ impl RedundancySupervisor {
         }
         let held = self.holder.held().filter(|held| held.is_valid(now))?;
         Some(Authority { epoch: held.epoch, until: held.until, since: held.since })
+    }
+
+    /// Whether it holds a lease that counts at `now`, also while it gives it up.
+    pub fn holds(&self, now: LocalTime) -> bool {
+        self.role.holds() && self.holder.is_valid(now)
     }
 
     /// Whether it shares its grid with none.
@@ -325,6 +365,36 @@ impl RedundancySupervisor {
         self.holder.held().map_or(self.highest, |held| held.epoch)
     }
 
+    /// Identifies the redundancy section of the site file.
+    pub const fn section(&self) -> u64 {
+        self.spec.section
+    }
+
+    /// The other members of the council that control, in the order of their seats.
+    pub fn other_controllers(&self) -> impl Iterator<Item = Seat> + use<> {
+        self.spec.council.other_controllers()
+    }
+
+    /// The authority of the active that is followed; below every authority if none is.
+    pub fn followed_epoch(&self) -> Epoch {
+        self.followed.map_or(Epoch::NONE, |followed| followed.epoch)
+    }
+
+    /// Whether an active is followed and was heard lately.
+    pub fn hears_active(&self, now: LocalTime) -> bool {
+        self.followed.is_some_and(|followed| now.since(followed.at) <= self.spec.settings.watchdog)
+    }
+
+    /// Whether a standby has missed the whole state since this was asked for the last time.
+    pub(crate) fn take_missed_state(&mut self) -> bool {
+        core::mem::take(&mut self.state_is_missed)
+    }
+
+    /// Tells an active that its whole state is missed.
+    pub(crate) fn miss_state(&self, active: Seat, out: &mut Effects) {
+        self.send(active, Content::MissesState, out);
+    }
+
     /// A message of this member.
     fn send(&self, to: Seat, content: Content, out: &mut Effects) {
         let message = Message { section: self.spec.section, incarnation: self.incarnation, content };
@@ -342,8 +412,9 @@ impl RedundancySupervisor {
         let holds = self.role.holds();
         let content = Content::Heartbeat(Heartbeat {
             role: self.role,
-            epoch: if renews { self.holder.asked() } else { self.highest },
+            epoch: self.epoch(),
             renewal,
+            renews: if renews { self.holder.asked() } else { Epoch::NONE },
             is_ready: self.health.is_ready,
             reaches_devices: self.health.reaches_devices,
             owner: self.kept.owner,
@@ -354,7 +425,7 @@ impl RedundancySupervisor {
             self.send(seat, content, out);
         }
         if renews {
-            self.ask_myself(now, renewal, out);
+            self.ask_myself(now, renewal, self.holder.asked(), out);
         }
     }
 
@@ -372,6 +443,11 @@ impl RedundancySupervisor {
             self.saving = Some(self.wanted);
             out.push(Effect::Promise(self.wanted));
         }
+    }
+
+    /// Whether a write of it may still be applied: then nobody else may be let to write.
+    fn has_outstanding_writes(&self, now: LocalTime) -> bool {
+        now < self.health.writes_end
     }
 
     /// Whether the pair waits for its owner, and who that is.

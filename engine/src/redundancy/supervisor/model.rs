@@ -4,11 +4,12 @@
 //! as long as it likes and is overtaken; a member crashes, and comes back at once or any time later with what was durable.
 //! Of all that is sent, any [`Bounds::in_flight`] messages may be on their way at once, whichever they are. Crashes and rounds
 //! of epochs are bounded too. The search goes breadth first, so that it looks at all short behaviors before longer ones, and
-//! stops at [`STATES`].
+//! stops at [`STATES`] for each set of bounds: 840,000 states in all.
 //!
 //! Two states are the same if nothing that differs can matter later: instants count by their distance from now, requests by
 //! their distance from the last. Plain heartbeats, which neither ask for a renewal nor tell of authority, arrive at once, since
-//! they only say who is alive. What a promise asks for is durable at once: before that it is as if nobody had asked.
+//! they only say who is alive. A promise becomes durable at once, or, where [`Saves`] say so, at any time later, or never: then
+//! the member is told so, or crashes before it is told anything. The first promises are durable when a behavior begins.
 //!
 //! That the search bites is shown by leaving rules out: it then finds two authorities.
 
@@ -28,10 +29,12 @@ const MEMBERS: usize = 3;
 /// An instant so far back is as good as any earlier one.
 const LONG_AGO: Span = Span::from_millis(5);
 const HEALTHY: Health =
-    Health { is_ready: true, reaches_devices: true, overruns: false, has_outstanding_writes: false };
+    Health { is_ready: true, reaches_devices: true, overruns: false, writes_end: LocalTime::ZERO };
 
 /// So many states a search looks at.
 const STATES: usize = 120_000;
+/// So many it needs to find what a missing rule leads to.
+const STATES_TO_BITE: usize = 200_000;
 
 /// What bounds a search.
 #[derive(Clone, Copy)]
@@ -39,6 +42,17 @@ struct Bounds {
     in_flight: usize,
     crashes: u8,
     rounds: u32,
+    saves: Saves,
+}
+
+/// When promises become durable.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Saves {
+    AtOnce,
+    /// Those of later lives at any time later; so many fail.
+    Later {
+        failures: u8,
+    },
 }
 
 /// A rule that is left out.
@@ -57,6 +71,9 @@ struct State {
     members: [RedundancySupervisor; MEMBERS],
     is_up: [bool; MEMBERS],
     disks: [Promise; MEMBERS],
+    /// What is on its way to the disks.
+    saving: [Option<Promise>; MEMBERS],
+    failures_left: u8,
     incarnations: [u32; MEMBERS],
     mail: Vec<Letter>,
     crashes_left: u8,
@@ -83,6 +100,7 @@ fn settings(without: Without, seat: u8) -> Settings {
         retry: TICK,
         evaluate: Span::from_hours(1),
         clock_rate_max_ppb: 0,
+        state_age_max: Span::from_hours(1),
         fail_back: FailBack::Manual,
         on_silence: OnSilence::Hold,
     }
@@ -99,7 +117,7 @@ impl Search {
             })
         };
         let mut search = Self {
-            bounds,
+            bounds: Bounds { saves: Saves::AtOnce, ..bounds },
             without,
             seen: BTreeSet::new(),
             open: VecDeque::new(),
@@ -111,6 +129,11 @@ impl Search {
             members: [member(0), member(1), member(2)],
             is_up: [false; MEMBERS],
             disks: [Promise::FIRST; MEMBERS],
+            saving: [None; MEMBERS],
+            failures_left: match bounds.saves {
+                Saves::AtOnce => 0,
+                Saves::Later { failures } => failures,
+            },
             incarnations: [0; MEMBERS],
             mail: Vec::new(),
             crashes_left: bounds.crashes,
@@ -119,15 +142,16 @@ impl Search {
         for seat in 0..MEMBERS {
             states = states.into_iter().flat_map(|state| search.boot(state, seat)).collect();
         }
-        states.into_iter().for_each(|state| search.add(state));
+        search.bounds = bounds;
+        search.add_all(states);
         search
     }
 
-    /// Looks at every state, or at the first [`STATES`]; stops at the first with two authorities.
-    fn run(&mut self) {
+    /// Looks at every state, or at the first `states`; stops at the first with two authorities.
+    fn run(&mut self, states: usize) {
         while let Some(state) = self.open.pop_front() {
             self.follow(state);
-            if self.seen.len() > STATES || self.authorities_max > 1 {
+            if self.seen.len() >= states || self.authorities_max > 1 {
                 return;
             }
         }
@@ -149,10 +173,20 @@ impl Search {
         for seat in 0..MEMBERS {
             if !state.is_up[seat] {
                 self.add_all(self.boot(state.clone(), seat));
-            } else if state.crashes_left > 0 {
+                continue;
+            }
+            if let Some(promise) = state.saving[seat] {
+                self.save(&state, seat, promise);
+            }
+            if state.crashes_left > 0 {
                 let mut crashed = state.clone();
                 crashed.is_up[seat] = false;
                 crashed.crashes_left -= 1;
+                if let Some(promise) = crashed.saving[seat].take() {
+                    // Whether it had become durable is not known before the next boot.
+                    self.add(crashed.clone());
+                    crashed.disks[seat] = promise;
+                }
                 self.add(crashed);
             }
         }
@@ -161,6 +195,18 @@ impl Search {
             states = states.into_iter().flat_map(|state| self.wake(state, seat)).collect();
         }
         self.add_all(states);
+    }
+
+    /// The promise on its way to a disk becomes durable, or cannot be written.
+    fn save(&mut self, state: &State, seat: usize, promise: Promise) {
+        let mut saved = State { saving: state.saving, ..state.clone() };
+        saved.saving[seat] = None;
+        if state.failures_left > 0 {
+            let failed = State { failures_left: state.failures_left - 1, ..saved.clone() };
+            self.add_all(self.with(failed, seat, |supervisor, now, out| supervisor.saved(now, false, out)));
+        }
+        saved.disks[seat] = promise;
+        self.add_all(self.with(saved, seat, |supervisor, now, out| supervisor.saved(now, true, out)));
     }
 
     fn add_all(&mut self, states: Vec<State>) {
@@ -196,7 +242,7 @@ impl Search {
             // Without the wait after a restart it is as if it had booted long ago.
             let booted = if forgets { now - LONG_AGO } else { now };
             supervisor.boot(booted, incarnation, promise, out);
-            supervisor.report(now, HEALTHY, out);
+            supervisor.report(booted, HEALTHY, out);
         })
     }
 
@@ -216,32 +262,40 @@ impl Search {
         let mut out = Effects::new();
         act(&mut state.members[seat], state.now, &mut out);
         let mut sent = Vec::new();
-        state.perform(seat, &out, &mut sent);
+        state.perform(seat, &out, self.bounds.saves, &mut sent);
         network(&state, &sent, self.bounds.in_flight)
     }
 }
 
 impl State {
     /// Does what a member asks for; what goes into the network is left in `sent`.
-    fn perform(&mut self, seat: usize, out: &Effects, sent: &mut Vec<Letter>) {
+    fn perform(&mut self, seat: usize, out: &Effects, saves: Saves, sent: &mut Vec<Letter>) {
         for effect in out.as_slice() {
             match *effect {
                 Effect::Send { to, message } if is_plain(&message) => {
                     if self.is_up[to.position()] {
                         let mut more = Effects::new();
                         self.members[to.position()].message(self.now, Seat(seat as u8), &message, &mut more);
-                        self.perform(to.position(), &more, sent);
+                        self.perform(to.position(), &more, saves, sent);
                     }
                 }
                 Effect::Send { to, message } => sent.push((Seat(seat as u8), to, message)),
-                Effect::Promise(promise) => {
+                Effect::Promise(promise) if saves == Saves::AtOnce => {
                     self.disks[seat] = promise;
                     let mut more = Effects::new();
                     self.members[seat].saved(self.now, true, &mut more);
-                    self.perform(seat, &more, sent);
+                    self.perform(seat, &more, saves, sent);
+                }
+                Effect::Promise(promise) => {
+                    assert_eq!(self.saving[seat], None, "one promise at a time is on its way");
+                    self.saving[seat] = Some(promise);
                 }
                 Effect::Report(_) | Effect::Authority { .. } => {}
-                Effect::Write(_) | Effect::Poll { .. } | Effect::Snapshot => {
+                Effect::Write(_)
+                | Effect::Poll { .. }
+                | Effect::Disconnect { .. }
+                | Effect::Snapshot
+                | Effect::Transfer { .. } => {
                     panic!("a supervisor does none of these")
                 }
             }
@@ -274,11 +328,12 @@ fn gist(state: &State) -> Vec<u8> {
         // What a member knew when it crashed is gone.
         if state.is_up[seat] {
             gist_of_member(member, state.now, &mut bytes);
+            codec::encode(&(member.kept, member.wanted, state.saving[seat]), &mut bytes);
         }
     }
     let mut mail: Vec<Vec<u8>> = state.mail.iter().map(|letter| gist_of_letter(state, letter)).collect();
     mail.sort_unstable();
-    let rest = (state.is_up, state.disks, state.incarnations, mail, state.crashes_left);
+    let rest = (state.is_up, state.disks, state.incarnations, mail, state.crashes_left, state.failures_left);
     codec::encode(&rest, &mut bytes);
     bytes
 }
@@ -295,7 +350,10 @@ fn gist_of_member(member: &RedundancySupervisor, now: LocalTime, bytes: &mut Vec
     );
     codec::encode(&(retry, ahead(member.heartbeat_due), member.highest, member.released), bytes);
     let term = member.term_began.map(ago);
-    codec::encode(&(term, member.failed_terms, member.defers_until.since(now), ago(member.booted_at)), bytes);
+    // How long it has been there counts only until it hears an active, or was one.
+    let is_new = member.followed.is_none();
+    let life = is_new.then(|| (ago(member.booted_at), ago(member.ready_at)));
+    codec::encode(&(term, member.failed_terms, member.defers_until.since(now), life), bytes);
     for peer in &member.peers {
         let heard = peer.heard_at.map(ago).filter(|ago| *ago < LONG_AGO);
         codec::encode(&(heard, peer.incarnation, peer.is_candidate()), bytes);
@@ -308,34 +366,50 @@ fn gist_of_letter(state: &State, (from, to, message): &Letter) -> Vec<u8> {
     let behind = |seat: &Seat, number| state.members[seat.position()].holder.behind(number).min(1 << 5);
     match message.content {
         Content::Heartbeat(heartbeat) => {
-            let renewal = behind(from, heartbeat.renewal);
+            let renewal = (behind(from, heartbeat.renewal), heartbeat.renews);
             codec::encode(&(0_u8, heartbeat.role, heartbeat.epoch, renewal, heartbeat.is_ready), &mut bytes);
         }
         Content::Request { number, epoch } => codec::encode(&(1_u8, behind(from, number), epoch), &mut bytes),
-        Content::Grant { number, epoch } => codec::encode(&(2_u8, behind(to, number), epoch), &mut bytes),
-        Content::Refuse { refusal, floor, .. } => codec::encode(&(3_u8, refusal, floor), &mut bytes),
+        Content::Grant { number, life, epoch } => {
+            codec::encode(&(2_u8, behind(to, number), life, epoch), &mut bytes);
+        }
+        Content::Refuse { number, life, refusal, floor, wait } => {
+            codec::encode(&(3_u8, behind(to, number), life, refusal, floor, wait.is_zero()), &mut bytes);
+        }
         Content::Release { epoch } => codec::encode(&(4_u8, epoch), &mut bytes),
-        Content::HandOver { epoch, .. } => codec::encode(&(5_u8, epoch), &mut bytes),
+        Content::HandOver { epoch, owned_from: _, reason: _ } => codec::encode(&(5_u8, epoch), &mut bytes),
+        Content::MissesState => bytes.push(6),
     }
     bytes
 }
 
 #[test]
 fn at_most_one_has_authority_in_every_behavior_that_is_looked_at() {
-    for (in_flight, crashes) in [(1, 0), (2, 0), (1, 1), (2, 1)] {
-        let bounds = Bounds { in_flight, crashes, rounds: 3 };
-        let mut search = Search::new(Without::Nothing, bounds);
-        search.run();
+    let later = Saves::Later { failures: 1 };
+    let (at_once, crashes) = ([(1, 0), (2, 0), (1, 1), (2, 1)], [(1, 1), (2, 1), (1, 2)]);
+    let at_once = at_once.into_iter().map(|bounds| (Saves::AtOnce, bounds));
+    let mut looked_at = 0;
+    for (saves, (in_flight, crashes)) in at_once.chain(crashes.map(|bounds| (later, bounds))) {
+        let mut search = Search::new(Without::Nothing, Bounds { in_flight, crashes, rounds: 3, saves });
+        search.run(STATES);
         assert_eq!(search.authorities_max, 1, "{in_flight} in flight, {crashes} crashes");
         assert!(search.has_been_active[0], "somebody writes in some of them");
+        looked_at += search.seen.len();
     }
+    assert!(looked_at >= 7 * STATES, "{looked_at} states");
 }
 
 #[test]
 fn without_a_rule_the_search_finds_two_authorities() {
-    for (without, crashes) in [(Without::TheWait, 0), (Without::Memory, 1)] {
-        let mut search = Search::new(without, Bounds { in_flight: 1, crashes, rounds: 3 });
-        search.run();
+    let later = Saves::Later { failures: 0 };
+    let all = [
+        (Without::TheWait, 0, Saves::AtOnce),
+        (Without::Memory, 1, Saves::AtOnce),
+        (Without::Memory, 1, later),
+    ];
+    for (without, crashes, saves) in all {
+        let mut search = Search::new(without, Bounds { in_flight: 1, crashes, rounds: 3, saves });
+        search.run(STATES_TO_BITE);
         assert_eq!(search.authorities_max, 2, "{} states", search.seen.len());
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Peer {
     pub(super) is_foreign: bool,
     /// What it said of itself last.
     pub(super) said: Option<Heartbeat>,
-    /// Since when it has been a ready standby.
+    /// Since when it has been a ready standby which reaches its devices, or has been one which does not.
     pub(super) ready_since: Option<LocalTime>,
 }
 
@@ -30,19 +30,30 @@ pub(super) struct Followed {
 }
 
 impl Peer {
-    pub(super) fn hear(&mut self, now: LocalTime, incarnation: u32) {
+    /// Hears a life of it; `false` if that is over, since another was heard after it.
+    pub(super) fn hear(&mut self, now: LocalTime, incarnation: u32) -> bool {
+        if incarnation < self.incarnation {
+            return false;
+        }
         self.heard_at = Some(now);
         self.is_foreign = false;
         if incarnation > self.incarnation {
             // What an earlier life said of itself is true no more.
             (self.incarnation, self.said, self.ready_since) = (incarnation, None, None);
         }
+        true
     }
 
     pub(super) fn take(&mut self, now: LocalTime, heartbeat: &Heartbeat) {
+        let is_ready = heartbeat.role == Role::Standby && heartbeat.is_ready;
+        let since = self.ready_since.filter(|_since| self.reaches_devices() == heartbeat.reaches_devices);
+        self.ready_since = is_ready.then(|| since.unwrap_or(now));
         self.said = Some(*heartbeat);
-        let is_ready = heartbeat.role == Role::Standby && heartbeat.is_ready && heartbeat.reaches_devices;
-        self.ready_since = if is_ready { Some(self.ready_since.unwrap_or(now)) } else { None };
+    }
+
+    /// Whether it reached its devices when it said so last.
+    pub(super) fn reaches_devices(&self) -> bool {
+        self.said.is_some_and(|said| said.reaches_devices)
     }
 
     /// Whether it was heard within `span`.

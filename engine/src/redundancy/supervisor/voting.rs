@@ -14,14 +14,12 @@ use crate::redundancy::message::Content;
 use crate::redundancy::promise::Promise;
 use crate::redundancy::role::{Reason, Role};
 use crate::redundancy::settings::OnSilence;
-use crate::time::LocalTime;
+use crate::time::{LocalTime, Span};
 
 /// A candidate asks at its full rate for so many waits of a grantor, and at the rate of heartbeats from then on.
 const EAGER_WAITS: u64 = 4;
 /// So many waits of a grantor a term lasts.
 const TERM_WAITS: u64 = 2;
-/// Higher rounds are not believed: no site gets there, and the last ones must never be used up.
-const ROUND_MAX: u32 = u32::MAX / 2;
 /// The pause after a term doubles with each failure, up to so many times.
 const DOUBLINGS_MAX: u8 = 4;
 
@@ -31,14 +29,12 @@ impl RedundancySupervisor {
         let settings = &self.spec.settings;
         let since = self.seeking.map_or(now, |(since, _reason)| since);
         let is_eager = now.since(since) < settings.grantor_wait() * EAGER_WAITS;
-        self.retry_due = now + if is_eager { settings.retry } else { settings.heartbeat };
+        let pause = settings.request_pause();
+        self.retry_due = now + if is_eager { pause } else { pause.max(settings.heartbeat) };
         if self.term_began.is_some_and(|began| now.since(began) >= settings.grantor_wait() * TERM_WAITS) {
             return self.end_term(now, out);
         }
         let (heard, heartbeat) = (self.heard_voters(now), settings.heartbeat);
-        if self.holder.asked() < self.highest {
-            self.holder.seek(self.highest.next_for(self.me()));
-        }
         // No life of this controller may ask for what another has asked for: that must be durable before.
         let is_promised = self.holder.asked() <= self.kept.ceiling;
         if !is_promised || !self.is_majority(now, heard | self.me().bit()) {
@@ -46,13 +42,14 @@ impl RedundancySupervisor {
             self.retry_due = now + heartbeat;
             return;
         }
-        let number = self.holder.send(now);
-        let content = Content::Request { number, epoch: self.holder.asked() };
+        self.term_began = self.term_began.or(Some(now));
+        let (number, epoch) = (self.holder.send(now), self.holder.asked());
+        let content = Content::Request { number, epoch };
         for seat in self.spec.council.others().filter(|seat| heard & seat.bit() != 0) {
             self.send(seat, content, out);
         }
         if self.is_majority(now, self.me().bit()) {
-            self.ask_myself(now, number, out);
+            self.ask_myself(now, number, epoch, out);
         }
     }
 
@@ -75,18 +72,17 @@ impl RedundancySupervisor {
     }
 
     /// Casts the own vote, which needs no message.
-    pub(super) fn ask_myself(&mut self, now: LocalTime, number: u32, out: &mut Effects) {
+    pub(super) fn ask_myself(&mut self, now: LocalTime, number: u32, epoch: Epoch, out: &mut Effects) {
         let me = self.me();
         if !self.spec.council.votes(me) {
             return;
         }
-        let epoch = self.holder.asked();
         let answer = self.grantor.ask(now, epoch, self.incarnation);
         self.raise_ceiling(epoch, out);
         match answer {
             Answer::Granted => self.count_grant(now, me, number, epoch, out),
-            Answer::Refused { refusal, floor, wait: _ } => {
-                self.take_refusal(now, refusal, floor, out);
+            Answer::Refused { refusal, floor, wait } => {
+                self.take_refusal(now, number, (refusal, floor, wait), out);
             }
         }
     }
@@ -108,8 +104,10 @@ impl RedundancySupervisor {
         let answer = self.grantor.ask(now, epoch, incarnation);
         self.raise_ceiling(epoch, out);
         let content = match answer {
-            Answer::Granted => Content::Grant { number, epoch },
-            Answer::Refused { refusal, floor, wait } => Content::Refuse { number, refusal, floor, wait },
+            Answer::Granted => Content::Grant { number, life: incarnation, epoch },
+            Answer::Refused { refusal, floor, wait } => {
+                Content::Refuse { number, life: incarnation, refusal, floor, wait }
+            }
         };
         self.send(from, content, out);
     }
@@ -134,15 +132,20 @@ impl RedundancySupervisor {
         if grants == 0 {
             return;
         }
-        if self.role == Role::Candidate {
-            self.term_began = self.term_began.or(Some(now));
+        if !self.is_majority(now, grants) {
             let mine = self.me().bit();
-            let casts_last = grants & mine == 0 && self.spec.council.votes(self.me());
+            let casts_last =
+                self.role == Role::Candidate && grants & mine == 0 && self.spec.council.votes(self.me());
             if casts_last && self.is_majority(now, grants | mine) {
-                return self.ask_myself(now, number, out);
+                self.ask_myself(now, number, epoch, out);
             }
+            return;
         }
-        if !self.is_majority(now, grants) || !self.holder.extend(now, number) {
+        if self.role == Role::Lapsed && !self.is_majority_of_votes(grants) {
+            // Nobody else was asked, so nobody knows whether another went higher: the same epoch must not come back.
+            return self.seek(now, Reason::MajorityLost, out);
+        }
+        if !self.holder.extend(now, number) {
             return;
         }
         if let Some(held) = self.holder.held() {
@@ -158,10 +161,19 @@ impl RedundancySupervisor {
         }
     }
 
-    /// Takes a voter's refusal: what it names is known from now on, and where a higher epoch can be had, it is asked for.
-    pub(super) fn take_refusal(&mut self, now: LocalTime, refusal: Refusal, floor: Epoch, out: &mut Effects) {
+    /// Takes a voter's refusal of request `number`: why, the voter's floor, and its wait. The floor is known from now on, and
+    /// where the request that is under way is too low, a higher epoch is asked for. A candidate does so only once the voter is
+    /// free: while it is bound to another a higher epoch gets nothing from it, and candidates would outbid each other.
+    pub(super) fn take_refusal(
+        &mut self,
+        now: LocalTime,
+        number: u32,
+        (refusal, floor, wait): (Refusal, Epoch, Span),
+        out: &mut Effects,
+    ) {
         self.note_epoch(floor);
-        let outdates = refusal == Refusal::Outdated && floor >= self.holder.asked();
+        let asked = self.holder.asked();
+        let outdates = refusal == Refusal::Outdated && floor >= asked && self.holder.asks_with(number);
         if !outdates {
             return;
         }
@@ -169,7 +181,7 @@ impl RedundancySupervisor {
         let is_anothers = self.spec.council.has(floor.seat) && floor.seat != self.me();
         match self.role {
             Role::Active | Role::HandingOver if !is_anothers => {
-                let higher = self.highest.next_for(self.me());
+                let higher = self.highest.max(asked).next_for(self.me());
                 if higher <= self.kept.ceiling {
                     self.holder.seek(higher);
                 } else {
@@ -178,7 +190,11 @@ impl RedundancySupervisor {
             }
             Role::Lapsed if is_anothers => self.stand_by(now, Reason::Superseded, out),
             Role::Lapsed => self.seek(now, Reason::MajorityLost, out),
-            // A candidate asks for a higher epoch with its next request; an active keeps what it holds to its end.
+            // It asks for it with its next request.
+            Role::Candidate if wait.is_zero() => {
+                self.holder.seek(self.highest.max(asked).next_for(self.me()));
+            }
+            // An active keeps what it holds to its end.
             Role::Candidate | Role::Active | Role::HandingOver => {}
             Role::Witness | Role::Maintenance | Role::Standby => {}
         }
@@ -193,12 +209,13 @@ impl RedundancySupervisor {
         if let Some(owner) = self.owner() {
             return mine && owner == self.me();
         }
-        let counted = grants & self.spec.council.voters();
-        if counted.count_ones() >= self.spec.council.majority() {
-            return true;
-        }
         let takes_over = self.spec.council.is_pair() && self.spec.settings.on_silence == OnSilence::TakeOver;
-        takes_over && mine && self.is_peer_silent(now)
+        self.is_majority_of_votes(grants) || (takes_over && mine && self.is_peer_silent(now))
+    }
+
+    /// Whether these are most of the votes, and not only enough because others are silent or off.
+    fn is_majority_of_votes(&self, grants: u16) -> bool {
+        (grants & self.spec.council.voters()).count_ones() >= self.spec.council.majority()
     }
 
     /// Whether the other voter of a pair has been silent for so long that what it was granted is over.
@@ -234,7 +251,7 @@ impl RedundancySupervisor {
 
     /// Remembers the highest epoch that was heard of.
     pub(super) fn note_epoch(&mut self, epoch: Epoch) {
-        if epoch > self.highest && epoch.round <= ROUND_MAX {
+        if epoch > self.highest && epoch.is_credible() {
             self.highest = epoch;
         }
     }

@@ -1,14 +1,15 @@
 //! Watching the active: is it late, and who acts then?
 //!
-//! A standby seeks authority when it has not heard an active for the watchdog time. It lets a better candidate go first, which is
-//! one of lower order that is alive and ready, but not for ever: a candidate that cannot reach a majority must not
-//! keep others from it.
+//! A standby seeks authority when it has not heard an active for the watchdog time. It lets better candidates go first: those
+//! that are alive and ready and reach their devices where it does not itself, and among equals those of lower order. But not for
+//! ever, and only while it hears them: a candidate that cannot reach a majority must not keep others from it, nor may one that
+//! died with the active.
 
 use super::RedundancySupervisor;
-use super::peer::Followed;
+use super::peer::{Followed, Peer};
 use crate::event::Event;
 use crate::machine::{Effect, Effects};
-use crate::redundancy::epoch::Seat;
+use crate::redundancy::epoch::{Epoch, Seat};
 use crate::redundancy::message::{Content, Heartbeat};
 use crate::redundancy::role::{Reason, Role};
 use crate::time::LocalTime;
@@ -34,9 +35,9 @@ impl RedundancySupervisor {
             self.follow(now, from, heartbeat, out);
         }
         if heartbeat.renewal != 0 {
-            self.vote(now, from, heartbeat.renewal, heartbeat.epoch, incarnation, out);
+            self.vote(now, from, heartbeat.renewal, heartbeat.renews, incarnation, out);
         }
-        self.learn_owner(heartbeat, out);
+        self.learn_owner(heartbeat.owner, heartbeat.owned_from, out);
     }
 
     /// Follows an active, unless this member holds more.
@@ -51,11 +52,17 @@ impl RedundancySupervisor {
                 // Two authorities at once: only a pair without a witness that takes over on silence comes here.
                 let overlap = now.since(self.active_since).min(heartbeat.active_for);
                 out.report(Event::AuthoritiesOverlapped { seat: from, at_most: overlap });
+                // Its own vote is the other's from now on, or that would have to wait for it.
+                for epoch in [self.epoch(), self.holder.asked()] {
+                    self.grantor.release(now, epoch, self.incarnation);
+                }
                 self.stand_by(now, Reason::Superseded, out);
             }
             Role::Lapsed | Role::Candidate => self.stand_by(now, Reason::Superseded, out),
             Role::Witness | Role::Maintenance | Role::Standby => {}
         }
+        // Whoever called has another to take over, and the votes are not split any more.
+        (self.called, self.failed_terms) = (None, 0);
         if self.followed.is_none_or(|followed| epoch >= followed.epoch) {
             self.followed = Some(Followed { seat: from, epoch, at: now });
         }
@@ -88,27 +95,48 @@ impl RedundancySupervisor {
         }
         let heard = self.followed.map_or(self.booted_at, |followed| followed.at);
         let silent_at = (heard + self.spec.settings.watchdog).max(self.defers_until);
-        let better = match self.followed {
-            // Nobody has been active since this member booted: the order decides, whoever was heard of first.
-            None => u64::from(self.me().0),
-            Some(_) => self.better_candidates(silent_at),
-        };
-        Some(silent_at + self.spec.settings.grantor_wait() * (DEFERENCE_WAITS * better))
+        let patience = self.spec.settings.grantor_wait() * DEFERENCE_WAITS;
+        if self.followed.is_none() {
+            // Nobody has been active since this member booted: the order decides, whoever was heard of first, also where all
+            // become ready at once.
+            let last = self.spec.council.seats() as u64;
+            let place = if self.is_barred(silent_at) { last } else { u64::from(self.me().0) };
+            return Some(silent_at.max(self.ready_at) + patience * place);
+        }
+        let until_silent = |at: LocalTime, heard: LocalTime| at.max(heard + self.spec.settings.watchdog);
+        let better = self.candidates().filter(|(seat, peer)| self.is_better(*seat, peer));
+        let heard = better.filter_map(|(_seat, peer)| peer.heard_at);
+        Some(heard.fold(silent_at, |at, heard| until_silent(at, heard).min(at + patience)))
     }
 
-    /// How many members of lower order would seek authority too, as of `at`.
-    fn better_candidates(&self, at: LocalTime) -> u64 {
-        let me = self.me();
-        // Silence is judged at the instant at which it would be acted on, so that the dead are not waited for.
-        let span = self.spec.settings.watchdog + self.spec.settings.heartbeat;
-        let better = self.peers.iter().take(me.position());
-        better.filter(|peer| peer.is_candidate() && peer.is_heard(at, span)).count() as u64
+    /// The others that would seek authority too, or do.
+    fn candidates(&self) -> impl Iterator<Item = (Seat, &Peer)> {
+        self.spec
+            .council
+            .others()
+            .map(|seat| (seat, &self.peers[seat.position()]))
+            .filter(|(_, peer)| peer.is_candidate())
+    }
+
+    /// Whether a candidate goes before this member: it reaches its devices and this one does not, or else it comes first.
+    fn is_better(&self, seat: Seat, peer: &Peer) -> bool {
+        let mine = self.health.reaches_devices;
+        if peer.reaches_devices() == mine { seat < self.me() } else { !mine }
+    }
+
+    /// Whether this member does not reach its devices, and another candidate that is heard does, as of `at`.
+    fn is_barred(&self, at: LocalTime) -> bool {
+        let span = self.spec.settings.watchdog;
+        !self.health.reaches_devices
+            && self.candidates().any(|(_, peer)| peer.reaches_devices() && peer.is_heard(at, span))
     }
 
     /// Asks for authority from now on.
     pub(super) fn seek(&mut self, now: LocalTime, reason: Reason, out: &mut Effects) {
         self.seeking = Some((now, reason));
         self.term_began = None;
+        self.called = None;
+        self.holder.forget_requests();
         let known = self.highest.max(self.holder.asked());
         self.holder.seek(known.next_for(self.me()));
         self.become_role(Role::Candidate, reason, out);
@@ -117,9 +145,9 @@ impl RedundancySupervisor {
 
     /// Asks for nothing from now on, and holds nothing.
     pub(super) fn stand_by(&mut self, now: LocalTime, reason: Reason, out: &mut Effects) {
-        if self.role == Role::Candidate {
+        if self.role == Role::Candidate && !self.has_outstanding_writes(now) {
             // Whoever granted it is free for others.
-            self.release(now, out);
+            self.release(now, self.holder.asked(), out);
         }
         let held = match self.role {
             Role::Active | Role::HandingOver => true,
@@ -133,14 +161,13 @@ impl RedundancySupervisor {
         self.term_began = None;
         self.handing = None;
         self.holder.give_up();
-        let role = if self.in_maintenance { Role::Maintenance } else { Role::Standby };
+        let role = if self.wanted.in_maintenance { Role::Maintenance } else { Role::Standby };
         self.become_role(role, reason, out);
     }
 
-    /// Tells all voters that nothing is written any more under the epoch that was asked for last.
-    pub(super) fn release(&mut self, now: LocalTime, out: &mut Effects) {
-        let epoch = self.holder.asked();
-        self.grantor.release(now, epoch);
+    /// Tells all voters that nothing is written any more under `epoch`.
+    pub(super) fn release(&mut self, now: LocalTime, epoch: Epoch, out: &mut Effects) {
+        self.grantor.release(now, epoch, self.incarnation);
         for seat in self.spec.council.others().filter(|seat| self.spec.council.votes(*seat)) {
             self.send(seat, Content::Release { epoch }, out);
         }
@@ -157,7 +184,7 @@ impl RedundancySupervisor {
             self.handing = None;
             self.miss_myself(now);
             self.become_role(Role::Lapsed, Reason::MajorityLost, out);
-            if self.in_maintenance {
+            if self.wanted.in_maintenance {
                 self.stand_by(now, Reason::MajorityLost, out);
             }
         }

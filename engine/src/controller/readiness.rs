@@ -1,0 +1,84 @@
+//! Whether a controller could write: what it knows of its devices and of the active, how it starts, and how it fares.
+//!
+//! It begins to run once every meter that a function needs and every device that it controls is known. A device to which only
+//! the active connects is known through the active, or not at all before the first authority: nobody waits for it in vain.
+
+use super::set_points::Channel;
+use super::{Controller, Phase};
+use crate::event::Event;
+use crate::functions::Function;
+use crate::ids::DeviceIndex;
+use crate::machine::Effects;
+use crate::points::{Connections, PointKind};
+use crate::redundancy::Health;
+use crate::time::{LocalTime, Span};
+
+/// So many scans in a row that were late by a whole period are a fault of the host: authority is handed over.
+const OVERRUNS_MAX: u8 = 3;
+/// So long a start waits for devices that do not answer; then it begins with those that do.
+pub const START_PATIENCE: Span = Span::from_secs(10);
+
+impl<F: Function> Controller<F> {
+    /// Whether it knows what the active remembers. Once the active is gone, the last that it told must do.
+    fn has_state(&self, now: LocalTime) -> bool {
+        let is_fresh = |age| age <= self.redundancy.settings().state_age_max;
+        !self.redundancy.hears_active(now) || self.transfer.age(now).is_some_and(is_fresh)
+    }
+
+    /// Tells the supervisor how this controller fares.
+    pub(super) fn tell_health(&mut self, now: LocalTime, out: &mut Effects) {
+        if self.redundancy.is_alone() {
+            return;
+        }
+        // What only the active reaches says nothing of another.
+        let counts = |device: DeviceIndex| self.connects(device);
+        let is_good = |device: DeviceIndex| self.image.good(device, PointKind::Power).is_some();
+        let mut meters = self.meters.iter().copied().filter(|meter| counts(*meter));
+        let members = self.composition.groups().iter().flat_map(|group| group.members());
+        let mut members = members.filter(|member| counts(member.device()));
+        let health = Health {
+            is_ready: self.can_start() && self.has_state(now),
+            reaches_devices: meters.all(is_good) && members.all(|member| member.takes_part()),
+            overruns: self.overruns >= OVERRUNS_MAX,
+            writes_end: self.set_points.writes_end(),
+        };
+        self.redundancy.report(now, health, out);
+    }
+
+    /// Whether it runs, or waits only for what it would reach as the active.
+    fn can_start(&self) -> bool {
+        match self.phase {
+            Phase::Made | Phase::Voting => false,
+            Phase::Running => true,
+            Phase::Starting => {
+                let controlled = self.set_points.channels().iter().map(Channel::device);
+                let mut own = self.meters.iter().copied().chain(controlled).filter(|own| self.connects(*own));
+                own.all(|device| self.image.is_known(device))
+            }
+        }
+    }
+
+    /// Whether it connects to a device as things stand.
+    fn connects(&self, device: DeviceIndex) -> bool {
+        match self.image.connections(device) {
+            Connections::Shared => true,
+            Connections::ActiveOnly => self.redundancy.role().holds(),
+        }
+    }
+
+    /// Begins to run once everything is known, or the meters and something to control after some patience.
+    pub(super) fn start(&mut self, now: LocalTime, out: &mut Effects) {
+        let is_known = |device: DeviceIndex| self.image.is_known(device);
+        if self.phase != Phase::Starting || !self.meters.iter().all(|meter| is_known(*meter)) {
+            return;
+        }
+        let mut controlled = self.set_points.channels().iter().map(Channel::device);
+        let has_patience = now.since(self.booted_at) < START_PATIENCE;
+        let is_enough = if has_patience { controlled.all(is_known) } else { controlled.any(is_known) };
+        if !is_enough {
+            return;
+        }
+        self.phase = Phase::Running;
+        out.report(Event::Started { after: now.since(self.booted_at) });
+    }
+}

@@ -1,0 +1,99 @@
+//! What a controller is made from, and how that is made from names.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::functions::wiring::GroupSpec;
+use crate::functions::{Function, SpecError, Wiring};
+use crate::ids::DeviceIndex;
+use crate::persistence::SnapshotSettings;
+use crate::points::DeviceSpec;
+use crate::redundancy::SupervisorSpec;
+use crate::time::Span;
+
+/// What a controller is made from; [`ControllerSpec::wire`] makes it from names.
+#[derive(Clone, Debug)]
+pub struct ControllerSpec<F: Function> {
+    /// The grid that it controls.
+    pub grid: String,
+    /// Its id within the grid.
+    pub id: String,
+    /// The time between two scans.
+    pub scan: Span,
+    /// The devices of its grid; their order makes ids.
+    pub devices: Vec<DeviceSpec>,
+    /// The functions in priority order.
+    pub laws: Vec<F>,
+    /// The groups that the functions act on.
+    pub groups: Vec<GroupSpec>,
+    /// Its seat in the grid's council, and the council's rules.
+    pub redundancy: SupervisorSpec,
+    /// When it asks for snapshots.
+    pub snapshots: SnapshotSettings,
+}
+
+/// A mistake in one function of a stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StackError {
+    /// The function's position in the stack.
+    pub position: usize,
+    /// What is wrong with it.
+    pub error: SpecError,
+}
+
+impl<F: Function> ControllerSpec<F> {
+    /// Builds the functions of a stack and finds their devices.
+    ///
+    /// # Errors
+    /// Every mistake of every function, with the function's position.
+    pub fn wire(
+        grid: &str,
+        id: &str,
+        scan: Span,
+        devices: Vec<DeviceSpec>,
+        stack: &[F::Spec],
+    ) -> Result<Self, Vec<StackError>> {
+        let mut wiring = Wiring::new(&devices);
+        let mut errors = Vec::new();
+        let mut laws = Vec::with_capacity(stack.len());
+        for (position, spec) in stack.iter().enumerate() {
+            laws.push(F::build(spec, &mut wiring));
+            errors.extend(wiring.take_errors().into_iter().map(|error| StackError { position, error }));
+        }
+        let groups = wiring.into_groups();
+        if errors.is_empty() {
+            let redundancy = SupervisorSpec::alone();
+            Ok(Self {
+                grid: String::from(grid),
+                id: String::from(id),
+                scan,
+                devices,
+                laws,
+                groups,
+                redundancy,
+                snapshots: SnapshotSettings::NEVER,
+            })
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// A witness of a grid: it has a vote and nothing else.
+    pub fn witness(grid: &str, id: &str, redundancy: SupervisorSpec) -> Self {
+        let (grid, id) = (String::from(grid), String::from(id));
+        let (devices, laws, groups) = (Vec::new(), Vec::new(), Vec::new());
+        let snapshots = SnapshotSettings::NEVER;
+        Self { grid, id, scan: redundancy.settings.evaluate, devices, laws, groups, redundancy, snapshots }
+    }
+
+    /// The meters that functions need, in the order of the stack.
+    pub(super) fn meters(&self) -> Vec<DeviceIndex> {
+        let mut meters = Vec::new();
+        for meter in self.laws.iter().filter_map(Function::meter) {
+            if !meters.contains(&meter) {
+                meters.push(meter);
+            }
+        }
+        meters
+    }
+}
