@@ -1,8 +1,8 @@
 //! Checks what of a controller outlives it: what was called durable is found again, and the state that a life begins with is one
 //! in which the life before really stood.
 //!
-//! It compares chains: of everything that a controller asked for up to a delivery, a recovery must give exactly that of a delivery
-//! no earlier than the last that was called durable. Where its disk lied, or cannot be read, nothing is expected of it.
+//! It compares chains: of everything that a controller asked for up to a delivery, a recovery must give exactly that of a
+//! delivery no earlier than the last that was called durable. Where its disk lied, or cannot be read, nothing is expected of it.
 //!
 //! Apart from the code that it checks: it sees what the journal says and what a recovery gives, and nothing of how.
 
@@ -62,8 +62,8 @@ pub struct Survival {
     stood: Stood,
     /// The same of lives before, the newest last, as long as nothing of a later one is durable.
     earlier: Vec<Stood>,
-    /// What it promised, and what it would have promised if that had become durable.
-    promised: (Kept, Kept),
+    /// What it promised: none of it ever becomes less.
+    promised: Kept,
 }
 
 /// The ends of deliveries of one life.
@@ -90,7 +90,7 @@ impl Survival {
             degraded_since: None,
             stood: Stood { ends: VecDeque::new(), durable: 0 },
             earlier: Vec::new(),
-            promised: (Kept::NOTHING, Kept::NOTHING),
+            promised: Kept::NOTHING,
         }
     }
 
@@ -116,14 +116,9 @@ impl Survival {
         }
     }
 
-    /// A promise is on its way to the disk.
-    pub const fn promises(&mut self, kept: Kept) {
-        self.promised.1 = kept;
-    }
-
-    /// The promise on its way is durable.
-    pub const fn has_promised(&mut self) {
-        self.promised.0 = self.promised.1;
+    /// A promise is durable.
+    pub const fn has_promised(&mut self, kept: Kept) {
+        self.promised = kept;
     }
 
     /// A snapshot became durable, or did not.
@@ -158,6 +153,9 @@ impl Survival {
         }
         let is_unreadable =
             |finding: &Finding| matches!(finding, Finding::Unlisted(_) | Finding::Unreadable(..));
+        if is_excused {
+            self.promised = recovered.promises.kept;
+        }
         if is_excused || recovered.findings.iter().any(is_unreadable) {
             return;
         }
@@ -165,10 +163,9 @@ impl Survival {
             self.breaks(at, Rule::State);
         }
         let kept = recovered.promises.kept;
-        if kept != self.promised.0 && kept != self.promised.1 {
+        if !is_at_least(&kept, &self.promised) {
             self.breaks(at, Rule::Promise);
         }
-        self.promised.0 = kept;
     }
 
     /// The same with all that has not ended ended at `at`.
@@ -203,6 +200,14 @@ impl Survival {
             self.broken.push(Broken { at, rule });
         }
     }
+}
+
+/// Whether everything that was promised is in what was found. What was on its way may be found as well.
+fn is_at_least(found: &Kept, promised: &Kept) -> bool {
+    let (one, other) = (&found.promise, &promised.promise);
+    found.incarnation >= promised.incarnation
+        && one.ceiling >= other.ceiling
+        && one.owned_from >= other.owned_from
 }
 
 impl Default for Survival {

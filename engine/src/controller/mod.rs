@@ -149,6 +149,9 @@ impl<F: Function> Machine for Controller<F> {
         out.report(Event::Booted { incarnation: boot.incarnation });
         self.snapshots.boot(now, boot.origin, out);
         self.redundancy.boot(now, boot.incarnation, boot.promise, out);
+        if boot.abstains {
+            self.redundancy.abstain();
+        }
         self.phase = if self.redundancy.role() == Role::Witness { Phase::Voting } else { Phase::Starting };
         self.poll(out);
     }

@@ -8,6 +8,7 @@ use super::{BuiltIn, BuiltInSpec};
 use crate::controller::{Controller, ControllerSpec};
 use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effects, Input, Machine, Sample, Validity};
+use crate::persistence::Origin;
 use crate::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use crate::time::{LocalTime, Span};
 use crate::units::Watts;
@@ -86,6 +87,14 @@ impl Rig {
         let mut effects = Effects::new();
         controller.boot(now, Boot { wall, ..Boot::FIRST }, &mut effects);
         Self { controller, now, effects }
+    }
+
+    /// A restart that takes so long by its clock, with the state of the life before.
+    pub(crate) fn restart(&mut self, pause: Span) {
+        self.now += pause;
+        self.effects.clear();
+        let boot = Boot { incarnation: 2, origin: Origin::Replayed, ..Boot::FIRST };
+        self.controller.boot(self.now, boot, &mut self.effects);
     }
 
     /// What its clock shows.

@@ -87,7 +87,8 @@ pub enum Operation {
         /// Which file.
         file: FileName,
     },
-    /// Reads the beginning of a file, from the medium and not from a cache wherever that can be told apart.
+    /// Reads the beginning of a file, of one that is not there nothing; from the medium and not from a cache wherever that can
+    /// be told apart.
     Read {
         /// Which file.
         file: FileName,

@@ -12,11 +12,12 @@
 //!
 //! # Decisions
 //!
-//! **The driver records, the machine asks.** The journal stands at the driver and takes each delivery before it is handled. It is
-//! no effect of the machine, so the log holds nothing about itself; what the machine is told of it is an input like any
-//! other. Everything here is sans-IO, so each fault of a disk is simulated.
+//! **The driver records, the machine asks.** The journal stands at the driver and takes each delivery before it is handled. It
+//! is no effect of the machine, so the log holds nothing about itself; what the machine is told of it is an input like any other.
+//! Everything here is sans-IO, so each fault of a disk is simulated.
 //!
-//! **Each life begins a new segment.** Nothing is ever appended to what a crash left: what a disk made of a torn tail is not known.
+//! **Each life begins a new segment.** Nothing is ever appended to what a crash left: what a disk made of a torn tail is not
+//! known.
 //!
 //! **What a killed process left may not be durable.** A recovery reads what is there; only the new life's own first segment
 //! makes it durable, and its own number is kept before it begins.

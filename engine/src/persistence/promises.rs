@@ -7,7 +7,8 @@
 //!
 //! Two copies are written in turn, so that a crash in the middle of a write leaves the other one; of two good copies the higher
 //! counter counts. A promise is kept once its bytes **and** its file's name are durable. A copy that is there and cannot be
-//! believed may have held the newest promise: the controller must then not vote before it knows what others promised.
+//! believed may have held the newest promise: the controller must then not vote before it knows what others promised. Copies that
+//! could not be read when the life began are read before the first of them is written, and what they say is kept.
 
 use alloc::vec::Vec;
 
@@ -20,6 +21,8 @@ const MAGIC: [u8; 8] = *b"R-EMSPRM";
 pub const VERSION: u32 = 1;
 /// All bytes of a record.
 pub const RECORD_BYTES: usize = 40;
+/// One byte more: a longer file is no record.
+const READ_BYTES: usize = RECORD_BYTES + 1;
 /// The bytes that the checksum covers.
 const COVERED_BYTES: usize = RECORD_BYTES - 4;
 /// A promise that is not durable after so long is answered as failed; the disk may still finish it, which does no harm.
@@ -37,6 +40,19 @@ pub struct Kept {
 impl Kept {
     /// Before the first life.
     pub const NOTHING: Self = Self { incarnation: 0, promise: Promise::FIRST };
+
+    /// What must be kept if both were promised.
+    fn beside(self, other: Self) -> Self {
+        let later = if other.promise.owned_from > self.promise.owned_from { other } else { self };
+        let promise = Promise {
+            ceiling: self.promise.ceiling.max(other.promise.ceiling),
+            owner: later.promise.owner,
+            owned_from: later.promise.owned_from,
+            is_sole: self.promise.is_sole || other.promise.is_sole,
+            in_maintenance: self.promise.in_maintenance || other.promise.in_maintenance,
+        };
+        Self { incarnation: self.incarnation.max(other.incarnation), promise }
+    }
 
     /// The bytes of a record.
     pub fn encode(&self, counter: u64) -> [u8; RECORD_BYTES] {
@@ -96,34 +112,50 @@ pub struct Found {
     pub is_there: [bool; 2],
     /// Whether a newer promise may be lost.
     pub is_damaged: bool,
+    /// Whether both copies could be looked at: if not, neither may be written before.
+    pub is_known: bool,
 }
 
 impl Found {
     /// Nothing was ever promised.
-    pub const NOTHING: Self =
-        Self { kept: Kept::NOTHING, counter: 0, copy: CopyName::B, is_there: [false; 2], is_damaged: false };
+    pub const NOTHING: Self = Self {
+        kept: Kept::NOTHING,
+        counter: 0,
+        copy: CopyName::B,
+        is_there: [false; 2],
+        is_damaged: false,
+        is_known: true,
+    };
+    /// Nobody knows what was promised.
+    pub const UNKNOWN: Self = Self { is_known: false, is_damaged: true, ..Self::NOTHING };
 
     /// Looks at both copies.
     pub fn of(storage: &mut dyn Storage, names: &[FileName]) -> Self {
         let mut found = Self::NOTHING;
         for copy in [CopyName::A, CopyName::B] {
-            if !names.contains(&FileName::Promise(copy)) {
-                continue;
-            }
-            match Copy::read(storage, copy) {
-                Copy::Blank => continue,
-                Copy::Good(counter, kept) if counter > found.counter => {
-                    (found.kept, found.counter, found.copy) = (kept, counter, copy);
+            if names.contains(&FileName::Promise(copy)) {
+                match Copy::read(storage, copy) {
+                    Ok(content) => found.take(copy, &content),
+                    Err(DiskError::Full | DiskError::Failed | DiskError::ReadOnly) => return Self::UNKNOWN,
                 }
-                Copy::Good(..) => {}
-                Copy::Bad => found.is_damaged = true,
             }
-            found.is_there[copy.position()] = true;
         }
         // The first life is kept before the first segment is begun.
         let has_lived = names.iter().any(|name| matches!(name, FileName::Segment(_)));
         found.is_damaged |= has_lived && found.counter == 0;
         found
+    }
+
+    fn take(&mut self, copy: CopyName, content: &Copy) {
+        match *content {
+            Copy::Blank => return,
+            Copy::Good(counter, kept) if counter > self.counter => {
+                (self.kept, self.counter, self.copy) = (kept, counter, copy);
+            }
+            Copy::Good(..) => {}
+            Copy::Bad => self.is_damaged = true,
+        }
+        self.is_there[copy.position()] = true;
     }
 }
 
@@ -132,23 +164,23 @@ enum Copy {
     /// A name without bytes: its first write was cut short, so nothing in it was ever called durable.
     Blank,
     Good(u64, Kept),
-    /// It cannot be believed, or not be read.
+    /// It cannot be believed.
     Bad,
 }
 
 impl Copy {
-    fn read(storage: &mut dyn Storage, copy: CopyName) -> Self {
-        // One byte more than a record: a longer file is none.
-        let mut bytes = [0_u8; RECORD_BYTES + 1];
+    fn read(storage: &mut dyn Storage, copy: CopyName) -> Result<Self, DiskError> {
+        let mut bytes = [0_u8; READ_BYTES];
         let mut filled = 0;
         loop {
-            match storage.read(FileName::Promise(copy), filled as u64, &mut bytes[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count.min(bytes.len() - filled),
-                Err(DiskError::Full | DiskError::Failed | DiskError::ReadOnly) => return Self::Bad,
+            match storage.read(FileName::Promise(copy), filled as u64, &mut bytes[filled..])? {
+                0 => return Ok(Self::of(&bytes[..filled])),
+                count => filled += count.min(bytes.len() - filled),
             }
         }
-        let bytes = &bytes[..filled];
+    }
+
+    fn of(bytes: &[u8]) -> Self {
         if bytes.iter().all(|byte| *byte == 0) {
             return Self::Blank;
         }
@@ -163,6 +195,8 @@ pub struct PromiseKeeper {
     counter: u64,
     next: CopyName,
     is_there: [bool; 2],
+    /// What is being found out before the first write, if that is still to be done.
+    finding: Option<Found>,
     saving: Option<Saving>,
     request: Option<Request>,
     requests: u32,
@@ -180,6 +214,7 @@ struct Saving {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    Reading(CopyName),
     Writing,
     Syncing,
     Naming,
@@ -193,6 +228,7 @@ impl PromiseKeeper {
             counter: found.counter,
             next: found.copy.other(),
             is_there: found.is_there,
+            finding: (!found.is_known).then_some(Found::NOTHING),
             saving: None,
             request: None,
             requests: 0,
@@ -211,10 +247,43 @@ impl PromiseKeeper {
             self.answer = Some(false);
             return;
         }
+        let mut saving = Saving { kept, stage: Stage::Writing, since: at, is_answered: false };
+        if let Some(finding) = &mut self.finding {
+            *finding = Found::NOTHING;
+            self.read(&mut saving, CopyName::A);
+        } else {
+            self.write(&mut saving);
+        }
+        self.saving = Some(saving);
+    }
+
+    fn read(&mut self, saving: &mut Saving, copy: CopyName) {
+        saving.stage = Stage::Reading(copy);
+        self.ask(Operation::Read { file: FileName::Promise(copy), bytes: READ_BYTES as u32 });
+    }
+
+    fn write(&mut self, saving: &mut Saving) {
+        saving.stage = Stage::Writing;
         self.counter += 1;
-        self.saving = Some(Saving { kept, stage: Stage::Writing, since: at, is_answered: false });
-        let (file, bytes) = (FileName::Promise(self.next), kept.encode(self.counter).to_vec());
+        let (file, bytes) = (FileName::Promise(self.next), saving.kept.encode(self.counter).to_vec());
         self.ask(Operation::Write { file, offset: 0, bytes });
+    }
+
+    /// A copy has been read; what it says stands beside what is wanted.
+    fn found(&mut self, saving: &mut Saving, copy: CopyName, bytes: &[u8]) {
+        let finding = self.finding.get_or_insert(Found::NOTHING);
+        finding.take(copy, &Copy::of(bytes));
+        let finding = *finding;
+        match copy {
+            CopyName::A => self.read(saving, CopyName::B),
+            CopyName::B => {
+                self.finding = None;
+                (self.counter, self.next, self.is_there) =
+                    (finding.counter, finding.copy.other(), finding.is_there);
+                saving.kept = saving.kept.beside(finding.kept);
+                self.write(saving);
+            }
+        }
     }
 
     /// Takes the disk's reply.
@@ -228,6 +297,8 @@ impl PromiseKeeper {
         match (reply, saving.stage) {
             // The copy may be broken now: the next attempt writes it again and leaves the other one alone.
             (Reply::Failed(_), _) => return self.end(&saving, false),
+            (Reply::Bytes(bytes), Stage::Reading(copy)) => self.found(&mut saving, copy, bytes),
+            (Reply::Done, Stage::Reading(_)) => return self.end(&saving, false),
             (Reply::Done | Reply::Bytes(_), Stage::Writing) => {
                 saving.stage = Stage::Syncing;
                 self.ask(Operation::Sync { file });

@@ -128,7 +128,7 @@ pub fn recover<M: Machine, C: Containment>(storage: &mut dyn Storage, expected: 
         Ok(names) => (names, None),
         Err(error) => (Vec::new(), Some(error)),
     };
-    let promises = Found::of(storage, &names);
+    let promises = if unlisted.is_none() { Found::of(storage, &names) } else { Found::UNKNOWN };
     let mut recovered = Recovered::from_names(&names, promises, expected);
     if let Some(error) = unlisted {
         recovered.findings.push(Finding::Unlisted(error));

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The journal and the keeper of promises are the engine's; here their requests reach the simulated disk and its replies reach
-//! them, and what they have to tell reaches the controller. In strict mode what a delivery led to waits here until the delivery is
-//! durable, and dies with its process.
+//! them, and what they have to tell reaches the controller. In strict mode what a delivery led to waits here until the delivery
+//! is durable, and dies with its process.
 //!
 //! **Decision: recovering takes no time** beside the sync of the life's number. What a site's program needs to read its journal
 //! is milliseconds for the segment of a minute; a scenario that wants a slow start crashes for longer.
@@ -159,9 +159,8 @@ impl SimDriver {
         let life = self.posts[usize::from(post)].life;
         let Some(keeping) = self.keeping(post) else { return };
         let Some(keeper) = &mut keeping.keeper else { return };
-        let kept = Kept { promise, ..keeper.kept() };
-        keeper.save(at, kept);
-        keeping.survival.promises(kept);
+        let before = keeping.found.as_ref().map_or(0, |found| found.incarnation);
+        keeper.save(at, Kept { promise, incarnation: before.saturating_add(1) });
         self.ask(at, Of { post, life });
     }
 
@@ -253,9 +252,11 @@ impl SimDriver {
             keeping.jobs[lane as usize] = Some((request.number, job));
             self.queue.push(at + span, Pending::Disk { of, lane });
         }
-        if let Some(succeeded) = keeping.keeper.as_mut().and_then(PromiseKeeper::take_answer) {
+        if let Some(keeper) = &mut keeping.keeper
+            && let Some(succeeded) = keeper.take_answer()
+        {
             if succeeded {
-                keeping.survival.has_promised();
+                keeping.survival.has_promised(keeper.kept());
             }
             if keeping.stage == Stage::Numbering {
                 // Without a number that is durable the life begins nevertheless: control goes on.
@@ -384,9 +385,7 @@ impl Persistence {
         let found = keeping.found.as_ref().expect("it was just found");
         let mut keeper = PromiseKeeper::new(&found.promises);
         let incarnation = found.incarnation.saturating_add(1);
-        let kept = Kept { incarnation, ..found.promises.kept };
-        keeper.save(at, kept);
-        keeping.survival.promises(kept);
+        keeper.save(at, Kept { incarnation, ..found.promises.kept });
         keeping.keeper = Some(keeper);
         keeping.lives += 1;
         keeping.stage = Stage::Numbering;
