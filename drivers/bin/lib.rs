@@ -11,6 +11,7 @@
 //! # What is where
 //!
 //! - [`study`] runs a scenario and watches it: what tests and studies call; [`run`] and [`run_file`] are its short forms;
+//! - [`mod@explore`] searches for faults that a site does not survive; [`faults`] are strategies for property tests of your own;
 //! - [`summary`] is what a run says about itself; [`explanation`] is why a set-point was what it was;
 //! - [`mod@emsctl`] is the program: arguments, one file a command, and the documented JSON forms;
 //! - [`present`] turns results into pages; [`output`] and [`exit`] are the ways out.
@@ -25,6 +26,8 @@ pub use r_ems_sim as sim;
 pub mod emsctl;
 pub mod exit;
 pub mod explanation;
+pub mod explore;
+pub mod faults;
 pub mod names;
 pub mod output;
 pub mod present;
@@ -42,7 +45,11 @@ pub use study::{Finished, Options, Study, run};
 
 /// Is `r-emsctl` with the functions of `F`: reads the program's arguments and does what they say.
 #[expect(clippy::disallowed_methods, reason = "this is where the arguments are handed to clap")]
-pub fn emsctl<F: FunctionSet>() -> ExitCode {
+pub fn emsctl<F>() -> ExitCode
+where
+    F: FunctionSet + Send + Sync,
+    F::Spec: Send + Sync,
+{
     emsctl::main::<F>(std::env::args_os()).into()
 }
 

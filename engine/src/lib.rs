@@ -33,6 +33,7 @@
 //! | [`queue`], [`wakes`] | order: by (time, push order); at one instant the queue first, then wakes by controller |
 //! | [`timing`] | scan schedule, lateness, rate limit |
 //! | [`time`], [`wall`], [`units`], [`text`], [`ids`] | quantities that cannot be mixed up, and their texts |
+//! | [`mistakes`] | nothing, but where tests ask for it: the rules that are broken on purpose |
 //! | [`math`], [`rng`], [`digest`] | the only sources of transcendental functions, noise and digests |
 //!
 //! # Invariants
@@ -64,6 +65,7 @@ pub mod ids;
 pub mod log;
 pub mod machine;
 pub mod math;
+pub mod mistakes;
 pub mod persistence;
 pub mod points;
 pub mod queue;

@@ -4,13 +4,17 @@
 //! does not, so that for it [`ASSUMED_DELAY`] stands in, and the result says so.
 
 use r_ems_engine::Span;
-use r_ems_engine::redundancy::Seat;
+use r_ems_engine::controller::member::GOOD_BEFORE_RETURN;
+use r_ems_engine::redundancy::{Seat, Settings};
+use r_ems_sim::progress::{self, Promised};
 use r_ems_sim::slot::OneConnection;
 use r_ems_sim::world::{Change, PathChange, Post, Timed};
 use serde::Serialize;
 
+use crate::council::Member;
+use crate::naming::Names;
 use crate::network::Network;
-use crate::site::Grid;
+use crate::site::{Grid, Site};
 
 /// How long a message is on its way at the most where nobody says.
 pub const ASSUMED_DELAY: Span = Span::from_millis(5);
@@ -167,4 +171,72 @@ pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)
         take_over_max_s: longest.as_secs_f64(),
     };
     Some((assurance, longest))
+}
+
+/// So many heartbeats more may a take-over last where messages may be lost: each of its few may be, and is repeated.
+const LOST_HEARTBEATS: u64 = 4;
+
+/// What the redundancy of each shared grid promises while the network is as usual.
+pub(crate) fn promises<S>(
+    site: &Site<'_, S>,
+    names: &Names<'_, '_>,
+    network: &Network,
+    posts: &[Post],
+    sync: Span,
+) -> Vec<Promised> {
+    let of = |(position, grid): (usize, &Grid<'_, S>)| {
+        let of_grid = |post: &&Post| usize::from(post.grid) == position;
+        let posts: Vec<Post> = posts.iter().filter(of_grid).cloned().collect();
+        promised(grid, (position, names.grids[position].first), &posts, network, sync)
+    };
+    site.grids.iter().enumerate().filter_map(of).collect()
+}
+
+/// What a grid's redundancy promises while its network is as usual; nothing of a pair without a witness, whose sides wait for
+/// each other, and of a grid in which nothing is written.
+fn promised<S>(
+    grid: &Grid<'_, S>,
+    (position, first): (usize, usize),
+    posts: &[Post],
+    network: &Network,
+    sync: Span,
+) -> Option<Promised> {
+    let ways = Ways::simulated(network, &[], posts);
+    let (assurance, longest) = of(grid, &ways)?;
+    let council = grid.council.seen_from(Seat(0));
+    if council.is_pair() || assurance.devices.is_empty() {
+        return None;
+    }
+    let settings = &grid.council.settings;
+    let member = |member: Member<'_>| progress::Member {
+        place: u16::try_from(first + member.seat.position()).unwrap_or(u16::MAX),
+        votes: council.votes(member.seat),
+        writes: !member.is_witness,
+    };
+    let hosts: Vec<u16> = posts.iter().map(|post| post.host).collect();
+    let pairs = hosts.iter().flat_map(|from| hosts.iter().map(move |to| (*from, *to)));
+    let loses =
+        pairs.filter(|(from, to)| from != to).any(|(from, to)| network.between(from, to).loss.numerator > 0);
+    let repeats = if loses { settings.heartbeat * LOST_HEARTBEATS } else { Span::ZERO };
+    Some(Promised {
+        grid: u16::try_from(position).unwrap_or(u16::MAX),
+        members: grid.council.members().map(member).collect(),
+        majority: assurance.majority as usize,
+        within: longest + repeats,
+        doubts_for: GOOD_BEFORE_RETURN,
+        settles_within: settles_within(grid, settings, &ways, sync),
+        clock_rate_max_ppb: settings.clock_rate_max_ppb,
+    })
+}
+
+/// How long a change may be felt: a voter that booted waits and saves its promise, one that handed over defers, a device that was
+/// silent has to be polled again and believed, and all of that is looked at from time to time.
+fn settles_within<S>(grid: &Grid<'_, S>, settings: &Settings, ways: &Ways, sync: Span) -> Span {
+    let of_device = |device: &crate::device::Device<'_>| {
+        let connecting = device.one_connection.map_or(Span::ZERO, |one| one.dead_after + one.connect * 2);
+        device.timeout + device.spec.age_max + device.spec.longest_write + connecting
+    };
+    let devices = grid.devices.iter().map(of_device).max().unwrap_or(Span::ZERO);
+    let votes = (settings.grantor_wait() + sync + ways.delay * 2) * 2;
+    votes + settings.watchdog * 4 + settings.evaluate * 2 + grid.scan * 4 + devices
 }

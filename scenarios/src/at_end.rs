@@ -14,7 +14,7 @@ use crate::naming::Names;
 use crate::node::{Node, excerpt};
 use crate::outlives;
 use crate::plant::Unit;
-use crate::take_over::{Judged, Limit, Who, judge_limit, judge_one};
+use crate::take_over::{Judged, Limit, Who, judge_limit, judge_one, judge_progress};
 
 /// What is judged when a run has ended: a sum that is compared with a number, or who had authority.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub(crate) enum Subject {
     TakeOver(Limit, Who),
     /// That there was one authority at a time.
     OneAuthority(Who),
+    /// That somebody had it wherever somebody could.
+    Progress(Who),
     /// That what was durable outlived every crash.
     Outlives(Who),
 }
@@ -106,7 +108,7 @@ impl AtEnd {
                 Unit::Share | Unit::Flag => "1",
             },
             Subject::TakeOver(..) => "s",
-            Subject::OneAuthority(_) | Subject::Outlives(_) => "events",
+            Subject::OneAuthority(_) | Subject::Progress(_) | Subject::Outlives(_) => "events",
         }
     }
 
@@ -136,7 +138,7 @@ impl AtEnd {
         match self.subject {
             Subject::Sum(_) | Subject::TakeOver(..) => true,
             // It must hold of every part of a run.
-            Subject::OneAuthority(_) | Subject::Outlives(_) => false,
+            Subject::OneAuthority(_) | Subject::Progress(_) | Subject::Outlives(_) => false,
         }
     }
 
@@ -146,6 +148,7 @@ impl AtEnd {
             Subject::Sum(bound) => bound.judge(result, end),
             Subject::TakeOver(limit, who) => judge_limit(limit, who, result),
             Subject::OneAuthority(who) => judge_one(who, &result.authority, end),
+            Subject::Progress(who) => judge_progress(who, &result.progress.late, end),
             Subject::Outlives(who) => outlives::judge(who, result),
         }
     }
@@ -223,6 +226,7 @@ mod tests {
             verdicts: Vec::new(),
             traffic: Vec::new(),
             authority: AuthorityResult::default(),
+            progress: Default::default(),
             persistence: None,
         }
     }

@@ -16,6 +16,9 @@ use crate::node::{Entry, Fields, Node, excerpt};
 pub(crate) const LATENCY: Span = Span::from_millis(20);
 /// When a poll or a write has failed, unless the link says otherwise.
 pub(crate) const TIMEOUT: Span = Span::from_secs(1);
+/// How long a new connection takes unless the scenario says otherwise (ours): a gateway that has lost one needs a moment to
+/// notice and to free its place.
+pub(crate) const RECONNECT: Span = Span::from_millis(500);
 /// A point is stale after this many scans and the latency, unless the device says otherwise (three polls).
 pub(crate) const AGE_SCANS: u64 = 3;
 /// When a device without a new set-point falls back, unless it says otherwise: ours, a usual setting of inverters.

@@ -20,7 +20,7 @@ use crate::naming::{Found, Names};
 use crate::node::{Fields, Node, excerpt};
 use crate::outlives::DURABLE_OUTLIVES;
 use crate::plant::Unit;
-use crate::take_over::{self, ONE_AUTHORITY, Who};
+use crate::take_over::{self, AUTHORITY_RETURNS, ONE_AUTHORITY, Who};
 
 /// Most expectations of a scenario.
 pub(crate) const MAX_EXPECTATIONS: usize = 1_000;
@@ -45,7 +45,7 @@ impl Expected {
     }
 
     fn has(&self, name: &str) -> bool {
-        [ONE_AUTHORITY, DURABLE_OUTLIVES].contains(&name)
+        [ONE_AUTHORITY, AUTHORITY_RETURNS, DURABLE_OUTLIVES].contains(&name)
             || self.watched.iter().any(|known| known.name == name)
             || self.at_end.iter().any(|known| known.name == name)
     }
@@ -57,6 +57,8 @@ impl Expected {
         if names.grids.iter().any(crate::naming::Named::is_shared) {
             let subject = at_end::Subject::OneAuthority(Who::of(names));
             self.at_end.push(AtEnd { name: ONE_AUTHORITY.to_string(), place: usize::MAX, subject });
+            let subject = at_end::Subject::Progress(Who::of(names));
+            self.at_end.push(AtEnd { name: AUTHORITY_RETURNS.to_string(), place: usize::MAX, subject });
         }
     }
 

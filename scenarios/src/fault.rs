@@ -1,17 +1,17 @@
-//! What breaks: hosts and processes that die, paths that lose, delay or repeat messages, clocks that run wrong, silent devices,
-//! disks.
+//! What breaks: hosts and processes that die, paths that lose, delay or repeat messages, clocks that run wrong, disks; what is
+//! wrong with devices has a file of its own.
 //!
 //! A fault lasts for a window and ends with it. Windows of one fault that overlap or touch are one; two faults of one kind that
 //! say different things of the same at one time are a mistake.
 
-use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::units::Ratio;
 use r_ems_engine::{Span, Time};
 use r_ems_sim::disk::DiskChange;
 use r_ems_sim::network::Path;
-use r_ems_sim::world::{Change, HostClock, Life, LinkState, PathChange, RATE_PPB_MAX, Timed};
+use r_ems_sim::world::{Change, HostClock, Life, PathChange, RATE_PPB_MAX, Timed};
 
-use crate::happening::{CHANGES, LATER, split};
+use crate::device_fault::{self, DEVICE_FAULTS, Part};
+use crate::happening::{CHANGES, LATER};
 use crate::later::unknown;
 use crate::mistake::Notes;
 use crate::naming::Names;
@@ -20,8 +20,7 @@ use crate::node::{Fields, Node};
 use crate::persistence::{DISK_FAULTS, SPAN_MAX, disk_fault};
 
 /// What can last for a while.
-pub(crate) const FAULTS: [&str; 16] = [
-    "Silent",
+pub(crate) const FAULTS: [&str; 23] = [
     "Crash",
     "Kill",
     "Partition",
@@ -30,6 +29,14 @@ pub(crate) const FAULTS: [&str; 16] = [
     "Delay",
     "Duplication",
     "ClockRate",
+    DEVICE_FAULTS[0],
+    DEVICE_FAULTS[1],
+    DEVICE_FAULTS[2],
+    DEVICE_FAULTS[3],
+    DEVICE_FAULTS[4],
+    DEVICE_FAULTS[5],
+    DEVICE_FAULTS[6],
+    DEVICE_FAULTS[7],
     DISK_FAULTS[0],
     DISK_FAULTS[1],
     DISK_FAULTS[2],
@@ -43,8 +50,9 @@ pub(crate) const MAX_PARTS: usize = 64;
 
 /// What a fault is about: two of one key must not overlap with different changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
-    Silent(u16, u16),
+pub(crate) enum Key {
+    /// A device as one controller meets it.
+    Device(u16, u16, Part),
     Host(u16),
     Process(u16),
     Cut(u16, u16),
@@ -62,6 +70,12 @@ pub(crate) struct Effect {
     key: Key,
     begin: Change,
     end: Change,
+}
+
+impl Effect {
+    pub(crate) const fn new(key: Key, begin: Change, end: Change) -> Self {
+        Self { key, begin, end }
+    }
 }
 
 /// A fault for a while.
@@ -90,7 +104,6 @@ pub(crate) fn read(
     notes: &mut Notes,
 ) -> Option<Vec<Effect>> {
     match node.name() {
-        "Silent" => silent(node, names, notes),
         "Crash" => host_of(node, names, notes).map(|host| vec![crash(host)]),
         "Kill" => process_of(node, names, notes).map(|process| vec![kill(process)]),
         "Partition" => partition(node, names, notes),
@@ -103,6 +116,7 @@ pub(crate) fn read(
             let change = |rate_ppb| Change::ClockRate { host, rate_ppb };
             Some(vec![Effect { key: Key::Rate(host), begin: change(rate_ppb), end: change(before) }])
         }
+        name if DEVICE_FAULTS.contains(&name) => device_fault::read(node, names, notes),
         name if DISK_FAULTS.contains(&name) => disk(node, names, usual, notes).map(|effect| vec![effect]),
         name if CHANGES.contains(&name) => {
             node.error(notes, format!("`{name}` happens at an instant: write At(moment, {name}(…))"));
@@ -123,40 +137,6 @@ fn crash(host: u16) -> Effect {
 fn kill(controller: u16) -> Effect {
     let change = |state| Change::Process { controller, state };
     Effect { key: Key::Process(controller), begin: change(Life::Down), end: change(Life::Up) }
-}
-
-/// Reads `Silent("commerce/pcc")` for all controllers of the grid, or `Silent("a:commerce/pcc")` for one.
-fn silent(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Vec<Effect>> {
-    let values = node.positional(notes)?;
-    let [value] = values.as_slice() else {
-        node.error(notes, format!("expected Silent(\"grid/device\"), got {} values", values.len()));
-        return None;
-    };
-    let text: String = value.leaf(notes)?;
-    let found = links(&text, names).map_err(|message| value.error(notes, message)).ok()?;
-    let effect = |(controller, device): (u16, DeviceIndex)| {
-        let change = |state| Change::Link { controller, device, state };
-        let key = Key::Silent(controller, device.0);
-        Effect { key, begin: change(LinkState::Silent), end: change(LinkState::Answering) }
-    };
-    Some(found.into_iter().map(effect).collect())
-}
-
-/// The links that `commerce/pcc` or `a:commerce/pcc` means: whose they are, and to which device.
-pub(crate) fn links(text: &str, names: &Names<'_, '_>) -> Result<Vec<(u16, DeviceIndex)>, String> {
-    let (controller, place) = match text.split_once(':') {
-        Some((controller, place)) => (Some(controller), place),
-        None => (None, text),
-    };
-    let (grid, owner) = split(place, names)?;
-    // A device that could not be read was noted.
-    let Some(device) = names.device(grid, &owner)? else { return Ok(Vec::new()) };
-    let device = DeviceIndex::of(device);
-    let named = &names.grids[grid];
-    let only = controller.map(|controller| names.controller(grid, controller)).transpose()?;
-    let all = named.controllers().enumerate();
-    let meant = all.filter(|(seat, _)| only.is_none_or(|only| only.position() == *seat));
-    Ok(meant.map(|(_, controller)| (controller, device)).collect())
 }
 
 /// Reads the one field in `Crash(host: "a")`.

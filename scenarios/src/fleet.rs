@@ -11,6 +11,7 @@ use r_ems_sim::network::Delay;
 use r_ems_sim::plant::ComponentIndex;
 use r_ems_sim::world::{LinkSpec, Post};
 
+use crate::device::RECONNECT;
 use crate::mistake::Notes;
 use crate::naming::{Named, Names, first_point, quantity_of};
 use crate::plant::Plant;
@@ -90,6 +91,7 @@ fn links<S>(grid: &site::Grid<'_, S>, plant: Option<&Plant<'_>>) -> Vec<LinkSpec
             checks_epochs: device.spec.checks_epochs,
             one_connection: device.one_connection,
             timeout: device.timeout,
+            reconnect: RECONNECT,
             valid_for: device.spec.age_max - device.spec.latency,
             drop_outs: None,
         });

@@ -1,10 +1,11 @@
-//! What happens during a run: breakers that move, batteries that start and stop, operators' commands, and faults; once or every
-//! day.
+//! What happens during a run: breakers that move, batteries that start and stop, devices that restart, operators' commands, and
+//! faults; once or every day.
 
 use r_ems_sim::plant::{ComponentIndex, Position};
 use r_ems_sim::world::{Change, InverterOrder, Life, Timed};
 
 use crate::command::{self, COMMANDS};
+use crate::device_fault;
 use crate::fault::{self, Effect, Lasting, Usual};
 use crate::later::unknown;
 use crate::mistake::Notes;
@@ -20,7 +21,7 @@ pub(crate) const MAX_HAPPENINGS: usize = 10_000;
 /// The kinds of entries.
 pub(crate) const ENTRIES: [&str; 2] = ["At", "During"];
 /// What can happen at an instant.
-pub(crate) const CHANGES: [&str; 13] = [
+pub(crate) const CHANGES: [&str; 14] = [
     "Open",
     "Close",
     "Start",
@@ -30,6 +31,7 @@ pub(crate) const CHANGES: [&str; 13] = [
     "Kill",
     "Restart",
     "ClockRate",
+    "RestartDevice",
     BIT_ROT,
     COMMANDS[0],
     COMMANDS[1],
@@ -132,6 +134,7 @@ fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Opt
             let (host, rate_ppb) = fault::clock_rate(what, names, notes)?;
             Some(vec![Change::ClockRate { host, rate_ppb }])
         }
+        "RestartDevice" => device_fault::read_restart(what, names, notes),
         BIT_ROT => fault::bit_rot(what, names, &context.usual, notes).map(|change| vec![change]),
         name if COMMANDS.contains(&name) => command::read(what, names, notes),
         name if fault::FAULTS.contains(&name) => {

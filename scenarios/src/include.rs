@@ -2,14 +2,15 @@
 //!
 //! A used file has the form of a scenario in which nothing is required. Files count in the order in which they are named,
 //! what a file uses before the file itself, each once. What comes later wins: maps are merged by name, lists are
-//! joined with what was used first, anything else is replaced as a whole. Paths in a used file are relative to that file.
+//! joined with what was used first, anything else is replaced as a whole. Paths in a used file are relative to that file. What
+//! `without: ["faults"]` names is left out of all that the file uses.
 //!
 //! The result is a text without `use`, so that a log keeps everything in one text. Every part of it remembers its file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::files::{Document, Files, MAX_SCENARIO_BYTES, resolved};
-use crate::mistake::Notes;
+use crate::mistake::{Notes, suggestion};
 use crate::node::{Node, excerpt};
 use crate::origins::Patchwork;
 use crate::site::check_version;
@@ -37,8 +38,14 @@ pub(crate) fn merged(files: &dyn Files, scenario: Document, notes: &mut Notes) -
     let seen = resolved("", &path);
     gathering.seen.insert(seen.clone());
     gathering.gather(scenario, String::new(), &mut vec![seen], notes);
-    let parts: Vec<Fields<'_>> = gathering.used.iter().filter_map(|used| fields_of(used, notes)).collect();
-    let fields = parts.into_iter().reduce(merged_fields).unwrap_or_default();
+    let mut fields = Fields::new();
+    for used in &gathering.used {
+        let Some(own) = fields_of(used, notes) else { continue };
+        let left_out = left_out(&used.document, notes);
+        // What is refused to be left out stays, so that nothing else seems to be missing.
+        fields.retain(|named| !left_out.contains(&named.name));
+        fields = merged_fields(fields, own);
+    }
     let own = gathering.used.last().map(|used| &used.document);
     own.map_or_else(|| Document::new(&path, ""), |own| written(own, fields))
 }
@@ -108,6 +115,27 @@ impl Gathering<'_> {
     }
 }
 
+/// The fields of a scenario that a file may leave out of those that it uses.
+const LEFT_OUT: [&str; 9] =
+    ["note", "clocks", "expect", "faults", "initial", "links", "network", "tariff", "timeline"];
+
+/// What a document leaves out of all that it uses: each file's own wish reaches everything that counts before it.
+fn left_out(document: &Document, notes: &mut Notes) -> Vec<String> {
+    let Some(root) = Node::root(document, &mut Notes::default()) else { return Vec::new() };
+    let fields = root.try_fields().unwrap_or_default();
+    let Some((name, raw)) = fields.into_iter().find(|field| field.0 == "without") else { return Vec::new() };
+    let mut names = Vec::new();
+    for item in root.child(raw, name).items(notes).unwrap_or_default() {
+        let Some(name) = item.leaf::<String>(notes) else { continue };
+        if !LEFT_OUT.contains(&name.as_str()) {
+            item.error(notes, format!("cannot be left out; {}", suggestion(&name, &LEFT_OUT)));
+        } else {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// The names of the files that a document uses, and where they stand.
 fn uses<'t>(document: &'t Document, notes: &mut Notes) -> Vec<(String, Node<'t>)> {
     let Some(root) = Node::root(document, &mut Notes::default()) else { return Vec::new() };
@@ -166,7 +194,7 @@ fn fields_of<'t>(used: &'t Used, notes: &mut Notes) -> Option<Fields<'t>> {
         match name {
             // Each file says for itself which language it is in; the scenario's own number is read with its other fields.
             "version" if is_used => check_version(&value, notes),
-            "use" => {}
+            "use" | "without" => {}
             _ => {
                 let part = part(&value, name, &used.from_scenario);
                 named.push(Named { name: name.to_string(), key, part });

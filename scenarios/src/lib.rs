@@ -32,6 +32,7 @@ mod bounds;
 mod command;
 mod council;
 mod device;
+mod device_fault;
 mod expectation;
 mod fault;
 pub mod files;
@@ -70,7 +71,7 @@ mod unclosed;
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::wall::{UtcOffset, WallTime};
-use r_ems_sim::world::WorldSpec;
+use r_ems_sim::world::{Timed, WorldSpec};
 
 pub use assurance::Assurance;
 pub use at_end::AtEnd;
@@ -78,7 +79,7 @@ pub use files::{Disk, Document, Files, Memory};
 pub use mistake::{Mistake, Report, Severity};
 pub use outlives::DURABLE_OUTLIVES;
 pub use overrides::Overrides;
-pub use take_over::ONE_AUTHORITY;
+pub use take_over::{AUTHORITY_RETURNS, ONE_AUTHORITY};
 pub use tariff::Tariff;
 
 use mistake::Notes;
@@ -99,6 +100,8 @@ pub struct Loaded<F: FunctionSet> {
     pub controllers: Vec<ControllerSpec<F>>,
     /// The names of the plant's components, by grid and component.
     pub components: Vec<Vec<String>>,
+    /// The names of the site's hosts.
+    pub hosts: Vec<String>,
     /// What is expected of the run's sums, to be judged when it has ended.
     pub at_end: Vec<AtEnd>,
     /// What energy and power cost.
@@ -150,6 +153,22 @@ pub fn recall<F: FunctionSet>(documents: &[Document]) -> Result<Recalled<F>, Rep
     let mut notes = Notes::default();
     let recalled = scenario::recall::<F>(documents, &mut notes);
     recalled.ok_or_else(|| notes.into_report())
+}
+
+/// Reads a list of faults, as it may stand in the `faults` of the scenario whose texts are `documents`; its own faults and its
+/// timeline do not count. Plants are not read: what happens to their components is not found.
+///
+/// # Errors
+/// Every mistake that was found in either.
+pub fn happenings<F: FunctionSet>(documents: &[Document], faults: &str) -> Result<Vec<Timed>, Report> {
+    let mut notes = Notes::default();
+    let faults = Document::new("faults", faults);
+    let happenings = scenario::happenings::<F>(documents, &faults, &mut notes);
+    let report = notes.into_report();
+    match happenings {
+        Some(happenings) if !report.has_errors() => Ok(happenings),
+        Some(_) | None => Err(report),
+    }
 }
 
 /// Checks a scenario file or a site file, whichever it is, and says everything that is wrong or odd.

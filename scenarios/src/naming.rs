@@ -195,7 +195,7 @@ pub(crate) fn quantity_of(kind: PointKind) -> Quantity {
     }
 }
 
-fn unit_of(kind: PointKind) -> Unit {
+pub(crate) fn unit_of(kind: PointKind) -> Unit {
     match kind {
         PointKind::Power | PointKind::ChargeLimit | PointKind::DischargeLimit | PointKind::SetPoint => {
             Unit::Power

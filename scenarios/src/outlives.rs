@@ -47,6 +47,7 @@ mod tests {
             verdicts: Vec::new(),
             traffic: Vec::new(),
             authority: AuthorityResult::default(),
+            progress: Default::default(),
             persistence: Some(PersistenceResult { controllers: vec![survival.clone()], operations: 0 }),
         };
         assert!(judge(&Who::default(), &result).held);

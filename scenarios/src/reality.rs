@@ -6,9 +6,9 @@ use r_ems_engine::units::Ratio;
 use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_sim::world::{DropOuts, HostClock, LinkSpec, Post};
 
-use crate::device::{check_latency, direction};
-use crate::fault::{links, rate_ppb};
-use crate::happening::split;
+use crate::device::{LATENCY_MAX, check_latency, direction};
+use crate::device_fault::{class, links};
+use crate::fault::rate_ppb;
 use crate::mistake::{Notes, suggestion};
 use crate::naming::Names;
 use crate::network::read_delay;
@@ -25,6 +25,11 @@ pub(crate) fn read_links(node: &Node<'_>, names: &Names<'_, '_>, posts: &mut [Po
         let latency = fields.leaf_or("latency", declared.latency, notes);
         let timeout = fields.leaf_or("timeout", declared.timeout, notes);
         check_latency(latency, timeout, &fields, notes);
+        let reconnect = fields.leaf_or("reconnect", declared.reconnect, notes);
+        if reconnect > LATENCY_MAX {
+            let message = format!("must be at most {LATENCY_MAX}, got {reconnect}");
+            fields.place("reconnect").error(notes, message);
+        }
         let class = class(&entry.name, names);
         let positive = fields.optional("positive").and_then(|node| direction(&node, class?, notes));
         let drop_outs = fields.optional("drop_outs").and_then(|node| read_drop_outs(&node, notes));
@@ -38,6 +43,7 @@ pub(crate) fn read_links(node: &Node<'_>, names: &Names<'_, '_>, posts: &mut [Po
             if let Some(link) = link(posts, post, device) {
                 link.latency = latency;
                 link.timeout = timeout;
+                link.reconnect = reconnect;
                 link.positive = positive.unwrap_or(link.positive);
                 link.write_delay = write_delay.unwrap_or(link.write_delay);
                 link.drop_outs = drop_outs.or(link.drop_outs);
@@ -48,14 +54,6 @@ pub(crate) fn read_links(node: &Node<'_>, names: &Names<'_, '_>, posts: &mut [Po
 
 fn link(posts: &mut [Post], post: u16, device: DeviceIndex) -> Option<&mut LinkSpec> {
     posts.get_mut(usize::from(post))?.links.get_mut(device.position())
-}
-
-/// The class of the device that `commerce/pcc` or `a:commerce/pcc` names.
-fn class(name: &str, names: &Names<'_, '_>) -> Option<DeviceClass> {
-    let place = name.split_once(':').map_or(name, |parts| parts.1);
-    let (grid, device) = split(place, names).ok()?;
-    let device = names.device(grid, &device).ok()??;
-    Some(names.grids[grid].devices[device].class)
 }
 
 /// Shortest mean of a device's random silences and of the time between them.

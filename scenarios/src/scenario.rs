@@ -4,6 +4,10 @@
 //! the order of the files: grids and hosts as in the site file, components as in the scenario. Each random stream is named
 //! by its place, never numbered.
 
+mod recall;
+
+pub(crate) use self::recall::{happenings, recall};
+
 use r_ems_engine::Span;
 use r_ems_engine::Time;
 use r_ems_engine::functions::FunctionSet;
@@ -27,9 +31,7 @@ use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
 use crate::source::Maker;
-use crate::{
-    Loaded, Recalled, expectation, fleet, happening, include, initial, network, persistence, reality, tariff,
-};
+use crate::{Loaded, expectation, fleet, happening, include, initial, network, persistence, reality, tariff};
 
 /// Longest run: a century.
 pub(crate) const DURATION_MAX: Span = Span::from_hours(876_600);
@@ -40,6 +42,7 @@ struct Header<'t> {
     note: Option<String>,
     site: Option<Node<'t>>,
     seed: u64,
+    network_seed: Option<u64>,
     start: Option<Node<'t>>,
     duration: Option<Span>,
     profiles: Option<Node<'t>>,
@@ -133,6 +136,9 @@ impl<'t> Header<'t> {
             // Files are merged before anything is read; a log's text has been merged when it was written.
             node.error(notes, "the files of `use` are read with the scenario's file only");
         }
+        if let Some(node) = fields.optional("without") {
+            node.error(notes, "names what is left out of the files of `use`, and there is none");
+        }
         let duration: Option<Span> = fields.leaf("duration", notes);
         if let Some(span) = duration
             && (span.is_zero() || span > DURATION_MAX)
@@ -146,6 +152,7 @@ impl<'t> Header<'t> {
             note: fields.leaf_if_given("note", notes),
             site: fields.required("site", notes),
             seed: fields.leaf_or("seed", 0, notes),
+            network_seed: fields.leaf_if_given("network_seed", notes),
             start: fields.required("start", notes),
             duration: duration.filter(|span| !span.is_zero()),
             profiles: fields.optional("profiles"),
@@ -232,13 +239,7 @@ fn make<F: FunctionSet>(
     let known_zone = site.as_ref().and_then(|site| site.time_zone);
     let zone = known_zone.unwrap_or_default();
     let start = header.start(zone, notes);
-    // Without a right start or duration all else is checked as in a century from 1970, except what profiles cover.
-    let calendar = Calendar {
-        start: start.unwrap_or(WallTime::EPOCH),
-        zone,
-        duration: header.duration.unwrap_or(DURATION_MAX),
-        is_dated: start.is_some() && header.duration.is_some() && known_zone.is_some(),
-    };
+    let calendar = calendar(start, known_zone, header.duration);
     let (mut tables, broken) = read_profiles(header.profiles.as_ref(), files, notes);
     let mut begin = header.initial.as_ref().map_or_else(Vec::new, |node| initial::read(node, notes));
     let seed = changes.seed.unwrap_or(header.seed);
@@ -247,13 +248,13 @@ fn make<F: FunctionSet>(
     let site = site?;
     let mut names = fleet::names(&site, &plants);
     check_initial(&names, &begin, notes);
-    let posts = fleet::posts(&site, &plants);
-    let (posts, hosts, network) = really(&header, posts, &names, notes);
+    let (posts, hosts, network) = really(&header, fleet::posts(&site, &plants), &names, notes);
     let kept = header.persistence.or(site.persistence);
     let usual = Usual { network: &network, clocks: &hosts, has_disks: kept.is_some() };
     let context = happening::Context { names: &names, calendar: &calendar, usual };
     let mut timeline = happening::read(header.timeline.as_ref(), header.faults.as_ref(), &context, notes);
     let assurances = assure(&site, &mut names, (&network, &timeline, &posts), notes);
+    let promised = assurance::promises(&site, &names, &network, &posts, header.sync);
     let expected = expectation::read(header.expect.as_ref(), &names, &calendar, kept.is_some(), notes);
     let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
@@ -270,7 +271,8 @@ fn make<F: FunctionSet>(
     };
     let grids: Option<Vec<GridWorld>> = plants.into_iter().zip(&site.grids).map(worlds).collect();
     let world = WorldSpec {
-        seed,
+        promised,
+        seed: header.network_seed.unwrap_or(seed),
         start: start?,
         duration,
         hosts,
@@ -291,6 +293,7 @@ fn make<F: FunctionSet>(
         time_zone: zone,
         controllers,
         components,
+        hosts: site.hosts.iter().map(|host| host.name.clone()).collect(),
         at_end,
         tariff: tariff.flatten(),
         assurances,
@@ -299,23 +302,14 @@ fn make<F: FunctionSet>(
     })
 }
 
-/// Reads a scenario's or a site's controllers only, from texts that were checked when a log was written.
-pub(crate) fn recall<F: FunctionSet>(documents: &[Document], notes: &mut Notes) -> Option<Recalled<F>> {
-    let [scenario, rest @ ..] = documents else {
-        notes.add(Mistake::of_file("", 0, "", "expected the text of a scenario, got none"));
-        return None;
-    };
-    let root = Node::root(scenario, notes)?;
-    let header = Header::read(&root, notes)?;
-    let site = site_root(&header, rest.first(), notes).and_then(|node| site::read::<F>(&node, notes))?;
-    let time_zone = site.time_zone?;
-    let start = header.start(time_zone, notes);
-    let kept = header.persistence.or(site.persistence);
-    let controllers = fleet::controllers::<F>(&site, persistence::snapshots(kept), notes);
-    if notes.errors() > 0 {
-        return None;
+/// The run's calendar. Without a right start or duration all is checked as in a century from 1970, except what profiles cover.
+fn calendar(start: Option<WallTime>, zone: Option<UtcOffset>, duration: Option<Span>) -> Calendar {
+    Calendar {
+        start: start.unwrap_or(WallTime::EPOCH),
+        zone: zone.unwrap_or_default(),
+        duration: duration.unwrap_or(DURATION_MAX),
+        is_dated: start.is_some() && duration.is_some() && zone.is_some(),
     }
-    Some(Recalled { name: header.name?, time_zone, start: start?, controllers })
 }
 
 /// The profiles, and the names of those that cannot be read, which was noted.
@@ -482,7 +476,9 @@ fn judgeable(
     for judged in all.at_end {
         match judged.subject {
             // It must hold of every part of a run.
-            Subject::OneAuthority(_) | Subject::Outlives(_) => kept.at_end.push(judged),
+            Subject::OneAuthority(_) | Subject::Progress(_) | Subject::Outlives(_) => {
+                kept.at_end.push(judged)
+            }
             Subject::Sum(_) | Subject::TakeOver(..) => leave_out(&judged.name),
         }
     }

@@ -1,12 +1,14 @@
 //! Expectations on authority, judged at a run's end: `TakeOverWithin("100 ms")`, and that there is one authority at a time.
 //!
 //! What is judged is what devices accepted, as the simulation's own checker saw it, and never what a controller says of itself.
-//! **One authority at a time is expected of every run with a shared grid,** whatever its file says.
+//! **Of every run with a shared grid** it is expected, whatever its file says, that there is one authority at a time, and that it
+//! returns in time where somebody can have it.
 
-use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::{Span, Time};
-use r_ems_sim::authority::{AuthorityResult, Rule, TakeOver, Violation};
+use r_ems_sim::authority::{AuthorityResult, TakeOver, Violation};
 use r_ems_sim::driver::RunResult;
+use r_ems_sim::plant::ComponentIndex;
+use r_ems_sim::progress::{Late, Promise};
 
 use crate::mistake::Notes;
 use crate::naming::Names;
@@ -14,6 +16,9 @@ use crate::node::{Fields, Node};
 
 /// What the built-in expectation is called.
 pub const ONE_AUTHORITY: &str = "one authority at a time";
+
+/// What the built-in expectation of progress is called.
+pub const AUTHORITY_RETURNS: &str = "authority returns in time";
 
 /// How long a shared grid may be without authority.
 #[derive(Clone, Debug)]
@@ -58,20 +63,15 @@ impl Who {
         self.members.get(usize::from(place)).map_or("a controller", String::as_str)
     }
 
+    fn device(&self, grid: u16, component: ComponentIndex) -> &str {
+        let device =
+            self.components.get(usize::from(grid)).and_then(|parts| parts.get(usize::from(component.0)));
+        device.map_or("a device", String::as_str)
+    }
+
     fn violation(&self, violation: &Violation) -> String {
-        match violation.rule {
-            Rule::OneAuthority { controller, other } => {
-                format!("{} and {} held authority at once", self.member(other), self.member(controller))
-            }
-            Rule::EpochsRise { controller, component, epoch, accepted } => {
-                let of_grid = self.components.get(usize::from(violation.grid));
-                let device = of_grid.and_then(|parts| parts.get(usize::from(component.0)));
-                let device = device.map_or("a device", String::as_str);
-                let (epoch, accepted) = (Epoch::of_number(epoch), Epoch::of_number(accepted));
-                let controller = self.member(controller);
-                format!("{device} accepted epoch {epoch} of {controller} after epoch {accepted}")
-            }
-        }
+        let member = |place| self.member(place).to_owned();
+        violation.rule.words(member, |component| self.device(violation.grid, component).to_owned())
     }
 }
 
@@ -164,10 +164,24 @@ pub(crate) fn judge_one(who: &Who, authority: &AuthorityResult, end: Time) -> Ju
     Judged { held: false, margin: -value, at: first.at, value, words: who.violation(first) }
 }
 
+/// Judges that somebody took over or wrote wherever somebody could.
+pub(crate) fn judge_progress(who: &Who, late: &[Late], end: Time) -> Judged {
+    let Some(first) = late.first() else {
+        return Judged { held: true, margin: 0.0, at: end, value: 0.0, words: String::new() };
+    };
+    let (able, since) = (who.member(first.able), first.at.since(first.since));
+    let words = match first.promise {
+        Promise::TakesOver => format!("nobody had taken over {since} after a crash, though {able} could"),
+        Promise::Writes => format!("nobody had held authority and written for {since}, though {able} could"),
+    };
+    let value = late.len() as f64;
+    Judged { held: false, margin: -value, at: first.at, value, words }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use r_ems_sim::plant::ComponentIndex;
+    use r_ems_sim::authority::Rule;
 
     fn at(millis: u64) -> Time {
         Time::ZERO + Span::from_millis(millis)
@@ -188,6 +202,7 @@ mod tests {
             verdicts: Vec::new(),
             traffic: Vec::new(),
             authority,
+            progress: Default::default(),
             persistence: None,
         };
         let limit = Limit { span: Span::from_millis(100), grids: vec![0] };
@@ -225,6 +240,9 @@ mod tests {
         let violation = Violation { at: at(7), grid: 0, rule };
         let words = who().violation(&violation);
         assert_eq!(words, "g/bess accepted epoch 1.0 of g/a after epoch 2.1");
+        let rule = Rule::NothingOutstanding { controller: 0, component: ComponentIndex(1), epoch: 256 };
+        let words = who().violation(&Violation { rule, ..violation });
+        assert_eq!(words, "g/a gave epoch 1.0 up while a write of it was on its way to g/bess");
         let authority =
             AuthorityResult { violations: vec![violation], violation_count: 3, ..AuthorityResult::default() };
         let found = judge_one(&who(), &authority, at(9));

@@ -116,6 +116,22 @@ fn a_noisy_day_is_shaved_whatever_the_noise() {
 }
 
 #[test]
+fn peaks_are_shaved_over_a_fieldbus_that_fails_in_every_way_whatever_the_noise() {
+    for seed in [None, Some(1), Some(2)] {
+        assert_all_held("flaky_fieldbus", &Overrides { seed, ..Overrides::default() });
+    }
+}
+
+#[test]
+fn a_fieldbus_that_fails_is_too_much_for_a_site_that_believes_old_values_or_never_doubts_its_gateway() {
+    for careless in ["pcc.stuck_after=3 h", "pcc.max_age=3 h", "bess.max_age=3 h", "bess.reversion=3 h"] {
+        let setting = format!("site.grids.commerce.devices.{careless}");
+        let result = run("flaky_fieldbus", &Overrides { settings: vec![setting], ..Overrides::default() });
+        assert!(result.verdicts.iter().any(|verdict| !verdict.held), "{careless} breaks nothing");
+    }
+}
+
+#[test]
 fn a_start_under_load_is_bumpless() {
     assert_all_held("startup_under_load", &Overrides::default());
 }

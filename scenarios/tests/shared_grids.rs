@@ -216,12 +216,25 @@ fn the_bound_of_a_take_over_follows_from_the_scenarios_own_network() {
 }
 
 #[test]
-fn one_authority_at_a_time_is_expected_of_every_run_with_a_shared_grid() {
+fn one_authority_that_returns_in_time_is_expected_of_every_run_with_a_shared_grid() {
     let loaded = loaded("", "");
     let names: Vec<&str> = loaded.at_end.iter().map(|judged| judged.name.as_str()).collect();
-    assert_eq!(names, [r_ems_scenarios::ONE_AUTHORITY]);
+    assert_eq!(names, [r_ems_scenarios::ONE_AUTHORITY, r_ems_scenarios::AUTHORITY_RETURNS]);
     let overrides = Overrides { until: Some(Span::from_mins(10)), ..Overrides::default() };
     let early = load::<BuiltIn>(&files("", ""), "x.ron", &overrides).expect("a good scenario");
-    assert_eq!(early.at_end.len(), 1, "also of a part of it");
+    assert_eq!(early.at_end.len(), 2, "also of a part of it");
     assert_eq!(early.world.duration, Time::from_nanos(600_000_000_000).since(Time::ZERO));
+}
+
+#[test]
+fn a_list_of_faults_reads_alike_by_itself_and_in_its_scenario() {
+    let faults = r#"[During("+1 s", "+2 s", Crash(host: "h")), At("+3 s", SwitchOver("g/a"))]"#;
+    let alone = r_ems_scenarios::happenings::<BuiltIn>(&loaded("", "").documents, faults);
+    let within = loaded("", &format!("faults: {faults},")).world.timeline;
+    assert_eq!(alone.expect("a good list"), within);
+    let wrong = r_ems_scenarios::happenings::<BuiltIn>(
+        &loaded("", "").documents,
+        "[At(\"+1 s\", Crash(host: \"q\"))]",
+    );
+    assert!(wrong.expect_err("no such host").to_string().contains("there is no host"));
 }

@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 15] = [
+const SCENARIOS: [&str; 16] = [
     "peak_shaving",
     "year",
     "self_consumption",
@@ -19,8 +19,9 @@ const SCENARIOS: [&str; 15] = [
     "clock_drift",
     "rolling_restart",
     "failover_fast",
+    "flaky_fieldbus",
 ];
-const SITES: [&str; 9] = [
+const SITES: [&str; 11] = [
     "commerce",
     "commerce_year",
     "commerce_tight",
@@ -30,6 +31,8 @@ const SITES: [&str; 9] = [
     "commerce_redundant",
     "commerce_pair",
     "commerce_failover_fast",
+    "commerce_one_connection",
+    "commerce_flaky",
 ];
 
 fn path(name: &str) -> String {

@@ -59,6 +59,12 @@ Examples:
   r-emsctl explain week.rlog --at \"2016-03-09 18:02:30\" --point commerce/bess.set_point
   r-emsctl explain week.rlog --missed \"pcc.p <= 225 kW\"";
 
+const EXPLORE_EXAMPLES: &str = "\
+Examples:
+  r-emsctl explore scenarios/failover_fast.ron --runs 10000
+  r-emsctl explore scenarios/failover.ron --time \"5 min\" --save found --junit explore.xml
+  r-emsctl explore scenarios/failover_fast.ron --report failover";
+
 const COMPLETIONS_EXAMPLES: &str = "\
 Example:
   r-emsctl completions bash > ~/.local/share/bash-completion/completions/r-emsctl";
@@ -106,6 +112,12 @@ pub enum Command {
     /// Says why a set-point was what it was
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
+    /// Searches for faults that a site does not survive, and shrinks what it finds to a scenario
+    ///
+    /// Each run is a window of the scenario with faults that are drawn at random: its own timeline, faults and expectations
+    /// are left out. Where what happens first in the scenario lies late, the window begins a third of its length before it.
+    #[command(after_help = EXPLORE_EXAMPLES)]
+    Explore(Explore),
     /// Writes completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -120,6 +132,51 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         directory: Option<PathBuf>,
     },
+}
+
+/// Explores a scenario's site.
+#[derive(Args, Debug)]
+pub struct Explore {
+    /// The scenario file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Makes so many runs
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub runs: u64,
+    /// The seed from which all runs are drawn; without it a fresh one, which is printed
+    #[arg(long, value_name = "S", value_parser = seed, allow_hyphen_values = true)]
+    pub seed: Option<u64>,
+    /// Begins no run after this time: "5 min"; the result says how many there were
+    #[arg(long, value_name = "SPAN", value_parser = positive_span, allow_hyphen_values = true)]
+    pub time: Option<Span>,
+    /// Runs on so many threads, by default one a processor; results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub jobs: Option<u8>,
+    /// How long a run is, by default 25 s or four times what authority needs to settle
+    #[arg(long, value_name = "SPAN", value_parser = positive_span, allow_hyphen_values = true)]
+    pub length: Option<Span>,
+    /// Saves each failure in this folder, as a scenario that fails by itself and the log of its run
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+    /// Writes what was found for CI
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Measures something instead of searching
+    #[arg(long, value_enum, conflicts_with_all = ["save", "junit", "time"])]
+    pub report: Option<Report>,
+    /// Changes a value of the scenario: plant.commerce.bess.capacity="800 kWh"
+    #[arg(long, value_name = "PATH=VALUE", value_parser = setting)]
+    pub set: Vec<String>,
+    /// How the result is written.
+    #[command(flatten)]
+    pub printed: Printed,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Report {
+    /// How long take-overs last, as devices see it, and with longer writes too.
+    Failover,
 }
 
 /// Checks files.

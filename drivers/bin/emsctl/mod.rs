@@ -12,6 +12,7 @@
 //! | `replay` | `{ ok, deliveries, until_s, digest, end, poisoned, compatibility, divergence, event_difference }` |
 //! | `show` | one object a line, one line a record: see [`r_ems_replay::Entry`] |
 //! | `diff` | `{ ok, same, end, notes, difference }` |
+//! | `explore` | `{ file, seed, runs, failures, interrupted, simulated_s, wall_s, deliveries, length_s, marks: [{ name, runs }], failover_ms: { count, p50, p99, p999, max }, broken: [{ property, runs, run, words, faults, faults_before, tries, steps, scenario, log }] }` |
 //! | `explain` | `{ at, at_s, expectation, explanations }`: see [`crate::explanation`] |
 //!
 //! A mistake that has no place in a file has null for `line` and `column`.
@@ -23,6 +24,8 @@ pub mod args;
 mod check;
 mod diff;
 mod explain;
+mod explore;
+mod failover;
 mod generate;
 mod log_file;
 mod missed;
@@ -35,6 +38,8 @@ use std::ffi::OsString;
 
 use r_ems_engine::functions::FunctionSet;
 
+pub use self::explore::Told;
+
 use self::args::{Arguments, Command};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, say};
@@ -42,7 +47,11 @@ use crate::present::style::{BAD, paint};
 use crate::study::contained::quiet_contained_panics;
 
 /// Does what the arguments say, with the functions of `F`.
-pub fn main<F: FunctionSet>(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+pub fn main<F>(arguments: impl IntoIterator<Item = OsString>) -> Exit
+where
+    F: FunctionSet + Send + Sync,
+    F::Spec: Send + Sync,
+{
     quiet_contained_panics();
     let mut output = Output::default();
     let ended = match Arguments::read(arguments) {
@@ -69,7 +78,11 @@ fn answer(error: &clap::Error, output: &mut Output) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn perform<F: FunctionSet>(command: Command, output: &mut Output) -> Result<Exit, Failure> {
+fn perform<F>(command: Command, output: &mut Output) -> Result<Exit, Failure>
+where
+    F: FunctionSet + Send + Sync,
+    F::Spec: Send + Sync,
+{
     match command {
         Command::Check(arguments) => check::perform::<F>(&arguments.files, arguments.printed.format, output),
         Command::Run(arguments) => run::perform::<F>(&arguments, arguments.printed.format, output),
@@ -77,6 +90,7 @@ fn perform<F: FunctionSet>(command: Command, output: &mut Output) -> Result<Exit
         Command::Show(arguments) => show::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Diff(arguments) => diff::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Explain(arguments) => explain::perform::<F>(&arguments, arguments.printed.format, output),
+        Command::Explore(arguments) => explore::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Completions { shell } => generate::completions(shell, output),
         Command::Man { directory } => generate::manual(directory.as_deref(), output),
     }

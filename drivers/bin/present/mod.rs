@@ -5,6 +5,8 @@
 pub mod assurance;
 pub mod authority;
 pub mod explanation;
+pub mod explore;
+pub mod failover;
 pub mod persistence;
 pub mod spark;
 pub mod style;

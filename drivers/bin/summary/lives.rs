@@ -38,7 +38,9 @@ impl Lives {
                 | Change::ClockRate { .. }
                 | Change::Disk { .. }
                 | Change::Command { .. }
-                | Change::Link { .. } => runs,
+                | Change::Link { .. }
+                | Change::Fault { .. }
+                | Change::RestartDevice { .. } => runs,
             };
             if after != runs {
                 runs = after;

@@ -4,14 +4,35 @@
 //! machine. It looks from outside, in true time:
 //!
 //! - **(a)** at most one controller of a grid holds a lease that is ahead of its own host's clock;
-//! - **(b)** after a device has accepted an epoch it accepts none lower.
+//! - **(a')** a lease has a higher epoch than every one before it in its grid, unless its holder, not having crashed, goes on;
+//! - **(b)** after a device has accepted an epoch it accepts none lower. Only a controller that moves to a higher epoch while it
+//!   writes may overtake itself on a slow way: its writes are no danger to each other;
+//! - **(b')** who releases the voters of an epoch has no write of it on its way to a device that does not check epochs.
+//! - **(f)** a write is told to expire no later than the lease under which it is sent.
+//!
+//! **A device that restarts forgets its epochs**, and (b) begins anew for it: what it accepts next is right whatever its epoch,
+//! since no device can hold what it does not know. What then protects the site:
+//!
+//! - (a), which rests on leases and clocks and on no device: who has lost its authority sends nothing more, whatever the device
+//!   would take. What is left is a write that had gone before, and is on its way for D at the most.
+//! - A device that does not check epochs loses nothing: the next holder has waited D before its first write, and no write of the
+//!   one before it comes after that.
+//! - A device that checks epochs has no such wait; the epoch that it holds is what keeps late writes out. Between its restart and
+//!   the next write of the holder a late one of the holder before is taken. The holder reads back what it has not written, in
+//!   the first answer that was measured after, and writes again: the wrong set-point stands for a new connection, a scan and a
+//!   way to the device at the most, and only if a take-over, a restart and a write on its way come together within D.
+//! - A set-point that the restart has taken away is missed in the same way, and the holder's epoch comes back with it; where the
+//!   device held rest anyway, with the next write, after half of the reversion time at the latest.
 //!
 //! A take-over is measured from the loss of the one that wrote (its crash, or else its last accepted write) to the first write
 //! that a device accepts from another, or from a new life of the same.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use r_ems_engine::redundancy::Command;
+use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use crate::plant::ComponentIndex;
@@ -19,6 +40,8 @@ use crate::world::HostClock;
 
 /// So many violations are kept, the first ones: they are nearest to the cause.
 pub const MAX_VIOLATIONS_KEPT: usize = 16;
+/// So many beginnings of a controller's authority are kept: writes are not on their way for longer.
+const BEGINNINGS_KEPT: usize = 8;
 /// So many commands that nobody heard are kept.
 pub const MAX_UNHEARD_KEPT: usize = 64;
 /// So many take-overs are kept.
@@ -45,6 +68,24 @@ pub enum Rule {
         /// The other.
         other: u16,
     },
+    /// A lease began with an epoch that is not above all before it.
+    NewEpochs {
+        /// Whose.
+        controller: u16,
+        /// Its epoch.
+        epoch: u64,
+        /// The highest before it.
+        highest: u64,
+    },
+    /// A controller gave an epoch up while a write of it was on its way to a device that does not check epochs.
+    NothingOutstanding {
+        /// Who.
+        controller: u16,
+        /// To which component of the grid's plant.
+        component: ComponentIndex,
+        /// The epoch.
+        epoch: u64,
+    },
     /// A device accepted a lower epoch than before.
     EpochsRise {
         /// Whose write.
@@ -56,6 +97,39 @@ pub enum Rule {
         /// The highest that had been accepted.
         accepted: u64,
     },
+    /// A write was sent that would have outlived the lease of its sender.
+    WritesExpire {
+        /// Whose write.
+        controller: u16,
+    },
+}
+
+impl Rule {
+    /// What happened, in words; `member` and `device` name what the rule knows by number.
+    pub fn words(&self, member: impl Fn(u16) -> String, device: impl Fn(ComponentIndex) -> String) -> String {
+        match *self {
+            Self::OneAuthority { controller, other } => {
+                format!("{} and {} held authority at once", member(other), member(controller))
+            }
+            Self::NewEpochs { controller, epoch, highest } => {
+                let (epoch, highest) = (Epoch::of_number(epoch), Epoch::of_number(highest));
+                format!("{} held epoch {epoch} anew after epoch {highest}", member(controller))
+            }
+            Self::NothingOutstanding { controller, component, epoch } => {
+                let (epoch, controller, device) =
+                    (Epoch::of_number(epoch), member(controller), device(component));
+                format!("{controller} gave epoch {epoch} up while a write of it was on its way to {device}")
+            }
+            Self::EpochsRise { controller, component, epoch, accepted } => {
+                let (epoch, accepted) = (Epoch::of_number(epoch), Epoch::of_number(accepted));
+                let (controller, device) = (member(controller), device(component));
+                format!("{device} accepted epoch {epoch} of {controller} after epoch {accepted}")
+            }
+            Self::WritesExpire { controller } => {
+                format!("{} sent a write that would have outlived its lease", member(controller))
+            }
+        }
+    }
 }
 
 /// Authority that moved, as devices saw it.
@@ -114,6 +188,10 @@ pub(crate) struct Watcher {
     grids: Vec<Watched>,
     /// By controller.
     leases: Vec<Option<Lease>>,
+    /// By controller: the epochs with which it began to hold, the last ones.
+    began: Vec<Vec<u64>>,
+    /// Writes on their way to devices that do not check epochs.
+    on_the_way: Vec<OnTheWay>,
     result: AuthorityResult,
 }
 
@@ -122,6 +200,8 @@ struct Watched {
     /// The highest epoch that each component has accepted.
     accepted: Vec<u64>,
     writer: Option<Writer>,
+    /// The highest epoch of any lease.
+    highest: u64,
     /// Whether it has several controllers, or a witness: a controller that is alone never tells of its authority.
     is_shared: bool,
 }
@@ -135,11 +215,22 @@ struct Writer {
     lost_at: Option<Time>,
 }
 
+/// A write that a device has not yet taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct OnTheWay {
+    controller: u16,
+    component: ComponentIndex,
+    epoch: u64,
+}
+
 /// What a controller told of its lease.
 #[derive(Clone, Copy, Debug)]
 struct Lease {
     grid: u16,
     host: u16,
+    epoch: u64,
+    /// Whether its holder has crashed since: what comes next is another lease.
+    is_lost: bool,
     until: LocalTime,
     /// The clock that it counts on; that of the life before after a boot.
     clock: HostClock,
@@ -151,11 +242,14 @@ impl Watcher {
         let watched = |(grid, count): (u16, &usize)| Watched {
             accepted: alloc::vec![0; *count],
             writer: None,
+            highest: 0,
             is_shared: controllers.iter().filter(|of| **of == grid).count() > 1,
         };
         Self {
             grids: (0..).zip(components).map(watched).collect(),
             leases: alloc::vec![None; controllers.len()],
+            began: alloc::vec![Vec::new(); controllers.len()],
+            on_the_way: Vec::new(),
             result: AuthorityResult::default(),
         }
     }
@@ -165,10 +259,27 @@ impl Watcher {
         &mut self,
         at: Time,
         (grid, host, controller): (u16, u16, u16),
+        epoch: u64,
         until: LocalTime,
         clock: HostClock,
     ) {
-        let lease = Lease { grid, host, until, clock };
+        let before = self.leases[usize::from(controller)].filter(|before| !before.is_lost);
+        let highest = self.grids[usize::from(grid)].highest;
+        // Who held the highest may be granted it once more.
+        let is_renewed = epoch == highest && before.is_some_and(|before| before.epoch == epoch);
+        if !is_renewed && !before.is_some_and(|before| before.counts(at)) {
+            if epoch <= highest {
+                self.note(Violation { at, grid, rule: Rule::NewEpochs { controller, epoch, highest } });
+            }
+            let began = &mut self.began[usize::from(controller)];
+            if began.len() == BEGINNINGS_KEPT {
+                began.remove(0);
+            }
+            began.push(epoch);
+        }
+        let highest = &mut self.grids[usize::from(grid)].highest;
+        *highest = epoch.max(*highest);
+        let lease = Lease { grid, host, epoch, is_lost: false, until, clock };
         self.leases[usize::from(controller)] = Some(lease);
         if !lease.counts(at) {
             return;
@@ -179,6 +290,37 @@ impl Watcher {
                 let rule = Rule::OneAuthority { controller, other: other as u16 };
                 self.note(Violation { at, grid, rule });
             }
+        }
+    }
+
+    /// A write leaves for a device that does not check epochs.
+    pub(crate) fn wrote(&mut self, controller: u16, component: ComponentIndex, epoch: u64) {
+        self.on_the_way.push(OnTheWay { controller, component, epoch });
+    }
+
+    /// A write that left has arrived.
+    pub(crate) fn arrived(&mut self, controller: u16, component: ComponentIndex, epoch: u64) {
+        let arrived = OnTheWay { controller, component, epoch };
+        if let Some(place) = self.on_the_way.iter().position(|write| *write == arrived) {
+            self.on_the_way.swap_remove(place);
+        }
+    }
+
+    /// A controller releases the voters of an epoch.
+    pub(crate) fn released(&mut self, at: Time, (grid, controller): (u16, u16), epoch: u64) {
+        let mut writes = self.on_the_way.iter();
+        if let Some(write) = writes.find(|write| write.controller == controller && write.epoch == epoch) {
+            let rule = Rule::NothingOutstanding { controller, component: write.component, epoch };
+            self.note(Violation { at, grid, rule });
+        }
+    }
+
+    /// A write leaves that must not be performed after `valid_until`.
+    pub(crate) fn sent(&mut self, at: Time, grid: u16, controller: u16, valid_until: LocalTime) {
+        // Who shares its grid with none never tells of a lease.
+        let lease = self.leases[usize::from(controller)];
+        if lease.is_some_and(|lease| valid_until > lease.until) {
+            self.note(Violation { at, grid, rule: Rule::WritesExpire { controller } });
         }
     }
 
@@ -195,8 +337,17 @@ impl Watcher {
         component: ComponentIndex,
         epoch: u64,
     ) {
+        let began = &self.began[usize::from(controller)];
+        let began_with = |epoch: u64| began.iter().rfind(|first| **first <= epoch);
         let watched = &mut self.grids[usize::from(grid)];
         let accepted = &mut watched.accepted[usize::from(component.0)];
+        let is_last = watched.writer.is_some_and(|writer| writer.controller == controller);
+        if epoch < *accepted
+            && is_last
+            && began_with(epoch).is_some_and(|_| began_with(epoch) == began_with(*accepted))
+        {
+            return;
+        }
         if epoch < *accepted {
             let rule = Rule::EpochsRise { controller, component, epoch, accepted: *accepted };
             return self.note(Violation { at, grid, rule });
@@ -231,8 +382,16 @@ impl Watcher {
         }
     }
 
+    /// A device has restarted and knows nothing of the epochs that it accepted.
+    pub(crate) fn restarted(&mut self, grid: u16, component: ComponentIndex) {
+        self.grids[usize::from(grid)].accepted[usize::from(component.0)] = 0;
+    }
+
     /// A controller is gone.
     pub(crate) fn lost(&mut self, at: Time, grid: u16, controller: u16) {
+        if let Some(lease) = &mut self.leases[usize::from(controller)] {
+            lease.is_lost = true;
+        }
         if let Some(writer) = &mut self.grids[usize::from(grid)].writer
             && writer.controller == controller
             && writer.lost_at.is_none()
@@ -296,67 +455,4 @@ impl Lease {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BATTERY: ComponentIndex = ComponentIndex(1);
-
-    fn at(millis: u64) -> Time {
-        Time::ZERO + Span::from_millis(millis)
-    }
-
-    fn until(millis: u64) -> LocalTime {
-        LocalTime::ZERO + Span::from_millis(millis)
-    }
-
-    #[test]
-    fn two_leases_that_count_at_one_instant_are_found_and_one_after_the_other_is_not() {
-        let mut watcher = Watcher::new(&[2], &[0, 0]);
-        watcher.told(at(0), (0, 0, 0), until(20), HostClock::TRUE);
-        watcher.told(at(21), (0, 1, 1), until(41), HostClock::TRUE);
-        assert_eq!(watcher.result(at(200)).violation_count, 0);
-        // The first host's clock turns out to be slow: its lease still counts.
-        let mut watcher = Watcher::new(&[2], &[0, 0]);
-        let slow = HostClock { rate_ppb: -100_000_000, ..HostClock::TRUE };
-        watcher.told(at(0), (0, 0, 0), until(20), slow);
-        watcher.told(at(21), (0, 1, 1), until(41), HostClock::TRUE);
-        let rule = Rule::OneAuthority { controller: 1, other: 0 };
-        assert_eq!(watcher.result(at(200)).violations, [Violation { at: at(21), grid: 0, rule }]);
-    }
-
-    #[test]
-    fn a_lower_epoch_on_a_device_is_found() {
-        let mut watcher = Watcher::new(&[2], &[0, 0]);
-        watcher.accepted(at(1), (0, 0), BATTERY, 256);
-        watcher.accepted(at(2), (0, 1), BATTERY, 513);
-        assert!(watcher.is_outdated(0, BATTERY, 256) && !watcher.is_outdated(0, BATTERY, 513));
-        watcher.accepted(at(3), (0, 0), BATTERY, 256);
-        assert_eq!(watcher.result(at(200)).violation_count, 1);
-    }
-
-    #[test]
-    fn a_take_over_is_measured_from_the_crash_to_the_first_accepted_write_of_the_next() {
-        let mut watcher = Watcher::new(&[2], &[0, 0]);
-        watcher.accepted(at(100), (0, 0), BATTERY, 256);
-        watcher.lost(at(104), 0, 0);
-        watcher.accepted(at(105), (0, 0), BATTERY, 256);
-        assert_eq!(watcher.result(at(110)).waiting, [(0, at(104))]);
-        watcher.accepted(at(131), (0, 1), BATTERY, 513);
-        let found = watcher.result(at(200));
-        let taken = TakeOver { grid: 0, from: 0, to: 1, lost_at: at(104), at: at(131) };
-        assert_eq!((found.take_overs.as_slice(), found.waiting.len()), (&[taken][..], 0));
-        assert_eq!(taken.gap(), Span::from_millis(27));
-    }
-
-    #[test]
-    fn a_grid_waits_whose_writer_lost_its_lease_and_one_in_which_nobody_ever_wrote() {
-        let mut watcher = Watcher::new(&[2, 2, 2], &[0, 0, 1, 1, 2]);
-        watcher.told(at(100), (0, 0, 0), until(120), HostClock::TRUE);
-        watcher.accepted(at(101), (0, 0), BATTERY, 256);
-        assert_eq!(watcher.result(at(120)).waiting, [(1, Time::ZERO)], "one that is alone does not share");
-        let waiting = [(0, at(120)), (1, Time::ZERO)];
-        assert_eq!(watcher.result(at(121)).waiting, waiting);
-        watcher.told(at(130), (1, 1, 2), until(150), HostClock::TRUE);
-        assert_eq!(watcher.result(at(140)).waiting, [(0, at(120))], "it is about to write");
-    }
-}
+mod tests;

@@ -4,12 +4,13 @@
 //! takes time on its way (answers, writes, time-outs) waits in the queue; what machines want to be woken for waits in
 //! [`Wakes`]. At one instant the queue comes first, then wakes by controller order.
 //!
-//! - `devices` measures and commands; `hosts` are what controllers run on and talk over;
+//! - `devices` measures and commands; `hosts` are what controllers run on and talk over; `cores` shows who could write;
 //! - `persistence` keeps what outlives controllers, on the hosts' disks;
 //! - `ties` is the order of what happens at one instant.
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 
+mod cores;
 mod devices;
 mod hosts;
 mod pending;
@@ -37,6 +38,7 @@ use crate::ledger::{Energies, Imbalance, Ledger};
 use crate::links::{Link, NoSuchValue, Traffic};
 use crate::network::Network;
 use crate::plant::Bus;
+use crate::progress::{self, ProgressResult};
 use crate::slot::Slot;
 use crate::world::{HostClock, PersistenceSpec, Post, Ties, Timed, WorldSpec};
 
@@ -72,6 +74,9 @@ pub struct SimDriver {
     /// Whether each host runs.
     hosts_up: Vec<bool>,
     authority: Watcher,
+    progress: progress::Watch,
+    /// The paths as they usually are.
+    usual: Network,
     seed: u64,
     /// How what outlives controllers is kept, and what keeps it; none: their machines outlive everything.
     persistence_spec: Option<PersistenceSpec>,
@@ -136,6 +141,8 @@ pub struct RunResult {
     pub traffic: Vec<Vec<Traffic>>,
     /// Who wrote, and whether that was right.
     pub authority: AuthorityResult,
+    /// Whether authority came back where it could.
+    pub progress: ProgressResult,
     /// What outlived the controllers, and whether it was what was durable; none without persistence.
     pub persistence: Option<PersistenceResult>,
 }
@@ -179,14 +186,10 @@ impl SimDriver {
                 }
             }
         }
+        let usual = network.clone();
         let watches_images = spec.expectations.iter().any(Expectation::watches_image);
-        let mut monitor = Monitor::new(spec.expectations);
-        for (controller, post) in (0..).zip(&posts) {
-            for (point, span) in post.links.iter().flat_map(Link::validity) {
-                monitor.expires(ControllerIndex(controller), point, span);
-            }
-        }
-        Ok(Self {
+        let monitor = watching(spec.expectations, &posts);
+        let mut driver = Self {
             queue,
             wakes: Wakes::new(spec.posts.len() as u32),
             now: Time::ZERO,
@@ -211,8 +214,12 @@ impl SimDriver {
                 Ties::InOrder => None,
                 Ties::Shuffled(seed) => Some(Shuffle::new(seed)),
             },
+            progress: progress::Watch::new(spec.promised),
+            usual,
             at_this_instant: 0,
-        })
+        };
+        driver.look_at_cores(None);
+        Ok(driver)
     }
 
     /// The same world, which also keeps a bill of each grid at these prices, which are in time order.
@@ -263,6 +270,7 @@ impl SimDriver {
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
             authority: self.authority.result(at),
+            progress: self.progress.result(at),
             persistence: self.persistence.as_deref().map(|kept| kept.result(at)),
         }
     }
@@ -300,6 +308,9 @@ impl SimDriver {
     #[inline]
     fn pass_to(&mut self, at: Time) {
         if at > self.now {
+            if at > self.progress.due() {
+                self.progress.expire(at);
+            }
             self.now = at;
             self.at_this_instant = 0;
         } else {
@@ -320,14 +331,19 @@ impl SimDriver {
                 }
                 None
             }
-            Pending::Answers(devices) => self.is_living(devices.of).then(|| self.arrive(devices)),
+            Pending::Answers(devices) if self.is_living(devices.of) => self.arrive(devices),
+            Pending::Answers(_) => None,
             Pending::PollTimedOut { of, device } => {
                 self.is_living(of).then_some((of.post, Happened::TimedOut { device }))
             }
-            Pending::Write { of, device, power, epoch } => {
-                let outcome = self.apply(at, of.post, device, power, epoch);
-                self.is_living(of).then_some((of.post, Happened::Written { device, outcome }))
+            Pending::Write(write) => self.reach(at, &write),
+            Pending::Send { of, write } => {
+                if self.is_living(of) {
+                    self.leave(at, of.post, &write);
+                }
+                None
             }
+            Pending::WriteAnswered(answer) => self.tell_outcome(at, answer),
             Pending::WriteEnded { of, device, outcome } => {
                 self.is_living(of).then_some((of.post, Happened::Written { device, outcome }))
             }
@@ -355,6 +371,17 @@ impl SimDriver {
     }
 }
 
+/// Watches what is expected, and knows how long images believe what they hear.
+fn watching(expectations: Vec<Expectation>, posts: &[PostState]) -> Monitor {
+    let mut monitor = Monitor::new(expectations);
+    for (controller, post) in (0..).zip(posts) {
+        for (point, span) in post.links.iter().flat_map(Link::validity) {
+            monitor.expires(ControllerIndex(controller), point, span);
+        }
+    }
+    monitor
+}
+
 impl PostState {
     fn new(position: usize, post: &Post, bus: &Bus, seed: u64) -> Result<Self, NoSuchValue> {
         let mut links = Vec::with_capacity(post.links.len());
@@ -379,9 +406,9 @@ impl PostState {
 
 impl Driver for SimDriver {
     fn next(&mut self) -> Option<Delivery<'_>> {
-        let (at, post, happened) = match self.arriving.take() {
-            Some(devices) => {
-                let (post, happened) = self.arrive(devices);
+        let arriving = self.arriving.take().and_then(|devices| self.arrive(devices));
+        let (at, post, happened) = match arriving {
+            Some((post, happened)) => {
                 self.pass_to(self.now);
                 (self.now, post, happened)
             }
@@ -462,7 +489,7 @@ impl SimDriver {
                 Effect::Disconnect { device } => self.disconnect(post, *device),
                 Effect::Send { to, message } => self.send(at, post, *to, Content::Message(*message), &[]),
                 Effect::Transfer { to, .. } => self.send(at, post, *to, Content::Unit, effects.unit()),
-                Effect::Authority { until, .. } => self.hear_authority(at, post, *until),
+                Effect::Authority { epoch, until } => self.hear_authority(at, post, *epoch, *until),
                 Effect::Promise(promise) => self.save(at, post, *promise),
             }
         }

@@ -3,8 +3,8 @@
 //!
 //! [`sources`] say what comes from outside, [`plant`] moves energy by the laws of physics, [`ledger`] checks that none is
 //! made or lost, [`account`] keeps what a summary says. The [`network`] carries what controllers tell each other, and
-//! [`authority`] checks that one of them writes at a time; [`slot`] is the connection to a device that takes only one. What
-//! outlives them lies on [`disk`], and [`survival`] checks that it does.
+//! [`authority`] checks that one of them writes at a time, [`progress`] that one does; [`slot`] is the connection to a device
+//! that takes only one. What outlives them lies on [`disk`], and [`survival`] checks that it does.
 
 extern crate alloc;
 
@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod links;
 pub mod network;
 pub mod plant;
+pub mod progress;
 pub mod slot;
 pub mod sources;
 pub mod survival;

@@ -2,13 +2,20 @@
 //!
 //! A poll asks for an answer at a due time. The link measures its latency before that, or at once if that has passed, and
 //! the answer arrives its latency later: a slow meter answers every poll, each time with an old value. A device that is
-//! silent, or slower than the time-out, ends a poll as timed out. Nothing here decides; it only delays.
+//! silent, or slower than the time-out, ends a poll as timed out, and what it says later is nobody's. Answers come in the order
+//! in which they were asked for, as on one connection. Nothing here decides; it only delays, and lies as it is told to.
+//!
+//! - `faults` is what a timeline makes of answers; `connection` is what they travel on, and what becomes of them without it.
+
+mod connection;
+mod faults;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use r_ems_engine::ids::PointIndex;
 use r_ems_engine::machine::{Sample, Validity};
+use r_ems_engine::points::PointKind;
 use r_ems_engine::rng::Stream;
 use r_ems_engine::{Span, Time};
 
@@ -16,6 +23,10 @@ use crate::network::Delay;
 use crate::plant::{Bus, ComponentIndex, Quantity, TruthPoint};
 use crate::slot::OneConnection;
 use crate::world::{DropOuts, LinkSpec, LinkState};
+
+use self::connection::{Access, Connection};
+use self::faults::Faults;
+pub use self::faults::{DeviceFault, Edge, Reads};
 
 /// Most points of one device.
 pub const MAX_DEVICE_POINTS: usize = 8;
@@ -32,6 +43,45 @@ impl Answer {
     const NONE: Self = Self { samples: [Self::NOTHING; MAX_DEVICE_POINTS], count: 0 };
 }
 
+/// An answer on its way.
+#[derive(Clone, Copy, Debug)]
+struct Travelling {
+    answer: Answer,
+    /// The connection on which it travels.
+    connection: u32,
+    /// When whoever asked gives up.
+    until: Time,
+}
+
+/// What becomes of a poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The device was read; its answer arrives at this instant.
+    Answers(Time),
+    /// There is a connection at this instant, and the device can be read then.
+    Waits(Time),
+    /// Nothing comes back in time.
+    TimesOut,
+}
+
+/// What becomes of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// It reaches the device at this instant.
+    Reaches(Time),
+    /// There is a connection at this instant, on which it can leave.
+    Waits(Time),
+    /// It reaches nobody.
+    TimesOut,
+}
+
+/// When and how something left that is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sent {
+    at: Time,
+    connection: u32,
+}
+
 /// One link at run time.
 #[derive(Clone, Debug)]
 pub struct Link {
@@ -42,6 +92,7 @@ pub struct Link {
     declared: f64,
     latency: Span,
     timeout: Span,
+    reconnect: Span,
     write_delay: Delay,
     checks_epochs: bool,
     one_connection: Option<OneConnection>,
@@ -53,8 +104,15 @@ pub struct Link {
     /// What chance says.
     chance: LinkState,
     drop_outs: Option<(DropOuts, Stream)>,
+    /// What is wrong with the device besides.
+    faults: Faults,
+    /// Whether answers are other than what is measured.
+    distorts: bool,
+    connection: Connection,
     /// Answers on their way, oldest first; kept for its memory.
-    on_the_way: VecDeque<Answer>,
+    on_the_way: VecDeque<Travelling>,
+    /// When the last of them arrives: no later one overtakes it.
+    last_arrival: Time,
     /// The answer that has arrived last.
     arrived: Answer,
     traffic: Traffic,
@@ -65,6 +123,8 @@ pub struct Link {
 struct Reading {
     point: TruthPoint,
     is_signed: bool,
+    /// What the point is to a controller.
+    kind: Option<PointKind>,
 }
 
 /// What went over a link.
@@ -104,7 +164,7 @@ impl Link {
             let missing = NoSuchValue { component: spec.component, quantity: *quantity };
             let point = bus.truth(spec.component, *quantity).ok_or(missing)?;
             let is_signed = matches!(quantity, Quantity::Power | Quantity::SetPoint);
-            readings.push(Reading { point, is_signed });
+            readings.push(Reading { point, is_signed, kind: kind_of(*quantity) });
         }
         Ok(Self {
             component: spec.component,
@@ -114,6 +174,8 @@ impl Link {
             declared: spec.declared.factor(),
             latency: spec.latency,
             timeout: spec.timeout,
+            // Where a device takes only one connection, how long it takes is the matter of whoever has it.
+            reconnect: if spec.one_connection.is_some() { Span::ZERO } else { spec.reconnect },
             write_delay: spec.write_delay,
             checks_epochs: spec.checks_epochs,
             one_connection: spec.one_connection,
@@ -122,7 +184,11 @@ impl Link {
             state: LinkState::Answering,
             chance: LinkState::Answering,
             drop_outs: spec.drop_outs.map(|drop_outs| (drop_outs, Stream::named(seed, name))),
+            faults: Faults::default(),
+            distorts: false,
+            connection: Connection::new(),
             on_the_way: VecDeque::new(),
+            last_arrival: Time::ZERO,
             arrived: Answer::NONE,
             traffic: Traffic::default(),
         })
@@ -136,11 +202,6 @@ impl Link {
     /// From measuring to arrival.
     pub const fn latency(&self) -> Span {
         self.latency
-    }
-
-    /// How long the next write is on its way to its effect.
-    pub fn write_delay(&mut self) -> Span {
-        self.latency + self.write_delay.draw(&mut self.writes)
     }
 
     /// Whether the device refuses epochs lower than one that it has accepted.
@@ -185,17 +246,58 @@ impl Link {
         if self.readings[place].is_signed { sample.value * self.declared + 0.0 } else { sample.value }
     }
 
-    /// Whether something that is sent now comes back in time.
-    pub fn answers(&self) -> bool {
-        self.state == LinkState::Answering
-            && self.chance == LinkState::Answering
-            && self.latency <= self.timeout
+    /// Whether a controller's image can believe a sample of this link.
+    pub fn is_believable(&self, sample: &Sample) -> bool {
+        let place = usize::from(sample.point.0 - self.first_point.0);
+        sample.validity == Validity::Valid
+            && self.readings[place].kind.is_none_or(|kind| kind.can_be(sample.value))
     }
 
-    /// Reads the device's values from its bus, which stands at the measuring time, and sends them on their way.
-    pub fn measure(&mut self, bus: &Bus) {
-        self.on_the_way.push_back(Answer::NONE);
-        let answer = self.on_the_way.back_mut().expect("it was just pushed");
+    /// Whether it answers now as it should, and chance does not silence it.
+    pub(crate) fn always_answers(&self) -> bool {
+        let is_whole = !self.distorts && self.faults.late.is_zero() && !self.faults.refuses;
+        self.hears() && is_whole && !self.connection.is_gone() && self.drop_outs.is_none()
+    }
+
+    /// Asks for the device's values on its bus, which stands at `at`, and sends them on their way.
+    #[inline]
+    pub(crate) fn ask(&mut self, at: Time, bus: &Bus) -> Asked {
+        let trip = self.latency + self.faults.late;
+        let access = self.connection.access(at, self.reconnect);
+        if !self.hears() || trip > self.timeout {
+            return self.time_out();
+        }
+        match access {
+            Access::Now => {}
+            Access::At(there) if there.since(at) + trip <= self.timeout => return Asked::Waits(there),
+            Access::At(_) | Access::Never => return self.time_out(),
+        }
+        let answer = self.measured(bus);
+        let (connection, until) = (self.connection.number(), at + self.timeout);
+        self.on_the_way.push_back(Travelling { answer, connection, until });
+        self.last_arrival = self.last_arrival.max(at + trip);
+        self.traffic.answers += 1;
+        Asked::Answers(self.last_arrival)
+    }
+
+    const fn time_out(&mut self) -> Asked {
+        self.count_poll_timeout();
+        Asked::TimesOut
+    }
+
+    /// What the device answers with while its bus stands where it does.
+    #[inline]
+    fn measured(&self, bus: &Bus) -> Answer {
+        let mut answer = self.true_values(bus);
+        if self.distorts {
+            self.faults.apply(&mut answer);
+        }
+        answer
+    }
+
+    #[inline]
+    fn true_values(&self, bus: &Bus) -> Answer {
+        let mut answer = Answer::NONE;
         let mut point = self.first_point;
         for (sample, reading) in answer.samples.iter_mut().zip(&self.readings) {
             let value = bus.value(reading.point);
@@ -204,15 +306,74 @@ impl Link {
             point.0 += 1;
         }
         answer.count = self.readings.len() as u8;
-        self.traffic.answers += 1;
+        answer
+    }
+
+    /// Whether the device takes notice of what is sent to it now.
+    fn hears(&self) -> bool {
+        self.state == LinkState::Answering && self.chance == LinkState::Answering
+    }
+
+    /// Sends a write on its way, as far as there is one.
+    pub(crate) fn send(&mut self, at: Time) -> Sending {
+        let access = self.connection.access(at, self.reconnect);
+        if !self.hears() {
+            return Sending::TimesOut;
+        }
+        match access {
+            Access::Now => Sending::Reaches(at + self.latency + self.write_delay.draw(&mut self.writes)),
+            Access::At(there) if there.since(at) <= self.timeout => Sending::Waits(there),
+            Access::At(_) | Access::Never => Sending::TimesOut,
+        }
+    }
+
+    /// What is sent at `at`.
+    pub(crate) const fn sent(&self, at: Time) -> Sent {
+        Sent { at, connection: self.connection.number() }
+    }
+
+    /// When the acknowledgement of a write that has reached the device at `at` is there.
+    pub(crate) fn acknowledged_at(&self, at: Time) -> Time {
+        at + self.faults.late
+    }
+
+    /// When whoever sent something gives up.
+    pub(crate) fn given_up_at(&self, sent: Sent) -> Time {
+        sent.at + self.timeout
+    }
+
+    /// Whether an answer that comes now still reaches whoever sent something.
+    pub(crate) fn reaches(&self, sent: Sent, at: Time) -> bool {
+        sent.connection == self.connection.number() && at <= self.given_up_at(sent)
+    }
+
+    /// Whether no connection can be had.
+    pub(crate) const fn is_cut_off(&self) -> bool {
+        self.connection.is_gone()
+    }
+
+    /// Whether the device refuses what is written.
+    pub(crate) const fn refuses(&self) -> bool {
+        self.faults.refuses
     }
 
     /// Lets the oldest answer arrive.
     ///
+    /// # Errors
+    /// When whoever asked gives up, if the connection on which it travelled is gone.
+    ///
     /// # Panics
-    /// If none is on its way: each arrival was planned when it was measured, and a link's latency never changes.
-    pub fn arrive(&mut self) {
-        self.arrived = self.on_the_way.pop_front().expect("an arrival was measured before");
+    /// If none is on its way: each arrival was planned when it was measured, and none overtakes another.
+    pub(crate) fn arrive(&mut self) -> Result<(), Time> {
+        let Travelling { answer, connection, until } =
+            self.on_the_way.pop_front().expect("an arrival was measured before");
+        if connection != self.connection.number() {
+            self.traffic.answers -= 1;
+            self.count_poll_timeout();
+            return Err(until);
+        }
+        self.arrived = answer;
+        Ok(())
     }
 
     /// The answer that has arrived last.
@@ -241,6 +402,32 @@ impl Link {
         self.state = state;
     }
 
+    /// A fault begins or ends while the bus stands where it does.
+    pub(crate) fn set_fault(&mut self, fault: DeviceFault, edge: Edge, bus: &Bus) {
+        let begins = edge == Edge::Begins;
+        match fault {
+            DeviceFault::Late(by) => self.faults.late = if begins { by } else { Span::ZERO },
+            DeviceFault::Frozen => self.faults.kept = begins.then(|| self.true_values(bus)),
+            DeviceFault::Wrong { place, reads } => {
+                let place = usize::from(place);
+                let is_signed = self.readings[place].is_signed;
+                let factor = if is_signed { self.declared } else { 1.0 };
+                self.faults.wrong[place] = begins.then(|| reads.turned(factor));
+            }
+            DeviceFault::Invalid => self.faults.is_invalid = begins,
+            DeviceFault::Short => self.faults.is_short = begins,
+            DeviceFault::Refuses => self.faults.refuses = begins,
+            DeviceFault::Disconnected if begins => self.connection.hold_off(),
+            DeviceFault::Disconnected => self.connection.release(),
+        }
+        self.distorts = self.faults.distort();
+    }
+
+    /// The device restarts: its connections are gone, and new ones can be had.
+    pub(crate) const fn break_off(&mut self) {
+        self.connection.break_off();
+    }
+
     /// When chance changes its mind next; `None` if it never does.
     pub fn next_chance(&mut self, now: Time) -> Option<Time> {
         let (drop_outs, stream) = self.drop_outs.as_mut()?;
@@ -257,5 +444,21 @@ impl Link {
             LinkState::Answering => LinkState::Silent,
             LinkState::Silent => LinkState::Answering,
         };
+    }
+}
+
+/// What a quantity is to a controller; `None` if no device of it reports such a point.
+const fn kind_of(quantity: Quantity) -> Option<PointKind> {
+    match quantity {
+        Quantity::Power => Some(PointKind::Power),
+        Quantity::StateOfCharge | Quantity::ReportedStateOfCharge => Some(PointKind::StateOfCharge),
+        Quantity::ChargeLimit => Some(PointKind::ChargeLimit),
+        Quantity::DischargeLimit => Some(PointKind::DischargeLimit),
+        Quantity::SetPoint => Some(PointKind::SetPoint),
+        Quantity::StoredEnergy
+        | Quantity::AvailablePower
+        | Quantity::Curtailed
+        | Quantity::Demand
+        | Quantity::Closed => None,
     }
 }

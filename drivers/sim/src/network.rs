@@ -101,6 +101,11 @@ impl Network {
         Self { hosts, paths, streams }
     }
 
+    /// The path from one host to another.
+    pub fn path(&self, from: u16, to: u16) -> Path {
+        self.paths[usize::from(from) * self.hosts + usize::from(to)]
+    }
+
     /// The path from one host to another, to be looked at or changed.
     pub fn path_mut(&mut self, from: u16, to: u16) -> &mut Path {
         &mut self.paths[usize::from(from) * self.hosts + usize::from(to)]

@@ -1,8 +1,8 @@
 //! The one connection that a device takes, where it takes only one: who has it, and since when it counts.
 //!
 //! A connection is made with the first exchange, which waits for it, and ends when it is given up, or when the process dies that
-//! made it: its host's network stack says so. A host that loses its power says nothing: the device keeps the dead
-//! connection for the time that it is told to, and refuses everybody else until then.
+//! made it: its host's network stack says so. A host that loses its power says nothing, and so does a line that is cut: the
+//! device keeps the dead connection for the time that it is told to, and refuses everybody until then, also the one whose it was.
 
 use r_ems_engine::{Span, Time};
 
@@ -35,7 +35,7 @@ impl Slot {
     /// When an exchange that begins now can be sent; `None`: another has the connection.
     pub fn exchange(&mut self, at: Time, of: (u16, u16), how: OneConnection) -> Option<Time> {
         match self.holder {
-            Some(holder) if holder.of == of => Some(holder.from.max(at)),
+            Some(holder) if holder.of == of && holder.until == Time::MAX => Some(holder.from.max(at)),
             Some(holder) if at < holder.until => None,
             Some(_) | None => {
                 let from = at + how.connect;
@@ -52,7 +52,7 @@ impl Slot {
         }
     }
 
-    /// The holder's host has lost its power: nobody tells the device.
+    /// The holder's host has lost its power, or the line to it is cut: nobody tells the device.
     pub fn die(&mut self, at: Time, of: (u16, u16), how: OneConnection) {
         if let Some(holder) = self.holder.as_mut().filter(|holder| holder.of == of) {
             holder.until = at + how.dead_after;
@@ -84,6 +84,16 @@ mod tests {
         assert_eq!(slot.exchange(at(80), B, HOW), None);
         slot.give_up(A);
         assert_eq!(slot.exchange(at(90), B, HOW), Some(at(140)));
+    }
+
+    #[test]
+    fn a_dead_connection_stands_in_the_way_of_the_one_whose_it_was() {
+        let mut slot = Slot::default();
+        slot.exchange(at(0), A, HOW);
+        slot.die(at(1_000), A, HOW);
+        assert_eq!(slot.exchange(at(2_000), A, HOW), None);
+        assert_eq!(slot.exchange(at(6_000), A, HOW), Some(at(6_050)));
+        assert_eq!(slot.exchange(at(20_000), B, HOW), None, "the new one is alive");
     }
 
     #[test]

@@ -14,8 +14,10 @@ use r_ems_engine::{LocalTime, Span, Time};
 
 use crate::disk::DiskChange;
 use crate::expect::Expectation;
+use crate::links::{DeviceFault, Edge};
 use crate::network::{Chance, Delay, Path};
 use crate::plant::{Bus, ComponentIndex, Position, Quantity};
+use crate::progress::Promised;
 use crate::slot::OneConnection;
 
 /// Everything about a run but the controllers themselves.
@@ -45,6 +47,8 @@ pub struct WorldSpec {
     pub timeline: Vec<Timed>,
     /// What the run must fulfil.
     pub expectations: Vec<Expectation>,
+    /// What the redundancy of shared grids promises.
+    pub promised: Vec<Promised>,
     /// In which order things happen that happen at one instant.
     pub ties: Ties,
 }
@@ -177,6 +181,8 @@ pub struct LinkSpec {
     pub one_connection: Option<OneConnection>,
     /// A poll or a write that takes longer than this has failed.
     pub timeout: Span,
+    /// How long the first exchange waits for a new connection after the old one was lost.
+    pub reconnect: Span,
     /// How long a controller's image believes an answer after its arrival: the declared maximum age less the declared latency.
     pub valid_for: Span,
     /// When the device does not answer at random; `None`: it always does.
@@ -272,6 +278,24 @@ pub enum Change {
         device: DeviceIndex,
         /// Whether it answers from now on.
         state: LinkState,
+    },
+    /// Something about a device begins or ends to be wrong for one controller.
+    Fault {
+        /// Which controller, by its place in the fleet.
+        controller: u16,
+        /// Which of its devices.
+        device: DeviceIndex,
+        /// What.
+        fault: DeviceFault,
+        /// Whether it begins or ends.
+        edge: Edge,
+    },
+    /// A device restarts: it forgets its set-point, the epochs that it has accepted, and who was connected to it.
+    RestartDevice {
+        /// Which grid.
+        grid: u16,
+        /// What the device measures or moves.
+        component: ComponentIndex,
     },
 }
 

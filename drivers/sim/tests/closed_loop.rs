@@ -72,6 +72,7 @@ fn world() -> WorldSpec {
             to: Time::MAX,
             claim: Claim::Always { condition, except_for: Span::from_secs(5), total: None },
         }],
+        promised: Vec::new(),
         ties: Ties::InOrder,
     }
 }

@@ -98,6 +98,7 @@ fn world(ties: Ties) -> WorldSpec {
         persistence: None,
         timeline: timeline.map(|(second, change)| Timed { at: at(second), change }).to_vec(),
         expectations: expectations.into_iter().enumerate().map(named).collect(),
+        promised: Vec::new(),
         ties,
     }
 }

@@ -246,6 +246,8 @@ impl<F: Function> Controller<F> {
         let settings = self.redundancy.settings();
         let (groups, image) = (self.composition.groups(), &self.image);
         let step = self.set_points.write(now, authority, settings, groups, image, out);
+        // Before anything else happens: a hand-over that comes next must wait for what has just left.
+        self.redundancy.wrote(self.set_points.writes_end());
         let begins = self.begins_at().is_some_and(|at| now >= at);
         if let Some(writes) = self.writes.as_mut().filter(|_writes| begins) {
             writes.has_begun = true;
@@ -280,10 +282,12 @@ impl<F: Function> Controller<F> {
         }
         self.set_points.forget_decisions();
         self.supervision.forget();
-        let is_first = self.redundancy.is_alone();
-        self.writes =
-            Some(Writing { since: authority.since, state_age: self.transfer.age(now), has_begun: is_first });
-        if !is_first {
+        let is_alone = self.redundancy.is_alone();
+        // A lease that was renewed after a lapse is no take-over: its first writes were due long ago.
+        let wait = self.set_points.shortest_wait(self.redundancy.settings()).unwrap_or(Span::ZERO);
+        let has_begun = is_alone || authority.since + wait < now;
+        self.writes = Some(Writing { since: authority.since, state_age: self.transfer.age(now), has_begun });
+        if !is_alone {
             self.poll_those(Connections::ActiveOnly, out);
         }
         if self.phase == Phase::Running {

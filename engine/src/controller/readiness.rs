@@ -30,8 +30,9 @@ impl<F: Function> Controller<F> {
         if self.redundancy.is_alone() {
             return;
         }
-        // What only the active reaches says nothing of another.
-        let counts = |device: DeviceIndex| self.connects(device);
+        // Of a device that takes one connection nobody knows whether another would reach it, so its loss is no reason to hand over:
+        // each new active would have to see it for a while before it counts, and would give up first.
+        let counts = |device: DeviceIndex| self.image.connections(device) == Connections::Shared;
         let is_good = |device: DeviceIndex| self.image.good(device, PointKind::Power).is_some();
         let mut meters = self.meters.iter().copied().filter(|meter| counts(*meter));
         let members = self.composition.groups().iter().flat_map(|group| group.members());

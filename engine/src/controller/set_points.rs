@@ -21,6 +21,7 @@ use super::member::Member;
 use crate::event::Event;
 use crate::ids::DeviceIndex;
 use crate::machine::{Effect, Effects, SetPointWrite, WriteOutcome};
+use crate::mistakes::{Mistake, makes};
 use crate::points::{DeviceSpec, Image, PointKind};
 use crate::redundancy::{Authority, Settings};
 use crate::time::{LocalTime, Span};
@@ -154,18 +155,19 @@ impl SetPoints {
             let power = member.set_point();
             if member.is_known()
                 && now >= channel.retry_at
-                && now.since(authority.since) >= settings.write_wait(channel.longest_write)
+                && now.since(authority.since) >= channel.first_wait(settings)
                 && channel.must_write(now, power, image)
                 && channel.limiter.take(now)
             {
                 let held = image.good(channel.device, PointKind::SetPoint).map_or(power, Watts::of);
                 difference = Some(difference.unwrap_or(Watts::ZERO) + (power - held).abs());
-                channel.note_write(now, power, settings.write_wait(channel.longest_write));
+                let valid_until = authority.until.min(now + channel.reversion);
+                channel.note_write(now, power, channel.ends_at(now, valid_until, settings));
                 out.push(Effect::Write(SetPointWrite {
                     device: channel.device,
                     value: power.watts() * channel.factor + 0.0,
                     epoch: authority.epoch.number(),
-                    valid_until: authority.until.min(now + channel.reversion),
+                    valid_until,
                 }));
             }
         }
@@ -174,7 +176,7 @@ impl SetPoints {
 
     /// How long the first write under a new authority waits; `None` if nothing is controlled.
     pub(super) fn shortest_wait(&self, settings: &Settings) -> Option<Span> {
-        self.channels.iter().map(|channel| settings.write_wait(channel.longest_write)).min()
+        self.channels.iter().map(|channel| channel.first_wait(settings)).min()
     }
 
     /// When no write can be applied any more; [`LocalTime::ZERO`] if it is known of all how they ended.
@@ -265,11 +267,22 @@ impl Channel {
         self.last.map(|last| last.at + self.reversion)
     }
 
-    fn note_write(&mut self, now: LocalTime, power: Watts, longest: Span) {
+    /// How long the first write under a new authority waits for those of the one before it.
+    fn first_wait(&self, settings: &Settings) -> Span {
+        if makes(Mistake::NoWaitForWrites) { Span::ZERO } else { settings.write_wait(self.longest_write) }
+    }
+
+    /// When a write of now cannot be applied any more: it may wait for its driver's check as long as it is valid, and D counts
+    /// from there. A device that checks epochs applies none that could do harm.
+    fn ends_at(&self, now: LocalTime, valid_until: LocalTime, settings: &Settings) -> LocalTime {
+        if self.longest_write.is_zero() { now } else { valid_until + settings.write_wait(self.longest_write) }
+    }
+
+    fn note_write(&mut self, now: LocalTime, power: Watts, ends_at: LocalTime) {
         self.last = Some(LastWrite { power, at: now, state: WriteState::Pending });
         self.unanswered = self.unanswered.saturating_add(1);
         self.is_uncertain &= now < self.ends_at;
-        self.ends_at = now + longest;
+        self.ends_at = ends_at;
     }
 
     fn must_write(&self, now: LocalTime, wanted: Watts, image: &Image) -> bool {
@@ -323,13 +336,22 @@ mod tests {
         };
         let mut set_points = SetPoints { channels: alloc::vec![channel], silent: 0 };
         for millis in instants {
-            set_points.channels[0].note_write(at(*millis), Watts::of(1e3), LONGEST);
+            set_points.channels[0].note_write(at(*millis), Watts::of(1e3), at(*millis) + LONGEST);
         }
         set_points
     }
 
     fn answer(set_points: &mut SetPoints, millis: u64, outcome: WriteOutcome) {
         set_points.written(at(millis), BATTERY, outcome, &mut Effects::new());
+    }
+
+    #[test]
+    fn a_write_ends_d_after_the_last_instant_at_which_it_may_be_sent() {
+        let settings = Settings { clock_rate_max_ppb: 0, ..Settings::FAST };
+        let mut channel = written_at(&[]).channels.remove(0);
+        assert_eq!(channel.ends_at(at(1_000), at(1_015), &settings), at(1_215));
+        channel.longest_write = Span::ZERO;
+        assert_eq!(channel.ends_at(at(1_000), at(1_015), &settings), at(1_000), "it checks epochs");
     }
 
     #[test]
@@ -358,10 +380,10 @@ mod tests {
         answer(&mut set_points, 1_050, WriteOutcome::TimedOut);
         assert_eq!(set_points.writes_end(), at(1_200));
         // The next one is acknowledged, but the first may still come after it.
-        set_points.channels[0].note_write(at(1_100), Watts::ZERO, LONGEST);
+        set_points.channels[0].note_write(at(1_100), Watts::ZERO, at(1_100) + LONGEST);
         answer(&mut set_points, 1_110, WriteOutcome::Acknowledged);
         assert_eq!(set_points.writes_end(), at(1_300));
-        set_points.channels[0].note_write(at(1_400), Watts::ZERO, LONGEST);
+        set_points.channels[0].note_write(at(1_400), Watts::ZERO, at(1_400) + LONGEST);
         answer(&mut set_points, 1_410, WriteOutcome::Acknowledged);
         assert_eq!(set_points.writes_end(), LocalTime::ZERO, "by then it was over");
     }

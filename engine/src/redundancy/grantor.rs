@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::epoch::{Epoch, Seat};
+use crate::mistakes::{Mistake, makes};
 use crate::time::{LocalTime, Span};
 
 /// So many rounds a ceiling is raised at once: at a take-over a second, a sync every minute.
@@ -75,7 +76,12 @@ impl Grantor {
     /// Begins a life at `now` with the durable ceiling that was found; `wait` is W.
     pub fn new(now: LocalTime, wait: Span, ceiling: Epoch) -> Self {
         let opens_at = now + wait;
-        Self { wait, opens_at, floor: ceiling, ceiling, raising: None, granted: None, abstains: false }
+        let grantor =
+            Self { wait, opens_at, floor: ceiling, ceiling, raising: None, granted: None, abstains: false };
+        if makes(Mistake::ForgetsGrants) {
+            return Self { opens_at: now, floor: Epoch::NONE, ..grantor };
+        }
+        grantor
     }
 
     /// Grants nothing from now on: what was durable is lost.
@@ -110,6 +116,9 @@ impl Grantor {
             }
             let left = granted.left(now, epoch.seat);
             if !left.is_zero() {
+                if makes(Mistake::RefusalChangesState) {
+                    self.granted = Some(Granted { epoch, incarnation, ..granted });
+                }
                 return refused(Refusal::Taken, granted.epoch, left);
             }
         }
@@ -173,7 +182,8 @@ impl Grantor {
 impl Granted {
     /// How long a grant still binds against `seat`; a controller is never bound by its own.
     fn left(&self, now: LocalTime, seat: Seat) -> Span {
-        if seat == self.epoch.seat { Span::ZERO } else { self.until.since(now) }
+        let is_free = seat == self.epoch.seat || makes(Mistake::GrantsToAnotherAtOnce);
+        if is_free { Span::ZERO } else { self.until.since(now) }
     }
 }
 

@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::epoch::{Epoch, Seat};
+use crate::mistakes::{Mistake, makes};
 use crate::time::{LocalTime, Span};
 
 /// So many requests are remembered at most; [`super::Settings::request_pause`] sees to it that they are enough for L.
@@ -93,6 +94,7 @@ impl Holder {
 
     /// Counts a grant; returns the voters that have granted that request, as bits; none for one that does not count.
     pub fn granted(&mut self, number: u32, epoch: Epoch, voter: Seat) -> u16 {
+        let number = self.meant(number);
         let is_meant = |request: &&mut Request| request.number == number && request.epoch == epoch;
         let Some(request) = self.requests.iter_mut().find(is_meant) else { return 0 };
         request.grants |= voter.bit();
@@ -101,9 +103,11 @@ impl Holder {
 
     /// A majority granted request `number`. Whether the lease holds now, which a late grant does not achieve.
     pub fn extend(&mut self, now: LocalTime, number: u32) -> bool {
+        let number = self.meant(number);
         let request = self.requests.iter().find(|request| request.number == number);
         let request = request.expect("only a request that is remembered can be granted");
-        let (epoch, until) = (request.epoch, request.sent_at + self.span);
+        let from = if makes(Mistake::LeaseFromAnswer) { now } else { request.sent_at };
+        let (epoch, until) = (request.epoch, from + self.span);
         match &mut self.held {
             // The grants for an epoch that it has left for a higher one.
             Some(held) if held.epoch > epoch => {}
@@ -114,10 +118,15 @@ impl Holder {
         self.is_valid(now)
     }
 
-    /// Holds `epoch` for ever: the lease of a controller that shares its grid with none.
-    pub fn hold_without_end(&mut self, now: LocalTime, epoch: Epoch) {
+    /// Which request an answer to this one counts for.
+    fn meant(&self, number: u32) -> u32 {
+        if makes(Mistake::GrantForNewerRequest) { self.number } else { number }
+    }
+
+    /// Holds `epoch` up to `until` without being granted it: the lease of a controller that shares its grid with none.
+    pub fn hold(&mut self, now: LocalTime, epoch: Epoch, until: LocalTime) {
         self.asked = epoch;
-        self.held = Some(Held { epoch, until: LocalTime::MAX, since: now });
+        self.held = Some(Held { epoch, until, since: now });
     }
 
     /// Gives the lease up. Answers to earlier requests count no more.

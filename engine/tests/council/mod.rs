@@ -59,6 +59,8 @@ pub(crate) struct World {
     pub(crate) cut: Vec<Vec<bool>>,
     /// How long a disk takes.
     pub(crate) sync: u64,
+    /// Whether disks refuse to write.
+    pub(crate) disks_fail: bool,
     random: Stream,
     /// Instants at which two held authority, which only some settings permit.
     pub(crate) overlaps: u64,
@@ -94,6 +96,7 @@ impl World {
             network: Network::GOOD,
             cut: vec![vec![false; count]; count],
             sync: SYNC,
+            disks_fail: false,
             random: Stream::new(seed, 1),
             overlaps: 0,
         }
@@ -261,9 +264,11 @@ impl World {
             self.with(letter.to, |supervisor, now, out| supervisor.message(now, from, &letter.message, out));
         } else if let Some((_, seat, is_saved)) = first {
             if is_saved {
-                let saved = self.members[seat].saving.take();
-                self.members[seat].disk = saved.map_or(Promise::FIRST, |(_due, promise)| promise);
-                self.with(seat, |supervisor, now, out| supervisor.saved(now, true, out));
+                let saved = self.members[seat].saving.take().filter(|_saved| !self.disks_fail);
+                if let Some((_due, promise)) = saved {
+                    self.members[seat].disk = promise;
+                }
+                self.with(seat, |supervisor, now, out| supervisor.saved(now, saved.is_some(), out));
             } else {
                 self.with(seat, RedundancySupervisor::wake);
             }
@@ -279,7 +284,7 @@ impl World {
         let count = self.members.len();
         self.cut = vec![vec![false; count]; count];
         self.network = Network::GOOD;
-        self.sync = SYNC;
+        (self.sync, self.disks_fail) = (SYNC, false);
         for seat in 0..count {
             if !self.members[seat].is_up {
                 self.boot(seat);

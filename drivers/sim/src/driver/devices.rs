@@ -2,16 +2,39 @@
 
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::machine::{Effect, SetPointWrite, WriteOutcome};
+use r_ems_engine::mistakes::{Mistake, makes};
 use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::units::Watts;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use super::pending::{Devices, Happened, Of, Pending};
 use super::{Grid, PostState, SimDriver};
-use crate::links::Link;
+use crate::links::{Asked, DeviceFault, Edge, Link, Sending, Sent};
+use crate::plant::ComponentIndex;
+use crate::slot::Slot;
+
+/// A write on its way to its device.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WriteUnderWay {
+    pub(super) of: Of,
+    pub(super) device: DeviceIndex,
+    power: Watts,
+    epoch: Epoch,
+    /// How it left; `None` if it is answered too late in any case, which is known already.
+    sent: Option<Sent>,
+}
+
+/// A device's answer to a write, on its way back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WriteAnswer {
+    pub(super) of: Of,
+    pub(super) device: DeviceIndex,
+    outcome: WriteOutcome,
+    sent: Sent,
+}
 
 impl SimDriver {
-    /// Measures devices whose links are equally slow; those that are silent time out on their own.
+    /// Measures devices whose links are equally slow; those that do not answer as the others do go on on their own.
     pub(super) fn measure(&mut self, at: Time, devices: Devices) {
         let Some(devices) = self.connected(at, devices) else { return };
         let Devices { of, first, count } = devices;
@@ -19,25 +42,30 @@ impl SimDriver {
         self.advance(usize::from(self.posts[usize::from(post)].grid), at);
         let PostState { grid, links, .. } = &mut self.posts[usize::from(post)];
         let bus = &self.grids[usize::from(*grid)].bus;
-        let mut answering = Devices { of, first, count: 0 };
+        let mut together: Option<(Time, Devices)> = None;
         for device in first..first + count {
-            let link = &mut links[usize::from(device)];
-            let latency = link.latency();
-            if link.answers() {
-                link.measure(bus);
-                answering.count += 1;
-                if device + 1 < first + count {
-                    continue;
+            let single = Devices { of, first: device, count: 1 };
+            match links[usize::from(device)].ask(at, bus) {
+                Asked::Answers(arrival) => {
+                    if let Some((instant, devices)) = &mut together
+                        && (*instant, devices.first + devices.count) == (arrival, device)
+                    {
+                        devices.count += 1;
+                        continue;
+                    }
+                    if let Some((instant, devices)) = together.replace((arrival, single)) {
+                        self.queue.push(instant, Pending::Answers(devices));
+                    }
                 }
-            } else {
-                link.count_poll_timeout();
-                let device = DeviceIndex(device);
-                self.queue.push(at + link.timeout(), Pending::PollTimedOut { of, device });
+                Asked::Waits(until) => self.queue.push(until, Pending::Measure(single)),
+                Asked::TimesOut => {
+                    let gives_up = at + links[usize::from(device)].timeout();
+                    self.queue.push(gives_up, Pending::PollTimedOut { of, device: DeviceIndex(device) });
+                }
             }
-            if answering.count > 0 {
-                self.queue.push(at + latency, Pending::Answers(answering));
-            }
-            answering = Devices { of, first: device + 1, count: 0 };
+        }
+        if let Some((instant, devices)) = together {
+            self.queue.push(instant, Pending::Answers(devices));
         }
     }
 
@@ -66,6 +94,9 @@ impl SimDriver {
         let PostState { grid, links, .. } = &self.posts[usize::from(of.post)];
         let link = &links[device.position()];
         let Some(how) = link.one_connection() else { return Some(at) };
+        if link.is_cut_off() {
+            return None;
+        }
         let slot = &mut self.grids[usize::from(*grid)].slots[usize::from(link.component().0)];
         slot.exchange(at, (of.post, of.life), how)
     }
@@ -95,33 +126,63 @@ impl SimDriver {
         }
     }
 
-    /// Lets the first of several answers arrive and keeps the others for the next calls.
+    /// Lets the first of several answers arrive and keeps the others for the next calls; none if nothing is left of them.
     #[inline]
-    pub(super) fn arrive(&mut self, devices: Devices) -> (u16, Happened) {
+    pub(super) fn arrive(&mut self, devices: Devices) -> Option<(u16, Happened)> {
         let Devices { of, first, count } = devices;
         let post = of.post;
-        self.arriving = (count > 1).then_some(Devices { of, first: first + 1, count: count - 1 });
-        self.posts[usize::from(post)].links[usize::from(first)].arrive();
-        (post, Happened::Answer { device: DeviceIndex(first) })
+        for place in 0..count {
+            let device = DeviceIndex(first + place);
+            match self.link(post, device).arrive() {
+                Ok(()) => {
+                    let (next, left) = (device.0 + 1, count - place - 1);
+                    self.arriving = (left > 0).then_some(Devices { of, first: next, count: left });
+                    return Some((post, Happened::Answer { device }));
+                }
+                Err(gives_up) => self.queue.push(gives_up, Pending::PollTimedOut { of, device }),
+            }
+        }
+        None
     }
 
-    /// A write arrives: its device takes it, or refuses it because it has accepted a higher epoch.
-    pub(super) fn apply(
-        &mut self,
-        at: Time,
-        post: u16,
-        device: DeviceIndex,
-        power: Watts,
-        epoch: Epoch,
-    ) -> WriteOutcome {
+    /// A write reaches its device, which answers.
+    pub(super) fn reach(&mut self, at: Time, write: &WriteUnderWay) -> Option<(u16, Happened)> {
+        let outcome = self.apply(at, write);
+        let WriteUnderWay { of, device, sent, .. } = *write;
+        let sent = sent?;
+        let link = self.link(of.post, device);
+        let due = link.acknowledged_at(at);
+        let answer = WriteAnswer { of, device, outcome, sent };
+        if due == at {
+            return self.tell_outcome(at, answer);
+        }
+        if link.reaches(sent, due) {
+            self.queue.push(due, Pending::WriteAnswered(answer));
+        } else {
+            self.give_up(of, device, sent);
+        }
+        None
+    }
+
+    /// A device takes a write, or refuses it, as any or because it has accepted a higher epoch.
+    fn apply(&mut self, at: Time, write: &WriteUnderWay) -> WriteOutcome {
+        let WriteUnderWay { of: Of { post, .. }, device, power, epoch, .. } = *write;
         let grid = self.posts[usize::from(post)].grid;
         let link = self.link(post, device);
         let (component, checks_epochs) = (link.component(), link.checks_epochs());
+        let refuses = link.refuses();
+        if !checks_epochs {
+            self.authority.arrived(post, component, epoch.number());
+        }
+        if refuses {
+            return WriteOutcome::Refused;
+        }
         if checks_epochs && self.authority.is_outdated(grid, component, epoch.number()) {
             return WriteOutcome::Refused;
         }
         self.link(post, device).count_write();
         self.authority.accepted(at, (grid, post), component, epoch.number());
+        self.progress.accepted(at, post, epoch.number());
         let Grid { bus, ledger, account, .. } = &mut self.grids[usize::from(grid)];
         bus.command(component, power, at, &mut (ledger, (account, self.monitor.watch(grid))));
         WriteOutcome::Acknowledged
@@ -160,24 +221,95 @@ impl SimDriver {
     pub(super) fn write(&mut self, at: Time, now: LocalTime, post: u16, write: &SetPointWrite) {
         let device = write.device;
         let of = Of { post, life: self.posts[usize::from(post)].life };
-        // What waits for a connection is checked when it is sent: D counts from there.
-        let sent = self.exchange(at, of, device);
-        let from = sent.unwrap_or(at);
-        let now = now.max(self.clocks[usize::from(self.posts[usize::from(post)].host)].local(from));
-        let link = self.link(post, device);
-        if now > write.valid_until {
+        self.authority.sent(at, self.posts[usize::from(post)].grid, post, write.valid_until);
+        if now > write.valid_until && !makes(Mistake::ExpiredWritePerformed) {
             let outcome = WriteOutcome::Expired;
-            self.queue.push(from, Pending::WriteEnded { of, device, outcome });
-        } else if sent.is_some() && link.answers() {
-            let power = Watts::of(write.value * link.factor());
-            let epoch = Epoch::of_number(write.epoch);
-            let effect = from + link.write_delay();
-            self.queue.push(effect, Pending::Write { of, device, power, epoch });
-        } else {
-            link.count_write_timeout();
-            let timed_out = at + link.timeout();
-            let outcome = WriteOutcome::TimedOut;
-            self.queue.push(timed_out, Pending::WriteEnded { of, device, outcome });
+            self.queue.push(at, Pending::WriteEnded { of, device, outcome });
+            return;
+        }
+        let connected = self.exchange(at, of, device);
+        let link = self.link(post, device);
+        let sending = match connected {
+            Some(from) if from > at => Sending::Waits(from),
+            Some(_) => link.send(at),
+            None => Sending::TimesOut,
+        };
+        let sent = link.sent(at);
+        match sending {
+            Sending::Reaches(effect) => {
+                let power = Watts::of(write.value * link.factor());
+                let epoch = Epoch::of_number(write.epoch);
+                let is_in_time = link.reaches(sent, effect);
+                let (component, checks_epochs) = (link.component(), link.checks_epochs());
+                let under_way = WriteUnderWay { of, device, power, epoch, sent: is_in_time.then_some(sent) };
+                if !checks_epochs {
+                    self.authority.wrote(post, component, write.epoch);
+                }
+                self.queue.push(effect, Pending::Write(under_way));
+                if !is_in_time {
+                    self.give_up(of, device, sent);
+                }
+            }
+            // Whether it is still valid is asked again when it leaves: D counts from there.
+            Sending::Waits(until) => self.queue.push(until, Pending::Send { of, write: *write }),
+            Sending::TimesOut => self.give_up(of, device, sent),
+        }
+    }
+
+    /// A write that waited for a connection can leave.
+    pub(super) fn leave(&mut self, at: Time, post: u16, write: &SetPointWrite) {
+        let now = self.clocks[usize::from(self.posts[usize::from(post)].host)].local(at);
+        self.write(at, now, post, write);
+    }
+
+    /// The answer to a write is there, unless it was lost with the connection on which the write came.
+    pub(super) fn tell_outcome(&mut self, at: Time, answer: WriteAnswer) -> Option<(u16, Happened)> {
+        let WriteAnswer { of, device, outcome, sent } = answer;
+        if !self.link(of.post, device).reaches(sent, at) {
+            self.give_up(of, device, sent);
+            return None;
+        }
+        self.is_living(of).then_some((of.post, Happened::Written { device, outcome }))
+    }
+
+    /// A write will not be answered in time; whoever sent it notices when that has passed.
+    fn give_up(&mut self, of: Of, device: DeviceIndex, sent: Sent) {
+        let link = self.link(of.post, device);
+        link.count_write_timeout();
+        let gives_up = link.given_up_at(sent);
+        let outcome = WriteOutcome::TimedOut;
+        self.queue.push(gives_up, Pending::WriteEnded { of, device, outcome });
+    }
+
+    /// Something about a device begins or ends to be wrong for one controller.
+    pub(super) fn change_device(
+        &mut self,
+        at: Time,
+        post: u16,
+        device: DeviceIndex,
+        fault: DeviceFault,
+        edge: Edge,
+    ) {
+        let grid = usize::from(self.posts[usize::from(post)].grid);
+        self.advance(grid, at);
+        let PostState { links, life, .. } = &mut self.posts[usize::from(post)];
+        let link = &mut links[device.position()];
+        link.set_fault(fault, edge, &self.grids[grid].bus);
+        // A device that takes one connection does not learn that it is dead.
+        if let (DeviceFault::Disconnected, Edge::Begins, Some(how)) = (fault, edge, link.one_connection()) {
+            self.grids[grid].slots[usize::from(link.component().0)].die(at, (post, *life), how);
+        }
+    }
+
+    /// A device restarts: it forgets its set-point, the epochs that it has accepted, and who was connected to it.
+    pub(super) fn restart_device(&mut self, at: Time, grid: u16, component: ComponentIndex) {
+        let Grid { bus, ledger, account, slots } = &mut self.grids[usize::from(grid)];
+        slots[usize::from(component.0)] = Slot::default();
+        bus.restart(component, at, &mut (ledger, (account, self.monitor.watch(grid))));
+        self.authority.restarted(grid, component);
+        for post in self.posts.iter_mut().filter(|post| post.grid == grid) {
+            let links = post.links.iter_mut().filter(|link| link.component() == component);
+            links.for_each(Link::break_off);
         }
     }
 
@@ -189,7 +321,11 @@ impl SimDriver {
     pub(super) fn show_image(&mut self, at: Time, post: u16, device: DeviceIndex) {
         let link = &self.posts[usize::from(post)].links[device.position()];
         for sample in link.arrived() {
-            self.monitor.image(at, ControllerIndex(post), sample.point, link.as_declared(sample));
+            if link.is_believable(sample) {
+                self.monitor.image(at, ControllerIndex(post), sample.point, link.as_declared(sample));
+            } else {
+                self.monitor.disbelieve(at, ControllerIndex(post), sample.point);
+            }
         }
     }
 }

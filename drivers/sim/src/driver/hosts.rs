@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 
+use r_ems_engine::redundancy::message;
 use r_ems_engine::redundancy::{Message, Promise, Seat};
 use r_ems_engine::{LocalTime, Time};
 
@@ -68,6 +69,12 @@ impl PostOffice {
 impl SimDriver {
     /// Changes the world; returns what of that reaches a machine.
     pub(super) fn change(&mut self, at: Time, change: Change) -> Option<(u16, Happened)> {
+        let reached = self.changed(at, change);
+        self.look_at_cores(Some((at, change)));
+        reached
+    }
+
+    fn changed(&mut self, at: Time, change: Change) -> Option<(u16, Happened)> {
         match change {
             Change::Breaker { grid, .. } | Change::Inverter { grid, .. } => {
                 self.change_plant(at, grid, change);
@@ -75,6 +82,14 @@ impl SimDriver {
             }
             Change::Link { controller, device, state } => {
                 self.link(controller, device).set_state(state);
+                None
+            }
+            Change::Fault { controller, device, fault, edge } => {
+                self.change_device(at, controller, device, fault, edge);
+                None
+            }
+            Change::RestartDevice { grid, component } => {
+                self.restart_device(at, grid, component);
                 None
             }
             Change::Host { host, state } => {
@@ -132,6 +147,8 @@ impl SimDriver {
             }
             Change::Inverter { component, order: InverterOrder::Stop, .. } => bus.stop(component, at, watch),
             Change::Link { .. }
+            | Change::Fault { .. }
+            | Change::RestartDevice { .. }
             | Change::Host { .. }
             | Change::Process { .. }
             | Change::Path { .. }
@@ -151,6 +168,9 @@ impl SimDriver {
     pub(super) fn send(&mut self, at: Time, post: u16, to: Seat, content: Content, unit: &[u8]) {
         let sender = &self.posts[usize::from(post)];
         let (grid, host, from) = (sender.grid, sender.host, sender.seat);
+        if let Content::Message(Message { content: message::Content::Release { epoch }, .. }) = content {
+            self.authority.released(at, (grid, post), epoch.number());
+        }
         let receiver = self.posts.iter().position(|other| other.grid == grid && other.seat == to);
         let Some(receiver) = receiver else { return };
         let letter = Letter { to: receiver as u16, from, content };
@@ -197,10 +217,11 @@ impl SimDriver {
     }
 
     /// A controller tells that its lease counts up to an instant of its clock.
-    pub(super) fn hear_authority(&mut self, at: Time, post: u16, until: LocalTime) {
+    pub(super) fn hear_authority(&mut self, at: Time, post: u16, epoch: u64, until: LocalTime) {
         let state = &self.posts[usize::from(post)];
         let clock = self.clocks[usize::from(state.host)];
-        self.authority.told(at, (state.grid, state.host, post), until, clock);
+        self.authority.told(at, (state.grid, state.host, post), epoch, until, clock);
+        self.progress.told(at, post, epoch, clock.run_time(until));
     }
 
     fn change_host(&mut self, at: Time, host: u16, state: Life) {
@@ -248,6 +269,7 @@ impl SimDriver {
         let grid = state.grid;
         self.wakes.set(u32::from(post), None);
         self.authority.lost(at, grid, post);
+        self.progress.lost(at, post);
         if let Some(kept) = &mut self.persistence {
             kept.end_life(at, post);
         }

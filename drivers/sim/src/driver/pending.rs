@@ -1,10 +1,11 @@
 //! What waits in the queue of a simulated world, and what of it reaches a machine.
 
 use r_ems_engine::ids::DeviceIndex;
-use r_ems_engine::machine::WriteOutcome;
+use r_ems_engine::machine::{SetPointWrite, WriteOutcome};
 use r_ems_engine::persistence::JournalStatus;
-use r_ems_engine::redundancy::{Command, Epoch, Message, Seat};
-use r_ems_engine::units::Watts;
+use r_ems_engine::redundancy::{Command, Message, Seat};
+
+use super::devices::{WriteAnswer, WriteUnderWay};
 
 /// Neighboring devices of one controller, which were polled together: their answers travel together.
 #[derive(Clone, Copy, Debug)]
@@ -24,12 +25,14 @@ pub(super) enum Pending {
         of: Of,
         device: DeviceIndex,
     },
-    Write {
+    Write(WriteUnderWay),
+    /// A write leaves that waited for a connection.
+    Send {
         of: Of,
-        device: DeviceIndex,
-        power: Watts,
-        epoch: Epoch,
+        write: SetPointWrite,
     },
+    /// A device's answer to a write is there.
+    WriteAnswered(WriteAnswer),
     WriteEnded {
         of: Of,
         device: DeviceIndex,

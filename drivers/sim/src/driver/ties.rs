@@ -15,6 +15,7 @@ use r_ems_engine::rng::Stream;
 use r_ems_engine::wakes::Wakes;
 
 use super::SimDriver;
+use super::devices::{WriteAnswer, WriteUnderWay};
 use super::pending::{Devices, Happened, Of, Pending};
 
 /// Everything that is due at the present instant, and the chance that chooses among it.
@@ -144,9 +145,10 @@ fn place_of(pending: &Pending) -> Place {
         | Pending::Tend(of)
         | Pending::Told { of, .. } => of_all(of),
         Pending::Measure(devices) | Pending::Answers(devices) => devices,
-        Pending::PollTimedOut { of, device }
-        | Pending::Write { of, device, .. }
-        | Pending::WriteEnded { of, device, .. } => of_one(of, device),
+        Pending::PollTimedOut { of, device } | Pending::WriteEnded { of, device, .. } => of_one(of, device),
+        Pending::Write(WriteUnderWay { of, device, .. })
+        | Pending::WriteAnswered(WriteAnswer { of, device, .. }) => of_one(of, device),
+        Pending::Send { of, write } => of_one(of, write.device),
         Pending::Chance { post, device } => of_one(Of { post, life: 0 }, device),
     })
 }

@@ -180,6 +180,17 @@ impl Monitor {
         }
     }
 
+    /// Learns that a controller believes nothing of `point` from `at` until the next value.
+    #[cold]
+    pub fn disbelieve(&mut self, at: Time, controller: ControllerIndex, point: PointIndex) {
+        for watch in &mut self.images {
+            if watch.controller == controller && watch.point == point {
+                watch.observe_until(at);
+                watch.expires = watch.expires.min(at);
+            }
+        }
+    }
+
     /// Learns that a controller reported an event of `kind`.
     #[inline]
     pub fn event(&mut self, at: Time, controller: ControllerIndex, kind: &str) {

@@ -141,6 +141,11 @@ impl Bus {
         self.act(component, now, watch, |component, at| component.battery().stop(at));
     }
 
+    /// Restarts what controls a component at `now`: it forgets its set-point. A connection and a load have none.
+    pub fn restart(&mut self, component: ComponentIndex, now: Time, watch: &mut impl Watch) {
+        self.act(component, now, watch, Component::restart);
+    }
+
     /// Opens or closes the breaker of the connection at `now`.
     pub fn breaker(&mut self, position: Position, now: Time, watch: &mut impl Watch) {
         self.advance(now, watch);

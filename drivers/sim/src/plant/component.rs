@@ -151,6 +151,18 @@ impl Component {
         }
     }
 
+    /// Forgets the set-point: a battery rests as after its reversion, a photovoltaic plant makes what it can.
+    pub(super) fn restart(&mut self, now: Time) {
+        match self {
+            Self::Connection(_) | Self::Load(_) => {}
+            Self::Pv(pv) => {
+                pv.command(pv.spec().rating, now);
+                pv.pass(now);
+            }
+            Self::Battery(battery) => battery.restart(now),
+        }
+    }
+
     /// The battery that this is.
     ///
     /// # Panics

@@ -83,6 +83,7 @@ pub(crate) fn link(
         checks_epochs: false,
         one_connection: None,
         timeout: Span::from_millis(500),
+        reconnect: Span::from_millis(200),
         valid_for: Span::from_secs(3),
         drop_outs: None,
     }

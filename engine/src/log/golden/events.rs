@@ -19,7 +19,7 @@ use crate::units::Watts;
 const EPOCH: Epoch = Epoch { round: 3, seat: Seat(1) };
 
 /// Written down from the documentation of the form, not from what the code gave.
-fn golden() -> [(Event, &'static str); 33] {
+fn golden() -> [(Event, &'static str); 28] {
     [
         (Event::Booted { incarnation: 300 }, "00ac02"),
         (Event::Started { after: Span::from_nanos(1_000_000) }, "01c0843d"),
@@ -49,11 +49,6 @@ fn golden() -> [(Event, &'static str); 33] {
         ),
         (Event::DeviceFollows { device: DeviceIndex(300) }, "0aac02"),
         (Event::WritesSucceed { device: DeviceIndex(300) }, "0cac02"),
-        (Event::StateRecovered { origin: Origin::Poisoned }, "1503"),
-        (Event::SnapshotTaken { after: Span::from_nanos(300) }, "16ac02"),
-        (Event::SnapshotFailed, "17"),
-        (Event::JournalDegraded { trouble: Trouble::Slow }, "1801"),
-        (Event::JournalRestored { after: Span::from_nanos(300) }, "19ac02"),
         (Event::RoleChanged { role: Role::Active, reason: Reason::Renewed, epoch: EPOCH }, "0d05090301"),
         (
             Event::TookOver {
@@ -95,9 +90,20 @@ fn golden() -> [(Event, &'static str); 33] {
     ]
 }
 
+/// The same of what is told of persistence.
+const fn of_persistence() -> [(Event, &'static str); 5] {
+    [
+        (Event::StateRecovered { origin: Origin::Poisoned }, "1503"),
+        (Event::SnapshotTaken { after: Span::from_nanos(300) }, "16ac02"),
+        (Event::SnapshotFailed, "17"),
+        (Event::JournalDegraded { trouble: Trouble::Slow }, "1801"),
+        (Event::JournalRestored { after: Span::from_nanos(300) }, "19ac02"),
+    ]
+}
+
 #[test]
 fn each_event_has_its_golden_bytes() {
-    for (event, golden) in golden() {
+    for (event, golden) in golden().into_iter().chain(of_persistence()) {
         let mut bytes = Vec::new();
         encode(&mut bytes, &event);
         assert_eq!(hex(&bytes), golden, "{event:?}");
@@ -110,6 +116,9 @@ fn each_event_has_its_golden_bytes() {
 #[test]
 fn every_kind_of_event_has_golden_bytes() {
     for kind in Event::KINDS {
-        assert!(golden().iter().any(|(event, _)| event.kind() == kind), "{kind}");
+        assert!(
+            golden().into_iter().chain(of_persistence()).any(|(event, _)| event.kind() == kind),
+            "{kind}"
+        );
     }
 }

@@ -40,6 +40,7 @@ use super::role::{Reason, Role};
 use super::settings::{OnSilence, Settings};
 use crate::event::Event;
 use crate::machine::{Effect, Effects};
+use crate::mistakes::{Mistake, makes};
 use crate::time::{LocalTime, Span};
 
 /// What a supervisor is made from.
@@ -196,6 +197,8 @@ impl RedundancySupervisor {
         if self.spec.council.is_alone() {
             return self.boot_alone(now, incarnation);
         }
+        let forgets = makes(Mistake::EpochNotDurable);
+        let promise = Promise { ceiling: if forgets { Epoch::NONE } else { promise.ceiling }, ..promise };
         self.grantor = Grantor::new(now, self.spec.settings.grantor_wait(), promise.ceiling);
         self.highest = promise.ceiling;
         (self.kept, self.wanted) = (promise, promise);
@@ -206,14 +209,25 @@ impl RedundancySupervisor {
         }
         self.evaluate_due = now + self.spec.settings.evaluate;
         self.raise_ceiling(Epoch::NONE, out);
+        if makes(Mistake::RestartsAsActive) && incarnation > 1 && self.role == Role::Standby {
+            self.resume(now, out);
+        }
         self.beat(now, out);
+    }
+
+    /// Takes up authority without asking: a mistake on purpose.
+    fn resume(&mut self, now: LocalTime, out: &mut Effects) {
+        let (epoch, until) = (self.highest.next_for(self.me()), now + self.spec.settings.lease);
+        self.holder.hold(now, epoch, until);
+        (self.role, self.active_since) = (Role::Active, now);
+        out.push(Effect::Authority { epoch: epoch.number(), until });
     }
 
     /// A controller that shares its grid with none holds authority without end.
     fn boot_alone(&mut self, now: LocalTime, incarnation: u32) {
         self.role = Role::Active;
         self.active_since = now;
-        self.holder.hold_without_end(now, Epoch { round: incarnation, seat: Seat(0) });
+        self.holder.hold(now, Epoch { round: incarnation, seat: Seat(0) }, LocalTime::MAX);
     }
 
     /// Handles what has become due.
@@ -314,6 +328,11 @@ impl RedundancySupervisor {
             self.beat(now, out);
         }
         self.finish_handing(now, out);
+    }
+
+    /// Its controller has written: that may be applied until `ends`.
+    pub const fn wrote(&mut self, ends: LocalTime) {
+        self.health.writes_end = ends;
     }
 
     /// When it wants to be woken.
@@ -452,7 +471,7 @@ impl RedundancySupervisor {
 
     /// Whether a write of it may still be applied: then nobody else may be let to write.
     fn has_outstanding_writes(&self, now: LocalTime) -> bool {
-        now < self.health.writes_end
+        now < self.health.writes_end && !makes(Mistake::ReleasesOutstanding)
     }
 
     /// Whether the pair waits for its owner, and who that is.

@@ -1,9 +1,9 @@
 //! Asking for leases and granting them.
 //!
 //! A grant binds its voter for W, so a candidate that cannot win must not collect any: it asks only voters that it hears, and
-//! only if they are a majority together; it casts its own vote last; and after a **term** in which some votes did not
-//! become a majority it releases them and pauses, longer for a higher seat and with each failure, so that candidates
-//! which split the votes once do not do so again.
+//! only if they are a majority together; it casts its own vote last; and after a **term**, which begins with its first request
+//! and in which no majority came together, it releases the votes that it got and pauses, longer for a higher seat and with
+//! each failure, so that candidates which split the votes once do not do so again.
 
 use super::RedundancySupervisor;
 use crate::event::Event;

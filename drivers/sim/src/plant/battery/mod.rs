@@ -283,12 +283,22 @@ impl Battery {
         if let Some(reverts) = self.reverts
             && reverts <= now
         {
-            self.reverts = None;
-            self.pending.clear();
-            self.set_point_w = self.spec.fallback.watts();
-            self.followed_w = self.set_point_w;
+            self.fall_back();
         }
         self.renew(now);
+    }
+
+    /// Forgets the set-point, whatever was on its way.
+    pub(super) fn restart(&mut self, now: Time) {
+        self.fall_back();
+        self.renew(now);
+    }
+
+    fn fall_back(&mut self) {
+        self.reverts = None;
+        self.pending.clear();
+        self.set_point_w = self.spec.fallback.watts();
+        self.followed_w = self.set_point_w;
     }
 
     /// Goes on to `to`, which is inside the phase.

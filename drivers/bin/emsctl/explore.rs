@@ -1,0 +1,270 @@
+//! `r-emsctl explore`: searches for faults that a site does not survive, shrinks what it finds, and saves it as scenarios.
+//!
+//! Of each property that was broken the run with the lowest number is shrunk. A search that its time or its user ended covers the
+//! runs that it made, and says how many.
+
+#![expect(clippy::disallowed_types, reason = "only people see this clock; no run depends on it")]
+
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use r_ems_engine::Span;
+use r_ems_engine::functions::FunctionSet;
+use serde::Serialize;
+
+use super::args::{Explore, Format, Report};
+use crate::exit::{Exit, Failure, WRITTEN};
+use crate::explore::distribution::Quantiles;
+use crate::explore::saved::{self, Saved};
+use crate::explore::{self, Explored, Options, Property, Reached, Shrunk, Site, junit, marks, shrink, swarm};
+use crate::output::{Output, say};
+use crate::present;
+use crate::study::progress::{Interrupt, PLAIN_LINE_EVERY};
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Printed {
+    file: String,
+    seed: u64,
+    runs: u64,
+    failures: u64,
+    interrupted: bool,
+    simulated_s: f64,
+    wall_s: f64,
+    deliveries: u64,
+    length_s: f64,
+    marks: Vec<PrintedMark>,
+    failover_ms: Quantiles,
+    broken: Vec<Told>,
+}
+
+/// A mark, and in how many runs it was reached.
+#[derive(Serialize)]
+struct PrintedMark {
+    name: String,
+    runs: u64,
+}
+
+/// What is told of a property that was broken.
+#[derive(Clone, Debug, Serialize)]
+pub struct Told {
+    /// Which.
+    pub property: &'static str,
+    /// How many runs broke it.
+    pub runs: u64,
+    /// The one that was shrunk.
+    pub run: u64,
+    /// What happened there, after shrinking.
+    pub words: String,
+    /// What is left of its faults, a line each.
+    pub faults: Vec<String>,
+    /// How many faults there were.
+    pub faults_before: usize,
+    /// Runs that shrinking took.
+    pub tries: u32,
+    /// How many of them made it simpler.
+    pub steps: u32,
+    /// Where it was saved.
+    pub scenario: Option<String>,
+    /// The log of its run.
+    pub log: Option<String>,
+}
+
+/// Explores.
+pub(super) fn perform<F>(arguments: &Explore, format: Format, output: &mut Output) -> Result<Exit, Failure>
+where
+    F: FunctionSet + Send + Sync,
+    F::Spec: Send + Sync,
+{
+    let interrupt = Interrupt::on_signals()
+        .map_err(|error| Failure::error(format!("Ctrl-C cannot be watched: {error}")))?;
+    let options = Options {
+        seed: arguments.seed.unwrap_or_else(fresh_seed),
+        runs: arguments.runs,
+        time: arguments.time.map(wall),
+        jobs: arguments.jobs.map_or_else(processors, usize::from),
+        interrupt,
+    };
+    if let Some(Report::Failover) = arguments.report {
+        return super::failover::perform::<F>(arguments, &options, format, output);
+    }
+    let site = Site::<F>::open(&arguments.file, &arguments.set, arguments.length)?;
+    if arguments.seed.is_none() {
+        say(&format!("seed {}", options.seed));
+    }
+    let progress = Progress::new(&options);
+    let explored = explore::explore(&site, &options, &|reached| progress.show(reached))?;
+    progress.end();
+    let mut told = Vec::new();
+    for (property, (runs, finding)) in &explored.findings {
+        let case = swarm::draw(&site.facts, site.length, options.seed, finding.number);
+        let shrunk = shrink::shrink(&site, &case, &finding.broken, &options.interrupt)?;
+        let found_by = command(arguments, options.seed, finding.number);
+        let saved = match &arguments.save {
+            Some(folder) => Some(saved::save(&site, folder, &shrunk.case, &shrunk.broken, &found_by)?),
+            None => None,
+        };
+        let before = case.faults.len();
+        told.push((*property, tell(*property, *runs, finding.number, &shrunk, before, saved)));
+    }
+    if let Some(path) = &arguments.junit {
+        write_junit(path, &arguments.file, &explored, &told)?;
+    }
+    let told: Vec<Told> = told.into_iter().map(|entry| entry.1).collect();
+    match format {
+        Format::Human => output.text(&present::explore::page(
+            &arguments.file,
+            options.seed,
+            site.length,
+            &explored,
+            &told,
+        ))?,
+        Format::Json => output.json(&printed(&arguments.file, options.seed, site.length, &explored, told))?,
+    };
+    Ok(match (explored.failures, explored.was_interrupted) {
+        (0, false) => Exit::Ok,
+        (0, true) => Exit::Error,
+        (_, true | false) => Exit::Violated,
+    })
+}
+
+/// What was typed, but for what only shows or saves.
+fn command(arguments: &Explore, seed: u64, number: u64) -> String {
+    let mut text = format!("r-emsctl explore {} --seed {seed}", arguments.file.display());
+    if let Some(length) = arguments.length {
+        text += &format!(" --length \"{length}\"");
+    }
+    for set in &arguments.set {
+        text += &format!(" --set {set:?}");
+    }
+    text + &format!(", run {number}")
+}
+
+fn tell(
+    property: Property,
+    runs: u64,
+    run: u64,
+    shrunk: &Shrunk,
+    faults_before: usize,
+    saved: Option<Saved>,
+) -> Told {
+    let path = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    let (scenario, log) =
+        saved.map_or((None, None), |saved| (Some(path(saved.scenario)), saved.log.map(path)));
+    Told {
+        property: property.name(),
+        runs,
+        run,
+        words: shrunk.broken.to_string(),
+        faults: shrunk.case.faults.iter().map(ToString::to_string).collect(),
+        faults_before,
+        tries: shrunk.tries,
+        steps: shrunk.steps,
+        scenario,
+        log,
+    }
+}
+
+fn write_junit(
+    path: &Path,
+    file: &Path,
+    explored: &Explored,
+    told: &[(Property, Told)],
+) -> Result<(), Failure> {
+    let of = |property: Property| {
+        let entry = told.iter().find(|entry| entry.0 == property)?;
+        Some(format!("{}\n{}", entry.1.words, entry.1.faults.join("\n")))
+    };
+    let text = junit::report(&file.to_string_lossy(), explored, &of);
+    fs::write(path, text).map_err(|error| Failure::file(path, WRITTEN, &error))
+}
+
+fn printed(file: &Path, seed: u64, length: Span, explored: &Explored, broken: Vec<Told>) -> Printed {
+    let marks = marks::names().into_iter().zip(&explored.marks);
+    Printed {
+        file: file.to_string_lossy().into_owned(),
+        seed,
+        runs: explored.runs,
+        failures: explored.failures,
+        interrupted: explored.was_interrupted,
+        simulated_s: explored.simulated_s,
+        wall_s: explored.wall.as_secs_f64(),
+        deliveries: explored.deliveries,
+        length_s: length.as_secs_f64(),
+        marks: marks.map(|(name, runs)| PrintedMark { name, runs: *runs }).collect(),
+        failover_ms: explored.take_overs.quantiles(),
+        broken,
+    }
+}
+
+/// A seed that nobody has chosen; ten digits are enough to be another one each night.
+pub(super) fn fresh_seed() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_nanos() as u64 / 1_000 % 10_000_000_000
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing but wall time depends on the number of threads")]
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn wall(span: Span) -> Duration {
+    Duration::from_nanos(span.as_nanos())
+}
+
+/// Shows how far a search is: a line on a terminal, or one now and then.
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    last: Mutex<Instant>,
+    runs: u64,
+    time: Option<Duration>,
+}
+
+/// The time between two changes of the line on a terminal.
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
+const BAR_LENGTH: u64 = 1_000;
+
+impl Progress {
+    pub(super) fn new(options: &Options) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(Some(BAR_LENGTH), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{bar:30} {msg}").expect("the template is a constant");
+            bar.set_style(style.progress_chars("━╸ "));
+            bar
+        });
+        Self { bar, last: Mutex::new(Instant::now()), runs: options.runs, time: options.time }
+    }
+
+    pub(super) fn show(&self, reached: Reached) {
+        let every = if self.bar.is_some() { LOOKS_EVERY } else { PLAIN_LINE_EVERY };
+        {
+            let mut last = self.last.lock().expect("nobody panics while holding it");
+            if last.elapsed() < every {
+                return;
+            }
+            *last = Instant::now();
+        }
+        let line = present::explore::progress(reached);
+        match &self.bar {
+            Some(bar) => {
+                let by_runs = reached.runs as f64 / self.runs as f64;
+                let by_time = self.time.map_or(0.0, |time| reached.wall.as_secs_f64() / time.as_secs_f64());
+                let share = if by_runs > by_time { by_runs } else { by_time };
+                bar.set_position((share * BAR_LENGTH as f64) as u64);
+                bar.set_message(line);
+            }
+            // Nobody reads a broken standard error; the search goes on.
+            None => drop(writeln!(std::io::stderr(), "{line}")),
+        }
+    }
+
+    pub(super) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

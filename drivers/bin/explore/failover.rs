@@ -1,0 +1,106 @@
+//! How long take-overs last: host after host crashes, and nothing else is wrong.
+//!
+//! A take-over lasts from the crash of the active's host to the first write of the next that a device accepts. The hosts of the
+//! controllers crash in turn, each for long enough to be taken over, and all has settled before the next one does; crashes fall
+//! anywhere into a scan and a heartbeat. Nothing here is a time of this machine: the same command gives the same table
+//! everywhere.
+//!
+//! The site is measured as it is, and with devices that do not check epochs and declare a D of 200 ms and of 1 s.
+
+use std::path::Path;
+
+use r_ems_engine::Span;
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::rng::Stream;
+
+use super::case::Case;
+use super::fault::{Fault, Scope, Value, What};
+use super::{Explored, Options, Reached, Site, each, trial};
+use crate::exit::Failure;
+
+/// The longest writes of the rows after the first.
+const LONGEST_WRITES: [Span; 2] = [Span::from_millis(200), Span::from_secs(1)];
+/// A crash comes up to so much later than it could: twice the longest scan that a fast site has.
+const SHIFT_MAX: Span = Span::from_millis(20);
+
+/// The take-overs of one variant of the site.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What D is.
+    pub name: String,
+    /// What the runs showed.
+    pub explored: Explored,
+}
+
+/// Measures the take-overs of a site; each row has as many runs as `options` say.
+///
+/// # Errors
+/// The scenario is wrong, or its grids are not shared.
+pub fn rows<F>(
+    file: &Path,
+    settings: &[String],
+    length: Option<Span>,
+    options: &Options,
+    show: &(dyn Fn(Reached) + Sync),
+) -> Result<Vec<Row>, Failure>
+where
+    F: FunctionSet + Send + Sync,
+    F::Spec: Send + Sync,
+{
+    let declared = Site::<F>::open(file, settings, length)?;
+    let mut rows = vec![Row { name: "as declared".to_owned(), explored: measure(&declared, options, show)? }];
+    for longest_write in LONGEST_WRITES {
+        let mut settings = settings.to_vec();
+        for grid in declared.facts.shared().map(|grid| &declared.facts.grids[grid]) {
+            for device in &grid.controlled {
+                let link = format!("site.grids.{}.devices.{device}.link", grid.name);
+                settings.push(format!("{link}.checks_epochs=false"));
+                settings.push(format!("{link}.longest_write={longest_write}"));
+            }
+        }
+        let site = Site::<F>::open(file, &settings, length)?;
+        rows.push(Row { name: longest_write.to_string(), explored: measure(&site, options, show)? });
+    }
+    Ok(rows)
+}
+
+fn measure<F>(site: &Site<F>, options: &Options, show: &(dyn Fn(Reached) + Sync)) -> Result<Explored, Failure>
+where
+    F: FunctionSet + Send + Sync,
+    F::Spec: Send + Sync,
+{
+    each(options, show, &|number| trial::run(site, &crashes(site, options.seed, number)))
+}
+
+/// The crashes of one run.
+fn crashes<F: FunctionSet>(site: &Site<F>, seed: u64, number: u64) -> Case {
+    let mut stream = Stream::named(seed, &format!("failover {number}"));
+    let longest = |read: fn(&r_ems_sim::progress::Promised) -> Span| {
+        site.promised().iter().map(read).max().unwrap_or(Span::ZERO)
+    };
+    // Who crashed is down for twice as long as a take-over may last.
+    let (settles, outage) =
+        (longest(|promised| promised.settles_within), longest(|promised| promised.within) * 2);
+    let mut hosts = Vec::new();
+    for grid in site.facts.shared() {
+        for member in site.facts.controllers_of(grid) {
+            let host = site.facts.members[usize::from(member)].host;
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+    }
+    let mut faults = Vec::new();
+    let mut at = settles;
+    for host in hosts.iter().cycle() {
+        let from = at + Span::from_nanos(stream.below(SHIFT_MAX.as_nanos()));
+        let to = from + outage;
+        if to >= site.length {
+            break;
+        }
+        let what = What::new("Crash").with("host", Value::Name(site.facts.hosts[usize::from(*host)].clone()));
+        faults.push(Fault { kind: 0, from, to: Some(to), what, scope: Scope::Host(*host) });
+        at = to + settles;
+    }
+    Case { network_seed: stream.word() >> 33, length: site.length, faults, calmed: 0 }
+}

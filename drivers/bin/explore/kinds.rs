@@ -1,0 +1,198 @@
+//! The kinds of faults that are drawn: one entry a kind.
+//!
+//! Sizes are drawn evenly by their logarithm, from what is too short to be noticed to what is longer than every interval of the
+//! site: races need the one and recoveries the other.
+
+use r_ems_engine::Span;
+
+use super::case::part;
+use super::fault::{Scope, Value, What};
+use super::swarm::Draw;
+
+/// A kind of faults.
+pub struct Kind {
+    /// What it is called in reports.
+    pub name: &'static str,
+    /// Whether it leaves what the site declares: such runs may break what the declaration protects.
+    pub is_beyond: bool,
+    /// Draws one; nothing if the site has nothing of the sort.
+    pub draw: fn(&mut Draw<'_>) -> Option<Drawn>,
+}
+
+/// What was drawn.
+pub struct Drawn {
+    /// What happens.
+    pub what: What,
+    /// What it touches.
+    pub scope: Scope,
+    /// How long.
+    pub lasts: Lasts,
+}
+
+/// How long a fault lasts.
+pub enum Lasts {
+    /// It happens at an instant.
+    Instant,
+    /// It ends after this.
+    For(Span),
+    /// It happens at an instant, and something undoes it after this.
+    Until(Span, What),
+}
+
+/// Everything that can be drawn.
+pub const KINDS: [Kind; 13] = [
+    Kind { name: "host crash", is_beyond: false, draw: host_crash },
+    Kind { name: "process kill", is_beyond: false, draw: process_kill },
+    Kind { name: "two-way partition", is_beyond: false, draw: partition },
+    Kind { name: "one-way cut", is_beyond: false, draw: cut },
+    Kind { name: "loss", is_beyond: false, draw: loss },
+    Kind { name: "duplication", is_beyond: false, draw: duplication },
+    Kind { name: "delay and reordering", is_beyond: false, draw: delay },
+    Kind { name: "clock rate within its bound", is_beyond: false, draw: clock_within },
+    Kind { name: "clock rate beyond its bound", is_beyond: true, draw: clock_beyond },
+    Kind { name: "silent device", is_beyond: false, draw: silent },
+    Kind { name: "device silent to one controller", is_beyond: false, draw: silent_to_one },
+    Kind { name: "switch-over", is_beyond: false, draw: switch_over },
+    Kind { name: "maintenance", is_beyond: false, draw: maintenance },
+];
+
+/// Shortest window: what ends as it begins, but is one.
+const SHORTEST: Span = Span::from_micros(1);
+/// A restart may take no time: in one of so many cases it does.
+const AT_ONCE_OF: u64 = 6;
+
+fn host_crash(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let host = draw.host()?;
+    let what = What::new("Crash").with("host", draw.host_name(host));
+    Some(Drawn { what, scope: Scope::Host(host), lasts: Lasts::For(outage(draw)) })
+}
+
+fn process_kill(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let member = draw.member()?;
+    let what = What::new("Kill").with("controller", draw.member_name(member));
+    Some(Drawn { what, scope: Scope::Member(member), lasts: Lasts::For(outage(draw)) })
+}
+
+/// How long something is down: from no time at all to half the run.
+fn outage(draw: &mut Draw<'_>) -> Span {
+    if draw.below(AT_ONCE_OF) == 0 {
+        SHORTEST
+    } else {
+        draw.span(Span::from_millis(1), part(draw.length(), 2))
+    }
+}
+
+/// How long paths and devices are bad.
+fn spell(draw: &mut Draw<'_>) -> Span {
+    draw.span(part(draw.lease(), 4), draw.length())
+}
+
+fn partition(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let (one, other) = draw.two_sides()?;
+    let names = |draw: &Draw<'_>, hosts: &[u16]| {
+        Value::Names(hosts.iter().map(|host| draw.site().hosts[usize::from(*host)].clone()).collect())
+    };
+    let what = What::new("Partition").with("a", names(draw, &one)).with("b", names(draw, &other));
+    let paths = one.iter().flat_map(|a| other.iter().flat_map(move |b| [(*a, *b), (*b, *a)])).collect();
+    Some(Drawn { what, scope: Scope::Paths(paths), lasts: Lasts::For(spell(draw)) })
+}
+
+/// A word about one path, one way.
+fn path(draw: &mut Draw<'_>, word: &'static str) -> Option<Drawn> {
+    let (from, to) = draw.path()?;
+    let what = What::new(word).with("from", draw.host_name(from)).with("to", draw.host_name(to));
+    Some(Drawn { what, scope: Scope::Paths(vec![(from, to)]), lasts: Lasts::For(spell(draw)) })
+}
+
+fn with(drawn: Drawn, field: &'static str, value: Value) -> Drawn {
+    Drawn { what: drawn.what.with(field, value), ..drawn }
+}
+
+fn cut(draw: &mut Draw<'_>) -> Option<Drawn> {
+    path(draw, "Cut")
+}
+
+fn loss(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let drawn = path(draw, "Loss")?;
+    let numerator = 1 + draw.below(19) as u32;
+    Some(with(drawn, "ratio", Value::Ratio(numerator, 20)))
+}
+
+fn duplication(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let drawn = path(draw, "Duplication")?;
+    let numerator = 1 + draw.below(10) as u32;
+    Some(with(drawn, "ratio", Value::Ratio(numerator, 10)))
+}
+
+fn delay(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let drawn = path(draw, "Delay")?;
+    let lease = draw.lease();
+    let most = draw.span(part(lease, 20), lease * 5);
+    // Half of them are alike for all messages; the others let later ones overtake earlier ones.
+    let (least, mean) = if draw.below(2) == 0 { (most, Span::ZERO) } else { (part(most, 20), part(most, 4)) };
+    let drawn = with(drawn, "at_least", Value::Span(least));
+    let drawn = with(drawn, "mean", Value::Span(mean));
+    Some(with(drawn, "at_most", Value::Span(most)))
+}
+
+fn clock(draw: &mut Draw<'_>, host: u16, magnitude: i32) -> Drawn {
+    let ppm = if draw.below(2) == 0 { magnitude } else { -magnitude };
+    let what = What::new("ClockRate").with("host", draw.host_name(host)).with("rate", Value::Ppm(ppm));
+    Drawn { what, scope: Scope::Host(host), lasts: Lasts::For(spell(draw)) }
+}
+
+fn clock_within(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let host = draw.host()?;
+    let bound = draw.clock_rate_max_ppm();
+    // The bound itself is the most interesting value within it.
+    let magnitude = if draw.below(2) == 0 { bound } else { draw.below(u64::from(bound) + 1) as u32 };
+    Some(clock(draw, host, magnitude as i32))
+}
+
+/// Largest clock-rate error that the language allows, in parts per million.
+const PPM_MAX: u64 = 100_000;
+
+fn clock_beyond(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let host = draw.host()?;
+    let bound = u64::from(draw.clock_rate_max_ppm());
+    let magnitude = draw.between(bound + 1, PPM_MAX.max(bound + 1));
+    Some(clock(draw, host, magnitude as i32))
+}
+
+fn silent(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let (grid, device) = draw.device()?;
+    let what = What::new("Silent").of(Value::Name(device));
+    let controllers = draw.site().controllers_of(grid);
+    Some(Drawn { what, scope: Scope::Devices(controllers), lasts: Lasts::For(spell(draw)) })
+}
+
+fn silent_to_one(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let (grid, device) = draw.device()?;
+    let controllers = draw.site().controllers_of(grid);
+    let controller = draw.one_of(&controllers)?;
+    let id = &draw.site().members[usize::from(controller)].id;
+    let what = What::new("Silent").of(Value::Name(format!("{id}:{device}")));
+    Some(Drawn { what, scope: Scope::Devices(vec![controller]), lasts: Lasts::For(spell(draw)) })
+}
+
+fn switch_over(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let grid = draw.shared_grid()?;
+    let member = draw.controller_of(grid)?;
+    let target = if draw.below(2) == 0 {
+        Value::Name(draw.site().grids[grid].name.clone())
+    } else {
+        draw.member_name(member)
+    };
+    let what = What::new("SwitchOver").of(target);
+    Some(Drawn { what, scope: Scope::Member(member), lasts: Lasts::Instant })
+}
+
+fn maintenance(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let grid = draw.shared_grid()?;
+    let member = draw.controller_of(grid)?;
+    let begin = if draw.below(3) == 0 { "Forced" } else { "On" };
+    let what = |word| What::new("Maintenance").of(draw.site().member_value(member)).of(Value::Word(word));
+    let (on, off) = (what(begin), what("Off"));
+    let span = spell(draw);
+    Some(Drawn { what: on, scope: Scope::Member(member), lasts: Lasts::Until(span, off) })
+}

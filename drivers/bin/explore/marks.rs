@@ -1,0 +1,122 @@
+//! Coverage marks: which kinds of fault and which rare branches were reached, and which never.
+//!
+//! A mark counts runs, not times: what is reached a thousand times in one run of a thousand is rare.
+
+use r_ems_engine::event::Event;
+use r_ems_engine::machine::{Delivery, Driver, Effect, Handled, Input, Outcome, Step, WriteOutcome};
+use r_ems_engine::redundancy::supervisor::CommandRefusal;
+use r_ems_engine::redundancy::{Reason, Role};
+
+use super::kinds::KINDS;
+
+/// Reasons for which authority is taken.
+const REASONS: [Reason; 7] = [
+    Reason::Start,
+    Reason::HeartbeatLost,
+    Reason::WatchdogExpired,
+    Reason::Overruns,
+    Reason::DevicesLost,
+    Reason::FailBack,
+    Reason::Operator,
+];
+/// Roles that are told of; a witness is one from its boot.
+const ROLES: [Role; 6] =
+    [Role::Maintenance, Role::Standby, Role::Candidate, Role::Lapsed, Role::Active, Role::HandingOver];
+/// Refusals of what is drawn; nobody asks a witness, and nobody is declared sole.
+const REFUSALS: [CommandRefusal; 3] =
+    [CommandRefusal::NotActive, CommandRefusal::NobodyReady, CommandRefusal::SeatNotReady];
+const OUTCOMES: [(WriteOutcome, &str); 3] = [
+    (WriteOutcome::Refused, "refused by the device"),
+    (WriteOutcome::TimedOut, "timed out"),
+    (WriteOutcome::Expired, "expired before it was sent"),
+];
+
+const EVENTS_AT: usize = KINDS.len();
+const REASONS_AT: usize = EVENTS_AT + Event::KINDS.len();
+const ROLES_AT: usize = REASONS_AT + REASONS.len();
+const REFUSALS_AT: usize = ROLES_AT + ROLES.len();
+const OUTCOMES_AT: usize = REFUSALS_AT + REFUSALS.len();
+/// How many marks there are.
+pub const COUNT: usize = OUTCOMES_AT + OUTCOMES.len();
+
+/// The names of all marks, in their order.
+pub fn names() -> Vec<String> {
+    let faults = KINDS.iter().map(|kind| format!("fault: {}", kind.name));
+    let events = Event::KINDS.iter().map(|kind| format!("event: {kind}"));
+    let reasons = REASONS.iter().map(|reason| format!("took over: {}", reason.name()));
+    let roles = ROLES.iter().map(|role| format!("role: {}", role.name()));
+    let refusals = REFUSALS.iter().map(|refusal| format!("command refused: {}", refusal.name()));
+    let outcomes = OUTCOMES.iter().map(|outcome| format!("write: {}", outcome.1));
+    faults.chain(events).chain(reasons).chain(roles).chain(refusals).chain(outcomes).collect()
+}
+
+/// The marks that one run reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marks(pub [bool; COUNT]);
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self([false; COUNT])
+    }
+}
+
+impl Marks {
+    /// A kind of fault was drawn.
+    pub fn fault(&mut self, kind: usize) {
+        self.0[kind] = true;
+    }
+
+    fn place<T: PartialEq>(&mut self, base: usize, known: &[T], found: &T) {
+        if let Some(place) = known.iter().position(|entry| entry == found) {
+            self.0[base + place] = true;
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.place(EVENTS_AT, &Event::KINDS, &event.kind());
+        if let Event::TookOver { reason, .. } = event {
+            self.place(REASONS_AT, &REASONS, reason);
+        }
+        if let Event::RoleChanged { role, .. } = event {
+            self.place(ROLES_AT, &ROLES, role);
+        }
+        if let Event::CommandRefused { refusal, .. } = event {
+            self.place(REFUSALS_AT, &REFUSALS, refusal);
+        }
+    }
+}
+
+/// A driver that is watched for marks.
+pub(super) struct Marking<D> {
+    pub(super) inner: D,
+    pub(super) marks: Marks,
+    pub(super) deliveries: u64,
+}
+
+impl<D: Driver> Driver for Marking<D> {
+    #[inline]
+    fn next(&mut self) -> Option<Delivery<'_>> {
+        self.deliveries += 1;
+        let delivery = self.inner.next();
+        if let Some(Delivery { step: Step::Input(Input::Written { outcome, .. }), .. }) = &delivery
+            && let Some(place) = OUTCOMES.iter().position(|known| known.0 == *outcome)
+        {
+            self.marks.0[OUTCOMES_AT + place] = true;
+        }
+        delivery
+    }
+
+    #[inline]
+    fn perform(&mut self, outcome: &Outcome<'_>) {
+        for effect in outcome.effects.as_slice() {
+            if let Effect::Report(event) = effect {
+                self.marks.event(event);
+            }
+        }
+        self.inner.perform(outcome);
+    }
+
+    fn contain(run: &mut dyn FnMut()) -> Handled {
+        D::contain(run)
+    }
+}

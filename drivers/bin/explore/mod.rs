@@ -1,0 +1,200 @@
+//! Explores what faults a site survives: random faults over a scenario, checked, and shrunk where something breaks.
+//!
+//! ```text
+//!     seed, number ─> swarm ─> case ─> fault list as text ─> the language ─> world ─> trial: broken, marks, take-overs
+//!                      kinds                                                           └ shrink (reduce) ─> saved, a scenario
+//! ```
+//!
+//! - [`site`] is what is explored; [`kinds`] is the list of what can go wrong; [`mod@swarm`] draws a case by its number;
+//! - [`trial`] runs one and names the [`Property`] that it broke; the checkers themselves are in the simulated world;
+//! - [`reduce`] proposes simpler cases, [`mod@shrink`] tries them, [`saved`] writes what is left;
+//! - [`distribution`] is how long take-overs took, [`marks`] what was reached;
+//! - [`mod@failover`] measures take-overs and nothing else.
+//!
+//! **Invariant:** a run is a function of the site, the seed and its number. Runs are shared out to threads, and nothing that is
+//! reported, but for wall time, depends on how many there are.
+//!
+//! **Decision: one generator over the engine's random streams, and a proptest strategy around it.** The other shape, strategies
+//! from which a search samples with a seeded runner, makes a run a function of proptest's version; its values shrink element by
+//! element without knowing that a window has two ends and that names are no numbers, and its filters against overlaps reject most
+//! lists. With our own [`Reducer`] behind its `ValueTree` a property test shrinks as a search does.
+
+pub mod case;
+pub mod distribution;
+pub mod failover;
+pub mod fault;
+pub mod junit;
+pub mod kinds;
+pub mod marks;
+pub mod reduce;
+pub mod saved;
+pub mod shrink;
+pub mod site;
+pub mod swarm;
+pub mod trial;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use r_ems_engine::functions::FunctionSet;
+
+pub use self::case::Case;
+pub use self::distribution::Distribution;
+pub use self::reduce::Reducer;
+pub use self::shrink::Shrunk;
+pub use self::site::Site;
+pub use self::trial::{Broken, Property, Trial};
+
+use self::marks::COUNT;
+use crate::exit::Failure;
+use crate::study::progress::{Interrupt, Stopwatch};
+
+/// Most threads.
+pub const JOBS_MAX: usize = 256;
+
+/// What is explored, and for how long.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// From which all runs are drawn.
+    pub seed: u64,
+    /// So many runs are made.
+    pub runs: u64,
+    /// No run begins after this time.
+    pub time: Option<Duration>,
+    /// On so many threads.
+    pub jobs: usize,
+    /// A wish to end early.
+    pub interrupt: Interrupt,
+}
+
+/// A run that broke something.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Its number.
+    pub number: u64,
+    /// How.
+    pub broken: Broken,
+}
+
+/// What all runs showed.
+#[derive(Clone, Debug, Default)]
+pub struct Explored {
+    /// How many were made.
+    pub runs: u64,
+    /// How many of them broke something.
+    pub failures: u64,
+    /// By property: how many broke it, and the one with the lowest number.
+    pub findings: BTreeMap<Property, (u64, Finding)>,
+    /// How much time was simulated, in s.
+    pub simulated_s: f64,
+    /// How many deliveries were handled.
+    pub deliveries: u64,
+    /// By mark: in how many runs it was reached.
+    pub marks: Vec<u64>,
+    /// How long take-overs after crashes took.
+    pub take_overs: Distribution,
+    /// How long it took.
+    pub wall: Duration,
+    /// Whether it was ended early by its user.
+    pub was_interrupted: bool,
+}
+
+/// How far a search is.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached {
+    /// How many runs were made.
+    pub runs: u64,
+    /// How many of them broke something.
+    pub failures: u64,
+    /// How much time was simulated, in s.
+    pub simulated_s: f64,
+    /// How long it took so far.
+    pub wall: Duration,
+}
+
+/// Makes the runs of a search; `show` is told now and then how far it is.
+///
+/// # Errors
+/// What was drawn is not what the language reads.
+pub fn explore<F>(
+    site: &Site<F>,
+    options: &Options,
+    show: &(dyn Fn(Reached) + Sync),
+) -> Result<Explored, Failure>
+where
+    F: FunctionSet + Send + Sync,
+    F::Spec: Send + Sync,
+{
+    let draw = |number| swarm::draw(&site.facts, site.length, options.seed, number);
+    each(options, show, &|number| trial::run(site, &draw(number)))
+}
+
+/// Runs `run` for each number on several threads and adds up what it shows.
+#[expect(clippy::disallowed_methods, reason = "the runs are independent, and each is one deterministic loop")]
+pub(crate) fn each(
+    options: &Options,
+    show: &(dyn Fn(Reached) + Sync),
+    run: &(dyn Fn(u64) -> Result<Trial, Failure> + Sync),
+) -> Result<Explored, Failure> {
+    let stopwatch = Stopwatch::start();
+    let next = AtomicU64::new(0);
+    let whole = Mutex::new((Explored { marks: vec![0; COUNT], ..Explored::default() }, None::<Failure>));
+    let work = || loop {
+        let is_late = options.time.is_some_and(|time| stopwatch.elapsed() >= time);
+        if is_late || options.interrupt.is_asked() {
+            return;
+        }
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= options.runs {
+            return;
+        }
+        let trial = run(number);
+        let mut whole = whole.lock().expect("nobody panics while adding up");
+        match trial {
+            Ok(trial) => whole.0.add(number, &trial),
+            Err(failure) => {
+                // One is enough to end all.
+                next.store(options.runs, Ordering::Relaxed);
+                whole.1 = Some(failure);
+                return;
+            }
+        }
+        let Explored { runs, failures, simulated_s, .. } = whole.0;
+        show(Reached { runs, failures, simulated_s, wall: stopwatch.elapsed() });
+    };
+    std::thread::scope(|scope| {
+        for _job in 0..options.jobs.clamp(1, JOBS_MAX) {
+            scope.spawn(work);
+        }
+    });
+    let (mut explored, failure) = whole.into_inner().expect("all threads have ended");
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    explored.wall = stopwatch.elapsed();
+    explored.was_interrupted = options.interrupt.is_asked();
+    Ok(explored)
+}
+
+impl Explored {
+    fn add(&mut self, number: u64, trial: &Trial) {
+        self.runs += 1;
+        self.failures += u64::from(!trial.holds());
+        self.simulated_s += trial.simulated.as_secs_f64();
+        self.deliveries += trial.deliveries;
+        for (count, is_reached) in self.marks.iter_mut().zip(trial.marks.0) {
+            *count += u64::from(is_reached);
+        }
+        trial.take_overs.iter().for_each(|span| self.take_overs.add(*span));
+        for broken in &trial.broken {
+            let finding = Finding { number, broken: broken.clone() };
+            let known = self.findings.entry(broken.property).or_insert_with(|| (0, finding.clone()));
+            known.0 += 1;
+            if number < known.1.number {
+                known.1 = finding;
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A failure as a file: a scenario that fails again by itself, and the log of its run.
+//!
+//! The scenario uses the one that was explored and adds the faults; comments say what it breaks, how it was found, and how to
+//! look at it. Such a file is a regression as it stands.
+
+use std::path::{Component, Path, PathBuf};
+
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::log::EffectsKept;
+use r_ems_scenarios::Overrides;
+
+use super::case::Case;
+use super::fault;
+use super::site::Site;
+use super::trial::{Broken, Property};
+use crate::exit::{Failure, WRITTEN};
+use crate::study::{self, Options, load};
+
+/// Where a failure was saved.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// The scenario.
+    pub scenario: PathBuf,
+    /// The log of its run; none if an assertion of the world failed.
+    pub log: Option<PathBuf>,
+}
+
+/// Saves a failure in a folder, which is made if it is not there.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn save<F: FunctionSet>(
+    site: &Site<F>,
+    folder: &Path,
+    case: &Case,
+    broken: &Broken,
+    found_by: &str,
+) -> Result<Saved, Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, "be made", &error))?;
+    let stem = site.file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
+    let name = format!("{stem}_{}_{:08x}", broken.property.file_name(), case.network_seed);
+    let scenario = folder.join(format!("{name}.ron"));
+    let used = way(folder, &site.file)?;
+    let text = text(site, case, broken, &used, found_by, &scenario);
+    std::fs::write(&scenario, text).map_err(|error| Failure::file(&scenario, WRITTEN, &error))?;
+    let log = record::<F>(site, &scenario, broken)?;
+    Ok(Saved { scenario, log })
+}
+
+/// The scenario's text.
+pub fn text<F: FunctionSet>(
+    site: &Site<F>,
+    case: &Case,
+    broken: &Broken,
+    used: &str,
+    found_by: &str,
+    file: &Path,
+) -> String {
+    let file = file.display();
+    let mut text = format!("// Broken: {broken}\n// Found by: {found_by}\n");
+    text += &format!("// See it: r-emsctl run {file} --record found.rlog && r-emsctl show found.rlog\n");
+    for setting in site.settings() {
+        text += &format!("// It was found with --set {setting}, which every run of it needs.\n");
+    }
+    text += &format!(
+        "Scenario(\n    version: 1,\n    name: {:?},\n",
+        format!("{}: {}", site.name, broken.property.name())
+    );
+    text += &site.fields(used, case.calmed, case.length);
+    text += &format!("    network_seed: {},\n", case.network_seed);
+    text + &format!("    faults: {},\n)\n", fault::list(&case.faults, "    "))
+}
+
+/// Records the run of what was saved.
+fn record<F: FunctionSet>(
+    site: &Site<F>,
+    scenario: &Path,
+    broken: &Broken,
+) -> Result<Option<PathBuf>, Failure> {
+    let overrides = Overrides { settings: site.settings().to_vec(), ..Overrides::default() };
+    let study = load::load::<F>(scenario, &overrides)?.study;
+    let log = scenario.with_extension("rlog");
+    let options = Options { record: Some((log.clone(), EffectsKept::Whole)), ..Options::default() };
+    match study::run(study, &options) {
+        Ok(_) => Ok(Some(log)),
+        // The log is closed with the delivery that failed.
+        Err(_) if broken.property == Property::NothingPanics => Ok(log.exists().then_some(log)),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The way from a folder to a file.
+fn way(folder: &Path, file: &Path) -> Result<String, Failure> {
+    let whole = |path: &Path| path.canonicalize().map_err(|error| Failure::file(path, "be found", &error));
+    let (folder, file) = (whole(folder)?, whole(file)?);
+    let common = folder.components().zip(file.components()).take_while(|(one, other)| one == other).count();
+    let up = folder.components().skip(common).map(|_component| Component::ParentDir);
+    let way: PathBuf = up.chain(file.components().skip(common)).collect();
+    let text = way
+        .to_str()
+        .ok_or_else(|| Failure::usage(format!("{}: the path must be UTF-8 text", way.display())))?;
+    Ok(text.replace('\\', "/"))
+}

@@ -1,0 +1,307 @@
+//! The site that is explored: a scenario, cut to a short window and without all that happens in it.
+//!
+//! **The window** is [`LENGTH`] long, or as long as authority needs to settle several times. It begins so that what happens first
+//! in the scenario would lie at a third of it; where nothing happens, at the scenario's start. The plant begins as the scenario
+//! says, whenever that is. Faults, timeline, expectations and tariff are left out: whatever happens is drawn.
+//!
+//! What is explored is a text that uses the scenario, read as any other: a saved failure is that text with its faults.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use r_ems_engine::controller::ControllerSpec;
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::points::DeviceSpec;
+use r_ems_engine::redundancy::{OnSilence, Settings};
+use r_ems_engine::{Span, Time};
+use r_ems_scenarios::{Disk, Document, Files, Loaded, Overrides};
+use r_ems_sim::progress::Promised;
+use r_ems_sim::world::WorldSpec;
+
+use super::case::part;
+use super::fault::Value;
+use crate::exit::Failure;
+use crate::study::load::NotLoaded;
+
+/// How long a run is, if authority settles soon enough.
+pub const LENGTH: Span = Span::from_secs(25);
+/// A run is so many times as long as all that is to settle.
+const SETTLES: u64 = 4;
+/// What happens in a scenario first lies at this part of the window.
+const FIRST_AT: u64 = 3;
+
+/// What can be made calmer about a site, for a failure that is easier to understand.
+pub const CALMS: [Calm; 3] = [
+    Calm { leaves_out: "links", instead: None },
+    Calm { leaves_out: "clocks", instead: None },
+    Calm { leaves_out: "network", instead: Some("network: (delay: \"1 ms\")") },
+];
+
+/// A part of a scenario that a failure may not need.
+pub struct Calm {
+    /// The part that is left out.
+    pub leaves_out: &'static str,
+    /// What is written instead.
+    pub instead: Option<&'static str>,
+}
+
+/// What is left out of every scenario.
+const LEFT_OUT: [&str; 5] = ["note", "expect", "faults", "timeline", "tariff"];
+
+/// A site with everything that a run needs.
+pub struct Site<F: FunctionSet> {
+    /// The scenario's file.
+    pub file: PathBuf,
+    /// What the scenario is called.
+    pub name: String,
+    /// When the window begins, as a scenario writes it.
+    pub start: String,
+    /// How long a run is at the most.
+    pub length: Span,
+    /// What faults are drawn from.
+    pub facts: Facts,
+    settings: Vec<String>,
+    plain: Arc<Variant<F>>,
+    calmer: Mutex<BTreeMap<u8, Arc<Variant<F>>>>,
+}
+
+/// The site as it is, or calmer.
+pub(super) struct Variant<F: FunctionSet> {
+    pub(super) documents: Vec<Document>,
+    pub(super) world: WorldSpec,
+    pub(super) controllers: Vec<ControllerSpec<F>>,
+}
+
+/// The names and numbers of a site.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The names of its hosts.
+    pub hosts: Vec<String>,
+    /// The hosts on which something runs.
+    pub used_hosts: Vec<u16>,
+    /// The members of the fleet.
+    pub members: Vec<MemberFacts>,
+    /// Its grids.
+    pub grids: Vec<GridFacts>,
+    /// The lease of the first shared grid.
+    pub lease: Span,
+    /// The smallest bound of a clock's rate in parts per billion.
+    pub clock_rate_max_ppb: u32,
+}
+
+/// A member of the fleet.
+#[derive(Clone, Debug)]
+pub struct MemberFacts {
+    /// Its id in its grid.
+    pub id: String,
+    /// Its grid, by its place.
+    pub grid: usize,
+    /// Its host, by its place.
+    pub host: u16,
+    /// Whether it only votes.
+    pub is_witness: bool,
+    /// Whether it casts the vote of its host.
+    pub votes: bool,
+}
+
+/// A grid.
+#[derive(Clone, Debug)]
+pub struct GridFacts {
+    /// Its name.
+    pub name: String,
+    /// Its devices.
+    pub devices: Vec<String>,
+    /// Those of them that take set-points.
+    pub controlled: Vec<String>,
+    /// So many votes are a majority.
+    pub majority: usize,
+    /// Whether two may write at once by its own rules.
+    pub may_overlap: bool,
+}
+
+impl<F: FunctionSet> Site<F> {
+    /// Opens a scenario's site. `settings` change the scenario as the command line does; `length` is that of a run.
+    ///
+    /// # Errors
+    /// The scenario is wrong, or has no grid that several controllers share.
+    pub fn open(file: &Path, settings: &[String], length: Option<Span>) -> Result<Self, Failure> {
+        let whole = load::<F>(&Disk, file, settings)?;
+        let facts = Facts::of(&whole);
+        if facts.shared().next().is_none() {
+            let message = format!(
+                "{}: no grid has more than one controller: nobody takes over, and there is nothing to explore",
+                file.display()
+            );
+            return Err(Failure::usage(message));
+        }
+        let longest =
+            whole.world.promised.iter().map(|promised| promised.settles_within + promised.within).max();
+        let least = LENGTH.max(longest.unwrap_or(Span::ZERO) * SETTLES);
+        let length = length.unwrap_or(least).min(whole.world.duration);
+        let first = whole.world.timeline.first().map_or(Span::ZERO, |timed| timed.at.since(Time::ZERO));
+        let second = Span::from_secs(1);
+        let before = (first - part(length, FIRST_AT)).min(whole.world.duration - length);
+        let into = second * before.whole(second);
+        let start = (whole.world.start + into).local(whole.time_zone).to_string();
+        let mut site = Self {
+            file: file.to_owned(),
+            name: whole.name.clone(),
+            start,
+            length,
+            facts,
+            settings: settings.to_vec(),
+            plain: Arc::new(Variant::of(whole)),
+            calmer: Mutex::default(),
+        };
+        site.plain = Arc::new(site.load(0)?);
+        Ok(site)
+    }
+
+    /// The fields of a scenario that uses this one's file under the name `used`.
+    pub fn fields(&self, used: &str, calmed: u8, length: Span) -> String {
+        let calms =
+            || CALMS.iter().enumerate().filter(|(place, _)| calmed >> place & 1 == 1).map(|calm| calm.1);
+        let without: Vec<&str> = LEFT_OUT.into_iter().chain(calms().map(|calm| calm.leaves_out)).collect();
+        let mut text = format!("    use: [{used:?}],\n    without: {without:?},\n");
+        for instead in calms().filter_map(|calm| calm.instead) {
+            text += &format!("    {instead},\n");
+        }
+        text + &format!("    start: \"{}\",\n    duration: \"{length}\",\n", self.start)
+    }
+
+    /// What the redundancy of its grids promises.
+    pub fn promised(&self) -> &[Promised] {
+        &self.plain.world.promised
+    }
+
+    /// What the command line sets.
+    pub fn settings(&self) -> &[String] {
+        &self.settings
+    }
+
+    /// The site as it is, or calmer.
+    pub(super) fn variant(&self, calmed: u8) -> Result<Arc<Variant<F>>, Failure> {
+        if calmed == 0 {
+            return Ok(Arc::clone(&self.plain));
+        }
+        let mut calmer = self.calmer.lock().expect("nobody panics while holding it");
+        if let Some(known) = calmer.get(&calmed) {
+            return Ok(Arc::clone(known));
+        }
+        let made = Arc::new(self.load(calmed)?);
+        calmer.insert(calmed, Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn load(&self, calmed: u8) -> Result<Variant<F>, Failure> {
+        let used = self.file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let text = format!("Scenario(\n    version: 1,\n{})\n", self.fields(used, calmed, self.length));
+        let path = self.file.with_file_name(format!("{used}: explored"));
+        let files = Explored { path: path.to_string_lossy().into_owned(), text };
+        load::<F>(&files, &path, &self.settings).map(Variant::of)
+    }
+}
+
+impl<F: FunctionSet> Variant<F> {
+    fn of(loaded: Loaded<F>) -> Self {
+        Self { documents: loaded.documents, world: loaded.world, controllers: loaded.controllers }
+    }
+}
+
+fn load<F: FunctionSet>(files: &dyn Files, path: &Path, settings: &[String]) -> Result<Loaded<F>, Failure> {
+    let path = path.to_str().ok_or_else(|| {
+        Failure::usage(format!("{}: the path must be UTF-8 text; rename it", path.display()))
+    })?;
+    let overrides = Overrides { settings: settings.to_vec(), ..Overrides::default() };
+    r_ems_scenarios::load::<F>(files, path, &overrides).map_err(|report| NotLoaded::Wrong(report).into())
+}
+
+/// The disk, and the text that uses a scenario beside it.
+struct Explored {
+    path: String,
+    text: String,
+}
+
+impl Files for Explored {
+    fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
+        if path == self.path { Ok(self.text.clone().into_bytes()) } else { Disk.read(path, bytes_max) }
+    }
+}
+
+fn controlled(devices: &[DeviceSpec]) -> Vec<String> {
+    let controlled = devices.iter().filter(|device| device.class.is_controlled());
+    controlled.map(|device| device.name.clone()).collect()
+}
+
+impl Facts {
+    fn of<F: FunctionSet>(loaded: &Loaded<F>) -> Self {
+        let mut members = Vec::new();
+        let mut grids: Vec<GridFacts> = Vec::new();
+        let mut shared: Vec<&Settings> = Vec::new();
+        for (spec, post) in loaded.controllers.iter().zip(&loaded.world.posts) {
+            let council = &spec.redundancy.council;
+            let settings = &spec.redundancy.settings;
+            let grid = usize::from(post.grid);
+            if grid == grids.len() {
+                grids.push(GridFacts {
+                    name: spec.grid.clone(),
+                    devices: spec.devices.iter().map(|device| device.name.clone()).collect(),
+                    controlled: controlled(&spec.devices),
+                    majority: council.majority() as usize,
+                    may_overlap: council.is_pair() && settings.on_silence == OnSilence::TakeOver,
+                });
+            }
+            if !council.is_alone() {
+                shared.push(settings);
+            }
+            members.push(MemberFacts {
+                id: spec.id.clone(),
+                grid,
+                host: post.host,
+                is_witness: council.is_witness(council.me()),
+                votes: council.votes(council.me()),
+            });
+        }
+        let mut used_hosts: Vec<u16> = members.iter().map(|member| member.host).collect();
+        used_hosts.sort_unstable();
+        used_hosts.dedup();
+        let rates = shared.iter().map(|settings| settings.clock_rate_max_ppb);
+        Self {
+            hosts: loaded.hosts.clone(),
+            used_hosts,
+            lease: shared.first().map_or(Settings::DEFAULT.lease, |settings| settings.lease),
+            clock_rate_max_ppb: rates.min().unwrap_or(Settings::DEFAULT.clock_rate_max_ppb),
+            members,
+            grids,
+        }
+    }
+
+    /// The controllers of a grid, without a witness.
+    pub fn controllers_of(&self, grid: usize) -> Vec<u16> {
+        let of_grid = |entry: &(u16, &MemberFacts)| entry.1.grid == grid && !entry.1.is_witness;
+        (0..).zip(&self.members).filter(of_grid).map(|entry| entry.0).collect()
+    }
+
+    /// The grids that several controllers share.
+    pub fn shared(&self) -> impl Iterator<Item = usize> {
+        (0..self.grids.len()).filter(|grid| self.controllers_of(*grid).len() > 1)
+    }
+
+    /// The hosts that have votes in a grid.
+    pub fn voting_hosts(&self, grid: usize) -> Vec<u16> {
+        let votes = |member: &&MemberFacts| member.grid == grid && member.votes;
+        self.members.iter().filter(votes).map(|member| member.host).collect()
+    }
+
+    /// The full name of a member.
+    pub fn member_name(&self, member: u16) -> String {
+        let known = &self.members[usize::from(member)];
+        format!("{}/{}", self.grids[known.grid].name, known.id)
+    }
+
+    /// The full name of a member as a value.
+    pub fn member_value(&self, member: u16) -> Value {
+        Value::Name(self.member_name(member))
+    }
+}

@@ -1,0 +1,279 @@
+//! Draws the faults of a run.
+//!
+//! **Swarm.** Each run takes a random subset of the kinds, with random weights: what hides when everything happens at once is
+//! found where few kinds happen often. **Nearness.** Half of all faults begin near an edge of another: races are short.
+//! **Two phases.** In most runs a core is chosen (a controller, its devices, a majority of votes). What touches it ends at the
+//! time of healing; everything else may stay broken. What the checkers demand they read from the world alone, never from here.
+
+use r_ems_engine::Span;
+use r_ems_engine::rng::Stream;
+
+use super::case::{Case, part};
+use super::fault::{Fault, Scope, Value};
+use super::kinds::{Drawn, KINDS, Kind, Lasts};
+use super::site::Facts;
+
+/// A kind takes part in one of so many runs.
+const TAKES_PART_OF: u64 = 2;
+/// Kinds that leave what the site declares take part in one of so many runs at all.
+const BEYOND_OF: u64 = 16;
+/// One of so many runs never heals.
+const NEVER_HEALS_OF: u64 = 4;
+/// Heaviest weight of a kind.
+const WEIGHT_MAX: u64 = 8;
+/// How often a draw that collides with another fault is repeated.
+const REPEATS_MAX: u32 = 4;
+/// Most faults of a run by size of its list, evenly drawn.
+const MOST: [u64; 4] = [2, 5, 12, 30];
+
+/// A source of chance and a site.
+pub struct Draw<'a> {
+    site: &'a Facts,
+    length: Span,
+    stream: Stream,
+}
+
+/// What is whole after the time of healing.
+struct Core {
+    controller: u16,
+    hosts: Vec<u16>,
+    heals_at: Span,
+}
+
+/// Draws the case of a number.
+pub fn draw(site: &Facts, length: Span, seed: u64, number: u64) -> Case {
+    let stream = Stream::named(seed, &format!("explore {number}"));
+    let mut draw = Draw { site, length, stream };
+    // Nineteen digits are as good as twenty, and any reader of JSON takes them.
+    let network_seed = draw.stream.word() >> 33;
+    Case { network_seed, length, faults: draw.faults(), calmed: 0 }
+}
+
+impl Draw<'_> {
+    fn faults(&mut self) -> Vec<Fault> {
+        let goes_beyond = self.below(BEYOND_OF) == 0;
+        let weights: Vec<u64> = KINDS.iter().map(|kind| self.weight(kind, goes_beyond)).collect();
+        let most = self.one_of(&MOST).expect("the list is not empty");
+        let count = 1 + self.below(most);
+        let core = self.core();
+        let mut faults: Vec<Fault> = Vec::new();
+        for _fault in 0..count {
+            for _repeat in 0..REPEATS_MAX {
+                let Some(kind) = self.weighted(&weights) else { return faults };
+                let new = self.fault(kind, core.as_ref(), &faults);
+                let collides = |fault: &Fault| faults.iter().any(|known| known.collides(fault));
+                if !new.is_empty() && !new.iter().any(collides) {
+                    faults.extend(new);
+                    break;
+                }
+            }
+        }
+        faults.sort_by_key(|fault| fault.from);
+        faults
+    }
+
+    fn weight(&mut self, kind: &Kind, goes_beyond: bool) -> u64 {
+        let takes_part = self.below(TAKES_PART_OF) == 0;
+        let weight = 1 + self.below(WEIGHT_MAX);
+        if takes_part && (goes_beyond || !kind.is_beyond) { weight } else { 0 }
+    }
+
+    fn weighted(&mut self, weights: &[u64]) -> Option<usize> {
+        let sum: u64 = weights.iter().sum();
+        if sum == 0 {
+            return None;
+        }
+        let mut left = self.below(sum);
+        for (place, weight) in weights.iter().enumerate() {
+            if left < *weight {
+                return Some(place);
+            }
+            left -= weight;
+        }
+        None
+    }
+
+    /// Draws a core that heals, in most runs.
+    fn core(&mut self) -> Option<Core> {
+        if self.below(NEVER_HEALS_OF) == 0 {
+            return None;
+        }
+        let grid = self.shared_grid()?;
+        let controller = self.controller_of(grid)?;
+        let own = self.site.members[usize::from(controller)].host;
+        let mut others: Vec<u16> =
+            self.site.voting_hosts(grid).into_iter().filter(|host| *host != own).collect();
+        let mut hosts = vec![own];
+        while hosts.len() < self.site.grids[grid].majority && !others.is_empty() {
+            hosts.push(others.swap_remove(self.below(others.len() as u64) as usize));
+        }
+        // From three to six tenths of the run: long enough to break things, and time is left to settle.
+        let heals_at = part(self.length, 20) * (6 + self.below(7));
+        Some(Core { controller, hosts, heals_at })
+    }
+
+    fn fault(&mut self, kind: usize, core: Option<&Core>, known: &[Fault]) -> Vec<Fault> {
+        let Some(Drawn { what, scope, lasts }) = (KINDS[kind].draw)(self) else { return Vec::new() };
+        let is_window = matches!(lasts, Lasts::For(_));
+        let end = match core {
+            // What an operator asks for is over too: it may move authority whomever it is asked of.
+            Some(core) if !is_window || core.is_touched(&scope, self.site) => core.heals_at,
+            Some(_) | None => self.length,
+        };
+        let from = self.begin(known, end);
+        let by = |span: Span| (from + span).min(end);
+        let is_longer = |to: Span| to > from;
+        let fault = |from, to, what| Fault { kind, from, to, what, scope: scope.clone() };
+        match lasts {
+            Lasts::Instant => vec![fault(from, None, what)],
+            Lasts::For(span) if is_longer(by(span)) => vec![fault(from, Some(by(span)), what)],
+            Lasts::Until(span, undo) if is_longer(by(span)) => {
+                vec![fault(from, None, what), fault(by(span), None, undo)]
+            }
+            Lasts::For(_) | Lasts::Until(..) => Vec::new(),
+        }
+    }
+
+    /// When a fault begins that must be over by `end`.
+    fn begin(&mut self, known: &[Fault], end: Span) -> Span {
+        let anywhere = Span::from_nanos(self.below(end.as_nanos().max(1)));
+        if known.is_empty() || self.below(2) == 0 {
+            return anywhere;
+        }
+        let place = self.below(known.len() as u64) as usize;
+        let edge = match known[place].to {
+            Some(to) if self.below(2) == 0 => to,
+            Some(_) | None => known[place].from,
+        };
+        let offset = self.span(Span::from_micros(1), self.lease() * 4);
+        let near = if self.below(3) == 0 { edge - offset } else { edge + offset };
+        if near < end { near } else { anywhere }
+    }
+
+    /// The site.
+    pub fn site(&self) -> &Facts {
+        self.site
+    }
+
+    /// How long the run lasts.
+    pub const fn length(&self) -> Span {
+        self.length
+    }
+
+    /// The lease of a shared grid, or a stand-in: the scale of all that is interesting.
+    pub fn lease(&self) -> Span {
+        self.site.lease
+    }
+
+    /// The smallest declared bound of clock-rate errors.
+    pub fn clock_rate_max_ppm(&self) -> u32 {
+        self.site.clock_rate_max_ppb / 1_000
+    }
+
+    /// A number below `n`, which is not 0.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.stream.below(n)
+    }
+
+    /// A number from `low` to `high`, evenly by its logarithm; both above 0.
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+        let high = high.max(low);
+        let exponents = u64::from(64 - low.leading_zeros())..=u64::from(64 - high.leading_zeros());
+        let count = exponents.end() - exponents.start() + 1;
+        let bits = exponents.start() + self.below(count);
+        let (least, most) = (1_u64 << (bits - 1), (1_u64 << (bits - 1)) | ((1_u64 << (bits - 1)) - 1));
+        let (least, most) = (least.max(low), most.min(high));
+        least + self.below(most - least + 1)
+    }
+
+    /// A span, evenly by its logarithm, in whole microseconds.
+    pub fn span(&mut self, low: Span, high: Span) -> Span {
+        let micros = |span: Span| (span.as_nanos() / 1_000).max(1);
+        Span::from_micros(self.between(micros(low), micros(high)))
+    }
+
+    /// One of some.
+    pub fn one_of<T: Copy>(&mut self, all: &[T]) -> Option<T> {
+        (!all.is_empty()).then(|| all[self.below(all.len() as u64) as usize])
+    }
+
+    /// A host on which something runs.
+    pub fn host(&mut self) -> Option<u16> {
+        let site = self.site;
+        self.one_of(&site.used_hosts)
+    }
+
+    /// A member of the fleet.
+    pub fn member(&mut self) -> Option<u16> {
+        let count = self.site.members.len() as u64;
+        (count > 0).then(|| self.below(count) as u16)
+    }
+
+    /// Two different hosts on which something runs.
+    pub fn path(&mut self) -> Option<(u16, u16)> {
+        let hosts = &self.site.used_hosts;
+        if hosts.len() < 2 {
+            return None;
+        }
+        let from = self.below(hosts.len() as u64) as usize;
+        let to = (from + 1 + self.below(hosts.len() as u64 - 1) as usize) % hosts.len();
+        Some((hosts[from], hosts[to]))
+    }
+
+    /// All hosts in two sides, none empty.
+    pub fn two_sides(&mut self) -> Option<(Vec<u16>, Vec<u16>)> {
+        let hosts = &self.site.used_hosts;
+        let (first, second) = self.path()?;
+        let mut sides = (vec![first], vec![second]);
+        for host in hosts.iter().filter(|host| ![first, second].contains(host)) {
+            if self.below(2) == 0 { sides.0.push(*host) } else { sides.1.push(*host) }
+        }
+        sides.0.sort_unstable();
+        sides.1.sort_unstable();
+        Some(sides)
+    }
+
+    /// A device of a grid, with its full name.
+    pub fn device(&mut self) -> Option<(usize, String)> {
+        let grid = self.below(self.site.grids.len() as u64) as usize;
+        let known = &self.site.grids[grid];
+        let device = self.below((known.devices.len() as u64).max(1)) as usize;
+        known.devices.get(device).map(|device| (grid, format!("{}/{device}", known.name)))
+    }
+
+    /// A grid with several controllers.
+    pub fn shared_grid(&mut self) -> Option<usize> {
+        let shared = (0..self.site.grids.len()).filter(|grid| self.site.controllers_of(*grid).len() > 1);
+        let shared: Vec<usize> = shared.collect();
+        self.one_of(&shared)
+    }
+
+    /// A controller of a grid.
+    pub fn controller_of(&mut self, grid: usize) -> Option<u16> {
+        let controllers = self.site.controllers_of(grid);
+        self.one_of(&controllers)
+    }
+
+    /// A host as a value.
+    pub fn host_name(&self, host: u16) -> Value {
+        Value::Name(self.site.hosts[usize::from(host)].clone())
+    }
+
+    /// A member as a value.
+    pub fn member_name(&self, member: u16) -> Value {
+        self.site.member_value(member)
+    }
+}
+
+impl Core {
+    fn is_touched(&self, scope: &Scope, site: &Facts) -> bool {
+        match scope {
+            Scope::Host(host) => self.hosts.contains(host),
+            Scope::Member(member) => self.hosts.contains(&site.members[usize::from(*member)].host),
+            Scope::Paths(paths) => {
+                paths.iter().any(|(from, to)| self.hosts.contains(from) && self.hosts.contains(to))
+            }
+            Scope::Devices(controllers) => controllers.contains(&self.controller),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What a search showed, as a page.
+
+use std::path::Path;
+
+use r_ems_engine::Span;
+
+use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
+use super::table::{Align, Table};
+use super::text;
+use crate::emsctl::Told;
+use crate::explore::distribution::{Distribution, Quantiles};
+use crate::explore::{Explored, Property, Reached, marks};
+
+/// A line about a search that goes on.
+pub fn progress(reached: Reached) -> String {
+    let Reached { runs, failures, simulated_s, wall } = reached;
+    let rate = runs as f64 / wall.as_secs_f64();
+    let simulated = text::duration(Span::from_secs_f64(simulated_s));
+    format!(
+        "{} runs, {} runs/s, {simulated} simulated, {} failures",
+        text::count(runs),
+        text::count(rate as u64),
+        text::count(failures)
+    )
+}
+
+/// The page.
+pub fn page(file: &Path, seed: u64, length: Span, explored: &Explored, told: &[Told]) -> String {
+    let Explored { runs, failures, simulated_s, wall, .. } = explored;
+    let wall_s = wall.as_secs_f64();
+    let verdict = if *failures == 0 { paint(GOOD, "nothing broke") } else { paint(BAD, "broken") };
+    let mut page = format!(
+        "{} {verdict}: {failures} of {} runs, seed {seed}\n",
+        paint(BOLD, &file.display().to_string()),
+        text::count(*runs)
+    );
+    if explored.was_interrupted {
+        page += &format!("  {}\n", paint(WARN, "interrupted: this covers the runs that were made"));
+    }
+    page += &format!(
+        "  {} simulated in {wall_s:.1} s, {} a run: {} runs/s, {} times real time\n",
+        text::duration(Span::from_secs_f64(*simulated_s)),
+        text::duration(length),
+        text::count((*runs as f64 / wall_s) as u64),
+        text::count((simulated_s / wall_s) as u64)
+    );
+    page += "\n";
+    let mut properties = Table::new(2, &[Align::Left, Align::Right]);
+    for property in Property::ALL {
+        let broken = explored.findings.get(&property).map_or(0, |finding| finding.0);
+        let words =
+            if broken == 0 { paint(GOOD, "held") } else { paint(BAD, &format!("broken in {broken} runs")) };
+        properties.row([property.name().to_owned(), words]);
+    }
+    page += &properties.to_string();
+    told.iter().for_each(|told| page += &broken(told));
+    page += &format!("\n{}", take_overs("take-overs after crashes", &explored.take_overs));
+    page + "\n" + &marks_text(explored)
+}
+
+fn broken(told: &Told) -> String {
+    let mut text = format!("\n{}\n", paint(BAD, &told.words));
+    text += &format!(
+        "  run {}, {} faults of {} are needed, found in {} runs\n",
+        told.run,
+        told.faults.len(),
+        told.faults_before,
+        told.tries
+    );
+    told.faults.iter().for_each(|fault| text += &format!("    {fault},\n"));
+    match &told.scenario {
+        Some(scenario) => text += &format!("  saved as {scenario}\n"),
+        None => text += &format!("  {}\n", paint(DIM, "--save DIR saves it as a scenario with its log")),
+    }
+    text
+}
+
+/// A line with the quantiles of a distribution.
+pub fn take_overs(name: &str, found: &Distribution) -> String {
+    let Quantiles { count, p50, p99, p999, max } = found.quantiles();
+    let millis = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1} ms"));
+    format!(
+        "{name}: {}; p50 {}, p99 {}, p99.9 {}, longest {}\n",
+        text::count(count),
+        millis(p50),
+        millis(p99),
+        millis(p999),
+        millis(max)
+    )
+}
+
+fn marks_text(explored: &Explored) -> String {
+    let mut table = Table::new(2, &[Align::Left, Align::Right]);
+    table.row(["reached", "runs"]);
+    let mut never = Vec::new();
+    for (name, runs) in marks::names().into_iter().zip(&explored.marks) {
+        if *runs == 0 {
+            never.push(name);
+        } else {
+            table.row([name, text::count(*runs)]);
+        }
+    }
+    let mut text = table.headed();
+    if !never.is_empty() {
+        text += &format!("  {} {}\n", paint(WARN, "never:"), never.join(", "));
+    }
+    text
+}

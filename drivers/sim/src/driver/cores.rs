@@ -1,0 +1,62 @@
+//! Shows the checker of progress what of the world could keep a controller from taking over.
+
+use r_ems_engine::Time;
+use r_ems_engine::redundancy::Command;
+
+use super::{PostState, SimDriver};
+use crate::links::Link;
+use crate::network::Network;
+use crate::progress::Sight;
+use crate::world::{Change, HostClock};
+
+/// The world as far as take-overs need it.
+struct Seen<'a> {
+    posts: &'a [PostState],
+    clocks: &'a [HostClock],
+    network: &'a Network,
+    usual: &'a Network,
+}
+
+impl Sight for Seen<'_> {
+    fn runs(&self, place: u16, clock_rate_max_ppb: u32) -> bool {
+        let post = &self.posts[usize::from(place)];
+        let clock = self.clocks[usize::from(post.host)];
+        post.is_up && clock.rate_ppb.unsigned_abs() <= clock_rate_max_ppb
+    }
+
+    fn reaches_devices(&self, place: u16) -> bool {
+        self.posts[usize::from(place)].links.iter().all(Link::always_answers)
+    }
+
+    fn is_connected(&self, one: u16, other: u16) -> bool {
+        let (one, other) = (self.posts[usize::from(one)].host, self.posts[usize::from(other)].host);
+        let is_usual = |from, to| self.network.path(from, to) == self.usual.path(from, to);
+        is_usual(one, other) && is_usual(other, one)
+    }
+
+    fn is_prompt(&self, from: u16, to: u16) -> bool {
+        let (from, to) = (self.posts[usize::from(from)].host, self.posts[usize::from(to)].host);
+        self.network.path(from, to).delay == self.usual.path(from, to).delay
+    }
+}
+
+impl SimDriver {
+    /// Looks at the run's start, or after a change.
+    pub(super) fn look_at_cores(&mut self, change: Option<(Time, Change)>) {
+        if self.progress.is_idle() {
+            return;
+        }
+        let Self { progress, posts, clocks, network, usual, .. } = self;
+        let seen = Seen { posts, clocks, network, usual };
+        let Some((at, change)) = change else { return progress.begun(&seen) };
+        if let Change::Command { controller, command } = change {
+            let (maintenance, is_sole) = match command {
+                Command::SwitchOver { .. } => (None, false),
+                Command::Maintenance { begins, .. } => (Some(begins), false),
+                Command::Sole { .. } => (None, true),
+            };
+            progress.commanded(at, controller, maintenance, is_sole);
+        }
+        progress.changed(at, &seen);
+    }
+}

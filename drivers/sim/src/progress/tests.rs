@@ -1,0 +1,153 @@
+//! The checker of progress, tried on worlds that are made by hand.
+
+use super::*;
+
+/// Members 0 and 1 write, member 2 is a witness.
+struct World {
+    runs: [bool; 3],
+    reaches: [bool; 2],
+    is_split: bool,
+    /// What member 0 sends.
+    is_late: bool,
+}
+
+const WHOLE: World = World { runs: [true; 3], reaches: [true; 2], is_split: false, is_late: false };
+
+impl Sight for World {
+    fn runs(&self, place: u16, _clock_rate_max_ppb: u32) -> bool {
+        self.runs[usize::from(place)]
+    }
+
+    fn reaches_devices(&self, place: u16) -> bool {
+        self.reaches[usize::from(place)]
+    }
+
+    fn is_connected(&self, _one: u16, _other: u16) -> bool {
+        !self.is_split
+    }
+
+    fn is_prompt(&self, from: u16, _to: u16) -> bool {
+        !self.is_late || from != 0
+    }
+}
+
+fn at(millis: u64) -> Time {
+    Time::ZERO + Span::from_millis(millis)
+}
+
+/// Takes over within 40 ms, settles within a second.
+fn watch() -> Watch {
+    let member = |place| Member { place, votes: true, writes: place < 2 };
+    let promised = Promised {
+        grid: 0,
+        members: (0..3).map(member).collect(),
+        majority: 2,
+        within: Span::from_millis(40),
+        settles_within: Span::from_secs(1),
+        doubts_for: Span::from_secs(10),
+        clock_rate_max_ppb: 0,
+    };
+    let mut watch = Watch::new(alloc::vec![promised]);
+    watch.begun(&WHOLE);
+    watch
+}
+
+/// Member 0 has written for two seconds and crashes.
+fn crashed() -> Watch {
+    let mut watch = watch();
+    watch.told(at(100), 0, 256, at(2_010));
+    watch.accepted(at(101), 0, 256);
+    watch.lost(at(2_000), 0);
+    watch.changed(at(2_000), &World { runs: [false, true, true], ..WHOLE });
+    watch
+}
+
+fn kept(millis: u64) -> ProgressResult {
+    ProgressResult { late: Vec::new(), take_overs: alloc::vec![Span::from_millis(millis)] }
+}
+
+#[test]
+fn a_take_over_in_time_keeps_the_promise_and_a_late_one_does_not() {
+    let mut in_time = crashed();
+    in_time.accepted(at(2_040), 1, 513);
+    assert_eq!(in_time.result(at(2_100)), kept(40));
+    let late = Late { at: at(2_040), grid: 0, promise: Promise::TakesOver, able: 1, since: at(2_000) };
+    assert_eq!(crashed().result(at(2_041)).late, [late]);
+    assert_eq!(crashed().result(at(2_040)).late, []);
+}
+
+#[test]
+fn nothing_is_promised_while_no_core_is_whole() {
+    for broken in [
+        World { runs: [false, true, false], ..WHOLE },
+        World { runs: [false, true, true], is_split: true, ..WHOLE },
+        World { runs: [false, true, true], reaches: [true, false], ..WHOLE },
+    ] {
+        let mut watch = crashed();
+        watch.changed(at(2_010), &broken);
+        assert_eq!(watch.result(at(9_000)).late, []);
+    }
+    let mut watch = crashed();
+    watch.commanded(at(2_005), 1, Some(true), false);
+    watch.changed(at(2_005), &World { runs: [false, true, true], ..WHOLE });
+    assert_eq!(watch.result(at(9_000)).late, [], "the one that is left is in maintenance");
+}
+
+#[test]
+fn while_nothing_changes_somebody_writes_once_all_has_settled() {
+    // Nobody ever writes: the start settles for a second, and a take-over may last.
+    let late = Late { at: at(1_040), grid: 0, promise: Promise::Writes, able: 0, since: at(1_000) };
+    assert_eq!(watch().result(at(1_041)).late, [late]);
+    let mut watch = watch();
+    watch.told(at(900), 0, 256, at(1_500));
+    watch.accepted(at(901), 0, 256);
+    watch.told(at(1_400), 0, 256, at(2_000));
+    assert_eq!(watch.result(at(2_040)).late, []);
+    // The lease has ended, and nobody has another.
+    assert_eq!(watch.result(at(2_041)).late.len(), 1);
+}
+
+#[test]
+fn who_crashes_while_what_it_sends_is_late_is_heard_for_longer() {
+    let mut watch = watch();
+    watch.told(at(100), 0, 256, at(2_010));
+    watch.accepted(at(101), 0, 256);
+    watch.changed(at(1_500), &World { is_late: true, ..WHOLE });
+    watch.lost(at(2_000), 0);
+    watch.changed(at(2_000), &World { runs: [false, true, true], is_late: true, ..WHOLE });
+    assert_eq!(watch.result(at(2_100)).late, []);
+    assert_eq!(watch.result(at(3_041)).late.len(), 1, "but not for ever");
+}
+
+#[test]
+fn a_device_that_was_silent_may_be_doubted_for_a_while() {
+    let mut watch = watch();
+    watch.told(at(100), 0, 256, at(60_000));
+    watch.accepted(at(101), 0, 256);
+    watch.changed(at(5_000), &World { reaches: [true, false], ..WHOLE });
+    watch.changed(at(5_100), &WHOLE);
+    watch.changed(at(9_000), &World { reaches: [false, true], ..WHOLE });
+    assert_eq!(watch.result(at(16_140)).late, []);
+    assert_eq!(watch.result(at(16_141)).late.len(), 1);
+}
+
+#[test]
+fn who_moves_on_to_a_higher_epoch_within_its_lease_goes_on_with_what_it_wrote() {
+    let mut watch = watch();
+    watch.told(at(100), 0, 256, at(1_500));
+    watch.accepted(at(101), 0, 256);
+    watch.told(at(1_400), 0, 512, at(9_000));
+    assert_eq!(watch.result(at(9_000)).late, []);
+    watch.told(at(9_001), 0, 768, at(20_000));
+    assert_eq!(watch.result(at(20_000)).late.len(), 1, "a lease that had ended is another");
+}
+
+#[test]
+fn who_holds_a_lease_but_reaches_no_device_does_not_write() {
+    let mut watch = watch();
+    watch.told(at(100), 0, 256, at(60_000));
+    watch.accepted(at(101), 0, 256);
+    watch.changed(at(5_000), &World { reaches: [false, true], ..WHOLE });
+    let late = Late { at: at(6_040), grid: 0, promise: Promise::Writes, able: 1, since: at(6_000) };
+    assert_eq!(watch.result(at(7_000)).late, [late]);
+}

@@ -1,0 +1,195 @@
+//! The search for faults that a site does not survive: it repeats itself, finds what is broken on purpose, and saves it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::cargo::cargo_bin_cmd;
+use r_ems::engine::functions::BuiltIn;
+use r_ems::explore::{Options, Property, Site, explore, shrink, swarm};
+use r_ems::scenarios::Overrides;
+use r_ems::study::load::load;
+use r_ems::study::progress::Interrupt;
+use serde_json::Value;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn emsctl(arguments: &[&str]) -> Output {
+    cargo_bin_cmd!("r-emsctl").current_dir(root()).args(arguments).output().expect("the program runs")
+}
+
+fn json(arguments: &[&str]) -> (Value, Option<i32>) {
+    let output = emsctl(&[arguments, &["--format", "json"]].concat());
+    let value = serde_json::from_slice(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    (value.unwrap_or_else(|error| panic!("{error}: {errors}")), output.status.code())
+}
+
+/// A folder of its own for a test, empty.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    drop(fs::remove_dir_all(&folder));
+    folder
+}
+
+fn site(settings: &[&str]) -> Site<BuiltIn> {
+    let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+    Site::open(&root().join("scenarios/failover_fast.ron"), &settings, None).expect("a shipped scenario")
+}
+
+fn options(runs: u64, jobs: usize) -> Options {
+    Options { seed: 11, runs, time: None, jobs, interrupt: Interrupt::default() }
+}
+
+/// The battery neither checks epochs nor keeps its D: writes are on their way for up to 300 ms.
+const LATE_WRITES: [&str; 3] = [
+    "site.grids.commerce.devices.bess.link.checks_epochs=false",
+    "site.grids.commerce.devices.bess.link.longest_write=2 ms",
+    "links={ \"commerce/bess\": (write_delay: (at_least: \"0 s\", mean: \"100 ms\", at_most: \"300 ms\")) }",
+];
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let site = site(&[]);
+    let [one, three] =
+        [1, 3].map(|jobs| explore(&site, &options(24, jobs), &|_reached| {}).expect("it runs"));
+    assert_eq!((one.runs, three.runs), (24, 24));
+    assert_eq!((one.failures, &one.marks), (three.failures, &three.marks));
+    assert_eq!((one.deliveries, &one.take_overs), (three.deliveries, &three.take_overs));
+}
+
+#[test]
+fn every_kind_of_fault_is_drawn_and_read_by_the_language() {
+    let site = site(&[]);
+    let mut drawn = [false; r_ems::explore::kinds::KINDS.len()];
+    for number in 0..400 {
+        let case = swarm::draw(&site.facts, site.length, 3, number);
+        case.faults.iter().for_each(|fault| drawn[fault.kind] = true);
+        assert!(case.faults.iter().all(|fault| fault.from <= site.length), "{case:?}");
+    }
+    assert!(drawn.iter().all(|is_drawn| *is_drawn), "{drawn:?}");
+}
+
+#[test]
+fn a_declared_d_that_the_link_does_not_keep_is_found_and_shrunk_to_few_lines() {
+    let site = site(&LATE_WRITES);
+    let found = explore(&site, &options(60, 2), &|_reached| {}).expect("it runs");
+    let (_, finding) =
+        found.findings.get(&Property::EpochsRise).expect("late writes of the one before are accepted");
+    let case = swarm::draw(&site.facts, site.length, 11, finding.number);
+    let shrunk = shrink::shrink(&site, &case, &finding.broken, &Interrupt::default()).expect("it runs");
+    assert!(shrunk.case.faults.len() <= 2, "{:?}", shrunk.case.faults);
+    assert!(shrunk.tries < shrink::BUDGET, "{}", shrunk.tries);
+    assert_eq!(shrunk.broken.property, Property::EpochsRise);
+}
+
+#[test]
+fn a_saved_failure_fails_by_itself_names_its_property_and_replays() {
+    let folder = folder("explore_saved");
+    let save = folder.to_str().expect("a path that is text");
+    // A site with a witness whose battery declares less than its link takes.
+    let site = fs::read_to_string(root().join("scenarios/sites/commerce_failover_fast.ron"))
+        .expect("a shipped site");
+    let site = site.replace("longest_write: \"0 s\", checks_epochs: true", "longest_write: \"2 ms\"");
+    let site_file = folder.with_file_name("explore_site.ron");
+    fs::write(&site_file, site).expect("a file of the test");
+    let used = root().join("scenarios/failover_fast.ron");
+    let late = "links: { \"commerce/bess\": (write_delay: (at_least: \"0 s\", mean: \"100 ms\", at_most: \"300 ms\")) }";
+    let base = folder.with_file_name("explore_base.ron");
+    let text = format!("Scenario(version: 1, use: [{used:?}], site: {site_file:?}, {late})");
+    fs::write(&base, text).expect("a file of the test");
+    let base = base.to_str().expect("a path that is text");
+    let (found, exit) = json(&["explore", base, "--runs", "40", "--seed", "11", "--save", save]);
+    assert_eq!(exit, Some(3), "{found}");
+    let broken = found["broken"].as_array().expect("a list");
+    let epochs = broken
+        .iter()
+        .find(|broken| broken["property"] == "epochs rise on every device")
+        .expect("it is found");
+    let saved = epochs["scenario"].as_str().expect("it is saved");
+    let text = fs::read_to_string(saved).expect("a saved scenario");
+    assert!(text.starts_with("// Broken: epochs rise on every device"), "{text}");
+    assert!(text.lines().count() <= 20, "{text}");
+    let (summary, exit) = json(&["run", saved]);
+    assert_eq!(exit, Some(3), "{summary}");
+    let remark = summary["expectations"][0]["remark"].as_str().expect("who broke it");
+    assert!(remark.contains("accepted epoch"), "{remark}");
+    let log = epochs["log"].as_str().expect("its log is saved");
+    assert_eq!(json(&["replay", log]).1, Some(0));
+}
+
+#[test]
+fn a_search_is_told_as_json_and_to_ci() {
+    let junit = folder("explore_junit").with_extension("xml");
+    let path = junit.to_str().expect("a path that is text");
+    let (found, _) =
+        json(&["explore", "scenarios/failover.ron", "--runs", "4", "--seed", "1", "--junit", path]);
+    assert_eq!((&found["runs"], &found["seed"]), (&4.into(), &1.into()));
+    for field in ["failures", "simulated_s", "wall_s"] {
+        assert!(found[field].is_number(), "{field}: {found}");
+    }
+    assert!(
+        found["marks"]
+            .as_array()
+            .is_some_and(|marks| marks.iter().any(|mark| mark["name"] == "fault: host crash"))
+    );
+    for field in ["count", "p50", "p99", "p999", "max"] {
+        assert!(found["failover_ms"].get(field).is_some(), "{field}: {found}");
+    }
+    let xml = fs::read_to_string(&junit).expect("a report for CI");
+    assert!(xml.contains("<testsuite ") && xml.contains("one authority at a time"), "{xml}");
+}
+
+#[test]
+fn a_site_that_nobody_shares_has_nothing_to_explore() {
+    let output = emsctl(&["explore", "scenarios/peak_shaving.ron"]);
+    assert_eq!(output.status.code(), Some(2));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("no grid has more than one controller"), "{errors}");
+}
+
+#[test]
+fn take_overs_are_reported_as_a_distribution() {
+    let (found, exit) = json(&[
+        "explore",
+        "scenarios/failover_fast.ron",
+        "--report",
+        "failover",
+        "--runs",
+        "4",
+        "--seed",
+        "1",
+    ]);
+    assert_eq!(exit, Some(0), "{found}");
+    let rows = found["rows"].as_array().expect("a list");
+    assert_eq!(rows.len(), 3);
+    let median = |row: &Value| row["failover_ms"]["p50"].as_f64().expect("a number");
+    assert!(median(&rows[0]) < 30.0 && median(&rows[1]) > 200.0 && median(&rows[2]) > 1_000.0, "{found}");
+    let counted: u64 = rows[0]["distribution"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|range| range["count"].as_u64())
+        .sum();
+    assert_eq!(Some(counted), rows[0]["failover_ms"]["count"].as_u64());
+}
+
+#[test]
+fn what_was_found_before_holds() {
+    let folder = root().join("scenarios/regressions");
+    let entries = fs::read_dir(&folder).expect("the folder of the regressions");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut found: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "ron")).collect();
+    found.sort();
+    assert!(!found.is_empty(), "there is one at least");
+    for path in found {
+        let loaded = load::<BuiltIn>(&path, &Overrides::default())
+            .unwrap_or_else(|error| panic!("{}", r_ems::Failure::from(error)));
+        let finished = r_ems::run(loaded.study, &r_ems::Options::default()).expect("it runs");
+        assert!(finished.summary.held, "{}: {:#?}", path.display(), finished.summary.expectations);
+        assert!(finished.result.grids.iter().all(|grid| grid.balance.is_ok()), "{}", path.display());
+    }
+}

@@ -1,0 +1,29 @@
+//! A property of one's own site, in a page of code: whatever goes wrong, one writes at a time, and somebody writes soon.
+//!
+//! Copy it and name your scenario. A failure prints the faults that it needs, ready for the `faults` of a scenario; more are
+//! found by `r-emsctl explore`, which saves each as a file.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use r_ems::engine::functions::BuiltIn;
+use r_ems::faults::{Property, Site, faults_for, open, run};
+
+fn site() -> Site<BuiltIn> {
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    open(scenarios.join("failover_fast.ron")).expect("a shipped scenario is right")
+}
+
+/// So many lists of faults are tried in a test; more are tried by night.
+const CASES: u32 = 64;
+
+#[test]
+fn whatever_goes_wrong_one_writes_at_a_time() {
+    let site = site();
+    proptest!(ProptestConfig::with_cases(CASES), |(faults in faults_for(&site))| {
+        let found = run(&site, &faults);
+        for safe in [Property::OneAuthority, Property::EpochsRise, Property::WritesExpire] {
+            prop_assert!(found.breaks(safe).is_none(), "{:?}", found.broken);
+        }
+    });
+}
