@@ -137,8 +137,8 @@ fn what_is_durable_outlives_whatever_happens() {
         let (faults, seed) = (format!("faults=[{}]", faults.join(", ")), seed.to_string());
         let changes = ["--set", &persistence, "--set", &faults, "--set", "expect=[]", "--seed", &seed];
         let summary = summary(&[&["scenarios/failover.ron", "--until", "2 min"], &changes[..]].concat());
-        let names: Vec<&Value> =
-            summary["expectations"].as_array().expect("a list").iter().map(|held| &held["name"]).collect();
-        assert_eq!(names, ["one authority at a time", "what is durable outlives crashes"]);
+        let expectations = summary["expectations"].as_array().expect("a list");
+        let names = ["one authority at a time", "what is durable outlives crashes"];
+        assert!(names.iter().all(|name| expectations.iter().any(|held| held["name"] == *name)));
     }
 }

@@ -67,6 +67,20 @@ impl Stated {
     };
 }
 
+/// So many syncs may pass before a life that begins can promise something: two for its number where its file is new, one that is
+/// under way, and its own.
+const SYNCS_OF_A_START: u64 = 4;
+
+/// How long a controller that starts may wait for its disk, on which take-overs depend; `None` where each step of it waits, so
+/// that no time of a take-over can be promised.
+pub(crate) fn longest_sync(kept: Option<Stated>, sync: Span) -> Option<Span> {
+    match kept.map(|kept| kept.spec.journal.sync) {
+        None => Some(sync),
+        Some(SyncRule::Every(_)) => Some(sync * SYNCS_OF_A_START),
+        Some(SyncRule::Strict) => None,
+    }
+}
+
 /// Reads the section; mistakes are noted at their fields, and what is wrong counts as not said.
 pub(crate) fn read(node: &Node<'_>, notes: &mut Notes) -> Stated {
     let default = Stated::DEFAULT;

@@ -254,7 +254,9 @@ fn make<F: FunctionSet>(
     let context = happening::Context { names: &names, calendar: &calendar, usual };
     let mut timeline = happening::read(header.timeline.as_ref(), header.faults.as_ref(), &context, notes);
     let assurances = assure(&site, &mut names, (&network, &timeline, &posts), notes);
-    let promised = assurance::promises(&site, &names, &network, &posts, header.sync);
+    let sync = persistence::longest_sync(kept, header.sync);
+    let promises = |sync| assurance::promises(&site, &names, &network, &posts, sync);
+    let promised = sync.map_or_else(Vec::new, promises);
     let expected = expectation::read(header.expect.as_ref(), &names, &calendar, kept.is_some(), notes);
     let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);

@@ -5,6 +5,7 @@
 //! [`Wakes`]. At one instant the queue comes first, then wakes by controller order.
 //!
 //! - `devices` measures and commands; `hosts` are what controllers run on and talk over; `cores` shows who could write;
+//! - `effects` does what machines ask for;
 //! - `persistence` keeps what outlives controllers, on the hosts' disks;
 //! - `ties` is the order of what happens at one instant.
 //!
@@ -12,6 +13,7 @@
 
 mod cores;
 mod devices;
+mod effects;
 mod hosts;
 mod pending;
 mod persistence;
@@ -23,7 +25,7 @@ use alloc::vec::Vec;
 
 use r_ems_engine::event::Event as Reported;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
-use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Effects, Input, Outcome, Step};
+use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Input, Outcome, Step};
 use r_ems_engine::queue::EventQueue;
 use r_ems_engine::redundancy::{Promise, Seat};
 use r_ems_engine::wakes::Wakes;
@@ -42,7 +44,7 @@ use crate::progress::{self, ProgressResult};
 use crate::slot::Slot;
 use crate::world::{HostClock, PersistenceSpec, Post, Ties, Timed, WorldSpec};
 
-use self::hosts::{Content, PostOffice};
+use self::hosts::PostOffice;
 use self::pending::{Devices, Happened, Of, Pending, Told};
 use self::persistence::Persistence;
 use self::ties::Shuffle;
@@ -464,8 +466,16 @@ impl Driver for SimDriver {
         }
         let effects = outcome.effects;
         for effect in effects.as_slice() {
-            if let Effect::Report(event) = effect {
-                self.monitor.event(outcome.at, outcome.from, Reported::kind(event));
+            match effect {
+                Effect::Report(event) => self.monitor.event(outcome.at, outcome.from, Reported::kind(event)),
+                Effect::Authority { epoch, until } => self.hear_authority(outcome.at, post, *epoch, *until),
+                Effect::Write(_)
+                | Effect::Poll { .. }
+                | Effect::Disconnect { .. }
+                | Effect::Send { .. }
+                | Effect::Transfer { .. }
+                | Effect::Snapshot
+                | Effect::Promise(_) => {}
             }
         }
         if self.persistence.is_none() || !self.note_outcome(outcome) {
@@ -475,24 +485,5 @@ impl Driver for SimDriver {
         self.posts[usize::from(post)].deadline = outcome.deadline;
         let deadline = outcome.deadline.map(|deadline| clock.run_time(deadline).max(outcome.at));
         self.wakes.set(u32::from(post), deadline);
-    }
-}
-
-impl SimDriver {
-    /// Does what a machine asked for; its reports have been heard.
-    fn do_effects(&mut self, at: Time, now: LocalTime, post: u16, effects: &Effects) {
-        for effect in effects.as_slice() {
-            match effect {
-                Effect::Write(write) => self.write(at, now, post, write),
-                // Polls of neighbors travel together; snapshots are the journal's.
-                Effect::Poll { .. } | Effect::Snapshot | Effect::Report(_) => {}
-                Effect::Disconnect { device } => self.disconnect(post, *device),
-                Effect::Send { to, message } => self.send(at, post, *to, Content::Message(*message), &[]),
-                Effect::Transfer { to, .. } => self.send(at, post, *to, Content::Unit, effects.unit()),
-                Effect::Authority { epoch, until } => self.hear_authority(at, post, *epoch, *until),
-                Effect::Promise(promise) => self.save(at, post, *promise),
-            }
-        }
-        self.poll(at, post, effects.as_slice());
     }
 }

@@ -477,8 +477,8 @@ pub const fn waits_for_sync(effect: &Effect) -> bool {
         | Effect::Disconnect { .. }
         | Effect::Send { .. }
         | Effect::Transfer { .. }
-        | Effect::Authority { .. }
         | Effect::Promise(_) => true,
-        Effect::Snapshot | Effect::Report(_) => false,
+        // That it holds authority is a fact already, whoever is told.
+        Effect::Authority { .. } | Effect::Snapshot | Effect::Report(_) => false,
     }
 }

@@ -25,6 +25,22 @@ pub enum DiskChange {
     Rot,
 }
 
+impl DiskChange {
+    /// Whether what follows may take longer, fail, or be lost.
+    pub(super) const fn is_trouble(self) -> bool {
+        match self {
+            Self::Full(begins)
+            | Self::Failing(begins)
+            | Self::ReadOnly(begins)
+            | Self::Lying(begins)
+            | Self::Tearing(begins)
+            | Self::Misdirecting(begins) => begins,
+            Self::Slow(sync) => sync.is_some(),
+            Self::Rot => true,
+        }
+    }
+}
+
 /// The faults that a disk has now.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Faults {

@@ -49,6 +49,7 @@ pub struct SimDisk {
     sync: Span,
     capacity_blocks: usize,
     faults: Faults,
+    was_in_trouble: bool,
     lies: Lies,
     stream: Stream,
     /// Operations that were begun.
@@ -118,6 +119,7 @@ impl SimDisk {
             sync,
             capacity_blocks: CAPACITY_BYTES / BLOCK_BYTES,
             faults: Faults::default(),
+            was_in_trouble: false,
             lies: Lies::default(),
             stream,
             operations: 0,
@@ -198,6 +200,7 @@ impl SimDisk {
 
     /// Changes what is wrong with the disk.
     pub fn change(&mut self, change: DiskChange) {
+        self.was_in_trouble |= change.is_trouble();
         self.faults.change(change);
         if change == DiskChange::Rot {
             self.rot();
@@ -207,6 +210,11 @@ impl SimDisk {
     /// Lets the `number`-th operation from the beginning on fail, the first being 1.
     pub const fn fail(&mut self, number: u64, error: DiskError) {
         self.failing = Some((number, error));
+    }
+
+    /// Whether it ever was slower or worse than it should be.
+    pub const fn was_in_trouble(&self) -> bool {
+        self.was_in_trouble
     }
 
     /// How many operations were begun.

@@ -342,6 +342,11 @@ impl Persistence {
         keeping.stage = Stage::Down;
     }
 
+    /// Whether no disk has been in trouble yet.
+    pub(super) fn always_answers(&self) -> bool {
+        !self.disks.iter().any(SimDisk::was_in_trouble)
+    }
+
     /// A host loses its power.
     pub(super) fn crash(&mut self, host: u16) {
         self.disks[usize::from(host)].crash();

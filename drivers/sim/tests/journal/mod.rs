@@ -2,9 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::log::{ChainPair, ControllerNames, Header, codec};
-use r_ems_engine::machine::{Boot, Delivery, Effect, Effects, Handled, Input, Machine, Outcome, State, Step};
+use r_ems_engine::machine::{
+    Boot, Delivery, Effect, Effects, Handled, Input, Machine, Outcome, SetPointWrite, State, Step,
+};
 use r_ems_engine::persistence::journal::{Beginning, Completion, Journal, JournalSettings, SyncRule};
 use r_ems_engine::persistence::promises::{Kept, PromiseKeeper};
 use r_ems_engine::persistence::recovery::{Containment, Expected, Recovered, recover};
@@ -54,7 +56,8 @@ impl Machine for Counter {
         }
         self.count += 1;
         assert!(self.count != self.fails_at, "the wake that fails");
-        out.push(Effect::Authority { epoch: self.count, until: now });
+        let (device, value) = (DeviceIndex(0), self.count as f64);
+        out.push(Effect::Write(SetPointWrite { device, value, epoch: 1, valid_until: now }));
         if self.count.is_multiple_of(self.snapshot_every) {
             out.push(Effect::Snapshot);
         }

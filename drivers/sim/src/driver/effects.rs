@@ -1,0 +1,25 @@
+//! Does what machines ask for, at once or when it is durable.
+
+use r_ems_engine::machine::{Effect, Effects};
+use r_ems_engine::{LocalTime, Time};
+
+use super::SimDriver;
+use super::hosts::Content;
+
+impl SimDriver {
+    /// Does what a machine asked for; what it only tells has been heard.
+    pub(super) fn do_effects(&mut self, at: Time, now: LocalTime, post: u16, effects: &Effects) {
+        for effect in effects.as_slice() {
+            match effect {
+                Effect::Write(write) => self.write(at, now, post, write),
+                // Polls of neighbors travel together; snapshots are the journal's.
+                Effect::Poll { .. } | Effect::Snapshot | Effect::Report(_) | Effect::Authority { .. } => {}
+                Effect::Disconnect { device } => self.disconnect(post, *device),
+                Effect::Send { to, message } => self.send(at, post, *to, Content::Message(*message), &[]),
+                Effect::Transfer { to, .. } => self.send(at, post, *to, Content::Unit, effects.unit()),
+                Effect::Promise(promise) => self.save(at, post, *promise),
+            }
+        }
+        self.poll(at, post, effects.as_slice());
+    }
+}
