@@ -44,6 +44,7 @@ use crate::progress::{self, ProgressResult};
 use crate::slot::Slot;
 use crate::world::{HostClock, PersistenceSpec, Post, Ties, Timed, WorldSpec};
 
+use self::effects::Part;
 use self::hosts::PostOffice;
 use self::pending::{Devices, Happened, Of, Pending, Told};
 use self::persistence::Persistence;
@@ -466,20 +467,12 @@ impl Driver for SimDriver {
         }
         let effects = outcome.effects;
         for effect in effects.as_slice() {
-            match effect {
-                Effect::Report(event) => self.monitor.event(outcome.at, outcome.from, Reported::kind(event)),
-                Effect::Authority { epoch, until } => self.hear_authority(outcome.at, post, *epoch, *until),
-                Effect::Write(_)
-                | Effect::Poll { .. }
-                | Effect::Disconnect { .. }
-                | Effect::Send { .. }
-                | Effect::Transfer { .. }
-                | Effect::Snapshot
-                | Effect::Promise(_) => {}
+            if let Effect::Report(event) = effect {
+                self.monitor.event(outcome.at, outcome.from, Reported::kind(event));
             }
         }
         if self.persistence.is_none() || !self.note_outcome(outcome) {
-            self.do_effects(outcome.at, outcome.now, post, effects);
+            self.do_effects(outcome.at, outcome.now, post, (effects, Part::All));
         }
         let clock = self.clocks[usize::from(self.posts[usize::from(post)].host)];
         self.posts[usize::from(post)].deadline = outcome.deadline;

@@ -6,11 +6,32 @@ use r_ems_engine::{LocalTime, Time};
 use super::SimDriver;
 use super::hosts::Content;
 
+/// Which effects of a delivery are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of them.
+    All,
+    /// What is told of authority: it is a fact before anything is durable.
+    Authority,
+    /// All others.
+    Others,
+}
+
 impl SimDriver {
-    /// Does what a machine asked for; what it only tells has been heard.
-    pub(super) fn do_effects(&mut self, at: Time, now: LocalTime, post: u16, effects: &Effects) {
+    /// Does what a machine asked for; its reports have been heard.
+    pub(super) fn do_effects(
+        &mut self,
+        at: Time,
+        now: LocalTime,
+        post: u16,
+        (effects, part): (&Effects, Part),
+    ) {
         for effect in effects.as_slice() {
             match effect {
+                Effect::Authority { epoch, until } if part != Part::Others => {
+                    self.hear_authority(at, post, *epoch, *until);
+                }
+                _ if part == Part::Authority => {}
                 Effect::Write(write) => self.write(at, now, post, write),
                 // Polls of neighbors travel together; snapshots are the journal's.
                 Effect::Poll { .. } | Effect::Snapshot | Effect::Report(_) | Effect::Authority { .. } => {}
@@ -20,6 +41,8 @@ impl SimDriver {
                 Effect::Promise(promise) => self.save(at, post, *promise),
             }
         }
-        self.poll(at, post, effects.as_slice());
+        if part != Part::Authority {
+            self.poll(at, post, effects.as_slice());
+        }
     }
 }

@@ -29,6 +29,7 @@ use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use super::SimDriver;
+use super::effects::Part;
 use super::pending::{Happened, Lane, Of, Pending, Told};
 use crate::disk::{DiskChange, Job, SimDisk};
 use crate::survival::Survival;
@@ -178,6 +179,7 @@ impl SimDriver {
             (journal.released() < recorded || !keeping.held.is_empty()) && effects.any(waits_for_sync);
         if waits {
             keeping.held.push_back(Held { recorded, effects: outcome.effects.clone() });
+            self.do_effects(outcome.at, outcome.now, post, (outcome.effects, Part::Authority));
         }
         self.ask(outcome.at, of);
         self.release(outcome.at, of);
@@ -292,7 +294,7 @@ impl SimDriver {
     fn release(&mut self, at: Time, of: Of) {
         let now = self.clocks[usize::from(self.posts[usize::from(of.post)].host)].local(at);
         while let Some(held) = self.keeping(of.post).and_then(Keeping::take_released) {
-            self.do_effects(at, now, of.post, &held.effects);
+            self.do_effects(at, now, of.post, (&held.effects, Part::Others));
         }
     }
 
