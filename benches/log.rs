@@ -15,6 +15,7 @@ use r_ems::engine::log::{Ending, Header, Recording, Scope};
 use r_ems::engine::machine::{
     Boot, Delivery, Driver, Effects, Input, Machine, Outcome, Sample, Step, WriteOutcome,
 };
+use r_ems::engine::persistence::JournalStatus;
 use r_ems::engine::redundancy::{Command, Message, Seat};
 use r_ems::engine::{LocalTime, Span, Time};
 use r_ems::replay::statistics;
@@ -44,6 +45,8 @@ enum What {
     Written(DeviceIndex, WriteOutcome),
     Message(Seat, Message),
     Promised(bool),
+    Snapshotted(bool),
+    Journal(JournalStatus),
     Command(Command),
     Transfer(Seat, Vec<u8>),
 }
@@ -51,6 +54,7 @@ enum What {
 impl What {
     fn of(step: &Step<'_>) -> Self {
         match *step {
+            Step::Restore { .. } => unreachable!("nothing is recovered here"),
             Step::Boot(boot) => Self::Boot(boot),
             Step::Input(Input::Wake) => Self::Wake,
             Step::Input(Input::Points { device, samples }) => Self::Points(device, samples.to_vec()),
@@ -58,6 +62,8 @@ impl What {
             Step::Input(Input::Written { device, outcome }) => Self::Written(device, outcome),
             Step::Input(Input::Message { from, message }) => Self::Message(from, message),
             Step::Input(Input::Promised { succeeded }) => Self::Promised(succeeded),
+            Step::Input(Input::Snapshotted { succeeded }) => Self::Snapshotted(succeeded),
+            Step::Input(Input::Journal(status)) => Self::Journal(status),
             Step::Input(Input::Command(command)) => Self::Command(command),
             Step::Input(Input::Transfer { from, unit }) => Self::Transfer(from, unit.to_vec()),
         }
@@ -72,6 +78,8 @@ impl What {
             Self::Written(device, outcome) => Step::Input(Input::Written { device, outcome }),
             Self::Message(from, message) => Step::Input(Input::Message { from, message }),
             Self::Promised(succeeded) => Step::Input(Input::Promised { succeeded }),
+            Self::Snapshotted(succeeded) => Step::Input(Input::Snapshotted { succeeded }),
+            Self::Journal(status) => Step::Input(Input::Journal(status)),
             Self::Command(command) => Step::Input(Input::Command(command)),
             Self::Transfer(from, ref unit) => Step::Input(Input::Transfer { from, unit }),
         }

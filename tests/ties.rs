@@ -5,12 +5,15 @@ use std::path::Path;
 use r_ems::engine::Span;
 use r_ems::engine::controller::Controller;
 use r_ems::engine::fleet::Fleet;
-use r_ems::engine::functions::BuiltIn;
+use r_ems::engine::functions::{BuiltIn, FunctionSet};
+use r_ems::engine::log::Header;
 use r_ems::engine::machine::Machine;
+use r_ems::names::of_spec;
 use r_ems::scenarios::{Disk, Overrides, load};
 use r_ems::sim::driver::{RunResult, SimDriver};
 use r_ems::sim::expect::Verdict;
 use r_ems::sim::world::Ties;
+use r_ems::study::contained::Recovering;
 
 /// The most of a scenario that is run.
 const LONGEST: Span = Span::from_hours(24);
@@ -36,7 +39,9 @@ fn run(path: &str, ties: Ties) -> RunResult {
     loaded.world.duration = loaded.world.duration.min(LONGEST);
     loaded.world.ties = ties;
     let mut fleet = Fleet::new(loaded.controllers.iter().map(Controller::new).collect());
-    let mut driver = SimDriver::new(loaded.world).expect("links fit their bus");
+    let driver = SimDriver::new(loaded.world).expect("links fit their bus");
+    let header = Header::new(BuiltIn::NAMES, loaded.controllers.iter().map(of_spec).collect());
+    let mut driver = driver.with_persistence::<_, Recovering>(&header, fleet.machines());
     fleet.run(&mut driver).unwrap_or_else(|failure| panic!("{path}, {ties:?}: {failure:?}"));
     let mut result = driver.finish();
     let at_end: Vec<Verdict> = loaded.at_end.iter().map(|judged| judged.judge(&result)).collect();

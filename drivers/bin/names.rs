@@ -118,6 +118,11 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
         | Event::AuthoritiesOverlapped { .. }
         | Event::SectionDiffers { .. }
         | Event::CommandRefused { .. }
+        | Event::StateRecovered { .. }
+        | Event::SnapshotTaken { .. }
+        | Event::SnapshotFailed
+        | Event::JournalDegraded { .. }
+        | Event::JournalRestored { .. }
         | Event::DeviceFollows { .. } => words.event(event),
     }
 }

@@ -7,6 +7,7 @@ use core::fmt;
 
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
+use crate::persistence::{Origin, Trouble};
 use crate::points::Quality;
 use crate::redundancy::supervisor::CommandRefusal;
 use crate::redundancy::transfer::Refusal;
@@ -153,6 +154,28 @@ pub enum Event {
         /// Why not.
         refusal: CommandRefusal,
     },
+    /// The controller goes on with a state of a life before.
+    StateRecovered {
+        /// How much of it could be recovered.
+        origin: Origin,
+    },
+    /// The state is durable.
+    SnapshotTaken {
+        /// How long after it was taken.
+        after: Span,
+    },
+    /// The state could not be made durable; it is tried again when the next one is due.
+    SnapshotFailed,
+    /// The journal cannot be kept: a crash from here on loses what happens.
+    JournalDegraded {
+        /// Why.
+        trouble: Trouble,
+    },
+    /// The journal is kept again.
+    JournalRestored {
+        /// How long it was not.
+        after: Span,
+    },
     /// A step of a device moved a measurement the wrong way: a sign in the site file is likely wrong.
     SignSuspect {
         /// The device that was stepped.
@@ -201,12 +224,17 @@ impl Event {
             Self::AuthoritiesOverlapped { .. } => "authorities_overlapped",
             Self::SectionDiffers { .. } => "section_differs",
             Self::CommandRefused { .. } => "command_refused",
+            Self::StateRecovered { .. } => "state_recovered",
+            Self::SnapshotTaken { .. } => "snapshot_taken",
+            Self::SnapshotFailed => "snapshot_failed",
+            Self::JournalDegraded { .. } => "journal_degraded",
+            Self::JournalRestored { .. } => "journal_restored",
             Self::SignSuspect { .. } => "sign_suspect",
         }
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 21] = [
+    pub const KINDS: [&'static str; 26] = [
         "booted",
         "started",
         "scans_missed",
@@ -227,6 +255,11 @@ impl Event {
         "authorities_overlapped",
         "section_differs",
         "command_refused",
+        "state_recovered",
+        "snapshot_taken",
+        "snapshot_failed",
+        "journal_degraded",
+        "journal_restored",
         "sign_suspect",
     ];
 
@@ -240,6 +273,9 @@ impl Event {
             | Self::WritesSucceed { .. }
             | Self::RoleChanged { .. }
             | Self::SetPointsTakenOver { .. }
+            | Self::StateRecovered { origin: Origin::Fresh | Origin::Replayed }
+            | Self::SnapshotTaken { .. }
+            | Self::JournalRestored { .. }
             | Self::StateTaken { .. }
             | Self::DeviceFollows { .. } => Severity::Info,
             Self::ScansMissed { .. }
@@ -247,11 +283,14 @@ impl Event {
             | Self::WriteFailed { .. }
             | Self::TookOver { .. }
             | Self::CommandRefused { .. }
+            | Self::SnapshotFailed
             | Self::DeviceLimited { .. } => Severity::Warning,
             Self::FunctionLost { .. }
             | Self::ShortfallBegan { .. }
             | Self::AuthoritiesOverlapped { .. }
             | Self::SectionDiffers { .. }
+            | Self::StateRecovered { origin: Origin::Damaged | Origin::Poisoned }
+            | Self::JournalDegraded { .. }
             | Self::StateRefused { .. }
             | Self::SignSuspect { .. } => Severity::Alarm,
         }

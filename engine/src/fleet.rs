@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::ids::ControllerIndex;
+use crate::log::codec;
 use crate::machine::{Delivery, Driver, Effects, Handled, Machine, Outcome, Step};
 use crate::time::Time;
 
@@ -22,7 +23,7 @@ pub struct Fleet<M> {
     effects: Effects,
 }
 
-/// A machine's own assertion failed; the log ends with the delivery that did it.
+/// A machine's own assertion failed, or a state that it was to go on with is none; the log ends with the delivery that did it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Poisoned {
     /// Whose assertion failed.
@@ -74,13 +75,21 @@ impl<M: Machine> Fleet<M> {
         let effects = &mut self.effects;
         effects.clear();
         let mut deadline = None;
-        let handled = D::contain(&mut || {
+        let mut handled = D::contain(&mut || {
             match step {
+                // A restored machine wants nothing before it boots.
+                Step::Restore { .. } => return,
                 Step::Boot(boot) => machine.boot(now, boot, effects),
                 Step::Input(ref input) => machine.handle(now, input, effects),
             }
             deadline = machine.deadline();
         });
+        if let Step::Restore { state } = step {
+            match codec::decode(state) {
+                Ok(restored) => *machine = restored,
+                Err(codec::Undecodable) => handled = Handled::Poisoned,
+            }
+        }
         if handled == Handled::Poisoned {
             return Err(Poisoned { controller: to, at });
         }

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::digest::Chain;
 use crate::event::Event;
 use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
+use crate::persistence::{JournalStatus, Origin};
 use crate::redundancy::{Command, Message, Promise, Seat};
 use crate::time::{LocalTime, Time};
 use crate::wall::WallTime;
@@ -45,6 +46,16 @@ pub struct Boot {
     pub wall: Option<WallTime>,
     /// What was durable.
     pub promise: Promise,
+    /// Where its state comes from.
+    pub origin: Origin,
+    /// Whether what it promised may be lost: it must not vote before it knows what others promised.
+    pub abstains: bool,
+}
+
+impl Boot {
+    /// The first boot of a controller.
+    pub const FIRST: Self =
+        Self { incarnation: 1, wall: None, promise: Promise::FIRST, origin: Origin::Fresh, abstains: false };
 }
 
 /// What reaches a machine; borrowed data is lent by the driver until it has been handled.
@@ -90,6 +101,13 @@ pub enum Input<'a> {
         /// Whether it is durable.
         succeeded: bool,
     },
+    /// The state that was to be kept is durable, or could not be written.
+    Snapshotted {
+        /// Whether it is durable.
+        succeeded: bool,
+    },
+    /// The journal of what reaches this machine can no longer be kept, or can again.
+    Journal(JournalStatus),
     /// An operator asks for something.
     Command(Command),
 }
@@ -179,6 +197,8 @@ pub enum Effect {
     },
     /// Make a promise durable, and say when it is.
     Promise(Promise),
+    /// Keep the state as it is now, and say when it is durable.
+    Snapshot,
     /// Tell whoever listens.
     Report(Event),
 }
@@ -292,6 +312,11 @@ pub struct Delivery<'a> {
 /// What happens to a machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Step<'a> {
+    /// Its state is replaced by a recovered one; it boots next.
+    Restore {
+        /// The encoded state.
+        state: &'a [u8],
+    },
     /// It starts to live.
     Boot(Boot),
     /// It receives an input.

@@ -64,6 +64,7 @@ impl Lone {
                 | Effect::Write(_)
                 | Effect::Poll { .. }
                 | Effect::Disconnect { .. }
+                | Effect::Snapshot
                 | Effect::Transfer { .. } => {}
             }
         }

@@ -3,6 +3,7 @@
 //! What the members of a council tell each other and report is in [`council`].
 
 pub mod council;
+mod persistence;
 
 use std::fmt::Write;
 
@@ -39,7 +40,8 @@ impl<'a> Words<'a> {
     /// What happened to the controller.
     pub fn step(self, step: &Step<'_>) -> String {
         match step {
-            Step::Boot(boot) => format!("boot, incarnation {}", boot.incarnation),
+            Step::Restore { state: _ } => String::from("the state of a life before is restored"),
+            Step::Boot(boot) => persistence::boot(boot),
             Step::Input(Input::Wake) => String::from("wake"),
             Step::Input(Input::Points { device, samples }) => {
                 let mut text = format!("points of {}:", self.device(*device));
@@ -64,6 +66,11 @@ impl<'a> Words<'a> {
             Step::Input(Input::Promised { succeeded: false }) => {
                 String::from("the promise could not be made durable")
             }
+            Step::Input(Input::Snapshotted { succeeded: true }) => String::from("the snapshot is durable"),
+            Step::Input(Input::Snapshotted { succeeded: false }) => {
+                String::from("the snapshot could not be made durable")
+            }
+            Step::Input(Input::Journal(status)) => persistence::status(*status),
             Step::Input(Input::Command(command)) => format!("command: {}", self.command(*command)),
         }
     }
@@ -89,6 +96,7 @@ impl<'a> Words<'a> {
                 format!("authority under epoch {epoch} until {}", relative(*until, now))
             }
             Effect::Promise(promise) => self.promise(promise),
+            Effect::Snapshot => String::from("keep a snapshot"),
             Effect::Report(event) => format!("report {}", self.event(event)),
         }
     }
@@ -136,6 +144,11 @@ impl<'a> Words<'a> {
             | Event::AuthoritiesOverlapped { .. }
             | Event::SectionDiffers { .. }
             | Event::CommandRefused { .. } => self.council_event(event),
+            Event::StateRecovered { .. }
+            | Event::SnapshotTaken { .. }
+            | Event::SnapshotFailed
+            | Event::JournalDegraded { .. }
+            | Event::JournalRestored { .. } => persistence::event(event),
             Event::SignSuspect { device, measured_by, step, moved } => format!(
                 "{kind}: {} was stepped by {step} and {} moved by {moved}",
                 self.device(*device),

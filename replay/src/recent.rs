@@ -2,6 +2,7 @@
 
 use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::machine::{Boot, Effect, Input, Sample, Step, WriteOutcome};
+use r_ems_engine::persistence::JournalStatus;
 use r_ems_engine::redundancy::{Command, Message, Seat};
 use r_ems_engine::{LocalTime, Time};
 
@@ -34,6 +35,7 @@ pub(crate) struct Kept {
 /// A step without what it borrows.
 #[derive(Clone, Copy, Debug, Default)]
 enum What {
+    Restored,
     Boot(Boot),
     #[default]
     Wake,
@@ -42,6 +44,8 @@ enum What {
     Written(DeviceIndex, WriteOutcome),
     Message(Seat, Message),
     Promised(bool),
+    Snapshotted(bool),
+    Journal(JournalStatus),
     Command(Command),
     Transfer(Seat),
 }
@@ -60,6 +64,7 @@ impl Recent {
         kept.effects.clear();
         kept.deadline = None;
         kept.what = match *step {
+            Step::Restore { state: _ } => What::Restored,
             Step::Boot(boot) => What::Boot(boot),
             Step::Input(Input::Wake) => What::Wake,
             Step::Input(Input::Points { device, samples }) => {
@@ -70,6 +75,8 @@ impl Recent {
             Step::Input(Input::Written { device, outcome }) => What::Written(device, outcome),
             Step::Input(Input::Message { from, message }) => What::Message(from, message),
             Step::Input(Input::Promised { succeeded }) => What::Promised(succeeded),
+            Step::Input(Input::Snapshotted { succeeded }) => What::Snapshotted(succeeded),
+            Step::Input(Input::Journal(status)) => What::Journal(status),
             Step::Input(Input::Command(command)) => What::Command(command),
             Step::Input(Input::Transfer { from, unit }) => {
                 kept.unit.extend_from_slice(unit);
@@ -104,6 +111,8 @@ impl Recent {
 impl Kept {
     pub(crate) fn step(&self) -> Step<'_> {
         match self.what {
+            // The state is not kept: nobody reads it there.
+            What::Restored => Step::Restore { state: &[] },
             What::Boot(boot) => Step::Boot(boot),
             What::Wake => Step::Input(Input::Wake),
             What::Points(device) => Step::Input(Input::Points { device, samples: &self.samples }),
@@ -111,6 +120,8 @@ impl Kept {
             What::Written(device, outcome) => Step::Input(Input::Written { device, outcome }),
             What::Message(from, message) => Step::Input(Input::Message { from, message }),
             What::Promised(succeeded) => Step::Input(Input::Promised { succeeded }),
+            What::Snapshotted(succeeded) => Step::Input(Input::Snapshotted { succeeded }),
+            What::Journal(status) => Step::Input(Input::Journal(status)),
             What::Command(command) => Step::Input(Input::Command(command)),
             What::Transfer(from) => Step::Input(Input::Transfer { from, unit: &self.unit }),
         }

@@ -159,6 +159,7 @@ impl<const SCAN: u32, const OF_EVENTS: bool> Machine for Slip<SCAN, OF_EVENTS> {
                 | Effect::Disconnect { .. }
                 | Effect::Transfer { .. }
                 | Effect::Promise(_)
+                | Effect::Snapshot
                 | Effect::Report(_) => {}
             }
             out.push(*effect);

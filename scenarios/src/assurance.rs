@@ -5,6 +5,7 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::controller::member::GOOD_BEFORE_RETURN;
+use r_ems_engine::controller::set_points::RETRY_LONGEST;
 use r_ems_engine::redundancy::{Seat, Settings};
 use r_ems_sim::progress::{self, Promised};
 use r_ems_sim::slot::OneConnection;
@@ -212,7 +213,7 @@ fn promised<S>(
         members: grid.council.members().map(member).collect(),
         majority: assurance.majority as usize,
         within: longest + repeats,
-        doubts_for: GOOD_BEFORE_RETURN,
+        doubts_for: GOOD_BEFORE_RETURN.max(RETRY_LONGEST),
         settles_within: settles_within(grid, settings, &ways, sync),
         clock_rate_max_ppb: settings.clock_rate_max_ppb,
     })

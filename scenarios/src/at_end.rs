@@ -12,6 +12,7 @@ use crate::expectation::{compared, read_amount};
 use crate::mistake::{Notes, suggestion};
 use crate::naming::Names;
 use crate::node::{Node, excerpt};
+use crate::outlives;
 use crate::plant::Unit;
 use crate::take_over::{Judged, Limit, Who, judge_limit, judge_one, judge_progress};
 
@@ -36,6 +37,8 @@ pub(crate) enum Subject {
     OneAuthority(Who),
     /// That somebody had it wherever somebody could.
     Progress(Who),
+    /// That what was durable outlived every crash.
+    Outlives(Who),
 }
 
 /// What must hold of a sum.
@@ -105,7 +108,7 @@ impl AtEnd {
                 Unit::Share | Unit::Flag => "1",
             },
             Subject::TakeOver(..) => "s",
-            Subject::OneAuthority(_) | Subject::Progress(_) => "events",
+            Subject::OneAuthority(_) | Subject::Progress(_) | Subject::Outlives(_) => "events",
         }
     }
 
@@ -135,7 +138,7 @@ impl AtEnd {
         match self.subject {
             Subject::Sum(_) | Subject::TakeOver(..) => true,
             // It must hold of every part of a run.
-            Subject::OneAuthority(_) | Subject::Progress(_) => false,
+            Subject::OneAuthority(_) | Subject::Progress(_) | Subject::Outlives(_) => false,
         }
     }
 
@@ -146,6 +149,7 @@ impl AtEnd {
             Subject::TakeOver(limit, who) => judge_limit(limit, who, result),
             Subject::OneAuthority(who) => judge_one(who, &result.authority, end),
             Subject::Progress(who) => judge_progress(who, &result.progress.late, end),
+            Subject::Outlives(who) => outlives::judge(who, result),
         }
     }
 }
@@ -223,6 +227,7 @@ mod tests {
             traffic: Vec::new(),
             authority: AuthorityResult::default(),
             progress: Default::default(),
+            persistence: None,
         }
     }
 

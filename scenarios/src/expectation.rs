@@ -18,6 +18,7 @@ use crate::mistake::{Notes, suggestion};
 use crate::moment::Calendar;
 use crate::naming::{Found, Names};
 use crate::node::{Fields, Node, excerpt};
+use crate::outlives::DURABLE_OUTLIVES;
 use crate::plant::Unit;
 use crate::take_over::{self, AUTHORITY_RETURNS, ONE_AUTHORITY, Who};
 
@@ -44,8 +45,7 @@ impl Expected {
     }
 
     fn has(&self, name: &str) -> bool {
-        name == ONE_AUTHORITY
-            || name == AUTHORITY_RETURNS
+        [ONE_AUTHORITY, AUTHORITY_RETURNS, DURABLE_OUTLIVES].contains(&name)
             || self.watched.iter().any(|known| known.name == name)
             || self.at_end.iter().any(|known| known.name == name)
     }
@@ -60,6 +60,12 @@ impl Expected {
             let subject = at_end::Subject::Progress(Who::of(names));
             self.at_end.push(AtEnd { name: AUTHORITY_RETURNS.to_string(), place: usize::MAX, subject });
         }
+    }
+
+    /// Adds what is expected of every run in which something is kept on disks, behind all others.
+    fn add_outlives(&mut self, names: &Names<'_, '_>) {
+        let subject = at_end::Subject::Outlives(Who::of(names));
+        self.at_end.push(AtEnd { name: DURABLE_OUTLIVES.to_string(), place: usize::MAX, subject });
     }
 }
 
@@ -79,15 +85,20 @@ enum Subject {
     AtEnd(at_end::Subject),
 }
 
-/// Reads what is expected, and adds what is expected of every run in which several controllers share a grid.
+/// Reads what is expected, and adds what is expected of every run in which several controllers share a grid, and of
+/// every one in which something is kept on disks.
 pub(crate) fn read(
     node: Option<&Node<'_>>,
     names: &Names<'_, '_>,
     calendar: &Calendar,
+    has_disks: bool,
     notes: &mut Notes,
 ) -> Expected {
     let mut all = node.map_or_else(Expected::default, |node| read_list(node, names, calendar, notes));
     all.add_one_authority(names);
+    if has_disks {
+        all.add_outlives(names);
+    }
     all
 }
 

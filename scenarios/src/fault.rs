@@ -1,11 +1,12 @@
-//! What breaks: hosts and processes that die, paths that lose, delay or repeat messages, clocks that run wrong; what is
+//! What breaks: hosts and processes that die, paths that lose, delay or repeat messages, clocks that run wrong, disks; what is
 //! wrong with devices has a file of its own.
 //!
 //! A fault lasts for a window and ends with it. Windows of one fault that overlap or touch are one; two faults of one kind that
 //! say different things of the same at one time are a mistake.
 
-use r_ems_engine::Time;
 use r_ems_engine::units::Ratio;
+use r_ems_engine::{Span, Time};
+use r_ems_sim::disk::DiskChange;
 use r_ems_sim::network::Path;
 use r_ems_sim::world::{Change, HostClock, Life, PathChange, RATE_PPB_MAX, Timed};
 
@@ -16,9 +17,10 @@ use crate::mistake::Notes;
 use crate::naming::Names;
 use crate::network::{Network, delay_fields, read_chance};
 use crate::node::{Fields, Node};
+use crate::persistence::{DISK_FAULTS, SPAN_MAX, disk_fault};
 
 /// What can last for a while.
-pub(crate) const FAULTS: [&str; 16] = [
+pub(crate) const FAULTS: [&str; 23] = [
     "Crash",
     "Kill",
     "Partition",
@@ -35,6 +37,13 @@ pub(crate) const FAULTS: [&str; 16] = [
     DEVICE_FAULTS[5],
     DEVICE_FAULTS[6],
     DEVICE_FAULTS[7],
+    DISK_FAULTS[0],
+    DISK_FAULTS[1],
+    DISK_FAULTS[2],
+    DISK_FAULTS[3],
+    DISK_FAULTS[4],
+    DISK_FAULTS[5],
+    DISK_FAULTS[6],
 ];
 /// Most windows that partitions of many hosts may come to.
 pub(crate) const MAX_PARTS: usize = 64;
@@ -51,6 +60,8 @@ pub(crate) enum Key {
     Delay(u16, u16),
     Duplication(u16, u16),
     Rate(u16),
+    /// A host, and the fault's place among those of disks.
+    Disk(u16, u8),
 }
 
 /// What a fault does when it begins and when it ends.
@@ -81,6 +92,8 @@ pub(crate) struct Lasting<'t> {
 pub(crate) struct Usual<'a> {
     pub(crate) network: &'a Network,
     pub(crate) clocks: &'a [HostClock],
+    /// Whether anything is kept, so that there are disks.
+    pub(crate) has_disks: bool,
 }
 
 /// Reads what breaks; a partition breaks several paths.
@@ -104,6 +117,7 @@ pub(crate) fn read(
             Some(vec![Effect { key: Key::Rate(host), begin: change(rate_ppb), end: change(before) }])
         }
         name if DEVICE_FAULTS.contains(&name) => device_fault::read(node, names, notes),
+        name if DISK_FAULTS.contains(&name) => disk(node, names, usual, notes).map(|effect| vec![effect]),
         name if CHANGES.contains(&name) => {
             node.error(notes, format!("`{name}` happens at an instant: write At(moment, {name}(…))"));
             None
@@ -162,6 +176,44 @@ pub(crate) fn rate_ppb(rate: Ratio, fields: &Fields<'_>, notes: &mut Notes) -> O
     }
     // Rounding takes away what decimal text leaves.
     Some(ppb.round() as i32)
+}
+
+/// Reads `DiskFull(host: "a")` or `DiskSlow(host: "a", sync: "2 s")`.
+fn disk(node: &Node<'_>, names: &Names<'_, '_>, usual: &Usual<'_>, notes: &mut Notes) -> Option<Effect> {
+    check_disks(node, usual, notes);
+    let mut fields = node.fields(notes)?;
+    let host = host(&mut fields, "host", names, notes);
+    let is_slow = node.name() == "DiskSlow";
+    let sync: Option<Span> = if is_slow { fields.leaf("sync", notes) } else { None };
+    if let Some(sync) = sync
+        && (sync.is_zero() || sync > SPAN_MAX)
+    {
+        fields.place("sync").error(notes, format!("must be above 0 s and at most {SPAN_MAX}, got {sync}"));
+    }
+    fields.finish(notes);
+    let place = DISK_FAULTS.iter().position(|name| *name == node.name())?;
+    let (begin, end) = disk_fault(node.name(), sync)?;
+    let (host, place) = (host?, u8::try_from(place).ok()?);
+    let change = |change| Change::Disk { host, change };
+    Some(Effect { key: Key::Disk(host, place), begin: change(begin), end: change(end) })
+}
+
+/// Reads `BitRot(host: "a")`.
+pub(crate) fn bit_rot(
+    node: &Node<'_>,
+    names: &Names<'_, '_>,
+    usual: &Usual<'_>,
+    notes: &mut Notes,
+) -> Option<Change> {
+    check_disks(node, usual, notes);
+    host_of(node, names, notes).map(|host| Change::Disk { host, change: DiskChange::Rot })
+}
+
+/// Notes a fault of disks of which nothing would be seen.
+fn check_disks(node: &Node<'_>, usual: &Usual<'_>, notes: &mut Notes) {
+    if !usual.has_disks {
+        node.error(notes, "nothing is kept on disks: add persistence: (…) to the site or the scenario");
+    }
 }
 
 fn host(

@@ -6,6 +6,7 @@
 use r_ems_engine::Span;
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::persistence::SnapshotSettings;
 use r_ems_sim::network::Delay;
 use r_ems_sim::plant::ComponentIndex;
 use r_ems_sim::world::{LinkSpec, Post};
@@ -19,6 +20,7 @@ use crate::site::{self, Site};
 /// All controllers and witnesses of a site.
 pub(crate) fn controllers<F: FunctionSet>(
     site: &Site<'_, F::Spec>,
+    snapshots: SnapshotSettings,
     notes: &mut Notes,
 ) -> Vec<ControllerSpec<F>> {
     if notes.errors() > 0 {
@@ -27,6 +29,7 @@ pub(crate) fn controllers<F: FunctionSet>(
     let mut fleet = Vec::new();
     for grid in &site.grids {
         if let Some(common) = site::wire::<F>(grid, notes) {
+            let common = ControllerSpec { snapshots, ..common };
             fleet.extend(grid.council.fleet(&common));
         }
     }

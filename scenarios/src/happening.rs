@@ -12,6 +12,7 @@ use crate::mistake::Notes;
 use crate::moment::{Calendar, MAX_REPETITIONS};
 use crate::naming::Names;
 use crate::node::{Node, excerpt};
+use crate::persistence::BIT_ROT;
 use crate::plant::Kind;
 
 /// Most entries of a timeline, and of a list of faults.
@@ -20,7 +21,7 @@ pub(crate) const MAX_HAPPENINGS: usize = 10_000;
 /// The kinds of entries.
 pub(crate) const ENTRIES: [&str; 2] = ["At", "During"];
 /// What can happen at an instant.
-pub(crate) const CHANGES: [&str; 13] = [
+pub(crate) const CHANGES: [&str; 14] = [
     "Open",
     "Close",
     "Start",
@@ -31,6 +32,7 @@ pub(crate) const CHANGES: [&str; 13] = [
     "Restart",
     "ClockRate",
     "RestartDevice",
+    BIT_ROT,
     COMMANDS[0],
     COMMANDS[1],
     COMMANDS[2],
@@ -98,7 +100,7 @@ fn read_at(node: &Node<'_>, context: &Context<'_>, changes: &mut Vec<Timed>, not
         return;
     };
     let when = context.calendar.when(place, notes);
-    let all = read_change(what, context.names, notes);
+    let all = read_change(what, context, notes);
     if let (Some(when), Some(all)) = (when, all) {
         let instants = context.calendar.instants(when);
         if instants.is_empty() && context.calendar.is_dated {
@@ -111,7 +113,8 @@ fn read_at(node: &Node<'_>, context: &Context<'_>, changes: &mut Vec<Timed>, not
 }
 
 /// Reads `Open("commerce/pcc")`, `Crash(host: "a")` or `SwitchOver("commerce")`.
-fn read_change(what: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Vec<Change>> {
+fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Option<Vec<Change>> {
+    let names = context.names;
     let host = |state, notes: &mut Notes| {
         fault::host_of(what, names, notes).map(|host| vec![Change::Host { host, state }])
     };
@@ -132,6 +135,7 @@ fn read_change(what: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Opt
             Some(vec![Change::ClockRate { host, rate_ppb }])
         }
         "RestartDevice" => device_fault::read_restart(what, names, notes),
+        BIT_ROT => fault::bit_rot(what, names, &context.usual, notes).map(|change| vec![change]),
         name if COMMANDS.contains(&name) => command::read(what, names, notes),
         name if fault::FAULTS.contains(&name) => {
             what.error(notes, format!("`{name}` lasts for a while: write During(begin, end, {name}(…))"));

@@ -31,7 +31,7 @@ use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
 use crate::source::Maker;
-use crate::{Loaded, expectation, fleet, happening, include, initial, network, reality, tariff};
+use crate::{Loaded, expectation, fleet, happening, include, initial, network, persistence, reality, tariff};
 
 /// Longest run: a century.
 pub(crate) const DURATION_MAX: Span = Span::from_hours(876_600);
@@ -51,6 +51,7 @@ struct Header<'t> {
     clocks: Option<Node<'t>>,
     network: Option<Node<'t>>,
     sync: Span,
+    persistence: Option<persistence::Stated>,
     initial: Option<Node<'t>>,
     tariff: Option<Node<'t>>,
     timeline: Option<Node<'t>>,
@@ -160,6 +161,7 @@ impl<'t> Header<'t> {
             clocks: fields.optional("clocks"),
             network: fields.optional("network"),
             sync: read_sync(&mut fields, notes),
+            persistence: fields.optional("persistence").map(|node| persistence::read(&node, notes)),
             initial: fields.optional("initial"),
             tariff: fields.optional("tariff"),
             timeline: fields.optional("timeline"),
@@ -237,13 +239,7 @@ fn make<F: FunctionSet>(
     let known_zone = site.as_ref().and_then(|site| site.time_zone);
     let zone = known_zone.unwrap_or_default();
     let start = header.start(zone, notes);
-    // Without a right start or duration all else is checked as in a century from 1970, except what profiles cover.
-    let calendar = Calendar {
-        start: start.unwrap_or(WallTime::EPOCH),
-        zone,
-        duration: header.duration.unwrap_or(DURATION_MAX),
-        is_dated: start.is_some() && header.duration.is_some() && known_zone.is_some(),
-    };
+    let calendar = calendar(start, known_zone, header.duration);
     let (mut tables, broken) = read_profiles(header.profiles.as_ref(), files, notes);
     let mut begin = header.initial.as_ref().map_or_else(Vec::new, |node| initial::read(node, notes));
     let seed = changes.seed.unwrap_or(header.seed);
@@ -253,19 +249,22 @@ fn make<F: FunctionSet>(
     let mut names = fleet::names(&site, &plants);
     check_initial(&names, &begin, notes);
     let (posts, hosts, network) = really(&header, fleet::posts(&site, &plants), &names, notes);
-    let usual = Usual { network: &network, clocks: &hosts };
+    let kept = header.persistence.or(site.persistence);
+    let usual = Usual { network: &network, clocks: &hosts, has_disks: kept.is_some() };
     let context = happening::Context { names: &names, calendar: &calendar, usual };
     let mut timeline = happening::read(header.timeline.as_ref(), header.faults.as_ref(), &context, notes);
     let assurances = assure(&site, &mut names, (&network, &timeline, &posts), notes);
-    let promised = assurance::promises(&site, &names, &network, &posts, header.sync);
-    let expected = expectation::read(header.expect.as_ref(), &names, &calendar, notes);
+    let sync = persistence::longest_sync(kept, header.sync);
+    let promises = |sync| assurance::promises(&site, &names, &network, &posts, sync);
+    let promised = sync.map_or_else(Vec::new, promises);
+    let expected = expectation::read(header.expect.as_ref(), &names, &calendar, kept.is_some(), notes);
     let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
     let Expected { watched: expectations, at_end } =
         judgeable(expected, duration, calendar.duration, root.document(), notes);
     timeline.retain(|timed| timed.at <= Time::ZERO + duration);
     let components: Vec<Vec<String>> = plants.iter().map(component_names).collect();
-    let controllers = fleet::controllers::<F>(&site, notes);
+    let controllers = fleet::controllers::<F>(&site, persistence::snapshots(kept), notes);
     if notes.errors() > 0 {
         return None;
     }
@@ -284,6 +283,7 @@ fn make<F: FunctionSet>(
         paths: network.paths,
         path: network.path,
         sync: header.sync,
+        persistence: kept.map(|kept| kept.spec),
         timeline,
         expectations,
         ties: Ties::InOrder,
@@ -302,6 +302,16 @@ fn make<F: FunctionSet>(
         world,
         warnings: Report::default(),
     })
+}
+
+/// The run's calendar. Without a right start or duration all is checked as in a century from 1970, except what profiles cover.
+fn calendar(start: Option<WallTime>, zone: Option<UtcOffset>, duration: Option<Span>) -> Calendar {
+    Calendar {
+        start: start.unwrap_or(WallTime::EPOCH),
+        zone: zone.unwrap_or_default(),
+        duration: duration.unwrap_or(DURATION_MAX),
+        is_dated: start.is_some() && duration.is_some() && zone.is_some(),
+    }
 }
 
 /// The profiles, and the names of those that cannot be read, which was noted.
@@ -468,7 +478,9 @@ fn judgeable(
     for judged in all.at_end {
         match judged.subject {
             // It must hold of every part of a run.
-            Subject::OneAuthority(_) | Subject::Progress(_) => kept.at_end.push(judged),
+            Subject::OneAuthority(_) | Subject::Progress(_) | Subject::Outlives(_) => {
+                kept.at_end.push(judged)
+            }
             Subject::Sum(_) | Subject::TakeOver(..) => leave_out(&judged.name),
         }
     }

@@ -20,6 +20,7 @@ use crate::device::{self, Device};
 use crate::leaf::check_name;
 use crate::mistake::{Notes, suggestion};
 use crate::node::{Entry, Fields, Node, excerpt};
+use crate::persistence;
 
 /// The version of the language that is read.
 pub(crate) const VERSION: u64 = 1;
@@ -46,6 +47,7 @@ pub(crate) struct Site<'t, S> {
     pub(crate) time_zone: Option<UtcOffset>,
     pub(crate) hosts: Vec<Entry<'t>>,
     pub(crate) grids: Vec<Grid<'t, S>>,
+    pub(crate) persistence: Option<persistence::Stated>,
 }
 
 /// One grid of a site.
@@ -94,10 +96,11 @@ pub(crate) fn read<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Op
         let found = grids.len();
         fields.place("grids").error(notes, format!("expected 1 to {MAX_GRIDS} grids, got {found}"));
     }
+    let persistence = fields.optional("persistence").map(|node| persistence::read(&node, notes));
     fields.finish(notes);
     let read = |grid: &Entry<'t>| read_grid::<F>(grid, &hosts, notes);
     let grids = grids.iter().take(MAX_GRIDS).filter_map(read).collect();
-    Some(Site { time_zone, hosts, grids })
+    Some(Site { time_zone, hosts, grids, persistence })
 }
 
 /// Checks the `version` field that every file begins with.
@@ -205,11 +208,11 @@ fn read_scan(fields: &mut Fields<'_>, notes: &mut Notes) -> Span {
     scan.unwrap_or(Span::from_secs(1))
 }
 
-/// Says of what is described elsewhere, but not read yet, that it is known and not supported.
+/// Says of what belongs to all grids of a site where it is written.
 fn refuse_persistence(fields: &mut Fields<'_>, notes: &mut Notes) {
-    for name in ["snapshots", "event_log"] {
+    for name in ["snapshots", "event_log", "persistence"] {
         if let Some(node) = fields.optional(name) {
-            node.error(notes, format!("`{name}` is known, but not in this version"));
+            node.error(notes, "is written once for all grids: persistence: (…) of the site");
         }
     }
 }

@@ -59,7 +59,7 @@ impl Who {
         who
     }
 
-    fn member(&self, place: u16) -> &str {
+    pub(crate) fn member(&self, place: u16) -> &str {
         self.members.get(usize::from(place)).map_or("a controller", String::as_str)
     }
 
@@ -203,6 +203,7 @@ mod tests {
             traffic: Vec::new(),
             authority,
             progress: Default::default(),
+            persistence: None,
         };
         let limit = Limit { span: Span::from_millis(100), grids: vec![0] };
         judge_limit(&limit, &who(), &result)

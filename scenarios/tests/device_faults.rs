@@ -69,7 +69,7 @@ impl Driver for Watched {
             Step::Input(Input::Points { device, samples }) => Some(Seen::Points(device.0, samples.to_vec())),
             Step::Input(Input::TimedOut { device }) => Some(Seen::TimedOut(device.0)),
             Step::Input(Input::Written { outcome, .. }) => Some(Seen::Written(outcome)),
-            Step::Input(_) | Step::Boot(_) => None,
+            Step::Input(_) | Step::Boot(_) | Step::Restore { .. } => None,
         };
         self.seen.extend(seen.map(|seen| (delivery.at, seen)));
         Some(delivery)

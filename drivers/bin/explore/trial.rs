@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use r_ems_engine::controller::Controller;
 use r_ems_engine::fleet::Fleet;
 use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::log::Header;
 use r_ems_engine::machine::Machine;
 use r_ems_engine::{Span, Time};
 use r_ems_sim::authority::{Rule, Violation};
@@ -18,7 +19,8 @@ use super::fault;
 use super::marks::{Marking, Marks};
 use super::site::{Facts, Site, Variant};
 use crate::exit::Failure;
-use crate::study::contained::{Contained, last_words};
+use crate::names::of_spec;
+use crate::study::contained::{Contained, Recovering, last_words};
 
 /// What must hold of every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -165,6 +167,8 @@ pub(super) fn run_world<F: FunctionSet>(
     let ended = catch_unwind(AssertUnwindSafe(|| {
         let mut fleet = Fleet::new(variant.controllers.iter().map(Controller::<F>::new).collect());
         let driver = SimDriver::new(world).expect("the links of a scenario fit its plant");
+        let header = Header::new(F::NAMES, variant.controllers.iter().map(of_spec).collect());
+        let driver = driver.with_persistence::<_, Recovering>(&header, fleet.machines());
         let mut driver =
             Contained { inner: Marking { inner: driver, marks: Marks::default(), deliveries: 0 } };
         let poisoned = fleet.run(&mut driver).err();
@@ -196,6 +200,7 @@ fn is_beyond(world: &WorldSpec, clock_rate_max_ppb: u32) -> bool {
         | Change::Process { .. }
         | Change::Path { .. }
         | Change::Command { .. }
+        | Change::Disk { .. }
         | Change::Fault { .. }
         | Change::RestartDevice { .. }
         | Change::Link { .. } => None,

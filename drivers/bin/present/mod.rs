@@ -8,6 +8,7 @@ pub mod explanation;
 pub mod explore;
 pub mod failover;
 pub mod margin;
+pub mod persistence;
 pub mod spark;
 pub mod style;
 pub mod summary;

@@ -5,6 +5,7 @@
 use r_ems_engine::Span;
 
 use super::authority;
+use super::persistence;
 use super::spark::{COLUMNS, highest, spark};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
@@ -23,6 +24,7 @@ pub fn page(summary: &Summary) -> String {
     for controller in &summary.controllers {
         page += &controller_part(controller, summary.take_overs.is_some());
     }
+    page += &persistence::part(summary.persistence.as_ref());
     page += &events(summary);
     page += &foot(summary);
     page

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use r_ems_engine::machine::{Delivery, Driver, Handled, Outcome};
+use r_ems_engine::persistence::Containment;
 
 /// A driver whose deliveries may panic.
 pub struct Contained<D> {
@@ -53,14 +54,28 @@ impl<D: Driver> Driver for Contained<D> {
     }
 
     fn contain(run: &mut dyn FnMut()) -> Handled {
-        CONTAINS.with_borrow_mut(|contains| *contains = true);
-        // After a panic the fleet uses neither the machine nor its effects: nothing half-made is seen.
-        let ended = catch_unwind(AssertUnwindSafe(run));
-        CONTAINS.with_borrow_mut(|contains| *contains = false);
-        match ended {
-            Ok(()) => Handled::Done,
-            Err(_) => Handled::Poisoned,
-        }
+        contain(run)
+    }
+}
+
+/// Confines a panic in a recovery, where what was recorded is handled once more.
+#[derive(Clone, Copy, Debug)]
+pub struct Recovering;
+
+impl Containment for Recovering {
+    fn contain(run: &mut dyn FnMut()) -> Handled {
+        contain(run)
+    }
+}
+
+fn contain(run: &mut dyn FnMut()) -> Handled {
+    CONTAINS.with_borrow_mut(|contains| *contains = true);
+    // After a panic the fleet uses neither the machine nor its effects: nothing half-made is seen.
+    let ended = catch_unwind(AssertUnwindSafe(run));
+    CONTAINS.with_borrow_mut(|contains| *contains = false);
+    match ended {
+        Ok(()) => Handled::Done,
+        Err(_) => Handled::Poisoned,
     }
 }
 

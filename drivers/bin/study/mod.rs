@@ -42,7 +42,7 @@ use r_ems_scenarios::Document;
 use r_ems_sim::driver::{RunResult, SimDriver};
 use r_ems_sim::world::WorldSpec;
 
-use self::contained::{Contained, last_words};
+use self::contained::{Contained, Recovering, last_words};
 use self::csv::{Frame, Rows};
 use self::observed::{Observations, Observed};
 use self::outputs::Outputs;
@@ -195,6 +195,7 @@ fn prepare<F: FunctionSet>(study: Study<F>) -> Result<Prepared<F>, Failure> {
         Some(tariff) => world.with_prices(&tariff.prices),
         None => world,
     };
+    let world = world.with_persistence::<_, Recovering>(&header, &machines);
     Ok(Prepared { facts, header, machines, world, inputs })
 }
 

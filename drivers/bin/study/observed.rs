@@ -172,6 +172,7 @@ impl<D: Driver> Driver for Observed<D> {
                 | Effect::Disconnect { .. }
                 | Effect::Transfer { .. }
                 | Effect::Authority { .. }
+                | Effect::Snapshot
                 | Effect::Promise(_) => {}
             }
         }

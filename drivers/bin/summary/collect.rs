@@ -21,7 +21,7 @@ use r_ems_sim::world::Life;
 use super::{
     AlarmSummary, Authorities, BatterySummary, ControllerSummary, Cost, DeviceSummary, Due, Ending,
     EnergyByKind, EventCount, ExpectationSummary, FunctionSummary, GridSummary, Lives, Peak, Summary,
-    UnusablePoint,
+    UnusablePoint, persistence,
 };
 use crate::names;
 use crate::study::observed::{Alarm, Observations};
@@ -142,6 +142,7 @@ pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summ
         cost: Cost::sum(grids.iter().filter_map(|grid| grid.cost.as_ref())),
         grids,
         take_overs: Authorities::of(facts, result, observations),
+        persistence: persistence::of(facts, result),
         controllers,
         events: observations.events().map(event_count).collect(),
         alarms: observations.alarms().iter().map(|raised| alarm(facts, machines, raised)).collect(),

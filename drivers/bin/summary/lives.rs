@@ -36,6 +36,7 @@ impl Lives {
                 | Change::Process { .. }
                 | Change::Path { .. }
                 | Change::ClockRate { .. }
+                | Change::Disk { .. }
                 | Change::Command { .. }
                 | Change::Link { .. }
                 | Change::Fault { .. }

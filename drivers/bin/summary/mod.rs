@@ -18,6 +18,7 @@
 //! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
 //! | `controllers` also | `role` and `epoch` (`round.seat`) at the end |
 //! | `take_overs` | null where nobody shares a grid: `count`, `longest_gap_s`, `messages`, `waiting`, `unheard`, and a `list` with `at_s`, `from`, `to`, `gap_s`, `reason`, `epoch`, `step_w` |
+//! | `persistence` | null without it: by controller `snapshots`, `snapshots_failed`, lives `replayed`, `damaged` and `fresh`, and `degraded_s` without a journal |
 //! | `events`, `alarms` | events by kind with severity and count, without each point's first good value; the first alarms in words |
 
 mod authority;
@@ -25,6 +26,7 @@ mod collect;
 mod cost;
 mod due;
 mod lives;
+mod persistence;
 
 use serde::Serialize;
 
@@ -33,6 +35,7 @@ pub use collect::{DOWN, Facts, GridFacts, Remains, summarize};
 pub use cost::{Amounts, Cost};
 pub use due::Due;
 pub use lives::Lives;
+pub use persistence::PersistenceSummary;
 
 /// What a run did.
 #[derive(Clone, Debug, Serialize)]
@@ -69,6 +72,8 @@ pub struct Summary {
     pub grids: Vec<GridSummary>,
     /// Authority that moved; nothing where nobody shares a grid.
     pub take_overs: Option<Authorities>,
+    /// What outlived the controllers, in their order; nothing where nothing is kept.
+    pub persistence: Option<Vec<PersistenceSummary>>,
     /// Each controller.
     pub controllers: Vec<ControllerSummary>,
     /// Events by kind.

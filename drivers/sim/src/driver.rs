@@ -5,26 +5,30 @@
 //! [`Wakes`]. At one instant the queue comes first, then wakes by controller order.
 //!
 //! - `devices` measures and commands; `hosts` are what controllers run on and talk over; `cores` shows who could write;
+//! - `effects` does what machines ask for;
+//! - `persistence` keeps what outlives controllers, on the hosts' disks;
 //! - `ties` is the order of what happens at one instant.
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 
 mod cores;
 mod devices;
+mod effects;
 mod hosts;
+mod pending;
+mod persistence;
 mod result;
 mod ties;
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
 use r_ems_engine::event::Event as Reported;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
-use r_ems_engine::machine::{
-    Boot, Delivery, Driver, Effect, Input, Outcome, SetPointWrite, Step, WriteOutcome,
-};
+use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Input, Outcome, Step};
 use r_ems_engine::queue::EventQueue;
-use r_ems_engine::redundancy::{Command, Message, Promise, Seat};
+use r_ems_engine::redundancy::{Promise, Seat};
 use r_ems_engine::wakes::Wakes;
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
@@ -39,12 +43,16 @@ use crate::network::Network;
 use crate::plant::Bus;
 use crate::progress;
 use crate::slot::Slot;
-use crate::world::{HostClock, Post, Ties, Timed, WorldSpec};
+use crate::world::{HostClock, PersistenceSpec, Post, Ties, Timed, WorldSpec};
 
-use self::devices::{WriteAnswer, WriteUnderWay};
-use self::hosts::{Content, PostOffice};
-pub use self::result::{GridResult, RunResult};
+use self::effects::Part;
+use self::hosts::PostOffice;
+use self::pending::{Devices, Happened, Of, Pending, Told};
+use self::persistence::Persistence;
 use self::ties::Shuffle;
+
+pub use self::persistence::PersistenceResult;
+pub use self::result::{GridResult, RunResult};
 
 /// Most deliveries that may share an instant: more is a machine that wakes itself without end.
 pub const MAX_PER_INSTANT: u32 = 1 << 20;
@@ -74,17 +82,13 @@ pub struct SimDriver {
     progress: progress::Watch,
     /// The paths as they usually are.
     usual: Network,
+    seed: u64,
+    /// How what outlives controllers is kept, and what keeps it; none: their machines outlive everything.
+    persistence_spec: Option<PersistenceSpec>,
+    persistence: Option<Box<Persistence>>,
     /// Chooses the order at one instant, where it is not the usual one.
     shuffle: Option<Shuffle>,
     at_this_instant: u32,
-}
-
-/// Neighboring devices of one controller, which were polled together: their answers travel together.
-#[derive(Clone, Copy, Debug)]
-struct Devices {
-    of: Of,
-    first: u16,
-    count: u16,
 }
 
 /// One grid's plant with those who watch it.
@@ -116,51 +120,6 @@ struct PostState {
     saving: Option<Promise>,
     /// When its machine wants to be woken, by its clock.
     deadline: Option<LocalTime>,
-}
-
-/// What waits in the queue.
-#[derive(Clone, Copy, Debug)]
-enum Pending {
-    Boot(Of),
-    Measure(Devices),
-    Answers(Devices),
-    PollTimedOut {
-        of: Of,
-        device: DeviceIndex,
-    },
-    Write(WriteUnderWay),
-    /// A write leaves that waited for a connection.
-    Send {
-        of: Of,
-        write: SetPointWrite,
-    },
-    /// A device's answer to a write is there.
-    WriteAnswered(WriteAnswer),
-    WriteEnded {
-        of: Of,
-        device: DeviceIndex,
-        outcome: WriteOutcome,
-    },
-    Chance {
-        post: u16,
-        device: DeviceIndex,
-    },
-    Timeline {
-        place: u32,
-    },
-    /// A message arrives; it waits in the post office.
-    Mail {
-        slot: u32,
-    },
-    /// The promise that a controller was saving is durable.
-    Saved(Of),
-}
-
-/// A life of a controller: what an earlier one was waiting for reaches nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Of {
-    post: u16,
-    life: u16,
 }
 
 impl SimDriver {
@@ -204,12 +163,7 @@ impl SimDriver {
         }
         let usual = network.clone();
         let watches_images = spec.expectations.iter().any(Expectation::watches_image);
-        let mut monitor = Monitor::new(spec.expectations);
-        for (controller, post) in (0..).zip(&posts) {
-            for (point, span) in post.links.iter().flat_map(Link::validity) {
-                monitor.expires(ControllerIndex(controller), point, span);
-            }
-        }
+        let monitor = watching(spec.expectations, &posts);
         let mut driver = Self {
             queue,
             wakes: Wakes::new(spec.posts.len() as u32),
@@ -228,6 +182,9 @@ impl SimDriver {
             office: PostOffice::default(),
             sync: spec.sync,
             authority,
+            seed: spec.seed,
+            persistence_spec: spec.persistence,
+            persistence: None,
             shuffle: match spec.ties {
                 Ties::InOrder => None,
                 Ties::Shuffled(seed) => Some(Shuffle::new(seed)),
@@ -312,7 +269,8 @@ impl SimDriver {
     #[inline]
     fn happen(&mut self, at: Time, pending: Pending) -> Option<(u16, Happened)> {
         match pending {
-            Pending::Boot(of) => self.is_living(of).then(|| self.boot(of.post)),
+            Pending::Boot(of) if self.is_living(of) => self.begin_life(at, of),
+            Pending::Boot(_) => None,
             Pending::Measure(devices) => {
                 if self.is_living(devices.of) {
                     self.measure(at, devices);
@@ -337,6 +295,15 @@ impl SimDriver {
             }
             Pending::Mail { slot } => self.deliver(slot),
             Pending::Saved(of) => self.is_living(of).then(|| self.finish_saving(of.post)),
+            Pending::Told { of, told } => self.is_living(of).then_some((of.post, Happened::Told(told))),
+            Pending::Disk { of, lane } => {
+                self.hear_disk(at, of, lane);
+                None
+            }
+            Pending::Tend(of) => {
+                self.tend(at, of);
+                None
+            }
             Pending::Chance { post, device } => {
                 let link = self.link(post, device);
                 link.toggle_chance();
@@ -350,18 +317,15 @@ impl SimDriver {
     }
 }
 
-/// What reaches a machine, before its data is lent.
-#[derive(Clone, Copy, Debug)]
-enum Happened {
-    Boot,
-    Wake,
-    Answer { device: DeviceIndex },
-    TimedOut { device: DeviceIndex },
-    Written { device: DeviceIndex, outcome: WriteOutcome },
-    Message { from: Seat, message: Message },
-    Unit { from: Seat, slot: u32 },
-    Saved,
-    Command(Command),
+/// Watches what is expected, and knows how long images believe what they hear.
+fn watching(expectations: Vec<Expectation>, posts: &[PostState]) -> Monitor {
+    let mut monitor = Monitor::new(expectations);
+    for (controller, post) in (0..).zip(posts) {
+        for (point, span) in post.links.iter().flat_map(Link::validity) {
+            monitor.expires(ControllerIndex(controller), point, span);
+        }
+    }
+    monitor
 }
 
 impl PostState {
@@ -397,19 +361,27 @@ impl Driver for SimDriver {
             None if self.shuffle.is_some() => self.wait_shuffled()?,
             None => self.wait()?,
         };
+        if self.watches_images
+            && let Happened::Answer { device } = happened
+        {
+            self.show_image(at, post, device);
+        }
+        let state = &self.posts[usize::from(post)];
+        let (now, to) = (self.clocks[usize::from(state.host)].local(at), ControllerIndex(post));
         let step = match happened {
+            Happened::Restore => {
+                let state = self.persistence.as_deref().map_or(&[][..], |kept| kept.state(post));
+                return Some(Delivery { at, now, to, step: Step::Restore { state } });
+            }
             Happened::Boot => {
-                let PostState { incarnation, promise, .. } = self.posts[usize::from(post)];
                 let wall = Some(self.start + at.since(Time::ZERO));
-                Step::Boot(Boot { incarnation, wall, promise })
+                let boot =
+                    Boot { incarnation: state.incarnation, wall, promise: state.promise, ..Boot::FIRST };
+                Step::Boot(self.persistence.as_deref().map_or(boot, |kept| kept.boot(post, wall)))
             }
             Happened::Wake => Step::Input(Input::Wake),
             Happened::Answer { device } => {
-                if self.watches_images {
-                    self.show_image(at, post, device);
-                }
-                let samples = self.posts[usize::from(post)].links[device.position()].arrived();
-                Step::Input(Input::Points { device, samples })
+                Step::Input(Input::Points { device, samples: state.links[device.position()].arrived() })
             }
             Happened::TimedOut { device } => Step::Input(Input::TimedOut { device }),
             Happened::Written { device, outcome } => Step::Input(Input::Written { device, outcome }),
@@ -417,32 +389,34 @@ impl Driver for SimDriver {
             Happened::Unit { from, slot } => {
                 Step::Input(Input::Transfer { from, unit: self.office.unit(slot) })
             }
-            Happened::Saved => Step::Input(Input::Promised { succeeded: true }),
+            Happened::Told(Told::Promised(succeeded)) => Step::Input(Input::Promised { succeeded }),
+            Happened::Told(Told::Snapshotted(succeeded)) => Step::Input(Input::Snapshotted { succeeded }),
+            Happened::Told(Told::Journal(status)) => Step::Input(Input::Journal(status)),
             Happened::Command(command) => Step::Input(Input::Command(command)),
         };
-        let now = self.clocks[usize::from(self.posts[usize::from(post)].host)].local(at);
-        Some(Delivery { at, now, to: ControllerIndex(post), step })
+        let delivery = Delivery { at, now, to, step };
+        if let Some(kept) = &mut self.persistence {
+            kept.record(&delivery);
+        }
+        Some(delivery)
     }
 
     fn perform(&mut self, outcome: &Outcome<'_>) {
         let post = outcome.from.0;
-        for effect in outcome.effects.as_slice() {
-            match effect {
-                Effect::Write(write) => self.write(outcome.at, outcome.now, post, write),
-                Effect::Report(event) => self.monitor.event(outcome.at, outcome.from, Reported::kind(event)),
-                Effect::Poll { .. } => {}
-                Effect::Disconnect { device } => self.disconnect(post, *device),
-                Effect::Send { to, message } => {
-                    self.send(outcome.at, post, *to, Content::Message(*message), &[]);
-                }
-                Effect::Transfer { to, .. } => {
-                    self.send(outcome.at, post, *to, Content::Unit, outcome.effects.unit());
-                }
-                Effect::Authority { epoch, until } => self.hear_authority(outcome.at, post, *epoch, *until),
-                Effect::Promise(promise) => self.save(outcome.at, post, *promise),
+        let has_booted = self.posts[usize::from(post)].has_booted;
+        if !has_booted {
+            // It was restored, and boots next.
+            return;
+        }
+        let effects = outcome.effects;
+        for effect in effects.as_slice() {
+            if let Effect::Report(event) = effect {
+                self.monitor.event(outcome.at, outcome.from, Reported::kind(event));
             }
         }
-        self.poll(outcome.at, post, outcome.effects.as_slice());
+        if self.persistence.is_none() || !self.note_outcome(outcome) {
+            self.do_effects(outcome.at, outcome.now, post, (effects, Part::All));
+        }
         let clock = self.clocks[usize::from(self.posts[usize::from(post)].host)];
         self.posts[usize::from(post)].deadline = outcome.deadline;
         let deadline = outcome.deadline.map(|deadline| clock.run_time(deadline).max(outcome.at));

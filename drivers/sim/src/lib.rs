@@ -4,13 +4,14 @@
 //! [`sources`] say what comes from outside, [`plant`] moves energy by the laws of physics, [`ledger`] checks that none is
 //! made or lost, [`account`] keeps what a summary says. The [`network`] carries what controllers tell each other, and
 //! [`authority`] checks that one of them writes at a time, [`progress`] that one does; [`slot`] is the connection to a device
-//! that takes only one.
+//! that takes only one. What outlives them lies on [`disk`], and [`survival`] checks that it does.
 
 extern crate alloc;
 
 pub mod account;
 pub mod authority;
 pub mod bill;
+pub mod disk;
 pub mod driver;
 pub mod expect;
 pub mod ledger;
@@ -20,4 +21,5 @@ pub mod plant;
 pub mod progress;
 pub mod slot;
 pub mod sources;
+pub mod survival;
 pub mod world;

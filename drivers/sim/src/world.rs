@@ -5,12 +5,14 @@
 use alloc::vec::Vec;
 
 use r_ems_engine::ids::{DeviceIndex, PointIndex};
+use r_ems_engine::persistence::JournalSettings;
 use r_ems_engine::points::Positive;
 use r_ems_engine::redundancy::{Command, Seat};
 use r_ems_engine::units::Watts;
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
 
+use crate::disk::DiskChange;
 use crate::expect::Expectation;
 use crate::links::{DeviceFault, Edge};
 use crate::network::{Chance, Delay, Path};
@@ -39,6 +41,8 @@ pub struct WorldSpec {
     pub path: Path,
     /// How long a promise takes to become durable.
     pub sync: Span,
+    /// How what outlives controllers is kept; `None`: their machines outlive everything.
+    pub persistence: Option<PersistenceSpec>,
     /// What happens to the world, in time order.
     pub timeline: Vec<Timed>,
     /// What the run must fulfil.
@@ -57,6 +61,15 @@ pub enum Ties {
     InOrder,
     /// As this seed has it, as far as one thing does not cause the other. Results may change, what must always hold may not.
     Shuffled(u64),
+}
+
+/// How what outlives controllers is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PersistenceSpec {
+    /// Their journals.
+    pub journal: JournalSettings,
+    /// Whether a life goes on with the state of the one before; promises are kept in any case.
+    pub auto_replay: bool,
 }
 
 /// One grid's plant.
@@ -235,6 +248,13 @@ pub enum Change {
         to: u16,
         /// What changes.
         change: PathChange,
+    },
+    /// A host's disk changes.
+    Disk {
+        /// Which host.
+        host: u16,
+        /// What changes.
+        change: DiskChange,
     },
     /// A host's clock runs at another rate from now on.
     ClockRate {

@@ -64,6 +64,7 @@ fn world() -> WorldSpec {
         paths: Vec::new(),
         path: Path::LOCAL,
         sync: Span::from_millis(4),
+        persistence: None,
         timeline: Vec::new(),
         expectations: vec![Expectation {
             name: "the peak is shaved".into(),
@@ -103,6 +104,7 @@ impl<D: Driver> Driver for Counting<D> {
                 | Effect::Send { .. }
                 | Effect::Transfer { .. }
                 | Effect::Promise(_)
+                | Effect::Snapshot
                 | Effect::Authority { .. } => {}
             }
         }

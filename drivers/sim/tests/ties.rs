@@ -95,6 +95,7 @@ fn world(ties: Ties) -> WorldSpec {
         paths: Vec::new(),
         path: Path::LOCAL,
         sync: Span::from_millis(4),
+        persistence: None,
         timeline: timeline.map(|(second, change)| Timed { at: at(second), change }).to_vec(),
         expectations: expectations.into_iter().enumerate().map(named).collect(),
         promised: Vec::new(),
@@ -117,6 +118,7 @@ impl Driver for Noting {
         let post = delivery.to.0;
         let kind = match &delivery.step {
             Step::Boot(_) => "boot",
+            Step::Restore { .. } => "restore",
             Step::Input(Input::Wake) => "wake",
             Step::Input(Input::Points { device, samples }) => {
                 // The load of the first grid only rises, as long as nobody discharges.

@@ -51,6 +51,7 @@ use crate::functions::Function;
 use crate::functions::wiring::GroupSpec;
 use crate::ids::DeviceIndex;
 use crate::machine::{Boot, Effect, Effects, Input, Machine};
+use crate::persistence::SnapshotSchedule;
 use crate::points::{Connections, Image};
 use crate::redundancy::{RedundancySupervisor, Role};
 use crate::time::{LocalTime, Span};
@@ -70,6 +71,7 @@ pub struct Controller<F: Function> {
     set_points: SetPoints,
     supervision: Supervision,
     redundancy: RedundancySupervisor,
+    snapshots: SnapshotSchedule,
     transfer: StateTransfer,
     /// The authority under which it writes; `None` while it has none.
     writes: Option<Writing>,
@@ -124,6 +126,7 @@ impl<F: Function> Machine for Controller<F> {
             set_points,
             supervision,
             redundancy: RedundancySupervisor::new(&spec.redundancy),
+            snapshots: SnapshotSchedule::new(spec.snapshots),
             writes: None,
             overruns: 0,
             phase: Phase::Made,
@@ -144,7 +147,11 @@ impl<F: Function> Machine for Controller<F> {
         self.booted_at = now;
         self.wall_at_boot = boot.wall;
         out.report(Event::Booted { incarnation: boot.incarnation });
+        self.snapshots.boot(now, boot.origin, out);
         self.redundancy.boot(now, boot.incarnation, boot.promise, out);
+        if boot.abstains {
+            self.redundancy.abstain();
+        }
         self.phase = if self.redundancy.role() == Role::Witness { Phase::Voting } else { Phase::Starting };
         self.poll(out);
     }
@@ -175,6 +182,8 @@ impl<F: Function> Machine for Controller<F> {
                 self.tell_health(now, out);
             }
             Input::Promised { succeeded } => self.redundancy.saved(now, succeeded, out),
+            Input::Snapshotted { succeeded } => self.snapshots.snapshotted(now, succeeded, out),
+            Input::Journal(status) => self.snapshots.journal(now, status, out),
             Input::Command(command) => self.redundancy.command(now, command, out),
         }
         self.follow_authority(now, out);
@@ -221,6 +230,7 @@ impl<F: Function> Controller<F> {
         }
         self.tell_health(now, out);
         self.poll(out);
+        self.snapshots.scanned(now, out);
         self.invariants(now);
     }
 

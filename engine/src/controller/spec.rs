@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::functions::wiring::GroupSpec;
 use crate::functions::{Function, SpecError, Wiring};
 use crate::ids::DeviceIndex;
+use crate::persistence::SnapshotSettings;
 use crate::points::DeviceSpec;
 use crate::redundancy::SupervisorSpec;
 use crate::time::Span;
@@ -27,6 +28,8 @@ pub struct ControllerSpec<F: Function> {
     pub groups: Vec<GroupSpec>,
     /// Its seat in the grid's council, and the council's rules.
     pub redundancy: SupervisorSpec,
+    /// When it asks for snapshots.
+    pub snapshots: SnapshotSettings,
 }
 
 /// A mistake in one function of a stack.
@@ -68,6 +71,7 @@ impl<F: Function> ControllerSpec<F> {
                 laws,
                 groups,
                 redundancy,
+                snapshots: SnapshotSettings::NEVER,
             })
         } else {
             Err(errors)
@@ -78,7 +82,8 @@ impl<F: Function> ControllerSpec<F> {
     pub fn witness(grid: &str, id: &str, redundancy: SupervisorSpec) -> Self {
         let (grid, id) = (String::from(grid), String::from(id));
         let (devices, laws, groups) = (Vec::new(), Vec::new(), Vec::new());
-        Self { grid, id, scan: redundancy.settings.evaluate, devices, laws, groups, redundancy }
+        let snapshots = SnapshotSettings::NEVER;
+        Self { grid, id, scan: redundancy.settings.evaluate, devices, laws, groups, redundancy, snapshots }
     }
 
     /// The meters that functions need, in the order of the stack.

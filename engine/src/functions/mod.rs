@@ -59,7 +59,8 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
         None
     }
 
-    /// Forgets timers, hysteresis and sums of an earlier life: after a boot they belong to another time.
+    /// Forgets what a boot makes wrong: timers, and what depends on who has authority. What belongs to the site, such as the
+    /// energy of a window that is billed, outlives a restart.
     fn forget(&mut self) {}
 
     /// Passes to `carry` what it remembers from one decision to the next, in a fixed order, so that another host can go on from

@@ -3,7 +3,8 @@
 //! Above `limit` it discharges at least the excess; below `recharge` it charges up to the `reserve` state of charge, never
 //! beyond `recharge`; functions below it may discharge only what lies above the reserve, and must not charge the site over
 //! the limit. With `window: Mean("15 min")` the limit holds for the mean over the billing window: what was used so far
-//! decides what may be used in the rest of it.
+//! decides what may be used in the rest of it. Both that and whether it refills outlive a restart: the window is billed whoever
+//! restarts, and a host's clock goes on where the life before knew it, so the pause counts with the mean of its ends.
 
 use alloc::string::String;
 
@@ -117,11 +118,6 @@ impl Function for PeakShaving {
 
     fn meter(&self) -> Option<DeviceIndex> {
         Some(self.meter)
-    }
-
-    fn forget(&mut self) {
-        self.is_refilling = true;
-        self.used = Used::default();
     }
 
     fn carry(&mut self, carry: &mut Carry<'_>) {
@@ -267,6 +263,22 @@ mod tests {
         }
         let decided = rig.scan(Reading { pcc: 300.0, soc: 0.79, ..Reading::default() }).bess;
         assert!((69.0..71.0).contains(&decided), "300 kW less about 230 kW, got {decided} kW");
+    }
+
+    #[test]
+    fn what_the_window_has_used_and_what_was_tallied_outlive_a_restart() {
+        let mut rig = law(Window::Mean(Span::from_mins(15)));
+        for _second in 0..300 {
+            rig.scan(Reading { pcc: 100.0, soc: 0.79, ..Reading::default() });
+        }
+        let bound = |rig: &Rig| rig.controller().composition().slots()[0].tally().bound_for();
+        let before = bound(&rig);
+        rig.restart(Span::from_mins(1));
+        rig.settled(Reading { pcc: 200.0, soc: 0.79, ..Reading::default() });
+        let decided = rig.scan(Reading { pcc: 300.0, soc: 0.79, ..Reading::default() }).bess;
+        // 220·15 − 100·5 − 150·1 leaves 2650 kW·min for about nine: 295 kW. A fresh window would leave 234 kW.
+        assert!((4.0..8.0).contains(&decided), "300 kW less about 295 kW, got {decided} kW");
+        assert!(before > Span::ZERO && bound(&rig) >= before);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::{BuiltIn, BuiltInSpec};
 use crate::controller::{Controller, ControllerSpec};
 use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effects, Input, Machine, Sample, Validity};
+use crate::persistence::Origin;
 use crate::points::{Connections, DeviceClass, DeviceSpec, Positive};
-use crate::redundancy::Promise;
 use crate::time::{LocalTime, Span};
 use crate::units::Watts;
 use crate::wall::WallTime;
@@ -85,9 +85,16 @@ impl Rig {
             .expect("the stack of a test is right");
         let mut controller = Controller::new(&spec);
         let mut effects = Effects::new();
-        let boot = Boot { incarnation: 1, wall, promise: Promise::FIRST };
-        controller.boot(now, boot, &mut effects);
+        controller.boot(now, Boot { wall, ..Boot::FIRST }, &mut effects);
         Self { controller, now, effects }
+    }
+
+    /// A restart that takes so long by its clock, with the state of the life before.
+    pub(crate) fn restart(&mut self, pause: Span) {
+        self.now += pause;
+        self.effects.clear();
+        let boot = Boot { incarnation: 2, origin: Origin::Replayed, ..Boot::FIRST };
+        self.controller.boot(self.now, boot, &mut self.effects);
     }
 
     /// What its clock shows.

@@ -29,6 +29,7 @@ const PROMISE: u64 = 7;
 const AUTHORITY: u64 = 8;
 const TRANSFER: u64 = 9;
 const DISCONNECT: u64 = 10;
+const SNAPSHOT: u64 = 11;
 
 /// Both chains of one controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +46,9 @@ impl ChainPair {
     pub fn begin(&mut self, step: &Step<'_>) {
         match *step {
             Step::Boot(boot) => self.effects.fold(labelled(u64::from(boot.incarnation), BOOT, 0)),
-            Step::Input(
+            // What it led to in the life before is in the chain.
+            Step::Restore { .. }
+            | Step::Input(
                 Input::Wake
                 | Input::Points { .. }
                 | Input::TimedOut { .. }
@@ -53,6 +56,8 @@ impl ChainPair {
                 | Input::Message { .. }
                 | Input::Transfer { .. }
                 | Input::Promised { .. }
+                | Input::Snapshotted { .. }
+                | Input::Journal(_)
                 | Input::Command(_),
             ) => {}
         }
@@ -92,6 +97,7 @@ impl ChainPair {
                     self.effects.fold(labelled(0, PROMISE, 0));
                     self.effects.fold_bytes(scratch);
                 }
+                Effect::Snapshot => self.effects.fold(labelled(0, SNAPSHOT, 0)),
                 Effect::Report(event) => {
                     scratch.clear();
                     events::encode(scratch, event);

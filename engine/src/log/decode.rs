@@ -4,7 +4,10 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::chain::ChainPair;
-use super::encode::{CLOCK_CHANGED, CONTROLLER_CHANGED, NEW_STEP, SAME_STEP, SAME_TIME, TIME_SHIFT};
+use super::encode::{
+    ABSTAINS, CLOCK_CHANGED, CONTROLLER_CHANGED, DEGRADED, HAS_WALL, NEW_STEP, ORIGIN_SHIFT, RESTORED,
+    SAME_STEP, SAME_TIME, SNAPSHOTTED, TIME_SHIFT,
+};
 use super::error::Flaw;
 use super::memory::{Memory, Remembered};
 use super::record::{Content, ESCAPE, Ending, KIND_BITS, Kind, Record};
@@ -14,6 +17,7 @@ use crate::digest::Chain;
 use crate::event::Event;
 use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effect, Input, Sample, Step, Validity, WriteOutcome};
+use crate::persistence::JournalStatus;
 use crate::redundancy::{Command, Message, Seat};
 use crate::time::{LocalTime, Span, Time};
 use crate::wall::WallTime;
@@ -21,6 +25,7 @@ use crate::wall::WallTime;
 /// What is decoded of a record; what is large stays where it is, in the memory, the scratch, or the group.
 #[derive(Clone, Debug)]
 pub(super) enum Decoded {
+    Restored { state: Range<usize>, prior: u16 },
     Boot { boot: Boot, prior: u16 },
     Wake { prior: u16 },
     Points { device: DeviceIndex, prior: u16 },
@@ -28,6 +33,8 @@ pub(super) enum Decoded {
     Written { device: DeviceIndex, outcome: WriteOutcome, prior: u16 },
     Message { from: Seat, message: Message, prior: u16 },
     Promised { succeeded: bool, prior: u16 },
+    Snapshotted { succeeded: bool, prior: u16 },
+    Journal { status: JournalStatus, prior: u16 },
     Command { command: Command, prior: u16 },
     Transfer { from: Seat, unit: Range<usize>, prior: u16 },
     Event(Event),
@@ -81,6 +88,9 @@ pub(super) fn view<'a>(
     let known = &memory.of[memory.controller.position()];
     let delivery = |step, prior| Content::Delivery { step, prior };
     let content = match *decoded {
+        Decoded::Restored { ref state, prior } => {
+            delivery(Step::Restore { state: &payload[state.clone()] }, prior)
+        }
         Decoded::Boot { boot, prior } => delivery(Step::Boot(boot), prior),
         Decoded::Wake { prior } => delivery(Step::Input(Input::Wake), prior),
         Decoded::Points { device, prior } => {
@@ -95,6 +105,10 @@ pub(super) fn view<'a>(
             delivery(Step::Input(Input::Message { from, message }), prior)
         }
         Decoded::Promised { succeeded, prior } => delivery(Step::Input(Input::Promised { succeeded }), prior),
+        Decoded::Snapshotted { succeeded, prior } => {
+            delivery(Step::Input(Input::Snapshotted { succeeded }), prior)
+        }
+        Decoded::Journal { status, prior } => delivery(Step::Input(Input::Journal(status)), prior),
         Decoded::Transfer { from, ref unit, prior } => {
             let unit = &payload[unit.clone()];
             delivery(Step::Input(Input::Transfer { from, unit }), prior)
@@ -182,10 +196,11 @@ fn take_step(
             let (from, message) = cursor.value("message")?;
             Ok(Decoded::Message { from, message, prior })
         }
-        Kind::Promised => match cursor.byte()? {
-            code @ (0 | 1) => Ok(Decoded::Promised { succeeded: code == 1, prior }),
-            found => Err(Flaw::Code { what: "promised", found }),
-        },
+        Kind::Restored => {
+            let length = cursor.varint()?;
+            Ok(Decoded::Restored { state: cursor.range(length)?, prior })
+        }
+        Kind::Durable => take_durable(cursor.byte()?, prior),
         Kind::Transfer => {
             let from = Seat(cursor.byte()?);
             let length = cursor.varint()?;
@@ -198,17 +213,29 @@ fn take_step(
     }
 }
 
+fn take_durable(code: u8, prior: u16) -> Result<Decoded, Flaw> {
+    Ok(match code {
+        0 | 1 => Decoded::Promised { succeeded: code == 1, prior },
+        SNAPSHOTTED | 3 => Decoded::Snapshotted { succeeded: code != SNAPSHOTTED, prior },
+        RESTORED => Decoded::Journal { status: JournalStatus::Restored, prior },
+        DEGRADED.. => {
+            let status = JournalStatus::Degraded(events::trouble(code - DEGRADED)?);
+            Decoded::Journal { status, prior }
+        }
+    })
+}
+
 fn take_boot(cursor: &mut Cursor<'_>, prior: u16) -> Result<Decoded, Flaw> {
     let found = cursor.varint()?;
     let out_of_range = |_too_large| Flaw::OutOfRange { what: "incarnation", found, end: 1 << 32 };
     let incarnation = u32::try_from(found).map_err(out_of_range)?;
-    let wall = match cursor.byte()? {
-        0 => None,
-        1 => Some(WallTime::from_unix_nanos(cursor.signed()?)),
-        found => return Err(Flaw::Code { what: "wall clock", found }),
-    };
+    let code = cursor.byte()?;
+    let origin = events::origin(code >> ORIGIN_SHIFT)?;
+    let has_wall = code & HAS_WALL != 0;
+    let wall = has_wall.then(|| cursor.signed().map(WallTime::from_unix_nanos)).transpose()?;
     let promise = cursor.value("promise")?;
-    Ok(Decoded::Boot { boot: Boot { incarnation, wall, promise }, prior })
+    let abstains = code & ABSTAINS != 0;
+    Ok(Decoded::Boot { boot: Boot { incarnation, wall, promise, origin, abstains }, prior })
 }
 
 /// Reads which values have changed, and those.
@@ -277,7 +304,8 @@ fn take_other(
         | Kind::TimedOut
         | Kind::Written
         | Kind::Message
-        | Kind::Promised
+        | Kind::Durable
+        | Kind::Restored
         | Kind::Command
         | Kind::Transfer => {
             unreachable!("deliveries do not come here")

@@ -17,6 +17,7 @@ const PROMISE: u64 = 3;
 const AUTHORITY: u64 = 4;
 const TRANSFER: u64 = 5;
 const DISCONNECT: u64 = 6;
+const SNAPSHOT: u64 = 7;
 /// Bits of an effect's first word that say what it is.
 const KIND_BITS: u32 = 3;
 /// Ids have 16 bits.
@@ -68,6 +69,7 @@ pub(super) fn encode(
                 put(out, PROMISE);
                 codec::encode(&promise, out);
             }
+            Effect::Snapshot => put(out, SNAPSHOT),
             Effect::Transfer { to, length, chain } => {
                 put(out, u64::from(to.0) << KIND_BITS | TRANSFER);
                 put(out, u64::from(length));
@@ -113,12 +115,13 @@ pub(super) fn decode(
                 }
             }
             // What has no place is written with a zero there, and in no other way.
-            PROMISE | AUTHORITY if place != 0 => {
+            PROMISE | AUTHORITY | SNAPSHOT if place != 0 => {
                 return Err(Flaw::OutOfRange { what: "place", found: u64::from(place), end: 1 });
             }
             DISCONNECT => Effect::Disconnect { device: DeviceIndex(place) },
             PROMISE => Effect::Promise(cursor.value("promise")?),
             AUTHORITY => Effect::Authority { epoch: cursor.varint()?, until: instant(cursor)? },
+            SNAPSHOT => Effect::Snapshot,
             found => return Err(Flaw::Code { what: "effect", found: found as u8 }),
         });
     }
@@ -140,6 +143,7 @@ pub(super) const fn is_report(effect: &Effect) -> bool {
         | Effect::Send { .. }
         | Effect::Transfer { .. }
         | Effect::Promise(_)
+        | Effect::Snapshot
         | Effect::Authority { .. } => false,
     }
 }

@@ -10,6 +10,7 @@ use super::record::{Content, ESCAPE, Ending, Kind, Record};
 use super::varint::{put, put_signed};
 use super::{codec, effects, events};
 use crate::machine::{Boot, Effect, Input, Sample, Step, Validity};
+use crate::persistence::JournalStatus;
 use crate::time::{LocalTime, Time};
 
 /// The instant of the record before.
@@ -24,6 +25,19 @@ pub(super) const TIME_SHIFT: u32 = 4;
 pub(super) const CLOCK_CHANGED: u8 = 0x40;
 /// Another controller than in the record before.
 pub(super) const CONTROLLER_CHANGED: u8 = 0x80;
+
+/// In the code of a boot: a wall clock follows.
+pub(super) const HAS_WALL: u8 = 1;
+/// In the code of a boot: the controller abstains.
+pub(super) const ABSTAINS: u8 = 2;
+/// Where the origin of the state begins in the code of a boot.
+pub(super) const ORIGIN_SHIFT: u32 = 2;
+/// What became of what was to be durable: from here on of a snapshot, below of a promise.
+pub(super) const SNAPSHOTTED: u8 = 2;
+/// The journal is kept again.
+pub(super) const RESTORED: u8 = 4;
+/// From here on the journal's troubles.
+pub(super) const DEGRADED: u8 = 5;
 
 /// Appends a record. `count` is the number of records before it, for the closing record.
 #[inline]
@@ -80,14 +94,17 @@ fn put_time(last: &mut Time, known: &mut Remembered, out: &mut Vec<u8>, kind: Ki
 #[inline]
 fn put_step(known: &mut Remembered, out: &mut Vec<u8>, step: &Step<'_>) {
     match *step {
-        Step::Boot(Boot { incarnation, wall, promise }) => {
+        Step::Restore { state } => {
+            put(out, state.len() as u64);
+            out.extend_from_slice(state);
+        }
+        Step::Boot(Boot { incarnation, wall, promise, origin, abstains }) => {
             put(out, u64::from(incarnation));
-            match wall {
-                None => out.push(0),
-                Some(wall) => {
-                    out.push(1);
-                    put_signed(out, wall.as_unix_nanos());
-                }
+            let has_wall = if wall.is_some() { HAS_WALL } else { 0 };
+            let abstains = if abstains { ABSTAINS } else { 0 };
+            out.push(has_wall | abstains | origin.code() << ORIGIN_SHIFT);
+            if let Some(wall) = wall {
+                put_signed(out, wall.as_unix_nanos());
             }
             codec::encode(&promise, out);
         }
@@ -102,6 +119,11 @@ fn put_step(known: &mut Remembered, out: &mut Vec<u8>, step: &Step<'_>) {
         }
         Step::Input(Input::Message { from, message }) => codec::encode(&(from, message), out),
         Step::Input(Input::Promised { succeeded }) => out.push(u8::from(succeeded)),
+        Step::Input(Input::Snapshotted { succeeded }) => out.push(SNAPSHOTTED + u8::from(succeeded)),
+        Step::Input(Input::Journal(status)) => out.push(match status {
+            JournalStatus::Restored => RESTORED,
+            JournalStatus::Degraded(trouble) => DEGRADED + trouble.code(),
+        }),
         Step::Input(Input::Command(command)) => codec::encode(&command, out),
         Step::Input(Input::Transfer { from, unit }) => {
             out.push(from.0);

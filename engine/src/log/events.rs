@@ -10,6 +10,7 @@ use super::varint::{Cursor, put};
 use crate::event::Event;
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
+use crate::persistence::{Origin, Trouble};
 use crate::points::Quality;
 use crate::time::Span;
 use crate::units::Watts;
@@ -62,6 +63,11 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::AuthoritiesOverlapped { seat, at_most } => value(out, 15, &(seat, at_most.as_nanos())),
         Event::SectionDiffers { seat } => value(out, 16, &seat),
         Event::CommandRefused { command, refusal } => value(out, 17, &(command, refusal)),
+        Event::StateRecovered { origin } => whole(out, 21, &[u64::from(origin.code())]),
+        Event::SnapshotTaken { after } => whole(out, 22, &[after.as_nanos()]),
+        Event::SnapshotFailed => whole(out, 23, &[]),
+        Event::JournalDegraded { trouble } => whole(out, 24, &[u64::from(trouble.code())]),
+        Event::JournalRestored { after } => whole(out, 25, &[after.as_nanos()]),
     }
 }
 
@@ -121,6 +127,11 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             let (seat, refusal) = cursor.value("event")?;
             Event::StateRefused { seat, refusal }
         }
+        21 => Event::StateRecovered { origin: origin(cursor.byte()?)? },
+        22 => Event::SnapshotTaken { after: span(cursor)? },
+        23 => Event::SnapshotFailed,
+        24 => Event::JournalDegraded { trouble: trouble(cursor.byte()?)? },
+        25 => Event::JournalRestored { after: span(cursor)? },
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }
@@ -155,6 +166,14 @@ fn u32_of(cursor: &mut Cursor<'_>) -> Result<u32, Flaw> {
     let found = cursor.varint()?;
     let out_of_range = |_too_large| Flaw::OutOfRange { what: "count", found, end: 1 << 32 };
     u32::try_from(found).map_err(out_of_range)
+}
+
+pub(super) fn origin(code: u8) -> Result<Origin, Flaw> {
+    Origin::of_code(code).ok_or(Flaw::Code { what: "origin of a state", found: code })
+}
+
+pub(super) fn trouble(code: u8) -> Result<Trouble, Flaw> {
+    Trouble::of_code(code).ok_or(Flaw::Code { what: "trouble of a journal", found: code })
 }
 
 pub(super) const fn outcome_code(outcome: WriteOutcome) -> u8 {

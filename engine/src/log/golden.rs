@@ -21,6 +21,7 @@ use crate::digest::Chain;
 use crate::event::Event;
 use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effect, Input, Sample, SetPointWrite, Step, Validity, WriteOutcome};
+use crate::persistence::{JournalStatus, Origin, Trouble};
 use crate::points::DeviceClass;
 use crate::redundancy::{Command, Epoch, Message, Promise, Seat, message};
 use crate::time::{LocalTime, Time};
@@ -40,7 +41,7 @@ fn header() -> Header {
 }
 
 /// Checked by hand against [`super::record`]: the third line is a wake as it mostly is, three bytes.
-const GOLDEN: [&str; 16] = [
+const GOLDEN: [&str; 21] = [
     "410acdab01010500000000000000",
     "2264cdab",
     "12cdab",
@@ -49,14 +50,19 @@ const GOLDEN: [&str; 16] = [
     "04cdab01",
     "25bc05cdab01",
     "060900000000000000f03f",
-    "0701c801070800000000000004c001d00f01c801120702020305040103000000000000000e0dac02060500000000000004ac02c801",
+    "0701c801080800000000000004c001d00f01c801120702020305040103000000000000000e0dac02060500000000000004ac02c80107",
     "0803070809",
     "0902010000000000000403000000000000",
     "0bcdab0107020203050401",
     "0ccdab01",
     "0dcdab0201",
     "0f0fcdab01020708",
-    "0a020f",
+    "0ecdab03070809",
+    "01cdab020a00000000000000",
+    "0ccdab03",
+    "0ccdab04",
+    "0ccdab08",
+    "0a0214",
 ];
 
 /// The hexadecimal bytes of each record, written in order, and the same records read back.
@@ -96,7 +102,8 @@ const fn input(input: Input<'_>) -> Content<'_> {
 
 #[test]
 fn each_kind_of_record_has_its_golden_bytes() {
-    let boot = Boot { incarnation: 1, wall: Some(WallTime::from_unix_nanos(-3)), promise: Promise::FIRST };
+    let boot = Boot { wall: Some(WallTime::from_unix_nanos(-3)), ..Boot::FIRST };
+    let recovered = Boot { incarnation: 2, origin: Origin::Damaged, abstains: true, ..Boot::FIRST };
     let first = [sample(0, 1.0), sample(1, f64::NAN)];
     let second = [sample(0, 1.0), sample(1, 2.0)];
     let meter = DeviceIndex(0);
@@ -120,6 +127,7 @@ fn each_kind_of_record_has_its_golden_bytes() {
         Effect::Disconnect { device: DeviceIndex(1) },
         Effect::Transfer { to: Seat(1), length: 300, chain: 0x0506 },
         Effect::Authority { epoch: 300, until: LocalTime::from_nanos(1_105) },
+        Effect::Snapshot,
     ];
     let chains = ChainPair { effects: Chain::new(0x0102), events: Chain::new(0x0304) };
     let records = [
@@ -138,6 +146,11 @@ fn each_kind_of_record_has_its_golden_bytes() {
         at(1_000, 0, input(Input::Promised { succeeded: true })),
         at(1_000, 0, input(Input::Command(Command::Sole { begins: true }))),
         at(1_000, 0, input(Input::Transfer { from: Seat(1), unit: &[7, 8] })),
+        at(1_000, 0, Content::Delivery { step: Step::Restore { state: &[7, 8, 9] }, prior: 0xabcd }),
+        at(1_000, 0, Content::Delivery { step: Step::Boot(recovered), prior: 0xabcd }),
+        at(1_000, 0, input(Input::Snapshotted { succeeded: true })),
+        at(1_000, 0, input(Input::Journal(JournalStatus::Restored))),
+        at(1_000, 0, input(Input::Journal(JournalStatus::Degraded(Trouble::ReadOnly)))),
         at(1_000, 0, Content::Closing(Ending::Poisoned)),
     ];
     assert_eq!(hex_of(&records), GOLDEN);

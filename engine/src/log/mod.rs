@@ -17,6 +17,7 @@
 //!
 //! - [`recording`] decides what is recorded when; [`writer`] lays it out; [`reader`] believes nothing that it has not checked.
 //! - `memory` is what both sides remember, so that a record says only what has changed.
+//! - [`scan`] looks through what cannot be read for what was known to be durable;
 //! - [`chain`] folds what machines ask for; [`filter`] cuts one controller's log out of a fleet's.
 //!
 //! # Decisions
@@ -42,6 +43,7 @@ pub mod header;
 pub mod reader;
 pub mod record;
 pub mod recording;
+pub mod scan;
 pub mod writer;
 
 mod decode;

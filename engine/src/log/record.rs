@@ -14,12 +14,14 @@
 //! - A delivery then has 16 bits of its controller's earlier effects, and its content:
 //!
 //! ```text
-//! Boot     = incarnation, wall clock code (0, 1 and zigzag ns)
+//! Boot     = incarnation, code (1: wall clock, 2: abstains, from 4 on: origin), [wall clock zigzag ns], the promise
 //! Wake     = nothing
 //! Points   = 2 · device + f;  f = 0: bits of the values that have changed, those values (8 bytes each)
 //!                             f = 1: count, each: 2 · point + validity, value (8 bytes)
 //! TimedOut = device
 //! Written  = 4 · device + outcome
+//! Durable  = code (0, 1: promise failed, durable; 2, 3: snapshot failed, durable; 4: journal kept again; 5 on: trouble)
+//! Restored = length, the encoded state
 //! Transfer = seat, length, the unit of state
 //! Event    = code, fields
 //! Effects  = deadline code (0, 1 and zigzag from now), count, each: 4 · device + code, fields
@@ -148,10 +150,12 @@ pub enum Kind {
     Closing = 10,
     /// Another member of the council said something.
     Message = 11,
-    /// A promise became durable, or could not be written.
-    Promised = 12,
+    /// A promise or a snapshot became durable or could not be written, or the journal was troubled.
+    Durable = 12,
     /// An operator asked for something.
     Command = 13,
+    /// A controller's state was replaced by a recovered one.
+    Restored = 14,
     /// The active told what it remembers.
     Transfer = 15,
 }
@@ -165,7 +169,7 @@ pub(super) const KIND_END: usize = 16;
 
 impl Kind {
     /// All kinds, for checking what a user names.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Boot,
         Self::Wake,
         Self::Points,
@@ -177,8 +181,9 @@ impl Kind {
         Self::Chains,
         Self::Closing,
         Self::Message,
-        Self::Promised,
+        Self::Durable,
         Self::Command,
+        Self::Restored,
         Self::Transfer,
     ];
 
@@ -196,8 +201,9 @@ impl Kind {
             Self::Chains => "chains",
             Self::Closing => "closing",
             Self::Message => "message",
-            Self::Promised => "promised",
+            Self::Durable => "durable",
             Self::Command => "command",
+            Self::Restored => "restored",
             Self::Transfer => "transfer",
         }
     }
@@ -216,8 +222,9 @@ impl Kind {
             | Self::TimedOut
             | Self::Written
             | Self::Message
-            | Self::Promised
+            | Self::Durable
             | Self::Command
+            | Self::Restored
             | Self::Transfer => true,
             Self::Event | Self::Effects | Self::State | Self::Chains | Self::Closing => false,
         }
@@ -233,6 +240,7 @@ impl Content<'_> {
     /// The kind of record.
     pub const fn kind(&self) -> Kind {
         match self {
+            Self::Delivery { step: Step::Restore { .. }, .. } => Kind::Restored,
             Self::Delivery { step: Step::Boot(_), .. } => Kind::Boot,
             Self::Delivery { step: Step::Input(input), .. } => match input {
                 Input::Wake => Kind::Wake,
@@ -240,7 +248,7 @@ impl Content<'_> {
                 Input::TimedOut { .. } => Kind::TimedOut,
                 Input::Written { .. } => Kind::Written,
                 Input::Message { .. } => Kind::Message,
-                Input::Promised { .. } => Kind::Promised,
+                Input::Promised { .. } | Input::Snapshotted { .. } | Input::Journal(_) => Kind::Durable,
                 Input::Command(_) => Kind::Command,
                 Input::Transfer { .. } => Kind::Transfer,
             },

@@ -138,6 +138,7 @@ impl Recording {
                 | Effect::Send { .. }
                 | Effect::Transfer { .. }
                 | Effect::Promise(_)
+                | Effect::Snapshot
                 | Effect::Authority { .. } => {}
             }
         }
@@ -173,6 +174,11 @@ impl Recording {
     /// Ends the group under way, so that all that has been recorded can be written.
     pub fn flush(&mut self) {
         self.writer.flush();
+    }
+
+    /// Notes that everything before `position` is durable.
+    pub fn synced(&mut self, position: u64) {
+        self.writer.synced(position);
     }
 
     /// Forgets the bytes that waited, because they have been written.

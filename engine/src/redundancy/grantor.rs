@@ -31,6 +31,8 @@ pub struct Grantor {
     /// The ceiling on its way to the disk.
     raising: Option<Epoch>,
     granted: Option<Granted>,
+    /// It may have granted what it does not know.
+    abstains: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,15 +75,34 @@ pub enum Answer {
 impl Grantor {
     /// Begins a life at `now` with the durable ceiling that was found; `wait` is W.
     pub fn new(now: LocalTime, wait: Span, ceiling: Epoch) -> Self {
+        let opens_at = now + wait;
+        let grantor =
+            Self { wait, opens_at, floor: ceiling, ceiling, raising: None, granted: None, abstains: false };
         if makes(Mistake::ForgetsGrants) {
-            return Self { wait, opens_at: now, floor: Epoch::NONE, ceiling, raising: None, granted: None };
+            return Self { opens_at: now, floor: Epoch::NONE, ..grantor };
         }
-        Self { wait, opens_at: now + wait, floor: ceiling, ceiling, raising: None, granted: None }
+        grantor
+    }
+
+    /// Grants nothing from now on: what was durable is lost.
+    pub const fn abstain(&mut self) {
+        self.abstains = true;
+    }
+
+    /// Grants again, after W and above `floor`, which is all that it may have granted.
+    pub fn vote_again(&mut self, now: LocalTime, floor: Epoch) {
+        if core::mem::take(&mut self.abstains) {
+            self.opens_at = now + self.wait;
+            self.floor = self.floor.max(floor);
+        }
     }
 
     /// Answers a request for `epoch` by a life of a controller.
     pub fn ask(&mut self, now: LocalTime, epoch: Epoch, incarnation: u32) -> Answer {
         let refused = |refusal, floor, wait| Answer::Refused { refusal, floor, wait };
+        if self.abstains {
+            return refused(Refusal::Restarted, self.floor, self.wait);
+        }
         if now < self.opens_at {
             return refused(Refusal::Restarted, self.floor, self.opens_at.since(now));
         }
@@ -201,6 +222,17 @@ mod tests {
         assert_eq!(grantor.ask(at(58), epoch(2, 1), 1), refused(Refusal::Taken, epoch(1, 0), 1));
         assert_eq!(grantor.ask(at(59), epoch(2, 1), 1), Answer::Granted);
         assert_eq!(grantor.ask(at(99), epoch(1, 0), 1), refused(Refusal::Outdated, epoch(2, 1), 0));
+    }
+
+    #[test]
+    fn one_that_lost_its_promises_grants_nothing_before_it_has_a_floor() {
+        let mut grantor = grantor();
+        grantor.abstain();
+        assert_eq!(grantor.ask(at(90), epoch(9, 0), 1), refused(Refusal::Restarted, Epoch::NONE, 20));
+        grantor.vote_again(at(100), epoch(9, 0));
+        assert_eq!(grantor.ask(at(119), epoch(9, 1), 1), refused(Refusal::Restarted, epoch(9, 0), 1));
+        assert_eq!(grantor.ask(at(120), epoch(9, 0), 1), refused(Refusal::Outdated, epoch(9, 0), 0));
+        assert_eq!(grantor.ask(at(120), epoch(9, 1), 1), Answer::Granted);
     }
 
     #[test]

@@ -140,6 +140,13 @@ impl World {
         self.perform(seat, &out);
     }
 
+    /// A boot that finds nothing of what was promised.
+    pub(crate) fn boot_without_promises(&mut self, seat: usize) {
+        self.members[seat].disk = Promise::FIRST;
+        self.boot(seat);
+        self.with(seat, |supervisor, _now, _out| supervisor.abstain());
+    }
+
     /// The process and what was on its way to the disk are gone; messages that left are not.
     pub(crate) fn crash(&mut self, seat: usize) {
         self.members[seat].is_up = false;
@@ -182,6 +189,7 @@ impl World {
                 Effect::Write(_)
                 | Effect::Poll { .. }
                 | Effect::Disconnect { .. }
+                | Effect::Snapshot
                 | Effect::Transfer { .. } => {
                     panic!("a supervisor does none of these")
                 }

@@ -14,7 +14,6 @@ use r_ems_engine::ids::{DeviceIndex, PointIndex};
 use r_ems_engine::machine::{Boot, Effect, Effects, Input, Machine, Sample, Validity, WriteOutcome};
 use r_ems_engine::math::at_most;
 use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
-use r_ems_engine::redundancy::Promise;
 use r_ems_engine::units::{Ratio, Watts, WattsPerSecond};
 use r_ems_engine::{LocalTime, Span};
 
@@ -136,11 +135,7 @@ impl Site {
         let spec = ControllerSpec::wire("grid", "a", SCAN, devices, stack).expect("a right stack");
         let mut controller = Controller::new(&spec);
         let mut effects = Effects::new();
-        controller.boot(
-            LocalTime::ZERO,
-            Boot { incarnation: 1, wall: None, promise: Promise::FIRST },
-            &mut effects,
-        );
+        controller.boot(LocalTime::ZERO, Boot::FIRST, &mut effects);
         let held = [0.0, 0.0, 0.0, PV_W];
         Self {
             controller,
@@ -156,11 +151,7 @@ impl Site {
     /// The host restarts: the clock stands at `now`, and nothing of the machine but its memory is lost.
     pub(crate) fn reboot(&mut self, now: LocalTime) {
         self.now = now;
-        self.controller.boot(
-            now,
-            Boot { incarnation: 2, wall: None, promise: Promise::FIRST },
-            &mut self.effects,
-        );
+        self.controller.boot(now, Boot { incarnation: 2, ..Boot::FIRST }, &mut self.effects);
     }
 
     /// A scan in which the batteries do at once what they were told and the inverter makes no more than its limit.
@@ -251,6 +242,7 @@ impl Site {
                 | Effect::Send { .. }
                 | Effect::Transfer { .. }
                 | Effect::Promise(_)
+                | Effect::Snapshot
                 | Effect::Authority { .. } => {}
             }
         }

@@ -132,6 +132,11 @@ impl Words<'_> {
             | Event::WritesSucceed { .. }
             | Event::DeviceLimited { .. }
             | Event::DeviceFollows { .. }
+            | Event::StateRecovered { .. }
+            | Event::SnapshotTaken { .. }
+            | Event::SnapshotFailed
+            | Event::JournalDegraded { .. }
+            | Event::JournalRestored { .. }
             | Event::SignSuspect { .. } => unreachable!("this is no event of a council"),
         }
     }

@@ -102,6 +102,7 @@ const fn report_of(effect: &Effect) -> Option<Event> {
         | Effect::Send { .. }
         | Effect::Transfer { .. }
         | Effect::Authority { .. }
+        | Effect::Snapshot
         | Effect::Promise(_) => None,
     }
 }

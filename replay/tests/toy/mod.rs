@@ -15,7 +15,6 @@ use r_ems_engine::machine::{
     Validity, WriteOutcome,
 };
 use r_ems_engine::points::DeviceClass;
-use r_ems_engine::redundancy::Promise;
 use r_ems_engine::units::Watts;
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
@@ -66,7 +65,12 @@ impl Machine for Toy {
                     out.report(Event::WriteFailed { device, outcome });
                 }
             }
-            Input::Message { .. } | Input::Transfer { .. } | Input::Promised { .. } | Input::Command(_) => {}
+            Input::Message { .. }
+            | Input::Transfer { .. }
+            | Input::Promised { .. }
+            | Input::Snapshotted { .. }
+            | Input::Journal(_)
+            | Input::Command(_) => {}
         }
     }
 
@@ -191,9 +195,7 @@ impl Driver for ToyWorld {
         self.now = at;
         let now = self.local(at, to);
         let step = match what {
-            What::Boot => {
-                Step::Boot(Boot { incarnation: 1, wall: Some(WallTime::EPOCH), promise: Promise::FIRST })
-            }
+            What::Boot => Step::Boot(Boot { wall: Some(WallTime::EPOCH), ..Boot::FIRST }),
             What::Wake => Step::Input(Input::Wake),
             What::Points(device) => {
                 self.measure(device, to);
@@ -226,6 +228,7 @@ impl Driver for ToyWorld {
                 | Effect::Disconnect { .. }
                 | Effect::Send { .. }
                 | Effect::Transfer { .. }
+                | Effect::Snapshot
                 | Effect::Authority { .. }
                 | Effect::Promise(_) => {}
             }

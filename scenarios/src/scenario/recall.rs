@@ -12,7 +12,7 @@ use crate::mistake::{Mistake, Notes};
 use crate::moment::Calendar;
 use crate::node::Node;
 use crate::plant::Plant;
-use crate::{Recalled, fleet, happening, site};
+use crate::{Recalled, fleet, happening, persistence, site};
 
 /// Reads what happens in a list of faults against the texts of a scenario, as if it stood in its `faults` alone.
 pub(crate) fn happenings<F: FunctionSet>(
@@ -30,7 +30,8 @@ pub(crate) fn happenings<F: FunctionSet>(
     let plants: Vec<Option<Plant<'_>>> = site.grids.iter().map(|_grid| None).collect();
     let names = fleet::names(&site, &plants);
     let (_, hosts, network) = really(&header, fleet::posts(&site, &plants), &names, notes);
-    let usual = Usual { network: &network, clocks: &hosts };
+    let has_disks = header.persistence.or(site.persistence).is_some();
+    let usual = Usual { network: &network, clocks: &hosts, has_disks };
     let context = happening::Context { names: &names, calendar: &calendar, usual };
     let list = Node::root(faults, notes)?;
     Some(happening::read(None, Some(&list), &context, notes))
@@ -47,7 +48,8 @@ pub(crate) fn recall<F: FunctionSet>(documents: &[Document], notes: &mut Notes) 
     let site = site_root(&header, rest.first(), notes).and_then(|node| site::read::<F>(&node, notes))?;
     let time_zone = site.time_zone?;
     let start = header.start(time_zone, notes);
-    let controllers = fleet::controllers::<F>(&site, notes);
+    let kept = header.persistence.or(site.persistence);
+    let controllers = fleet::controllers::<F>(&site, persistence::snapshots(kept), notes);
     if notes.errors() > 0 {
         return None;
     }

@@ -3,6 +3,7 @@
 use r_ems_engine::Time;
 use r_ems_engine::redundancy::Command;
 
+use super::persistence::Persistence;
 use super::{PostState, SimDriver};
 use crate::links::Link;
 use crate::network::Network;
@@ -15,6 +16,7 @@ struct Seen<'a> {
     clocks: &'a [HostClock],
     network: &'a Network,
     usual: &'a Network,
+    kept: Option<&'a Persistence>,
 }
 
 impl Sight for Seen<'_> {
@@ -34,8 +36,10 @@ impl Sight for Seen<'_> {
 
     fn is_connected(&self, one: u16, other: u16) -> bool {
         let (one, other) = (self.posts[usize::from(one)].host, self.posts[usize::from(other)].host);
+        // Who waits for a disk may vote or take over later than the intervals say: nothing is promised any more.
+        let disks_answer = self.kept.is_none_or(Persistence::always_answers);
         let is_usual = |from, to| self.network.path(from, to) == self.usual.path(from, to);
-        is_usual(one, other) && is_usual(other, one)
+        disks_answer && is_usual(one, other) && is_usual(other, one)
     }
 
     fn is_prompt(&self, from: u16, to: u16) -> bool {
@@ -50,8 +54,8 @@ impl SimDriver {
         if self.progress.is_idle() {
             return;
         }
-        let Self { progress, posts, clocks, network, usual, .. } = self;
-        let seen = Seen { posts, clocks, network, usual };
+        let Self { progress, posts, clocks, network, usual, persistence, .. } = self;
+        let seen = Seen { posts, clocks, network, usual, kept: persistence.as_deref() };
         let Some((at, change)) = change else { return progress.begun(&seen) };
         // Nobody hears what is asked of who is down.
         if let Change::Command { controller, command } = change

@@ -7,7 +7,8 @@ use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::units::Watts;
 use r_ems_engine::{LocalTime, Span, Time};
 
-use super::{Devices, Grid, Happened, Of, Pending, PostState, SimDriver};
+use super::pending::{Devices, Happened, Of, Pending};
+use super::{Grid, PostState, SimDriver};
 use crate::links::{Asked, DeviceFault, Edge, Link, Sending, Sent};
 use crate::plant::ComponentIndex;
 use crate::slot::Slot;
@@ -220,7 +221,6 @@ impl SimDriver {
     pub(super) fn write(&mut self, at: Time, now: LocalTime, post: u16, write: &SetPointWrite) {
         let device = write.device;
         let of = Of { post, life: self.posts[usize::from(post)].life };
-        self.authority.sent(at, self.posts[usize::from(post)].grid, post, write.valid_until);
         if now > write.valid_until && !makes(Mistake::ExpiredWritePerformed) {
             let outcome = WriteOutcome::Expired;
             self.queue.push(at, Pending::WriteEnded { of, device, outcome });
@@ -236,6 +236,8 @@ impl SimDriver {
         let sent = link.sent(at);
         match sending {
             Sending::Reaches(effect) => {
+                self.authority.sent(at, self.posts[usize::from(post)].grid, post, write.valid_until);
+                let link = self.link(post, device);
                 let power = Watts::of(write.value * link.factor());
                 let epoch = Epoch::of_number(write.epoch);
                 let is_in_time = link.reaches(sent, effect);

@@ -10,7 +10,8 @@ use r_ems_engine::redundancy::message;
 use r_ems_engine::redundancy::{Message, Promise, Seat};
 use r_ems_engine::{LocalTime, Time};
 
-use super::{Grid, Happened, Of, Pending, SimDriver};
+use super::pending::{Happened, Of, Pending, Told};
+use super::{Grid, SimDriver};
 use crate::world::{Change, InverterOrder, Life, PathChange};
 
 /// A message on its way.
@@ -115,6 +116,12 @@ impl SimDriver {
                 }
                 None
             }
+            Change::Disk { host, change } => {
+                if let Some(kept) = &mut self.persistence {
+                    kept.change_disk(host, change);
+                }
+                None
+            }
             Change::ClockRate { host, rate_ppb } => {
                 self.change_rate(at, host, rate_ppb);
                 None
@@ -146,6 +153,7 @@ impl SimDriver {
             | Change::Process { .. }
             | Change::Path { .. }
             | Change::ClockRate { .. }
+            | Change::Disk { .. }
             | Change::Command { .. } => unreachable!("these are no changes of the plant"),
         }
     }
@@ -191,6 +199,9 @@ impl SimDriver {
 
     /// Begins to make a promise durable.
     pub(super) fn save(&mut self, at: Time, post: u16, promise: Promise) {
+        if self.persistence.is_some() {
+            return self.keep_promise(at, post, promise);
+        }
         let state = &mut self.posts[usize::from(post)];
         state.saving = Some(promise);
         let of = Of { post, life: state.life };
@@ -202,7 +213,7 @@ impl SimDriver {
         if let Some(saved) = state.saving.take() {
             state.promise = saved;
         }
-        (post, Happened::Saved)
+        (post, Happened::Told(Told::Promised(true)))
     }
 
     /// A controller tells that its lease counts up to an instant of its clock.
@@ -222,11 +233,15 @@ impl SimDriver {
                     driver.die_connected(at, post);
                     driver.stop(at, post);
                 });
+                if let Some(kept) = &mut self.persistence {
+                    kept.crash(host);
+                }
             }
             (false, Life::Up) => {
                 *is_up = true;
                 let clock = &mut self.clocks[usize::from(host)];
                 *clock = clock.booted(at);
+                self.resume_clock(at, host);
                 self.each_of(host, |driver, post| driver.start(at, post));
             }
             (true, Life::Up) | (false, Life::Down) => {}
@@ -255,6 +270,9 @@ impl SimDriver {
         self.wakes.set(u32::from(post), None);
         self.authority.lost(at, grid, post);
         self.progress.lost(at, post);
+        if let Some(kept) = &mut self.persistence {
+            kept.end_life(at, post);
+        }
     }
 
     /// A controller's process starts, if its host runs.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use r_ems_engine::{Span, Time};
 
-use super::{Grid, PostState, SimDriver};
+use super::{Grid, PersistenceResult, PostState, SimDriver};
 use crate::account::Account;
 use crate::authority::AuthorityResult;
 use crate::expect::Verdict;
@@ -38,6 +38,8 @@ pub struct RunResult {
     pub authority: AuthorityResult,
     /// Whether authority came back where it could.
     pub progress: ProgressResult,
+    /// What outlived the controllers, and whether it was what was durable; none without persistence.
+    pub persistence: Option<PersistenceResult>,
 }
 
 impl SimDriver {
@@ -66,6 +68,7 @@ impl SimDriver {
             traffic: self.posts.iter().map(traffic).collect(),
             authority: self.authority.result(at),
             progress: self.progress.result(at),
+            persistence: self.persistence.as_deref().map(|kept| kept.result(at)),
         }
     }
 }

@@ -14,8 +14,9 @@ use r_ems_engine::queue::EventQueue;
 use r_ems_engine::rng::Stream;
 use r_ems_engine::wakes::Wakes;
 
+use super::SimDriver;
 use super::devices::{WriteAnswer, WriteUnderWay};
-use super::{Devices, Happened, Of, Pending, SimDriver};
+use super::pending::{Devices, Happened, Of, Pending};
 
 /// Everything that is due at the present instant, and the chance that chooses among it.
 #[derive(Clone, Debug)]
@@ -138,7 +139,11 @@ fn place_of(pending: &Pending) -> Place {
     let of_one = |of, device: DeviceIndex| Devices { of, first: device.0, count: 1 };
     Place::Devices(match *pending {
         Pending::Timeline { .. } | Pending::Mail { .. } => return Place::Timeline,
-        Pending::Boot(of) | Pending::Saved(of) => of_all(of),
+        Pending::Boot(of)
+        | Pending::Saved(of)
+        | Pending::Disk { of, .. }
+        | Pending::Tend(of)
+        | Pending::Told { of, .. } => of_all(of),
         Pending::Measure(devices) | Pending::Answers(devices) => devices,
         Pending::PollTimedOut { of, device } | Pending::WriteEnded { of, device, .. } => of_one(of, device),
         Pending::Write(WriteUnderWay { of, device, .. })

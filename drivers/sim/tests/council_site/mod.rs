@@ -147,6 +147,7 @@ impl Site {
                 ..Path::LOCAL
             },
             sync: Span::from_millis(4),
+            persistence: None,
             timeline: self.timeline.clone(),
             expectations: Vec::new(),
             promised: Vec::new(),

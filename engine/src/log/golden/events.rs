@@ -8,6 +8,7 @@ use super::hex;
 use crate::event::Event;
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
+use crate::persistence::{Origin, Trouble};
 use crate::points::Quality;
 use crate::redundancy::supervisor::CommandRefusal;
 use crate::redundancy::transfer::Refusal;
@@ -89,9 +90,20 @@ fn golden() -> [(Event, &'static str); 28] {
     ]
 }
 
+/// The same of what is told of persistence.
+const fn of_persistence() -> [(Event, &'static str); 5] {
+    [
+        (Event::StateRecovered { origin: Origin::Poisoned }, "1503"),
+        (Event::SnapshotTaken { after: Span::from_nanos(300) }, "16ac02"),
+        (Event::SnapshotFailed, "17"),
+        (Event::JournalDegraded { trouble: Trouble::Slow }, "1801"),
+        (Event::JournalRestored { after: Span::from_nanos(300) }, "19ac02"),
+    ]
+}
+
 #[test]
 fn each_event_has_its_golden_bytes() {
-    for (event, golden) in golden() {
+    for (event, golden) in golden().into_iter().chain(of_persistence()) {
         let mut bytes = Vec::new();
         encode(&mut bytes, &event);
         assert_eq!(hex(&bytes), golden, "{event:?}");
@@ -104,6 +116,9 @@ fn each_event_has_its_golden_bytes() {
 #[test]
 fn every_kind_of_event_has_golden_bytes() {
     for kind in Event::KINDS {
-        assert!(golden().iter().any(|(event, _)| event.kind() == kind), "{kind}");
+        assert!(
+            golden().into_iter().chain(of_persistence()).any(|(event, _)| event.kind() == kind),
+            "{kind}"
+        );
     }
 }

@@ -66,7 +66,12 @@ impl RedundancySupervisor {
             _ if self.spec.council.is_alone() => Err(CommandRefusal::NobodyReady),
             Command::SwitchOver { to } => self.switch_over(now, to, out),
             Command::Maintenance { begins, is_forced } => self.maintain(now, begins, is_forced, out),
-            Command::Sole { begins } => self.declare_sole(begins, out),
+            Command::Sole { begins } => {
+                if begins {
+                    self.vote_again(now);
+                }
+                self.declare_sole(begins, out)
+            }
         };
         if let Err(refusal) = done {
             out.report(Event::CommandRefused { command, refusal });

@@ -14,6 +14,7 @@
 //! It decides on nothing but messages, its host's clock, what is durable, and what its controller says of its own health. It
 //! never writes to a device: the controller asks it for its [`Authority`] before each write.
 
+mod abstaining;
 pub mod handover;
 #[cfg(test)]
 mod model;
@@ -149,6 +150,8 @@ pub struct RedundancySupervisor {
     called: Option<Reason>,
     /// A standby misses the whole state.
     state_is_missed: bool,
+    /// Voters that are still to be heard by one whose promises may be lost, as bits.
+    unheard: u16,
 }
 
 impl RedundancySupervisor {
@@ -181,6 +184,7 @@ impl RedundancySupervisor {
             handing: None,
             called: None,
             state_is_missed: false,
+            unheard: 0,
             spec: spec.clone(),
         }
     }
@@ -291,6 +295,7 @@ impl RedundancySupervisor {
             }
             Content::MissesState => self.state_is_missed = true,
         }
+        self.hear_floor(now, from);
         self.invariants(now);
     }
 

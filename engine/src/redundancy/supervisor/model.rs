@@ -294,6 +294,7 @@ impl State {
                 Effect::Write(_)
                 | Effect::Poll { .. }
                 | Effect::Disconnect { .. }
+                | Effect::Snapshot
                 | Effect::Transfer { .. } => {
                     panic!("a supervisor does none of these")
                 }

@@ -1,0 +1,184 @@
+//! A file in blocks: what processes see of it, and what would be there after a power failure.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use r_ems_engine::rng::Stream;
+
+/// What a disk writes at once, if nothing tears it.
+pub const BLOCK_BYTES: usize = 4096;
+/// What a disk writes at once in any case.
+const SECTOR_BYTES: usize = 512;
+
+/// The bytes of one block.
+type Bytes = Box<[u8; BLOCK_BYTES]>;
+
+/// One file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct File {
+    blocks: Vec<Block>,
+    length: usize,
+    durable_length: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Block {
+    /// What processes see.
+    seen: Bytes,
+    /// What the platter holds; `None`: nothing was ever written there.
+    platter: Option<Bytes>,
+    /// The number of the last write, until a sync has taken it away.
+    dirty: Option<u64>,
+    /// Whether the disk said that it is durable, and it is not.
+    is_lied: bool,
+}
+
+/// What a power failure does beside losing what was not durable.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tearing {
+    /// Whether a block may be written in part.
+    pub(super) tears: bool,
+}
+
+impl Block {
+    fn new() -> Self {
+        Self { seen: Box::new([0; BLOCK_BYTES]), platter: None, dirty: None, is_lied: false }
+    }
+
+    fn is_durable(&self) -> bool {
+        self.platter.as_ref() == Some(&self.seen)
+    }
+
+    /// Loses what was not durable, or by chance does not; says whether that made a lie come true.
+    fn crash(&mut self, stream: &mut Stream, tearing: Tearing) -> bool {
+        let survives = self.dirty.take().is_some() && stream.chance(1, 2);
+        let mut broken_promise = false;
+        if survives {
+            let mut platter = self.platter.take().unwrap_or_else(|| Box::new([0; BLOCK_BYTES]));
+            let sectors = (BLOCK_BYTES / SECTOR_BYTES) as u64;
+            let written = if tearing.tears { stream.below(sectors + 1) } else { sectors } as usize;
+            let end = written * SECTOR_BYTES;
+            platter[..end].copy_from_slice(&self.seen[..end]);
+            self.platter = Some(platter);
+        } else if self.is_lied && !self.is_durable() {
+            broken_promise = true;
+        }
+        self.is_lied = false;
+        match &self.platter {
+            Some(platter) => self.seen.copy_from_slice(&platter[..]),
+            None => self.seen.fill(0),
+        }
+        broken_promise
+    }
+}
+
+impl File {
+    pub(super) const fn length(&self) -> usize {
+        self.length
+    }
+
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// How many more blocks a write needs.
+    pub(super) fn needs(&self, offset: usize, bytes: usize) -> usize {
+        (offset + bytes).div_ceil(BLOCK_BYTES).saturating_sub(self.blocks.len())
+    }
+
+    /// Changes what processes see.
+    pub(super) fn write(&mut self, offset: usize, bytes: &[u8], number: u64) {
+        let end = offset + bytes.len();
+        while self.blocks.len() * BLOCK_BYTES < end {
+            self.blocks.push(Block::new());
+        }
+        for (place, byte) in (offset..).zip(bytes) {
+            let block = &mut self.blocks[place / BLOCK_BYTES];
+            block.seen[place % BLOCK_BYTES] = *byte;
+            block.dirty = Some(number);
+        }
+        self.length = self.length.max(end);
+    }
+
+    /// Reads what processes see.
+    pub(super) fn read(&self, offset: usize, into: &mut [u8]) -> usize {
+        let count = self.length.saturating_sub(offset).min(into.len());
+        for (place, byte) in (offset..).zip(&mut into[..count]) {
+            *byte = self.blocks[place / BLOCK_BYTES].seen[place % BLOCK_BYTES];
+        }
+        count
+    }
+
+    /// Makes everything durable that was written up to `number`.
+    pub(super) fn sync(&mut self, number: u64) {
+        for block in &mut self.blocks {
+            if block.dirty.is_some_and(|written| written <= number) {
+                block.dirty = None;
+                block.platter = Some(block.seen.clone());
+            }
+        }
+        self.durable_length = self.length;
+    }
+
+    /// A sync that failed: what was to be written is no longer waiting, and is not on the platter.
+    pub(super) fn fail_sync(&mut self) {
+        for block in &mut self.blocks {
+            block.dirty = None;
+        }
+    }
+
+    /// Says that all is durable and does nothing.
+    pub(super) fn lie(&mut self) {
+        for block in &mut self.blocks {
+            block.is_lied |= block.dirty.take().is_some();
+        }
+    }
+
+    /// Loses what was not durable, but for what reached the platter by chance; how many lies came true.
+    pub(super) fn crash(&mut self, stream: &mut Stream, tearing: Tearing) -> u64 {
+        let broken = self.blocks.iter_mut().map(|block| block.crash(stream, tearing));
+        let lies = broken.filter(|is_broken| *is_broken).count() as u64;
+        if self.length != self.durable_length && stream.chance(1, 2) {
+            self.length = self.durable_length;
+            self.blocks.truncate(self.length.div_ceil(BLOCK_BYTES));
+        }
+        self.durable_length = self.length;
+        lies
+    }
+
+    /// Changes one bit of what lies on the platter, if anything does; whether it did.
+    pub(super) fn rot(&mut self, stream: &mut Stream) -> bool {
+        if self.durable_length == 0 {
+            return false;
+        }
+        let place = stream.below(self.durable_length as u64) as usize;
+        let block = &mut self.blocks[place / BLOCK_BYTES];
+        let Some(platter) = block.platter.as_mut().filter(|_platter| block.dirty.is_none()) else {
+            return false;
+        };
+        platter[place % BLOCK_BYTES] ^= 1 << stream.below(8);
+        block.seen.copy_from_slice(&platter[..]);
+        true
+    }
+
+    /// Puts another block's bytes where they do not belong; whether there was a block.
+    pub(super) fn overwrite(&mut self, bytes: &[u8; BLOCK_BYTES], stream: &mut Stream) -> bool {
+        if self.blocks.is_empty() {
+            return false;
+        }
+        let place = stream.below(self.blocks.len() as u64) as usize;
+        let block = &mut self.blocks[place];
+        block.seen.copy_from_slice(bytes);
+        block.platter = Some(block.seen.clone());
+        true
+    }
+
+    /// The bytes of a block that waits to be written, chosen by chance.
+    pub(super) fn any_dirty(&self, stream: &mut Stream) -> Option<Bytes> {
+        let dirty: Vec<&Block> = self.blocks.iter().filter(|block| block.dirty.is_some()).collect();
+        if dirty.is_empty() {
+            return None;
+        }
+        Some(dirty[stream.below(dirty.len() as u64) as usize].seen.clone())
+    }
+}

@@ -1,0 +1,48 @@
+//! Does what machines ask for, at once or when it is durable.
+
+use r_ems_engine::machine::{Effect, Effects};
+use r_ems_engine::{LocalTime, Time};
+
+use super::SimDriver;
+use super::hosts::Content;
+
+/// Which effects of a delivery are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of them.
+    All,
+    /// What is told of authority: it is a fact before anything is durable.
+    Authority,
+    /// All others.
+    Others,
+}
+
+impl SimDriver {
+    /// Does what a machine asked for; its reports have been heard.
+    pub(super) fn do_effects(
+        &mut self,
+        at: Time,
+        now: LocalTime,
+        post: u16,
+        (effects, part): (&Effects, Part),
+    ) {
+        for effect in effects.as_slice() {
+            match effect {
+                Effect::Authority { epoch, until } if part != Part::Others => {
+                    self.hear_authority(at, post, *epoch, *until);
+                }
+                _ if part == Part::Authority => {}
+                Effect::Write(write) => self.write(at, now, post, write),
+                // Polls of neighbors travel together; snapshots are the journal's.
+                Effect::Poll { .. } | Effect::Snapshot | Effect::Report(_) | Effect::Authority { .. } => {}
+                Effect::Disconnect { device } => self.disconnect(post, *device),
+                Effect::Send { to, message } => self.send(at, post, *to, Content::Message(*message), &[]),
+                Effect::Transfer { to, .. } => self.send(at, post, *to, Content::Unit, effects.unit()),
+                Effect::Promise(promise) => self.save(at, post, *promise),
+            }
+        }
+        if part != Part::Authority {
+            self.poll(at, post, effects.as_slice());
+        }
+    }
+}

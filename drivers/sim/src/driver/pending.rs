@@ -1,0 +1,103 @@
+//! What waits in the queue of a simulated world, and what of it reaches a machine.
+
+use r_ems_engine::ids::DeviceIndex;
+use r_ems_engine::machine::{SetPointWrite, WriteOutcome};
+use r_ems_engine::persistence::JournalStatus;
+use r_ems_engine::redundancy::{Command, Message, Seat};
+
+use super::devices::{WriteAnswer, WriteUnderWay};
+
+/// Neighboring devices of one controller, which were polled together: their answers travel together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Devices {
+    pub(super) of: Of,
+    pub(super) first: u16,
+    pub(super) count: u16,
+}
+
+/// What waits in the queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pending {
+    Boot(Of),
+    Measure(Devices),
+    Answers(Devices),
+    PollTimedOut {
+        of: Of,
+        device: DeviceIndex,
+    },
+    Write(WriteUnderWay),
+    /// A write leaves that waited for a connection.
+    Send {
+        of: Of,
+        write: SetPointWrite,
+    },
+    /// A device's answer to a write is there.
+    WriteAnswered(WriteAnswer),
+    WriteEnded {
+        of: Of,
+        device: DeviceIndex,
+        outcome: WriteOutcome,
+    },
+    Chance {
+        post: u16,
+        device: DeviceIndex,
+    },
+    Timeline {
+        place: u32,
+    },
+    /// A message arrives; it waits in the post office.
+    Mail {
+        slot: u32,
+    },
+    /// The promise that a controller was saving is durable.
+    Saved(Of),
+    /// A disk has done what it was asked to.
+    Disk {
+        of: Of,
+        lane: Lane,
+    },
+    /// Something about a controller's persistence is due.
+    Tend(Of),
+    /// A controller is told of its persistence.
+    Told {
+        of: Of,
+        told: Told,
+    },
+}
+
+/// A life of a controller: what an earlier one was waiting for reaches nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Of {
+    pub(super) post: u16,
+    pub(super) life: u16,
+}
+
+/// What reaches a machine, before its data is lent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Happened {
+    Restore,
+    Boot,
+    Wake,
+    Answer { device: DeviceIndex },
+    TimedOut { device: DeviceIndex },
+    Written { device: DeviceIndex, outcome: WriteOutcome },
+    Message { from: Seat, message: Message },
+    Unit { from: Seat, slot: u32 },
+    Told(Told),
+    Command(Command),
+}
+
+/// Who asked a disk for something: of each there is one request at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    Journal,
+    Promises,
+}
+
+/// What a controller is told of its persistence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Promised(bool),
+    Snapshotted(bool),
+    Journal(JournalStatus),
+}

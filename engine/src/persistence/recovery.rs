@@ -1,0 +1,368 @@
+//! Recovery: what a new life goes on with. Recovery is replay: the newest good state, and the deliveries after it.
+//!
+//! - **A torn tail is cut.** Blocks become durable out of order, so what is bad at or after the position that was known to be
+//!   durable was never promised to anybody.
+//! - **Damage is not.** What is bad before that position was durable: the segment is put aside, the life begins with the newest
+//!   good state, and it does not vote before it knows what others promised.
+//! - **Poison.** Deliveries that fail an assertion in two replays would fail it in each life: the life begins with the state
+//!   before them.
+//! - **Promises** are recovered whatever becomes of all that: see [`super::promises`].
+//!
+//! It must never fail, whatever the bytes are, and never take a state that another site, another stack of functions or another
+//! version of the engine made: such a state means something else.
+
+mod replaying;
+
+use alloc::vec::Vec;
+
+use self::replaying::{FileSource, Replaying, Stop};
+use super::disk::{DiskError, FileName, Storage};
+use super::journal::Chore;
+use super::promises::Found;
+use super::retention::Closed;
+use super::status::Origin;
+use crate::fleet::Fleet;
+use crate::log::scan::highest_synced;
+use crate::log::{ChainPair, Content, End, Header, LogError, ReadError, Reader, Status, codec};
+use crate::machine::{Handled, Machine};
+use crate::time::{LocalTime, Time};
+
+/// Confines a failed assertion; a program with a standard library catches the panic.
+pub trait Containment {
+    /// Runs the handling of one delivery.
+    fn contain(run: &mut dyn FnMut()) -> Handled {
+        run();
+        Handled::Done
+    }
+}
+
+/// What is expected of a journal, and what is done with it.
+#[derive(Clone, Debug)]
+pub struct Expected<'a> {
+    /// What each segment says about itself.
+    pub header: &'a Header,
+    /// Whether the state is recovered; promises always are.
+    pub auto_replay: bool,
+    /// When it happens.
+    pub at: Time,
+    /// The number of the next segment if the files cannot be listed: above all that were ever used, as the milliseconds of a
+    /// wall clock are.
+    pub unlisted: u64,
+}
+
+/// What a recovery found out, in the order of its finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The files could not be listed.
+    Unlisted(DiskError),
+    /// A newer promise may be lost.
+    PromisesDamaged,
+    /// A file could not be read.
+    Unreadable(FileName, DiskError),
+    /// The segment ends with bytes that were never known to be durable.
+    TornTail {
+        /// Its number.
+        segment: u64,
+        /// Where it was cut.
+        position: u64,
+    },
+    /// Bytes that were durable have changed.
+    Damaged {
+        /// The segment's number.
+        segment: u64,
+        /// Where.
+        position: u64,
+    },
+    /// The segment was written by another version, or for another site.
+    Foreign {
+        /// Its number.
+        segment: u64,
+    },
+    /// The machine asks for something else than it did before the crash.
+    Diverged {
+        /// The segment's number.
+        segment: u64,
+    },
+    /// The deliveries of the segment failed an assertion twice.
+    Poisoned {
+        /// Its number.
+        segment: u64,
+        /// The delivery that did it.
+        at: Time,
+    },
+}
+
+/// With what a life begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The encoded state; `None`: as it is made.
+    pub state: Option<Vec<u8>>,
+    /// What had been asked for up to it.
+    pub chains: ChainPair,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What was promised.
+    pub promises: Found,
+    /// The number of the last life that is known of.
+    pub incarnation: u32,
+    /// Whether the new life must not vote before it knows what others promised.
+    pub abstains: bool,
+    /// The last instant of the life before that is known, on its own clock, and in the run's time if that is known too: the
+    /// new life's clock must not show less.
+    pub last: Option<(LocalTime, Option<Time>)>,
+    /// Deliveries that were replayed.
+    pub replayed: u64,
+    /// Segments that are there, the oldest first.
+    pub closed: Vec<Closed>,
+    /// The number of the next segment.
+    pub number: u64,
+    /// What is to be tidied up.
+    pub chores: Vec<Chore>,
+    /// Everything that was odd.
+    pub findings: Vec<Finding>,
+}
+
+/// Looks through a controller's files and rebuilds its state with `M`.
+pub fn recover<M: Machine, C: Containment>(storage: &mut dyn Storage, expected: &Expected<'_>) -> Recovered {
+    let (names, unlisted) = match storage.list() {
+        Ok(names) => (names, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    let promises = if unlisted.is_none() { Found::of(storage, &names) } else { Found::UNKNOWN };
+    let mut recovered = Recovered::from_names(&names, promises, expected);
+    if let Some(error) = unlisted {
+        recovered.findings.push(Finding::Unlisted(error));
+        recovered.abstains = true;
+        recovered.number = expected.unlisted;
+        return recovered;
+    }
+    if promises.is_damaged {
+        recovered.findings.push(Finding::PromisesDamaged);
+        recovered.abstains = true;
+    }
+    if expected.auto_replay {
+        recovered.rebuild::<M, C>(storage, expected.header);
+    }
+    recovered
+}
+
+impl Recovered {
+    fn from_names(names: &[FileName], promises: Found, expected: &Expected<'_>) -> Self {
+        let mut numbers = Vec::new();
+        let mut chores = Vec::new();
+        let mut number = 1;
+        for name in names {
+            match *name {
+                FileName::Segment(found) => {
+                    numbers.push(found);
+                    number = number.max(found.saturating_add(1));
+                }
+                FileName::New(found) => {
+                    chores.push(Chore::Remove(*name));
+                    number = number.max(found.saturating_add(1));
+                }
+                FileName::Quarantined(found) => number = number.max(found.saturating_add(1)),
+                FileName::Promise(_) => {}
+            }
+        }
+        numbers.sort_unstable();
+        let closed = numbers.into_iter().map(|number| Closed { number, ended: expected.at });
+        Self {
+            state: None,
+            chains: ChainPair::default(),
+            origin: Origin::Fresh,
+            promises,
+            incarnation: promises.kept.incarnation,
+            abstains: false,
+            last: None,
+            replayed: 0,
+            closed: closed.collect(),
+            number,
+            chores,
+            findings: Vec::new(),
+        }
+    }
+
+    /// Goes from the newest segment back to one whose state can be believed.
+    fn rebuild<M: Machine, C: Containment>(&mut self, storage: &mut dyn Storage, header: &Header) {
+        let numbers: Vec<u64> = self.closed.iter().rev().map(|closed| closed.number).collect();
+        for segment in numbers {
+            match Opened::<M>::open(storage, segment, header) {
+                Ok(opened) => return self.replay::<M, C>(storage, opened),
+                Err(Unusable::Foreign) => {
+                    self.findings.push(Finding::Foreign { segment });
+                    return;
+                }
+                Err(Unusable::Unreadable(error)) => {
+                    let file = FileName::Segment(segment);
+                    self.findings.push(Finding::Unreadable(file, error));
+                    (self.origin, self.abstains) = (Origin::Damaged, true);
+                }
+                // Its name was given when its head was durable.
+                Err(Unusable::Damaged(position)) => self.damaged(segment, position),
+            }
+        }
+        // There were segments, and none of them can be believed.
+        self.state = None;
+    }
+
+    /// Replays what follows the state of a segment.
+    fn replay<M: Machine, C: Containment>(&mut self, storage: &mut dyn Storage, opened: Opened<M>) {
+        let segment = opened.segment;
+        self.take_head(&opened);
+        let first = attempt::<M, C>(storage, &opened);
+        let attempted = match first.stop {
+            // Once may be the machine's memory; twice is the delivery.
+            Stop::Poisoned(_) => attempt::<M, C>(storage, &opened),
+            Stop::End(_) | Stop::Unreadable(_) | Stop::Diverged => first,
+        };
+        self.incarnation = self.incarnation.max(attempted.incarnation);
+        self.last = attempted.last.map_or(self.last, |(at, now)| Some((now, Some(at))));
+        let torn = match attempted.stop {
+            Stop::End(End::Closed(_)) => None,
+            Stop::End(End::Torn { position, .. }) => Some(position),
+            Stop::Unreadable(ReadError::Log(LogError { position, .. })) => Some(position),
+            Stop::Unreadable(ReadError::Source(error)) => {
+                self.findings.push(Finding::Unreadable(FileName::Segment(segment), error));
+                (self.origin, self.abstains) = (Origin::Damaged, true);
+                return;
+            }
+            Stop::Diverged => {
+                self.findings.push(Finding::Diverged { segment });
+                return self.set_aside(segment, Origin::Damaged);
+            }
+            Stop::Poisoned(at) => {
+                self.findings.push(Finding::Poisoned { segment, at });
+                return self.set_aside(segment, Origin::Poisoned);
+            }
+        };
+        if let Some(position) = torn {
+            if position < known_durable(storage, segment, position, attempted.synced) {
+                return self.damaged(segment, position);
+            }
+            self.findings.push(Finding::TornTail { segment, position });
+        }
+        self.state = Some(attempted.state);
+        self.chains = attempted.chains;
+        self.replayed = attempted.deliveries;
+        if self.origin == Origin::Fresh {
+            self.origin = Origin::Replayed;
+        }
+    }
+
+    fn take_head<M: Machine>(&mut self, opened: &Opened<M>) {
+        let mut state = Vec::new();
+        codec::encode(&opened.machine, &mut state);
+        self.state = Some(state);
+        self.chains = opened.chains;
+        // A state does not say when it was taken, but when its machine wanted to be woken next.
+        self.last = opened.machine.deadline().map(|deadline| (deadline, None));
+    }
+
+    fn damaged(&mut self, segment: u64, position: u64) {
+        self.findings.push(Finding::Damaged { segment, position });
+        self.abstains = true;
+        self.set_aside(segment, Origin::Damaged);
+    }
+
+    /// Keeps a segment for people and out of every later recovery.
+    fn set_aside(&mut self, segment: u64, origin: Origin) {
+        self.origin = origin;
+        self.closed.retain(|closed| closed.number != segment);
+        self.chores.push(Chore::Quarantine(segment));
+    }
+}
+
+/// The highest position that the segment's writer knew to be durable, as far as any of its bytes say.
+fn known_durable(storage: &mut dyn Storage, segment: u64, position: u64, synced: u64) -> u64 {
+    let mut rest = FileSource { storage, file: FileName::Segment(segment), offset: position };
+    // What cannot be read says nothing.
+    synced.max(highest_synced(&mut rest).unwrap_or(0))
+}
+
+/// A segment whose head can be believed.
+struct Opened<M> {
+    segment: u64,
+    machine: M,
+    chains: ChainPair,
+}
+
+/// Why a segment's state is of no use.
+enum Unusable {
+    Unreadable(DiskError),
+    Damaged(u64),
+    Foreign,
+}
+
+impl From<ReadError<DiskError>> for Unusable {
+    fn from(error: ReadError<DiskError>) -> Self {
+        match error {
+            ReadError::Source(error) => Self::Unreadable(error),
+            ReadError::Log(LogError { position, .. }) => Self::Damaged(position),
+        }
+    }
+}
+
+impl<M: Machine> Opened<M> {
+    fn open(storage: &mut dyn Storage, segment: u64, expected: &Header) -> Result<Self, Unusable> {
+        let mut reader = Reader::open(FileSource::new(storage, segment))?;
+        let header = reader.header();
+        let is_ours = header.engine == expected.engine
+            && header.behavior == expected.behavior
+            && header.functions == expected.functions
+            && header.controllers == expected.controllers
+            && header.site_text == expected.site_text;
+        if !is_ours {
+            return Err(Unusable::Foreign);
+        }
+        let Content::State(bytes) = next(&mut reader)? else {
+            return Err(Unusable::Damaged(reader.record_position()));
+        };
+        let machine = codec::decode(bytes).map_err(|codec::Undecodable| Unusable::Foreign)?;
+        let Content::Chains(chains) = next(&mut reader)? else {
+            return Err(Unusable::Damaged(reader.record_position()));
+        };
+        Ok(Self { segment, machine, chains })
+    }
+}
+
+fn next<'a>(reader: &'a mut Reader<FileSource<'_>>) -> Result<Content<'a>, Unusable> {
+    match reader.advance()? {
+        Status::Record => Ok(reader.record().content),
+        Status::Ended(_) => Err(Unusable::Damaged(reader.position())),
+    }
+}
+
+/// What one replay came to.
+struct Attempted {
+    stop: Stop,
+    state: Vec<u8>,
+    chains: ChainPair,
+    deliveries: u64,
+    incarnation: u32,
+    last: Option<(Time, LocalTime)>,
+    synced: u64,
+}
+
+fn attempt<M: Machine, C: Containment>(storage: &mut dyn Storage, opened: &Opened<M>) -> Attempted {
+    let nothing = |stop| Attempted {
+        stop,
+        state: Vec::new(),
+        chains: opened.chains,
+        deliveries: 0,
+        incarnation: 0,
+        last: None,
+        synced: 0,
+    };
+    let mut driver = match Replaying::<C>::open(storage, opened.segment, opened.chains) {
+        Ok(driver) => driver,
+        Err(error) => return nothing(Stop::Unreadable(error)),
+    };
+    let mut fleet = Fleet::new(alloc::vec![opened.machine.clone()]);
+    let poisoned = fleet.run(&mut driver).err();
+    let mut attempted = driver.finish(poisoned);
+    for machine in fleet.machines() {
+        codec::encode(machine, &mut attempted.state);
+    }
+    attempted
+}

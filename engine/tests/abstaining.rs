@@ -1,0 +1,31 @@
+//! A voter that lost what it promised: nothing is granted twice, and its vote comes back.
+
+mod council;
+
+use r_ems_engine::redundancy::Settings;
+
+use council::World;
+
+const MILLI: u64 = 1_000_000;
+
+#[test]
+fn it_votes_again_when_every_other_voter_has_been_heard_and_there_is_never_a_second_authority() {
+    for seed in 0..20 {
+        let mut world = World::new(&[0, 1, 2], true, &Settings::DEFAULT, seed);
+        (0..3).for_each(|seat| world.boot(seat));
+        world.run(5_000 * MILLI);
+        assert_eq!(world.authorities(), [0], "seed {seed}");
+        // The witness loses its disk; meanwhile one of the controllers goes.
+        world.crash(2);
+        world.run((seed * 13 % 50) * MILLI);
+        world.boot_without_promises(2);
+        world.crash(1);
+        world.run(5_000 * MILLI);
+        // The vote of the witness is missing as long as it has not heard both.
+        assert!(world.authorities().is_empty(), "seed {seed}");
+        world.boot(1);
+        world.run(10_000 * MILLI);
+        assert_eq!(world.authorities().len(), 1, "seed {seed}");
+        assert_eq!(world.overlaps, 0, "seed {seed}");
+    }
+}

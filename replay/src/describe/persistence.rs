@@ -1,0 +1,69 @@
+//! The words for what is durable: how a life begins, how its journal fares.
+
+use r_ems_engine::event::Event;
+use r_ems_engine::machine::Boot;
+use r_ems_engine::persistence::{JournalStatus, Origin};
+
+/// How a life begins.
+pub(super) fn boot(boot: &Boot) -> String {
+    let state = match boot.origin {
+        Origin::Fresh => String::new(),
+        Origin::Replayed | Origin::Damaged | Origin::Poisoned => {
+            format!(", with {}", origin_words(boot.origin))
+        }
+    };
+    let abstains = if boot.abstains { ", abstains from voting" } else { "" };
+    format!("boot, incarnation {}{state}{abstains}", boot.incarnation)
+}
+
+/// How a journal fares.
+pub(super) fn status(status: JournalStatus) -> String {
+    match status {
+        JournalStatus::Restored => String::from("the journal is kept again"),
+        JournalStatus::Degraded(trouble) => {
+            format!("the journal cannot be kept: the disk is {}", trouble.name())
+        }
+    }
+}
+
+/// What a controller reports of it.
+pub(super) fn event(event: &Event) -> String {
+    let kind = event.kind();
+    match event {
+        Event::StateRecovered { origin } => format!("{kind}: {}", origin_words(*origin)),
+        Event::SnapshotTaken { after } => format!("{kind}: durable after {after}"),
+        Event::JournalDegraded { trouble } => format!("{kind}: the disk is {}", trouble.name()),
+        Event::JournalRestored { after } => format!("{kind} after {after}"),
+        Event::SnapshotFailed
+        | Event::Booted { .. }
+        | Event::Started { .. }
+        | Event::ScansMissed { .. }
+        | Event::QualityChanged { .. }
+        | Event::FunctionLost { .. }
+        | Event::FunctionReturned { .. }
+        | Event::ShortfallBegan { .. }
+        | Event::ShortfallEnded { .. }
+        | Event::WriteFailed { .. }
+        | Event::WritesSucceed { .. }
+        | Event::DeviceLimited { .. }
+        | Event::DeviceFollows { .. }
+        | Event::RoleChanged { .. }
+        | Event::TookOver { .. }
+        | Event::SetPointsTakenOver { .. }
+        | Event::StateTaken { .. }
+        | Event::StateRefused { .. }
+        | Event::AuthoritiesOverlapped { .. }
+        | Event::SectionDiffers { .. }
+        | Event::CommandRefused { .. }
+        | Event::SignSuspect { .. } => String::from(kind),
+    }
+}
+
+const fn origin_words(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Fresh => "a fresh state",
+        Origin::Replayed => "the state of the life before",
+        Origin::Damaged => "the newest state that is not damaged",
+        Origin::Poisoned => "the newest state, without what failed an assertion after it",
+    }
+}
