@@ -9,8 +9,9 @@
 //! - **(e)** When nothing at all has changed for the time to settle and a core counts, no longer than that passes without a
 //!   controller that holds a lease, reaches its devices, and has written under it.
 //!
-//! Two things excuse. Who crashes while what it sends is late is heard for longer than it lives. Who has lost its devices keeps
-//! its authority while it hears nobody to whom it could give it.
+//! Three things excuse. Who crashes while what it sends is late is heard for longer than it lives. Who has lost its devices keeps
+//! its authority while it hears nobody to whom it could give it. Who boots meanwhile grants nothing at first and raises epochs:
+//! the time counts from then.
 //!
 //! A controller in maintenance is no core, a command of an operator is a change, and what was declared `sole` promises nothing.
 
@@ -127,7 +128,12 @@ struct Grid {
     prompt: Vec<Option<Time>>,
     /// The core that was complete first, and since when.
     core: Option<(u16, Time)>,
+    /// By member: whether it runs, and when one of them began to last.
+    up: Vec<bool>,
+    booted_at: Time,
     in_maintenance: Vec<bool>,
+    /// By member: when an operator last began or ended its maintenance.
+    maintenance_changed_at: Vec<Time>,
     is_sole: bool,
     changed_at: Time,
     commanded_at: Time,
@@ -164,7 +170,10 @@ impl Watch {
                 has_heir: alloc::vec![false; members],
                 prompt: alloc::vec![None; members],
                 core: None,
+                up: alloc::vec![true; members],
+                booted_at: Time::ZERO,
                 in_maintenance: alloc::vec![false; members],
+                maintenance_changed_at: alloc::vec![Time::ZERO; members],
                 is_sole: false,
                 changed_at: Time::ZERO,
                 commanded_at: Time::ZERO,
@@ -203,6 +212,7 @@ impl Watch {
                 grid.is_sole |= is_sole;
                 if let Some(begins) = maintenance {
                     grid.in_maintenance[member] = begins;
+                    grid.maintenance_changed_at[member] = at;
                 }
             }
         }
@@ -276,6 +286,10 @@ impl Watch {
             if let Some(member) = grid.member(place) {
                 let was_held = grid.leases[member].1 > at && grid.is_prompt(at, member);
                 grid.leases[member].1 = grid.leases[member].1.min(at);
+                // What it was told last may not have been durable yet.
+                let changed_at = grid.maintenance_changed_at[member];
+                let is_durable = changed_at + grid.promised.settles_within < at;
+                grid.in_maintenance[member] |= changed_at > Time::ZERO && !is_durable;
                 if let Some(writer) = grid.writer.as_mut().filter(|writer| writer.0 == place) {
                     grid.written_until = grid.written_until.min(at);
                     if was_held && writer.2.is_none() {
@@ -340,6 +354,11 @@ impl Grid {
         for one in 0..self.promised.members.len() {
             let Member { place, writes, .. } = self.promised.members[one];
             let runs = sight.runs(place, rate);
+            let is_up = sight.runs(place, u32::MAX);
+            if is_up && !core::mem::replace(&mut self.up[one], is_up) {
+                self.booted_at = at;
+            }
+            self.up[one] = is_up;
             let answers = writes && sight.reaches_devices(place);
             let answered = core::mem::replace(&mut self.answers[one], answers);
             // Whatever its clock does, it may hold what it writes under.
@@ -422,9 +441,12 @@ impl Grid {
         let settled = since.max(self.commanded_at) + settles_within;
         if let Some((_, _, Some(lost_at))) = self.writer
             && settled <= lost_at
-            && lost_at + within >= at
         {
-            self.take_over_due = Some(Due { at: lost_at + within, since: lost_at, able });
+            // Who boots grants nothing at first, and makes others raise their epochs.
+            let due = self.booted_at.max(lost_at) + within;
+            if due >= at {
+                self.take_over_due = Some(Due { at: due, since: lost_at, able });
+            }
         }
         let since = self.written_until.max(settled).max(self.changed_at + settles_within);
         // What is over is not due again.

@@ -264,7 +264,8 @@ impl SimDriver {
         }
         (state.is_up, state.has_booted) = (false, false);
         state.life = state.life.wrapping_add(1);
-        state.saving = None;
+        // A clock that changes later plans the wakes of those who live.
+        (state.saving, state.deadline) = (None, None);
         state.links.iter_mut().for_each(crate::links::Link::forget);
         let grid = state.grid;
         self.wakes.set(u32::from(post), None);
