@@ -9,9 +9,12 @@
 //! - **(e)** When nothing at all has changed for the time to settle and a core counts, no longer than that passes without a
 //!   controller that holds a lease, reaches its devices, and has written under it.
 //!
-//! Three things excuse. Who crashes while what it sends is late is heard for longer than it lives. Who has lost its devices keeps
+//! Four things excuse. Who crashes while what it sends is late is heard for longer than it lives. Who has lost its devices keeps
 //! its authority while it hears nobody to whom it could give it. Who boots meanwhile grants nothing at first and raises epochs:
-//! the time counts from then.
+//! the time counts from then. And a member that has just taken over may lose its devices before it writes.
+//!
+//! While a path between any two members is not as usual, or has not been for long, all takes [`Promised::settles_within`] longer:
+//! a candidate that asked in vain asks less often, and one that hears no answers may hold votes that it cannot use.
 //!
 //! A controller in maintenance is no core, a command of an operator is a change, and what was declared `sole` promises nothing.
 
@@ -120,12 +123,16 @@ struct Grid {
     /// By member: whether its devices answer as they should, and whether it runs and they answer it at all.
     answers: Vec<bool>,
     reaches: Vec<bool>,
+    /// When a member last lost its devices.
+    devices_lost_at: Time,
     /// By member: until when its devices may be doubted.
     doubted_until: Vec<Time>,
     /// By member: whether another is able to which it could hand over.
     has_heir: Vec<bool>,
     /// By member: since when nothing that it sends is late.
     prompt: Vec<Option<Time>>,
+    /// Since when all paths between its members are as usual.
+    calm: Option<Time>,
     /// The core that was complete first, and since when.
     core: Option<(u16, Time)>,
     /// By member: whether it runs, and when one of them began to last.
@@ -166,6 +173,8 @@ impl Watch {
                 votes: alloc::vec![None; members * members],
                 answers: alloc::vec![true; members],
                 reaches: alloc::vec![false; members],
+                devices_lost_at: Time::ZERO,
+                calm: None,
                 doubted_until: alloc::vec![Time::ZERO; members],
                 has_heir: alloc::vec![false; members],
                 prompt: alloc::vec![None; members],
@@ -362,7 +371,11 @@ impl Grid {
             let answers = writes && sight.reaches_devices(place);
             let answered = core::mem::replace(&mut self.answers[one], answers);
             // Whatever its clock does, it may hold what it writes under.
-            self.reaches[one] = writes && sight.hears_devices(place) && sight.runs(place, u32::MAX);
+            let reaches = writes && sight.hears_devices(place) && is_up;
+            if self.reaches[one] && !reaches {
+                self.devices_lost_at = at;
+            }
+            self.reaches[one] = reaches;
             if answers && !answered {
                 self.doubted_until[one] = at + self.promised.doubts_for;
             }
@@ -372,6 +385,10 @@ impl Grid {
             note(&mut self.prompt[one], at, self.promised.members.iter().all(is_prompt));
             self.look_at_votes(at, one, runs, sight);
         }
+        let members = &self.promised.members;
+        let mut pairs = members.iter().flat_map(|one| members.iter().map(move |other| (one, other)));
+        let is_calm = pairs.all(|(one, other)| one == other || sight.is_connected(one.place, other.place));
+        note(&mut self.calm, at, is_calm);
         for one in 0..self.promised.members.len() {
             let Member { place, .. } = self.promised.members[one];
             let others = self.promised.members.iter().zip(&self.able);
@@ -437,22 +454,31 @@ impl Grid {
             self.late_since = None;
             return;
         };
-        let Promised { within, settles_within, .. } = self.promised;
+        let Promised { settles_within, .. } = self.promised;
         let settled = since.max(self.commanded_at) + settles_within;
         if let Some((_, _, Some(lost_at))) = self.writer
             && settled <= lost_at
+            && self.devices_lost_at <= lost_at
         {
             // Who boots grants nothing at first, and makes others raise their epochs.
-            let due = self.booted_at.max(lost_at) + within;
+            let due = self.booted_at.max(lost_at) + self.within(lost_at);
             if due >= at {
                 self.take_over_due = Some(Due { at: due, since: lost_at, able });
             }
         }
         let since = self.written_until.max(settled).max(self.changed_at + settles_within);
         // What is over is not due again.
-        if since + within >= at {
-            self.write_due = Some(Due { at: since + within, since, able });
+        let due = since + self.within(since);
+        if due >= at {
+            self.write_due = Some(Due { at: due, since, able });
         }
+    }
+
+    /// How long authority may take to come back after `since`.
+    fn within(&self, since: Time) -> Span {
+        let Promised { within, settles_within, .. } = self.promised;
+        let is_calm = |calm: Time| calm == Time::ZERO || calm + settles_within <= since;
+        if self.calm.is_some_and(is_calm) { within } else { within + settles_within }
     }
 }
 
