@@ -96,6 +96,8 @@ pub struct Link {
     write_delay: Delay,
     checks_epochs: bool,
     one_connection: Option<OneConnection>,
+    /// Whether the controller has given its only connection up: what it asked for before makes no new one.
+    is_given_up: bool,
     /// What the way of each write draws from.
     writes: Stream,
     valid_for: Span,
@@ -179,6 +181,7 @@ impl Link {
             write_delay: spec.write_delay,
             checks_epochs: spec.checks_epochs,
             one_connection: spec.one_connection,
+            is_given_up: false,
             writes: Stream::named(seed, &alloc::format!("{name} writes")),
             valid_for: spec.valid_for,
             state: LinkState::Answering,
@@ -212,6 +215,16 @@ impl Link {
     /// How the device is connected to, where it takes only one connection at a time.
     pub const fn one_connection(&self) -> Option<OneConnection> {
         self.one_connection
+    }
+
+    /// The controller gives its only connection up, or asks for something anew.
+    pub(crate) const fn give_up(&mut self, is_given_up: bool) {
+        self.is_given_up = is_given_up;
+    }
+
+    /// Whether the controller has given its only connection up.
+    pub(crate) const fn is_given_up(&self) -> bool {
+        self.is_given_up
     }
 
     /// Forgets answers on their way: the one that asked is gone.

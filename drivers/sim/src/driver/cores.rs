@@ -27,7 +27,11 @@ impl Sight for Seen<'_> {
     }
 
     fn reaches_devices(&self, place: u16) -> bool {
-        self.posts[usize::from(place)].links.iter().all(Link::is_whole)
+        let own = &self.posts[usize::from(place)];
+        // Of a device that takes one connection only who has it knows whether it answers: nobody hands over for it.
+        let others = self.posts.iter().filter(|post| post.grid == own.grid).flat_map(|post| &post.links);
+        let mut one_connection = others.filter(|link| link.one_connection().is_some());
+        own.links.iter().all(Link::is_whole) && one_connection.all(Link::is_whole)
     }
 
     fn hears_devices(&self, place: u16) -> bool {

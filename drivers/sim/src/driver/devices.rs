@@ -94,7 +94,7 @@ impl SimDriver {
         let PostState { grid, links, .. } = &self.posts[usize::from(of.post)];
         let link = &links[device.position()];
         let Some(how) = link.one_connection() else { return Some(at) };
-        if link.is_cut_off() {
+        if link.is_cut_off() || link.is_given_up() {
             return None;
         }
         let slot = &mut self.grids[usize::from(*grid)].slots[usize::from(link.component().0)];
@@ -103,6 +103,7 @@ impl SimDriver {
 
     /// A controller gives up its connection to a device.
     pub(super) fn disconnect(&mut self, post: u16, device: DeviceIndex) {
+        self.link(post, device).give_up(true);
         let PostState { grid, links, life, .. } = &self.posts[usize::from(post)];
         let slots = &mut self.grids[usize::from(*grid)].slots;
         slots[usize::from(links[device.position()].component().0)].give_up((post, *life));
@@ -190,6 +191,11 @@ impl SimDriver {
 
     /// Sends the polls among `effects` on their way, so that their answers are there when they are due.
     pub(super) fn poll(&mut self, at: Time, post: u16, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::Poll { device, .. } = effect {
+                self.link(post, *device).give_up(false);
+            }
+        }
         let state = &self.posts[usize::from(post)];
         let clock = self.clocks[usize::from(state.host)];
         let of = Of { post, life: state.life };

@@ -32,7 +32,10 @@ impl SimDriver {
                     self.hear_authority(at, post, *epoch, *until);
                 }
                 _ if part == Part::Authority => {}
-                Effect::Write(write) => self.write(at, now, post, write),
+                Effect::Write(write) => {
+                    self.link(post, write.device).give_up(false);
+                    self.write(at, now, post, write);
+                }
                 // Polls of neighbors travel together; snapshots are the journal's.
                 Effect::Poll { .. } | Effect::Snapshot | Effect::Report(_) | Effect::Authority { .. } => {}
                 Effect::Disconnect { device } => self.disconnect(post, *device),
