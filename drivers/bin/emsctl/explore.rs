@@ -93,6 +93,9 @@ where
         return super::failover::perform::<F>(arguments, &options, format, output);
     }
     let site = Site::<F>::open(&arguments.file, &arguments.set, arguments.length)?;
+    if let Some(folder) = &arguments.save {
+        saved::prepare(folder)?;
+    }
     if arguments.seed.is_none() {
         say(&format!("seed {}", options.seed));
     }
@@ -104,9 +107,14 @@ where
         let case = swarm::draw(&site.facts, site.length, options.seed, finding.number);
         let shrunk = shrink::shrink(&site, &case, &finding.broken, &options.interrupt)?;
         let found_by = command(arguments, options.seed, finding.number);
-        let saved = match &arguments.save {
-            Some(folder) => Some(saved::save(&site, folder, &shrunk.case, &shrunk.broken, &found_by)?),
-            None => None,
+        let save = |folder| saved::save(&site, folder, &shrunk.case, &shrunk.broken, &found_by);
+        // What was found is told also where it cannot be saved any more.
+        let saved = match arguments.save.as_deref().map(save).transpose() {
+            Ok(saved) => saved,
+            Err(failure) => {
+                say(&failure.to_string());
+                None
+            }
         };
         let before = case.faults.len();
         told.push((*property, tell(*property, *runs, finding.number, &shrunk, before, saved)));

@@ -95,7 +95,7 @@ fn crashes<F: FunctionSet>(site: &Site<F>, seed: u64, number: u64) -> Case {
     for host in hosts.iter().cycle() {
         let from = at + Span::from_nanos(stream.below(SHIFT_MAX.as_nanos()));
         let to = from + outage;
-        if to >= site.length {
+        if to >= site.length || outage.is_zero() {
             break;
         }
         let what = What::new("Crash").with("host", Value::Name(site.facts.hosts[usize::from(*host)].clone()));

@@ -3,6 +3,7 @@
 //! The scenario uses the one that was explored and adds the faults; comments say what it breaks, how it was found, and how to
 //! look at it. Such a file is a regression as it stands.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};
 
 use r_ems_engine::functions::FunctionSet;
@@ -47,6 +48,17 @@ pub fn save<F: FunctionSet>(
     Ok(Saved { scenario, log })
 }
 
+/// Makes sure that scenarios can be saved in a folder, before hours are spent on finding them.
+///
+/// # Errors
+/// The folder cannot be made or written to.
+pub fn prepare(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, "be made", &error))?;
+    let probe = folder.join(".r-emsctl");
+    let written = std::fs::write(&probe, "").and_then(|()| std::fs::remove_file(&probe));
+    written.map_err(|error| Failure::file(&probe, WRITTEN, &error))
+}
+
 /// The scenario's text.
 pub fn text<F: FunctionSet>(
     site: &Site<F>,
@@ -81,11 +93,11 @@ fn record<F: FunctionSet>(
     let study = load::load::<F>(scenario, &overrides)?.study;
     let log = scenario.with_extension("rlog");
     let options = Options { record: Some((log.clone(), EffectsKept::Whole)), ..Options::default() };
-    match study::run(study, &options) {
-        Ok(_) => Ok(Some(log)),
-        // The log is closed with the delivery that failed.
-        Err(_) if broken.property == Property::NothingPanics => Ok(log.exists().then_some(log)),
-        Err(failure) => Err(failure),
+    // An assertion of the world ends this run as it ended the one that was found; the log then holds what came before.
+    match catch_unwind(AssertUnwindSafe(|| study::run(study, &options))) {
+        Ok(Ok(_)) => Ok(Some(log)),
+        Ok(Err(failure)) if broken.property != Property::NothingPanics => Err(failure),
+        Ok(Err(_)) | Err(_) => Ok(log.exists().then_some(log)),
     }
 }
 
