@@ -70,9 +70,13 @@ pub fn text<F: FunctionSet>(
 ) -> String {
     let file = file.display();
     let mut text = format!("// Broken: {broken}\n// Found by: {found_by}\n");
-    text += &format!("// See it: r-emsctl run {file} --record found.rlog && r-emsctl show found.rlog\n");
-    for setting in site.settings() {
-        text += &format!("// It was found with --set {setting}, which every run of it needs.\n");
+    // In a shell's quotes, which no setting of the language needs itself.
+    let settings: String = site.settings().iter().map(|setting| format!(" --set '{setting}'")).collect();
+    text += &format!(
+        "// See it: r-emsctl run {file}{settings} --record found.rlog && r-emsctl show found.rlog\n"
+    );
+    if !settings.is_empty() {
+        text += "// It was found with these settings, and needs them.\n";
     }
     text += &format!(
         "Scenario(\n    version: 1,\n    name: {:?},\n",
