@@ -371,11 +371,10 @@ impl Grid {
             let answers = writes && sight.reaches_devices(place);
             let answered = core::mem::replace(&mut self.answers[one], answers);
             // Whatever its clock does, it may hold what it writes under.
-            let reaches = writes && sight.hears_devices(place) && is_up;
-            if self.reaches[one] && !reaches {
+            self.reaches[one] = writes && sight.hears_devices(place) && is_up;
+            if answered && !answers && is_up {
                 self.devices_lost_at = at;
             }
-            self.reaches[one] = reaches;
             if answers && !answered {
                 self.doubted_until[one] = at + self.promised.doubts_for;
             }
