@@ -203,6 +203,24 @@ pub enum Effect {
     Report(Event),
 }
 
+impl Effect {
+    /// The event that it reports, if that is what it does.
+    #[inline]
+    pub const fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Report(event) => Some(event),
+            Self::Write(_)
+            | Self::Poll { .. }
+            | Self::Disconnect { .. }
+            | Self::Send { .. }
+            | Self::Transfer { .. }
+            | Self::Authority { .. }
+            | Self::Promise(_)
+            | Self::Snapshot => None,
+        }
+    }
+}
+
 /// A set-point on its way to a device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SetPointWrite {

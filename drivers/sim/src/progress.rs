@@ -364,10 +364,10 @@ impl Grid {
             let Member { place, writes, .. } = self.promised.members[one];
             let runs = sight.runs(place, rate);
             let is_up = sight.runs(place, u32::MAX);
-            if is_up && !core::mem::replace(&mut self.up[one], is_up) {
+            let was_up = core::mem::replace(&mut self.up[one], is_up);
+            if is_up && !was_up {
                 self.booted_at = at;
             }
-            self.up[one] = is_up;
             let answers = writes && sight.reaches_devices(place);
             let answered = core::mem::replace(&mut self.answers[one], answers);
             // Whatever its clock does, it may hold what it writes under.

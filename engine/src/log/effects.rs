@@ -41,7 +41,7 @@ pub(super) fn encode(
             put_difference(out, now.as_nanos(), deadline.as_nanos());
         }
     }
-    let count = effects.clone().filter(|effect| !is_report(effect)).count();
+    let count = effects.clone().filter(|effect| effect.event().is_none()).count();
     assert!(count <= MAX_EFFECTS, "the list of effects is bounded");
     put(out, count as u64);
     for effect in effects {
@@ -131,21 +131,6 @@ pub(super) fn decode(
 fn seat(place: u16) -> Result<Seat, Flaw> {
     let no_seat = Flaw::OutOfRange { what: "seat", found: u64::from(place), end: SEAT_END };
     u8::try_from(place).map(Seat).map_err(|_too_large| no_seat)
-}
-
-/// Whether an effect is an event, which has a record of its own.
-pub(super) const fn is_report(effect: &Effect) -> bool {
-    match effect {
-        Effect::Report(_) => true,
-        Effect::Write(_)
-        | Effect::Poll { .. }
-        | Effect::Disconnect { .. }
-        | Effect::Send { .. }
-        | Effect::Transfer { .. }
-        | Effect::Promise(_)
-        | Effect::Snapshot
-        | Effect::Authority { .. } => false,
-    }
 }
 
 #[cfg(test)]

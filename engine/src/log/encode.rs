@@ -188,7 +188,7 @@ fn put_closing(out: &mut Vec<u8>, ending: Ending, count: u64) {
 
 /// Whether an Effects record would say nothing new.
 pub(super) fn is_expected(known: &Remembered, effects: &[Effect], deadline: Option<LocalTime>) -> bool {
-    known.deadline == deadline && effects.iter().all(effects::is_report)
+    known.deadline == deadline && effects.iter().all(|effect| effect.event().is_some())
 }
 
 const fn validity_code(validity: Validity) -> u64 {

@@ -129,18 +129,8 @@ impl Recording {
         self.chains.fold(outcome);
         self.handling = None;
         let Some(controller) = self.scope.place(outcome.from) else { return };
-        for effect in outcome.effects.as_slice() {
-            match effect {
-                Effect::Report(event) => self.writer.append_here(controller, Content::Event(*event)),
-                Effect::Write(_)
-                | Effect::Poll { .. }
-                | Effect::Disconnect { .. }
-                | Effect::Send { .. }
-                | Effect::Transfer { .. }
-                | Effect::Promise(_)
-                | Effect::Snapshot
-                | Effect::Authority { .. } => {}
-            }
+        for event in outcome.effects.as_slice().iter().filter_map(Effect::event) {
+            self.writer.append_here(controller, Content::Event(*event));
         }
         match self.effects {
             EffectsKept::Digests => {}

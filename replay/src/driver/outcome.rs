@@ -14,7 +14,7 @@ use crate::divergence::{Finding, Subject};
 impl<R: Read> ReplayDriver<R> {
     /// Compares the records that follow a delivery with what it led to.
     pub(super) fn compare(&mut self, outcome: &Outcome<'_>) {
-        let mut reports = outcome.effects.as_slice().iter().filter_map(report_of);
+        let mut reports = outcome.effects.as_slice().iter().filter_map(Effect::event).copied();
         let mut effects_seen = false;
         while self.stop.is_none() && self.stage() {
             let record = self.reader.record();
@@ -27,8 +27,7 @@ impl<R: Read> ReplayDriver<R> {
                 }
                 Content::Effects { effects, deadline } if record.controller == outcome.from => {
                     effects_seen = true;
-                    let others =
-                        outcome.effects.as_slice().iter().filter(|effect| report_of(effect).is_none());
+                    let others = outcome.effects.as_slice().iter().filter(|effect| effect.event().is_none());
                     let same = others.eq(effects.iter()) && deadline == outcome.deadline;
                     let lines =
                         if same { Vec::new() } else { self.expected_lines(outcome, effects, deadline) };
@@ -55,7 +54,7 @@ impl<R: Read> ReplayDriver<R> {
         }
         if self.stop.is_none() && !effects_seen && self.header().effects == EffectsKept::Whole {
             let expected = self.of[outcome.from.position()].expected_deadline;
-            let none = outcome.effects.as_slice().iter().all(|effect| report_of(effect).is_some());
+            let none = outcome.effects.as_slice().iter().all(|effect| effect.event().is_some());
             if !none || expected != outcome.deadline {
                 let lines = self.expected_lines(outcome, &[], expected);
                 self.effects_differ(outcome, lines);
@@ -76,7 +75,7 @@ impl<R: Read> ReplayDriver<R> {
 
     fn effects_differ(&mut self, outcome: &Outcome<'_>, expected: Vec<String>) {
         let others: Vec<Effect> =
-            outcome.effects.as_slice().iter().filter(|effect| report_of(effect).is_none()).copied().collect();
+            outcome.effects.as_slice().iter().filter(|effect| effect.event().is_none()).copied().collect();
         let found = self.expected_lines(outcome, &others, outcome.deadline);
         let finding = Finding { subject: Subject::Effects, expected, found, notes: Vec::new() };
         self.diverge(outcome.from.position(), finding);
@@ -90,19 +89,5 @@ impl<R: Read> ReplayDriver<R> {
         let (expected, found) = (line(expected), line(found));
         let finding = Finding { subject: Subject::Event, expected, found, notes: Vec::new() };
         self.diverge_in_events(outcome.from.position(), finding);
-    }
-}
-
-const fn report_of(effect: &Effect) -> Option<Event> {
-    match effect {
-        Effect::Report(event) => Some(*event),
-        Effect::Write(_)
-        | Effect::Poll { .. }
-        | Effect::Disconnect { .. }
-        | Effect::Send { .. }
-        | Effect::Transfer { .. }
-        | Effect::Authority { .. }
-        | Effect::Snapshot
-        | Effect::Promise(_) => None,
     }
 }

@@ -191,11 +191,6 @@ impl SimDriver {
 
     /// Sends the polls among `effects` on their way, so that their answers are there when they are due.
     pub(super) fn poll(&mut self, at: Time, post: u16, effects: &[Effect]) {
-        for effect in effects {
-            if let Effect::Poll { device, .. } = effect {
-                self.link(post, *device).give_up(false);
-            }
-        }
         let state = &self.posts[usize::from(post)];
         let clock = self.clocks[usize::from(state.host)];
         let of = Of { post, life: state.life };

@@ -36,8 +36,10 @@ impl SimDriver {
                     self.link(post, write.device).give_up(false);
                     self.write(at, now, post, write);
                 }
-                // Polls of neighbors travel together; snapshots are the journal's.
-                Effect::Poll { .. } | Effect::Snapshot | Effect::Report(_) | Effect::Authority { .. } => {}
+                // Polls of neighbors travel together, below.
+                Effect::Poll { device, .. } => self.link(post, *device).give_up(false),
+                // Snapshots are the journal's.
+                Effect::Snapshot | Effect::Report(_) | Effect::Authority { .. } => {}
                 Effect::Disconnect { device } => self.disconnect(post, *device),
                 Effect::Send { to, message } => self.send(at, post, *to, Content::Message(*message), &[]),
                 Effect::Transfer { to, .. } => self.send(at, post, *to, Content::Unit, effects.unit()),
