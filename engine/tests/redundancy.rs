@@ -379,3 +379,20 @@ proptest! {
         prop_assert!(world.overlaps == 0 || on_silence == OnSilence::TakeOver, "{} overlaps", world.overlaps);
     }
 }
+
+#[test]
+fn votes_are_not_kept_for_who_hardly_hears_them() {
+    for seed in 0..20 {
+        let mut world = settled(&Settings::FAST, seed);
+        assert_eq!(world.authorities(), [0]);
+        // Everybody hears the active; of what is sent to it one message in six arrives.
+        let mut slices = 0;
+        while world.authorities() != [1] {
+            let is_lost = world.below(6) > 0;
+            (world.cut[1][0], world.cut[2][0]) = (is_lost, is_lost);
+            world.run(MILLI);
+            slices += 1;
+            assert!(slices < 2_000, "seed {seed}: nobody else takes over");
+        }
+    }
+}

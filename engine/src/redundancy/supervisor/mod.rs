@@ -434,19 +434,23 @@ impl RedundancySupervisor {
         };
         let renewal = if renews { self.holder.send(now) } else { 0 };
         let holds = self.role.holds();
-        let content = Content::Heartbeat(Heartbeat {
+        let heartbeat = Heartbeat {
             role: self.role,
             epoch: self.epoch(),
-            renewal,
-            renews: if renews { self.holder.asked() } else { Epoch::NONE },
+            renewal: 0,
+            renews: Epoch::NONE,
             is_ready: self.health.is_ready,
             reaches_devices: self.health.reaches_devices,
             owner: self.kept.owner,
             owned_from: self.kept.owned_from,
             active_for: if holds { now.since(self.active_since) } else { Span::ZERO },
-        });
+        };
+        // A vote that is renewed for who cannot hear it is of no use to it, and kept from everybody else.
+        let asked = if renews { self.heard_voters(now) } else { 0 };
         for seat in self.spec.council.others() {
-            self.send(seat, content, out);
+            let (renewal, renews) =
+                if asked & seat.bit() != 0 { (renewal, self.holder.asked()) } else { (0, Epoch::NONE) };
+            self.send(seat, Content::Heartbeat(Heartbeat { renewal, renews, ..heartbeat }), out);
         }
         if renews {
             self.ask_myself(now, renewal, self.holder.asked(), out);

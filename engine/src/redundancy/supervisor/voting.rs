@@ -64,7 +64,7 @@ impl RedundancySupervisor {
     }
 
     /// The other voters that were heard lately, as bits.
-    fn heard_voters(&self, now: LocalTime) -> u16 {
+    pub(super) fn heard_voters(&self, now: LocalTime) -> u16 {
         let span = self.spec.settings.watchdog + self.spec.settings.heartbeat;
         let council = &self.spec.council;
         let is_heard = |seat: &Seat| council.votes(*seat) && self.peers[seat.position()].is_heard(now, span);
