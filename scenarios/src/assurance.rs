@@ -6,7 +6,7 @@
 use r_ems_engine::Span;
 use r_ems_engine::controller::member::GOOD_BEFORE_RETURN;
 use r_ems_engine::controller::set_points::RETRY_LONGEST;
-use r_ems_engine::redundancy::{Seat, Settings};
+use r_ems_engine::redundancy::{OnSilence, Seat, Settings};
 use r_ems_sim::progress::{self, Promised};
 use r_ems_sim::slot::OneConnection;
 use r_ems_sim::world::{Change, PathChange, Post, Timed};
@@ -182,8 +182,8 @@ pub(crate) fn promises<S>(
     site.grids.iter().enumerate().filter_map(of).collect()
 }
 
-/// What a grid's redundancy promises while its network is as usual; nothing of a pair without a witness, whose sides wait for
-/// each other, and of a grid in which nothing is written.
+/// What a grid's redundancy promises while its network is as usual; nothing of a pair without a witness that waits for its
+/// owner, and of a grid in which nothing is written.
 fn promised<S>(
     grid: &Grid<'_, S>,
     (position, first): (usize, usize),
@@ -194,10 +194,11 @@ fn promised<S>(
     let ways = Ways::simulated(network, &[], posts);
     let (assurance, longest) = of(grid, &ways)?;
     let council = grid.council.seen_from(Seat(0));
-    if council.is_pair() || assurance.devices.is_empty() {
+    let settings = &grid.council.settings;
+    let takes_over = settings.on_silence == OnSilence::TakeOver;
+    if (council.is_pair() && !takes_over) || assurance.devices.is_empty() {
         return None;
     }
-    let settings = &grid.council.settings;
     let member = |member: Member<'_>| progress::Member {
         place: u16::try_from(first + member.seat.position()).unwrap_or(u16::MAX),
         votes: council.votes(member.seat),
@@ -212,6 +213,7 @@ fn promised<S>(
         grid: u16::try_from(position).unwrap_or(u16::MAX),
         members: grid.council.members().map(member).collect(),
         majority: assurance.majority as usize,
+        needs_no_vote_of_the_dead: council.is_pair() && takes_over,
         within: longest + repeats,
         doubts_for: GOOD_BEFORE_RETURN.max(RETRY_LONGEST),
         settles_within: settles_within(grid, settings, &ways, sync),

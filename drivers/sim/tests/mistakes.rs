@@ -20,7 +20,7 @@ use r_ems_sim::network::{Chance, Delay, Path};
 use r_ems_sim::world::{Change, Life, PathChange, Timed};
 
 /// In so many runs a mistake must be found; the hardest takes 166 when this is written, and one run in 300 finds it.
-const RUNS: u64 = 1_500;
+const RUNS: u64 = 5_000;
 /// So many runs must show nothing where no mistake is made.
 const CLEAN_RUNS: u64 = 1_200;
 /// Of so many runs one has writes that wait for their driver.

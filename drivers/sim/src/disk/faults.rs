@@ -26,17 +26,12 @@ pub enum DiskChange {
 }
 
 impl DiskChange {
-    /// Whether what follows may take longer, fail, or be lost.
-    pub(super) const fn is_trouble(self) -> bool {
+    /// Whether what is on the disk may be worse afterwards than what was written.
+    pub(super) const fn does_damage(self) -> bool {
         match self {
-            Self::Full(begins)
-            | Self::Failing(begins)
-            | Self::ReadOnly(begins)
-            | Self::Lying(begins)
-            | Self::Tearing(begins)
-            | Self::Misdirecting(begins) => begins,
-            Self::Slow(sync) => sync.is_some(),
+            Self::Lying(begins) | Self::Tearing(begins) | Self::Misdirecting(begins) => begins,
             Self::Rot => true,
+            Self::Full(_) | Self::Slow(_) | Self::Failing(_) | Self::ReadOnly(_) => false,
         }
     }
 }
@@ -54,6 +49,11 @@ pub(super) struct Faults {
 }
 
 impl Faults {
+    /// Whether what is asked of the disk may take longer than usual, or fail.
+    pub(super) const fn hinders(&self) -> bool {
+        self.is_full || self.is_failing || self.is_read_only || self.sync.is_some()
+    }
+
     /// Notes a change that lasts.
     pub(super) const fn change(&mut self, change: DiskChange) {
         match change {

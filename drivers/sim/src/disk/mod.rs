@@ -49,7 +49,9 @@ pub struct SimDisk {
     sync: Span,
     capacity_blocks: usize,
     faults: Faults,
-    was_in_trouble: bool,
+    was_damaged: bool,
+    /// The slowest sync that it ever had.
+    slowest: Span,
     lies: Lies,
     stream: Stream,
     /// Operations that were begun.
@@ -119,7 +121,8 @@ impl SimDisk {
             sync,
             capacity_blocks: CAPACITY_BYTES / BLOCK_BYTES,
             faults: Faults::default(),
-            was_in_trouble: false,
+            was_damaged: false,
+            slowest: sync,
             lies: Lies::default(),
             stream,
             operations: 0,
@@ -200,7 +203,10 @@ impl SimDisk {
 
     /// Changes what is wrong with the disk.
     pub fn change(&mut self, change: DiskChange) {
-        self.was_in_trouble |= change.is_trouble();
+        self.was_damaged |= change.does_damage();
+        if let DiskChange::Slow(Some(sync)) = change {
+            self.slowest = self.slowest.max(sync);
+        }
         self.faults.change(change);
         if change == DiskChange::Rot {
             self.rot();
@@ -212,9 +218,9 @@ impl SimDisk {
         self.failing = Some((number, error));
     }
 
-    /// Whether it ever was slower or worse than it should be.
-    pub const fn was_in_trouble(&self) -> bool {
-        self.was_in_trouble
+    /// Whether it answers as it should and holds what it was given; then, for how long what was begun before may still last.
+    pub fn answers_after(&self) -> Option<Span> {
+        (!self.was_damaged && !self.faults.hinders()).then_some(self.slowest)
     }
 
     /// How many operations were begun.

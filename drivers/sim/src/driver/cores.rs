@@ -1,7 +1,7 @@
 //! Shows the checker of progress what of the world could keep a controller from taking over.
 
-use r_ems_engine::Time;
 use r_ems_engine::redundancy::Command;
+use r_ems_engine::{Span, Time};
 
 use super::persistence::Persistence;
 use super::{PostState, SimDriver};
@@ -26,6 +26,11 @@ impl Sight for Seen<'_> {
         post.is_up && clock.rate_ppb.unsigned_abs() <= clock_rate_max_ppb
     }
 
+    fn disk_answers_after(&self, place: u16) -> Option<Span> {
+        let host = self.posts[usize::from(place)].host;
+        self.kept.map_or(Some(Span::ZERO), |kept| kept.disk_answers_after(host))
+    }
+
     fn reaches_devices(&self, place: u16) -> bool {
         let own = &self.posts[usize::from(place)];
         // Of a device that takes one connection only who has it knows whether it answers: nobody hands over for it.
@@ -40,10 +45,8 @@ impl Sight for Seen<'_> {
 
     fn is_connected(&self, one: u16, other: u16) -> bool {
         let (one, other) = (self.posts[usize::from(one)].host, self.posts[usize::from(other)].host);
-        // Who waits for a disk may vote or take over later than the intervals say: nothing is promised any more.
-        let disks_answer = self.kept.is_none_or(Persistence::always_answers);
         let is_usual = |from, to| self.network.path(from, to) == self.usual.path(from, to);
-        disks_answer && is_usual(one, other) && is_usual(other, one)
+        is_usual(one, other) && is_usual(other, one)
     }
 
     fn is_prompt(&self, from: u16, to: u16) -> bool {

@@ -344,9 +344,9 @@ impl Persistence {
         keeping.stage = Stage::Down;
     }
 
-    /// Whether no disk has been in trouble yet.
-    pub(super) fn always_answers(&self) -> bool {
-        !self.disks.iter().any(SimDisk::was_in_trouble)
+    /// Whether a host's disk answers as it should, and for how long what was begun before may still last.
+    pub(super) fn disk_answers_after(&self, host: u16) -> Option<Span> {
+        self.disks[usize::from(host)].answers_after()
     }
 
     /// A host loses its power.

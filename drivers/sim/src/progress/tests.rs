@@ -7,15 +7,22 @@ struct World {
     runs: [bool; 3],
     reaches: [bool; 2],
     is_split: bool,
+    /// Of member 1: whether its disk answers.
+    disk_answers: bool,
     /// What member 0 sends.
     is_late: bool,
 }
 
-const WHOLE: World = World { runs: [true; 3], reaches: [true; 2], is_split: false, is_late: false };
+const WHOLE: World =
+    World { runs: [true; 3], reaches: [true; 2], is_split: false, disk_answers: true, is_late: false };
 
 impl Sight for World {
     fn runs(&self, place: u16, _clock_rate_max_ppb: u32) -> bool {
         self.runs[usize::from(place)]
+    }
+
+    fn disk_answers_after(&self, place: u16) -> Option<Span> {
+        (self.disk_answers || place != 1).then_some(SLOWEST)
     }
 
     fn reaches_devices(&self, place: u16) -> bool {
@@ -39,6 +46,9 @@ fn at(millis: u64) -> Time {
     Time::ZERO + Span::from_millis(millis)
 }
 
+/// What a disk began before lasts so long at most.
+const SLOWEST: Span = Span::from_millis(4);
+
 /// Takes over within 40 ms, settles within a second.
 fn watch() -> Watch {
     let member = |place| Member { place, votes: true, writes: place < 2 };
@@ -46,6 +56,7 @@ fn watch() -> Watch {
         grid: 0,
         members: (0..3).map(member).collect(),
         majority: 2,
+        needs_no_vote_of_the_dead: false,
         within: Span::from_millis(40),
         settles_within: Span::from_secs(1),
         doubts_for: Span::from_secs(10),
@@ -96,6 +107,7 @@ fn nothing_is_promised_while_no_core_is_whole() {
         World { runs: [false, true, false], ..WHOLE },
         World { runs: [false, true, true], is_split: true, ..WHOLE },
         World { runs: [false, true, true], reaches: [true, false], ..WHOLE },
+        World { runs: [false, true, true], disk_answers: false, ..WHOLE },
     ] {
         let mut watch = crashed();
         watch.changed(at(2_010), &broken);
@@ -171,4 +183,41 @@ fn who_holds_a_lease_but_reaches_no_device_does_not_write() {
     watch.changed(at(5_000), &World { reaches: [false, true], ..WHOLE });
     let late = Late { at: at(6_040), grid: 0, promise: Promise::Writes, able: 1, since: at(6_000) };
     assert_eq!(watch.result(at(7_000)).late, [late]);
+}
+
+#[test]
+fn a_disk_that_answers_again_is_part_of_a_core_once_what_it_began_is_over() {
+    let mut watch = watch();
+    watch.changed(at(5_000), &World { disk_answers: false, ..WHOLE });
+    watch.changed(at(6_000), &WHOLE);
+    watch.told(at(100), 0, 256, at(60_000));
+    watch.accepted(at(101), 0, 256);
+    watch.lost(at(7_003), 0);
+    watch.changed(at(7_003), &World { runs: [false, true, true], ..WHOLE });
+    assert!(watch.grids[0].take_over_due.is_none());
+    assert_eq!(watch.result(at(9_000)).late.len(), 1, "somebody has to write in the end");
+}
+
+/// Two members without a witness, of which member 0 has written for two seconds and is lost.
+fn pair(needs_no_vote_of_the_dead: bool) -> Watch {
+    let member = |place| Member { place, votes: true, writes: true };
+    let promised = Promised {
+        members: (0..2).map(member).collect(),
+        needs_no_vote_of_the_dead,
+        ..watch().grids[0].promised.clone()
+    };
+    let mut watch = Watch::new(alloc::vec![promised]);
+    watch.begun(&WHOLE);
+    watch.told(at(100), 0, 256, at(2_010));
+    watch.accepted(at(101), 0, 256);
+    watch.lost(at(2_000), 0);
+    watch.changed(at(2_000), &World { runs: [false, true, true], ..WHOLE });
+    watch
+}
+
+#[test]
+fn a_pair_that_takes_over_on_silence_needs_no_vote_of_the_dead() {
+    assert_eq!(pair(false).result(at(9_000)).late, []);
+    let promises: Vec<Promise> = pair(true).result(at(9_000)).late.iter().map(|late| late.promise).collect();
+    assert_eq!(promises, [Promise::Writes]);
 }

@@ -1,0 +1,226 @@
+//! What is known of one grid's members, and when which promise is due.
+
+use alloc::vec::Vec;
+
+use r_ems_engine::{Span, Time};
+
+use super::{Member, Promised, Sight};
+
+#[derive(Clone, Debug)]
+pub(super) struct Grid {
+    pub(super) promised: Promised,
+    /// By member: since when it could write, but for votes.
+    able: Vec<Option<Time>>,
+    /// By member and voter: since when the vote could be had.
+    votes: Vec<Option<Time>>,
+    /// By member: whether its devices answer as they should, and whether it runs and they answer it at all.
+    answers: Vec<bool>,
+    reaches: Vec<bool>,
+    /// When a member last lost its devices.
+    devices_lost_at: Time,
+    /// By member: until when its devices may be doubted.
+    doubted_until: Vec<Time>,
+    /// By member: whether another is able to which it could hand over.
+    has_heir: Vec<bool>,
+    /// By member: since when the disk of its host answers, and what it began before is over.
+    disks: Vec<Option<Time>>,
+    /// By member: since when nothing that it sends is late.
+    prompt: Vec<Option<Time>>,
+    /// The core that was complete first, and since when.
+    pub(super) core: Option<(u16, Time)>,
+    /// By member: whether it runs.
+    up: Vec<bool>,
+    pub(super) in_maintenance: Vec<bool>,
+    /// By member: when an operator last began or ended its maintenance.
+    pub(super) maintenance_changed_at: Vec<Time>,
+    pub(super) is_sole: bool,
+    pub(super) changed_at: Time,
+    pub(super) commanded_at: Time,
+    /// By member: the epoch of its lease and when that ends.
+    pub(super) leases: Vec<(u64, Time)>,
+    /// Who wrote last, under which epoch, and when it was lost.
+    pub(super) writer: Option<(u16, u64, Option<Time>)>,
+    /// Until when somebody is known to hold what it writes under.
+    pub(super) written_until: Time,
+    pub(super) take_over_due: Option<Due>,
+    /// Since when a take-over was due that is late.
+    pub(super) late_since: Option<Time>,
+    pub(super) write_due: Option<Due>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    pub(super) at: Time,
+    pub(super) since: Time,
+    pub(super) able: u16,
+}
+
+impl Grid {
+    /// Watches from the run's start.
+    pub(super) fn new(promised: Promised) -> Self {
+        let members = promised.members.len();
+        Self {
+            able: alloc::vec![None; members],
+            votes: alloc::vec![None; members * members],
+            answers: alloc::vec![true; members],
+            reaches: alloc::vec![false; members],
+            devices_lost_at: Time::ZERO,
+            doubted_until: alloc::vec![Time::ZERO; members],
+            has_heir: alloc::vec![false; members],
+            disks: alloc::vec![None; members],
+            prompt: alloc::vec![None; members],
+            core: None,
+            up: alloc::vec![true; members],
+            in_maintenance: alloc::vec![false; members],
+            maintenance_changed_at: alloc::vec![Time::ZERO; members],
+            is_sole: false,
+            changed_at: Time::ZERO,
+            commanded_at: Time::ZERO,
+            leases: alloc::vec![(0, Time::ZERO); members],
+            writer: None,
+            written_until: Time::ZERO,
+            take_over_due: None,
+            late_since: None,
+            write_due: None,
+            promised,
+        }
+    }
+
+    pub(super) fn member(&self, place: u16) -> Option<usize> {
+        self.promised.members.iter().position(|member| member.place == place)
+    }
+
+    /// Notes since when each member is able, and which votes it could have.
+    pub(super) fn look(&mut self, at: Time, sight: &impl Sight) {
+        let (rate, count) = (self.promised.clock_rate_max_ppb, self.promised.members.len());
+        for one in 0..count {
+            let is_up = sight.runs(self.promised.members[one].place, u32::MAX);
+            if core::mem::replace(&mut self.up[one], is_up) != is_up {
+                // Whoever counts on its vote, or on its silence, begins anew.
+                (0..count).for_each(|other| *self.vote(other, one) = None);
+            }
+        }
+        for one in 0..count {
+            let Member { place, writes, .. } = self.promised.members[one];
+            let (runs, is_up) = (sight.runs(place, rate), self.up[one]);
+            let answers = writes && sight.reaches_devices(place);
+            let answered = core::mem::replace(&mut self.answers[one], answers);
+            // Whatever its clock does, it may hold what it writes under.
+            self.reaches[one] = writes && sight.hears_devices(place) && is_up;
+            if answered && !answers && is_up {
+                self.devices_lost_at = at;
+            }
+            if answers && !answered {
+                self.doubted_until[one] = at + self.promised.doubts_for;
+            }
+            let disk = sight.disk_answers_after(place);
+            // At the run's start nothing was begun before.
+            let begun_before = disk.filter(|_span| at > Time::ZERO).unwrap_or(Span::ZERO);
+            note(&mut self.disks[one], at + begun_before, disk.is_some());
+            let is_able = runs && answers && !self.in_maintenance[one];
+            note(&mut self.able[one], at.max(self.doubted_until[one]), is_able);
+            let is_prompt = |other: &Member| sight.is_prompt(place, other.place);
+            note(&mut self.prompt[one], at, self.promised.members.iter().all(is_prompt));
+            self.look_at_votes(at, one, runs, sight);
+        }
+        for one in 0..count {
+            let Member { place, .. } = self.promised.members[one];
+            let others = self.promised.members.iter().zip(&self.able);
+            let mut able = others.filter(|(other, able)| other.place != place && able.is_some());
+            self.has_heir[one] = able.any(|(other, _)| sight.is_connected(place, other.place));
+            let is_writer = self.writer.is_some_and(|writer| writer.0 == place);
+            if is_writer && !self.writes_on(one) {
+                self.written_until = self.written_until.min(at);
+            }
+        }
+    }
+
+    fn look_at_votes(&mut self, at: Time, one: usize, runs: bool, sight: &impl Sight) {
+        let place = self.promised.members[one].place;
+        for other in 0..self.promised.members.len() {
+            let voter = self.promised.members[other];
+            let votes = sight.runs(voter.place, self.promised.clock_rate_max_ppb)
+                && (one == other || sight.is_connected(place, voter.place));
+            let is_dead = self.promised.needs_no_vote_of_the_dead && !sight.runs(voter.place, u32::MAX);
+            note(self.vote(one, other), at, voter.votes && runs && (votes || is_dead));
+        }
+    }
+
+    fn vote(&mut self, one: usize, other: usize) -> &mut Option<Time> {
+        &mut self.votes[one * self.promised.members.len() + other]
+    }
+
+    /// Whether a member may keep its authority: it reaches its devices, or knows nobody who does.
+    fn writes_on(&self, member: usize) -> bool {
+        self.reaches[member] || !self.has_heir[member]
+    }
+
+    /// Whether nothing that a member has sent is later than usual.
+    pub(super) fn is_prompt(&self, at: Time, member: usize) -> bool {
+        self.prompt[member]
+            .is_some_and(|since| since == Time::ZERO || since + self.promised.settles_within <= at)
+    }
+
+    /// The core that was complete first, and since when.
+    pub(super) fn first_core(&self) -> Option<(u16, Time)> {
+        let count = self.promised.members.len();
+        let complete = |(one, member): (usize, &Member)| {
+            let able = self.able[one]?.max(self.disks[one]?);
+            let votes = self.votes[one * count..(one + 1) * count].iter().zip(&self.disks);
+            // A dead voter's disk is asked for nothing; its vote is had only where it is not needed.
+            let of = |(other, (vote, disk)): (usize, (&Option<Time>, &Option<Time>))| {
+                if self.up[other] { vote.zip(*disk).map(|(vote, disk)| vote.max(disk)) } else { *vote }
+            };
+            let mut votes: Vec<Time> = votes.enumerate().filter_map(of).collect();
+            votes.sort_unstable();
+            let last = *votes.get(self.promised.majority - 1)?;
+            Some((member.place, able.max(last)))
+        };
+        self.promised.members.iter().enumerate().filter_map(complete).min_by_key(|core| core.1)
+    }
+
+    /// The one that wrote last tells of its lease, or has begun to write under it.
+    pub(super) fn holds(&mut self, at: Time, member: usize) {
+        let until = self.leases[member].1.max(at);
+        self.written_until = if self.writes_on(member) { until } else { at.min(self.written_until) };
+        self.reckon(at);
+    }
+
+    /// Reckons when which promise is due.
+    pub(super) fn reckon(&mut self, at: Time) {
+        (self.take_over_due, self.write_due) = (None, None);
+        if self.is_sole {
+            return;
+        }
+        let Some((able, since)) = self.core else {
+            self.late_since = None;
+            return;
+        };
+        let Promised { settles_within, .. } = self.promised;
+        let settled = since.max(self.commanded_at) + settles_within;
+        if let Some((_, _, Some(lost_at))) = self.writer
+            && settled <= lost_at
+            && self.devices_lost_at <= lost_at
+        {
+            let due = lost_at + self.promised.within;
+            if due >= at {
+                self.take_over_due = Some(Due { at: due, since: lost_at, able });
+            }
+        }
+        let since = self.written_until.max(settled).max(self.changed_at + settles_within);
+        // What is over is not due again.
+        let due = since + self.promised.within;
+        if due >= at {
+            self.write_due = Some(Due { at: due, since, able });
+        }
+    }
+}
+
+/// Notes since when something is so.
+fn note(since: &mut Option<Time>, at: Time, is_so: bool) {
+    match (is_so, *since) {
+        (false, _) => *since = None,
+        (true, None) => *since = Some(at),
+        (true, Some(_)) => {}
+    }
+}
