@@ -220,17 +220,18 @@ fn judged(result: &RunResult, is_beyond: bool, facts: &Facts) -> Vec<Broken> {
     for violation in &result.authority.violations {
         let may_overlap = facts.grids[usize::from(violation.grid)].may_overlap;
         let broken = violated(violation, facts);
-        // The declared bound protects these, and a pair that takes over on silence gives them up.
-        let is_protected = match broken.property {
-            Property::OneAuthority | Property::NewEpochs | Property::EpochsRise => true,
+        let is_excused = match broken.property {
+            // The declared bound protects these, and a pair that takes over on silence gives them up.
+            Property::OneAuthority | Property::NewEpochs | Property::EpochsRise => is_beyond || may_overlap,
+            // Of such a pair who hears a higher epoch stands by at once, whatever of its writes waits for a connection.
+            Property::WritesExpire => may_overlap,
             Property::NothingOutstanding
-            | Property::WritesExpire
             | Property::TakesOver
             | Property::SomebodyWrites
             | Property::EnergyBalances
             | Property::NothingPanics => false,
         };
-        if !(is_protected && (is_beyond || may_overlap)) {
+        if !is_excused {
             add(broken);
         }
     }
