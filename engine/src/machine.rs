@@ -199,6 +199,9 @@ pub enum Effect {
     Promise(Promise),
     /// Keep the state as it is now, and say when it is durable.
     Snapshot,
+    /// Its life is over, as it was asked: keep the state as it is now, close what is recorded, and deliver nothing to it before
+    /// its next boot.
+    Stopped,
     /// Tell whoever listens.
     Report(Event),
 }
@@ -216,7 +219,8 @@ impl Effect {
             | Self::Transfer { .. }
             | Self::Authority { .. }
             | Self::Promise(_)
-            | Self::Snapshot => None,
+            | Self::Snapshot
+            | Self::Stopped => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use r_ems_engine::redundancy::{Reason, Role};
 use super::kinds::KINDS;
 
 /// Reasons for which authority is taken.
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 8] = [
     Reason::Start,
     Reason::HeartbeatLost,
     Reason::WatchdogExpired,
@@ -18,6 +18,7 @@ const REASONS: [Reason; 7] = [
     Reason::DevicesLost,
     Reason::FailBack,
     Reason::Operator,
+    Reason::Stopping,
 ];
 /// Roles that are told of; a witness is one from its boot.
 const ROLES: [Role; 6] =

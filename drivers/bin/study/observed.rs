@@ -173,6 +173,7 @@ impl<D: Driver> Driver for Observed<D> {
                 | Effect::Transfer { .. }
                 | Effect::Authority { .. }
                 | Effect::Snapshot
+                | Effect::Stopped
                 | Effect::Promise(_) => {}
             }
         }

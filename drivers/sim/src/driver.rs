@@ -18,6 +18,7 @@ mod hosts;
 mod pending;
 mod persistence;
 mod result;
+mod stops;
 mod ties;
 
 use alloc::boxed::Box;
@@ -49,6 +50,7 @@ use self::effects::Part;
 use self::hosts::PostOffice;
 use self::pending::{Devices, Happened, Of, Pending, Told};
 use self::persistence::Persistence;
+use self::stops::Afterwards;
 use self::ties::Shuffle;
 
 pub use self::persistence::PersistenceResult;
@@ -78,6 +80,8 @@ pub struct SimDriver {
     sync: Span,
     /// Whether each host runs.
     hosts_up: Vec<bool>,
+    /// By host: whether it is asked to end in order.
+    hosts_leave: Vec<Option<Afterwards>>,
     authority: Watcher,
     progress: progress::Watch,
     /// The paths as they usually are.
@@ -112,8 +116,10 @@ struct PostState {
     /// Counts its boots and crashes.
     life: u16,
     is_up: bool,
-    /// Whether its machine has booted in this life: before that it takes neither messages nor commands.
+    /// Whether its machine has booted in this life and has not stopped: else nothing reaches it.
     has_booted: bool,
+    /// It is asked to end in order.
+    leaves: Option<Afterwards>,
     incarnation: u32,
     /// What is durable, and what is on its way there.
     promise: Promise,
@@ -171,6 +177,7 @@ impl SimDriver {
             end: Time::ZERO + spec.duration,
             start: spec.start,
             hosts_up: alloc::vec![true; spec.hosts.len()],
+            hosts_leave: alloc::vec![None; spec.hosts.len()],
             clocks: spec.hosts,
             grids,
             posts,
@@ -272,30 +279,35 @@ impl SimDriver {
             Pending::Boot(of) if self.is_living(of) => self.begin_life(at, of),
             Pending::Boot(_) => None,
             Pending::Measure(devices) => {
-                if self.is_living(devices.of) {
+                if self.hears(devices.of) {
                     self.measure(at, devices);
                 }
                 None
             }
-            Pending::Answers(devices) if self.is_living(devices.of) => self.arrive(devices),
+            Pending::Answers(devices) if self.hears(devices.of) => self.arrive(devices),
             Pending::Answers(_) => None,
             Pending::PollTimedOut { of, device } => {
-                self.is_living(of).then_some((of.post, Happened::TimedOut { device }))
+                self.hears(of).then_some((of.post, Happened::TimedOut { device }))
             }
             Pending::Write(write) => self.reach(at, &write),
             Pending::Send { of, write } => {
-                if self.is_living(of) {
+                if self.hears(of) {
                     self.leave(at, of.post, &write);
                 }
                 None
             }
             Pending::WriteAnswered(answer) => self.tell_outcome(at, answer),
             Pending::WriteEnded { of, device, outcome } => {
-                self.is_living(of).then_some((of.post, Happened::Written { device, outcome }))
+                self.hears(of).then_some((of.post, Happened::Written { device, outcome }))
             }
             Pending::Mail { slot } => self.deliver(slot),
-            Pending::Saved(of) => self.is_living(of).then(|| self.finish_saving(of.post)),
-            Pending::Told { of, told } => self.is_living(of).then_some((of.post, Happened::Told(told))),
+            Pending::Saved(of) => self.hears(of).then(|| self.finish_saving(of.post)),
+            Pending::Told { of, told } => self.hears(of).then_some((of.post, Happened::Told(told))),
+            Pending::Stop(of) => self.ask_to_stop(at, of),
+            Pending::Ended(of) => {
+                self.end_in_order(at, of);
+                None
+            }
             Pending::Disk { of, lane } => {
                 self.hear_disk(at, of, lane);
                 None
@@ -342,6 +354,7 @@ impl PostState {
             life: 0,
             is_up: true,
             has_booted: false,
+            leaves: None,
             incarnation: 1,
             promise: Promise::FIRST,
             saving: None,
@@ -416,6 +429,9 @@ impl Driver for SimDriver {
         }
         if self.persistence.is_none() || !self.note_outcome(outcome) {
             self.do_effects(outcome.at, outcome.now, post, (effects, Part::All));
+        }
+        if effects.as_slice().contains(&Effect::Stopped) {
+            return self.cease(outcome.at, post);
         }
         let clock = self.clocks[usize::from(self.posts[usize::from(post)].host)];
         self.posts[usize::from(post)].deadline = outcome.deadline;

@@ -50,7 +50,7 @@ const GOLDEN: [&str; 21] = [
     "04cdab01",
     "25bc05cdab01",
     "060900000000000000f03f",
-    "0701c801080800000000000004c001d00f01c801120702020305040103000000000000000e0dac02060500000000000004ac02c80107",
+    "0701c801090800000000000004c001d00f01c801120702020305040103000000000000000e0dac02060500000000000004ac02c801070f",
     "0803070809",
     "0902010000000000000403000000000000",
     "0bcdab0107020203050401",
@@ -128,6 +128,7 @@ fn each_kind_of_record_has_its_golden_bytes() {
         Effect::Transfer { to: Seat(1), length: 300, chain: 0x0506 },
         Effect::Authority { epoch: 300, until: LocalTime::from_nanos(1_105) },
         Effect::Snapshot,
+        Effect::Stopped,
     ];
     let chains = ChainPair { effects: Chain::new(0x0102), events: Chain::new(0x0304) };
     let records = [

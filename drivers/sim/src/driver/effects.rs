@@ -38,8 +38,8 @@ impl SimDriver {
                 }
                 // Polls of neighbors travel together, below.
                 Effect::Poll { device, .. } => self.link(post, *device).give_up(false),
-                // Snapshots are the journal's.
-                Effect::Snapshot | Effect::Report(_) | Effect::Authority { .. } => {}
+                // What is kept is the journal's.
+                Effect::Snapshot | Effect::Stopped | Effect::Report(_) | Effect::Authority { .. } => {}
                 Effect::Disconnect { device } => self.disconnect(post, *device),
                 Effect::Send { to, message } => self.send(at, post, *to, Content::Message(*message), &[]),
                 Effect::Transfer { to, .. } => self.send(at, post, *to, Content::Unit, effects.unit()),

@@ -270,6 +270,11 @@ impl SimDriver {
         }
         while let Some(completion) = keeping.journal.as_mut().and_then(Journal::take_completion) {
             let told = match completion {
+                Completion::Ended(is_kept) => {
+                    keeping.survival.ended(is_kept);
+                    self.queue.push(at, Pending::Ended(of));
+                    continue;
+                }
                 Completion::Snapshotted(succeeded) => {
                     keeping.survival.snapshotted(succeeded);
                     Told::Snapshotted(succeeded)
@@ -296,6 +301,11 @@ impl SimDriver {
         while let Some(held) = self.keeping(of.post).and_then(Keeping::take_released) {
             self.do_effects(at, now, of.post, (&held.effects, Part::Others));
         }
+    }
+
+    /// Whether a journal is kept of a life that must end with it.
+    pub(super) fn has_journal(&mut self, post: u16) -> bool {
+        self.keeping(post).is_some_and(|keeping| keeping.journal.is_some())
     }
 
     fn keeping(&mut self, post: u16) -> Option<&mut Keeping> {
