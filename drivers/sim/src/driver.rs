@@ -14,6 +14,7 @@
 mod cores;
 mod devices;
 mod effects;
+mod failures;
 mod hosts;
 mod pending;
 mod persistence;
@@ -26,8 +27,10 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use r_ems_engine::event::Event as Reported;
+use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
-use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Input, Outcome, Step};
+use r_ems_engine::machine::{self, Boot, Delivery, Driver, Effect, Input, Outcome, Step};
+use r_ems_engine::orchestrator::Orchestrator;
 use r_ems_engine::queue::EventQueue;
 use r_ems_engine::redundancy::{Promise, Seat};
 use r_ems_engine::wakes::Wakes;
@@ -90,6 +93,11 @@ pub struct SimDriver {
     /// How what outlives controllers is kept, and what keeps it; none: their machines outlive everything.
     persistence_spec: Option<PersistenceSpec>,
     persistence: Option<Box<Persistence>>,
+    /// Starts again who failed an assertion, with these states where nothing is kept; none: such a failure ends the run.
+    orchestrator: Orchestrator,
+    fresh: Vec<Vec<u8>>,
+    /// Assertions that failed, the first ones.
+    failures: Vec<Poisoned>,
     /// Chooses the order at one instant, where it is not the usual one.
     shuffle: Option<Shuffle>,
     at_this_instant: u32,
@@ -120,6 +128,8 @@ struct PostState {
     has_booted: bool,
     /// It is asked to end in order.
     leaves: Option<Afterwards>,
+    /// Its machine failed an assertion: it is restored before it boots.
+    is_unfit: bool,
     incarnation: u32,
     /// What is durable, and what is on its way there.
     promise: Promise,
@@ -156,17 +166,7 @@ impl SimDriver {
         for (position, post) in spec.posts.iter().enumerate() {
             posts.push(PostState::new(position, post, &grids[usize::from(post.grid)].bus, spec.seed)?);
         }
-        for (place, timed) in (0..).zip(&spec.timeline) {
-            queue.push(timed.at, Pending::Timeline { place });
-        }
-        for (post, state) in (0..).zip(&mut posts) {
-            queue.push(Time::ZERO, Pending::Boot(Of { post, life: 0 }));
-            for (device, link) in (0..).zip(&mut state.links) {
-                if let Some(at) = link.next_chance(Time::ZERO) {
-                    queue.push(at, Pending::Chance { post, device: DeviceIndex(device) });
-                }
-            }
-        }
+        plan(&mut queue, &spec.timeline, &mut posts);
         let usual = network.clone();
         let watches_images = spec.expectations.iter().any(Expectation::watches_image);
         let monitor = watching(spec.expectations, &posts);
@@ -192,6 +192,9 @@ impl SimDriver {
             seed: spec.seed,
             persistence_spec: spec.persistence,
             persistence: None,
+            orchestrator: Orchestrator::new(spec.posts.len()),
+            fresh: Vec::new(),
+            failures: Vec::new(),
             shuffle: match spec.ties {
                 Ties::InOrder => None,
                 Ties::Shuffled(seed) => Some(Shuffle::new(seed)),
@@ -303,6 +306,10 @@ impl SimDriver {
             Pending::Mail { slot } => self.deliver(slot),
             Pending::Saved(of) => self.hears(of).then(|| self.finish_saving(of.post)),
             Pending::Told { of, told } => self.hears(of).then_some((of.post, Happened::Told(told))),
+            Pending::Revive(of) => {
+                self.revive(at, of);
+                None
+            }
             Pending::Stop(of) => self.ask_to_stop(at, of),
             Pending::Ended(of) => {
                 self.end_in_order(at, of);
@@ -325,6 +332,21 @@ impl SimDriver {
                 None
             }
             Pending::Timeline { place } => self.change(at, self.timeline[place as usize].change),
+        }
+    }
+}
+
+/// Plans what is known from the run's start.
+fn plan(queue: &mut EventQueue<Pending>, timeline: &[Timed], posts: &mut [PostState]) {
+    for (place, timed) in (0..).zip(timeline) {
+        queue.push(timed.at, Pending::Timeline { place });
+    }
+    for (post, state) in (0..).zip(posts) {
+        queue.push(Time::ZERO, Pending::Boot(Of { post, life: 0 }));
+        for (device, link) in (0..).zip(&mut state.links) {
+            if let Some(at) = link.next_chance(Time::ZERO) {
+                queue.push(at, Pending::Chance { post, device: DeviceIndex(device) });
+            }
         }
     }
 }
@@ -355,6 +377,7 @@ impl PostState {
             is_up: true,
             has_booted: false,
             leaves: None,
+            is_unfit: false,
             incarnation: 1,
             promise: Promise::FIRST,
             saving: None,
@@ -383,7 +406,8 @@ impl Driver for SimDriver {
         let (now, to) = (self.clocks[usize::from(state.host)].local(at), ControllerIndex(post));
         let step = match happened {
             Happened::Restore => {
-                let state = self.persistence.as_deref().map_or(&[][..], |kept| kept.state(post));
+                let fresh = self.fresh.get(usize::from(post)).map_or(&[][..], Vec::as_slice);
+                let state = self.persistence.as_deref().map_or(fresh, |kept| kept.state(post));
                 return Some(Delivery { at, now, to, step: Step::Restore { state } });
             }
             Happened::Boot => {
@@ -412,6 +436,10 @@ impl Driver for SimDriver {
             kept.record(&delivery);
         }
         Some(delivery)
+    }
+
+    fn failed(&mut self, failure: Poisoned) -> machine::Afterwards {
+        self.crash(failure)
     }
 
     fn perform(&mut self, outcome: &Outcome<'_>) {

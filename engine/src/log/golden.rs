@@ -41,7 +41,7 @@ fn header() -> Header {
 }
 
 /// Checked by hand against [`super::record`]: the third line is a wake as it mostly is, three bytes.
-const GOLDEN: [&str; 21] = [
+const GOLDEN: [&str; 22] = [
     "410acdab01010500000000000000",
     "2264cdab",
     "12cdab",
@@ -62,7 +62,8 @@ const GOLDEN: [&str; 21] = [
     "0ccdab03",
     "0ccdab04",
     "0ccdab08",
-    "0a0214",
+    "0f10",
+    "0a0215",
 ];
 
 /// The hexadecimal bytes of each record, written in order, and the same records read back.
@@ -152,6 +153,7 @@ fn each_kind_of_record_has_its_golden_bytes() {
         at(1_000, 0, input(Input::Snapshotted { succeeded: true })),
         at(1_000, 0, input(Input::Journal(JournalStatus::Restored))),
         at(1_000, 0, input(Input::Journal(JournalStatus::Degraded(Trouble::ReadOnly)))),
+        at(1_000, 0, Content::Crashed),
         at(1_000, 0, Content::Closing(Ending::Poisoned)),
     ];
     assert_eq!(hex_of(&records), GOLDEN);
@@ -165,7 +167,7 @@ fn only_kinds_without_room_in_the_tag_stand_behind_an_escape() {
     };
     let refused = |found| Some(Flaw::Code { what: "record behind an escape", found });
     assert_eq!(decoded(&[0x0f, 14]), refused(14));
-    assert_eq!(decoded(&[0x0f, 16]), refused(16));
+    assert_eq!(decoded(&[0x0f, 17]), refused(17));
     assert_eq!(decoded(&[0x0f, 255]), refused(255));
     // A wake has room in the tag: no second form of it.
     assert_eq!(decoded(&[0x0f, 2, 0, 0]), refused(2));

@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 
+use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::redundancy::message;
 use r_ems_engine::redundancy::{Message, Promise, Seat};
 use r_ems_engine::{LocalTime, Time};
@@ -201,6 +202,7 @@ impl SimDriver {
     /// A machine boots.
     pub(super) fn boot(&mut self, post: u16) -> (u16, Happened) {
         self.posts[usize::from(post)].has_booted = true;
+        self.orchestrator.began(self.now, ControllerIndex(post));
         (post, Happened::Boot)
     }
 
@@ -281,9 +283,11 @@ impl SimDriver {
         self.wakes.set(u32::from(post), None);
         self.authority.lost(at, grid, post);
         self.progress.lost(at, post);
+        let host = state.host;
         if let Some(kept) = &mut self.persistence {
             kept.end_life(at, post);
         }
+        self.end_host(at, host);
     }
 
     /// A controller's process starts, if its host runs.
@@ -292,7 +296,9 @@ impl SimDriver {
         if let Some(afterwards) = &mut state.leaves {
             *afterwards = Afterwards::Returns;
         }
-        if state.is_up || !self.hosts_up[usize::from(state.host)] {
+        let host = usize::from(state.host);
+        // A host that ends starts nothing any more.
+        if state.is_up || !self.hosts_up[host] || self.hosts_leave[host].is_some() {
             return;
         }
         state.is_up = true;

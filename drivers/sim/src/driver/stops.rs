@@ -74,20 +74,20 @@ impl SimDriver {
             return;
         }
         let state = &self.posts[usize::from(of.post)];
-        let (host, afterwards) = (state.host, state.leaves);
+        let afterwards = state.leaves;
         self.disconnect_all(of.post);
         self.stop(at, of.post);
-        if self.hosts_leave[usize::from(host)].is_some() {
-            self.end_host(at, host);
-        } else if afterwards == Some(Afterwards::Returns) {
+        if afterwards == Some(Afterwards::Returns) {
             self.start(at, of.post);
         }
         self.look_again(at);
     }
 
-    /// Ends a host that is asked to, if none of its processes runs any more.
-    fn end_host(&mut self, at: Time, host: u16) {
-        if self.posts.iter().any(|post| post.host == host && post.is_up) {
+    /// Ends a host if it is asked to and none of its processes runs any more.
+    pub(super) fn end_host(&mut self, at: Time, host: u16) {
+        if self.hosts_leave[usize::from(host)].is_none()
+            || self.posts.iter().any(|post| post.host == host && post.is_up)
+        {
             return;
         }
         // What its disk was given is durable: whoever ends in order waits for that.

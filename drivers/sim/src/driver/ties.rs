@@ -143,6 +143,7 @@ fn place_of(pending: &Pending) -> Place {
         | Pending::Saved(of)
         | Pending::Disk { of, .. }
         | Pending::Tend(of)
+        | Pending::Revive(of)
         | Pending::Stop(of)
         | Pending::Ended(of)
         | Pending::Told { of, .. } => of_all(of),
