@@ -189,7 +189,7 @@ impl SimDriver {
             (journal.released() < recorded || !keeping.held.is_empty()) && effects.any(waits_for_sync);
         if waits {
             keeping.held.push_back(Held { recorded, effects: outcome.effects.clone() });
-            self.do_effects(outcome.at, outcome.now, post, (outcome.effects, Part::Authority));
+            self.do_effects(outcome.at, outcome.now, post, (outcome.effects, Part::AtOnce));
         }
         self.ask(outcome.at, of);
         self.release(outcome.at, of);
