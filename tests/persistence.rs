@@ -94,6 +94,13 @@ fn strict_costs_a_sync_and_loses_nothing() {
     assert_eq!([&summary["persistence"][0]["replayed"], &summary["persistence"][1]["replayed"]], [1, 1]);
 }
 
+#[test]
+fn strict_delays_the_first_writes_of_a_take_over_and_no_vote() {
+    // Its file expects each of two dozen take-overs within 40 ms; a vote that waited for a sync made them last 90.
+    let summary = summary(&["scenarios/failover_fast.ron", "--set", "persistence=(sync: Strict)"]);
+    assert_eq!((&summary["held"], &summary["take_overs"]["count"]), (&true.into(), &24.into()));
+}
+
 /// Crashes, killed processes and troubled disks at random: what is durable outlives all of it, and one writes at a time.
 #[test]
 fn what_is_durable_outlives_whatever_happens() {

@@ -123,6 +123,8 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
         | Event::SnapshotFailed
         | Event::JournalDegraded { .. }
         | Event::JournalRestored { .. }
+        | Event::StopBegan
+        | Event::Stopped { .. }
         | Event::DeviceFollows { .. } => words.event(event),
     }
 }

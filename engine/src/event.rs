@@ -176,6 +176,13 @@ pub enum Event {
         /// How long it was not.
         after: Span,
     },
+    /// The controller was asked to end its life in order, and begins to.
+    StopBegan,
+    /// It is done: its state is as it will be kept.
+    Stopped {
+        /// How long that took.
+        after: Span,
+    },
     /// A step of a device moved a measurement the wrong way: a sign in the site file is likely wrong.
     SignSuspect {
         /// The device that was stepped.
@@ -229,12 +236,14 @@ impl Event {
             Self::SnapshotFailed => "snapshot_failed",
             Self::JournalDegraded { .. } => "journal_degraded",
             Self::JournalRestored { .. } => "journal_restored",
+            Self::StopBegan => "stop_began",
+            Self::Stopped { .. } => "stopped",
             Self::SignSuspect { .. } => "sign_suspect",
         }
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 26] = [
+    pub const KINDS: [&'static str; 28] = [
         "booted",
         "started",
         "scans_missed",
@@ -260,6 +269,8 @@ impl Event {
         "snapshot_failed",
         "journal_degraded",
         "journal_restored",
+        "stop_began",
+        "stopped",
         "sign_suspect",
     ];
 
@@ -276,6 +287,8 @@ impl Event {
             | Self::StateRecovered { origin: Origin::Fresh | Origin::Replayed }
             | Self::SnapshotTaken { .. }
             | Self::JournalRestored { .. }
+            | Self::StopBegan
+            | Self::Stopped { .. }
             | Self::StateTaken { .. }
             | Self::DeviceFollows { .. } => Severity::Info,
             Self::ScansMissed { .. }

@@ -13,17 +13,19 @@ use core::fmt;
 
 use crate::ids::ControllerIndex;
 use crate::log::codec;
-use crate::machine::{Delivery, Driver, Effects, Handled, Machine, Outcome, Step};
+use crate::machine::{Afterwards, Delivery, Driver, Effects, Handled, Machine, Outcome, Step};
 use crate::time::Time;
 
 /// All machines of a run.
 #[derive(Clone)]
 pub struct Fleet<M> {
     machines: Vec<M>,
+    /// By machine: whether it failed an assertion and has not been restored.
+    unfit: Vec<bool>,
     effects: Effects,
 }
 
-/// A machine's own assertion failed, or a state that it was to go on with is none; the log ends with the delivery that did it.
+/// A machine's own assertion failed, or a state that it was to go on with is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Poisoned {
     /// Whose assertion failed.
@@ -52,13 +54,13 @@ pub enum Turn {
 impl<M: Machine> Fleet<M> {
     /// Gathers machines; their positions are their controllers' ids.
     pub fn new(machines: Vec<M>) -> Self {
-        Self { machines, effects: Effects::new() }
+        Self { unfit: alloc::vec![false; machines.len()], machines, effects: Effects::new() }
     }
 
     /// Runs until the driver has nothing more.
     ///
     /// # Errors
-    /// [`Poisoned`] if a machine failed an assertion and the driver contained it.
+    /// [`Poisoned`] if a machine failed an assertion, the driver contained it, and the run ends with that.
     pub fn run<D: Driver>(&mut self, driver: &mut D) -> Result<(), Poisoned> {
         while self.turn(driver)? == Turn::Handled {}
         Ok(())
@@ -75,8 +77,13 @@ impl<M: Machine> Fleet<M> {
         let effects = &mut self.effects;
         effects.clear();
         let mut deadline = None;
+        let is_unfit = &mut self.unfit[to.position()];
         let mut handled = D::contain(&mut || {
             match step {
+                // What a failed assertion has left is nothing to go on with.
+                Step::Boot(_) | Step::Input(_) if *is_unfit => {
+                    panic!("a machine that failed is restored first")
+                }
                 // A restored machine wants nothing before it boots.
                 Step::Restore { .. } => return,
                 Step::Boot(boot) => machine.boot(now, boot, effects),
@@ -86,12 +93,17 @@ impl<M: Machine> Fleet<M> {
         });
         if let Step::Restore { state } = step {
             match codec::decode(state) {
-                Ok(restored) => *machine = restored,
+                Ok(restored) => (*machine, *is_unfit) = (restored, false),
                 Err(codec::Undecodable) => handled = Handled::Poisoned,
             }
         }
         if handled == Handled::Poisoned {
-            return Err(Poisoned { controller: to, at });
+            *is_unfit = true;
+            let poisoned = Poisoned { controller: to, at };
+            return match driver.failed(poisoned) {
+                Afterwards::RunEnds => Err(poisoned),
+                Afterwards::OthersGoOn => Ok(Turn::Handled),
+            };
         }
         let outcome = Outcome { at, now, from: to, deadline, effects: &self.effects, state: machine };
         driver.perform(&outcome);

@@ -30,6 +30,7 @@
 //! | [`event`] | what is reported: the observability contract |
 //! | [`log`] | the format of logs, sans-IO: black box, recovery journal and regression test |
 //! | [`persistence`] | what of it is durable when, what is kept, and how a life goes on after a crash |
+//! | [`orchestrator`] | when a controller that failed an assertion lives again |
 //! | [`queue`], [`wakes`] | order: by (time, push order); at one instant the queue first, then wakes by controller |
 //! | [`timing`] | scan schedule, lateness, rate limit |
 //! | [`time`], [`wall`], [`units`], [`text`], [`ids`] | quantities that cannot be mixed up, and their texts |
@@ -66,6 +67,7 @@ pub mod log;
 pub mod machine;
 pub mod math;
 pub mod mistakes;
+pub mod orchestrator;
 pub mod persistence;
 pub mod points;
 pub mod queue;

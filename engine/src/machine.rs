@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::digest::Chain;
 use crate::event::Event;
+use crate::fleet::Poisoned;
 use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use crate::persistence::{JournalStatus, Origin};
 use crate::redundancy::{Command, Message, Promise, Seat};
@@ -199,6 +200,9 @@ pub enum Effect {
     Promise(Promise),
     /// Keep the state as it is now, and say when it is durable.
     Snapshot,
+    /// Its life is over, as it was asked: keep the state as it is now, close what is recorded, and deliver nothing to it before
+    /// its next boot.
+    Stopped,
     /// Tell whoever listens.
     Report(Event),
 }
@@ -216,7 +220,8 @@ impl Effect {
             | Self::Transfer { .. }
             | Self::Authority { .. }
             | Self::Promise(_)
-            | Self::Snapshot => None,
+            | Self::Snapshot
+            | Self::Stopped => None,
         }
     }
 }
@@ -377,11 +382,26 @@ pub trait Driver {
     /// Performs what a delivery led to. The only way out.
     fn perform(&mut self, outcome: &Outcome<'_>);
 
+    /// The machine failed an assertion at the last delivery: what it asked for is lost, and its state must not be used. Says
+    /// whether the run goes on; the machine is then restored before anything else reaches it.
+    fn failed(&mut self, _failure: Poisoned) -> Afterwards {
+        Afterwards::RunEnds
+    }
+
     /// Runs the handling of one delivery; a program with a standard library catches a panic here.
     fn contain(run: &mut dyn FnMut()) -> Handled {
         run();
         Handled::Done
     }
+}
+
+/// What follows a failed assertion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// The run is over.
+    RunEnds,
+    /// All others go on, and the machine lives again when it has been restored.
+    OthersGoOn,
 }
 
 /// How the handling of a delivery ended.

@@ -65,6 +65,7 @@ impl Lone {
                 | Effect::Poll { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Snapshot
+                | Effect::Stopped
                 | Effect::Transfer { .. } => {}
             }
         }

@@ -97,6 +97,7 @@ impl<'a> Words<'a> {
             }
             Effect::Promise(promise) => self.promise(promise),
             Effect::Snapshot => String::from("keep a snapshot"),
+            Effect::Stopped => String::from("stopped: keep the state and end"),
             Effect::Report(event) => format!("report {}", self.event(event)),
         }
     }
@@ -148,7 +149,9 @@ impl<'a> Words<'a> {
             | Event::SnapshotTaken { .. }
             | Event::SnapshotFailed
             | Event::JournalDegraded { .. }
-            | Event::JournalRestored { .. } => persistence::event(event),
+            | Event::JournalRestored { .. }
+            | Event::StopBegan
+            | Event::Stopped { .. } => persistence::event(event),
             Event::SignSuspect { device, measured_by, step, moved } => format!(
                 "{kind}: {} was stepped by {step} and {} moved by {moved}",
                 self.device(*device),

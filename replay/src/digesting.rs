@@ -1,8 +1,9 @@
 //! Names a run that is not recorded: the same digest as if it had been, for a few nanoseconds a delivery.
 
 use r_ems_engine::digest::Digest;
+use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::log::{Chains, Header, identity};
-use r_ems_engine::machine::{Delivery, Driver, Handled, Outcome, State};
+use r_ems_engine::machine::{Afterwards, Delivery, Driver, Handled, Outcome, State};
 
 /// Folds what passes between a fleet and its driver.
 #[derive(Clone, Debug)]
@@ -58,6 +59,10 @@ impl<D: Driver> Driver for Digesting<D> {
     fn perform(&mut self, outcome: &Outcome<'_>) {
         self.chains.fold(outcome);
         self.driver.perform(outcome);
+    }
+
+    fn failed(&mut self, failure: Poisoned) -> Afterwards {
+        self.driver.failed(failure)
     }
 
     fn contain(run: &mut dyn FnMut()) -> Handled {

@@ -12,9 +12,10 @@ mod outcome;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::ids::ControllerIndex;
-use r_ems_engine::log::{Chains, Content, End, Flaw, Header, LogError, ReadError, Reader, Status};
-use r_ems_engine::machine::{Delivery, Driver, Handled, Input, Outcome, Step};
+use r_ems_engine::log::{Chains, Content, End, Ending, Flaw, Header, LogError, ReadError, Reader, Status};
+use r_ems_engine::machine::{Afterwards, Delivery, Driver, Handled, Input, Outcome, Step};
 use r_ems_engine::{LocalTime, Time};
 
 use crate::compatibility::Compatibility;
@@ -195,6 +196,7 @@ impl<R: Read> ReplayDriver<R> {
                 Content::Chains(chains) if self.leading => self.chains.set(record.controller, chains),
                 Content::Chains(expected) => self.compare_chains(record.controller, expected),
                 Content::Closing(ending) => self.check_ending(record.controller, ending),
+                Content::Crashed => self.check_ending(record.controller, Ending::Poisoned),
                 Content::Event(_) | Content::Effects { .. } => {
                     let position = self.reader.record_position();
                     let error = LogError { position, flaw: Flaw::NoDelivery };
@@ -264,6 +266,20 @@ impl<R: Read> Driver for ReplayDriver<R> {
         let recent = &mut self.of[outcome.from.position()].recent;
         recent.led_to(outcome.effects.as_slice(), outcome.deadline);
         self.compare(outcome);
+    }
+
+    /// A failed assertion is replayed as everything is: it must fail now where the log says so, and nowhere else.
+    fn failed(&mut self, failure: Poisoned) -> Afterwards {
+        if self.stop.is_none() && self.stage() {
+            let record = self.reader.record();
+            if record.content == Content::Crashed && record.controller == failure.controller {
+                self.staged = false;
+                // It wants to be woken at once and nobody does: so it is seen to be down until it is restored.
+                self.of[failure.controller.position()].recent.led_to(&[], Some(record.now));
+                return Afterwards::OthersGoOn;
+            }
+        }
+        Afterwards::RunEnds
     }
 
     /// A log may end with a failed assertion: replaying it must show that, not fail with it.

@@ -149,7 +149,8 @@ pub(crate) fn entry<R: Read>(reader: &Reader<Bytes<R>>) -> Entry {
         | Content::Effects { .. }
         | Content::State(_)
         | Content::Chains(_)
-        | Content::Closing(_) => None,
+        | Content::Closing(_)
+        | Content::Crashed => None,
     };
     Entry {
         at_ns: record.at.as_nanos(),
@@ -178,6 +179,7 @@ fn text(words: Words<'_>, record: &Record<'_>) -> String {
             format!("chains: effects {:016x}, events {:016x}", pair.effects.value(), pair.events.value())
         }
         Content::Closing(ending) => format!("the run ended: {ending}"),
+        Content::Crashed => String::from("an assertion failed: nothing that was asked for is done"),
     }
 }
 

@@ -4,8 +4,8 @@
 //! and [`Recorder::finish`] returns the error. A run that went on would look recorded and be none. Whoever must go on
 //! without a log, as a site must, runs its fleet on the inner driver, which [`Recorder::finish`] gives back.
 //!
-//! **A failed assertion** leaves a delivery without an outcome. The log then ends with that delivery, and its closing record
-//! says who failed.
+//! **A failed assertion** leaves a delivery without an outcome. Where the driver lets the others go on, a record says that; else
+//! the log ends with that delivery, and its closing record says who failed.
 //!
 //! **A panic elsewhere**, in the driver or in whoever owns the run, drops the recorder: what has been recorded is written, so
 //! that the log is torn but ends with what happened last.
@@ -14,8 +14,9 @@ use std::fmt;
 use std::io::{self, Write};
 
 use r_ems_engine::digest::Digest;
+use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::log::{ChainPair, Ending, Header, HeaderError, Recording, Scope, identity};
-use r_ems_engine::machine::{Delivery, Driver, Handled, Outcome, State};
+use r_ems_engine::machine::{Afterwards, Delivery, Driver, Handled, Outcome, State};
 
 /// Records what passes between a fleet and its driver.
 #[derive(Debug)]
@@ -205,6 +206,14 @@ impl<D: Driver, W: Write> Driver for Recorder<D, W> {
             self.log.failed = Some(error);
         }
         self.driver.perform(outcome);
+    }
+
+    fn failed(&mut self, failure: Poisoned) -> Afterwards {
+        let afterwards = self.driver.failed(failure);
+        if afterwards == Afterwards::OthersGoOn {
+            self.log.recording.failed(failure.controller);
+        }
+        afterwards
     }
 
     fn contain(run: &mut dyn FnMut()) -> Handled {

@@ -143,7 +143,8 @@ impl<M: Replayable, R: Read> Replay<M, R> {
                 | Content::Event(_)
                 | Content::Effects { .. }
                 | Content::Chains(_)
-                | Content::Closing(_) => return Err(ReplayError::NoState),
+                | Content::Closing(_)
+                | Content::Crashed => return Err(ReplayError::NoState),
             }
         }
         let machines: Option<Vec<M>> = machines.into_iter().collect();

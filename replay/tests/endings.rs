@@ -160,6 +160,7 @@ impl<const SCAN: u32, const OF_EVENTS: bool> Machine for Slip<SCAN, OF_EVENTS> {
                 | Effect::Transfer { .. }
                 | Effect::Promise(_)
                 | Effect::Snapshot
+                | Effect::Stopped
                 | Effect::Report(_) => {}
             }
             out.push(*effect);

@@ -227,6 +227,7 @@ mod tests {
             traffic: Vec::new(),
             authority: AuthorityResult::default(),
             progress: Default::default(),
+            failures: Vec::new(),
             persistence: None,
         }
     }

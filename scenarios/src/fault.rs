@@ -20,9 +20,10 @@ use crate::node::{Fields, Node};
 use crate::persistence::{DISK_FAULTS, SPAN_MAX, disk_fault};
 
 /// What can last for a while.
-pub(crate) const FAULTS: [&str; 23] = [
+pub(crate) const FAULTS: [&str; 24] = [
     "Crash",
     "Kill",
+    "Stop",
     "Partition",
     "Cut",
     "Loss",
@@ -106,6 +107,7 @@ pub(crate) fn read(
     match node.name() {
         "Crash" => host_of(node, names, notes).map(|host| vec![crash(host)]),
         "Kill" => process_of(node, names, notes).map(|process| vec![kill(process)]),
+        "Stop" if stops_order(node) => stop(node, names, notes).map(|effect| vec![effect]),
         "Partition" => partition(node, names, notes),
         "Cut" | "Loss" | "Delay" | "Duplication" => {
             path(node, names, usual, notes).map(|effect| vec![effect])
@@ -137,6 +139,28 @@ fn crash(host: u16) -> Effect {
 fn kill(controller: u16) -> Effect {
     let change = |state| Change::Process { controller, state };
     Effect { key: Key::Process(controller), begin: change(Life::Down), end: change(Life::Up) }
+}
+
+/// Whether it is a host or a controller that stops, and no battery.
+pub(crate) fn stops_order(node: &Node<'_>) -> bool {
+    node.try_fields().is_some_and(|fields| !fields.is_empty())
+}
+
+/// Reads `Stop(host: "a")` or `Stop(controller: "commerce/a")`: it ends in order.
+fn stop(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Effect> {
+    let is_of_host = node.try_fields()?.iter().any(|field| field.0 == "host");
+    Some(if is_of_host {
+        let host = host_of(node, names, notes)?;
+        Effect { begin: Change::Host { host, state: Life::Stops }, ..crash(host) }
+    } else {
+        let controller = process_of(node, names, notes)?;
+        Effect { begin: Change::Process { controller, state: Life::Stops }, ..kill(controller) }
+    })
+}
+
+/// Reads the same of an instant.
+pub(crate) fn stop_at(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Change> {
+    stop(node, names, notes).map(|effect| effect.begin)
 }
 
 /// Reads the one field in `Crash(host: "a")`.

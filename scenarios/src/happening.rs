@@ -125,6 +125,7 @@ fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Opt
         "Open" | "Close" => {
             read_move(what, Kind::Connection, "only a GridConnection has a breaker", names, notes)
         }
+        "Stop" if fault::stops_order(what) => fault::stop_at(what, names, notes).map(|change| vec![change]),
         "Start" | "Stop" => read_move(what, Kind::Battery, "only a Battery starts and stops", names, notes),
         "Crash" => host(Life::Down, notes),
         "Boot" => host(Life::Up, notes),

@@ -48,6 +48,7 @@ mod tests {
             traffic: Vec::new(),
             authority: AuthorityResult::default(),
             progress: Default::default(),
+            failures: Vec::new(),
             persistence: Some(PersistenceResult { controllers: vec![survival.clone()], operations: 0 }),
         };
         assert!(judge(&Who::default(), &result).held);

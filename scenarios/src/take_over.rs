@@ -203,6 +203,7 @@ mod tests {
             traffic: Vec::new(),
             authority,
             progress: Default::default(),
+            failures: Vec::new(),
             persistence: None,
         };
         let limit = Limit { span: Span::from_millis(100), grids: vec![0] };

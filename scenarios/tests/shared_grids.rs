@@ -143,6 +143,26 @@ fn crashes_that_overlap_are_one_and_come_every_day() {
 }
 
 #[test]
+fn hosts_and_processes_stop_in_order_at_an_instant_or_for_a_while() {
+    let host = |state| Change::Host { host: 0, state };
+    let process = |state| Change::Process { controller: 2, state };
+    let found = changes(
+        "faults: [
+            At(\"+1 s\", Stop(host: \"h\")), During(\"+3 s\", \"+4 s\", Stop(host: \"h\")),
+            During(\"+5 s\", \"+6 s\", Stop(controller: \"g/w\")),
+        ],",
+    );
+    let expected = [
+        (1, host(Life::Stops)),
+        (3, host(Life::Stops)),
+        (4, host(Life::Up)),
+        (5, process(Life::Stops)),
+        (6, process(Life::Up)),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn a_silent_device_answers_no_controller_or_only_not_one() {
     let silent = |controller, state| Change::Link { controller, device: DeviceIndex(0), state };
     let all = changes("faults: [During(\"+1 s\", \"+2 s\", Silent(\"g/pcc\"))],");

@@ -53,13 +53,22 @@ pub(super) fn perform<F: FunctionSet>(
     for imbalance in summary.grids.iter().filter_map(|grid| grid.imbalance.as_ref()) {
         say(&format!("error: the simulated plant lost or made energy, which is a bug of r-ems: {imbalance}"));
     }
+    if let Some(first) = summary.failures.first() {
+        let words = first.words.as_deref().unwrap_or("an assertion failed");
+        say(&format!(
+            "error: controller {} failed an assertion at {}, {} in all: {words}; record the run and send its log",
+            first.controller,
+            first.at,
+            summary.failures.len()
+        ));
+    }
     let is_balanced = summary.grids.iter().all(|grid| grid.imbalance.is_none());
     Ok(match summary.ending {
         Ending::Interrupted => {
             say("interrupted: the summary covers the run so far, and the log can be read");
             Exit::Error
         }
-        Ending::Complete if !is_balanced => Exit::Error,
+        Ending::Complete if !is_balanced || !summary.failures.is_empty() => Exit::Error,
         Ending::Complete if !summary.held => Exit::Violated,
         Ending::Complete => Exit::Ok,
     })

@@ -3,14 +3,17 @@
 //! A mark counts runs, not times: what is reached a thousand times in one run of a thousand is rare.
 
 use r_ems_engine::event::Event;
-use r_ems_engine::machine::{Delivery, Driver, Effect, Handled, Input, Outcome, Step, WriteOutcome};
+use r_ems_engine::fleet::Poisoned;
+use r_ems_engine::machine::{
+    Afterwards, Delivery, Driver, Effect, Handled, Input, Outcome, Step, WriteOutcome,
+};
 use r_ems_engine::redundancy::supervisor::CommandRefusal;
 use r_ems_engine::redundancy::{Reason, Role};
 
 use super::kinds::KINDS;
 
 /// Reasons for which authority is taken.
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 8] = [
     Reason::Start,
     Reason::HeartbeatLost,
     Reason::WatchdogExpired,
@@ -18,6 +21,7 @@ const REASONS: [Reason; 7] = [
     Reason::DevicesLost,
     Reason::FailBack,
     Reason::Operator,
+    Reason::Stopping,
 ];
 /// Roles that are told of; a witness is one from its boot.
 const ROLES: [Role; 6] =
@@ -114,6 +118,10 @@ impl<D: Driver> Driver for Marking<D> {
             }
         }
         self.inner.perform(outcome);
+    }
+
+    fn failed(&mut self, failure: Poisoned) -> Afterwards {
+        self.inner.failed(failure)
     }
 
     fn contain(run: &mut dyn FnMut()) -> Handled {

@@ -169,15 +169,15 @@ pub(super) fn run_world<F: FunctionSet>(
         let driver = SimDriver::new(world).expect("the links of a scenario fit its plant");
         let header = Header::new(F::NAMES, variant.controllers.iter().map(of_spec).collect());
         let driver = driver.with_persistence::<_, Recovering>(&header, fleet.machines());
-        let mut driver =
-            Contained { inner: Marking { inner: driver, marks: Marks::default(), deliveries: 0 } };
+        let mut driver = Contained::new(Marking { inner: driver, marks: Marks::default(), deliveries: 0 });
         let poisoned = fleet.run(&mut driver).err();
+        let words = driver.words.take().unwrap_or_else(last_words);
         let Marking { inner: mut driver, marks, deliveries } = driver.inner;
         let result = driver.finish();
         let mut broken = judged(&result, is_beyond, facts);
-        if let Some(poisoned) = poisoned {
+        if let Some(poisoned) = poisoned.or_else(|| result.failures.first().copied()) {
             let who = facts.member_name(poisoned.controller.0);
-            let words = format!("{who} failed an assertion: {}", last_words());
+            let words = format!("{who} failed an assertion: {words}");
             broken.push(Broken { property: Property::NothingPanics, at: poisoned.at, words });
         }
         let RunResult { simulated, progress, .. } = result;

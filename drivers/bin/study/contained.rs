@@ -1,18 +1,28 @@
 //! Confines a panic to the delivery that caused it.
 //!
-//! A machine that fails an assertion must not take the log with it: the run ends, the log is closed with the delivery that
-//! did it, and the message names the controller and the time. What the panic itself said is kept for that message.
+//! A machine that fails an assertion must not take the others with it, nor the log: the log says so, others go on, and at the end
+//! a message names the controller and the time. What the first panic itself said is kept for that message.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use r_ems_engine::machine::{Delivery, Driver, Handled, Outcome};
+use r_ems_engine::fleet::Poisoned;
+use r_ems_engine::machine::{Afterwards, Delivery, Driver, Handled, Outcome};
 use r_ems_engine::persistence::Containment;
 
 /// A driver whose deliveries may panic.
 pub struct Contained<D> {
     /// The driver.
     pub inner: D,
+    /// What the first failure said that the run went on after.
+    pub words: Option<String>,
+}
+
+impl<D> Contained<D> {
+    /// Contains the panics of a driver's deliveries.
+    pub const fn new(inner: D) -> Self {
+        Self { inner, words: None }
+    }
 }
 
 thread_local! {
@@ -51,6 +61,14 @@ impl<D: Driver> Driver for Contained<D> {
 
     fn perform(&mut self, outcome: &Outcome<'_>) {
         self.inner.perform(outcome);
+    }
+
+    fn failed(&mut self, failure: Poisoned) -> Afterwards {
+        let afterwards = self.inner.failed(failure);
+        if afterwards == Afterwards::OthersGoOn && self.words.is_none() {
+            self.words = Some(last_words());
+        }
+        afterwards
     }
 
     fn contain(run: &mut dyn FnMut()) -> Handled {

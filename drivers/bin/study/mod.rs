@@ -209,6 +209,8 @@ struct Driven<D, F: FunctionSet> {
     driver: D,
     fleet: Fleet<Controller<F>>,
     poisoned: Option<Poisoned>,
+    /// What the first failed assertion said that the run went on after.
+    words: Option<String>,
     ending: Ending,
     observations: Observations,
     wall: Duration,
@@ -219,6 +221,7 @@ struct Raced<F: FunctionSet> {
     sampled: Sampled,
     fleet: Fleet<Controller<F>>,
     poisoned: Option<Poisoned>,
+    words: Option<String>,
     ending: Ending,
     observations: Observations,
     wall: Duration,
@@ -233,8 +236,9 @@ impl<D, F: FunctionSet> Driven<D, F> {
         digest: Digest,
         recorded: Option<Recorded>,
     ) -> Raced<F> {
-        let Self { driver, fleet, poisoned, ending, observations, wall } = self;
-        Raced { sampled: inner(driver), fleet, poisoned, ending, observations, wall, digest, recorded }
+        let Self { driver, fleet, poisoned, words, ending, observations, wall } = self;
+        let sampled = inner(driver);
+        Raced { sampled, fleet, poisoned, words, ending, observations, wall, digest, recorded }
     }
 }
 
@@ -247,13 +251,14 @@ fn drive<D: Driver, F: FunctionSet>(
 ) -> Driven<D, F> {
     let stopwatch = Stopwatch::start();
     let progress = Progress::new(driver, end, options.interrupt.clone(), options.progress);
-    let mut contained = Contained { inner: Observed::new(progress) };
+    let mut contained = Contained::new(Observed::new(progress));
     let mut fleet = Fleet::new(machines);
     let poisoned = fleet.run(&mut contained).err();
+    let words = contained.words.take();
     let (progress, observations) = contained.inner.into_parts();
     let (driver, was_stopped) = progress.into_parts();
     let ending = if was_stopped { Ending::Interrupted } else { Ending::Complete };
-    Driven { driver, fleet, poisoned, ending, observations, wall: stopwatch.elapsed() }
+    Driven { driver, fleet, poisoned, words, ending, observations, wall: stopwatch.elapsed() }
 }
 
 /// Runs a fleet and records it.
@@ -273,7 +278,7 @@ fn record<F: FunctionSet>(
         RecordError::Sink(error) => failed(&error),
     })?;
     let driven = drive(recorder, machines, options, end);
-    let Driven { driver: recorder, fleet, poisoned, ending, observations, wall } = driven;
+    let Driven { driver: recorder, fleet, poisoned, words, ending, observations, wall } = driven;
     let log_ending = match (poisoned, ending) {
         (Some(_), Ending::Complete | Ending::Interrupted) => LogEnding::Poisoned,
         (None, Ending::Interrupted) => LogEnding::Stopped,
@@ -283,12 +288,12 @@ fn record<F: FunctionSet>(
     let recorded = recorded.map_err(|error| failed(&error))?;
     let digest = recorded.digest;
     let recorded = Some(recorded);
-    Ok(Raced { sampled, fleet, poisoned, ending, observations, wall, digest, recorded })
+    Ok(Raced { sampled, fleet, poisoned, words, ending, observations, wall, digest, recorded })
 }
 
 /// Closes all books.
 fn finish<F: FunctionSet>(facts: &Facts, raced: Raced<F>) -> Result<Finished<F>, Failure> {
-    let Raced { sampled, fleet, poisoned, ending, observations, wall, digest, recorded } = raced;
+    let Raced { sampled, fleet, poisoned, words, ending, observations, wall, digest, recorded } = raced;
     let (mut world, curves, rows): (SimDriver, Vec<Curve>, _) = sampled.into_parts();
     if let Some(rows) = rows {
         rows.close()?;
@@ -307,6 +312,7 @@ fn finish<F: FunctionSet>(facts: &Facts, raced: Raced<F>) -> Result<Finished<F>,
         result: &result,
         machines: &machines,
         observations: &observations,
+        first_failure: words,
         curves,
         digest,
         wall,

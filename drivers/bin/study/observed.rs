@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use r_ems_engine::event::{Event, Severity};
+use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::ids::{ControllerIndex, PointIndex};
-use r_ems_engine::machine::{Delivery, Driver, Effect, Input, Outcome, Step};
+use r_ems_engine::machine::{Afterwards, Delivery, Driver, Effect, Input, Outcome, Step};
 use r_ems_engine::points::Quality;
 use r_ems_engine::{Span, Time};
 
@@ -173,10 +174,15 @@ impl<D: Driver> Driver for Observed<D> {
                 | Effect::Transfer { .. }
                 | Effect::Authority { .. }
                 | Effect::Snapshot
+                | Effect::Stopped
                 | Effect::Promise(_) => {}
             }
         }
         self.inner.perform(outcome);
+    }
+
+    fn failed(&mut self, failure: Poisoned) -> Afterwards {
+        self.inner.failed(failure)
     }
 
     fn contain(run: &mut dyn FnMut()) -> r_ems_engine::machine::Handled {

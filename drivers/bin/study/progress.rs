@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use r_ems_engine::machine::{Delivery, Driver, Handled, Outcome};
+use r_ems_engine::fleet::Poisoned;
+use r_ems_engine::machine::{Afterwards, Delivery, Driver, Handled, Outcome};
 use r_ems_engine::{Span, Time};
 
 use crate::present::text;
@@ -187,6 +188,10 @@ impl<D: Driver> Driver for Progress<D> {
     #[inline]
     fn perform(&mut self, outcome: &Outcome<'_>) {
         self.inner.perform(outcome);
+    }
+
+    fn failed(&mut self, failure: Poisoned) -> Afterwards {
+        self.inner.failed(failure)
     }
 
     fn contain(run: &mut dyn FnMut()) -> Handled {

@@ -10,8 +10,9 @@
 use std::io::{self, Read};
 
 use r_ems_engine::Time;
+use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::log::{Content, End, Ending, ReadError, Reader, Status};
-use r_ems_engine::machine::{Delivery, Driver, Handled, Input, Outcome, Sample, Step};
+use r_ems_engine::machine::{Afterwards, Delivery, Driver, Handled, Input, Outcome, Sample, Step};
 use r_ems_replay::Bytes;
 
 use super::sampled::Sampled;
@@ -117,6 +118,10 @@ impl<R: Read> Driver for Repeating<R> {
 
     fn perform(&mut self, outcome: &Outcome<'_>) {
         self.sampled.perform(outcome);
+    }
+
+    fn failed(&mut self, failure: Poisoned) -> Afterwards {
+        self.sampled.failed(failure)
     }
 
     fn contain(run: &mut dyn FnMut()) -> Handled {

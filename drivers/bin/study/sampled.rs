@@ -4,7 +4,8 @@
 //! segments elsewhere and round its sums otherwise. A row therefore shows the plant as it stood when the first delivery at or
 //! after the row's instant had been handled; `csv` says which instants that can be.
 
-use r_ems_engine::machine::{Delivery, Driver, Handled, Outcome};
+use r_ems_engine::fleet::Poisoned;
+use r_ems_engine::machine::{Afterwards, Delivery, Driver, Handled, Outcome};
 use r_ems_engine::{Span, Time};
 use r_ems_sim::driver::SimDriver;
 use r_ems_sim::ledger::Energies;
@@ -100,6 +101,10 @@ impl Driver for Sampled {
     #[inline]
     fn perform(&mut self, outcome: &Outcome<'_>) {
         self.world.perform(outcome);
+    }
+
+    fn failed(&mut self, failure: Poisoned) -> Afterwards {
+        self.world.failed(failure)
     }
 
     fn contain(run: &mut dyn FnMut()) -> Handled {

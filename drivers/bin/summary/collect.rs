@@ -21,7 +21,7 @@ use r_ems_sim::world::Life;
 use super::{
     AlarmSummary, Authorities, BatterySummary, ControllerSummary, Cost, DeviceSummary, Due, Ending,
     EnergyByKind, EventCount, ExpectationSummary, FunctionSummary, GridSummary, Lives, Peak, Summary,
-    UnusablePoint, persistence,
+    UnusablePoint, failures, persistence,
 };
 use crate::names;
 use crate::study::observed::{Alarm, Observations};
@@ -77,6 +77,8 @@ pub struct Remains<'a, F: FunctionSet> {
     pub machines: &'a [Controller<F>],
     /// What was reported.
     pub observations: &'a Observations,
+    /// What the first assertion said that failed.
+    pub first_failure: Option<String>,
     /// The curves of the grids.
     pub curves: Vec<Curve>,
     /// The run's identity.
@@ -90,7 +92,7 @@ pub const DOWN: &str = "down";
 
 /// Makes the summary.
 pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summary {
-    let Remains { ending, result, machines, observations, curves, digest, wall } = remains;
+    let Remains { ending, result, machines, observations, first_failure, curves, digest, wall } = remains;
     let end = Time::ZERO + result.simulated;
     let verdicts = in_places(&facts.at_end, result.verdicts.clone(), |judged| judged.judge(result));
     let remarks = in_places(&facts.at_end, vec![None; result.verdicts.len()], |judged| judged.remark(result));
@@ -146,6 +148,7 @@ pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summ
         controllers,
         events: observations.events().map(event_count).collect(),
         alarms: observations.alarms().iter().map(|raised| alarm(facts, machines, raised)).collect(),
+        failures: failures::of(facts, result, first_failure),
     }
 }
 

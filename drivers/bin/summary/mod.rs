@@ -18,13 +18,15 @@
 //! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
 //! | `controllers` also | `role` and `epoch` (`round.seat`) at the end |
 //! | `take_overs` | null where nobody shares a grid: `count`, `longest_gap_s`, `messages`, `waiting`, `unheard`, and a `list` with `at_s`, `from`, `to`, `gap_s`, `reason`, `epoch`, `step_w` |
-//! | `persistence` | null without it: by controller `snapshots`, `snapshots_failed`, lives `replayed`, `damaged` and `fresh`, and `degraded_s` without a journal |
+//! | `persistence` | null without it: by controller `snapshots`, `snapshots_failed`, lives `replayed`, `damaged` and `fresh`, those that `stopped` in order or did so without their state (`stopped_unkept`), and `degraded_s` without a journal |
+//! | `failures` | assertions of controllers that failed, which are bugs: `controller`, `at_s`, `at`, and the `words` of the first |
 //! | `events`, `alarms` | events by kind with severity and count, without each point's first good value; the first alarms in words |
 
 mod authority;
 mod collect;
 mod cost;
 mod due;
+mod failures;
 mod lives;
 mod persistence;
 
@@ -34,6 +36,7 @@ pub use authority::{Authorities, Messages, TakeOverSummary, UnheardSummary, Wait
 pub use collect::{DOWN, Facts, GridFacts, Remains, summarize};
 pub use cost::{Amounts, Cost};
 pub use due::Due;
+pub use failures::FailureSummary;
 pub use lives::Lives;
 pub use persistence::PersistenceSummary;
 
@@ -80,6 +83,8 @@ pub struct Summary {
     pub events: Vec<EventCount>,
     /// The first alarms.
     pub alarms: Vec<AlarmSummary>,
+    /// The first assertions of controllers that failed.
+    pub failures: Vec<FailureSummary>,
 }
 
 /// How a run ended.

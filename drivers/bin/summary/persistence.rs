@@ -20,6 +20,10 @@ pub struct PersistenceSummary {
     pub damaged: u64,
     /// Lives after the first that began with nothing but what was promised.
     pub fresh: u64,
+    /// Lives that ended in order, with their last state kept.
+    pub stopped: u64,
+    /// Lives that ended in order, but whose last state the disk did not take in time.
+    pub stopped_unkept: u64,
     /// How long its journal could not be kept.
     pub degraded_s: f64,
 }
@@ -36,6 +40,8 @@ pub(super) fn of(facts: &Facts, result: &RunResult) -> Option<Vec<PersistenceSum
                 replayed: survival.recoveries.replayed,
                 damaged: survival.recoveries.damaged,
                 fresh: survival.recoveries.fresh,
+                stopped: survival.ended.0,
+                stopped_unkept: survival.ended.1,
                 degraded_s: survival.degraded.as_secs_f64(),
             }
         };

@@ -14,10 +14,12 @@
 mod cores;
 mod devices;
 mod effects;
+mod failures;
 mod hosts;
 mod pending;
 mod persistence;
 mod result;
+mod stops;
 mod ties;
 
 use alloc::boxed::Box;
@@ -25,8 +27,10 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use r_ems_engine::event::Event as Reported;
+use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
-use r_ems_engine::machine::{Boot, Delivery, Driver, Effect, Input, Outcome, Step};
+use r_ems_engine::machine::{self, Boot, Delivery, Driver, Effect, Input, Outcome, Step};
+use r_ems_engine::orchestrator::Orchestrator;
 use r_ems_engine::queue::EventQueue;
 use r_ems_engine::redundancy::{Promise, Seat};
 use r_ems_engine::wakes::Wakes;
@@ -49,6 +53,7 @@ use self::effects::Part;
 use self::hosts::PostOffice;
 use self::pending::{Devices, Happened, Of, Pending, Told};
 use self::persistence::Persistence;
+use self::stops::Afterwards;
 use self::ties::Shuffle;
 
 pub use self::persistence::PersistenceResult;
@@ -78,6 +83,8 @@ pub struct SimDriver {
     sync: Span,
     /// Whether each host runs.
     hosts_up: Vec<bool>,
+    /// By host: whether it is asked to end in order.
+    hosts_leave: Vec<Option<Afterwards>>,
     authority: Watcher,
     progress: progress::Watch,
     /// The paths as they usually are.
@@ -86,6 +93,11 @@ pub struct SimDriver {
     /// How what outlives controllers is kept, and what keeps it; none: their machines outlive everything.
     persistence_spec: Option<PersistenceSpec>,
     persistence: Option<Box<Persistence>>,
+    /// Starts again who failed an assertion, with these states where nothing is kept; none: such a failure ends the run.
+    orchestrator: Orchestrator,
+    fresh: Vec<Vec<u8>>,
+    /// Assertions that failed, the first ones.
+    failures: Vec<Poisoned>,
     /// Chooses the order at one instant, where it is not the usual one.
     shuffle: Option<Shuffle>,
     at_this_instant: u32,
@@ -112,8 +124,12 @@ struct PostState {
     /// Counts its boots and crashes.
     life: u16,
     is_up: bool,
-    /// Whether its machine has booted in this life: before that it takes neither messages nor commands.
+    /// Whether its machine has booted in this life and has not stopped: else nothing reaches it.
     has_booted: bool,
+    /// It is asked to end in order.
+    leaves: Option<Afterwards>,
+    /// Its machine failed an assertion: it is restored before it boots.
+    is_unfit: bool,
     incarnation: u32,
     /// What is durable, and what is on its way there.
     promise: Promise,
@@ -150,17 +166,7 @@ impl SimDriver {
         for (position, post) in spec.posts.iter().enumerate() {
             posts.push(PostState::new(position, post, &grids[usize::from(post.grid)].bus, spec.seed)?);
         }
-        for (place, timed) in (0..).zip(&spec.timeline) {
-            queue.push(timed.at, Pending::Timeline { place });
-        }
-        for (post, state) in (0..).zip(&mut posts) {
-            queue.push(Time::ZERO, Pending::Boot(Of { post, life: 0 }));
-            for (device, link) in (0..).zip(&mut state.links) {
-                if let Some(at) = link.next_chance(Time::ZERO) {
-                    queue.push(at, Pending::Chance { post, device: DeviceIndex(device) });
-                }
-            }
-        }
+        plan(&mut queue, &spec.timeline, &mut posts);
         let usual = network.clone();
         let watches_images = spec.expectations.iter().any(Expectation::watches_image);
         let monitor = watching(spec.expectations, &posts);
@@ -171,6 +177,7 @@ impl SimDriver {
             end: Time::ZERO + spec.duration,
             start: spec.start,
             hosts_up: alloc::vec![true; spec.hosts.len()],
+            hosts_leave: alloc::vec![None; spec.hosts.len()],
             clocks: spec.hosts,
             grids,
             posts,
@@ -185,6 +192,9 @@ impl SimDriver {
             seed: spec.seed,
             persistence_spec: spec.persistence,
             persistence: None,
+            orchestrator: Orchestrator::new(spec.posts.len()),
+            fresh: Vec::new(),
+            failures: Vec::new(),
             shuffle: match spec.ties {
                 Ties::InOrder => None,
                 Ties::Shuffled(seed) => Some(Shuffle::new(seed)),
@@ -272,30 +282,39 @@ impl SimDriver {
             Pending::Boot(of) if self.is_living(of) => self.begin_life(at, of),
             Pending::Boot(_) => None,
             Pending::Measure(devices) => {
-                if self.is_living(devices.of) {
+                if self.hears(devices.of) {
                     self.measure(at, devices);
                 }
                 None
             }
-            Pending::Answers(devices) if self.is_living(devices.of) => self.arrive(devices),
+            Pending::Answers(devices) if self.hears(devices.of) => self.arrive(devices),
             Pending::Answers(_) => None,
             Pending::PollTimedOut { of, device } => {
-                self.is_living(of).then_some((of.post, Happened::TimedOut { device }))
+                self.hears(of).then_some((of.post, Happened::TimedOut { device }))
             }
             Pending::Write(write) => self.reach(at, &write),
             Pending::Send { of, write } => {
-                if self.is_living(of) {
+                if self.hears(of) {
                     self.leave(at, of.post, &write);
                 }
                 None
             }
             Pending::WriteAnswered(answer) => self.tell_outcome(at, answer),
             Pending::WriteEnded { of, device, outcome } => {
-                self.is_living(of).then_some((of.post, Happened::Written { device, outcome }))
+                self.hears(of).then_some((of.post, Happened::Written { device, outcome }))
             }
             Pending::Mail { slot } => self.deliver(slot),
-            Pending::Saved(of) => self.is_living(of).then(|| self.finish_saving(of.post)),
-            Pending::Told { of, told } => self.is_living(of).then_some((of.post, Happened::Told(told))),
+            Pending::Saved(of) => self.hears(of).then(|| self.finish_saving(of.post)),
+            Pending::Told { of, told } => self.hears(of).then_some((of.post, Happened::Told(told))),
+            Pending::Revive(of) => {
+                self.revive(at, of);
+                None
+            }
+            Pending::Stop(of) => self.ask_to_stop(at, of),
+            Pending::Ended(of) => {
+                self.end_in_order(at, of);
+                None
+            }
             Pending::Disk { of, lane } => {
                 self.hear_disk(at, of, lane);
                 None
@@ -313,6 +332,21 @@ impl SimDriver {
                 None
             }
             Pending::Timeline { place } => self.change(at, self.timeline[place as usize].change),
+        }
+    }
+}
+
+/// Plans what is known from the run's start.
+fn plan(queue: &mut EventQueue<Pending>, timeline: &[Timed], posts: &mut [PostState]) {
+    for (place, timed) in (0..).zip(timeline) {
+        queue.push(timed.at, Pending::Timeline { place });
+    }
+    for (post, state) in (0..).zip(posts) {
+        queue.push(Time::ZERO, Pending::Boot(Of { post, life: 0 }));
+        for (device, link) in (0..).zip(&mut state.links) {
+            if let Some(at) = link.next_chance(Time::ZERO) {
+                queue.push(at, Pending::Chance { post, device: DeviceIndex(device) });
+            }
         }
     }
 }
@@ -342,6 +376,8 @@ impl PostState {
             life: 0,
             is_up: true,
             has_booted: false,
+            leaves: None,
+            is_unfit: false,
             incarnation: 1,
             promise: Promise::FIRST,
             saving: None,
@@ -370,7 +406,8 @@ impl Driver for SimDriver {
         let (now, to) = (self.clocks[usize::from(state.host)].local(at), ControllerIndex(post));
         let step = match happened {
             Happened::Restore => {
-                let state = self.persistence.as_deref().map_or(&[][..], |kept| kept.state(post));
+                let fresh = self.fresh.get(usize::from(post)).map_or(&[][..], Vec::as_slice);
+                let state = self.persistence.as_deref().map_or(fresh, |kept| kept.state(post));
                 return Some(Delivery { at, now, to, step: Step::Restore { state } });
             }
             Happened::Boot => {
@@ -401,6 +438,10 @@ impl Driver for SimDriver {
         Some(delivery)
     }
 
+    fn failed(&mut self, failure: Poisoned) -> machine::Afterwards {
+        self.crash(failure)
+    }
+
     fn perform(&mut self, outcome: &Outcome<'_>) {
         let post = outcome.from.0;
         let has_booted = self.posts[usize::from(post)].has_booted;
@@ -416,6 +457,9 @@ impl Driver for SimDriver {
         }
         if self.persistence.is_none() || !self.note_outcome(outcome) {
             self.do_effects(outcome.at, outcome.now, post, (effects, Part::All));
+        }
+        if effects.as_slice().contains(&Effect::Stopped) {
+            return self.cease(outcome.at, post);
         }
         let clock = self.clocks[usize::from(self.posts[usize::from(post)].host)];
         self.posts[usize::from(post)].deadline = outcome.deadline;

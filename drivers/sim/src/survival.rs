@@ -51,6 +51,8 @@ pub struct Recoveries {
 pub struct Survival {
     /// Snapshots that became durable, and that did not.
     pub snapshots: (u64, u64),
+    /// Lives that ended in order: with their last state durable, and without.
+    pub ended: (u64, u64),
     /// Lives after the first.
     pub recoveries: Recoveries,
     /// How long its journal could not be kept.
@@ -84,6 +86,7 @@ impl Survival {
     pub const fn new() -> Self {
         Self {
             snapshots: (0, 0),
+            ended: (0, 0),
             recoveries: Recoveries { replayed: 0, damaged: 0, fresh: 0 },
             degraded: Span::ZERO,
             broken: Vec::new(),
@@ -135,6 +138,15 @@ impl Survival {
         match status {
             JournalStatus::Degraded(_) => drop(self.degraded_since.get_or_insert(at)),
             JournalStatus::Restored => self.end_degraded(at),
+        }
+    }
+
+    /// A life has ended in order; whether its last state is durable.
+    pub const fn ended(&mut self, is_kept: bool) {
+        if is_kept {
+            self.ended.0 += 1;
+        } else {
+            self.ended.1 += 1;
         }
     }
 

@@ -315,6 +315,8 @@ pub enum Life {
     Up,
     /// It does not.
     Down,
+    /// It is asked to end in order: its controllers hand over, keep their states, and then it does not run.
+    Stops,
 }
 
 /// What can change about a path.

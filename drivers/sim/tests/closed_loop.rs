@@ -105,6 +105,7 @@ impl<D: Driver> Driver for Counting<D> {
                 | Effect::Transfer { .. }
                 | Effect::Promise(_)
                 | Effect::Snapshot
+                | Effect::Stopped
                 | Effect::Authority { .. } => {}
             }
         }

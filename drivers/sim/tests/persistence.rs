@@ -8,7 +8,9 @@ use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::ChainPair;
 use r_ems_engine::machine::{Delivery, Effects, Input, Machine, Outcome, State, Step};
 use r_ems_engine::persistence::disk::{DiskError, FileName, Storage};
-use r_ems_engine::persistence::journal::{Beginning, Completion, Journal, SyncRule, WAITING_BYTES_MAX};
+use r_ems_engine::persistence::journal::{
+    Beginning, Completion, END_PATIENCE, Journal, SyncRule, WAITING_BYTES_MAX,
+};
 use r_ems_engine::persistence::recovery::Finding;
 use r_ems_engine::persistence::{JournalStatus, Origin, Trouble};
 use r_ems_engine::{LocalTime, Span, Time};
@@ -192,7 +194,9 @@ fn a_disk_that_never_answers_takes_a_bounded_memory() {
 fn degraded(rig: &Rig) -> Option<Trouble> {
     rig.told.iter().rev().find_map(|told| match told {
         Completion::Status(JournalStatus::Degraded(trouble)) => Some(*trouble),
-        Completion::Status(JournalStatus::Restored) | Completion::Snapshotted(_) => None,
+        Completion::Status(JournalStatus::Restored) | Completion::Snapshotted(_) | Completion::Ended(_) => {
+            None
+        }
     })
 }
 
@@ -243,6 +247,71 @@ fn what_fails_an_assertion_in_each_replay_is_left_out() {
     rig.run(5);
     rig.wait(Span::from_secs(1));
     assert_eq!(Rig::look(&rig.disk, rig.now, true).origin, Origin::Replayed, "it is put aside for good");
+}
+
+#[test]
+fn a_life_that_ends_in_order_leaves_its_last_state_and_nothing_to_replay() {
+    // The end falls into every step of what the journal does on its disk.
+    for millis in 0..400 {
+        let mut rig = rig(if millis % 2 == 0 { EVERY } else { SyncRule::Strict }, 1);
+        rig.run(20);
+        for _ in 0..millis / 10 {
+            rig.run(1);
+        }
+        rig.wait(Span::from_millis(millis % 10));
+        rig.stop();
+        rig.wait(Span::from_millis(100));
+        assert_eq!(rig.told.last(), Some(&Completion::Ended(true)), "at {millis} ms");
+        assert_eq!(rig.journal.durable(), rig.journal.recorded());
+        rig.crash();
+        let recovered = Rig::look(&rig.disk, rig.now, true);
+        assert_eq!((recovered.origin, recovered.replayed), (Origin::Replayed, 0), "at {millis} ms");
+        assert_eq!(rig.position_of(&recovered), Some(rig.history.len() as u64 - 1));
+        assert!(recovered.findings.is_empty() && recovered.last.is_some(), "{recovered:?}");
+        let count = rig.machine.count;
+        assert_eq!(rig.reborn(true).machine.count, count);
+    }
+}
+
+#[test]
+fn no_disk_keeps_a_life_from_ending() {
+    let broken = [
+        (DiskChange::Full(true), DiskChange::Full(false)),
+        (DiskChange::Failing(true), DiskChange::Failing(false)),
+        (DiskChange::ReadOnly(true), DiskChange::ReadOnly(false)),
+        (DiskChange::Slow(Some(Span::from_secs(3))), DiskChange::Slow(None)),
+        (DiskChange::Slow(Some(Span::from_secs(3_600))), DiskChange::Slow(None)),
+    ];
+    for (change, ends) in broken {
+        // Broken just now, or long since.
+        for wakes in [0, 500] {
+            let mut rig = rig(EVERY, 1);
+            rig.run(60);
+            rig.disk.change(change);
+            rig.run(wakes);
+            rig.stop();
+            rig.wait(END_PATIENCE);
+            let told = rig.told.iter().filter(|told| matches!(told, Completion::Ended(_)));
+            assert_eq!(told.collect::<Vec<_>>(), [&Completion::Ended(false)], "{change:?}");
+            rig.disk.change(ends);
+            survives(&rig);
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_was_in_trouble_gets_one_more_try_at_the_end() {
+    let mut rig = rig(EVERY, 1);
+    rig.run(60);
+    rig.disk.change(DiskChange::Failing(true));
+    rig.run(20);
+    rig.disk.change(DiskChange::Failing(false));
+    assert_eq!(rig.journal.trouble(), Some(Trouble::Failing));
+    rig.stop();
+    rig.wait(Span::from_millis(100));
+    assert_eq!(rig.told.last(), Some(&Completion::Ended(true)));
+    rig.crash();
+    assert_eq!(Rig::look(&rig.disk, rig.now, true).replayed, 0);
 }
 
 #[test]

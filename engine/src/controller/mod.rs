@@ -30,6 +30,7 @@ mod readiness;
 pub mod set_points;
 pub mod share;
 mod spec;
+mod stopping;
 pub mod supervision;
 pub mod tally;
 pub mod transfer;
@@ -44,6 +45,8 @@ use self::group::Group;
 pub use self::readiness::START_PATIENCE;
 use self::set_points::SetPoints;
 pub use self::spec::{ControllerSpec, StackError};
+pub use self::stopping::HAND_OVER_PATIENCE;
+use self::stopping::Stopping;
 use self::supervision::Supervision;
 use self::transfer::StateTransfer;
 use crate::event::Event;
@@ -53,7 +56,7 @@ use crate::ids::DeviceIndex;
 use crate::machine::{Boot, Effect, Effects, Input, Machine};
 use crate::persistence::SnapshotSchedule;
 use crate::points::{Connections, Image};
-use crate::redundancy::{RedundancySupervisor, Role};
+use crate::redundancy::{Command, RedundancySupervisor, Role};
 use crate::time::{LocalTime, Span};
 use crate::timing::{LoopTimingReporter, ScanClock};
 use crate::wall::WallTime;
@@ -78,6 +81,8 @@ pub struct Controller<F: Function> {
     /// Scans in a row before which others were missed.
     overruns: u8,
     phase: Phase,
+    /// It is asked to end its life, and does.
+    stopping: Option<Stopping>,
     booted_at: LocalTime,
     wall_at_boot: Option<WallTime>,
 }
@@ -103,6 +108,8 @@ pub enum Phase {
     Running,
     /// It is a witness: it votes.
     Voting,
+    /// Its life is over, in order.
+    Stopped,
 }
 
 impl<F: Function> Machine for Controller<F> {
@@ -130,6 +137,7 @@ impl<F: Function> Machine for Controller<F> {
             writes: None,
             overruns: 0,
             phase: Phase::Made,
+            stopping: None,
             booted_at: LocalTime::ZERO,
             wall_at_boot: None,
         }
@@ -144,6 +152,7 @@ impl<F: Function> Machine for Controller<F> {
         self.transfer.forget();
         self.writes = None;
         self.overruns = 0;
+        self.stopping = None;
         self.booted_at = now;
         self.wall_at_boot = boot.wall;
         out.report(Event::Booted { incarnation: boot.incarnation });
@@ -157,6 +166,9 @@ impl<F: Function> Machine for Controller<F> {
     }
 
     fn handle(&mut self, now: LocalTime, input: &Input<'_>, out: &mut Effects) {
+        if self.phase == Phase::Stopped {
+            return self.rest(now);
+        }
         match *input {
             Input::Wake => self.wake(now, out),
             Input::Points { device, samples } => {
@@ -184,19 +196,24 @@ impl<F: Function> Machine for Controller<F> {
             Input::Promised { succeeded } => self.redundancy.saved(now, succeeded, out),
             Input::Snapshotted { succeeded } => self.snapshots.snapshotted(now, succeeded, out),
             Input::Journal(status) => self.snapshots.journal(now, status, out),
+            Input::Command(Command::Stop) => self.stop(now, out),
             Input::Command(command) => self.redundancy.command(now, command, out),
         }
         self.follow_authority(now, out);
+        self.go_on_stopping(now, out);
     }
 
     fn deadline(&self) -> Option<LocalTime> {
         match self.phase {
             Phase::Made => None,
             Phase::Voting => self.redundancy.deadline(),
+            // Nobody wakes it; but a recovery sees from it at what time its life ended.
+            Phase::Stopped => Some(self.scan_clock.due()),
             Phase::Starting | Phase::Running => {
                 let scan = self.scan_clock.due();
                 let council = self.redundancy.deadline().unwrap_or(LocalTime::MAX);
-                Some(scan.min(council).min(self.begins_at().unwrap_or(LocalTime::MAX)))
+                let begins = self.begins_at().unwrap_or(LocalTime::MAX);
+                Some(scan.min(council).min(begins).min(self.stops_at()))
             }
         }
     }
@@ -208,7 +225,7 @@ impl<F: Function> Controller<F> {
             self.redundancy.wake(now, out);
         }
         match self.phase {
-            Phase::Made | Phase::Voting => {}
+            Phase::Made | Phase::Voting | Phase::Stopped => {}
             Phase::Starting | Phase::Running => self.scan(now, out),
         }
     }

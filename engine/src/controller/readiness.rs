@@ -49,7 +49,7 @@ impl<F: Function> Controller<F> {
     /// Whether it runs, or waits only for what it would reach as the active.
     fn can_start(&self) -> bool {
         match self.phase {
-            Phase::Made | Phase::Voting => false,
+            Phase::Made | Phase::Voting | Phase::Stopped => false,
             Phase::Running => true,
             Phase::Starting => {
                 let controlled = self.set_points.channels().iter().map(Channel::device);

@@ -30,6 +30,7 @@ const AUTHORITY: u64 = 8;
 const TRANSFER: u64 = 9;
 const DISCONNECT: u64 = 10;
 const SNAPSHOT: u64 = 11;
+const STOPPED: u64 = 12;
 
 /// Both chains of one controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +99,7 @@ impl ChainPair {
                     self.effects.fold_bytes(scratch);
                 }
                 Effect::Snapshot => self.effects.fold(labelled(0, SNAPSHOT, 0)),
+                Effect::Stopped => self.effects.fold(labelled(0, STOPPED, 0)),
                 Effect::Report(event) => {
                     scratch.clear();
                     events::encode(scratch, event);

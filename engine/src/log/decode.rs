@@ -42,6 +42,7 @@ pub(super) enum Decoded {
     State(Range<usize>),
     Chains(ChainPair),
     Closing { ending: Ending, count: u64 },
+    Crashed,
 }
 
 /// Decodes one record.
@@ -119,6 +120,7 @@ pub(super) fn view<'a>(
         Decoded::State(ref range) => Content::State(&payload[range.clone()]),
         Decoded::Chains(pair) => Content::Chains(pair),
         Decoded::Closing { ending, .. } => Content::Closing(ending),
+        Decoded::Crashed => Content::Crashed,
     };
     Record { at: memory.at, now: known.now(memory.at), controller: memory.controller, content }
 }
@@ -207,7 +209,7 @@ fn take_step(
             Ok(Decoded::Transfer { from, unit: cursor.range(length)?, prior })
         }
         Kind::Command => Ok(Decoded::Command { command: cursor.value("command")?, prior }),
-        Kind::Event | Kind::Effects | Kind::State | Kind::Chains | Kind::Closing => {
+        Kind::Event | Kind::Effects | Kind::State | Kind::Chains | Kind::Closing | Kind::Crashed => {
             unreachable!("only deliveries come here")
         }
     }
@@ -298,6 +300,7 @@ fn take_other(
             };
             Ok(Decoded::Closing { ending, count: cursor.varint()? })
         }
+        Kind::Crashed => Ok(Decoded::Crashed),
         Kind::Boot
         | Kind::Wake
         | Kind::Points

@@ -18,6 +18,8 @@ const AUTHORITY: u64 = 4;
 const TRANSFER: u64 = 5;
 const DISCONNECT: u64 = 6;
 const SNAPSHOT: u64 = 7;
+/// In the place of a device: the snapshot that is kept is the last.
+const STOPPED: u64 = 1;
 /// Bits of an effect's first word that say what it is.
 const KIND_BITS: u32 = 3;
 /// Ids have 16 bits.
@@ -70,6 +72,7 @@ pub(super) fn encode(
                 codec::encode(&promise, out);
             }
             Effect::Snapshot => put(out, SNAPSHOT),
+            Effect::Stopped => put(out, STOPPED << KIND_BITS | SNAPSHOT),
             Effect::Transfer { to, length, chain } => {
                 put(out, u64::from(to.0) << KIND_BITS | TRANSFER);
                 put(out, u64::from(length));
@@ -115,6 +118,7 @@ pub(super) fn decode(
                 }
             }
             // What has no place is written with a zero there, and in no other way.
+            SNAPSHOT if u64::from(place) == STOPPED => Effect::Stopped,
             PROMISE | AUTHORITY | SNAPSHOT if place != 0 => {
                 return Err(Flaw::OutOfRange { what: "place", found: u64::from(place), end: 1 });
             }
@@ -141,15 +145,16 @@ mod tests {
     #[test]
     fn an_effect_without_a_place_has_one_form_only() {
         let now = LocalTime::from_nanos(100);
-        for effect in [Effect::Promise(Promise::FIRST), Effect::Authority { epoch: 1, until: now }] {
+        let authority = Effect::Authority { epoch: 1, until: now };
+        for effect in [Effect::Promise(Promise::FIRST), authority, Effect::Snapshot] {
             let mut bytes = Vec::new();
             encode(&mut bytes, now, None, [effect].into_iter());
             let mut effects = Vec::new();
             assert_eq!(decode(&mut Cursor::new(&bytes, 0), now, &mut effects), Ok(None));
             assert_eq!(effects, [effect]);
             // The first word follows the deadline and the count.
-            bytes[2] |= 1 << KIND_BITS;
-            let flaw = Flaw::OutOfRange { what: "place", found: 1, end: 1 };
+            bytes[2] |= 2 << KIND_BITS;
+            let flaw = Flaw::OutOfRange { what: "place", found: 2, end: 1 };
             assert_eq!(decode(&mut Cursor::new(&bytes, 0), now, &mut effects), Err(flaw));
         }
     }

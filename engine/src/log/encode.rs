@@ -178,6 +178,7 @@ fn put_other(known: &mut Remembered, out: &mut Vec<u8>, now: LocalTime, content:
             out.extend_from_slice(&events.value().to_le_bytes());
         }
         Content::Closing(ending) => put_closing(out, *ending, count),
+        Content::Crashed => {}
     }
 }
 

@@ -68,6 +68,8 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::SnapshotFailed => whole(out, 23, &[]),
         Event::JournalDegraded { trouble } => whole(out, 24, &[u64::from(trouble.code())]),
         Event::JournalRestored { after } => whole(out, 25, &[after.as_nanos()]),
+        Event::StopBegan => whole(out, 26, &[]),
+        Event::Stopped { after } => whole(out, 27, &[after.as_nanos()]),
     }
 }
 
@@ -132,6 +134,8 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
         23 => Event::SnapshotFailed,
         24 => Event::JournalDegraded { trouble: trouble(cursor.byte()?)? },
         25 => Event::JournalRestored { after: span(cursor)? },
+        26 => Event::StopBegan,
+        27 => Event::Stopped { after: span(cursor)? },
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }

@@ -28,6 +28,7 @@
 //! State    = length, the encoded state
 //! Chains   = effects (8 bytes), events (8 bytes)
 //! Closing  = ending, number of records before it
+//! Crashed  = nothing
 //! ```
 //!
 //! An Effects record is left out where there are no effects and the deadline is the last recorded one.
@@ -78,6 +79,9 @@ pub enum Content<'a> {
     State(&'a [u8]),
     /// The controller's chains here.
     Chains(ChainPair),
+    /// The controller failed an assertion at the delivery before: that led to nothing, and its state is restored before anything
+    /// else reaches it.
+    Crashed,
     /// The run is over; for [`Ending::Poisoned`] the record's controller is the one that failed.
     Closing(Ending),
 }
@@ -158,6 +162,8 @@ pub enum Kind {
     Restored = 14,
     /// The active told what it remembers.
     Transfer = 15,
+    /// A controller failed an assertion, and the run went on.
+    Crashed = 16,
 }
 
 /// The bits of a tag that hold the kind.
@@ -165,11 +171,11 @@ pub(super) const KIND_BITS: u8 = 0x0f;
 /// Stands in a tag for a kind that has no room there: the byte after the tag holds it.
 pub(super) const ESCAPE: u8 = 15;
 /// Kinds have numbers below.
-pub(super) const KIND_END: usize = 16;
+pub(super) const KIND_END: usize = 17;
 
 impl Kind {
     /// All kinds, for checking what a user names.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Boot,
         Self::Wake,
         Self::Points,
@@ -185,6 +191,7 @@ impl Kind {
         Self::Command,
         Self::Restored,
         Self::Transfer,
+        Self::Crashed,
     ];
 
     /// The kind's name.
@@ -205,6 +212,7 @@ impl Kind {
             Self::Command => "command",
             Self::Restored => "restored",
             Self::Transfer => "transfer",
+            Self::Crashed => "crashed",
         }
     }
 
@@ -226,7 +234,7 @@ impl Kind {
             | Self::Command
             | Self::Restored
             | Self::Transfer => true,
-            Self::Event | Self::Effects | Self::State | Self::Chains | Self::Closing => false,
+            Self::Event | Self::Effects | Self::State | Self::Chains | Self::Closing | Self::Crashed => false,
         }
     }
 
@@ -257,6 +265,7 @@ impl Content<'_> {
             Self::State(_) => Kind::State,
             Self::Chains(_) => Kind::Chains,
             Self::Closing(_) => Kind::Closing,
+            Self::Crashed => Kind::Crashed,
         }
     }
 }

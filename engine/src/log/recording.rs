@@ -16,7 +16,7 @@ use super::header::{EffectsKept, Header, HeaderError};
 use super::record::{Content, Ending, Record};
 use super::writer::Writer;
 use crate::ids::ControllerIndex;
-use crate::machine::{Delivery, Effect, Outcome, State};
+use crate::machine::{Delivery, Effect, Outcome, State, Step};
 
 /// Which controllers of a fleet a log holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Recording {
     since: Vec<u32>,
     /// Who is handling a delivery.
     handling: Option<ControllerIndex>,
+    /// By controller: whether it crashed and has not been restored, so that it has no state.
+    crashed: Vec<bool>,
     scratch: Vec<u8>,
 }
 
@@ -100,6 +102,7 @@ impl Recording {
             effects: header.effects,
             since: alloc::vec![0; header.controllers.len()],
             handling: None,
+            crashed: alloc::vec![false; header.controllers.len()],
             scratch: Vec::new(),
         })
     }
@@ -121,6 +124,9 @@ impl Recording {
         }
         self.chains.begin(delivery);
         self.handling = Some(to);
+        if matches!(step, Step::Restore { .. }) {
+            self.crashed[to.position()] = false;
+        }
     }
 
     /// Records what it led to.
@@ -140,7 +146,16 @@ impl Recording {
         }
     }
 
-    /// Ends the log with the states and chains of its controllers.
+    /// Records that the delivery before failed an assertion of its controller, and that the run goes on.
+    pub fn failed(&mut self, controller: ControllerIndex) {
+        self.handling = None;
+        self.crashed[controller.position()] = true;
+        if let Some(place) = self.scope.place(controller) {
+            self.writer.append_here(place, Content::Crashed);
+        }
+    }
+
+    /// Ends the log with the states and chains of its controllers; one that crashed and was not restored has no state.
     ///
     /// A delivery that was begun and led to nothing has failed: the log then ends as [`Ending::Poisoned`], whatever is said
     /// here, and without the state of that controller, which must not be used.
@@ -194,7 +209,7 @@ impl Recording {
         assert!(states.len() == self.since.len(), "each controller of the header has its machine");
         for (position, state) in states.iter().enumerate() {
             let controller = ControllerIndex::of(position);
-            if self.handling == Some(controller) {
+            if self.handling == Some(controller) || self.crashed[position] {
                 continue;
             }
             if let Some(place) = self.scope.place(controller) {

@@ -20,18 +20,24 @@
 //! It must never hold back a delivery, never call durable what a disk has not confirmed, and never hold more than
 //! [`WAITING_BYTES_MAX`]. It knows no file but its controller's, and its own work is in no log.
 
+mod ending;
+mod waiting;
 mod work;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+pub use self::ending::END_PATIENCE;
+use self::ending::End;
+use self::waiting::asks_for_sync;
+pub use self::waiting::waits_for_sync;
 use super::disk::{DiskError, FileName, Reply, Request};
 use super::retention::{Closed, Retention};
 use super::status::{JournalStatus, Trouble};
 use crate::digest::Digest;
 use crate::ids::ControllerIndex;
 use crate::log::{ChainPair, Ending, Header, HeaderError, Recording, Scope};
-use crate::machine::{Delivery, Effect, Input, Outcome, State, Step as Happening};
+use crate::machine::{Delivery, Effect, Outcome, State};
 use crate::time::{Span, Time};
 
 /// A request that has no answer after so long is trouble: a disk that works answers within milliseconds, one that retries
@@ -51,7 +57,7 @@ pub const STRICT_REST: Span = Span::from_millis(100);
 pub enum SyncRule {
     /// So long after the first that is not: a crash loses no more.
     Every(Span),
-    /// Before anything that they led to is done: a crash loses nothing that anybody saw.
+    /// Before anything that they led to is done, but for votes and heartbeats: a crash loses nothing that a device saw.
     Strict,
 }
 
@@ -103,6 +109,8 @@ pub enum Completion {
     Snapshotted(bool),
     /// The journal fares otherwise than before.
     Status(JournalStatus),
+    /// The life is over: whether its last state is durable. The controller hears no more of it; its process ends.
+    Ended(bool),
 }
 
 /// Keeps the journal of one controller.
@@ -142,6 +150,8 @@ pub struct Journal {
     sync_due: Option<Time>,
     /// Whether what was given is to be synced.
     wants_sync: bool,
+    /// The life has ended.
+    end: Option<End>,
 }
 
 /// How a segment begins on the disk: to be read back.
@@ -254,6 +264,7 @@ impl Journal {
             durable: 0,
             sync_due: None,
             wants_sync: false,
+            end: None,
         };
         journal.plan(at);
         Ok(journal)
@@ -287,7 +298,9 @@ impl Journal {
             self.sync_due = Some(at);
         }
         self.bound_memory(at);
-        if self.is_to_rotate(at) {
+        if effects.as_slice().contains(&Effect::Stopped) {
+            self.end(at, state);
+        } else if self.is_to_rotate(at) {
             self.rotate(at, state);
         }
         self.plan(at);
@@ -322,6 +335,7 @@ impl Journal {
         {
             self.recover();
         }
+        self.go_on_ending(at);
         self.plan(at);
     }
 
@@ -332,20 +346,23 @@ impl Journal {
             self.syncs_promptly = false;
             self.degrade(Trouble::Slow);
         }
+        self.go_on_ending(at);
         self.plan(at);
     }
 
     /// When it wants to be woken.
     pub fn deadline(&self) -> Option<Time> {
+        let ends_at = self.ends_at();
         if let Some(under_way) = self.under_way {
-            return self.trouble.is_none().then(|| under_way.since + SLOW_AFTER);
+            let is_slow_at = self.trouble.is_none().then(|| under_way.since + SLOW_AFTER);
+            return is_slow_at.into_iter().chain(ends_at).min();
         }
         let chores = (!self.chores.is_empty()).then_some(self.chores_due);
         if self.standing != Standing::Verified {
-            return chores;
+            return chores.into_iter().chain(ends_at).min();
         }
         let prune = self.settings.retention.next_look(&self.closed).map(|at| at.max(self.chores_due));
-        [self.sync_due, chores, prune].into_iter().flatten().min()
+        [self.sync_due, chores, prune, ends_at].into_iter().flatten().min()
     }
 
     /// What the disk is to do now; each once.
@@ -448,37 +465,5 @@ impl Journal {
     pub fn waiting_bytes(&self) -> usize {
         let head = if self.standing == Standing::Unwritten { self.head.bytes as usize } else { 0 };
         self.recording.writer().out().len().saturating_sub(head)
-    }
-}
-
-/// Whether a delivery must become durable for its own sake. What only says that something is durable must not: an idle
-/// controller's journal would never end to grow.
-const fn asks_for_sync(step: &Happening<'_>) -> bool {
-    match step {
-        Happening::Restore { .. } | Happening::Boot(_) => true,
-        Happening::Input(input) => match input {
-            Input::Promised { .. } | Input::Snapshotted { .. } | Input::Journal(_) => false,
-            Input::Wake
-            | Input::Points { .. }
-            | Input::TimedOut { .. }
-            | Input::Written { .. }
-            | Input::Message { .. }
-            | Input::Transfer { .. }
-            | Input::Command(_) => true,
-        },
-    }
-}
-
-/// Whether somebody sees an effect, so that what led to it must be durable before it is performed in strict mode.
-pub const fn waits_for_sync(effect: &Effect) -> bool {
-    match effect {
-        Effect::Write(_)
-        | Effect::Poll { .. }
-        | Effect::Disconnect { .. }
-        | Effect::Send { .. }
-        | Effect::Transfer { .. }
-        | Effect::Promise(_) => true,
-        // That it holds authority is a fact already, whoever is told.
-        Effect::Authority { .. } | Effect::Snapshot | Effect::Report(_) => false,
     }
 }

@@ -67,6 +67,8 @@ pub enum Reason {
     MajorityLost,
     /// The same epoch was granted once more.
     Renewed,
+    /// The process of the one that held it is asked to end.
+    Stopping,
 }
 
 impl Reason {
@@ -83,6 +85,7 @@ impl Reason {
             Self::Superseded => "superseded",
             Self::MajorityLost => "majority_lost",
             Self::Renewed => "renewed",
+            Self::Stopping => "stopping",
         }
     }
 }

@@ -190,6 +190,7 @@ impl World {
                 | Effect::Poll { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Snapshot
+                | Effect::Stopped
                 | Effect::Transfer { .. } => {
                     panic!("a supervisor does none of these")
                 }

@@ -243,6 +243,7 @@ impl Site {
                 | Effect::Transfer { .. }
                 | Effect::Promise(_)
                 | Effect::Snapshot
+                | Effect::Stopped
                 | Effect::Authority { .. } => {}
             }
         }

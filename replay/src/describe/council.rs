@@ -88,6 +88,7 @@ impl Words<'_> {
             Command::Maintenance { begins: false, is_forced: _ } => String::from("maintenance ends"),
             Command::Sole { begins: true } => String::from("be the majority on its own"),
             Command::Sole { begins: false } => String::from("be the majority on its own no longer"),
+            Command::Stop => String::from("stop in order"),
         }
     }
 
@@ -137,6 +138,8 @@ impl Words<'_> {
             | Event::SnapshotFailed
             | Event::JournalDegraded { .. }
             | Event::JournalRestored { .. }
+            | Event::StopBegan
+            | Event::Stopped { .. }
             | Event::SignSuspect { .. } => unreachable!("this is no event of a council"),
         }
     }
@@ -168,6 +171,7 @@ pub const fn reason_words(reason: Reason) -> &'static str {
         Reason::Superseded => "another holds a higher epoch",
         Reason::MajorityLost => "no majority renewed the lease",
         Reason::Renewed => "the same epoch was granted once more",
+        Reason::Stopping => "the process was asked to end",
     }
 }
 

@@ -33,8 +33,9 @@ pub(super) fn event(event: &Event) -> String {
         Event::StateRecovered { origin } => format!("{kind}: {}", origin_words(*origin)),
         Event::SnapshotTaken { after } => format!("{kind}: durable after {after}"),
         Event::JournalDegraded { trouble } => format!("{kind}: the disk is {}", trouble.name()),
-        Event::JournalRestored { after } => format!("{kind} after {after}"),
+        Event::JournalRestored { after } | Event::Stopped { after } => format!("{kind} after {after}"),
         Event::SnapshotFailed
+        | Event::StopBegan
         | Event::Booted { .. }
         | Event::Started { .. }
         | Event::ScansMissed { .. }

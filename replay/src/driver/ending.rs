@@ -106,7 +106,9 @@ impl<R: Read> ReplayDriver<R> {
                     self.compare_chains(record.controller, expected);
                     false
                 }
-                Content::Delivery { .. } | Content::Event(_) | Content::Effects { .. } => true,
+                Content::Delivery { .. } | Content::Event(_) | Content::Effects { .. } | Content::Crashed => {
+                    true
+                }
             };
             self.staged = false;
             if disagrees {

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use r_ems_engine::LocalTime;
 use r_ems_engine::event::Event;
-use r_ems_engine::log::{Content, EffectsKept};
+use r_ems_engine::log::{Content, EffectsKept, Ending};
 use r_ems_engine::machine::{Effect, Outcome};
 
 use super::ReplayDriver;
@@ -36,12 +36,16 @@ impl<R: Read> ReplayDriver<R> {
                         self.effects_differ(outcome, lines);
                     }
                 }
+                Content::Crashed if record.controller == outcome.from => {
+                    self.check_ending(outcome.from, Ending::Poisoned);
+                }
                 Content::Event(_)
                 | Content::Effects { .. }
                 | Content::Delivery { .. }
                 | Content::State(_)
                 | Content::Chains(_)
-                | Content::Closing(_) => break,
+                | Content::Closing(_)
+                | Content::Crashed => break,
             }
             self.staged = false;
         }

@@ -229,6 +229,7 @@ impl Driver for ToyWorld {
                 | Effect::Send { .. }
                 | Effect::Transfer { .. }
                 | Effect::Snapshot
+                | Effect::Stopped
                 | Effect::Authority { .. }
                 | Effect::Promise(_) => {}
             }

@@ -23,7 +23,8 @@ impl Sight for Seen<'_> {
     fn runs(&self, place: u16, clock_rate_max_ppb: u32) -> bool {
         let post = &self.posts[usize::from(place)];
         let clock = self.clocks[usize::from(post.host)];
-        post.is_up && clock.rate_ppb.unsigned_abs() <= clock_rate_max_ppb
+        // Who is asked to end is no candidate any more.
+        post.is_up && post.leaves.is_none() && clock.rate_ppb.unsigned_abs() <= clock_rate_max_ppb
     }
 
     fn disk_answers_after(&self, place: u16) -> Option<Span> {
@@ -56,6 +57,14 @@ impl Sight for Seen<'_> {
 }
 
 impl SimDriver {
+    /// Looks once more after something that no change of the timeline did.
+    pub(super) fn look_again(&mut self, at: Time) {
+        if !self.progress.is_idle() {
+            let Self { progress, posts, clocks, network, usual, persistence, .. } = self;
+            progress.changed(at, &Seen { posts, clocks, network, usual, kept: persistence.as_deref() });
+        }
+    }
+
     /// Looks at the run's start, or after a change.
     pub(super) fn look_at_cores(&mut self, change: Option<(Time, Change)>) {
         if self.progress.is_idle() {
@@ -71,6 +80,7 @@ impl SimDriver {
             let (maintenance, is_sole) = match command {
                 Command::SwitchOver { .. } => (None, false),
                 Command::Maintenance { begins, .. } => (Some(begins), false),
+                Command::Stop => (None, false),
                 Command::Sole { .. } => (None, true),
             };
             progress.commanded(at, controller, maintenance, is_sole);

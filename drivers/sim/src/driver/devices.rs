@@ -271,7 +271,7 @@ impl SimDriver {
             self.give_up(of, device, sent);
             return None;
         }
-        self.is_living(of).then_some((of.post, Happened::Written { device, outcome }))
+        self.hears(of).then_some((of.post, Happened::Written { device, outcome }))
     }
 
     /// A write will not be answered in time; whoever sent it notices when that has passed.

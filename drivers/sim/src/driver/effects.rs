@@ -1,6 +1,7 @@
 //! Does what machines ask for, at once or when it is durable.
 
 use r_ems_engine::machine::{Effect, Effects};
+use r_ems_engine::persistence::journal::waits_for_sync;
 use r_ems_engine::{LocalTime, Time};
 
 use super::SimDriver;
@@ -11,8 +12,8 @@ use super::hosts::Content;
 pub(super) enum Part {
     /// All of them.
     All,
-    /// What is told of authority: it is a fact before anything is durable.
-    Authority,
+    /// What waits for nothing: what is told of authority, votes, promises.
+    AtOnce,
     /// All others.
     Others,
 }
@@ -27,26 +28,31 @@ impl SimDriver {
         (effects, part): (&Effects, Part),
     ) {
         for effect in effects.as_slice() {
+            let is_due = match part {
+                Part::All => true,
+                Part::AtOnce => !waits_for_sync(effect),
+                Part::Others => waits_for_sync(effect),
+            };
+            if !is_due {
+                continue;
+            }
             match effect {
-                Effect::Authority { epoch, until } if part != Part::Others => {
-                    self.hear_authority(at, post, *epoch, *until);
-                }
-                _ if part == Part::Authority => {}
+                Effect::Authority { epoch, until } => self.hear_authority(at, post, *epoch, *until),
                 Effect::Write(write) => {
                     self.link(post, write.device).give_up(false);
                     self.write(at, now, post, write);
                 }
                 // Polls of neighbors travel together, below.
                 Effect::Poll { device, .. } => self.link(post, *device).give_up(false),
-                // Snapshots are the journal's.
-                Effect::Snapshot | Effect::Report(_) | Effect::Authority { .. } => {}
+                // What is kept is the journal's.
+                Effect::Snapshot | Effect::Stopped | Effect::Report(_) => {}
                 Effect::Disconnect { device } => self.disconnect(post, *device),
                 Effect::Send { to, message } => self.send(at, post, *to, Content::Message(*message), &[]),
                 Effect::Transfer { to, .. } => self.send(at, post, *to, Content::Unit, effects.unit()),
                 Effect::Promise(promise) => self.save(at, post, *promise),
             }
         }
-        if part != Part::Authority {
+        if part != Part::AtOnce {
             self.poll(at, post, effects.as_slice());
         }
     }

@@ -6,11 +6,13 @@
 
 use alloc::vec::Vec;
 
+use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::redundancy::message;
 use r_ems_engine::redundancy::{Message, Promise, Seat};
 use r_ems_engine::{LocalTime, Time};
 
 use super::pending::{Happened, Of, Pending, Told};
+use super::stops::Afterwards;
 use super::{Grid, SimDriver};
 use crate::world::{Change, InverterOrder, Life, PathChange};
 
@@ -103,6 +105,7 @@ impl SimDriver {
                         self.stop(at, controller);
                     }
                     Life::Up => self.start(at, controller),
+                    Life::Stops => self.stop_process(at, controller),
                 }
                 None
             }
@@ -158,6 +161,11 @@ impl SimDriver {
         }
     }
 
+    /// Whether a life of a controller is still the one that runs, and takes what reaches it.
+    pub(super) fn hears(&self, of: Of) -> bool {
+        self.is_living(of) && self.posts[usize::from(of.post)].has_booted
+    }
+
     /// Whether a life of a controller is still the one that runs.
     pub(super) fn is_living(&self, of: Of) -> bool {
         let post = &self.posts[usize::from(of.post)];
@@ -194,6 +202,7 @@ impl SimDriver {
     /// A machine boots.
     pub(super) fn boot(&mut self, post: u16) -> (u16, Happened) {
         self.posts[usize::from(post)].has_booted = true;
+        self.orchestrator.began(self.now, ControllerIndex(post));
         (post, Happened::Boot)
     }
 
@@ -224,11 +233,13 @@ impl SimDriver {
         self.progress.told(at, post, epoch, clock.run_time(until));
     }
 
-    fn change_host(&mut self, at: Time, host: u16, state: Life) {
+    pub(super) fn change_host(&mut self, at: Time, host: u16, state: Life) {
         let is_up = &mut self.hosts_up[usize::from(host)];
         match (*is_up, state) {
+            (true, Life::Stops) => self.stop_host(at, host),
             (true, Life::Down) => {
                 *is_up = false;
+                self.hosts_leave[usize::from(host)] = None;
                 self.each_of(host, |driver, post| {
                     driver.die_connected(at, post);
                     driver.stop(at, post);
@@ -244,11 +255,12 @@ impl SimDriver {
                 self.resume_clock(at, host);
                 self.each_of(host, |driver, post| driver.start(at, post));
             }
-            (true, Life::Up) | (false, Life::Down) => {}
+            (true, Life::Up) => self.host_returns(host),
+            (false, Life::Down | Life::Stops) => {}
         }
     }
 
-    fn each_of(&mut self, host: u16, act: impl Fn(&mut Self, u16)) {
+    pub(super) fn each_of(&mut self, host: u16, act: impl Fn(&mut Self, u16)) {
         for post in 0..self.posts.len() as u16 {
             if self.posts[usize::from(post)].host == host {
                 act(self, post);
@@ -257,12 +269,12 @@ impl SimDriver {
     }
 
     /// A controller's process dies.
-    fn stop(&mut self, at: Time, post: u16) {
+    pub(super) fn stop(&mut self, at: Time, post: u16) {
         let state = &mut self.posts[usize::from(post)];
         if !state.is_up {
             return;
         }
-        (state.is_up, state.has_booted) = (false, false);
+        (state.is_up, state.has_booted, state.leaves) = (false, false, None);
         state.life = state.life.wrapping_add(1);
         // A clock that changes later plans the wakes of those who live.
         (state.saving, state.deadline) = (None, None);
@@ -271,15 +283,22 @@ impl SimDriver {
         self.wakes.set(u32::from(post), None);
         self.authority.lost(at, grid, post);
         self.progress.lost(at, post);
+        let host = state.host;
         if let Some(kept) = &mut self.persistence {
             kept.end_life(at, post);
         }
+        self.end_host(at, host);
     }
 
     /// A controller's process starts, if its host runs.
-    fn start(&mut self, at: Time, post: u16) {
+    pub(super) fn start(&mut self, at: Time, post: u16) {
         let state = &mut self.posts[usize::from(post)];
-        if state.is_up || !self.hosts_up[usize::from(state.host)] {
+        if let Some(afterwards) = &mut state.leaves {
+            *afterwards = Afterwards::Returns;
+        }
+        let host = usize::from(state.host);
+        // A host that ends starts nothing any more.
+        if state.is_up || !self.hosts_up[host] || self.hosts_leave[host].is_some() {
             return;
         }
         state.is_up = true;

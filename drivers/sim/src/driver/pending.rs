@@ -58,6 +58,12 @@ pub(super) enum Pending {
     },
     /// Something about a controller's persistence is due.
     Tend(Of),
+    /// A controller that failed an assertion starts again.
+    Revive(Of),
+    /// A controller is asked to end in order.
+    Stop(Of),
+    /// A controller has ended in order, and what it left is kept as far as it can be.
+    Ended(Of),
     /// A controller is told of its persistence.
     Told {
         of: Of,

@@ -98,7 +98,7 @@ pub struct PersistenceResult {
 }
 
 impl SimDriver {
-    /// The same world, in which what its description says about persistence is kept; nothing if it says nothing.
+    /// The same world, in which what its description says about persistence is kept, and who fails an assertion lives again.
     ///
     /// `machines` are those of the fleet before any boot, `header` is that of the run.
     ///
@@ -106,8 +106,9 @@ impl SimDriver {
     /// If there is not one machine for each controller of the world.
     #[must_use]
     pub fn with_persistence<M: Machine, C: Containment>(mut self, header: &Header, machines: &[M]) -> Self {
-        let Some(spec) = self.persistence_spec else { return self };
         assert!(machines.len() == self.posts.len(), "each post has its machine");
+        self.keep_fresh(machines);
+        let Some(spec) = self.persistence_spec else { return self };
         let keeping = |(place, machine): (usize, &M)| {
             let mut fresh = Vec::new();
             machine.encode(&mut fresh);
@@ -126,7 +127,7 @@ impl SimDriver {
 
     /// Takes a life one step further on its way to its boot.
     pub(super) fn begin_life(&mut self, at: Time, of: Of) -> Option<(u16, Happened)> {
-        let Some(kept) = &mut self.persistence else { return Some(self.boot(of.post)) };
+        let Some(kept) = &mut self.persistence else { return Some(self.begin_again(at, of)) };
         let keeping = &mut kept.posts[usize::from(of.post)];
         match keeping.stage {
             Stage::Down => {
@@ -155,6 +156,15 @@ impl SimDriver {
         }
     }
 
+    /// Begins a life where nothing is kept: who failed an assertion is as it was made.
+    fn begin_again(&mut self, at: Time, of: Of) -> (u16, Happened) {
+        if !core::mem::take(&mut self.posts[usize::from(of.post)].is_unfit) {
+            return self.boot(of.post);
+        }
+        self.queue.push(at, Pending::Boot(of));
+        (of.post, Happened::Restore)
+    }
+
     /// Begins to make a promise durable.
     pub(super) fn keep_promise(&mut self, at: Time, post: u16, promise: Promise) {
         let life = self.posts[usize::from(post)].life;
@@ -179,7 +189,7 @@ impl SimDriver {
             (journal.released() < recorded || !keeping.held.is_empty()) && effects.any(waits_for_sync);
         if waits {
             keeping.held.push_back(Held { recorded, effects: outcome.effects.clone() });
-            self.do_effects(outcome.at, outcome.now, post, (outcome.effects, Part::Authority));
+            self.do_effects(outcome.at, outcome.now, post, (outcome.effects, Part::AtOnce));
         }
         self.ask(outcome.at, of);
         self.release(outcome.at, of);
@@ -270,6 +280,11 @@ impl SimDriver {
         }
         while let Some(completion) = keeping.journal.as_mut().and_then(Journal::take_completion) {
             let told = match completion {
+                Completion::Ended(is_kept) => {
+                    keeping.survival.ended(is_kept);
+                    self.queue.push(at, Pending::Ended(of));
+                    continue;
+                }
                 Completion::Snapshotted(succeeded) => {
                     keeping.survival.snapshotted(succeeded);
                     Told::Snapshotted(succeeded)
@@ -296,6 +311,11 @@ impl SimDriver {
         while let Some(held) = self.keeping(of.post).and_then(Keeping::take_released) {
             self.do_effects(at, now, of.post, (&held.effects, Part::Others));
         }
+    }
+
+    /// Whether a journal is kept of a life that must end with it.
+    pub(super) fn has_journal(&mut self, post: u16) -> bool {
+        self.keeping(post).is_some_and(|keeping| keeping.journal.is_some())
     }
 
     fn keeping(&mut self, post: u16) -> Option<&mut Keeping> {

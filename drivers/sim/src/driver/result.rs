@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::{Span, Time};
 
 use super::{Grid, PersistenceResult, PostState, SimDriver};
@@ -38,6 +39,8 @@ pub struct RunResult {
     pub authority: AuthorityResult,
     /// Whether authority came back where it could.
     pub progress: ProgressResult,
+    /// Assertions of controllers that failed, the first ones: each is a bug.
+    pub failures: Vec<Poisoned>,
     /// What outlived the controllers, and whether it was what was durable; none without persistence.
     pub persistence: Option<PersistenceResult>,
 }
@@ -68,6 +71,7 @@ impl SimDriver {
             traffic: self.posts.iter().map(traffic).collect(),
             authority: self.authority.result(at),
             progress: self.progress.result(at),
+            failures: self.failures.clone(),
             persistence: self.persistence.as_deref().map(|kept| kept.result(at)),
         }
     }

@@ -143,6 +143,9 @@ fn place_of(pending: &Pending) -> Place {
         | Pending::Saved(of)
         | Pending::Disk { of, .. }
         | Pending::Tend(of)
+        | Pending::Revive(of)
+        | Pending::Stop(of)
+        | Pending::Ended(of)
         | Pending::Told { of, .. } => of_all(of),
         Pending::Measure(devices) | Pending::Answers(devices) => devices,
         Pending::PollTimedOut { of, device } | Pending::WriteEnded { of, device, .. } => of_one(of, device),

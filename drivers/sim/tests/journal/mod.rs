@@ -11,7 +11,7 @@ use r_ems_engine::persistence::journal::{Beginning, Completion, Journal, Journal
 use r_ems_engine::persistence::promises::{Kept, PromiseKeeper};
 use r_ems_engine::persistence::recovery::{Containment, Expected, Recovered, recover};
 use r_ems_engine::persistence::retention::Retention;
-use r_ems_engine::redundancy::{Epoch, Promise, Seat};
+use r_ems_engine::redundancy::{Command, Epoch, Promise, Seat};
 use r_ems_engine::rng::Stream;
 use r_ems_engine::serde::{Deserialize, Serialize};
 use r_ems_engine::{LocalTime, Span, Time};
@@ -51,6 +51,9 @@ impl Machine for Counter {
     }
 
     fn handle(&mut self, now: LocalTime, input: &Input<'_>, out: &mut Effects) {
+        if *input == Input::Command(Command::Stop) {
+            out.push(Effect::Stopped);
+        }
         if *input != Input::Wake {
             return;
         }
@@ -117,6 +120,8 @@ pub(crate) struct Rig {
     pub(crate) promised: Kept,
     /// Whether the last one could not be made durable: its copy may be half written.
     pub(crate) has_broken_copy: bool,
+    /// Whether the counter has stopped: nothing reaches it any more.
+    has_stopped: bool,
     settings: JournalSettings,
     /// What the disk does for the journal, and for the keeper of promises.
     jobs: [Option<(Time, u32, Job)>; 2],
@@ -191,6 +196,7 @@ impl Rig {
             lives,
             promised,
             has_broken_copy: false,
+            has_stopped: false,
             settings,
             jobs: [None, None],
         };
@@ -212,6 +218,12 @@ impl Rig {
             self.deliver(Step::Input(Input::Wake));
             self.wait(PERIOD);
         }
+    }
+
+    /// Asks the counter to end its life in order.
+    pub(crate) fn stop(&mut self) {
+        self.has_stopped = true;
+        self.deliver(Step::Input(Input::Command(Command::Stop)));
     }
 
     /// Lets time pass, and the disk work.
@@ -321,8 +333,11 @@ impl Rig {
             let input = match completion {
                 Completion::Snapshotted(succeeded) => Input::Snapshotted { succeeded },
                 Completion::Status(status) => Input::Journal(status),
+                Completion::Ended(_) => continue,
             };
-            self.deliver(Step::Input(input));
+            if !self.has_stopped {
+                self.deliver(Step::Input(input));
+            }
         }
     }
 }

@@ -91,13 +91,15 @@ fn golden() -> [(Event, &'static str); 28] {
 }
 
 /// The same of what is told of persistence.
-const fn of_persistence() -> [(Event, &'static str); 5] {
+const fn of_persistence() -> [(Event, &'static str); 7] {
     [
         (Event::StateRecovered { origin: Origin::Poisoned }, "1503"),
         (Event::SnapshotTaken { after: Span::from_nanos(300) }, "16ac02"),
         (Event::SnapshotFailed, "17"),
         (Event::JournalDegraded { trouble: Trouble::Slow }, "1801"),
         (Event::JournalRestored { after: Span::from_nanos(300) }, "19ac02"),
+        (Event::StopBegan, "1a"),
+        (Event::Stopped { after: Span::from_nanos(300) }, "1bac02"),
     ]
 }
 

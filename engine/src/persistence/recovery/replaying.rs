@@ -115,6 +115,8 @@ impl<'a, C> Replaying<'a, C> {
                 Content::Chains(chains) => chains.effects == self.chains.effects,
                 // What was reported and asked for is in the chains; a state at the end is the next segment's.
                 Content::State(_) | Content::Event(_) | Content::Effects { .. } | Content::Closing(_) => true,
+                // A journal ends with the life that it is of.
+                Content::Crashed => false,
             };
             if !same {
                 self.stop = Some(Stop::Diverged);

@@ -63,6 +63,10 @@ impl RedundancySupervisor {
     /// Does what an operator asks for, or tells why not.
     pub fn command(&mut self, now: LocalTime, command: Command, out: &mut Effects) {
         let done = match command {
+            Command::Stop => {
+                self.leave(now, out);
+                Ok(())
+            }
             _ if self.spec.council.is_alone() => Err(CommandRefusal::NobodyReady),
             Command::SwitchOver { to } => self.switch_over(now, to, out),
             Command::Maintenance { begins, is_forced } => self.maintain(now, begins, is_forced, out),
@@ -193,14 +197,14 @@ impl RedundancySupervisor {
     }
 
     /// The standby of lowest order that could take over, one that reaches its devices first.
-    fn best_standby(&self, now: LocalTime) -> Option<Seat> {
+    pub(super) fn best_standby(&self, now: LocalTime) -> Option<Seat> {
         let possible = || self.spec.council.others().filter(|seat| self.may_succeed(now, *seat));
         let reaches = |seat: &Seat| self.peers[seat.position()].reaches_devices();
         possible().find(reaches).or_else(|| possible().next())
     }
 
     /// Stops to write, and hands over when the last write has ended; to nobody in particular where nobody could take over.
-    fn hand_over(&mut self, now: LocalTime, to: Option<Seat>, reason: Reason, out: &mut Effects) {
+    pub(super) fn hand_over(&mut self, now: LocalTime, to: Option<Seat>, reason: Reason, out: &mut Effects) {
         self.handing = Some(Handing { to, reason });
         self.become_role(Role::HandingOver, reason, out);
         self.finish_handing(now, out);

@@ -16,6 +16,7 @@
 
 mod abstaining;
 pub mod handover;
+mod leaving;
 #[cfg(test)]
 mod model;
 mod peer;
@@ -23,6 +24,7 @@ pub mod voting;
 pub mod watch;
 
 pub use self::handover::CommandRefusal;
+pub use self::leaving::Leaving;
 
 use alloc::vec::Vec;
 
@@ -105,6 +107,8 @@ pub enum Command {
         /// Whether it begins.
         begins: bool,
     },
+    /// End this life in order.
+    Stop,
 }
 
 /// Supervises the redundancy of one grid from one seat.
@@ -152,6 +156,8 @@ pub struct RedundancySupervisor {
     state_is_missed: bool,
     /// Voters that are still to be heard by one whose promises may be lost, as bits.
     unheard: u16,
+    /// Its process ends: it seeks nothing any more.
+    is_leaving: bool,
 }
 
 impl RedundancySupervisor {
@@ -185,6 +191,7 @@ impl RedundancySupervisor {
             called: None,
             state_is_missed: false,
             unheard: 0,
+            is_leaving: false,
             spec: spec.clone(),
         }
     }
@@ -318,6 +325,7 @@ impl RedundancySupervisor {
     /// Takes what its controller says of itself.
     pub fn report(&mut self, now: LocalTime, health: Health, out: &mut Effects) {
         self.lapse(now, out);
+        let health = Health { is_ready: health.is_ready && !self.is_leaving, ..health };
         let before = core::mem::replace(&mut self.health, health);
         if health.is_ready && !before.is_ready {
             self.ready_at = now;

@@ -295,6 +295,7 @@ impl State {
                 | Effect::Poll { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Snapshot
+                | Effect::Stopped
                 | Effect::Transfer { .. } => {
                     panic!("a supervisor does none of these")
                 }

@@ -184,7 +184,7 @@ impl RedundancySupervisor {
             self.handing = None;
             self.miss_myself(now);
             self.become_role(Role::Lapsed, Reason::MajorityLost, out);
-            if self.wanted.in_maintenance {
+            if self.wanted.in_maintenance || self.is_leaving {
                 self.stand_by(now, Reason::MajorityLost, out);
             }
         }

@@ -1,0 +1,46 @@
+//! What must become durable for its own sake, and what waits for that.
+
+use crate::machine::{Effect, Input, Step};
+use crate::redundancy::message::Content;
+
+/// Whether a delivery must become durable for its own sake. What only says that something is durable must not: an idle
+/// controller's journal would never end to grow.
+pub(super) const fn asks_for_sync(step: &Step<'_>) -> bool {
+    match step {
+        Step::Restore { .. } | Step::Boot(_) => true,
+        Step::Input(input) => match input {
+            Input::Promised { .. } | Input::Snapshotted { .. } | Input::Journal(_) => false,
+            Input::Wake
+            | Input::Points { .. }
+            | Input::TimedOut { .. }
+            | Input::Written { .. }
+            | Input::Message { .. }
+            | Input::Transfer { .. }
+            | Input::Command(_) => true,
+        },
+    }
+}
+
+/// Whether somebody sees an effect, so that what led to it must be durable before it is performed in strict mode.
+///
+/// Votes and heartbeats wait for nothing: what they rest on after a crash is promised, and promises are durable by themselves.
+/// What lets others write waits with the writes that left before it, which it must not overtake.
+pub const fn waits_for_sync(effect: &Effect) -> bool {
+    match effect {
+        Effect::Write(_) | Effect::Poll { .. } | Effect::Disconnect { .. } | Effect::Transfer { .. } => true,
+        Effect::Send { message, .. } => match message.content {
+            Content::Release { .. } | Content::HandOver { .. } => true,
+            Content::Heartbeat(_)
+            | Content::Request { .. }
+            | Content::Grant { .. }
+            | Content::Refuse { .. }
+            | Content::MissesState => false,
+        },
+        // That it holds authority is a fact already, whoever is told.
+        Effect::Authority { .. }
+        | Effect::Promise(_)
+        | Effect::Snapshot
+        | Effect::Stopped
+        | Effect::Report(_) => false,
+    }
+}
