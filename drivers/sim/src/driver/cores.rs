@@ -43,7 +43,8 @@ impl Sight for Seen<'_> {
         let mut one_connection = links.filter(|(_, link)| link.one_connection().is_some());
         // Whose host stands still keeps its connection, and does not know that another wants it.
         let can_be_had = |(place, link): (u16, &Link)| link.is_whole() && !self.is_stalled(place);
-        own.links.iter().all(Link::is_whole) && one_connection.all(can_be_had)
+        // Who stands still hears no answers, and doubts its devices afterwards as if they had been silent.
+        !self.is_stalled(place) && own.links.iter().all(Link::is_whole) && one_connection.all(can_be_had)
     }
 
     fn hears_devices(&self, place: u16) -> bool {
