@@ -1,5 +1,5 @@
-//! What breaks: hosts and processes that die, paths that lose, delay or repeat messages, clocks that run wrong, disks; what is
-//! wrong with devices has a file of its own.
+//! What breaks: hosts and processes that die or stand still, paths that lose, delay or repeat messages, clocks that run wrong,
+//! disks; what is wrong with devices has a file of its own.
 //!
 //! A fault lasts for a window and ends with it. Windows of one fault that overlap or touch are one; two faults of one kind that
 //! say different things of the same at one time are a mistake.
@@ -7,12 +7,14 @@
 use r_ems_engine::units::Ratio;
 use r_ems_engine::{Span, Time};
 use r_ems_sim::disk::DiskChange;
+use r_ems_sim::links::Edge;
 use r_ems_sim::network::Path;
-use r_ems_sim::world::{Change, HostClock, Life, PathChange, RATE_PPB_MAX, Timed};
+use r_ems_sim::world::{Change, HostClock, Life, PathChange, RATE_PPB_MAX, Stalled, StalledClock, Timed};
 
 use crate::device_fault::{self, DEVICE_FAULTS, Part};
 use crate::happening::{CHANGES, LATER};
 use crate::later::unknown;
+use crate::leaf::word;
 use crate::mistake::Notes;
 use crate::naming::Names;
 use crate::network::{Network, delay_fields, read_chance};
@@ -20,7 +22,7 @@ use crate::node::{Fields, Node};
 use crate::persistence::{DISK_FAULTS, SPAN_MAX, disk_fault};
 
 /// What can last for a while.
-pub(crate) const FAULTS: [&str; 24] = [
+pub(crate) const FAULTS: [&str; 25] = [
     "Crash",
     "Kill",
     "Stop",
@@ -30,6 +32,7 @@ pub(crate) const FAULTS: [&str; 24] = [
     "Delay",
     "Duplication",
     "ClockRate",
+    "Stall",
     DEVICE_FAULTS[0],
     DEVICE_FAULTS[1],
     DEVICE_FAULTS[2],
@@ -61,6 +64,7 @@ pub(crate) enum Key {
     Delay(u16, u16),
     Duplication(u16, u16),
     Rate(u16),
+    Stall(Stalled),
     /// A host, and the fault's place among those of disks.
     Disk(u16, u8),
 }
@@ -118,6 +122,7 @@ pub(crate) fn read(
             let change = |rate_ppb| Change::ClockRate { host, rate_ppb };
             Some(vec![Effect { key: Key::Rate(host), begin: change(rate_ppb), end: change(before) }])
         }
+        "Stall" => stall(node, names, notes).map(|effect| vec![effect]),
         name if DEVICE_FAULTS.contains(&name) => device_fault::read(node, names, notes),
         name if DISK_FAULTS.contains(&name) => disk(node, names, usual, notes).map(|effect| vec![effect]),
         name if CHANGES.contains(&name) => {
@@ -189,6 +194,37 @@ pub(crate) fn clock_rate(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Not
     let ppb = rate.and_then(|rate| rate_ppb(rate, &fields, notes));
     fields.finish(notes);
     Some((host?, ppb?))
+}
+
+/// What the clock of a host can do that stands still.
+const CLOCKS: [&str; 2] = ["Running", "Stopped"];
+
+/// Reads `Stall(host: "a")`, `Stall(host: "a", clock: Stopped)` or `Stall(controller: "commerce/a")`.
+fn stall(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Effect> {
+    let mut fields = node.fields(notes)?;
+    let controller = fields.optional("controller");
+    let whom = match &controller {
+        Some(value) => {
+            let name: String = value.leaf(notes)?;
+            let found = names.member(&name).map_err(|message| value.error(notes, message)).ok();
+            found.map(Stalled::Process)
+        }
+        None => host(&mut fields, "host", names, notes).map(Stalled::Host),
+    };
+    let clock = fields.optional("clock");
+    let word = clock.as_ref().map(|clock| word(clock, &CLOCKS, notes));
+    if let (Some(_), Some(clock)) = (&controller, &clock) {
+        clock.error(notes, "a process has no clock of its own: name a host, or leave the clock out");
+    }
+    fields.finish(notes);
+    let clock = match word {
+        None | Some(Some(0)) => StalledClock::Running,
+        Some(Some(_)) => StalledClock::Stopped,
+        Some(None) => return None,
+    };
+    let whom = whom?;
+    let change = |edge| Change::Stall { whom, clock, edge };
+    Some(Effect { key: Key::Stall(whom), begin: change(Edge::Begins), end: change(Edge::Ends) })
 }
 
 /// A clock's rate in parts per billion.

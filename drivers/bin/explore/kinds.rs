@@ -40,7 +40,7 @@ pub enum Lasts {
 }
 
 /// Everything that can be drawn.
-pub const KINDS: [Kind; 20] = [
+pub const KINDS: [Kind; 22] = [
     Kind { name: "host crash", is_beyond: false, draw: host_crash },
     Kind { name: "process kill", is_beyond: false, draw: process_kill },
     Kind { name: "two-way partition", is_beyond: false, draw: partition },
@@ -50,6 +50,8 @@ pub const KINDS: [Kind; 20] = [
     Kind { name: "delay and reordering", is_beyond: false, draw: delay },
     Kind { name: "clock rate within its bound", is_beyond: false, draw: clock_within },
     Kind { name: "clock rate beyond its bound", is_beyond: true, draw: clock_beyond },
+    Kind { name: "stall with a running clock", is_beyond: false, draw: stall },
+    Kind { name: "stall with a stopped clock", is_beyond: true, draw: pause },
     Kind { name: "silent device", is_beyond: false, draw: silent },
     Kind { name: "device silent to one controller", is_beyond: false, draw: silent_to_one },
     Kind { name: "late device", is_beyond: false, draw: late },
@@ -164,6 +166,28 @@ fn clock_beyond(draw: &mut Draw<'_>) -> Option<Drawn> {
     let bound = u64::from(draw.clock_rate_max_ppm());
     let magnitude = draw.between(bound + 1, PPM_MAX.max(bound + 1));
     Some(clock(draw, host, magnitude as i32))
+}
+
+/// How long somebody stands still: from what a lease outlives to what everybody notices.
+fn standstill(draw: &mut Draw<'_>) -> Lasts {
+    Lasts::For(draw.span(part(draw.lease(), 20), part(draw.length(), 4)))
+}
+
+fn stall(draw: &mut Draw<'_>) -> Option<Drawn> {
+    if draw.below(2) == 0 {
+        let member = draw.member()?;
+        let what = What::new("Stall").with("controller", draw.member_name(member));
+        return Some(Drawn { what, scope: Scope::Member(member), lasts: standstill(draw) });
+    }
+    let host = draw.host()?;
+    let what = What::new("Stall").with("host", draw.host_name(host));
+    Some(Drawn { what, scope: Scope::Host(host), lasts: standstill(draw) })
+}
+
+fn pause(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let host = draw.host()?;
+    let what = What::new("Stall").with("host", draw.host_name(host)).with("clock", Value::Word("Stopped"));
+    Some(Drawn { what, scope: Scope::Host(host), lasts: standstill(draw) })
 }
 
 fn silent(draw: &mut Draw<'_>) -> Option<Drawn> {

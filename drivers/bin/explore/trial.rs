@@ -12,7 +12,7 @@ use r_ems_engine::{Span, Time};
 use r_ems_sim::authority::{Rule, Violation};
 use r_ems_sim::driver::{RunResult, SimDriver};
 use r_ems_sim::progress::{Late, Promise};
-use r_ems_sim::world::{Change, Timed, WorldSpec};
+use r_ems_sim::world::{Change, StalledClock, Timed, WorldSpec};
 
 use super::case::Case;
 use super::fault;
@@ -190,15 +190,20 @@ pub(super) fn run_world<F: FunctionSet>(
     })
 }
 
+/// The rate of a clock that stands still.
+const STANDS_STILL_PPB: i32 = -1_000_000_000;
+
 /// Whether a clock leaves the declared bound of its rate.
 fn is_beyond(world: &WorldSpec, clock_rate_max_ppb: u32) -> bool {
     let changed = |timed: &Timed| match timed.change {
         Change::ClockRate { rate_ppb, .. } => Some(rate_ppb),
+        Change::Stall { clock: StalledClock::Stopped, .. } => Some(STANDS_STILL_PPB),
         Change::Breaker { .. }
         | Change::Inverter { .. }
         | Change::Host { .. }
         | Change::Process { .. }
         | Change::Path { .. }
+        | Change::Stall { clock: StalledClock::Running, .. }
         | Change::Command { .. }
         | Change::Disk { .. }
         | Change::Fault { .. }

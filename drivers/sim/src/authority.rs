@@ -27,6 +27,8 @@
 //! A take-over is measured from the loss of the one that wrote (its crash, or else its last accepted write) to the first write
 //! that a device accepts from another, or from a new life of the same.
 
+use core::mem::discriminant;
+
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -38,7 +40,7 @@ use r_ems_engine::{LocalTime, Span, Time};
 use crate::plant::ComponentIndex;
 use crate::world::HostClock;
 
-/// So many violations are kept, the first ones: they are nearest to the cause.
+/// So many violations are kept, the first ones: they are nearest to the cause. Of each rule the first one is kept in any case.
 pub const MAX_VIOLATIONS_KEPT: usize = 16;
 /// So many beginnings of a controller's authority are kept: writes are not on their way for longer.
 const BEGINNINGS_KEPT: usize = 8;
@@ -370,6 +372,8 @@ impl Watcher {
         let moved = before.controller != controller || before.lost_at.is_some();
         if moved && self.result.take_overs.len() < MAX_TAKE_OVERS_KEPT {
             let lease = self.leases.get(usize::from(before.controller)).copied().flatten();
+            // On a clock that stands still a lease has no end.
+            let lease = lease.filter(|lease| !lease.clock.stands_still());
             let ended = lease.map_or(before.last_write, |lease| lease.clock.run_time(lease.until));
             let lost_at = before.lost_at.unwrap_or(ended.max(before.last_write).min(at));
             self.result.take_overs.push(TakeOver {
@@ -442,8 +446,11 @@ impl Watcher {
 
     fn note(&mut self, violation: Violation) {
         self.result.violation_count += 1;
-        if self.result.violations.len() < MAX_VIOLATIONS_KEPT {
-            self.result.violations.push(violation);
+        let kept = &mut self.result.violations;
+        let is_first =
+            || !kept.iter().any(|known| discriminant(&known.rule) == discriminant(&violation.rule));
+        if kept.len() < MAX_VIOLATIONS_KEPT || is_first() {
+            kept.push(violation);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! - `devices` measures and commands; `hosts` are what controllers run on and talk over; `cores` shows who could write;
 //! - `effects` does what machines ask for;
 //! - `persistence` keeps what outlives controllers, on the hosts' disks;
+//! - `stalls` lets hosts and processes stand still for a while;
 //! - `ties` is the order of what happens at one instant.
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
@@ -19,6 +20,7 @@ mod hosts;
 mod pending;
 mod persistence;
 mod result;
+mod stalls;
 mod stops;
 mod ties;
 
@@ -53,6 +55,7 @@ use self::effects::Part;
 use self::hosts::PostOffice;
 use self::pending::{Devices, Happened, Of, Pending, Told};
 use self::persistence::Persistence;
+use self::stalls::Stalls;
 use self::stops::Afterwards;
 use self::ties::Shuffle;
 
@@ -98,6 +101,8 @@ pub struct SimDriver {
     fresh: Vec<Vec<u8>>,
     /// Assertions that failed, the first ones.
     failures: Vec<Poisoned>,
+    /// Who stands still; none while nobody does, as nearly always.
+    stalls: Option<Box<Stalls>>,
     /// Chooses the order at one instant, where it is not the usual one.
     shuffle: Option<Shuffle>,
     at_this_instant: u32,
@@ -195,6 +200,7 @@ impl SimDriver {
             orchestrator: Orchestrator::new(spec.posts.len()),
             fresh: Vec::new(),
             failures: Vec::new(),
+            stalls: None,
             shuffle: match spec.ties {
                 Ties::InOrder => None,
                 Ties::Shuffled(seed) => Some(Shuffle::new(seed)),
@@ -275,9 +281,16 @@ impl SimDriver {
         }
     }
 
-    /// Does what was waiting; returns what of it reaches a machine.
+    /// Does what was waiting, unless it reaches somebody who stands still; returns what of it reaches a machine.
     #[inline]
     fn happen(&mut self, at: Time, pending: Pending) -> Option<(u16, Happened)> {
+        let pending = if self.stalls.is_some() { self.hold_back(at, pending)? } else { pending };
+        self.come_about(at, pending)
+    }
+
+    /// Does what was waiting; returns what of it reaches a machine.
+    #[inline]
+    fn come_about(&mut self, at: Time, pending: Pending) -> Option<(u16, Happened)> {
         match pending {
             Pending::Boot(of) if self.is_living(of) => self.begin_life(at, of),
             Pending::Boot(_) => None,
@@ -332,6 +345,7 @@ impl SimDriver {
                 None
             }
             Pending::Timeline { place } => self.change(at, self.timeline[place as usize].change),
+            Pending::Next { post } => self.let_in(at, post),
         }
     }
 }
@@ -388,7 +402,7 @@ impl PostState {
 
 impl Driver for SimDriver {
     fn next(&mut self) -> Option<Delivery<'_>> {
-        let arriving = self.arriving.take().and_then(|devices| self.arrive(devices));
+        let arriving = self.arriving.take().and_then(|devices| self.arrive_too(devices));
         let (at, post, happened) = match arriving {
             Some((post, happened)) => {
                 self.pass_to(self.now);
@@ -455,10 +469,20 @@ impl Driver for SimDriver {
                 self.monitor.event(outcome.at, outcome.from, Reported::kind(event));
             }
         }
-        if self.persistence.is_none() || !self.note_outcome(outcome) {
+        let waits_for_sync = self.persistence.is_some() && self.note_outcome(outcome);
+        let has_stopped = effects.as_slice().contains(&Effect::Stopped);
+        if self.stalls.is_some() && !has_stopped && self.is_caught(post, effects) {
+            self.posts[usize::from(post)].deadline = outcome.deadline;
+            if !waits_for_sync {
+                self.do_effects(outcome.at, outcome.now, post, (effects, Part::Told));
+                self.keep_in_flight(post, effects);
+            }
+            return self.stand_still(outcome.at, post);
+        }
+        if !waits_for_sync {
             self.do_effects(outcome.at, outcome.now, post, (effects, Part::All));
         }
-        if effects.as_slice().contains(&Effect::Stopped) {
+        if has_stopped {
             return self.cease(outcome.at, post);
         }
         let clock = self.clocks[usize::from(self.posts[usize::from(post)].host)];

@@ -88,7 +88,8 @@ pub struct HostClock {
     pub rate_ppb: i32,
     /// What it shows at `since`.
     pub at_start: LocalTime,
-    /// When it began to run so: at the run's beginning, at the host's last boot, or when its rate changed.
+    /// When it began to run so: at the run's beginning, at the host's last boot, or when its rate changed; the end of time
+    /// while it stands still.
     pub since: Time,
 }
 
@@ -121,9 +122,25 @@ impl HostClock {
         self.since + Span::from_nanos(u64::try_from(numerator.div_ceil(rate)).unwrap_or(u64::MAX))
     }
 
-    /// The same clock with another rate from `at` on.
+    /// The same clock with another rate from `at` on; one that stands still goes on so later.
     pub fn at_rate(self, at: Time, rate_ppb: i32) -> Self {
-        Self { rate_ppb, at_start: self.local(at), since: at }
+        let since = if self.stands_still() { self.since } else { at };
+        Self { rate_ppb, at_start: self.local(at), since }
+    }
+
+    /// The same clock, which stands still from `at` on, as that of a virtual machine that is paused.
+    pub fn stopped(self, at: Time) -> Self {
+        Self { at_start: self.local(at), since: Time::MAX, ..self }
+    }
+
+    /// The same clock, which goes on at `at` if it stands still.
+    pub fn resumed(self, at: Time) -> Self {
+        if self.stands_still() { Self { since: at, ..self } } else { self }
+    }
+
+    /// Whether it stands still.
+    pub fn stands_still(self) -> bool {
+        self.since == Time::MAX
     }
 
     /// The clock after the host has booted at `at`.
@@ -263,6 +280,15 @@ pub enum Change {
         /// Its error in parts per billion.
         rate_ppb: i32,
     },
+    /// A host or a process stands still from the next thing on that it does, between deciding and doing, or goes on.
+    Stall {
+        /// Who.
+        whom: Stalled,
+        /// What its clock does meanwhile.
+        clock: StalledClock,
+        /// Whether it begins or ends.
+        edge: Edge,
+    },
     /// An operator asks something of a controller.
     Command {
         /// Which, by its place in the fleet.
@@ -319,6 +345,24 @@ pub enum Life {
     Stops,
 }
 
+/// Who stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stalled {
+    /// A host, with all of its controllers.
+    Host(u16),
+    /// A controller's process, by its place in the fleet.
+    Process(u16),
+}
+
+/// What the clock of a host does that stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StalledClock {
+    /// It runs on, as when a process is stopped or a machine is overloaded.
+    Running,
+    /// It stands still too, as when a virtual machine is paused; that is no clock rate that a site can declare.
+    Stopped,
+}
+
 /// What can change about a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathChange {
@@ -357,6 +401,18 @@ mod tests {
                 assert!(at == Time::ZERO || clock.local(before) < local, "{rate_ppb} ppb at {nanos} ns");
             }
         }
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_shows_the_same_until_it_goes_on_at_its_rate() {
+        let at = |seconds| Time::ZERO + Span::from_secs(seconds);
+        let clock = HostClock { rate_ppb: 500_000, ..HostClock::TRUE }.stopped(at(1));
+        let shows = LocalTime::from_nanos(1_000_500_000);
+        assert_eq!([clock.local(at(1)), clock.local(at(9))], [shows; 2]);
+        assert_eq!(clock.run_time(shows + Span::from_nanos(1)), Time::MAX);
+        let clock = clock.at_rate(at(5), 0).resumed(at(9));
+        assert_eq!([clock.local(at(9)), clock.local(at(10))], [shows, shows + Span::from_secs(1)]);
+        assert_eq!(clock.resumed(at(20)), clock, "one that runs goes on as it does");
     }
 
     #[test]

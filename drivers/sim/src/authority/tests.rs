@@ -57,6 +57,24 @@ fn a_lease_with_an_epoch_of_one_before_it_is_found() {
 }
 
 #[test]
+fn the_first_violation_of_each_rule_is_kept_however_many_there_are_of_another() {
+    let mut watcher = Watcher::new(&[2], &[0, 0]);
+    watcher.told(at(0), (0, 0, 0), 256, until(1_000), HostClock::TRUE);
+    for millis in 1..100 {
+        watcher.told(at(millis), (0, 1, 1), 513, until(1_000), HostClock::TRUE);
+    }
+    watcher.accepted(at(200), (0, 1), BATTERY, 513);
+    for millis in [201, 202] {
+        watcher.accepted(at(millis), (0, 0), BATTERY, 256);
+    }
+    let result = watcher.result(at(300));
+    assert_eq!(result.violation_count, 101);
+    assert_eq!(result.violations.len(), MAX_VIOLATIONS_KEPT + 1);
+    let rule = Rule::EpochsRise { controller: 0, component: BATTERY, epoch: 256, accepted: 513 };
+    assert_eq!(result.violations.last(), Some(&Violation { at: at(201), grid: 0, rule }));
+}
+
+#[test]
 fn a_lower_epoch_on_a_device_is_found() {
     let mut watcher = Watcher::new(&[2], &[0, 0]);
     watcher.accepted(at(1), (0, 0), BATTERY, 256);

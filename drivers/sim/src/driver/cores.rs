@@ -4,6 +4,7 @@ use r_ems_engine::redundancy::Command;
 use r_ems_engine::{Span, Time};
 
 use super::persistence::Persistence;
+use super::stalls::Stalls;
 use super::{PostState, SimDriver};
 use crate::links::Link;
 use crate::network::Network;
@@ -17,6 +18,14 @@ struct Seen<'a> {
     network: &'a Network,
     usual: &'a Network,
     kept: Option<&'a Persistence>,
+    stalls: Option<&'a Stalls>,
+}
+
+impl Seen<'_> {
+    /// Whether a controller stands still, or will with the next thing that it does.
+    fn is_stalled(&self, place: u16) -> bool {
+        self.stalls.is_some_and(|stalls| stalls.holds(place, self.posts[usize::from(place)].host))
+    }
 }
 
 impl Sight for Seen<'_> {
@@ -24,7 +33,10 @@ impl Sight for Seen<'_> {
         let post = &self.posts[usize::from(place)];
         let clock = self.clocks[usize::from(post.host)];
         // Who is asked to end is no candidate any more.
-        post.is_up && post.leaves.is_none() && clock.rate_ppb.unsigned_abs() <= clock_rate_max_ppb
+        post.is_up
+            && post.leaves.is_none()
+            && !self.is_stalled(place)
+            && clock.rate_ppb.unsigned_abs() <= clock_rate_max_ppb
     }
 
     fn disk_answers_after(&self, place: u16) -> Option<Span> {
@@ -35,9 +47,13 @@ impl Sight for Seen<'_> {
     fn reaches_devices(&self, place: u16) -> bool {
         let own = &self.posts[usize::from(place)];
         // Of a device that takes one connection only who has it knows whether it answers: nobody hands over for it.
-        let others = self.posts.iter().filter(|post| post.grid == own.grid).flat_map(|post| &post.links);
-        let mut one_connection = others.filter(|link| link.one_connection().is_some());
-        own.links.iter().all(Link::is_whole) && one_connection.all(Link::is_whole)
+        let others = (0..).zip(self.posts).filter(|(_, post)| post.grid == own.grid);
+        let links = others.flat_map(|(place, post)| post.links.iter().map(move |link| (place, link)));
+        let mut one_connection = links.filter(|(_, link)| link.one_connection().is_some());
+        // Whose host stands still keeps its connection, and does not know that another wants it.
+        let can_be_had = |(place, link): (u16, &Link)| link.is_whole() && !self.is_stalled(place);
+        // Who stands still hears no answers, and doubts its devices afterwards as if they had been silent.
+        !self.is_stalled(place) && own.links.iter().all(Link::is_whole) && one_connection.all(can_be_had)
     }
 
     fn hears_devices(&self, place: u16) -> bool {
@@ -60,8 +76,9 @@ impl SimDriver {
     /// Looks once more after something that no change of the timeline did.
     pub(super) fn look_again(&mut self, at: Time) {
         if !self.progress.is_idle() {
-            let Self { progress, posts, clocks, network, usual, persistence, .. } = self;
-            progress.changed(at, &Seen { posts, clocks, network, usual, kept: persistence.as_deref() });
+            let Self { progress, posts, clocks, network, usual, persistence, stalls, .. } = self;
+            let (kept, stalls) = (persistence.as_deref(), stalls.as_deref());
+            progress.changed(at, &Seen { posts, clocks, network, usual, kept, stalls });
         }
     }
 
@@ -70,8 +87,9 @@ impl SimDriver {
         if self.progress.is_idle() {
             return;
         }
-        let Self { progress, posts, clocks, network, usual, persistence, .. } = self;
-        let seen = Seen { posts, clocks, network, usual, kept: persistence.as_deref() };
+        let Self { progress, posts, clocks, network, usual, persistence, stalls, .. } = self;
+        let (kept, stalls) = (persistence.as_deref(), stalls.as_deref());
+        let seen = Seen { posts, clocks, network, usual, kept, stalls };
         let Some((at, change)) = change else { return progress.begun(&seen) };
         // Nobody hears what is asked of who is down.
         if let Change::Command { controller, command } = change

@@ -140,10 +140,20 @@ impl SimDriver {
                     self.arriving = (left > 0).then_some(Devices { of, first: next, count: left });
                     return Some((post, Happened::Answer { device }));
                 }
-                Err(gives_up) => self.queue.push(gives_up, Pending::PollTimedOut { of, device }),
+                // Who stood still looks at an answer that is lost when he would long have given up.
+                Err(gives_up) => {
+                    self.queue.push(gives_up.max(self.now), Pending::PollTimedOut { of, device });
+                }
             }
         }
         None
+    }
+
+    /// Lets what is left of several answers arrive, unless the one whom they reach has just come to stand still.
+    #[inline]
+    pub(super) fn arrive_too(&mut self, devices: Devices) -> Option<(u16, Happened)> {
+        let devices = if self.stalls.is_some() { self.hold_rest_back(devices)? } else { devices };
+        self.arrive(devices)
     }
 
     /// A write reaches its device, which answers.
@@ -151,10 +161,11 @@ impl SimDriver {
         let outcome = self.apply(at, write);
         let WriteUnderWay { of, device, sent, .. } = *write;
         let sent = sent?;
+        let is_held_back = self.is_held_back(of.post);
         let link = self.link(of.post, device);
         let due = link.acknowledged_at(at);
         let answer = WriteAnswer { of, device, outcome, sent };
-        if due == at {
+        if due == at && !is_held_back {
             return self.tell_outcome(at, answer);
         }
         if link.reaches(sent, due) {
@@ -272,6 +283,16 @@ impl SimDriver {
             return None;
         }
         self.hears(of).then_some((of.post, Happened::Written { device, outcome }))
+    }
+
+    /// The answer to a write reaches a host that stands still: in time or not is known now, and noticed later.
+    pub(super) fn outcome_unread(&mut self, at: Time, answer: WriteAnswer) -> Option<Pending> {
+        let WriteAnswer { of, device, outcome, sent } = answer;
+        if self.link(of.post, device).reaches(sent, at) {
+            return Some(Pending::WriteEnded { of, device, outcome });
+        }
+        self.give_up(of, device, sent);
+        None
     }
 
     /// A write will not be answered in time; whoever sent it notices when that has passed.

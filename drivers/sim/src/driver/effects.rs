@@ -16,6 +16,10 @@ pub(super) enum Part {
     AtOnce,
     /// All others.
     Others,
+    /// What is told of authority, which is a fact already.
+    Told,
+    /// Everything but that.
+    Asked,
 }
 
 impl SimDriver {
@@ -32,6 +36,8 @@ impl SimDriver {
                 Part::All => true,
                 Part::AtOnce => !waits_for_sync(effect),
                 Part::Others => waits_for_sync(effect),
+                Part::Told => matches!(effect, Effect::Authority { .. }),
+                Part::Asked => !matches!(effect, Effect::Authority { .. }),
             };
             if !is_due {
                 continue;
@@ -52,8 +58,9 @@ impl SimDriver {
                 Effect::Promise(promise) => self.save(at, post, *promise),
             }
         }
-        if part != Part::AtOnce {
-            self.poll(at, post, effects.as_slice());
+        match part {
+            Part::All | Part::Others | Part::Asked => self.poll(at, post, effects.as_slice()),
+            Part::AtOnce | Part::Told => {}
         }
     }
 }

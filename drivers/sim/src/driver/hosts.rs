@@ -13,8 +13,9 @@ use r_ems_engine::{LocalTime, Time};
 
 use super::pending::{Happened, Of, Pending, Told};
 use super::stops::Afterwards;
-use super::{Grid, SimDriver};
-use crate::world::{Change, InverterOrder, Life, PathChange};
+use super::{Grid, PostState, SimDriver};
+use crate::links::Edge;
+use crate::world::{Change, HostClock, InverterOrder, Life, PathChange, Stalled};
 
 /// A message on its way.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +61,16 @@ impl PostOffice {
     fn hand_out(&mut self, slot: u32) -> Letter {
         self.free.push(slot);
         self.letters[slot as usize]
+    }
+
+    /// For whom a letter is that waits, by its place.
+    pub(super) fn addressee(&self, slot: u32) -> u16 {
+        self.letters[slot as usize].to
+    }
+
+    /// Nobody will read a letter.
+    pub(super) fn throw_away(&mut self, slot: u32) {
+        self.free.push(slot);
     }
 
     /// The unit of a letter that was handed out, until the next is taken in.
@@ -129,6 +140,13 @@ impl SimDriver {
                 self.change_rate(at, host, rate_ppb);
                 None
             }
+            Change::Stall { whom, clock, edge } => {
+                match edge {
+                    Edge::Begins => self.begin_stall(whom, clock),
+                    Edge::Ends => self.end_stall(at, whom),
+                }
+                None
+            }
             Change::Command { controller, command } => {
                 if self.posts[usize::from(controller)].has_booted {
                     return Some((controller, Happened::Command(command)));
@@ -156,6 +174,7 @@ impl SimDriver {
             | Change::Process { .. }
             | Change::Path { .. }
             | Change::ClockRate { .. }
+            | Change::Stall { .. }
             | Change::Disk { .. }
             | Change::Command { .. } => unreachable!("these are no changes of the plant"),
         }
@@ -244,6 +263,8 @@ impl SimDriver {
                     driver.die_connected(at, post);
                     driver.stop(at, post);
                 });
+                // Who has no power does not stand still: what waited is gone, and its clock begins anew.
+                self.end_stall(at, Stalled::Host(host));
                 if let Some(kept) = &mut self.persistence {
                     kept.crash(host);
                 }
@@ -279,11 +300,11 @@ impl SimDriver {
         // A clock that changes later plans the wakes of those who live.
         (state.saving, state.deadline) = (None, None);
         state.links.iter_mut().for_each(crate::links::Link::forget);
-        let grid = state.grid;
+        let (grid, host) = (state.grid, state.host);
         self.wakes.set(u32::from(post), None);
+        self.drop_what_waits(post);
         self.authority.lost(at, grid, post);
         self.progress.lost(at, post);
-        let host = state.host;
         if let Some(kept) = &mut self.persistence {
             kept.end_life(at, post);
         }
@@ -308,21 +329,27 @@ impl SimDriver {
     }
 
     fn change_rate(&mut self, at: Time, host: u16, rate_ppb: i32) {
-        let before = self.clocks[usize::from(host)];
-        let clock = before.at_rate(at, rate_ppb);
-        self.clocks[usize::from(host)] = clock;
-        self.authority.clock_changed(host, before, clock);
+        let clock = self.clocks[usize::from(host)].at_rate(at, rate_ppb);
+        self.set_clock(host, clock);
         self.replan(at, host);
+    }
+
+    /// A clock shows the same, and runs otherwise.
+    pub(super) fn set_clock(&mut self, host: u16, clock: HostClock) {
+        let before = core::mem::replace(&mut self.clocks[usize::from(host)], clock);
+        self.authority.clock_changed(host, before, clock);
     }
 
     /// A clock runs otherwise: what its controllers want to be woken for comes at another instant.
     fn replan(&mut self, at: Time, host: u16) {
         let clock = self.clocks[usize::from(host)];
-        for (post, state) in (0_u32..).zip(&self.posts) {
-            if state.host == host
-                && let Some(deadline) = state.deadline
+        for post in 0..self.posts.len() as u16 {
+            let PostState { host: own, deadline, .. } = self.posts[usize::from(post)];
+            if own == host
+                && let Some(deadline) = deadline
+                && !self.stands_still(post)
             {
-                self.wakes.set(post, Some(clock.run_time(deadline).max(at)));
+                self.wakes.set(u32::from(post), Some(clock.run_time(deadline).max(at)));
             }
         }
     }

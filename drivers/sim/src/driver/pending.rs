@@ -45,6 +45,10 @@ pub(super) enum Pending {
     Timeline {
         place: u32,
     },
+    /// A controller that stood still takes the next thing that waits for it.
+    Next {
+        post: u16,
+    },
     /// A message arrives; it waits in the post office.
     Mail {
         slot: u32,

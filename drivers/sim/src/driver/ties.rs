@@ -153,5 +153,6 @@ fn place_of(pending: &Pending) -> Place {
         | Pending::WriteAnswered(WriteAnswer { of, device, .. }) => of_one(of, device),
         Pending::Send { of, write } => of_one(of, write.device),
         Pending::Chance { post, device } => of_one(Of { post, life: 0 }, device),
+        Pending::Next { post } => of_all(Of { post, life: 0 }),
     })
 }

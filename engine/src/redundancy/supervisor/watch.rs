@@ -153,8 +153,11 @@ impl RedundancySupervisor {
             Role::Active | Role::HandingOver => true,
             Role::Witness | Role::Maintenance | Role::Standby | Role::Candidate | Role::Lapsed => false,
         };
-        if held {
+        // Whoever stood still may not have noticed that its lease is over: that is nothing to give up, and another may hold it.
+        if held && self.holder.is_valid(now) {
             out.push(Effect::Authority { epoch: self.epoch().number(), until: now });
+        }
+        if held {
             self.miss_myself(now);
         }
         self.seeking = None;
