@@ -146,12 +146,22 @@ impl Document {
 
     /// The same with other text from `begin` to `end`, which comes from the command line, from `setting`.
     pub(crate) fn replaced(&self, (begin, end): (usize, usize), new: &str, setting: &str) -> Self {
-        let text = format!("{}{new}{}", &self.text[..begin], &self.text[end..]);
         let source = Self { is_setting: true, ..Self::new(setting, new) };
-        let origins = match &self.origins {
-            Some(origins) => origins.replaced((begin, end), source),
-            None => Origins::whole(self.clone()).replaced((begin, end), source),
-        };
+        self.replaced_by((begin, end), new, (&source, 0), new.len())
+    }
+
+    /// The same with other text from `begin` to `end`, which comes from `length` bytes of another document.
+    pub(crate) fn replaced_by(
+        &self,
+        (begin, end): (usize, usize),
+        new: &str,
+        (source, offset): (&Self, usize),
+        length: usize,
+    ) -> Self {
+        let text = format!("{}{new}{}", &self.text[..begin], &self.text[end..]);
+        let whole = || Box::new(Origins::whole(self.clone()));
+        let origins = self.origins.clone().unwrap_or_else(whole);
+        let origins = origins.replaced((begin, end), new.len(), (source.clone(), offset), length);
         Self { path: self.path.clone(), text, ..Self::default() }.with_origins(origins)
     }
 

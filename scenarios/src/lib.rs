@@ -94,6 +94,8 @@ pub struct Loaded<F: FunctionSet> {
     pub note: Option<String>,
     /// The texts of the scenario and of its site file, if that is one of its own, with the overrides in them: for a log.
     pub documents: Vec<Document>,
+    /// What the command line set, as a field `set` states it: paths, and values in RON.
+    pub settings: Vec<(String, String)>,
     /// How local times are shown.
     pub time_zone: UtcOffset,
     /// The controllers in the order of the fleet.

@@ -41,12 +41,18 @@ impl Origins {
         Some((&self.sources[piece.source], piece.offset + (at - piece.begin).min(piece.length)))
     }
 
-    /// The same after the bytes from `begin` to `end` were replaced by a text that comes from `source`.
-    pub(crate) fn replaced(&self, (begin, end): (usize, usize), source: Document) -> Self {
-        let new = source.text().len();
+    /// The same after the bytes from `begin` to `end` were replaced by `new` others, which come from `length` bytes of `source`
+    /// from `offset` on.
+    pub(crate) fn replaced(
+        &self,
+        (begin, end): (usize, usize),
+        new: usize,
+        (source, offset): (Document, usize),
+        length: usize,
+    ) -> Self {
         let kept = self.pieces.iter().copied().filter(|piece| piece.begin < begin);
         let mut pieces: Vec<Piece> = kept.collect();
-        pieces.push(Piece { begin, source: self.sources.len(), offset: 0, length: new });
+        pieces.push(Piece { begin, source: self.sources.len(), offset, length });
         let cut = self.pieces.iter().rev().find(|piece| piece.begin <= end);
         pieces.extend(cut.map(|piece| {
             let passed = (end - piece.begin).min(piece.length);
@@ -142,6 +148,18 @@ mod tests {
         for (at, from) in
             [(0, ("one", 1)), (1, ("--set a=1", 0)), (2, ("--set a=1", 1)), (3, ("two", 4)), (4, ("two", 5))]
         {
+            assert_eq!(origin(&text, at), (from.0.to_string(), from.1), "{at}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_sets_comes_from_where_it_says_so() {
+        let file = Document::new("file", "set: { \"a.b\": 12 }");
+        let text = patchwork().replaced_by((1, 7), "(b: 12)", (&file, 14), 2);
+        assert_eq!(text.text(), "b(b: 12)yz");
+        let places =
+            [(0, ("one", 1)), (1, ("file", 14)), (3, ("file", 16)), (7, ("file", 16)), (8, ("two", 4))];
+        for (at, from) in places {
             assert_eq!(origin(&text, at), (from.0.to_string(), from.1), "{at}");
         }
     }

@@ -1,8 +1,11 @@
-//! Overrides: what a command line changes in a scenario before it is read.
+//! Overrides: what a command line, or a scenario's own field `set`, changes in a scenario before it is read.
 //!
 //! `plant.commerce.bess.capacity=1000kWh` replaces the text of that value, so that what is set is checked like what is
 //! written, and a mistake in it names the setting. `site.…` means the site file, wherever it stands. A last name that is not
 //! there yet is added, and so are the parts of a scenario that may be left out.
+//!
+//! `set: { "plant.commerce.bess.capacity": "1000 kWh" }` does the same in a file, over all that the scenario uses; a mistake in
+//! it is shown where it stands. The command line comes after it.
 
 use r_ems_engine::Span;
 use ron::value::RawValue;
@@ -12,14 +15,15 @@ use crate::mistake::{Mistake, Notes, present};
 use crate::node::{Node, excerpt, options};
 use crate::steps::{Step, parsed, shown};
 
-/// Most settings of one run.
+/// Most settings of one run, those of the file and those of the command line each.
 pub(crate) const MAX_SETTINGS: usize = 1_000;
 /// Most characters of a setting that a message shows.
 const MAX_SHOWN_CHARS: usize = 120;
 
 /// Parts of a scenario that may be left out and are made when something in them is set: whether their entries have names in
 /// quotes.
-const MADE: [(&str, bool); 4] = [("links", true), ("clocks", true), ("initial", true), ("tariff", false)];
+const MADE: [(&str, bool); 5] =
+    [("links", true), ("clocks", true), ("initial", true), ("tariff", false), ("persistence", false)];
 
 /// What a run changes in its scenario.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,46 +36,142 @@ pub struct Overrides {
     pub settings: Vec<String>,
 }
 
-/// A setting as it was typed, and how much of its path leads to the file that it changes.
-#[derive(Clone, Copy, Debug)]
+/// A setting, and how much of its path leads to the file that it changes.
+#[derive(Clone, Debug)]
 pub(crate) struct Setting<'s> {
-    text: &'s str,
+    steps: Vec<Step>,
+    value: &'s str,
+    by: By<'s>,
     /// `site.`, or nothing.
     prefix: &'static str,
 }
 
-/// What a setting does to a text: the bytes that it replaces, and what by.
-type Edit = ((usize, usize), String);
+/// Who sets it.
+#[derive(Clone, Debug)]
+enum By<'s> {
+    /// The command line, with this text.
+    Typed(&'s str),
+    /// The field `set` of a file: the path, and the value.
+    Stated(Node<'s>, Node<'s>),
+}
+
+/// A setting as a field `set` states it: its path, and its value in RON.
+pub(crate) type Stated = (String, String);
+
+/// What a setting does to a text: the bytes that it replaces, what by, and its value as RON.
+struct Edit {
+    place: (usize, usize),
+    text: String,
+    value: String,
+}
 
 const SITE: &str = "site.";
+/// The field of a scenario that sets values.
+const SET: &str = "set";
 
-/// Sets what belongs to the scenario and hands back what belongs to a site file of its own.
-pub(crate) fn apply_to_scenario<'s>(
-    document: Document,
-    settings: &'s [String],
-    notes: &mut Notes,
-) -> (Document, Vec<Setting<'s>>) {
-    let mut document = document;
-    let mut for_site = Vec::new();
-    if settings.len() > MAX_SETTINGS {
-        let message = format!("expected at most {MAX_SETTINGS} settings, got {}", settings.len());
-        notes.add(Mistake::of_file("--set", 0, "", &message));
-        return (document, for_site);
-    }
-    let has_site_file = has_site_file(&document);
-    for text in settings {
-        if has_site_file && text.starts_with(SITE) {
-            for_site.push(Setting { text, prefix: SITE });
-        } else {
-            document = applied(document, Setting { text, prefix: "" }, notes);
+/// A scenario's text with its settings.
+pub(crate) struct Settings<'s> {
+    /// In their order: those that its field `set` states, then those of the command line.
+    all: Vec<Setting<'s>>,
+    /// Where the value of the field stands.
+    field: Option<Node<'s>>,
+}
+
+impl<'s> Settings<'s> {
+    /// Reads what a scenario's file sets, and what a command line does.
+    pub(crate) fn read(document: &'s Document, typed: &'s [String], notes: &mut Notes) -> Self {
+        let mut read = Self { all: Vec::new(), field: None };
+        read.read_field(document, notes);
+        if typed.len() > MAX_SETTINGS {
+            notes.add(Mistake::of_file("--set", 0, "", &too_many(typed.len())));
+            return read;
         }
+        for text in typed {
+            match parsed(text) {
+                Ok((steps, value)) => {
+                    read.all.push(Setting { steps, value, by: By::Typed(text), prefix: "" });
+                }
+                Err(message) => notes.add(Mistake::of_file(&name_of(text), 0, "", &message)),
+            }
+        }
+        read
     }
-    (document, for_site)
+
+    fn read_field(&mut self, document: &'s Document, notes: &mut Notes) {
+        // A text that cannot be read, and a field that stands twice, are noted by whoever reads it next.
+        let Some(root) = Node::root(document, &mut Notes::default()) else { return };
+        let fields = root.try_fields().unwrap_or_default();
+        let Some((name, raw)) = fields.into_iter().find(|field| field.0 == SET) else { return };
+        if root.name() != "Scenario" {
+            return;
+        }
+        let field = root.child(raw, name);
+        let entries = field.map(notes).unwrap_or_default();
+        if entries.len() > MAX_SETTINGS {
+            field.error(notes, too_many(entries.len()));
+        }
+        for entry in entries.into_iter().take(MAX_SETTINGS) {
+            let value = entry.value.text();
+            match parsed(&format!("{}=", entry.name)) {
+                // What follows a first sign of equality would be lost.
+                Ok((steps, "")) => {
+                    self.all.push(Setting {
+                        steps,
+                        value,
+                        by: By::Stated(entry.key, entry.value),
+                        prefix: "",
+                    });
+                }
+                Ok(_) => {
+                    entry.key.error(notes, format!("expected a path without `=`, got {}", shown(&entry.name)))
+                }
+                Err(message) => entry.key.error(notes, message),
+            }
+        }
+        self.field = Some(field);
+    }
+
+    /// Sets what belongs to the scenario, and hands back what belongs to a site file of its own; what was typed is put down.
+    pub(crate) fn apply(
+        self,
+        document: &Document,
+        typed: &mut Vec<Stated>,
+        notes: &mut Notes,
+    ) -> (Document, Vec<Setting<'s>>) {
+        let mut document = document.clone();
+        if let Some(field) = self.field {
+            // What has been set must not be set again by whoever reads a log.
+            let at = field.offset();
+            let place = (at, at + field.text().len());
+            document = document.replaced_by(place, "{}", field.document().origin(at), 0);
+        }
+        let mut for_site = Vec::new();
+        let has_site_file = has_site_file(&document);
+        for mut setting in self.all {
+            if has_site_file && setting.steps.len() > 1 && setting.steps[0] == Step::Name("site".into()) {
+                setting.steps.remove(0);
+                setting.prefix = SITE;
+                for_site.push(setting);
+            } else {
+                document = setting.applied(document, typed, notes);
+            }
+        }
+        (document, for_site)
+    }
+}
+
+fn too_many(count: usize) -> String {
+    format!("expected at most {MAX_SETTINGS} settings, got {count}")
 }
 
 /// Sets values of a site file.
-pub(crate) fn apply(document: Document, settings: &[Setting<'_>], notes: &mut Notes) -> Document {
-    settings.iter().fold(document, |document, setting| applied(document, *setting, notes))
+pub(crate) fn apply(
+    document: Document,
+    settings: &[Setting<'_>],
+    typed: &mut Vec<Stated>,
+    notes: &mut Notes,
+) -> Document {
+    settings.iter().fold(document, |document, setting| setting.applied(document, typed, notes))
 }
 
 /// Whether `site` names a file.
@@ -81,56 +181,98 @@ fn has_site_file(document: &Document) -> bool {
     fields.iter().any(|(name, raw)| *name == "site" && root.child(raw, name).text().starts_with('"'))
 }
 
-fn applied(document: Document, setting: Setting<'_>, notes: &mut Notes) -> Document {
-    // A text that cannot be read is noted by whoever reads it next.
-    let Some(root) = Node::root(&document, &mut Notes::default()) else { return document };
-    match edited(&root, setting) {
-        Ok((place, new)) => document.replaced(place, &new, &setting.name()),
-        Err(message) => {
-            notes.add(Mistake::of_file(&setting.name(), 0, "", &message));
-            document
-        }
+/// What mistakes call a setting of the command line.
+fn name_of(text: &str) -> String {
+    let mut shown: String =
+        text.split(['\n', '\r']).next().unwrap_or_default().chars().take(MAX_SHOWN_CHARS).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
     }
+    format!("--set {shown}")
 }
 
 impl Setting<'_> {
-    /// What mistakes call it.
-    fn name(self) -> String {
-        let mut shown: String =
-            self.text.split(['\n', '\r']).next().unwrap_or_default().chars().take(MAX_SHOWN_CHARS).collect();
-        if shown.len() < self.text.len() {
-            shown.push('…');
+    fn applied(&self, document: Document, typed: &mut Vec<Stated>, notes: &mut Notes) -> Document {
+        // A text that cannot be read is noted by whoever reads it next.
+        let Some(root) = Node::root(&document, &mut Notes::default()) else { return document };
+        match (self.edited(&root), &self.by) {
+            (Ok(edit), By::Typed(text)) => {
+                typed.push((path_of(text, self.value).to_owned(), edit.value));
+                document.replaced(edit.place, &edit.text, &name_of(text))
+            }
+            (Ok(edit), By::Stated(_, value)) => {
+                let origin = value.document().origin(value.offset());
+                // What is made around a value stands for its beginning.
+                let length = if edit.text == edit.value { edit.value.len() } else { 0 };
+                document.replaced_by(edit.place, &edit.text, origin, length)
+            }
+            (Err(message), By::Typed(text)) => {
+                notes.add(Mistake::of_file(&name_of(text), 0, "", &message));
+                document
+            }
+            (Err(message), By::Stated(key, _)) => {
+                key.error(notes, message);
+                document
+            }
         }
-        format!("--set {shown}")
+    }
+
+    /// What the setting does to the document.
+    fn edited(&self, root: &Node<'_>) -> Result<Edit, String> {
+        let steps = &self.steps;
+        let Some((last, way)) = steps.split_last() else { return Err("expected path=value".into()) };
+        let mut node = root.clone();
+        for (number, step) in way.iter().enumerate() {
+            node = match child(&node, step, self.prefix) {
+                Ok(below) => below,
+                Err(message) => {
+                    let value = self.ron(Replaced::Nothing)?;
+                    return made(&node, steps, number, &value).ok_or(message);
+                }
+            };
+        }
+        match child(&node, last, self.prefix) {
+            Ok(old) => {
+                let is_text = old.text().starts_with('"');
+                let value = self.ron(if is_text { Replaced::Text } else { Replaced::Other })?;
+                let place = (old.offset(), old.offset() + old.text().len());
+                Ok(Edit { place, text: value.clone(), value })
+            }
+            Err(message) => {
+                let value = self.ron(Replaced::Nothing)?;
+                let edit = made(&node, steps, way.len(), &value).or_else(|| match last {
+                    Step::Name(name) => added(&node, name, &value, &value),
+                    Step::Position(_) => None,
+                });
+                edit.ok_or(message)
+            }
+        }
+    }
+
+    /// The value as RON: in a file it is, on a command line it may be shorter.
+    fn ron(&self, replaced: Replaced) -> Result<String, String> {
+        match self.by {
+            By::Typed(_) => spelled(self.value, replaced),
+            By::Stated(..) => Ok(self.value.to_owned()),
+        }
     }
 }
 
-/// What a setting does to the document.
-fn edited(root: &Node<'_>, setting: Setting<'_>) -> Result<Edit, String> {
-    let (steps, value) = parsed(&setting.text[setting.prefix.len()..])?;
-    let Some((last, way)) = steps.split_last() else { return Err("expected path=value".into()) };
-    let mut node = root.clone();
-    for (number, step) in way.iter().enumerate() {
-        node = match child(&node, step, setting.prefix) {
-            Ok(below) => below,
-            Err(message) => return made(&node, &steps, number, value).unwrap_or(Err(message)),
-        };
-    }
-    match child(&node, last, setting.prefix) {
-        Ok(old) => {
-            let new = spelled(value, old.text().starts_with('"'))?;
-            Ok(((old.offset(), old.offset() + old.text().len()), new))
-        }
-        Err(message) => match (last, made(&node, &steps, way.len(), value)) {
-            (_, Some(edit)) => edit,
-            (Step::Name(name), None) => added(&node, name, &spelled(value, false)?).ok_or(message),
-            (Step::Position(_), None) => Err(message),
-        },
-    }
+/// What stands where a value is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Replaced {
+    Nothing,
+    Text,
+    Other,
+}
+
+/// The path of a setting that was typed.
+fn path_of<'t>(text: &'t str, value: &str) -> &'t str {
+    text[..text.len() - value.len()].trim_end_matches('=').trim()
 }
 
 /// Makes what is missing from step `number` on in a part of the scenario that may be left out; none if it is no such part.
-fn made(node: &Node<'_>, steps: &[Step], number: usize, value: &str) -> Option<Result<Edit, String>> {
+fn made(node: &Node<'_>, steps: &[Step], number: usize, value: &str) -> Option<Edit> {
     let Some(Step::Name(first)) = steps.first() else { return None };
     let (_, has_entries) = *MADE.iter().find(|part| part.0 == first)?;
     // An entry of a map is a structure, and what is set is a field of it or of a structure below.
@@ -138,10 +280,7 @@ fn made(node: &Node<'_>, steps: &[Step], number: usize, value: &str) -> Option<R
     if steps.len() < least || node.try_items().is_some() {
         return None;
     }
-    let mut text = match spelled(value, false) {
-        Ok(text) => text,
-        Err(message) => return Some(Err(message)),
-    };
+    let mut text = value.to_owned();
     for (place, step) in steps.iter().enumerate().skip(number + 1).rev() {
         let Step::Name(name) = step else { return None };
         text = if has_entries && place == 1 {
@@ -151,11 +290,11 @@ fn made(node: &Node<'_>, steps: &[Step], number: usize, value: &str) -> Option<R
         };
     }
     let Step::Name(name) = &steps[number] else { return None };
-    added(node, name, &text).map(Ok)
+    added(node, name, &text, value)
 }
 
 /// Puts a new name and its value into a node; none if it has no names.
-fn added(node: &Node<'_>, name: &str, value: &str) -> Option<Edit> {
+fn added(node: &Node<'_>, name: &str, text: &str, value: &str) -> Option<Edit> {
     let is_structure = node.try_fields().is_some();
     let open = if is_structure { '(' } else { '{' };
     let is_map = !is_structure && node.try_map().is_some();
@@ -164,7 +303,7 @@ fn added(node: &Node<'_>, name: &str, value: &str) -> Option<Edit> {
     }
     let at = node.offset() + node.text().find(open)? + 1;
     let key = if is_map { format!("{name:?}") } else { name.to_string() };
-    Some(((at, at), format!("{key}: {value}, ")))
+    Some(Edit { place: (at, at), text: format!("{key}: {text}, "), value: value.to_owned() })
 }
 
 /// The value one step further; the error says what is there.
@@ -205,12 +344,13 @@ fn named<'t>(node: &Node<'t>, name: &str, place: &str) -> Result<Node<'t>, Strin
 }
 
 /// A value as RON: as it is if it is RON and not a word where a text stands, else in quotes, `1000kWh` as `1000 kWh`.
-fn spelled(value: &str, replaces_text: bool) -> Result<String, String> {
+fn spelled(value: &str, replaced: Replaced) -> Result<String, String> {
     let value = value.trim();
     let first = value.chars().next().unwrap_or(' ');
     let is_word = first.is_ascii_uppercase() || matches!(value, "true" | "false");
     let is_number = value.parse::<f64>().is_ok();
-    let is_ron = first == '"' || "([{".contains(first) || (!replaces_text && (is_word || is_number));
+    let is_ron =
+        first == '"' || "([{".contains(first) || (replaced != Replaced::Text && (is_word || is_number));
     if is_ron {
         // One value, and nothing behind it that would change what stands beside it.
         return match options().from_str::<&RawValue>(value) {

@@ -26,7 +26,7 @@ use crate::moment::Calendar;
 use crate::naming::{Named, Names};
 use crate::network::Network;
 use crate::node::{Fields, Node, excerpt};
-use crate::overrides::{self, Overrides, Setting};
+use crate::overrides::{self, Overrides, Setting, Settings, Stated};
 use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
@@ -64,6 +64,8 @@ pub(crate) struct Texts {
     scenario: Document,
     /// None if the site stands in the scenario, or cannot be read.
     site: Option<Document>,
+    /// What the command line sets, as a field `set` would.
+    typed: Vec<Stated>,
 }
 
 impl Texts {
@@ -74,16 +76,17 @@ impl Texts {
         settings: &[String],
         notes: &mut Notes,
     ) -> Option<Self> {
-        let scenario = include::merged(files, read_document(files, path, notes)?, notes);
-        let (scenario, for_site) = overrides::apply_to_scenario(scenario, settings, notes);
-        let site = Self::read_site(files, &scenario, &for_site, notes);
-        Some(Self { scenario, site })
+        let merged = include::merged(files, read_document(files, path, notes)?, notes);
+        let mut typed = Vec::new();
+        let (scenario, for_site) = Settings::read(&merged, settings, notes).apply(&merged, &mut typed, notes);
+        let site = Self::read_site(files, &scenario, (&for_site, &mut typed), notes);
+        Some(Self { scenario, site, typed })
     }
 
     fn read_site(
         files: &dyn Files,
         scenario: &Document,
-        settings: &[Setting<'_>],
+        (settings, typed): (&[Setting<'_>], &mut Vec<Stated>),
         notes: &mut Notes,
     ) -> Option<Document> {
         // A scenario that cannot be read is noted when it is.
@@ -93,7 +96,7 @@ impl Texts {
         let path: String = node.parse().ok()?;
         let path = resolved(scenario.path(), &path);
         match Document::read(files, &path) {
-            Ok(document) => Some(overrides::apply(document, settings, notes)),
+            Ok(document) => Some(overrides::apply(document, settings, typed, notes)),
             Err(reason) => {
                 node.error(notes, format!("cannot read \"{path}\": {reason}"));
                 None
@@ -138,6 +141,12 @@ impl<'t> Header<'t> {
         }
         if let Some(node) = fields.optional("without") {
             node.error(notes, "names what is left out of the files of `use`, and there is none");
+        }
+        if let Some(node) = fields.optional("set")
+            && node.try_map().is_none_or(|entries| !entries.is_empty())
+        {
+            // So is what a file sets: it has been set when a log was written.
+            node.error(notes, "what a file sets is read with the scenario's file only");
         }
         let duration: Option<Span> = fields.leaf("duration", notes);
         if let Some(span) = duration
@@ -223,7 +232,8 @@ pub(crate) fn load<F: FunctionSet>(
 ) -> Option<Loaded<F>> {
     let texts = Texts::read(files, path, &changes.settings, notes)?;
     let loaded = make::<F>(&texts, files, changes, notes)?;
-    Some(Loaded { documents: texts.into_documents(), ..loaded })
+    let settings = texts.typed.clone();
+    Some(Loaded { settings, documents: texts.into_documents(), ..loaded })
 }
 
 /// Makes everything but the documents, which it reads.
@@ -292,6 +302,7 @@ fn make<F: FunctionSet>(
         name: header.name?,
         note: header.note,
         documents: Vec::new(),
+        settings: Vec::new(),
         time_zone: zone,
         controllers,
         components,

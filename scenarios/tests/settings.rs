@@ -2,7 +2,8 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::functions::BuiltIn;
-use r_ems_scenarios::{Disk, Loaded, Overrides, Report, load};
+use r_ems_engine::persistence::SyncRule;
+use r_ems_scenarios::{Disk, Files, Loaded, Overrides, Report, load, recall};
 use r_ems_sim::plant::Component;
 
 fn loaded(changes: Overrides) -> Result<Loaded<BuiltIn>, Report> {
@@ -138,4 +139,80 @@ fn a_window_that_ends_before_it_begins_is_a_mistake_and_no_warning_of_a_run_that
     let report = loaded(changes).expect_err("the window ends before it begins");
     let named = |text: &str| report.mistakes.iter().filter(|mistake| mistake.message.contains(text)).count();
     assert_eq!((named("must not be before"), named("pcc.p <= 1 MW\" is not judged")), (1, 0), "{report}");
+}
+
+/// The folder of scenarios, with one more.
+struct Beside(String);
+
+const BESIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/beside.ron");
+
+impl Files for Beside {
+    fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
+        if path == BESIDE { Ok(self.0.clone().into_bytes()) } else { Disk.read(path, bytes_max) }
+    }
+}
+
+/// A scenario that uses another one and has these fields.
+fn beside(fields: &str, settings: &[&str]) -> Result<Loaded<BuiltIn>, Report> {
+    let text = format!("Scenario(\n    version: 1,\n    use: [\"peak_shaving.ron\"],\n    {fields},\n)\n");
+    let settings = settings.iter().map(ToString::to_string).collect();
+    load(&Beside(text), BESIDE, &Overrides { settings, ..Overrides::default() })
+}
+
+#[test]
+fn a_file_sets_what_a_command_line_can_and_the_command_line_comes_after_it() {
+    let set = r#"set: { "plant.commerce.bess.capacity": "700 kWh", "site.grids.commerce.functions[1].limit": "250 kW" }"#;
+    let loaded = beside(set, &[]).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(capacity_wh(&loaded), 700e3);
+    assert_eq!(loaded.world.grids[0].shaving_limit.map(|limit| limit.watts()), Some(250e3));
+    let typed =
+        beside(set, &["plant.commerce.bess.capacity=900kWh"]).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(capacity_wh(&typed), 900e3);
+    // What was typed, as a file would state it: nothing of what the file states already.
+    let stated = [("plant.commerce.bess.capacity".to_owned(), "\"900 kWh\"".to_owned())];
+    assert_eq!(typed.settings, stated);
+}
+
+#[test]
+fn a_file_sets_a_section_that_is_not_there_and_something_in_it() {
+    for set in [
+        r#"set: { "persistence": (sync: Strict, keep: 1) }"#,
+        r#"set: { "persistence": (), "persistence.sync": Strict, "persistence.keep": 1 }"#,
+        r#"persistence: (sync: "50 ms", keep: 7), set: { "persistence.sync": Strict, "persistence.keep": 1 }"#,
+        r#"set: { "persistence.sync": Strict, "persistence.keep": 1 }"#,
+    ] {
+        let loaded = beside(set, &[]).unwrap_or_else(|report| panic!("{set}: {report}"));
+        let journal = loaded.world.persistence.expect(set).journal;
+        assert_eq!((journal.sync, journal.retention.keep), (SyncRule::Strict, 1), "{set}");
+    }
+}
+
+#[test]
+fn what_a_file_has_set_is_in_the_text_that_a_log_keeps_and_is_not_set_again() {
+    let loaded =
+        beside(r#"set: { "plant.commerce.bess.soc_step": "5 %" }"#, &[]).expect("a field of a battery");
+    let text = loaded.documents[0].text();
+    assert!(text.contains("soc_step: \"5 %\"") && text.contains("set: {}"), "{text}");
+    assert_eq!(recall::<BuiltIn>(&loaded.documents).expect("a text that was loaded").name, loaded.name);
+}
+
+#[test]
+fn a_mistake_in_what_a_file_sets_is_shown_where_it_stands() {
+    let wrong = [
+        (r#""plant.commerce.bess.soc": "400 %""#, "4:39", "must be from 0 % to 100 %, got \"400 %\""),
+        (r#""site.version": 2"#, "4:28", "version"),
+        (r#""persistence.keep": 0"#, "4:32", "must be from 1 to 1000, got 0"),
+        (r#""plant.comerce.bess.soc": 0.5"#, "4:12", "plant has no `comerce`"),
+        (r#""seed=1": 0.5"#, "4:12", "expected a path without `=`, got `seed=1`"),
+        (r#""a..b": 0.5"#, "4:12", "expected path=value such as"),
+        (r#""seed": 1, "seed": 2"#, "4:23", "this name stands here a second time"),
+    ];
+    for (entries, place, message) in wrong {
+        let report = beside(&format!("set: {{ {entries} }}"), &[]).expect_err(entries);
+        let [mistake] = report.mistakes.as_slice() else { panic!("{report}") };
+        let text = mistake.to_string();
+        assert!(text.contains(&format!("beside.ron:{place}: ")) && text.contains(message), "{text}");
+    }
+    let report = beside(r#"set: ["seed=1"]"#, &[]).expect_err("a list");
+    assert_eq!(report.mistakes.len(), 1, "{report}");
 }
