@@ -108,8 +108,6 @@ pub struct Found {
     pub counter: u64,
     /// Which copy it stands in; the other is written next.
     pub copy: CopyName,
-    /// Which copies are there.
-    pub is_there: [bool; 2],
     /// Whether a newer promise may be lost.
     pub is_damaged: bool,
     /// Whether both copies could be looked at: if not, neither may be written before.
@@ -122,7 +120,6 @@ impl Found {
         kept: Kept::NOTHING,
         counter: 0,
         copy: CopyName::B,
-        is_there: [false; 2],
         is_damaged: false,
         is_known: true,
     };
@@ -148,14 +145,12 @@ impl Found {
 
     fn take(&mut self, copy: CopyName, content: &Copy) {
         match *content {
-            Copy::Blank => return,
             Copy::Good(counter, kept) if counter > self.counter => {
                 (self.kept, self.counter, self.copy) = (kept, counter, copy);
             }
-            Copy::Good(..) => {}
+            Copy::Blank | Copy::Good(..) => {}
             Copy::Bad => self.is_damaged = true,
         }
-        self.is_there[copy.position()] = true;
     }
 }
 
@@ -194,7 +189,8 @@ pub struct PromiseKeeper {
     kept: Kept,
     counter: u64,
     next: CopyName,
-    is_there: [bool; 2],
+    /// Of which copies this life has made the name durable: a name that it finds may stand in the host's memory only.
+    is_named: [bool; 2],
     /// What is being found out before the first write, if that is still to be done.
     finding: Option<Found>,
     saving: Option<Saving>,
@@ -227,7 +223,7 @@ impl PromiseKeeper {
             kept: found.kept,
             counter: found.counter,
             next: found.copy.other(),
-            is_there: found.is_there,
+            is_named: [false; 2],
             finding: (!found.is_known).then_some(Found::NOTHING),
             saving: None,
             request: None,
@@ -278,8 +274,7 @@ impl PromiseKeeper {
             CopyName::A => self.read(saving, CopyName::B),
             CopyName::B => {
                 self.finding = None;
-                (self.counter, self.next, self.is_there) =
-                    (finding.counter, finding.copy.other(), finding.is_there);
+                (self.counter, self.next) = (finding.counter, finding.copy.other());
                 saving.kept = saving.kept.beside(finding.kept);
                 self.write(saving);
             }
@@ -293,7 +288,7 @@ impl PromiseKeeper {
         }
         let Some(mut saving) = self.saving.take() else { return };
         let file = FileName::Promise(self.next);
-        let is_new = !self.is_there[self.next.position()];
+        let is_named = self.is_named[self.next.position()];
         match (reply, saving.stage) {
             // The copy may be broken now: the next attempt writes it again and leaves the other one alone.
             (Reply::Failed(_), _) => return self.end(&saving, false),
@@ -303,13 +298,13 @@ impl PromiseKeeper {
                 saving.stage = Stage::Syncing;
                 self.ask(Operation::Sync { file });
             }
-            (Reply::Done | Reply::Bytes(_), Stage::Syncing) if is_new => {
+            (Reply::Done | Reply::Bytes(_), Stage::Syncing) if !is_named => {
                 saving.stage = Stage::Naming;
                 self.ask(Operation::SyncDirectory);
             }
             (Reply::Done | Reply::Bytes(_), Stage::Syncing | Stage::Naming) => {
                 self.kept = saving.kept;
-                self.is_there[self.next.position()] = true;
+                self.is_named[self.next.position()] = true;
                 self.next = self.next.other();
                 return self.end(&saving, true);
             }

@@ -326,7 +326,10 @@ impl Rig {
         }
         if let Some(succeeded) = self.keeper.take_answer() {
             self.has_broken_copy = !succeeded;
-            self.promised = self.keeper.kept();
+            // What a life finds need not be durable: only what it was told is.
+            if succeeded {
+                self.promised = self.keeper.kept();
+            }
         }
         while let Some(completion) = self.journal.take_completion() {
             self.told.push(completion);
