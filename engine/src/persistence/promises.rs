@@ -116,13 +116,8 @@ pub struct Found {
 
 impl Found {
     /// Nothing was ever promised.
-    pub const NOTHING: Self = Self {
-        kept: Kept::NOTHING,
-        counter: 0,
-        copy: CopyName::B,
-        is_damaged: false,
-        is_known: true,
-    };
+    pub const NOTHING: Self =
+        Self { kept: Kept::NOTHING, counter: 0, copy: CopyName::B, is_damaged: false, is_known: true };
     /// Nobody knows what was promised.
     pub const UNKNOWN: Self = Self { is_known: false, is_damaged: true, ..Self::NOTHING };
 
