@@ -77,6 +77,36 @@ fn a_battery_that_does_not_follow_is_told_after_ten_seconds_and_again_when_it_do
     assert_eq!(kinds(&site).last(), Some(&"device_follows"));
 }
 
+/// A site whose meter is lost while its batteries discharge with all their power; `follows` says what the first one makes of its
+/// set-points, and what it makes of them after that.
+fn ramp_to_rest(follows: impl Fn(f64, f64) -> f64) -> Vec<&'static str> {
+    let mut site = Site::of(&consuming());
+    for _scan in 0..5 {
+        site.live(2.0 * BATTERY_W, 0.0, [0.5, 0.5]);
+    }
+    let mut power = site.held[1];
+    for _scan in 0..40 {
+        let battery = |power: f64| Some((power, 0.5, BATTERY_W));
+        let batteries = [battery(power), battery(-site.held[2])];
+        power = follows(power, site.held[1]);
+        site.scan(Reading { pcc: None, batteries, pv: Some(0.0) });
+    }
+    assert!(site.held[1].abs() < 1.0, "it was told to rest: {}", site.held[1]);
+    site.events.iter().map(Event::kind).filter(|kind| kind.starts_with("device_")).collect()
+}
+
+#[test]
+fn a_battery_that_is_on_its_way_behind_a_fast_ramp_follows() {
+    assert!(ramp_to_rest(|_power, told| told).is_empty());
+    // Half of what is left to go in each second, which is a lag of 1.4 s.
+    assert!(ramp_to_rest(|power, told| (power + told) / 2.0).is_empty());
+}
+
+#[test]
+fn a_battery_that_stays_where_a_ramp_began_is_told() {
+    assert_eq!(ramp_to_rest(|power, _told| power), ["device_limited"]);
+}
+
 /// How far the batteries swing with a meter that is two scans late, of which the site declares `declared`.
 fn swing(declared: Span) -> f64 {
     let mut site = Site::with(&consuming(), |devices| devices[0].latency = declared);

@@ -1,8 +1,10 @@
 //! Watches whether devices do what they are told: do they follow, and do their powers move the right way?
 //!
 //! Measured power is what counts in every law; that a device does not follow its set-point is therefore no fault of control,
-//! but somebody must know. A sign that is wrong in the site file turns every law around: a step of a set-point must move the
-//! device's own power the same way and the meter's power the other way, else an alarm names both.
+//! but somebody must know. A device is on its way while its set-point moves: it follows if it is somewhere between the
+//! set-points of the last [`JUDGED_AFTER`] and its latency, however fast they ramp. A sign that is wrong in the site file turns
+//! every law around: a step of a set-point must move the device's own power the same way and the meter's power the other way,
+//! else an alarm names both.
 
 use alloc::vec::Vec;
 
@@ -16,7 +18,7 @@ use crate::points::{DeviceClass, DeviceSpec, Image, PointKind};
 use crate::time::{LocalTime, Span};
 use crate::units::Watts;
 
-/// A device follows if its power is this close to its set-point, as part of its rating.
+/// A device follows if its power is this close to what was asked of it lately, as part of its rating.
 pub const FOLLOWING: f64 = 0.02;
 /// A device that has not followed for this long is limited.
 pub const LIMITED_AFTER: Span = Span::from_secs(10);
@@ -44,12 +46,28 @@ struct Watched {
     class: DeviceClass,
     rating: Watts,
     judged_after: Span,
+    asked: Option<Asked>,
     strays_since: Option<LocalTime>,
     is_limited: bool,
     known: Watts,
     step: Option<Step>,
     wrong_meter: u8,
     wrong_device: u8,
+}
+
+/// What was asked of a device lately: all set-points of the last one to two times that it has to answer, as ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Asked {
+    since: LocalTime,
+    present: Range,
+    before: Range,
+}
+
+/// From the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Range {
+    least: Watts,
+    most: Watts,
 }
 
 /// A step of a set-point that is to be judged.
@@ -73,6 +91,7 @@ impl Supervision {
                 class: device.class,
                 rating: device.rating,
                 judged_after: JUDGED_AFTER + device.latency.max(meter_latency),
+                asked: None,
                 strays_since: None,
                 is_limited: false,
                 known: Watts::ZERO,
@@ -87,6 +106,7 @@ impl Supervision {
     /// Forgets what an earlier life was watching.
     pub(super) fn forget(&mut self) {
         for watched in &mut self.watched {
+            watched.asked = None;
             watched.strays_since = None;
             watched.is_limited = false;
             watched.known = Watts::ZERO;
@@ -103,7 +123,7 @@ impl Supervision {
             let Some(last) = channel.last() else { continue };
             let Some(power) = image.good(watched.device, PointKind::Power).map(Watts::of) else { continue };
             if watched.class == DeviceClass::Battery {
-                watched.follow(now, last.power - power, out);
+                watched.follow(now, last.power, power, out);
             }
             watched.judge_step(now, power, self.meter.zip(meter), out);
             watched.note_step(now, last.power, power, meter);
@@ -113,8 +133,10 @@ impl Supervision {
 
 impl Watched {
     /// Tells when the device stops or begins to follow.
-    fn follow(&mut self, now: LocalTime, difference: Watts, out: &mut Effects) {
-        if difference.abs() <= self.rating * FOLLOWING {
+    fn follow(&mut self, now: LocalTime, set_point: Watts, power: Watts, out: &mut Effects) {
+        let asked = self.asked.get_or_insert(Asked::first(now, set_point));
+        asked.add(now, self.known, set_point, self.judged_after);
+        if asked.distance(power) <= self.rating * FOLLOWING {
             self.strays_since = None;
             if self.is_limited {
                 self.is_limited = false;
@@ -125,7 +147,7 @@ impl Watched {
         let since = *self.strays_since.get_or_insert(now);
         if !self.is_limited && now.since(since) >= LIMITED_AFTER {
             self.is_limited = true;
-            out.report(Event::DeviceLimited { device: self.device, difference });
+            out.report(Event::DeviceLimited { device: self.device, difference: set_point - power });
         }
     }
 
@@ -172,6 +194,32 @@ impl Watched {
             let (device, step) = (self.device, step.size);
             out.report(Event::SignSuspect { device, measured_by, step, moved: meter_moved });
         }
+    }
+}
+
+impl Asked {
+    const fn first(now: LocalTime, set_point: Watts) -> Self {
+        let only = Range { least: set_point, most: set_point };
+        Self { since: now, present: only, before: only }
+    }
+
+    /// Adds a set-point that comes after `known`, and forgets those that the device has had at least `span` to answer.
+    fn add(&mut self, now: LocalTime, known: Watts, set_point: Watts, span: Span) {
+        let only = |set_point| Range { least: set_point, most: set_point };
+        if now.since(self.since) >= span {
+            // Where scans are rare, the set-point of the last one was to be answered until now.
+            let before = if now.since(self.since) >= span * 2 { only(known) } else { self.present };
+            *self = Self { since: now, before, present: only(set_point) };
+        }
+        self.present.least = self.present.least.at_most(set_point);
+        self.present.most = self.present.most.at_least(set_point);
+    }
+
+    /// How far a power is from all that was asked for.
+    fn distance(&self, power: Watts) -> Watts {
+        let least = self.present.least.at_most(self.before.least);
+        let most = self.present.most.at_least(self.before.most);
+        (least - power).at_least(power - most).at_least(Watts::ZERO)
     }
 }
 
