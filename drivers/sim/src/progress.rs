@@ -12,9 +12,12 @@
 //! - **(e)** When nothing at all has changed for the time to settle and a core counts, no longer than that passes without a
 //!   controller that holds a lease, reaches its devices, and has written under it.
 //!
-//! Three things excuse. Who crashes while what it sends is late is heard for longer than it lives. Who has lost its devices keeps
-//! its authority while it hears nobody to whom it could give it. And a member that has just taken over may lose its devices before
-//! it writes.
+//! Three things excuse. Who crashes while what it sends is late is heard for longer than it lives. Who has lost its devices
+//! keeps its authority while it hears nobody to whom it could give it. And a member that has just taken over may lose its
+//! devices before it writes.
+//!
+//! While a path between any two members is not as usual, or has not been for long, all takes [`Promised::settles_within`] longer:
+//! a candidate that asked in vain pauses, and asks less often.
 //!
 //! A controller in maintenance is no core, a command of an operator is a change, and what was declared `sole` promises nothing.
 

@@ -22,6 +22,8 @@ pub(super) struct Grid {
     doubted_until: Vec<Time>,
     /// By member: whether another is able to which it could hand over.
     has_heir: Vec<bool>,
+    /// Since when all paths between its members are as usual.
+    calm: Option<Time>,
     /// By member: since when the disk of its host answers, and what it began before is over.
     disks: Vec<Option<Time>>,
     /// By member: since when nothing that it sends is late.
@@ -67,6 +69,7 @@ impl Grid {
             devices_lost_at: Time::ZERO,
             doubted_until: alloc::vec![Time::ZERO; members],
             has_heir: alloc::vec![false; members],
+            calm: None,
             disks: alloc::vec![None; members],
             prompt: alloc::vec![None; members],
             core: None,
@@ -123,6 +126,10 @@ impl Grid {
             note(&mut self.prompt[one], at, self.promised.members.iter().all(is_prompt));
             self.look_at_votes(at, one, runs, sight);
         }
+        let members = &self.promised.members;
+        let mut pairs = members.iter().flat_map(|one| members.iter().map(move |other| (one, other)));
+        let is_calm = pairs.all(|(one, other)| one == other || sight.is_connected(one.place, other.place));
+        note(&mut self.calm, at, is_calm);
         for one in 0..count {
             let Member { place, .. } = self.promised.members[one];
             let others = self.promised.members.iter().zip(&self.able);
@@ -202,17 +209,24 @@ impl Grid {
             && settled <= lost_at
             && self.devices_lost_at <= lost_at
         {
-            let due = lost_at + self.promised.within;
+            let due = lost_at + self.within(lost_at);
             if due >= at {
                 self.take_over_due = Some(Due { at: due, since: lost_at, able });
             }
         }
         let since = self.written_until.max(settled).max(self.changed_at + settles_within);
         // What is over is not due again.
-        let due = since + self.promised.within;
+        let due = since + self.within(since);
         if due >= at {
             self.write_due = Some(Due { at: due, since, able });
         }
+    }
+
+    /// How long authority may take to come back after `since`.
+    fn within(&self, since: Time) -> Span {
+        let Promised { within, settles_within, .. } = self.promised;
+        let is_calm = |calm: Time| calm == Time::ZERO || calm + settles_within <= since;
+        if self.calm.is_some_and(is_calm) { within } else { within + settles_within }
     }
 }
 
