@@ -43,15 +43,22 @@ impl Kept {
 
     /// What must be kept if both were promised.
     fn beside(self, other: Self) -> Self {
-        let later = if other.promise.owned_from > self.promise.owned_from { other } else { self };
+        let mut both = self.after(other);
+        both.promise.is_sole |= other.promise.is_sole;
+        both.promise.in_maintenance |= other.promise.in_maintenance;
+        both
+    }
+
+    /// The same with nothing less than what was kept before: only what a command gave may be taken back.
+    fn after(self, before: Self) -> Self {
+        let later = if before.promise.owned_from > self.promise.owned_from { before } else { self };
         let promise = Promise {
-            ceiling: self.promise.ceiling.max(other.promise.ceiling),
+            ceiling: self.promise.ceiling.max(before.promise.ceiling),
             owner: later.promise.owner,
             owned_from: later.promise.owned_from,
-            is_sole: self.promise.is_sole || other.promise.is_sole,
-            in_maintenance: self.promise.in_maintenance || other.promise.in_maintenance,
+            ..self.promise
         };
-        Self { incarnation: self.incarnation.max(other.incarnation), promise }
+        Self { incarnation: self.incarnation.max(before.incarnation), promise }
     }
 
     /// The bytes of a record.
@@ -255,6 +262,8 @@ impl PromiseKeeper {
 
     fn write(&mut self, saving: &mut Saving) {
         saving.stage = Stage::Writing;
+        // Who could not read its promises when its life began does not know of them what this keeper found later.
+        saving.kept = saving.kept.after(self.kept);
         self.counter += 1;
         let (file, bytes) = (FileName::Promise(self.next), saving.kept.encode(self.counter).to_vec());
         self.ask(Operation::Write { file, offset: 0, bytes });
@@ -270,6 +279,7 @@ impl PromiseKeeper {
             CopyName::B => {
                 self.finding = None;
                 (self.counter, self.next) = (finding.counter, finding.copy.other());
+                self.kept = finding.kept;
                 saving.kept = saving.kept.beside(finding.kept);
                 self.write(saving);
             }
@@ -407,6 +417,43 @@ mod tests {
         assert_eq!((keeper.take_answer(), keeper.kept()), (Some(true), kept(3)));
         keeper.save(Time::ZERO, kept(4));
         assert_eq!(done(&mut keeper)[1..], [Operation::Sync { file: FileName::Promise(CopyName::A) }]);
+    }
+
+    /// Answers reads of a copy with what it holds, and all else as done.
+    fn read_and_done(keeper: &mut PromiseKeeper, copy: &[u8]) -> Vec<Kept> {
+        let mut written = Vec::new();
+        while let Some(Request { number, operation }) = keeper.take_request() {
+            match operation {
+                Operation::Read { file: FileName::Promise(CopyName::A), .. } => {
+                    keeper.reply(number, Reply::Bytes(copy));
+                }
+                Operation::Read { .. } => keeper.reply(number, Reply::Bytes(&[])),
+                Operation::Write { bytes, .. } => {
+                    written.push(Kept::decode(&bytes).expect("it is a record").1);
+                    keeper.reply(number, Reply::Done);
+                }
+                Operation::Sync { .. }
+                | Operation::SyncDirectory
+                | Operation::Rename { .. }
+                | Operation::Remove { .. } => keeper.reply(number, Reply::Done),
+            }
+        }
+        written
+    }
+
+    #[test]
+    fn what_was_found_late_is_not_forgotten_by_later_promises() {
+        let before = kept(5).encode(9);
+        let mut keeper = PromiseKeeper::new(&Found::UNKNOWN);
+        let unaware = Kept { incarnation: 1, promise: Promise { is_sole: false, ..kept(2).promise } };
+        for is_sole in [true, false] {
+            keeper.save(Time::ZERO, unaware);
+            let [written] = read_and_done(&mut keeper, &before)[..] else { panic!("one write") };
+            assert_eq!((written.incarnation, written.promise.ceiling.round), (7, 5));
+            assert_eq!(written.promise.owned_from, kept(5).promise.owned_from);
+            assert_eq!(written.promise.is_sole, is_sole, "a command may take it back");
+            assert_eq!(keeper.kept(), written);
+        }
     }
 
     #[test]
