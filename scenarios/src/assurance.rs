@@ -13,8 +13,10 @@ use r_ems_sim::world::{Change, PathChange, Post, Timed};
 use serde::Serialize;
 
 use crate::council::Member;
+use crate::mistake::Notes;
 use crate::naming::Names;
 use crate::network::Network;
+use crate::persistence::Waits;
 use crate::site::{Grid, Site};
 
 /// How long a message is on its way at the most where nobody says.
@@ -40,6 +42,11 @@ pub struct Assurance {
     /// The longest time from a crash of the active to the first write of the next, if no message is lost and a standby is ready;
     /// of the device with the longest.
     pub take_over_max_s: f64,
+    /// How much of that a write waits for the journal's sync.
+    pub sync_wait_s: f64,
+    /// How long an active may stand still and keep its authority, if no message is lost; 0 where leases end before they are
+    /// renewed.
+    pub stall_max_s: f64,
 }
 
 /// One device of a grid that is shared.
@@ -74,17 +81,19 @@ pub(crate) struct Ways {
     delay_is_assumed: bool,
     /// A write to each device, at the most.
     writes: Vec<Span>,
+    /// How long a write waits for the disk before that.
+    sync: Span,
 }
 
 impl Ways {
     /// What a site file says of one of its grids.
-    pub(crate) fn assumed<S>(grid: &Grid<'_, S>) -> Self {
+    pub(crate) fn assumed<S>(grid: &Grid<'_, S>, sync: Span) -> Self {
         let writes = grid.devices.iter().map(|device| device.spec.latency).collect();
-        Self { delay: ASSUMED_DELAY, delay_is_assumed: true, writes }
+        Self { delay: ASSUMED_DELAY, delay_is_assumed: true, writes, sync }
     }
 
     /// What a scenario says: `posts` are those of the grid.
-    pub(crate) fn simulated(network: &Network, timeline: &[Timed], posts: &[Post]) -> Self {
+    pub(crate) fn simulated(network: &Network, timeline: &[Timed], posts: &[Post], sync: Span) -> Self {
         let hosts: Vec<u16> = posts.iter().map(|post| post.host).collect();
         let mut delay = Span::ZERO;
         for from in &hosts {
@@ -105,7 +114,12 @@ impl Ways {
             let links = posts.iter().filter_map(|post| post.links.get(device));
             links.map(|link| link.latency + link.write_delay.longest()).max().unwrap_or(Span::ZERO)
         };
-        Self { delay, delay_is_assumed: false, writes: (0..devices).map(longest).collect() }
+        Self { delay, delay_is_assumed: false, writes: (0..devices).map(longest).collect(), sync }
+    }
+
+    /// How long a message is on its way at the most.
+    pub(crate) const fn delay(&self) -> Span {
+        self.delay
     }
 
     /// How long a write to a device is on its way at the most.
@@ -135,11 +149,11 @@ pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)
             (RestsOn::DeclaredLongestWrite, spec.longest_write)
         };
         // Of the three ways that the bound counts, the last is that of the write.
-        let bound = settings.take_over_max(ways.delay, waited_for) - ways.delay + ways.write(position);
+        let written = ways.sync + ways.write(position);
+        let bound = settings.take_over_max(ways.delay, waited_for) - ways.delay + written;
         // A host that is gone says nothing: its connection is kept. Then each of two scans may just have been missed.
-        let connected = |one: OneConnection| {
-            bound.max(one.dead_after) + one.connect + (grid.scan + ways.write(position)) * 2
-        };
+        let connected =
+            |one: OneConnection| bound.max(one.dead_after) + one.connect + (grid.scan + written) * 2;
         let bound = device.one_connection.map_or(bound, connected);
         longest = longest.max(bound);
         devices.push(DeviceAssurance {
@@ -159,8 +173,39 @@ pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)
         delay_s: ways.delay.as_secs_f64(),
         delay_is_assumed: ways.delay_is_assumed,
         take_over_max_s: longest.as_secs_f64(),
+        sync_wait_s: ways.sync.as_secs_f64(),
+        stall_max_s: settings.stall_max(ways.delay).unwrap_or(Span::ZERO).as_secs_f64(),
     };
     Some((assurance, longest))
+}
+
+/// What the redundancy of each shared grid comes to; a declared D that the links do not keep is worth a look.
+pub(crate) fn assure<S>(
+    site: &Site<'_, S>,
+    names: &mut Names<'_, '_>,
+    (network, timeline, posts): (&Network, &[Timed], &[Post]),
+    sync: Span,
+    notes: &mut Notes,
+) -> Vec<Assurance> {
+    if notes.errors() > 0 {
+        return Vec::new();
+    }
+    let mut assurances = Vec::new();
+    for (position, (grid, named)) in site.grids.iter().zip(&mut names.grids).enumerate() {
+        let of_grid = |post: &&Post| usize::from(post.grid) == position;
+        let posts: Vec<Post> = posts.iter().filter(of_grid).cloned().collect();
+        let ways = Ways::simulated(network, timeline, &posts, sync);
+        // A delay that is a fault is meant.
+        grid.council.check_lease(Ways::simulated(network, &[], &posts, sync).delay(), notes);
+        if let Some((assurance, take_over_max)) = of(grid, &ways) {
+            named.take_over_max = Some(take_over_max);
+            assurances.push(assurance);
+            for (device, known) in grid.devices.iter().enumerate() {
+                known.check_declared(ways.write(device), notes);
+            }
+        }
+    }
+    assurances
 }
 
 /// So many heartbeats more may a take-over last where messages may be lost: each of its few may be, and is repeated.
@@ -172,12 +217,12 @@ pub(crate) fn promises<S>(
     names: &Names<'_, '_>,
     network: &Network,
     posts: &[Post],
-    sync: Span,
+    waits: Waits,
 ) -> Vec<Promised> {
     let of = |(position, grid): (usize, &Grid<'_, S>)| {
         let of_grid = |post: &&Post| usize::from(post.grid) == position;
         let posts: Vec<Post> = posts.iter().filter(of_grid).cloned().collect();
-        promised(grid, (position, names.grids[position].first), &posts, network, sync)
+        promised(grid, (position, names.grids[position].first), &posts, network, waits)
     };
     site.grids.iter().enumerate().filter_map(of).collect()
 }
@@ -189,9 +234,9 @@ fn promised<S>(
     (position, first): (usize, usize),
     posts: &[Post],
     network: &Network,
-    sync: Span,
+    waits: Waits,
 ) -> Option<Promised> {
-    let ways = Ways::simulated(network, &[], posts);
+    let ways = Ways::simulated(network, &[], posts, waits.write);
     let (assurance, longest) = of(grid, &ways)?;
     let council = grid.council.seen_from(Seat(0));
     let settings = &grid.council.settings;
@@ -216,7 +261,7 @@ fn promised<S>(
         needs_no_vote_of_the_dead: council.is_pair() && takes_over,
         within: longest + repeats,
         doubts_for: GOOD_BEFORE_RETURN.max(RETRY_LONGEST),
-        settles_within: settles_within(grid, settings, &ways, sync),
+        settles_within: settles_within(grid, settings, &ways, waits.start),
         clock_rate_max_ppb: settings.clock_rate_max_ppb,
     })
 }

@@ -22,6 +22,8 @@ pub(crate) struct Council<'t> {
     pub(crate) controllers: Vec<Controller<'t>>,
     pub(crate) witness: Option<Witness>,
     pub(crate) settings: Settings,
+    /// Where it is said how long a lease lasts; the controllers where nothing says it.
+    lease: Node<'t>,
     /// Identifies all of that.
     section: u64,
 }
@@ -73,6 +75,22 @@ impl Council<'_> {
     pub(crate) fn seen_from(&self, seat: Seat) -> redundancy::Council {
         let hosts: Vec<u16> = self.members().map(|member| position(member.host)).collect();
         redundancy::Council::new(&hosts, self.witness.is_some(), seat)
+    }
+
+    /// Notes leases that end before they can be renewed where a message may be on its way for `delay`.
+    pub(crate) fn check_lease(&self, delay: Span, notes: &mut Notes) {
+        let Settings { heartbeat, lease, .. } = self.settings;
+        if self.is_shared() && self.settings.stall_max(delay).is_none() {
+            self.lease.warning(
+                notes,
+                format!(
+                    "a lease lasts {lease}, but it is renewed every {heartbeat} and the answer may take {}: authority would \
+                     end and begin again; allowed is above {}",
+                    delay * 2,
+                    heartbeat + delay * 2
+                ),
+            );
+        }
     }
 
     fn supervisor(&self, seat: Seat) -> SupervisorSpec {
@@ -131,7 +149,7 @@ pub(crate) fn read<'t>(
     }
     let redundancy = fields.optional("redundancy");
     let settings = rules::default(scan);
-    let mut council = Council { controllers, witness, settings, section: 0 };
+    let mut council = Council { controllers, witness, settings, lease: place.clone(), section: 0 };
     let stated = redundancy.as_ref().and_then(|node| rules::read(node, scan, notes));
     if council.is_shared() {
         let is_pair = council.seen_from(Seat(0)).is_pair();
@@ -143,7 +161,7 @@ pub(crate) fn read<'t>(
         node.warning(notes, "is not used: the grid has one controller");
     }
     if let Some(stated) = stated {
-        council.settings = stated.settings;
+        (council.settings, council.lease) = (stated.settings, stated.lease);
     }
     council.section = rules::section(grid, &council, hosts);
     council

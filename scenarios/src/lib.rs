@@ -190,8 +190,12 @@ pub fn examine<F: FunctionSet>(files: &dyn Files, path: &str) -> (Report, Vec<As
         let root = Node::root(&document, &mut notes);
         let site = root.and_then(|root| site::read::<F>(&root, &mut notes));
         if let Some(site) = site.filter(|_site| notes.errors() == 0) {
-            let of = |grid| assurance::of(grid, &assurance::Ways::assumed(grid));
-            assurances.extend(site.grids.iter().filter_map(of).map(|found| found.0));
+            let sync = persistence::waits(site.persistence, network::SYNC).write;
+            for grid in &site.grids {
+                let ways = assurance::Ways::assumed(grid, sync);
+                grid.council.check_lease(ways.delay(), &mut notes);
+                assurances.extend(assurance::of(grid, &ways).map(|found| found.0));
+            }
         }
     } else if let Some(loaded) = scenario::load::<F>(files, path, &Overrides::default(), &mut notes) {
         assurances = loaded.assurances;

@@ -70,14 +70,25 @@ impl Stated {
 /// So many syncs may pass before a life that begins can promise something: two for its number where its file is new, one that is
 /// under way, and its own.
 const SYNCS_OF_A_START: u64 = 4;
+/// So many syncs may pass before a write is sent that waits for its delivery to be durable: one that is under way, and its own.
+const SYNCS_OF_A_WRITE: u64 = 2;
 
-/// How long a controller that starts may wait for its disk, on which take-overs depend; `None` where each step of it waits, so
-/// that no time of a take-over can be promised.
-pub(crate) fn longest_sync(kept: Option<Stated>, sync: Span) -> Option<Span> {
+/// How long a controller may wait for a disk that works as it should.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// When it starts, until it can promise something.
+    pub(crate) start: Span,
+    /// Before it sends a write.
+    pub(crate) write: Span,
+}
+
+/// What the waits are if a sync lasts `sync`.
+pub(crate) fn waits(kept: Option<Stated>, sync: Span) -> Waits {
+    let syncs = |start, write| Waits { start: sync * start, write: sync * write };
     match kept.map(|kept| kept.spec.journal.sync) {
-        None => Some(sync),
-        Some(SyncRule::Every(_)) => Some(sync * SYNCS_OF_A_START),
-        Some(SyncRule::Strict) => None,
+        None => syncs(1, 0),
+        Some(SyncRule::Every(_)) => syncs(SYNCS_OF_A_START, 0),
+        Some(SyncRule::Strict) => syncs(SYNCS_OF_A_START, SYNCS_OF_A_WRITE),
     }
 }
 

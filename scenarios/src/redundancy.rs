@@ -36,6 +36,8 @@ pub(crate) struct Stated<'t> {
     pub(crate) settings: Settings,
     /// Where it says what a pair does in silence.
     on_silence: Option<Node<'t>>,
+    /// Where it says how long a lease lasts, or could.
+    pub(crate) lease: Node<'t>,
 }
 
 /// What a grid that scans every `scan` has without a section.
@@ -64,8 +66,9 @@ pub(crate) fn read<'t>(node: &Node<'t>, scan: Span, notes: &mut Notes) -> Option
             .unwrap_or(default.on_silence),
     };
     check(&settings, scan, &fields, notes);
+    let lease = fields.place("lease").clone();
     fields.finish(notes);
-    Some(Stated { settings, on_silence })
+    Some(Stated { settings, on_silence, lease })
 }
 
 fn read_rate(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<u32> {

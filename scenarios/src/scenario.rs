@@ -13,9 +13,9 @@ use r_ems_engine::Time;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_sim::expect::{Claim, Expectation};
-use r_ems_sim::world::{GridWorld, HostClock, Post, Ties, Timed, WorldSpec};
+use r_ems_sim::world::{GridWorld, HostClock, Post, Ties, WorldSpec};
 
-use crate::assurance::{self, Assurance, Ways};
+use crate::assurance;
 use crate::at_end::Subject;
 use crate::expectation::Expected;
 use crate::fault::Usual;
@@ -263,10 +263,9 @@ fn make<F: FunctionSet>(
     let usual = Usual { network: &network, clocks: &hosts, has_disks: kept.is_some() };
     let context = happening::Context { names: &names, calendar: &calendar, usual };
     let mut timeline = happening::read(header.timeline.as_ref(), header.faults.as_ref(), &context, notes);
-    let assurances = assure(&site, &mut names, (&network, &timeline, &posts), notes);
-    let sync = persistence::longest_sync(kept, header.sync);
-    let promises = |sync| assurance::promises(&site, &names, &network, &posts, sync);
-    let promised = sync.map_or_else(Vec::new, promises);
+    let waits = persistence::waits(kept, header.sync);
+    let assurances = assurance::assure(&site, &mut names, (&network, &timeline, &posts), waits.write, notes);
+    let promised = assurance::promises(&site, &names, &network, &posts, waits);
     let expected = expectation::read(header.expect.as_ref(), &names, &calendar, kept.is_some(), notes);
     let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
@@ -409,32 +408,6 @@ fn really(
     let hosts = reality::read_clocks(header.clocks.as_ref(), names, notes);
     let network = header.network.as_ref().map_or(Network::LOCAL, |node| network::read(node, names, notes));
     (posts, hosts, network)
-}
-
-/// What the redundancy of each shared grid comes to; a declared D that the links do not keep is worth a look.
-fn assure<S>(
-    site: &Site<'_, S>,
-    names: &mut Names<'_, '_>,
-    (network, timeline, posts): (&Network, &[Timed], &[Post]),
-    notes: &mut Notes,
-) -> Vec<Assurance> {
-    if notes.errors() > 0 {
-        return Vec::new();
-    }
-    let mut assurances = Vec::new();
-    for (position, (grid, named)) in site.grids.iter().zip(&mut names.grids).enumerate() {
-        let of_grid = |post: &&Post| usize::from(post.grid) == position;
-        let posts: Vec<Post> = posts.iter().filter(of_grid).cloned().collect();
-        let ways = Ways::simulated(network, timeline, &posts);
-        if let Some((assurance, take_over_max)) = assurance::of(grid, &ways) {
-            named.take_over_max = Some(take_over_max);
-            assurances.push(assurance);
-            for (device, known) in grid.devices.iter().enumerate() {
-                known.check_declared(ways.write(device), notes);
-            }
-        }
-    }
-    assurances
 }
 
 fn component_names(plant: &Option<Plant<'_>>) -> Vec<String> {

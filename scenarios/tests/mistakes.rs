@@ -46,7 +46,8 @@ bad_files! {
     daily, not_yet, sums, tariff, rivals, sizes, too_large, odd_sources, sheet_rows, sheet_values, sheet_times,
     sheet_empty, sheet_names, sheet_bytes, sheet_nothing, unknown_component, renamed_component, unknown_device,
     unquoted, window, spelled, empty, unclosed_text, unclosed_bracket, unclosed_end,
-    intervals, council, pair, one_host, lone_witness, network, faults, device_faults, take_over, take_over_alone, late_writes,
+    intervals, council, pair, one_host, lone_witness, network, faults, device_faults, take_over, take_over_alone,
+    late_writes, late_renewals,
     persistence, no_disks, stalls,
 }
 

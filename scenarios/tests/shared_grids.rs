@@ -233,6 +233,14 @@ fn the_bound_of_a_take_over_follows_from_the_scenarios_own_network() {
     let (_, found) =
         examine::<BuiltIn>(&files(redundancy, &format!("network: (delay: \"2 ms\"), {slow}")), "x.ron");
     assert!((found[0].take_over_max_s - 0.145).abs() < 1e-9, "{found:?}");
+    // 40 ms less a heartbeat of 10 ms and 2 · 10 ms.
+    assert!((found[0].stall_max_s - 0.01).abs() < 1e-9, "{found:?}");
+    // A sync under way and its own, of 8 ms each, before the write.
+    let strict = "network: (delay: \"2 ms\"), sync: \"8 ms\", persistence: (sync: Strict),";
+    let (report, found) = examine::<BuiltIn>(&files(redundancy, strict), "x.ron");
+    assert!(report.mistakes.is_empty(), "{report}");
+    assert!((found[0].take_over_max_s - 0.137).abs() < 1e-9, "{found:?}");
+    assert!((found[0].sync_wait_s - 0.016).abs() < 1e-9, "{found:?}");
 }
 
 #[test]

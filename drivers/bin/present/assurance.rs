@@ -18,6 +18,8 @@ fn grid(assurance: &Assurance) -> String {
         delay_s,
         delay_is_assumed,
         take_over_max_s,
+        sync_wait_s,
+        stall_max_s,
     } = assurance;
     let source =
         if *delay_is_assumed { "assumed, since a site file does not say it" } else { "by the scenario" };
@@ -31,6 +33,22 @@ fn grid(assurance: &Assurance) -> String {
         millis(*take_over_max_s),
         millis(*delay_s)
     );
+    if *sync_wait_s > 0.0 {
+        text += &format!(
+            "  {grid}: of that a write waits up to {} for what led to it to be durable (sync: Strict)\n",
+            millis(*sync_wait_s)
+        );
+    }
+    text += &if *stall_max_s > 0.0 {
+        let stall = millis(*stall_max_s);
+        format!(
+            "  {grid}: the active may stand still for {stall} and keep its authority, if no message is lost\n"
+        )
+    } else {
+        format!(
+            "  {grid}: with such messages a lease ends before it is renewed: authority ends and begins again\n"
+        )
+    };
     for DeviceAssurance { name, longest_write_s, rests_on, connecting_s, take_over_max_s } in devices {
         text += &match rests_on {
             RestsOn::Epochs => format!(

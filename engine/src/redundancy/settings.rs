@@ -108,6 +108,13 @@ impl Settings {
         stretched(longest_write, BILLION + u128::from(self.clock_rate_max_ppb), BILLION)
     }
 
+    /// How long an active may stand still and keep its authority, if `delay` bounds each message and none is lost: what a lease
+    /// has beyond the heartbeat that renews it and the way of the renewal there and back. `None`: it ends before it is renewed.
+    pub fn stall_max(&self, delay: Span) -> Option<Span> {
+        let needed = self.heartbeat + delay * 2;
+        (self.lease > needed).then(|| self.lease - needed)
+    }
+
     /// The longest time from a crash of the active to the first write of the next, if `delay` bounds each message and each
     /// write on its way, no message is lost, and `longest_write` is the D of the device.
     pub fn take_over_max(&self, delay: Span, longest_write: Span) -> Span {
@@ -137,6 +144,12 @@ mod tests {
         // 20 ms · 1.0006 / 0.9994 = 20.024014408… ms
         assert_eq!(FAST.grantor_wait(), Span::from_nanos(20_024_016));
         assert_eq!(FAST.write_wait(Span::from_millis(2)), Span::from_nanos(2_001_200));
+    }
+
+    #[test]
+    fn a_lease_outlasts_a_heartbeat_and_a_round_trip() {
+        assert_eq!(FAST.stall_max(Span::from_millis(5)), Some(Span::from_millis(5)));
+        assert_eq!(FAST.stall_max(Span::from_micros(7_500)), None);
     }
 
     #[test]
