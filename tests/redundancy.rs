@@ -85,6 +85,19 @@ fn a_command_that_finds_a_controller_down_is_told() {
 }
 
 #[test]
+fn a_command_to_a_grid_is_lost_only_where_nobody_hears_it() {
+    let unheard = |file: &str, crashes: &str| {
+        let faults = format!(r#"{crashes}, At("2016-03-09 18:00", SwitchOver("commerce"))"#);
+        let (summary, _) = json(&["run", &witness_with(file, &faults), "--until", "40 min"]);
+        summary["take_overs"]["unheard"].as_array().map(Vec::len)
+    };
+    let crash = |host: &str| format!(r#"At("2016-03-09 17:50", Crash(host: "{host}"))"#);
+    assert_eq!(unheard("one_is_down.ron", &crash("b")), Some(0));
+    let both = format!("{}, {}", crash("a"), crash("b"));
+    assert_eq!(unheard("both_are_down.ron", &both), Some(2));
+}
+
+#[test]
 fn a_controller_that_is_down_is_explained_as_down() {
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("down.rlog");
     let log = log.to_str().expect("a path in UTF-8");

@@ -8,14 +8,14 @@ use alloc::vec::Vec;
 
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::redundancy::message;
-use r_ems_engine::redundancy::{Message, Promise, Seat};
+use r_ems_engine::redundancy::{Command, Message, Promise, Seat};
 use r_ems_engine::{LocalTime, Time};
 
 use super::pending::{Happened, Of, Pending, Told};
 use super::stops::Afterwards;
 use super::{Grid, PostState, SimDriver};
 use crate::links::Edge;
-use crate::world::{Change, HostClock, InverterOrder, Life, PathChange, Stalled};
+use crate::world::{Change, HostClock, InverterOrder, Life, PathChange, Stalled, Timed};
 
 /// A message on its way.
 #[derive(Clone, Copy, Debug)]
@@ -152,10 +152,23 @@ impl SimDriver {
                     return Some((controller, Happened::Command(command)));
                 }
                 // No log of a controller that is down can hold it: the world's own record does.
-                self.authority.unheard(at, controller, command);
+                if !self.is_heard_by_another(at, controller, command) {
+                    self.authority.unheard(at, controller, command);
+                }
                 None
             }
         }
+    }
+
+    /// Whether a command that its addressee does not hear is asked of its whole grid, of which another one does.
+    fn is_heard_by_another(&self, at: Time, addressee: u16, command: Command) -> bool {
+        let grid = self.posts[usize::from(addressee)].grid;
+        let hears = |timed: &Timed| {
+            let Change::Command { controller, command: asked } = timed.change else { return false };
+            let other = &self.posts[usize::from(controller)];
+            asked == command && other.grid == grid && other.has_booted
+        };
+        self.timeline.iter().filter(|timed| timed.at == at).any(hears)
     }
 
     fn change_plant(&mut self, at: Time, grid: u16, change: Change) {
