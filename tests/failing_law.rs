@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use r_ems::engine::controller::Controller;
+use r_ems::engine::controller::{Controller, Phase};
 use r_ems::engine::log::{EffectsKept, Kind};
 use r_ems::engine::orchestrator::RESTART_FIRST;
 use r_ems::replay::divergence::Subject;
@@ -176,6 +176,28 @@ fn a_repaired_law_departs_from_the_log_where_the_broken_one_failed() {
     let divergence = replayed.divergence.expect("nothing fails now");
     assert_eq!(divergence.subject, Subject::Assertion);
     assert!((divergence.at_ns as f64 / 1e9 - finished.summary.failures[0].at_s).abs() < 1e-9);
+}
+
+#[test]
+fn another_grid_of_the_same_host_goes_on() {
+    let grid = SCENARIO.split_once("\"works\": (").and_then(|(_, rest)| rest.split_once("controllers:"));
+    let grid = grid.expect("the scenario has its grid").0;
+    let alone = format!("\"alone\": ({grid}controllers: {{ \"a\": (host: \"a\") }}),\n \"works\": (");
+    let (before, plants) = SCENARIO.split_once("plant: {").expect("the scenario has its plant");
+    let plant = plants.split_once("\"works\": {").and_then(|(_, rest)| rest.split_once("},\n    }"));
+    let plant = plant.expect("the grid has its plant").0;
+    let two =
+        format!("{}plant: {{ \"alone\": {{ {plant} }}, {plants}", before.replacen("\"works\": (", &alone, 1));
+    let path = file("fails_beside.ron");
+    std::fs::write(&path, two.replace("PERSISTENCE", KEPT)).expect("a test may write its own files");
+    let finished = r_ems::run_file::<fragile::Laws>(&path, &Overrides::default(), &Options::default());
+    let finished = finished.expect("the scenario runs");
+    let failed: Vec<&str> = finished.summary.failures.iter().map(|failure| &*failure.controller).collect();
+    assert_eq!(failed, ["works/a"; 5]);
+    let alone = &finished.machines[0];
+    assert_eq!(alone.phase(), Phase::Running);
+    // 3 min of scans of 100 ms: those of the other grid ended for a while.
+    assert!(alone.timing().scans() >= 1_790, "{}", alone.timing().scans());
 }
 
 #[test]

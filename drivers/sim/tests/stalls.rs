@@ -177,6 +177,22 @@ fn another_takes_over_from_who_stands_still_and_who_comes_back_is_a_standby() {
 }
 
 #[test]
+fn so_many_letters_wait_and_the_later_ones_are_lost() {
+    let (from, to) = (at(500), at(4_500));
+    let witness = stalled(
+        Site { duration: Span::from_secs(5), ..plain(1) },
+        Stalled::Host(2),
+        StalledClock::Running,
+        (from, to),
+    );
+    let (w, found) = heard(&witness, 2);
+    assert_eq!(found.violations, []);
+    let late = |heard: &&(Time, LocalTime, What)| heard.0 == to && heard.2 == What::Message;
+    assert_eq!(w.deliveries.iter().filter(late).count(), 256);
+    assert!(w.deliveries.iter().any(|heard| heard.0 > to && heard.2 == What::Message), "it hears again");
+}
+
+#[test]
 fn a_crash_during_a_stall_takes_what_waits() {
     let crash = |from: Time| {
         let site = plain(7).then(1_030, host(0, Life::Down)).then(1_040, host(0, Life::Up));

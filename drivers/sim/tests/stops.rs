@@ -2,10 +2,21 @@
 
 mod council_site;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use council_site::{Site, at, host};
-use r_ems_engine::controller::{HAND_OVER_PATIENCE, Phase};
-use r_ems_engine::redundancy::Settings;
-use r_ems_engine::{Span, Time};
+use r_ems_engine::controller::{Controller, ControllerSpec, HAND_OVER_PATIENCE, Phase};
+use r_ems_engine::fleet::{Fleet, Poisoned};
+use r_ems_engine::functions::BuiltIn;
+use r_ems_engine::log::Header;
+use r_ems_engine::machine::{
+    Afterwards, Boot, Delivery, Driver, Effects, Handled, Input, Machine, Outcome, Step,
+};
+use r_ems_engine::persistence::recovery::Containment;
+use r_ems_engine::redundancy::{Command, Settings};
+use r_ems_engine::serde::{Deserialize, Serialize};
+use r_ems_engine::{LocalTime, Span, Time};
+use r_ems_sim::driver::SimDriver;
 use r_ems_sim::network::Delay;
 use r_ems_sim::world::{Change, Life, Timed};
 
@@ -87,4 +98,95 @@ fn all_hosts_may_be_stopped_at_once_and_start_again() {
         assert_eq!(result.authority.violations, [], "seed {seed}");
         assert!(machines.iter().any(|machine| machine.redundancy().role().holds()), "seed {seed}");
     }
+}
+
+/// A controller that fails an assertion when it is asked to stop.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(crate = "r_ems_engine::serde")]
+struct FailsToStop(Controller<BuiltIn>);
+
+impl Machine for FailsToStop {
+    type Spec = ControllerSpec<BuiltIn>;
+
+    fn new(spec: &Self::Spec) -> Self {
+        Self(Controller::new(spec))
+    }
+
+    fn boot(&mut self, now: LocalTime, boot: Boot, out: &mut Effects) {
+        self.0.boot(now, boot, out);
+    }
+
+    fn handle(&mut self, now: LocalTime, input: &Input<'_>, out: &mut Effects) {
+        assert!(*input != Input::Command(Command::Stop), "it cannot stop");
+        self.0.handle(now, input, out);
+    }
+
+    fn deadline(&self) -> Option<LocalTime> {
+        self.0.deadline()
+    }
+}
+
+/// Catches what fails, and counts the boots of controller a.
+struct Catching(SimDriver, usize);
+
+impl Driver for Catching {
+    fn next(&mut self) -> Option<Delivery<'_>> {
+        let delivery = self.0.next()?;
+        self.1 += usize::from(delivery.to.0 == 0 && matches!(delivery.step, Step::Boot(_)));
+        Some(delivery)
+    }
+
+    fn perform(&mut self, outcome: &Outcome<'_>) {
+        self.0.perform(outcome);
+    }
+
+    fn failed(&mut self, failure: Poisoned) -> Afterwards {
+        self.0.failed(failure)
+    }
+
+    fn contain(run: &mut dyn FnMut()) -> Handled {
+        catch_unwind(AssertUnwindSafe(run)).map_or(Handled::Poisoned, |()| Handled::Done)
+    }
+}
+
+impl Containment for Catching {
+    fn contain(run: &mut dyn FnMut()) -> Handled {
+        <Self as Driver>::contain(run)
+    }
+}
+
+/// How often controller a booted in a run in which it fails to stop.
+fn boots_of_a(timeline: &[(u64, Change)]) -> usize {
+    let site = Site { duration: Span::from_secs(6), ..Site::new(1) };
+    let site = timeline.iter().fold(site, |site, (millis, change)| site.then(*millis, *change));
+    let machines: Vec<FailsToStop> = site.controllers().into_iter().map(FailsToStop).collect();
+    let inner = SimDriver::new(site.world()).expect("links fit their bus");
+    let header = Header::new(&[], Vec::new());
+    let mut driver = Catching(inner.with_persistence::<_, Catching>(&header, &machines), 0);
+    let mut fleet = Fleet::new(machines);
+    fleet.run(&mut driver).expect("others go on");
+    let result = driver.0.finish();
+    assert_eq!((result.authority.violations.len(), result.failures.len()), (0, 1));
+    assert!(fleet.machines()[1].0.redundancy().role().holds(), "another has taken over");
+    driver.1
+}
+
+#[test]
+fn who_fails_while_it_ends_has_ended() {
+    for change in [process(0, Life::Stops), host(0, Life::Stops)] {
+        assert_eq!(boots_of_a(&[(1_000, change)]), 1, "{change:?}");
+    }
+    assert_eq!(boots_of_a(&[(1_000, host(0, Life::Stops)), (2_000, host(0, Life::Up))]), 2);
+}
+
+#[test]
+fn a_host_goes_when_the_process_that_it_waits_for_is_killed() {
+    let alone = [(1_000, host(1, Life::Down)), (1_000, host(2, Life::Down))];
+    let stopped =
+        [(1_000, host(0, Life::Stops)), (1_010, process(0, Life::Down)), (1_020, host(0, Life::Up))];
+    let timeline = alone.into_iter().chain(stopped);
+    let site = timeline.fold(Site::new(1), |site, (millis, change)| site.then(millis, change));
+    let (result, machines) = site.run();
+    assert_eq!(result.authority.violations, []);
+    assert_eq!(machines[0].phase(), Phase::Running, "it has not waited for the end of its patience");
 }

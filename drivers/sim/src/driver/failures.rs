@@ -7,6 +7,7 @@ use r_ems_engine::machine::{Afterwards, Machine, State};
 
 use super::SimDriver;
 use super::pending::{Of, Pending};
+use super::stops;
 use r_ems_engine::Time;
 
 /// So many failed assertions are kept, the first ones.
@@ -33,14 +34,18 @@ impl SimDriver {
             return Afterwards::RunEnds;
         }
         let post = controller.0;
+        let leaves = self.posts[usize::from(post)].leaves;
         let next = self.orchestrator.failed(at, controller);
         self.posts[usize::from(post)].is_unfit = true;
         self.arriving.take_if(|devices| devices.of.post == post);
         self.disconnect_all(post);
         self.stop(at, post);
         self.look_again(at);
-        let of = Of { post, life: self.posts[usize::from(post)].life };
-        self.queue.push(next, Pending::Revive(of));
+        // Who was asked to end has ended.
+        if leaves != Some(stops::Afterwards::Rests) {
+            let of = Of { post, life: self.posts[usize::from(post)].life };
+            self.queue.push(next, Pending::Revive(of));
+        }
         Afterwards::OthersGoOn
     }
 
