@@ -17,6 +17,7 @@ use r_ems::engine::machine::{
 };
 use r_ems::engine::persistence::JournalStatus;
 use r_ems::engine::redundancy::{Command, Message, Seat};
+use r_ems::engine::wall::WallTime;
 use r_ems::engine::{LocalTime, Span, Time};
 use r_ems::replay::statistics;
 use r_ems::scenarios::Overrides;
@@ -48,6 +49,7 @@ enum What {
     Snapshotted(bool),
     Journal(JournalStatus),
     Command(Command),
+    WallClock(Option<WallTime>),
     Transfer(Seat, Vec<u8>),
 }
 
@@ -65,6 +67,7 @@ impl What {
             Step::Input(Input::Snapshotted { succeeded }) => Self::Snapshotted(succeeded),
             Step::Input(Input::Journal(status)) => Self::Journal(status),
             Step::Input(Input::Command(command)) => Self::Command(command),
+            Step::Input(Input::WallClock { wall }) => Self::WallClock(wall),
             Step::Input(Input::Transfer { from, unit }) => Self::Transfer(from, unit.to_vec()),
         }
     }
@@ -81,6 +84,7 @@ impl What {
             Self::Snapshotted(succeeded) => Step::Input(Input::Snapshotted { succeeded }),
             Self::Journal(status) => Step::Input(Input::Journal(status)),
             Self::Command(command) => Step::Input(Input::Command(command)),
+            Self::WallClock(wall) => Step::Input(Input::WallClock { wall }),
             Self::Transfer(from, ref unit) => Step::Input(Input::Transfer { from, unit }),
         }
     }

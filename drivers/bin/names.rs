@@ -123,6 +123,7 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
         | Event::SnapshotFailed
         | Event::JournalDegraded { .. }
         | Event::JournalRestored { .. }
+        | Event::WallClockSet { .. }
         | Event::StopBegan
         | Event::Stopped { .. }
         | Event::DeviceFollows { .. } => words.event(event),

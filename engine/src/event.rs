@@ -14,6 +14,7 @@ use crate::redundancy::transfer::Refusal;
 use crate::redundancy::{Command, Epoch, Reason, Role, Seat};
 use crate::time::Span;
 use crate::units::Watts;
+use crate::wall::WallTime;
 
 /// Something that a controller reports.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -176,6 +177,13 @@ pub enum Event {
         /// How long it was not.
         after: Span,
     },
+    /// The wall clock of its host was set, or is vouched for no more, or again.
+    WallClockSet {
+        /// What it would have shown now; `None`: nobody vouched for it.
+        before: Option<WallTime>,
+        /// What it shows; `None`: nobody vouches for it.
+        after: Option<WallTime>,
+    },
     /// The controller was asked to end its life in order, and begins to.
     StopBegan,
     /// It is done: its state is as it will be kept.
@@ -236,6 +244,7 @@ impl Event {
             Self::SnapshotFailed => "snapshot_failed",
             Self::JournalDegraded { .. } => "journal_degraded",
             Self::JournalRestored { .. } => "journal_restored",
+            Self::WallClockSet { .. } => "wall_clock_set",
             Self::StopBegan => "stop_began",
             Self::Stopped { .. } => "stopped",
             Self::SignSuspect { .. } => "sign_suspect",
@@ -243,7 +252,7 @@ impl Event {
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 28] = [
+    pub const KINDS: [&'static str; 29] = [
         "booted",
         "started",
         "scans_missed",
@@ -269,6 +278,7 @@ impl Event {
         "snapshot_failed",
         "journal_degraded",
         "journal_restored",
+        "wall_clock_set",
         "stop_began",
         "stopped",
         "sign_suspect",
@@ -297,6 +307,7 @@ impl Event {
             | Self::TookOver { .. }
             | Self::CommandRefused { .. }
             | Self::SnapshotFailed
+            | Self::WallClockSet { .. }
             | Self::DeviceLimited { .. } => Severity::Warning,
             Self::FunctionLost { .. }
             | Self::ShortfallBegan { .. }

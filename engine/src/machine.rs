@@ -36,6 +36,11 @@ pub trait Machine: Clone + Serialize + DeserializeOwned {
 
     /// When it wants a [`Input::Wake`] next; `None` if only an input can change it.
     fn deadline(&self) -> Option<LocalTime>;
+
+    /// What the wall clock of its host shows at `now`, as far as it was told; `None`: it does not know.
+    fn wall_clock(&self, _now: LocalTime) -> Option<WallTime> {
+        None
+    }
 }
 
 /// What a machine is told when it starts to live.
@@ -109,6 +114,12 @@ pub enum Input<'a> {
     },
     /// The journal of what reaches this machine can no longer be kept, or can again.
     Journal(JournalStatus),
+    /// The host's wall clock shows something else than what the machine was told before and its own clock say: it was set,
+    /// corrected, or is vouched for no more. See [`crate::wall::told`].
+    WallClock {
+        /// What it shows now; `None`: the host no longer vouches for it.
+        wall: Option<WallTime>,
+    },
     /// An operator asks for something.
     Command(Command),
 }

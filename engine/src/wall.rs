@@ -11,6 +11,7 @@
 
 mod calendar;
 mod offset;
+pub mod told;
 
 use alloc::format;
 use alloc::string::String;
@@ -77,6 +78,12 @@ impl WallTime {
     /// The span from `earlier` to `self`; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Span {
         if self.0 <= earlier.0 { Span::ZERO } else { Span::from_nanos(self.0.abs_diff(earlier.0)) }
+    }
+
+    /// The instant that is so many nanoseconds later, or earlier; saturates where the range ends.
+    #[must_use]
+    pub const fn moved(self, nanos: i64) -> Self {
+        Self(self.0.saturating_add(nanos))
     }
 
     /// The start of the `period` that this instant is in, as a clock at `offset` shows it.

@@ -71,6 +71,7 @@ impl<'a> Words<'a> {
                 String::from("the snapshot could not be made durable")
             }
             Step::Input(Input::Journal(status)) => persistence::status(*status),
+            Step::Input(Input::WallClock { wall }) => persistence::wall_clock(*wall),
             Step::Input(Input::Command(command)) => format!("command: {}", self.command(*command)),
         }
     }
@@ -150,6 +151,7 @@ impl<'a> Words<'a> {
             | Event::SnapshotFailed
             | Event::JournalDegraded { .. }
             | Event::JournalRestored { .. }
+            | Event::WallClockSet { .. }
             | Event::StopBegan
             | Event::Stopped { .. } => persistence::event(event),
             Event::SignSuspect { device, measured_by, step, moved } => format!(

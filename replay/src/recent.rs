@@ -4,6 +4,7 @@ use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::machine::{Boot, Effect, Input, Sample, Step, WriteOutcome};
 use r_ems_engine::persistence::JournalStatus;
 use r_ems_engine::redundancy::{Command, Message, Seat};
+use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Time};
 
 use crate::divergence::CONTEXT_DELIVERIES;
@@ -47,6 +48,7 @@ enum What {
     Snapshotted(bool),
     Journal(JournalStatus),
     Command(Command),
+    WallClock(Option<WallTime>),
     Transfer(Seat),
 }
 
@@ -78,6 +80,7 @@ impl Recent {
             Step::Input(Input::Snapshotted { succeeded }) => What::Snapshotted(succeeded),
             Step::Input(Input::Journal(status)) => What::Journal(status),
             Step::Input(Input::Command(command)) => What::Command(command),
+            Step::Input(Input::WallClock { wall }) => What::WallClock(wall),
             Step::Input(Input::Transfer { from, unit }) => {
                 kept.unit.extend_from_slice(unit);
                 What::Transfer(from)
@@ -123,6 +126,7 @@ impl Kept {
             What::Snapshotted(succeeded) => Step::Input(Input::Snapshotted { succeeded }),
             What::Journal(status) => Step::Input(Input::Journal(status)),
             What::Command(command) => Step::Input(Input::Command(command)),
+            What::WallClock(wall) => Step::Input(Input::WallClock { wall }),
             What::Transfer(from) => Step::Input(Input::Transfer { from, unit: &self.unit }),
         }
     }

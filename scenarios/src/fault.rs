@@ -9,7 +9,9 @@ use r_ems_engine::{Span, Time};
 use r_ems_sim::disk::DiskChange;
 use r_ems_sim::links::Edge;
 use r_ems_sim::network::Path;
-use r_ems_sim::world::{Change, HostClock, Life, PathChange, RATE_PPB_MAX, Stalled, StalledClock, Timed};
+use r_ems_sim::world::{
+    Change, HostClock, HostWall, Life, PathChange, RATE_PPB_MAX, Stalled, StalledClock, Timed,
+};
 
 use crate::device_fault::{self, DEVICE_FAULTS, Part};
 use crate::happening::{CHANGES, LATER};
@@ -20,9 +22,10 @@ use crate::naming::Names;
 use crate::network::{Network, delay_fields, read_chance};
 use crate::node::{Fields, Node};
 use crate::persistence::{DISK_FAULTS, SPAN_MAX, disk_fault};
+use crate::reality::read_wall;
 
 /// What can last for a while.
-pub(crate) const FAULTS: [&str; 25] = [
+pub(crate) const FAULTS: [&str; 26] = [
     "Crash",
     "Kill",
     "Stop",
@@ -32,6 +35,7 @@ pub(crate) const FAULTS: [&str; 25] = [
     "Delay",
     "Duplication",
     "ClockRate",
+    "WallClock",
     "Stall",
     DEVICE_FAULTS[0],
     DEVICE_FAULTS[1],
@@ -64,6 +68,7 @@ pub(crate) enum Key {
     Delay(u16, u16),
     Duplication(u16, u16),
     Rate(u16),
+    Wall(u16),
     Stall(Stalled),
     /// A host, and the fault's place among those of disks.
     Disk(u16, u8),
@@ -121,6 +126,12 @@ pub(crate) fn read(
             let before = usual.clocks.get(usize::from(host)).map_or(0, |clock| clock.rate_ppb);
             let change = |rate_ppb| Change::ClockRate { host, rate_ppb };
             Some(vec![Effect { key: Key::Rate(host), begin: change(rate_ppb), end: change(before) }])
+        }
+        "WallClock" => {
+            let (host, wall) = wall_clock(node, names, notes)?;
+            let before = usual.clocks.get(usize::from(host)).map_or(HostClock::TRUE.wall, |clock| clock.wall);
+            let change = |wall| Change::WallClock { host, wall };
+            Some(vec![Effect { key: Key::Wall(host), begin: change(wall), end: change(before) }])
         }
         "Stall" => stall(node, names, notes).map(|effect| vec![effect]),
         name if DEVICE_FAULTS.contains(&name) => device_fault::read(node, names, notes),
@@ -194,6 +205,19 @@ pub(crate) fn clock_rate(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Not
     let ppb = rate.and_then(|rate| rate_ppb(rate, &fields, notes));
     fields.finish(notes);
     Some((host?, ppb?))
+}
+
+/// Reads `WallClock(host: "a", ahead: "-1 h")`.
+pub(crate) fn wall_clock(
+    node: &Node<'_>,
+    names: &Names<'_, '_>,
+    notes: &mut Notes,
+) -> Option<(u16, HostWall)> {
+    let mut fields = node.fields(notes)?;
+    let host = host(&mut fields, "host", names, notes);
+    let wall = fields.required("ahead", notes).and_then(|node| read_wall(&node, notes));
+    fields.finish(notes);
+    Some((host?, wall?))
 }
 
 /// What the clock of a host can do that stands still.

@@ -21,7 +21,7 @@ pub(crate) const MAX_HAPPENINGS: usize = 10_000;
 /// The kinds of entries.
 pub(crate) const ENTRIES: [&str; 2] = ["At", "During"];
 /// What can happen at an instant.
-pub(crate) const CHANGES: [&str; 14] = [
+pub(crate) const CHANGES: [&str; 15] = [
     "Open",
     "Close",
     "Start",
@@ -31,6 +31,7 @@ pub(crate) const CHANGES: [&str; 14] = [
     "Kill",
     "Restart",
     "ClockRate",
+    "WallClock",
     "RestartDevice",
     BIT_ROT,
     COMMANDS[0],
@@ -134,6 +135,10 @@ fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Opt
         "ClockRate" => {
             let (host, rate_ppb) = fault::clock_rate(what, names, notes)?;
             Some(vec![Change::ClockRate { host, rate_ppb }])
+        }
+        "WallClock" => {
+            let (host, wall) = fault::wall_clock(what, names, notes)?;
+            Some(vec![Change::WallClock { host, wall }])
         }
         "RestartDevice" => device_fault::read_restart(what, names, notes),
         BIT_ROT => fault::bit_rot(what, names, &context.usual, notes).map(|change| vec![change]),

@@ -4,7 +4,7 @@ use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::points::DeviceClass;
 use r_ems_engine::units::Ratio;
 use r_ems_engine::{LocalTime, Span, Time};
-use r_ems_sim::world::{DropOuts, HostClock, LinkSpec, Post};
+use r_ems_sim::world::{DropOuts, HostClock, HostWall, LinkSpec, Post};
 
 use crate::device::{LATENCY_MAX, check_latency, direction};
 use crate::device_fault::{class, links};
@@ -12,7 +12,7 @@ use crate::fault::rate_ppb;
 use crate::mistake::{Notes, suggestion};
 use crate::naming::Names;
 use crate::network::read_delay;
-use crate::node::Node;
+use crate::node::{Node, excerpt};
 
 /// Changes links to what `links` says that they really are: `"commerce/pcc"` for all controllers, `"a:commerce/pcc"` for one.
 pub(crate) fn read_links(node: &Node<'_>, names: &Names<'_, '_>, posts: &mut [Post], notes: &mut Notes) {
@@ -73,6 +73,43 @@ fn read_drop_outs(node: &Node<'_>, notes: &mut Notes) -> Option<DropOuts> {
     Some(DropOuts { every: every?, lasting: lasting? })
 }
 
+/// Farthest that a wall clock is from what is right: a computer whose battery is empty believes that it is 1970.
+pub(crate) const WALL_ERROR_MAX: Span = Span::from_hours(100 * 366 * 24);
+
+/// Reads what a wall clock shows: how far it is ahead of what is right, `"1 h"` or `"-1 h"`, or `Unknown`.
+pub(crate) fn read_wall(node: &Node<'_>, notes: &mut Notes) -> Option<HostWall> {
+    if node.text() == "Unknown" {
+        return Some(HostWall::Unknown);
+    }
+    let form = || {
+        format!(
+            "expected how far it is ahead, such as \"1 h\" or \"-1 h\", or Unknown, got {}",
+            excerpt(node.text())
+        )
+    };
+    let Ok(text) = node.parse::<String>() else {
+        node.error(notes, form());
+        return None;
+    };
+    let (is_behind, magnitude) = match text.trim().strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.as_str()),
+    };
+    let Ok(span) = magnitude.parse::<Span>() else {
+        node.error(notes, form());
+        return None;
+    };
+    if span > WALL_ERROR_MAX {
+        node.error(
+            notes,
+            format!("must be within {WALL_ERROR_MAX} of what is right, got \"{}\"", excerpt(&text)),
+        );
+        return None;
+    }
+    let nanos = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+    Some(HostWall::Ahead(if is_behind { -nanos } else { nanos }))
+}
+
 /// Reads how the hosts' clocks run; those that are not named are true.
 pub(crate) fn read_clocks(
     node: Option<&Node<'_>>,
@@ -90,9 +127,11 @@ pub(crate) fn read_clocks(
         let rate: Ratio = fields.leaf_or("rate", Ratio::ZERO, notes);
         let rate_ppb = rate_ppb(rate, &fields, notes).unwrap_or(0);
         let at_start: Span = fields.leaf_or("at_start", Span::ZERO, notes);
+        let wall = fields.optional("wall").and_then(|node| read_wall(&node, notes));
         fields.finish(notes);
         let at_start = LocalTime::from_nanos(at_start.as_nanos());
-        clocks[position] = HostClock { rate_ppb, at_start, since: Time::ZERO };
+        let wall = wall.unwrap_or(HostClock::TRUE.wall);
+        clocks[position] = HostClock { rate_ppb, at_start, since: Time::ZERO, wall };
     }
     clocks
 }

@@ -7,7 +7,7 @@ use r_ems_engine::{Span, Time};
 use r_ems_scenarios::assurance::RestsOn;
 use r_ems_scenarios::{Loaded, Memory, Overrides, examine, load};
 use r_ems_sim::network::{Chance, Delay, Path};
-use r_ems_sim::world::{Change, Life, LinkState, PathChange};
+use r_ems_sim::world::{Change, HostWall, Life, LinkState, PathChange};
 
 const GOOD: &str = include_str!("bad/good.ron");
 const PROFILE: &str = include_str!("bad/short.csv");
@@ -189,6 +189,28 @@ fn operators_ask_a_grid_or_one_controller() {
         (3, command(1, Command::Maintenance { begins: true, is_forced: true })),
         (4, command(0, Command::Sole { begins: true })),
         (5, Change::ClockRate { host: 2, rate_ppb: -600_000 }),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_wall_clock_is_set_for_good_or_for_a_while() {
+    let found = changes(
+        "clocks: { \"i\": (wall: \"-250 ms\") },
+        faults: [
+            At(\"+1 s\", WallClock(host: \"h\", ahead: \"1 h\")),
+            During(\"+2 s\", \"+3 s\", WallClock(host: \"h\", ahead: \"-1 h\")),
+            During(\"+4 s\", \"+5 s\", WallClock(host: \"i\", ahead: Unknown)),
+        ],",
+    );
+    let shows = |host, wall| Change::WallClock { host, wall };
+    let hour = 3_600_000_000_000;
+    let expected = [
+        (1, shows(0, HostWall::Ahead(hour))),
+        (2, shows(0, HostWall::Ahead(-hour))),
+        (3, shows(0, HostWall::Ahead(0))),
+        (4, shows(1, HostWall::Unknown)),
+        (5, shows(1, HostWall::Ahead(-250_000_000))),
     ];
     assert_eq!(found, expected);
 }

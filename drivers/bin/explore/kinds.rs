@@ -40,7 +40,7 @@ pub enum Lasts {
 }
 
 /// Everything that can be drawn.
-pub const KINDS: [Kind; 22] = [
+pub const KINDS: [Kind; 23] = [
     Kind { name: "host crash", is_beyond: false, draw: host_crash },
     Kind { name: "process kill", is_beyond: false, draw: process_kill },
     Kind { name: "two-way partition", is_beyond: false, draw: partition },
@@ -50,6 +50,7 @@ pub const KINDS: [Kind; 22] = [
     Kind { name: "delay and reordering", is_beyond: false, draw: delay },
     Kind { name: "clock rate within its bound", is_beyond: false, draw: clock_within },
     Kind { name: "clock rate beyond its bound", is_beyond: true, draw: clock_beyond },
+    Kind { name: "wall clock that is set", is_beyond: false, draw: wall_clock },
     Kind { name: "stall with a running clock", is_beyond: false, draw: stall },
     Kind { name: "stall with a stopped clock", is_beyond: true, draw: pause },
     Kind { name: "silent device", is_beyond: false, draw: silent },
@@ -166,6 +167,17 @@ fn clock_beyond(draw: &mut Draw<'_>) -> Option<Drawn> {
     let bound = u64::from(draw.clock_rate_max_ppm());
     let magnitude = draw.between(bound + 1, PPM_MAX.max(bound + 1));
     Some(clock(draw, host, magnitude as i32))
+}
+
+/// What wall clocks show, from what is only corrected to a computer that believes that it is another century.
+const WALLS: [&str; 8] =
+    ["\"90 ms\"", "\"-900 ms\"", "\"1 s\"", "\"-1 h\"", "\"1 h\"", "\"-20000 d\"", "\"30000 d\"", "Unknown"];
+
+fn wall_clock(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let host = draw.host()?;
+    let ahead = Value::Word(WALLS[draw.below(WALLS.len() as u64) as usize]);
+    let what = What::new("WallClock").with("host", draw.host_name(host)).with("ahead", ahead);
+    Some(Drawn { what, scope: Scope::Host(host), lasts: Lasts::For(spell(draw)) })
 }
 
 /// How long somebody stands still: from what a lease outlives to what everybody notices.

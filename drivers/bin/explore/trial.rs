@@ -204,6 +204,7 @@ fn is_beyond(world: &WorldSpec, clock_rate_max_ppb: u32) -> bool {
         | Change::Process { .. }
         | Change::Path { .. }
         | Change::Stall { clock: StalledClock::Running, .. }
+        | Change::WallClock { .. }
         | Change::Command { .. }
         | Change::Disk { .. }
         | Change::Fault { .. }

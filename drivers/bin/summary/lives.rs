@@ -36,6 +36,7 @@ impl Lives {
                 | Change::Process { .. }
                 | Change::Path { .. }
                 | Change::ClockRate { .. }
+                | Change::WallClock { .. }
                 | Change::Stall { .. }
                 | Change::Disk { .. }
                 | Change::Command { .. }

@@ -8,6 +8,7 @@
 //! - `effects` does what machines ask for;
 //! - `persistence` keeps what outlives controllers, on the hosts' disks;
 //! - `stalls` lets hosts and processes stand still for a while;
+//! - `walls` are the wall clocks that controllers are told of;
 //! - `ties` is the order of what happens at one instant.
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
@@ -23,6 +24,7 @@ mod result;
 mod stalls;
 mod stops;
 mod ties;
+mod walls;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -30,13 +32,13 @@ use alloc::vec::Vec;
 
 use r_ems_engine::event::Event as Reported;
 use r_ems_engine::fleet::Poisoned;
-use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
+use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::machine::{self, Boot, Delivery, Driver, Effect, Input, Outcome, Step};
 use r_ems_engine::orchestrator::Orchestrator;
 use r_ems_engine::queue::EventQueue;
 use r_ems_engine::redundancy::{Promise, Seat};
 use r_ems_engine::wakes::Wakes;
-use r_ems_engine::wall::WallTime;
+use r_ems_engine::wall::{WallTime, told as wall};
 use r_ems_engine::{LocalTime, Span, Time};
 
 use crate::account::Account;
@@ -53,7 +55,7 @@ use crate::world::{HostClock, PersistenceSpec, Post, Ties, Timed, WorldSpec};
 
 use self::effects::Part;
 use self::hosts::PostOffice;
-use self::pending::{Devices, Happened, Of, Pending, Told};
+use self::pending::{Devices, Happened, Pending, Told, plan};
 use self::persistence::Persistence;
 use self::stalls::Stalls;
 use self::stops::Afterwards;
@@ -141,6 +143,8 @@ struct PostState {
     saving: Option<Promise>,
     /// When its machine wants to be woken, by its clock.
     deadline: Option<LocalTime>,
+    /// What its machine was told of the wall clock.
+    wall: wall::Told,
 }
 
 impl SimDriver {
@@ -318,7 +322,11 @@ impl SimDriver {
             }
             Pending::Mail { slot } => self.deliver(slot),
             Pending::Saved(of) => self.hears(of).then(|| self.finish_saving(of.post)),
-            Pending::Told { of, told } => self.hears(of).then_some((of.post, Happened::Told(told))),
+            Pending::Told { of, told } => self.hears(of).then(|| self.tell(of.post, told)),
+            Pending::LookAtWalls => {
+                self.look_at_walls(at);
+                None
+            }
             Pending::Revive(of) => {
                 self.revive(at, of);
                 None
@@ -346,21 +354,6 @@ impl SimDriver {
             }
             Pending::Timeline { place } => self.change(at, self.timeline[place as usize].change),
             Pending::Next { post } => self.let_in(at, post),
-        }
-    }
-}
-
-/// Plans what is known from the run's start.
-fn plan(queue: &mut EventQueue<Pending>, timeline: &[Timed], posts: &mut [PostState]) {
-    for (place, timed) in (0..).zip(timeline) {
-        queue.push(timed.at, Pending::Timeline { place });
-    }
-    for (post, state) in (0..).zip(posts) {
-        queue.push(Time::ZERO, Pending::Boot(Of { post, life: 0 }));
-        for (device, link) in (0..).zip(&mut state.links) {
-            if let Some(at) = link.next_chance(Time::ZERO) {
-                queue.push(at, Pending::Chance { post, device: DeviceIndex(device) });
-            }
         }
     }
 }
@@ -396,6 +389,7 @@ impl PostState {
             promise: Promise::FIRST,
             saving: None,
             deadline: None,
+            wall: wall::Told::NOTHING,
         })
     }
 }
@@ -425,9 +419,8 @@ impl Driver for SimDriver {
                 return Some(Delivery { at, now, to, step: Step::Restore { state } });
             }
             Happened::Boot => {
-                let wall = Some(self.start + at.since(Time::ZERO));
-                let boot =
-                    Boot { incarnation: state.incarnation, wall, promise: state.promise, ..Boot::FIRST };
+                let (incarnation, promise, wall) = (state.incarnation, state.promise, state.wall.wall);
+                let boot = Boot { incarnation, wall, promise, ..Boot::FIRST };
                 Step::Boot(self.persistence.as_deref().map_or(boot, |kept| kept.boot(post, wall)))
             }
             Happened::Wake => Step::Input(Input::Wake),
@@ -443,6 +436,7 @@ impl Driver for SimDriver {
             Happened::Told(Told::Promised(succeeded)) => Step::Input(Input::Promised { succeeded }),
             Happened::Told(Told::Snapshotted(succeeded)) => Step::Input(Input::Snapshotted { succeeded }),
             Happened::Told(Told::Journal(status)) => Step::Input(Input::Journal(status)),
+            Happened::Told(Told::WallClock) => Step::Input(Input::WallClock { wall: state.wall.wall }),
             Happened::Command(command) => Step::Input(Input::Command(command)),
         };
         let delivery = Delivery { at, now, to, step };

@@ -81,7 +81,8 @@ pub struct GridWorld {
     pub shaving_limit: Option<Watts>,
 }
 
-/// How a host's monotonic clock runs against the run's time.
+/// What the clocks of a host show against the run's time: the monotonic one, by which everything is timed, and the wall clock,
+/// which is another one and may be set at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostClock {
     /// How much faster it runs, in parts per billion; −600,000 loses 600 µs a second.
@@ -91,6 +92,27 @@ pub struct HostClock {
     /// When it began to run so: at the run's beginning, at the host's last boot, or when its rate changed; the end of time
     /// while it stands still.
     pub since: Time,
+    /// What its wall clock shows.
+    pub wall: HostWall,
+}
+
+/// What the wall clock of a host shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostWall {
+    /// So many nanoseconds more than is right; less if it is negative.
+    Ahead(i64),
+    /// The host does not vouch for it.
+    Unknown,
+}
+
+impl HostWall {
+    /// What it shows when it should show `right`.
+    pub fn shows(self, right: WallTime) -> Option<WallTime> {
+        match self {
+            Self::Ahead(nanos) => Some(right.moved(nanos)),
+            Self::Unknown => None,
+        }
+    }
 }
 
 /// Largest clock-rate error that is simulated, in parts per billion: a tenth.
@@ -98,7 +120,8 @@ pub const RATE_PPB_MAX: i32 = 100_000_000;
 
 impl HostClock {
     /// A clock that shows the run's time.
-    pub const TRUE: Self = Self { rate_ppb: 0, at_start: LocalTime::ZERO, since: Time::ZERO };
+    pub const TRUE: Self =
+        Self { rate_ppb: 0, at_start: LocalTime::ZERO, since: Time::ZERO, wall: HostWall::Ahead(0) };
     /// What a clock shows when its host has just booted.
     const AT_BOOT: LocalTime = LocalTime::from_nanos(1_000_000_000);
     const BILLION: u128 = 1_000_000_000;
@@ -125,7 +148,7 @@ impl HostClock {
     /// The same clock with another rate from `at` on; one that stands still goes on so later.
     pub fn at_rate(self, at: Time, rate_ppb: i32) -> Self {
         let since = if self.stands_still() { self.since } else { at };
-        Self { rate_ppb, at_start: self.local(at), since }
+        Self { rate_ppb, at_start: self.local(at), since, ..self }
     }
 
     /// The same clock, which stands still from `at` on, as that of a virtual machine that is paused.
@@ -145,7 +168,7 @@ impl HostClock {
 
     /// The clock after the host has booted at `at`.
     pub const fn booted(self, at: Time) -> Self {
-        Self { rate_ppb: self.rate_ppb, at_start: Self::AT_BOOT, since: at }
+        Self { at_start: Self::AT_BOOT, since: at, ..self }
     }
 
     fn scaled(self, nanos: u64) -> u64 {
@@ -280,6 +303,13 @@ pub enum Change {
         /// Its error in parts per billion.
         rate_ppb: i32,
     },
+    /// A host's wall clock is set, or is vouched for no more.
+    WallClock {
+        /// Which host.
+        host: u16,
+        /// What it shows from now on.
+        wall: HostWall,
+    },
     /// A host or a process stands still from the next thing on that it does, between deciding and doing, or goes on.
     Stall {
         /// Who.
@@ -392,7 +422,7 @@ mod tests {
     #[test]
     fn a_clock_shows_an_instant_no_earlier_than_it_is_woken_for() {
         for rate_ppb in [0, 600_000, -600_000, 1, -1, RATE_PPB_MAX, -RATE_PPB_MAX] {
-            let clock = HostClock { rate_ppb, at_start: LocalTime::from_nanos(12_345), since: Time::ZERO };
+            let clock = HostClock { rate_ppb, at_start: LocalTime::from_nanos(12_345), ..HostClock::TRUE };
             for nanos in [12_345, 12_346, 1_000_000_007, 31_622_400_000_000_000] {
                 let local = LocalTime::from_nanos(nanos);
                 let at = clock.run_time(local);

@@ -145,6 +145,28 @@ fn any_one_failing_operation_is_lived_with() {
 }
 
 #[test]
+fn segments_of_a_life_that_could_not_list_its_files_come_after_those_that_are_there() {
+    let mut rig = rig(EVERY, 1);
+    rig.run(300);
+    rig.wait(Span::from_secs(1));
+    let known = Rig::look(&rig.disk, rig.now, true).number;
+    assert!(known > Some(3), "{known:?}");
+    rig.disk.change(DiskChange::Failing(true));
+    assert_eq!(Rig::look(&rig.disk, rig.now, true).number, None);
+    let mut reborn = rig.reborn(true);
+    reborn.run(100);
+    assert_eq!((reborn.journal.trouble(), reborn.journal.durable()), (Some(Trouble::Failing), 0));
+    reborn.disk.change(DiskChange::Failing(false));
+    reborn.run(300);
+    assert_eq!(reborn.journal.trouble(), None);
+    reborn.crash();
+    survives(&reborn);
+    let found = Rig::look(&reborn.disk, reborn.now, true);
+    assert!(reborn.position_of(&found).is_some(), "the newest segment is of this life");
+    assert!(found.number > known, "{:?} after {known:?}", found.number);
+}
+
+#[test]
 fn strict_lets_nothing_be_seen_before_it_is_durable() {
     let mut rig = rig(SyncRule::Strict, 1);
     rig.wait(Span::from_millis(100));
@@ -167,7 +189,7 @@ fn a_disk_that_never_answers_takes_a_bounded_memory() {
     let beginning = Beginning {
         header: journal::header(),
         settings: settings(EVERY),
-        number: 1,
+        number: Some(1),
         state: &[],
         chains: ChainPair::default(),
         closed: Vec::new(),
@@ -369,12 +391,8 @@ fn another_site_or_version_is_not_gone_on_with() {
     rig.wait(Span::from_secs(1));
     let mut header = journal::header();
     header.site_text = "another".into();
-    let expected = r_ems_engine::persistence::recovery::Expected {
-        header: &header,
-        auto_replay: true,
-        at: rig.now,
-        unlisted: 0,
-    };
+    let expected =
+        r_ems_engine::persistence::recovery::Expected { header: &header, auto_replay: true, at: rig.now };
     let recovered = r_ems_engine::persistence::recovery::recover::<Counter, journal::Caught>(
         &mut rig.disk.folder(OWNER),
         &expected,

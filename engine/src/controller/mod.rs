@@ -60,6 +60,7 @@ use crate::redundancy::{Command, RedundancySupervisor, Role};
 use crate::time::{LocalTime, Span};
 use crate::timing::{LoopTimingReporter, ScanClock};
 use crate::wall::WallTime;
+use crate::wall::told::is_set;
 
 /// One controller of a grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +85,7 @@ pub struct Controller<F: Function> {
     /// It is asked to end its life, and does.
     stopping: Option<Stopping>,
     booted_at: LocalTime,
+    /// What the wall clock showed at boot, by what it was said to show last.
     wall_at_boot: Option<WallTime>,
 }
 
@@ -196,6 +198,7 @@ impl<F: Function> Machine for Controller<F> {
             Input::Promised { succeeded } => self.redundancy.saved(now, succeeded, out),
             Input::Snapshotted { succeeded } => self.snapshots.snapshotted(now, succeeded, out),
             Input::Journal(status) => self.snapshots.journal(now, status, out),
+            Input::WallClock { wall } => self.set_wall_clock(now, wall, out),
             Input::Command(Command::Stop) => self.stop(now, out),
             Input::Command(command) => self.redundancy.command(now, command, out),
         }
@@ -216,6 +219,10 @@ impl<F: Function> Machine for Controller<F> {
                 Some(scan.min(council).min(begins).min(self.stops_at()))
             }
         }
+    }
+
+    fn wall_clock(&self, now: LocalTime) -> Option<WallTime> {
+        self.wall_at_boot.map(|wall| wall + now.since(self.booted_at))
     }
 }
 
@@ -253,7 +260,7 @@ impl<F: Function> Controller<F> {
 
     fn compose(&mut self, now: LocalTime, out: &mut Effects) {
         let elapsed = self.composition.elapsed(now);
-        let scan = Scan { now, wall: self.wall(now), image: &self.image, elapsed };
+        let scan = Scan { now, wall: self.wall_clock(now), image: &self.image, elapsed };
         self.composition.compose(&scan, out);
     }
 
@@ -345,8 +352,13 @@ impl<F: Function> Controller<F> {
         }
     }
 
-    fn wall(&self, now: LocalTime) -> Option<WallTime> {
-        self.wall_at_boot.map(|wall| wall + now.since(self.booted_at))
+    /// Dates by another wall clock from now on; nothing is timed by it.
+    fn set_wall_clock(&mut self, now: LocalTime, wall: Option<WallTime>, out: &mut Effects) {
+        let before = self.wall_clock(now);
+        self.wall_at_boot = wall.map(|wall| wall - now.since(self.booted_at));
+        if is_set(before, wall) {
+            out.report(Event::WallClockSet { before, after: wall });
+        }
     }
 
     fn invariants(&self, now: LocalTime) {

@@ -191,6 +191,7 @@ mod tests {
     use super::*;
     use crate::functions::BuiltInSpec;
     use crate::functions::testing::{Reading, Rig, kilowatts};
+    use crate::wall::WallTime;
 
     fn spec(window: Window) -> PeakShavingSpec {
         PeakShavingSpec {
@@ -279,6 +280,28 @@ mod tests {
         // 220·15 − 100·5 − 150·1 leaves 2650 kW·min for about nine: 295 kW. A fresh window would leave 234 kW.
         assert!((4.0..8.0).contains(&decided), "300 kW less about 295 kW, got {decided} kW");
         assert!(before > Span::ZERO && bound(&rig) >= before);
+    }
+
+    #[test]
+    fn a_window_is_that_of_the_wall_clock_also_after_it_was_set() {
+        let noon = WallTime::EPOCH + Span::from_hours(100_000);
+        let day = Span::from_hours(24);
+        // Five minutes at 200 kW are in the window. By a clock that moves a little they stay; another day's window has none of
+        // them, so what came before the first sample counts as 300 kW too, which leaves 180 kW for ten minutes.
+        for (moved, expected) in
+            [(None, 70.0), (Some(noon), 70.0), (Some(noon - day), 120.0), (Some(noon + day), 120.0)]
+        {
+            let stack = [BuiltInSpec::PeakShaving(spec(Window::Mean(Span::from_mins(15))))];
+            let mut rig = Rig::booted_at(&stack, LocalTime::ZERO + Span::from_hours(7), Some(noon));
+            for _second in 0..300 {
+                rig.scan(Reading { pcc: 200.0, soc: 0.79, ..Reading::default() });
+            }
+            if let Some(wall) = moved {
+                rig.set_wall_clock(Some(wall + Span::from_secs(301)));
+            }
+            let decided = rig.scan(Reading { pcc: 300.0, soc: 0.79, ..Reading::default() }).bess;
+            assert!((decided - expected).abs() < 1.0, "{moved:?}: {decided} kW, and not {expected} kW");
+        }
     }
 
     #[test]

@@ -97,6 +97,11 @@ impl Rig {
         self.controller.boot(self.now, boot, &mut self.effects);
     }
 
+    /// The wall clock of its host is set.
+    pub(crate) fn set_wall_clock(&mut self, wall: Option<WallTime>) {
+        self.controller.handle(self.now, &Input::WallClock { wall }, &mut self.effects);
+    }
+
     /// What its clock shows.
     pub(crate) const fn now(&self) -> LocalTime {
         self.now

@@ -59,6 +59,7 @@ impl ChainPair {
                 | Input::Promised { .. }
                 | Input::Snapshotted { .. }
                 | Input::Journal(_)
+                | Input::WallClock { .. }
                 | Input::Command(_),
             ) => {}
         }

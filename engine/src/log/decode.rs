@@ -37,6 +37,7 @@ pub(super) enum Decoded {
     Journal { status: JournalStatus, prior: u16 },
     Command { command: Command, prior: u16 },
     Transfer { from: Seat, unit: Range<usize>, prior: u16 },
+    WallClock { wall: Option<WallTime>, prior: u16 },
     Event(Event),
     Effects { deadline: Option<LocalTime> },
     State(Range<usize>),
@@ -115,6 +116,7 @@ pub(super) fn view<'a>(
             delivery(Step::Input(Input::Transfer { from, unit }), prior)
         }
         Decoded::Command { command, prior } => delivery(Step::Input(Input::Command(command)), prior),
+        Decoded::WallClock { wall, prior } => delivery(Step::Input(Input::WallClock { wall }), prior),
         Decoded::Event(event) => Content::Event(event),
         Decoded::Effects { deadline } => Content::Effects { effects: scratch, deadline },
         Decoded::State(ref range) => Content::State(&payload[range.clone()]),
@@ -208,6 +210,7 @@ fn take_step(
             let length = cursor.varint()?;
             Ok(Decoded::Transfer { from, unit: cursor.range(length)?, prior })
         }
+        Kind::WallClock => Ok(Decoded::WallClock { wall: events::wall(cursor)?, prior }),
         Kind::Command => Ok(Decoded::Command { command: cursor.value("command")?, prior }),
         Kind::Event | Kind::Effects | Kind::State | Kind::Chains | Kind::Closing | Kind::Crashed => {
             unreachable!("only deliveries come here")
@@ -310,6 +313,7 @@ fn take_other(
         | Kind::Durable
         | Kind::Restored
         | Kind::Command
+        | Kind::WallClock
         | Kind::Transfer => {
             unreachable!("deliveries do not come here")
         }

@@ -125,6 +125,7 @@ fn put_step(known: &mut Remembered, out: &mut Vec<u8>, step: &Step<'_>) {
             JournalStatus::Degraded(trouble) => DEGRADED + trouble.code(),
         }),
         Step::Input(Input::Command(command)) => codec::encode(&command, out),
+        Step::Input(Input::WallClock { wall }) => events::put_wall(out, wall),
         Step::Input(Input::Transfer { from, unit }) => {
             out.push(from.0);
             put(out, unit.len() as u64);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::codec;
 use super::error::Flaw;
-use super::varint::{Cursor, put};
+use super::varint::{Cursor, put, put_signed};
 use crate::event::Event;
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
@@ -14,6 +14,7 @@ use crate::persistence::{Origin, Trouble};
 use crate::points::Quality;
 use crate::time::Span;
 use crate::units::Watts;
+use crate::wall::WallTime;
 
 /// Ids have 16 bits.
 const ID_END: usize = 1 << 16;
@@ -70,6 +71,11 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::JournalRestored { after } => whole(out, 25, &[after.as_nanos()]),
         Event::StopBegan => whole(out, 26, &[]),
         Event::Stopped { after } => whole(out, 27, &[after.as_nanos()]),
+        Event::WallClockSet { before, after } => {
+            out.push(28);
+            put_wall(out, before);
+            put_wall(out, after);
+        }
     }
 }
 
@@ -136,6 +142,7 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
         25 => Event::JournalRestored { after: span(cursor)? },
         26 => Event::StopBegan,
         27 => Event::Stopped { after: span(cursor)? },
+        28 => Event::WallClockSet { before: wall(cursor)?, after: wall(cursor)? },
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }
@@ -170,6 +177,23 @@ fn u32_of(cursor: &mut Cursor<'_>) -> Result<u32, Flaw> {
     let found = cursor.varint()?;
     let out_of_range = |_too_large| Flaw::OutOfRange { what: "count", found, end: 1 << 32 };
     u32::try_from(found).map_err(out_of_range)
+}
+
+/// Appends what a wall clock shows.
+pub(super) fn put_wall(out: &mut Vec<u8>, wall: Option<WallTime>) {
+    out.push(u8::from(wall.is_some()));
+    if let Some(wall) = wall {
+        put_signed(out, wall.as_unix_nanos());
+    }
+}
+
+/// Reads what a wall clock shows.
+pub(super) fn wall(cursor: &mut Cursor<'_>) -> Result<Option<WallTime>, Flaw> {
+    match cursor.byte()? {
+        0 => Ok(None),
+        1 => cursor.signed().map(WallTime::from_unix_nanos).map(Some),
+        found => Err(Flaw::Code { what: "wall clock", found }),
+    }
 }
 
 pub(super) fn origin(code: u8) -> Result<Origin, Flaw> {

@@ -41,7 +41,7 @@ fn header() -> Header {
 }
 
 /// Checked by hand against [`super::record`]: the third line is a wake as it mostly is, three bytes.
-const GOLDEN: [&str; 22] = [
+const GOLDEN: [&str; 24] = [
     "410acdab01010500000000000000",
     "2264cdab",
     "12cdab",
@@ -63,7 +63,9 @@ const GOLDEN: [&str; 22] = [
     "0ccdab04",
     "0ccdab08",
     "0f10",
-    "0a0215",
+    "0f11cdab0105",
+    "0f11cdab00",
+    "0a0217",
 ];
 
 /// The hexadecimal bytes of each record, written in order, and the same records read back.
@@ -154,6 +156,8 @@ fn each_kind_of_record_has_its_golden_bytes() {
         at(1_000, 0, input(Input::Journal(JournalStatus::Restored))),
         at(1_000, 0, input(Input::Journal(JournalStatus::Degraded(Trouble::ReadOnly)))),
         at(1_000, 0, Content::Crashed),
+        at(1_000, 0, input(Input::WallClock { wall: Some(WallTime::from_unix_nanos(-3)) })),
+        at(1_000, 0, input(Input::WallClock { wall: None })),
         at(1_000, 0, Content::Closing(Ending::Poisoned)),
     ];
     assert_eq!(hex_of(&records), GOLDEN);
@@ -167,7 +171,7 @@ fn only_kinds_without_room_in_the_tag_stand_behind_an_escape() {
     };
     let refused = |found| Some(Flaw::Code { what: "record behind an escape", found });
     assert_eq!(decoded(&[0x0f, 14]), refused(14));
-    assert_eq!(decoded(&[0x0f, 17]), refused(17));
+    assert_eq!(decoded(&[0x0f, 18]), refused(18));
     assert_eq!(decoded(&[0x0f, 255]), refused(255));
     // A wake has room in the tag: no second form of it.
     assert_eq!(decoded(&[0x0f, 2, 0, 0]), refused(2));

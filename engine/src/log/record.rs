@@ -22,6 +22,7 @@
 //! Written  = 4 · device + outcome
 //! Durable  = code (0, 1: promise failed, durable; 2, 3: snapshot failed, durable; 4: journal kept again; 5 on: trouble)
 //! Restored = length, the encoded state
+//! WallClock = code (0; 1: what it shows follows), [zigzag ns]
 //! Transfer = seat, length, the unit of state
 //! Event    = code, fields
 //! Effects  = deadline code (0, 1 and zigzag from now), count, each: 4 · device + code, fields
@@ -164,6 +165,8 @@ pub enum Kind {
     Transfer = 15,
     /// A controller failed an assertion, and the run went on.
     Crashed = 16,
+    /// A controller was told what its host's wall clock shows.
+    WallClock = 17,
 }
 
 /// The bits of a tag that hold the kind.
@@ -171,11 +174,11 @@ pub(super) const KIND_BITS: u8 = 0x0f;
 /// Stands in a tag for a kind that has no room there: the byte after the tag holds it.
 pub(super) const ESCAPE: u8 = 15;
 /// Kinds have numbers below.
-pub(super) const KIND_END: usize = 17;
+pub(super) const KIND_END: usize = 18;
 
 impl Kind {
     /// All kinds, for checking what a user names.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Boot,
         Self::Wake,
         Self::Points,
@@ -192,6 +195,7 @@ impl Kind {
         Self::Restored,
         Self::Transfer,
         Self::Crashed,
+        Self::WallClock,
     ];
 
     /// The kind's name.
@@ -213,6 +217,7 @@ impl Kind {
             Self::Restored => "restored",
             Self::Transfer => "transfer",
             Self::Crashed => "crashed",
+            Self::WallClock => "wall_clock",
         }
     }
 
@@ -233,7 +238,8 @@ impl Kind {
             | Self::Durable
             | Self::Command
             | Self::Restored
-            | Self::Transfer => true,
+            | Self::Transfer
+            | Self::WallClock => true,
             Self::Event | Self::Effects | Self::State | Self::Chains | Self::Closing | Self::Crashed => false,
         }
     }
@@ -259,6 +265,7 @@ impl Content<'_> {
                 Input::Promised { .. } | Input::Snapshotted { .. } | Input::Journal(_) => Kind::Durable,
                 Input::Command(_) => Kind::Command,
                 Input::Transfer { .. } => Kind::Transfer,
+                Input::WallClock { .. } => Kind::WallClock,
             },
             Self::Event(_) => Kind::Event,
             Self::Effects { .. } => Kind::Effects,

@@ -20,6 +20,16 @@ pub enum FileName {
     Promise(CopyName),
 }
 
+impl FileName {
+    /// The number of a segment, of whatever standing.
+    pub const fn number(self) -> Option<u64> {
+        match self {
+            Self::Segment(number) | Self::New(number) | Self::Quarantined(number) => Some(number),
+            Self::Promise(_) => None,
+        }
+    }
+}
+
 /// Which of two copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CopyName {
@@ -95,6 +105,8 @@ pub enum Operation {
         /// So much of it.
         bytes: u32,
     },
+    /// Says the highest number of a segment in the controller's folder, whatever its standing.
+    HighestNumber,
 }
 
 /// What a disk says.
@@ -104,6 +116,8 @@ pub enum Reply<'a> {
     Done,
     /// The bytes that were asked for, or fewer if the file has no more.
     Bytes(&'a [u8]),
+    /// The highest number of a segment; 0 if there is none.
+    Highest(u64),
     /// It is not done, or only in part.
     Failed(DiskError),
 }

@@ -81,8 +81,9 @@ pub struct Beginning<'a> {
     pub header: Header,
     /// How it is kept.
     pub settings: JournalSettings,
-    /// The number of the first segment; no file of a number from here on is there.
-    pub number: u64,
+    /// The number of the first segment; no file of a number from here on is there. `None`: nobody knows what is there, so the
+    /// disk is asked before the first segment is begun.
+    pub number: Option<u64>,
     /// The controller's encoded state.
     pub state: &'a [u8],
     /// What it had asked for before.
@@ -120,7 +121,9 @@ pub struct Journal {
     header: Header,
     /// The segment under way.
     recording: Recording,
+    /// Its number; of no meaning before it is [`Self::is_numbered`].
     number: u64,
+    is_numbered: bool,
     began: Time,
     /// Its bytes that were given to the disk.
     written: u64,
@@ -164,6 +167,8 @@ struct Head {
 /// How far a segment has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
+    /// Its number is still to be found out.
+    Unnumbered,
     Unwritten,
     Written,
     Synced,
@@ -195,6 +200,7 @@ struct UnderWay {
 enum Step {
     CloseWrite,
     CloseSync,
+    Number,
     Make(Standing),
     Write,
     Sync,
@@ -242,10 +248,11 @@ impl Journal {
             header,
             head: Head::of(&recording),
             recording,
-            number,
+            number: number.unwrap_or_default(),
+            is_numbered: number.is_some(),
             began: at,
             written: 0,
-            standing: Standing::Unwritten,
+            standing: Standing::first(number.is_some()),
             before: None,
             closed,
             chores: chores.into(),
@@ -315,6 +322,11 @@ impl Journal {
             Reply::Bytes(bytes) if step == Step::Make(Standing::Verified) && !self.head.is(bytes) => {
                 Some(DiskError::Failed)
             }
+            Reply::Highest(highest) => {
+                self.take_number(step, highest);
+                None
+            }
+            Reply::Done | Reply::Bytes(_) if step == Step::Number => Some(DiskError::Failed),
             Reply::Done | Reply::Bytes(_) => None,
         };
         match (failed, step) {
@@ -420,6 +432,7 @@ impl Journal {
                 self.snapshot == Snapshot::Wanted || is_long || is_old
             }
             Standing::Verified
+            | Standing::Unnumbered
             | Standing::Unwritten
             | Standing::Written
             | Standing::Synced
@@ -441,8 +454,8 @@ impl Journal {
             .expect("the segment before had the same header");
         self.recording.flush();
         self.head = Head::of(&self.recording);
-        self.number += 1;
-        (self.began, self.written, self.standing) = (at, 0, Standing::Unwritten);
+        self.number = self.number.saturating_add(1);
+        (self.began, self.written, self.standing) = (at, 0, Standing::first(self.is_numbered));
         self.given = self.recorded;
         (self.sync_due, self.wants_sync) = (None, false);
         if self.snapshot == Snapshot::Wanted {
@@ -463,7 +476,8 @@ impl Journal {
 
     /// How many bytes have gathered for the disk, beside the head of a segment that is still to be written.
     pub fn waiting_bytes(&self) -> usize {
-        let head = if self.standing == Standing::Unwritten { self.head.bytes as usize } else { 0 };
+        let is_headless = matches!(self.standing, Standing::Unnumbered | Standing::Unwritten);
+        let head = if is_headless { self.head.bytes as usize } else { 0 };
         self.recording.writer().out().len().saturating_sub(head)
     }
 }

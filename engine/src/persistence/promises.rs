@@ -298,16 +298,16 @@ impl PromiseKeeper {
             // The copy may be broken now: the next attempt writes it again and leaves the other one alone.
             (Reply::Failed(_), _) => return self.end(&saving, false),
             (Reply::Bytes(bytes), Stage::Reading(copy)) => self.found(&mut saving, copy, bytes),
-            (Reply::Done, Stage::Reading(_)) => return self.end(&saving, false),
-            (Reply::Done | Reply::Bytes(_), Stage::Writing) => {
+            (Reply::Done | Reply::Highest(_), Stage::Reading(_)) => return self.end(&saving, false),
+            (Reply::Done | Reply::Bytes(_) | Reply::Highest(_), Stage::Writing) => {
                 saving.stage = Stage::Syncing;
                 self.ask(Operation::Sync { file });
             }
-            (Reply::Done | Reply::Bytes(_), Stage::Syncing) if !is_named => {
+            (Reply::Done | Reply::Bytes(_) | Reply::Highest(_), Stage::Syncing) if !is_named => {
                 saving.stage = Stage::Naming;
                 self.ask(Operation::SyncDirectory);
             }
-            (Reply::Done | Reply::Bytes(_), Stage::Syncing | Stage::Naming) => {
+            (Reply::Done | Reply::Bytes(_) | Reply::Highest(_), Stage::Syncing | Stage::Naming) => {
                 self.kept = saving.kept;
                 self.is_named[self.next.position()] = true;
                 self.next = self.next.other();

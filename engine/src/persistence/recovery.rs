@@ -25,7 +25,8 @@ use crate::fleet::Fleet;
 use crate::log::scan::highest_synced;
 use crate::log::{ChainPair, Content, End, Header, LogError, ReadError, Reader, Status, codec};
 use crate::machine::{Handled, Machine};
-use crate::time::{LocalTime, Time};
+use crate::time::{LocalTime, Span, Time};
+use crate::wall::WallTime;
 
 /// Confines a failed assertion; a program with a standard library catches the panic.
 pub trait Containment {
@@ -45,9 +46,6 @@ pub struct Expected<'a> {
     pub auto_replay: bool,
     /// When it happens.
     pub at: Time,
-    /// The number of the next segment if the files cannot be listed: above all that were ever used, as the milliseconds of a
-    /// wall clock are.
-    pub unlisted: u64,
 }
 
 /// What a recovery found out, in the order of its finding.
@@ -92,6 +90,32 @@ pub enum Finding {
     },
 }
 
+/// The longest outage that is believed: what lets a clock jump farther is more likely wrong than true, and a clock that counts
+/// nanoseconds for 584 years outlasts many such jumps.
+pub const OUTAGE_MAX: Span = Span::from_hours(366 * 24);
+
+/// The last instant of a life that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastKnown {
+    /// On its own clock.
+    pub now: LocalTime,
+    /// What it believed that the wall clock showed then.
+    pub wall: Option<WallTime>,
+}
+
+impl LastKnown {
+    fn of<M: Machine>(machine: &M, now: LocalTime) -> Self {
+        Self { now, wall: machine.wall_clock(now) }
+    }
+
+    /// What the clock of a host that boots must show at least, if its wall clock shows `wall`: the last instant and the outage
+    /// since. A wall clock that was set back makes an outage shorter than it was, never negative; without one it is none.
+    pub fn resumes_at(&self, wall: Option<WallTime>) -> LocalTime {
+        let outage = self.wall.zip(wall).map_or(Span::ZERO, |(before, wall)| wall.since(before));
+        self.now + outage.min(OUTAGE_MAX)
+    }
+}
+
 /// With what a life begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovered {
@@ -107,15 +131,14 @@ pub struct Recovered {
     pub incarnation: u32,
     /// Whether the new life must not vote before it knows what others promised.
     pub abstains: bool,
-    /// The last instant of the life before that is known, on its own clock, and in the run's time if that is known too: the
-    /// new life's clock must not show less.
-    pub last: Option<(LocalTime, Option<Time>)>,
+    /// The last instant of the life before that is known: the new life's clock must not show less.
+    pub last: Option<LastKnown>,
     /// Deliveries that were replayed.
     pub replayed: u64,
     /// Segments that are there, the oldest first.
     pub closed: Vec<Closed>,
-    /// The number of the next segment.
-    pub number: u64,
+    /// The number of the next segment; `None`: the files could not be listed, so the disk must be asked again.
+    pub number: Option<u64>,
     /// What is to be tidied up.
     pub chores: Vec<Chore>,
     /// Everything that was odd.
@@ -133,7 +156,7 @@ pub fn recover<M: Machine, C: Containment>(storage: &mut dyn Storage, expected: 
     if let Some(error) = unlisted {
         recovered.findings.push(Finding::Unlisted(error));
         recovered.abstains = true;
-        recovered.number = expected.unlisted;
+        recovered.number = None;
         return recovered;
     }
     if promises.is_damaged {
@@ -152,17 +175,11 @@ impl Recovered {
         let mut chores = Vec::new();
         let mut number = 1;
         for name in names {
+            number = number.max(name.number().unwrap_or_default().saturating_add(1));
             match *name {
-                FileName::Segment(found) => {
-                    numbers.push(found);
-                    number = number.max(found.saturating_add(1));
-                }
-                FileName::New(found) => {
-                    chores.push(Chore::Remove(*name));
-                    number = number.max(found.saturating_add(1));
-                }
-                FileName::Quarantined(found) => number = number.max(found.saturating_add(1)),
-                FileName::Promise(_) => {}
+                FileName::Segment(found) => numbers.push(found),
+                FileName::New(_) => chores.push(Chore::Remove(*name)),
+                FileName::Quarantined(_) | FileName::Promise(_) => {}
             }
         }
         numbers.sort_unstable();
@@ -177,7 +194,7 @@ impl Recovered {
             last: None,
             replayed: 0,
             closed: closed.collect(),
-            number,
+            number: Some(number),
             chores,
             findings: Vec::new(),
         }
@@ -217,7 +234,7 @@ impl Recovered {
             Stop::End(_) | Stop::Unreadable(_) | Stop::Diverged => first,
         };
         self.incarnation = self.incarnation.max(attempted.incarnation);
-        self.last = attempted.last.map_or(self.last, |(at, now)| Some((now, Some(at))));
+        self.last = attempted.last.or(self.last);
         let torn = match attempted.stop {
             Stop::End(End::Closed(_)) => None,
             Stop::End(End::Torn { position, .. }) => Some(position),
@@ -256,7 +273,7 @@ impl Recovered {
         self.state = Some(state);
         self.chains = opened.chains;
         // A state does not say when it was taken, but when its machine wanted to be woken next.
-        self.last = opened.machine.deadline().map(|deadline| (deadline, None));
+        self.last = opened.machine.deadline().map(|deadline| LastKnown::of(&opened.machine, deadline));
     }
 
     fn damaged(&mut self, segment: u64, position: u64) {
@@ -340,7 +357,7 @@ struct Attempted {
     chains: ChainPair,
     deliveries: u64,
     incarnation: u32,
-    last: Option<(Time, LocalTime)>,
+    last: Option<LastKnown>,
     synced: u64,
 }
 
@@ -360,9 +377,11 @@ fn attempt<M: Machine, C: Containment>(storage: &mut dyn Storage, opened: &Opene
     };
     let mut fleet = Fleet::new(alloc::vec![opened.machine.clone()]);
     let poisoned = fleet.run(&mut driver).err();
+    let last = driver.last();
     let mut attempted = driver.finish(poisoned);
     for machine in fleet.machines() {
         codec::encode(machine, &mut attempted.state);
+        attempted.last = last.map(|now| LastKnown::of(machine, now));
     }
     attempted
 }

@@ -138,6 +138,7 @@ impl Words<'_> {
             | Event::SnapshotFailed
             | Event::JournalDegraded { .. }
             | Event::JournalRestored { .. }
+            | Event::WallClockSet { .. }
             | Event::StopBegan
             | Event::Stopped { .. }
             | Event::SignSuspect { .. } => unreachable!("this is no event of a council"),

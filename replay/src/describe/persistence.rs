@@ -1,8 +1,9 @@
-//! The words for what is durable: how a life begins, how its journal fares.
+//! The words for what a host tells of itself: how a life begins, how its journal fares, what its wall clock shows.
 
 use r_ems_engine::event::Event;
 use r_ems_engine::machine::Boot;
 use r_ems_engine::persistence::{JournalStatus, Origin};
+use r_ems_engine::wall::WallTime;
 
 /// How a life begins.
 pub(super) fn boot(boot: &Boot) -> String {
@@ -26,6 +27,14 @@ pub(super) fn status(status: JournalStatus) -> String {
     }
 }
 
+/// What a wall clock shows.
+pub(super) fn wall_clock(wall: Option<WallTime>) -> String {
+    wall.map_or_else(
+        || String::from("nobody vouches for the wall clock"),
+        |wall| format!("the wall clock shows {wall}"),
+    )
+}
+
 /// What a controller reports of it.
 pub(super) fn event(event: &Event) -> String {
     let kind = event.kind();
@@ -34,6 +43,12 @@ pub(super) fn event(event: &Event) -> String {
         Event::SnapshotTaken { after } => format!("{kind}: durable after {after}"),
         Event::JournalDegraded { trouble } => format!("{kind}: the disk is {}", trouble.name()),
         Event::JournalRestored { after } | Event::Stopped { after } => format!("{kind} after {after}"),
+        Event::WallClockSet { before, after } => {
+            let words = |wall: &Option<WallTime>| {
+                wall.map_or_else(|| String::from("unknown"), |wall| wall.to_string())
+            };
+            format!("{kind}: from {} to {}", words(before), words(after))
+        }
         Event::SnapshotFailed
         | Event::StopBegan
         | Event::Booted { .. }

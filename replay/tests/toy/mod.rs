@@ -70,6 +70,7 @@ impl Machine for Toy {
             | Input::Promised { .. }
             | Input::Snapshotted { .. }
             | Input::Journal(_)
+            | Input::WallClock { .. }
             | Input::Command(_) => {}
         }
     }

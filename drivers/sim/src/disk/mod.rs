@@ -84,6 +84,8 @@ pub enum Job {
     SyncDirectory(u64),
     /// Bytes are on their way.
     Read(Result<Vec<u8>, DiskError>),
+    /// The highest number of a segment is on its way.
+    Highest(u64),
 }
 
 /// What a disk answers.
@@ -93,6 +95,8 @@ pub enum Answer {
     Done,
     /// The bytes that were asked for.
     Bytes(Vec<u8>),
+    /// The highest number of a segment.
+    Highest(u64),
     /// It is not done.
     Failed(DiskError),
 }
@@ -103,6 +107,7 @@ impl Answer {
         match self {
             Self::Done => Reply::Done,
             Self::Bytes(bytes) => Reply::Bytes(bytes),
+            Self::Highest(number) => Reply::Highest(*number),
             Self::Failed(error) => Reply::Failed(*error),
         }
     }
@@ -174,6 +179,11 @@ impl SimDisk {
                 into.truncate(count);
                 (WRITE, Job::Read(error.map_or(Ok(into), Err)))
             }
+            Operation::HighestNumber => {
+                let own = self.names.keys().filter(|path| path.0 == owner);
+                let highest = own.filter_map(|path| path.1.number()).max().unwrap_or_default();
+                (WRITE, error.map_or(Job::Highest(highest), |error| Job::Done(Err(error))))
+            }
         }
     }
 
@@ -183,6 +193,7 @@ impl SimDisk {
             Job::Done(Ok(())) => Answer::Done,
             Job::Done(Err(error)) | Job::Read(Err(error)) => Answer::Failed(error),
             Job::Read(Ok(bytes)) => Answer::Bytes(bytes),
+            Job::Highest(number) => Answer::Highest(number),
             Job::Sync { owner, file, upto } => {
                 let is_lying = self.faults.is_lying;
                 let Some(file) = self.file_mut(owner, file) else { return Answer::Failed(DiskError::Failed) };
@@ -264,7 +275,7 @@ impl SimDisk {
             return Some(DiskError::Failed);
         }
         match operation {
-            Operation::Read { .. } => None,
+            Operation::Read { .. } | Operation::HighestNumber => None,
             Operation::Write { .. }
             | Operation::Sync { .. }
             | Operation::Rename { .. }
@@ -312,6 +323,7 @@ impl SimDisk {
             Operation::Write { .. }
             | Operation::Sync { .. }
             | Operation::SyncDirectory
+            | Operation::HighestNumber
             | Operation::Read { .. } => unreachable!("these change no names"),
         }
     }

@@ -110,14 +110,7 @@ impl SimDriver {
                 None
             }
             Change::Process { controller, state } => {
-                match state {
-                    Life::Down => {
-                        self.disconnect_all(controller);
-                        self.stop(at, controller);
-                    }
-                    Life::Up => self.start(at, controller),
-                    Life::Stops => self.stop_process(at, controller),
-                }
+                self.change_process(at, controller, state);
                 None
             }
             Change::Path { from, to, change } => {
@@ -138,6 +131,10 @@ impl SimDriver {
             }
             Change::ClockRate { host, rate_ppb } => {
                 self.change_rate(at, host, rate_ppb);
+                None
+            }
+            Change::WallClock { host, wall } => {
+                self.set_wall(at, host, wall);
                 None
             }
             Change::Stall { whom, clock, edge } => {
@@ -187,6 +184,7 @@ impl SimDriver {
             | Change::Process { .. }
             | Change::Path { .. }
             | Change::ClockRate { .. }
+            | Change::WallClock { .. }
             | Change::Stall { .. }
             | Change::Disk { .. }
             | Change::Command { .. } => unreachable!("these are no changes of the plant"),
@@ -234,6 +232,7 @@ impl SimDriver {
     /// A machine boots.
     pub(super) fn boot(&mut self, post: u16) -> (u16, Happened) {
         self.posts[usize::from(post)].has_booted = true;
+        self.note_wall(post);
         self.orchestrator.began(self.now, ControllerIndex(post));
         (post, Happened::Boot)
     }
@@ -263,6 +262,17 @@ impl SimDriver {
         let clock = self.clocks[usize::from(state.host)];
         self.authority.told(at, (state.grid, state.host, post), epoch, until, clock);
         self.progress.told(at, post, epoch, clock.run_time(until));
+    }
+
+    fn change_process(&mut self, at: Time, controller: u16, state: Life) {
+        match state {
+            Life::Down => {
+                self.disconnect_all(controller);
+                self.stop(at, controller);
+            }
+            Life::Up => self.start(at, controller),
+            Life::Stops => self.stop_process(at, controller),
+        }
     }
 
     pub(super) fn change_host(&mut self, at: Time, host: u16, state: Life) {

@@ -1,11 +1,16 @@
 //! What waits in the queue of a simulated world, and what of it reaches a machine.
 
+use r_ems_engine::Time;
 use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::machine::{SetPointWrite, WriteOutcome};
 use r_ems_engine::persistence::JournalStatus;
+use r_ems_engine::queue::EventQueue;
 use r_ems_engine::redundancy::{Command, Message, Seat};
+use r_ems_engine::wall::told::LOOKS_EVERY;
 
+use super::PostState;
 use super::devices::{WriteAnswer, WriteUnderWay};
+use crate::world::Timed;
 
 /// Neighboring devices of one controller, which were polled together: their answers travel together.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +73,9 @@ pub(super) enum Pending {
     Stop(Of),
     /// A controller has ended in order, and what it left is kept as far as it can be.
     Ended(Of),
-    /// A controller is told of its persistence.
+    /// Every host looks whether its wall clock shows what its controllers believe.
+    LookAtWalls,
+    /// A controller is told something by its host.
     Told {
         of: Of,
         told: Told,
@@ -104,10 +111,27 @@ pub(super) enum Lane {
     Promises,
 }
 
-/// What a controller is told of its persistence.
+/// What a controller is told by its host: of its persistence, and of the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     Promised(bool),
     Snapshotted(bool),
     Journal(JournalStatus),
+    WallClock,
+}
+
+/// Plans what is known from the run's start.
+pub(super) fn plan(queue: &mut EventQueue<Pending>, timeline: &[Timed], posts: &mut [PostState]) {
+    queue.push(Time::ZERO + LOOKS_EVERY, Pending::LookAtWalls);
+    for (place, timed) in (0..).zip(timeline) {
+        queue.push(timed.at, Pending::Timeline { place });
+    }
+    for (post, state) in (0..).zip(posts) {
+        queue.push(Time::ZERO, Pending::Boot(Of { post, life: 0 }));
+        for (device, link) in (0..).zip(&mut state.links) {
+            if let Some(at) = link.next_chance(Time::ZERO) {
+                queue.push(at, Pending::Chance { post, device: DeviceIndex(device) });
+            }
+        }
+    }
 }

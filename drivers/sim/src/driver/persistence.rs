@@ -42,7 +42,6 @@ type Rebuild = fn(&mut dyn Storage, &Expected<'_>) -> Recovered;
 #[derive(Clone, Debug)]
 pub(super) struct Persistence {
     spec: PersistenceSpec,
-    start: WallTime,
     rebuild: Rebuild,
     posts: Vec<Keeping>,
     disks: Vec<SimDisk>,
@@ -120,8 +119,8 @@ impl SimDriver {
         let posts = machines.iter().enumerate().map(keeping).collect();
         let disk = |host: usize| SimDisk::new(self.sync, Stream::named(self.seed, &format!("disk {host}")));
         let disks = (0..self.clocks.len()).map(disk).collect();
-        let (start, rebuild) = (self.start, recover::<M, C> as Rebuild);
-        self.persistence = Some(Box::new(Persistence { spec, start, rebuild, posts, disks }));
+        let rebuild = recover::<M, C> as Rebuild;
+        self.persistence = Some(Box::new(Persistence { spec, rebuild, posts, disks }));
         self
     }
 
@@ -241,8 +240,9 @@ impl SimDriver {
 
     /// Lets the clock of a host that boots go on from what its controllers know of the life before.
     pub(super) fn resume_clock(&mut self, at: Time, host: u16) {
+        let wall = self.wall(at, host);
         let Some(kept) = &mut self.persistence else { return };
-        if let Some(resumed) = kept.resumed(at, host) {
+        if let Some(resumed) = kept.resumed(at, host, wall) {
             let clock = &mut self.clocks[usize::from(host)];
             clock.at_start = clock.at_start.max(resumed);
         }
@@ -394,10 +394,8 @@ impl Persistence {
             return;
         }
         let disk = &self.disks[usize::from(keeping.host)];
-        let wall = self.start + at.since(Time::ZERO);
-        let unlisted = u64::try_from(wall.as_unix_nanos() / 1_000_000).unwrap_or_default();
         let auto_replay = self.spec.auto_replay;
-        let expected = Expected { header: &keeping.header, auto_replay, at, unlisted };
+        let expected = Expected { header: &keeping.header, auto_replay, at };
         let found = (self.rebuild)(&mut disk.folder(post), &expected);
         if keeping.lives > 0 {
             let is_excused = disk.lies().count(post) > 0;
@@ -437,8 +435,9 @@ impl Persistence {
         keeping.survival.begins(chains);
     }
 
-    /// What the clock of a host must show at least: the last instant that one of its controllers knows, and the time since.
-    fn resumed(&mut self, at: Time, host: u16) -> Option<LocalTime> {
+    /// What the clock of a host must show at least: the last instant that one of its controllers knows, and the time since by
+    /// its wall clock, which shows `wall`.
+    fn resumed(&mut self, at: Time, host: u16, wall: Option<WallTime>) -> Option<LocalTime> {
         let mut resumed: Option<LocalTime> = None;
         for post in 0..self.posts.len() as u16 {
             if self.posts[usize::from(post)].host != host {
@@ -446,9 +445,8 @@ impl Persistence {
             }
             self.find(at, post);
             let found = self.posts[usize::from(post)].found.as_ref();
-            if let Some((now, known_at)) = found.and_then(|found| found.last) {
-                let outage = known_at.map_or(Span::ZERO, |known_at| at.since(known_at));
-                resumed = resumed.max(Some(now + outage));
+            if let Some(last) = found.and_then(|found| found.last) {
+                resumed = resumed.max(Some(last.resumes_at(wall)));
             }
         }
         resumed

@@ -306,7 +306,9 @@ impl SimDriver {
                 return self.posts[usize::from(controller)].has_booted.then_some(controller);
             }
             // What has left its host, and what is none.
-            Pending::Write(_) | Pending::Chance { .. } | Pending::Next { .. } => return None,
+            Pending::Write(_) | Pending::Chance { .. } | Pending::Next { .. } | Pending::LookAtWalls => {
+                return None;
+            }
         };
         self.is_living(of).then_some(of.post)
     }

@@ -137,7 +137,7 @@ impl Rig {
     /// Looks what a new life would find.
     pub(crate) fn look(disk: &SimDisk, at: Time, auto_replay: bool) -> Recovered {
         let header = header();
-        let expected = Expected { header: &header, auto_replay, at, unlisted: 1 << 40 };
+        let expected = Expected { header: &header, auto_replay, at };
         recover::<Counter, Caught>(&mut disk.folder(OWNER), &expected)
     }
 

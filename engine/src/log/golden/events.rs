@@ -15,6 +15,7 @@ use crate::redundancy::transfer::Refusal;
 use crate::redundancy::{Command, Epoch, Reason, Role, Seat};
 use crate::time::Span;
 use crate::units::Watts;
+use crate::wall::WallTime;
 
 const EPOCH: Epoch = Epoch { round: 3, seat: Seat(1) };
 
@@ -90,8 +91,8 @@ fn golden() -> [(Event, &'static str); 28] {
     ]
 }
 
-/// The same of what is told of persistence.
-const fn of_persistence() -> [(Event, &'static str); 7] {
+/// The same of what is told of persistence and of the wall clock.
+const fn of_persistence() -> [(Event, &'static str); 8] {
     [
         (Event::StateRecovered { origin: Origin::Poisoned }, "1503"),
         (Event::SnapshotTaken { after: Span::from_nanos(300) }, "16ac02"),
@@ -100,6 +101,7 @@ const fn of_persistence() -> [(Event, &'static str); 7] {
         (Event::JournalRestored { after: Span::from_nanos(300) }, "19ac02"),
         (Event::StopBegan, "1a"),
         (Event::Stopped { after: Span::from_nanos(300) }, "1bac02"),
+        (Event::WallClockSet { before: Some(WallTime::from_unix_nanos(-3)), after: None }, "1c010500"),
     ]
 }
 

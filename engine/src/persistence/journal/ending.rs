@@ -38,7 +38,8 @@ impl Journal {
         let can_begin = match self.standing {
             Standing::Verified => self.before.is_none(),
             Standing::GivenUp => self.under_way.is_none(),
-            Standing::Unwritten
+            Standing::Unnumbered
+            | Standing::Unwritten
             | Standing::Written
             | Standing::Synced
             | Standing::Named

@@ -16,6 +16,7 @@ pub(super) const fn asks_for_sync(step: &Step<'_>) -> bool {
             | Input::Written { .. }
             | Input::Message { .. }
             | Input::Transfer { .. }
+            | Input::WallClock { .. }
             | Input::Command(_) => true,
         },
     }

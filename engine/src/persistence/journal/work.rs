@@ -28,6 +28,7 @@ impl Journal {
         }
         let (new, named) = (FileName::New(self.number), FileName::Segment(self.number));
         let (next, operation) = match self.standing {
+            Standing::Unnumbered => return self.ask(at, Step::Number, Operation::HighestNumber),
             Standing::Unwritten => (Standing::Written, self.write(new)),
             Standing::Written => (Standing::Synced, Operation::Sync { file: new }),
             Standing::Synced => (Standing::Named, Operation::Rename { from: new, to: named }),
@@ -99,7 +100,7 @@ impl Journal {
     /// Something has been done.
     pub(super) fn done(&mut self, step: Step, covers: u64) {
         match step {
-            Step::CloseWrite | Step::Write | Step::Tidy(_) | Step::Stale => {}
+            Step::CloseWrite | Step::Number | Step::Write | Step::Tidy(_) | Step::Stale => {}
             Step::CloseSync => {
                 self.before = None;
                 self.is_durable(covers);
@@ -111,13 +112,23 @@ impl Journal {
                 match standing {
                     Standing::Durable => self.is_durable(covers),
                     Standing::Verified => self.is_verified(),
-                    Standing::Unwritten
+                    Standing::Unnumbered
+                    | Standing::Unwritten
                     | Standing::Written
                     | Standing::Synced
                     | Standing::Named
                     | Standing::GivenUp => {}
                 }
             }
+        }
+    }
+
+    /// The disk says up to which number segments are there: the one under way comes after them all. No clock could say that,
+    /// since one that was set back would put the new segments before the old ones.
+    pub(super) const fn take_number(&mut self, step: Step, highest: u64) {
+        if matches!(step, Step::Number) {
+            (self.number, self.is_numbered) = (highest.saturating_add(1), true);
+            self.standing = Standing::Unwritten;
         }
     }
 
@@ -154,7 +165,7 @@ impl Journal {
             Standing::Named | Standing::Durable | Standing::Verified => {
                 self.closed.push(Closed { number: self.number, ended: at });
             }
-            Standing::GivenUp => {}
+            Standing::Unnumbered | Standing::GivenUp => {}
         }
         if let Some(under_way) = &mut self.under_way {
             under_way.step = Step::Stale;
@@ -191,14 +202,23 @@ impl Head {
     }
 }
 
+impl Standing {
+    /// How a segment begins.
+    pub(super) const fn first(is_numbered: bool) -> Self {
+        if is_numbered { Self::Unwritten } else { Self::Unnumbered }
+    }
+}
+
 impl Step {
     /// Whether it says how fast the disk is.
     pub(super) const fn is_sync(self) -> bool {
         match self {
             Self::CloseSync | Self::Sync | Self::Make(Standing::Synced | Standing::Durable) => true,
             Self::CloseWrite
+            | Self::Number
             | Self::Make(
-                Standing::Unwritten
+                Standing::Unnumbered
+                | Standing::Unwritten
                 | Standing::Written
                 | Standing::Named
                 | Standing::Verified

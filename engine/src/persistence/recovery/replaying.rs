@@ -54,7 +54,7 @@ pub(super) struct Replaying<'a, C> {
     scratch: Vec<u8>,
     deliveries: u64,
     incarnation: u32,
-    last: Option<(Time, LocalTime)>,
+    last: Option<LocalTime>,
     stop: Option<Stop>,
     containment: PhantomData<C>,
 }
@@ -77,7 +77,12 @@ impl<'a, C> Replaying<'a, C> {
         })
     }
 
-    /// What it came to; the machine's state is still to be added.
+    /// The clock at the last delivery.
+    pub(super) const fn last(&self) -> Option<LocalTime> {
+        self.last
+    }
+
+    /// What it came to; what its machine has become is still to be added.
     pub(super) fn finish(self, poisoned: Option<Poisoned>) -> Attempted {
         let found = match (poisoned, self.stop) {
             (Some(Poisoned { at, .. }), _) => Stop::Poisoned(at),
@@ -90,7 +95,7 @@ impl<'a, C> Replaying<'a, C> {
             chains: self.chains,
             deliveries: self.deliveries,
             incarnation: self.incarnation,
-            last: self.last,
+            last: None,
             synced: self.reader.synced(),
         }
     }
@@ -134,7 +139,7 @@ impl<C: Containment> Driver for Replaying<'_, C> {
         let record = self.reader.record();
         let Content::Delivery { step, .. } = record.content else { return None };
         self.deliveries += 1;
-        self.last = Some((record.at, record.now));
+        self.last = Some(record.now);
         if let Step::Boot(Boot { incarnation, .. }) = step {
             self.incarnation = self.incarnation.max(incarnation);
         }
