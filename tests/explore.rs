@@ -1,5 +1,8 @@
 //! The search for faults that a site does not survive: it repeats itself, finds what is broken on purpose, and saves it.
 
+#[path = "explore/kept.rs"]
+mod kept;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;

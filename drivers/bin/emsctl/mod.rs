@@ -29,6 +29,7 @@ mod explain;
 mod explore;
 mod failover;
 mod generate;
+mod kept;
 mod log_file;
 mod margin;
 mod missed;

@@ -15,7 +15,7 @@ use r_ems_engine::rng::Stream;
 
 use super::case::Case;
 use super::fault::{Fault, Scope, Value, What};
-use super::{Explored, Options, Reached, Site, each, trial};
+use super::{Explored, Options, Reached, Site, Watch, each, trial};
 use crate::exit::Failure;
 
 /// The longest writes of the rows after the first.
@@ -69,7 +69,7 @@ where
     F: FunctionSet + Send + Sync,
     F::Spec: Send + Sync,
 {
-    each(options, show, &|number| trial::run(site, &crashes(site, options.seed, number)))
+    each(options, &Watch::showing(show), &|number| trial::run(site, &crashes(site, options.seed, number)))
 }
 
 /// The crashes of one run.
