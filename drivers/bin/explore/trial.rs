@@ -8,7 +8,7 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::log::Header;
 use r_ems_engine::machine::Machine;
 use r_ems_engine::{Span, Time};
-use r_ems_sim::authority::{Rule, Violation};
+use r_ems_sim::authority::{Rule, TakeOver, Violation};
 use r_ems_sim::driver::{RunResult, SimDriver};
 use r_ems_sim::progress::{Late, Promise};
 use r_ems_sim::world::{Change, StalledClock, Timed, WorldSpec};
@@ -109,6 +109,8 @@ pub struct Trial {
     pub marks: Marks,
     /// How long the take-overs took that were promised.
     pub take_overs: Vec<Span>,
+    /// How long devices took no set-points whenever authority moved, promised or not.
+    pub gaps: Vec<Span>,
     /// How long it lasted.
     pub simulated: Span,
     /// How many deliveries were handled.
@@ -179,8 +181,9 @@ pub(super) fn run_world<F: FunctionSet>(
             let words = format!("{who} failed an assertion: {words}");
             broken.push(Broken { property: Property::NothingPanics, at: poisoned.at, words });
         }
-        let RunResult { simulated, progress, .. } = result;
-        Trial { broken, marks, take_overs: progress.take_overs, simulated, deliveries }
+        let RunResult { simulated, progress, authority, .. } = result;
+        let gaps = authority.take_overs.iter().map(TakeOver::gap).collect();
+        Trial { broken, marks, take_overs: progress.take_overs, gaps, simulated, deliveries }
     });
     ended.unwrap_or_else(|words| {
         let words = format!("the simulated world failed an assertion of its own: {words}");
