@@ -1,5 +1,8 @@
 //! The search for faults that a site does not survive: it repeats itself, finds what is broken on purpose, and saves it.
 
+#[path = "explore/kept.rs"]
+mod kept;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -174,6 +177,33 @@ fn take_overs_are_reported_as_a_distribution() {
         .filter_map(|range| range["count"].as_u64())
         .sum();
     assert_eq!(Some(counted), rows[0]["failover_ms"]["count"].as_u64());
+}
+
+#[test]
+fn a_pair_without_a_witness_is_measured_if_it_takes_over_and_says_so_if_it_waits() {
+    let measure = [
+        "explore",
+        "scenarios/pair_without_witness.ron",
+        "--report",
+        "failover",
+        "--runs",
+        "2",
+        "--seed",
+        "1",
+    ];
+    let output = emsctl(&measure);
+    assert_eq!(output.status.code(), Some(2));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("pair_without_witness.ron: nobody takes over"), "{errors}");
+    assert!(errors.contains("name a witness, or set on_silence: TakeOver"), "{errors}");
+    let takes_over = ["--set", "site.grids.commerce.redundancy.on_silence=TakeOver"];
+    let (found, exit) = json(&[&measure[..], &takes_over].concat());
+    assert_eq!((exit, &found["interrupted"]), (Some(0), &false.into()), "{found}");
+    for row in found["rows"].as_array().expect("a list") {
+        let number = |field: &str| row["failover_ms"][field].as_f64().expect("a number");
+        // W of 40 ms, less what has passed of the lease; then D, of 25 ms at the least.
+        assert!(number("count") >= 4.0 && number("p50") > 50.0, "{row}");
+    }
 }
 
 #[test]

@@ -17,12 +17,16 @@ use r_ems_engine::functions::FunctionSet;
 use serde::Serialize;
 
 use super::args::{Explore, Format, Report};
+use super::kept::Kept;
 use crate::exit::{Exit, Failure, WRITTEN};
 use crate::explore::distribution::Quantiles;
 use crate::explore::saved::{self, Saved};
-use crate::explore::{self, Explored, Options, Property, Reached, Shrunk, Site, junit, marks, shrink, swarm};
+use crate::explore::{
+    self, Explored, Options, Property, Reached, Shrunk, Site, Watch, junit, marks, shrink, swarm,
+};
 use crate::output::{Output, say};
 use crate::present;
+use crate::study::outputs;
 use crate::study::progress::{Interrupt, PLAIN_LINE_EVERY};
 
 /// What is printed as JSON.
@@ -96,32 +100,27 @@ where
     if let Some(folder) = &arguments.save {
         saved::prepare(folder)?;
     }
+    if let Some(path) = &arguments.junit {
+        outputs::probe("--junit", path, std::slice::from_ref(&arguments.file))?;
+    }
     if arguments.seed.is_none() {
         say(&format!("seed {}", options.seed));
     }
+    let found_by = |number| command(arguments, options.seed, number);
+    let kept = Kept::new(&site, options.seed, arguments.save.as_deref(), &found_by);
     let progress = Progress::new(&options);
-    let explored = explore::explore(&site, &options, &|reached| progress.show(reached))?;
+    let watch = Watch { show: &|reached| progress.show(reached), found: &|finding| kept.found(finding) };
+    let explored = explore::search(&site, &options, &watch)?;
     progress.end();
     let mut told = Vec::new();
     for (property, (runs, finding)) in &explored.findings {
         let case = swarm::draw(&site.facts, site.length, options.seed, finding.number);
         let shrunk = shrink::shrink(&site, &case, &finding.broken, &options.interrupt)?;
-        let found_by = command(arguments, options.seed, finding.number);
-        let save = |folder| saved::save(&site, folder, &shrunk.case, &shrunk.broken, &found_by);
-        // What was found is told also where it cannot be saved any more.
-        let saved = match arguments.save.as_deref().map(save).transpose() {
-            Ok(saved) => saved,
-            Err(failure) => {
-                say(&failure.to_string());
-                None
-            }
-        };
+        let saved = kept.shrunk(finding.number, &shrunk);
         let before = case.faults.len();
         told.push((*property, tell(*property, *runs, finding.number, &shrunk, before, saved)));
     }
-    if let Some(path) = &arguments.junit {
-        write_junit(path, &arguments.file, &explored, &told)?;
-    }
+    let report = arguments.junit.as_ref().map(|path| (path, report(&arguments.file, &explored, &told)));
     let told: Vec<Told> = told.into_iter().map(|entry| entry.1).collect();
     match format {
         Format::Human => output.text(&present::explore::page(
@@ -133,11 +132,24 @@ where
         ))?,
         Format::Json => output.json(&printed(&arguments.file, options.seed, site.length, &explored, told))?,
     };
-    Ok(match (explored.failures, explored.was_interrupted) {
+    let exit = ended(explored.failures, explored.was_interrupted);
+    if let Some((path, report)) = report
+        && let Err(error) = fs::write(path, report)
+    {
+        // What was found has been told already, and matters more.
+        let failure = Failure::file(path, WRITTEN, &error);
+        return Err(if exit == Exit::Violated { Failure { exit, ..failure } } else { failure });
+    }
+    Ok(exit)
+}
+
+/// How a search ends.
+pub(super) const fn ended(failures: u64, was_interrupted: bool) -> Exit {
+    match (failures, was_interrupted) {
         (0, false) => Exit::Ok,
         (0, true) => Exit::Error,
         (_, true | false) => Exit::Violated,
-    })
+    }
 }
 
 /// What was typed, but for what only shows or saves.
@@ -177,18 +189,12 @@ fn tell(
     }
 }
 
-fn write_junit(
-    path: &Path,
-    file: &Path,
-    explored: &Explored,
-    told: &[(Property, Told)],
-) -> Result<(), Failure> {
+fn report(file: &Path, explored: &Explored, told: &[(Property, Told)]) -> String {
     let of = |property: Property| {
         let entry = told.iter().find(|entry| entry.0 == property)?;
         Some(format!("{}\n{}", entry.1.words, entry.1.faults.join("\n")))
     };
-    let text = junit::report(&file.to_string_lossy(), explored, &of);
-    fs::write(path, text).map_err(|error| Failure::file(path, WRITTEN, &error))
+    junit::report(&file.to_string_lossy(), explored, &of)
 }
 
 fn printed(file: &Path, seed: u64, length: Span, explored: &Explored, broken: Vec<Told>) -> Printed {

@@ -6,10 +6,10 @@ use r_ems_engine::functions::FunctionSet;
 use serde::Serialize;
 
 use super::args::{Explore, Format};
-use super::explore::Progress;
+use super::explore::{Progress, ended};
 use crate::exit::{Exit, Failure};
 use crate::explore::distribution::Quantiles;
-use crate::explore::failover::Row;
+use crate::explore::failover::{Row, was_interrupted};
 use crate::explore::{Options, failover};
 use crate::output::{Output, say};
 use crate::present;
@@ -19,6 +19,7 @@ use crate::present;
 struct Printed {
     file: String,
     seed: u64,
+    interrupted: bool,
     rows: Vec<PrintedRow>,
 }
 
@@ -68,12 +69,7 @@ where
         Format::Json => output.json(&printed(&arguments.file, options.seed, &rows))?,
     };
     let failures: u64 = rows.iter().map(|row| row.explored.failures).sum();
-    let was_interrupted = rows.iter().any(|row| row.explored.was_interrupted);
-    Ok(match (failures, was_interrupted) {
-        (0, false) => Exit::Ok,
-        (0, true) => Exit::Error,
-        (_, true | false) => Exit::Violated,
-    })
+    Ok(ended(failures, was_interrupted(&rows)))
 }
 
 fn printed(file: &Path, seed: u64, rows: &[Row]) -> Printed {
@@ -85,5 +81,10 @@ fn printed(file: &Path, seed: u64, rows: &[Row]) -> Printed {
         failover_ms: row.explored.take_overs.quantiles(),
         distribution: row.explored.take_overs.ranges(RANGES).into_iter().map(range).collect(),
     };
-    Printed { file: file.to_string_lossy().into_owned(), seed, rows: rows.iter().map(row).collect() }
+    Printed {
+        file: file.to_string_lossy().into_owned(),
+        seed,
+        interrupted: was_interrupted(rows),
+        rows: rows.iter().map(row).collect(),
+    }
 }

@@ -14,7 +14,7 @@
 //! | `diff` | `{ ok, same, end, notes, difference }` |
 //! | `explain` | `{ at, at_s, expectation, explanations }`: see [`crate::explanation`] |
 //! | `explore` | `{ file, seed, runs, failures, interrupted, simulated_s, wall_s, deliveries, length_s, marks: [{ name, runs }], failover_ms: { count, p50, p99, p999, max }, broken: [{ property, runs, run, words, faults, faults_before, tries, steps, scenario, log }] }` |
-//! | `explore --report failover` | `{ file, seed, rows: [{ longest_write, runs, failures, failover_ms, distribution: [{ from_ms, count }] }] }` |
+//! | `explore --report failover` | `{ file, seed, interrupted, rows: [{ longest_write, runs, failures, failover_ms, distribution: [{ from_ms, count }] }] }` |
 //! | `margin` | `{ file, seed, runs, margins: [{ subject, property, unit, declared, present, breaks_at, holds_at, limit }] }` |
 //!
 //! A mistake that has no place in a file has null for `line` and `column`.
@@ -29,6 +29,7 @@ mod explain;
 mod explore;
 mod failover;
 mod generate;
+mod kept;
 mod log_file;
 mod margin;
 mod missed;

@@ -5,6 +5,9 @@
 //! anywhere into a scan and a heartbeat. Nothing here is a time of this machine: the same command gives the same table
 //! everywhere.
 //!
+//! Counted is what the site promises. A pair that takes over on silence promises nothing at the instant of a crash, because the
+//! other cannot know of it: there every gap counts that devices saw. A pair that waits for its owner has nothing to measure.
+//!
 //! The site is measured as it is, and with devices that do not check epochs and declare a D of 200 ms and of 1 s.
 
 use std::path::Path;
@@ -15,7 +18,7 @@ use r_ems_engine::rng::Stream;
 
 use super::case::Case;
 use super::fault::{Fault, Scope, Value, What};
-use super::{Explored, Options, Reached, Site, each, trial};
+use super::{Explored, Options, Reached, Site, Trial, Watch, each, trial};
 use crate::exit::Failure;
 
 /// The longest writes of the rows after the first.
@@ -30,6 +33,11 @@ pub struct Row {
     pub name: String,
     /// What the runs showed.
     pub explored: Explored,
+}
+
+/// Whether the measurement was ended early by its user.
+pub fn was_interrupted(rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.explored.was_interrupted)
 }
 
 /// Measures the take-overs of a site; each row has as many runs as `options` say.
@@ -48,6 +56,9 @@ where
     F::Spec: Send + Sync,
 {
     let declared = Site::<F>::open(file, settings, length)?;
+    if let Some(why) = nobody_takes_over(&declared) {
+        return Err(Failure::usage(format!("{}: {why}", file.display())));
+    }
     let mut rows = vec![Row { name: "as declared".to_owned(), explored: measure(&declared, options, show)? }];
     for longest_write in LONGEST_WRITES {
         let mut settings = settings.to_vec();
@@ -69,7 +80,25 @@ where
     F: FunctionSet + Send + Sync,
     F::Spec: Send + Sync,
 {
-    each(options, show, &|number| trial::run(site, &crashes(site, options.seed, number)))
+    let sees_all = site.promised().iter().all(|promised| promised.needs_no_vote_of_the_dead);
+    each(options, &Watch::showing(show), &|number| {
+        let trial = trial::run(site, &crashes(site, options.seed, number))?;
+        Ok(if sees_all { Trial { take_overs: trial.gaps.clone(), ..trial } } else { trial })
+    })
+}
+
+/// Why nobody of a site takes over, and what changes that.
+fn nobody_takes_over<F: FunctionSet>(site: &Site<F>) -> Option<&'static str> {
+    if !site.promised().is_empty() {
+        return None;
+    }
+    let is_controlled = |grid: usize| !site.facts.grids[grid].controlled.is_empty();
+    Some(if site.facts.shared().any(is_controlled) {
+        "nobody takes over when the active's host crashes: a pair without a witness waits for its owner; \
+         name a witness, or set on_silence: TakeOver"
+    } else {
+        "nobody takes over what is not there: no shared grid has a device that takes set-points"
+    })
 }
 
 /// The crashes of one run.

@@ -22,7 +22,7 @@ use serde::Serialize;
 use super::fault::{self, Fault, Scope, Value, What};
 use super::site::Variant;
 use super::trial::{self, Excuse, Property};
-use super::{Options, Site, each};
+use super::{Options, Site, Watch, each};
 use crate::exit::Failure;
 
 /// The search ends when what breaks and what holds differ by less than this part.
@@ -171,7 +171,7 @@ where
             change(&mut world);
             Ok(trial::run_world(&eager, world, &self.site.facts, Excuse::Nothing))
         };
-        let found = each(self.options, &|_reached| {}, &run)?;
+        let found = each(self.options, &Watch::showing(&|_reached| {}), &run)?;
         Ok(found.findings.contains_key(&property))
     }
 

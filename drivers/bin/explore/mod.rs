@@ -35,6 +35,7 @@ pub mod swarm;
 pub mod trial;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -115,7 +116,7 @@ pub struct Reached {
     pub wall: Duration,
 }
 
-/// Makes the runs of a search; `show` is told now and then how far it is.
+/// Makes the runs of a search; `show` is told after each how far it is.
 ///
 /// # Errors
 /// What was drawn is not what the language reads.
@@ -128,15 +129,43 @@ where
     F: FunctionSet + Send + Sync,
     F::Spec: Send + Sync,
 {
+    search(site, options, &Watch::showing(show))
+}
+
+/// The same, watched: what is found is told as soon as it is, so that it can be kept whatever happens to the search.
+///
+/// # Errors
+/// As [`explore`].
+pub fn search<F>(site: &Site<F>, options: &Options, watch: &Watch<'_>) -> Result<Explored, Failure>
+where
+    F: FunctionSet + Send + Sync,
+    F::Spec: Send + Sync,
+{
     let draw = |number| swarm::draw(&site.facts, site.length, options.seed, number);
-    each(options, show, &|number| trial::run(site, &draw(number)))
+    each(options, watch, &|number| trial::run(site, &draw(number)))
+}
+
+/// Who is told of a search while it goes on; by several threads, one after the other.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// After each run: how far it is.
+    pub show: &'a (dyn Fn(Reached) + Sync),
+    /// When a property is broken for the first time, and again when a run with a lower number breaks it.
+    pub found: &'a (dyn Fn(&Finding) + Sync),
+}
+
+impl<'a> Watch<'a> {
+    /// Shows how far the search is, and nothing else.
+    pub fn showing(show: &'a (dyn Fn(Reached) + Sync)) -> Self {
+        Self { show, found: &|_finding| {} }
+    }
 }
 
 /// Runs `run` for each number on several threads and adds up what it shows.
 #[expect(clippy::disallowed_methods, reason = "the runs are independent, and each is one deterministic loop")]
 pub(crate) fn each(
     options: &Options,
-    show: &(dyn Fn(Reached) + Sync),
+    watch: &Watch<'_>,
     run: &(dyn Fn(u64) -> Result<Trial, Failure> + Sync),
 ) -> Result<Explored, Failure> {
     let stopwatch = Stopwatch::start();
@@ -154,7 +183,7 @@ pub(crate) fn each(
         let trial = run(number);
         let mut whole = whole.lock().expect("nobody panics while adding up");
         match trial {
-            Ok(trial) => whole.0.add(number, &trial),
+            Ok(trial) => whole.0.add(number, &trial, watch.found),
             Err(failure) => {
                 // One is enough to end all.
                 next.store(options.runs, Ordering::Relaxed);
@@ -163,7 +192,7 @@ pub(crate) fn each(
             }
         }
         let Explored { runs, failures, simulated_s, .. } = whole.0;
-        show(Reached { runs, failures, simulated_s, wall: stopwatch.elapsed() });
+        (watch.show)(Reached { runs, failures, simulated_s, wall: stopwatch.elapsed() });
     };
     std::thread::scope(|scope| {
         for _job in 0..options.jobs.clamp(1, JOBS_MAX) {
@@ -180,7 +209,7 @@ pub(crate) fn each(
 }
 
 impl Explored {
-    fn add(&mut self, number: u64, trial: &Trial) {
+    fn add(&mut self, number: u64, trial: &Trial, found: &dyn Fn(&Finding)) {
         self.runs += 1;
         self.failures += u64::from(!trial.holds());
         self.simulated_s += trial.simulated.as_secs_f64();
@@ -191,10 +220,19 @@ impl Explored {
         trial.take_overs.iter().for_each(|span| self.take_overs.add(*span));
         for broken in &trial.broken {
             let finding = Finding { number, broken: broken.clone() };
-            let known = self.findings.entry(broken.property).or_insert_with(|| (0, finding.clone()));
-            known.0 += 1;
-            if number < known.1.number {
-                known.1 = finding;
+            match self.findings.entry(broken.property) {
+                Entry::Vacant(entry) => {
+                    found(&finding);
+                    entry.insert((1, finding));
+                }
+                Entry::Occupied(mut entry) => {
+                    let (runs, first) = entry.get_mut();
+                    *runs += 1;
+                    if number < first.number {
+                        found(&finding);
+                        *first = finding;
+                    }
+                }
             }
         }
     }

@@ -3,7 +3,8 @@
 //! The scenario uses the one that was explored and adds the faults; comments say what it breaks, how it was found, and how to
 //! look at it. Such a file is a regression as it stands.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
 use r_ems_engine::functions::FunctionSet;
@@ -15,6 +16,7 @@ use super::fault;
 use super::site::Site;
 use super::trial::{Broken, Property};
 use crate::exit::{Failure, WRITTEN};
+use crate::study::contained::contained;
 use crate::study::{self, Options, load};
 
 /// Where a failure was saved.
@@ -26,7 +28,7 @@ pub struct Saved {
     pub log: Option<PathBuf>,
 }
 
-/// Saves a failure in a folder, which is made if it is not there.
+/// Saves a failure in a folder, which is made if it is not there: the scenario, and the log of its run.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -37,15 +39,59 @@ pub fn save<F: FunctionSet>(
     broken: &Broken,
     found_by: &str,
 ) -> Result<Saved, Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, "be made", &error))?;
+    let scenario = write(site, folder, (case, Size::Shrunk), broken, found_by)?;
+    let log = record::<F>(site, &scenario, broken)?;
+    Ok(Saved { scenario, log })
+}
+
+/// Saves a failure as it was found, before it is shrunk: the scenario alone, which fails by itself and from which its log can be
+/// made. When this returns, the scenario outlives the program and a loss of power.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn keep<F: FunctionSet>(
+    site: &Site<F>,
+    folder: &Path,
+    case: &Case,
+    broken: &Broken,
+    found_by: &str,
+) -> Result<PathBuf, Failure> {
+    write(site, folder, (case, Size::AsFound), broken, found_by)
+}
+
+/// Whether a case has been made as small as it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Size {
+    AsFound,
+    Shrunk,
+}
+
+fn write<F: FunctionSet>(
+    site: &Site<F>,
+    folder: &Path,
+    (case, size): (&Case, Size),
+    broken: &Broken,
+    found_by: &str,
+) -> Result<PathBuf, Failure> {
+    fs::create_dir_all(folder).map_err(|error| Failure::file(folder, "be made", &error))?;
     let stem = site.file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let name = format!("{stem}_{}_{:08x}", broken.property.file_name(), case.network_seed);
     let scenario = folder.join(format!("{name}.ron"));
     let used = way(folder, &site.file)?;
-    let text = text(site, case, broken, &used, found_by, &scenario);
-    std::fs::write(&scenario, text).map_err(|error| Failure::file(&scenario, WRITTEN, &error))?;
-    let log = record::<F>(site, &scenario, broken)?;
-    Ok(Saved { scenario, log })
+    let text = text(site, (case, size), broken, &used, found_by, &scenario);
+    durably(folder, &scenario, &text).map_err(|error| Failure::file(&scenario, WRITTEN, &error))?;
+    Ok(scenario)
+}
+
+/// Writes a file that is there whole or not at all, whenever the program or the machine ends.
+fn durably(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
+    let fresh = path.with_extension("ron.new");
+    let mut file = File::create(&fresh)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    // The name is in the folder; not every system lets a folder be opened, and such a one keeps it by itself.
+    File::open(folder).and_then(|folder| folder.sync_all()).or(Ok(()))
 }
 
 /// Makes sure that scenarios can be saved in a folder, before hours are spent on finding them.
@@ -53,16 +99,20 @@ pub fn save<F: FunctionSet>(
 /// # Errors
 /// The folder cannot be made or written to.
 pub fn prepare(folder: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, "be made", &error))?;
     let probe = folder.join(".r-emsctl");
-    let written = std::fs::write(&probe, "").and_then(|()| std::fs::remove_file(&probe));
-    written.map_err(|error| Failure::file(&probe, WRITTEN, &error))
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&probe, ""));
+    written.and_then(|()| fs::remove_file(&probe)).map_err(|error| {
+        Failure::error(format!(
+            "--save {}: scenarios cannot be saved there: {error}; name a folder that you may write to",
+            folder.display()
+        ))
+    })
 }
 
 /// The scenario's text.
-pub fn text<F: FunctionSet>(
+fn text<F: FunctionSet>(
     site: &Site<F>,
-    case: &Case,
+    (case, size): (&Case, Size),
     broken: &Broken,
     used: &str,
     found_by: &str,
@@ -70,6 +120,9 @@ pub fn text<F: FunctionSet>(
 ) -> String {
     let file = file.display();
     let mut text = format!("// Broken: {broken}\n// Found by: {found_by}\n");
+    if size == Size::AsFound {
+        text += "// As it was found: the program ended before it had looked for what of this is needed.\n";
+    }
     // In a shell's quotes, which no setting of the language needs itself.
     let settings: String = site.settings().iter().map(|setting| format!(" --set '{setting}'")).collect();
     text += &format!(
@@ -98,7 +151,7 @@ fn record<F: FunctionSet>(
     let log = scenario.with_extension("rlog");
     let options = Options { record: Some((log.clone(), EffectsKept::Whole)), ..Options::default() };
     // An assertion of the world ends this run as it ended the one that was found; the log then holds what came before.
-    match catch_unwind(AssertUnwindSafe(|| study::run(study, &options))) {
+    match contained(|| study::run(study, &options)) {
         Ok(Ok(_)) => Ok(Some(log)),
         Ok(Err(failure)) if broken.property != Property::NothingPanics => Err(failure),
         Ok(Err(_)) | Err(_) => Ok(log.exists().then_some(log)),

@@ -1,7 +1,6 @@
 //! One run of a case: what it broke, what it reached, and how long take-overs took.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use r_ems_engine::controller::Controller;
 use r_ems_engine::fleet::Fleet;
@@ -9,7 +8,7 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::log::Header;
 use r_ems_engine::machine::Machine;
 use r_ems_engine::{Span, Time};
-use r_ems_sim::authority::{Rule, Violation};
+use r_ems_sim::authority::{Rule, TakeOver, Violation};
 use r_ems_sim::driver::{RunResult, SimDriver};
 use r_ems_sim::progress::{Late, Promise};
 use r_ems_sim::world::{Change, StalledClock, Timed, WorldSpec};
@@ -20,7 +19,7 @@ use super::marks::{Marking, Marks};
 use super::site::{Facts, Site, Variant};
 use crate::exit::Failure;
 use crate::names::of_spec;
-use crate::study::contained::{Contained, Recovering, last_words};
+use crate::study::contained::{Contained, Recovering, contained, last_words};
 
 /// What must hold of every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,6 +109,8 @@ pub struct Trial {
     pub marks: Marks,
     /// How long the take-overs took that were promised.
     pub take_overs: Vec<Span>,
+    /// How long devices took no set-points whenever authority moved, promised or not.
+    pub gaps: Vec<Span>,
     /// How long it lasted.
     pub simulated: Span,
     /// How many deliveries were handled.
@@ -164,7 +165,7 @@ pub(super) fn run_world<F: FunctionSet>(
 ) -> Trial {
     let is_beyond = excuse == Excuse::Declared && is_beyond(&world, facts.clock_rate_max_ppb);
     // An assertion of the world is caught too: a search of a night must not end with it.
-    let ended = catch_unwind(AssertUnwindSafe(|| {
+    let ended = contained(|| {
         let mut fleet = Fleet::new(variant.controllers.iter().map(Controller::<F>::new).collect());
         let driver = SimDriver::new(world).expect("the links of a scenario fit its plant");
         let header = Header::new(F::NAMES, variant.controllers.iter().map(of_spec).collect());
@@ -180,11 +181,12 @@ pub(super) fn run_world<F: FunctionSet>(
             let words = format!("{who} failed an assertion: {words}");
             broken.push(Broken { property: Property::NothingPanics, at: poisoned.at, words });
         }
-        let RunResult { simulated, progress, .. } = result;
-        Trial { broken, marks, take_overs: progress.take_overs, simulated, deliveries }
-    }));
-    ended.unwrap_or_else(|_panic| {
-        let words = "the simulated world failed an assertion of its own".to_owned();
+        let RunResult { simulated, progress, authority, .. } = result;
+        let gaps = authority.take_overs.iter().map(TakeOver::gap).collect();
+        Trial { broken, marks, take_overs: progress.take_overs, gaps, simulated, deliveries }
+    });
+    ended.unwrap_or_else(|words| {
+        let words = format!("the simulated world failed an assertion of its own: {words}");
         let broken = Broken { property: Property::NothingPanics, at: Time::ZERO, words };
         Trial { broken: vec![broken], ..Trial::default() }
     })
@@ -283,5 +285,30 @@ fn delayed(late: &Late, facts: &Facts) -> Broken {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at +{}: {}", self.property.name(), self.at.since(Time::ZERO), self.words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use r_ems_engine::functions::BuiltIn;
+
+    use super::*;
+    use crate::study::contained::quiet_contained_panics;
+
+    #[test]
+    fn a_panic_of_the_world_is_a_finding_with_its_words_and_its_place() {
+        quiet_contained_panics();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/failover_fast.ron");
+        let site = Site::<BuiltIn>::open(&file, &[], None).expect("a shipped scenario");
+        let variant = site.variant(0).expect("it is loaded");
+        let mut world = variant.world.clone();
+        world.grids.clear();
+        let trial = run_world(&variant, world, &site.facts, Excuse::Declared);
+        let broken = trial.breaks(Property::NothingPanics).expect("there are links and no plant");
+        let place = broken.words.rsplit_once(" (").expect("a place").1;
+        assert!(broken.words.starts_with("the simulated world failed an assertion of its own: "), "{broken}");
+        assert!(place.contains(".rs:") && place.ends_with(')'), "{broken}");
     }
 }

@@ -35,7 +35,9 @@ pub fn page(file: &Path, seed: u64, length: Span, explored: &Explored, told: &[T
         text::count(*runs)
     );
     if explored.was_interrupted {
-        page += &format!("  {}\n", paint(WARN, "interrupted: this covers the runs that were made"));
+        let told =
+            format!("interrupted after {} runs: this covers what was made until then", text::count(*runs));
+        page += &format!("  {}\n", paint(WARN, &told));
     }
     page += &format!(
         "  {} simulated in {wall_s:.1} s, {} a run: {} runs/s, {} times real time\n",

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::style::{BAD, BOLD, paint};
+use super::style::{BAD, BOLD, WARN, paint};
 use super::table::{Align, Table};
 use super::text;
 use crate::explore::distribution::Quantiles;
-use crate::explore::failover::Row;
+use crate::explore::failover::{Row, was_interrupted};
 
 /// Widest bar of a distribution.
 const BAR_CHARS: u64 = 40;
@@ -17,6 +17,12 @@ pub fn page(file: &Path, seed: u64, rows: &[Row], ranges: u64) -> String {
         "{} take-overs from the crash of the active's host to the first accepted write of the next, seed {seed}\n\n",
         paint(BOLD, &file.display().to_string())
     );
+    if was_interrupted(rows) {
+        let runs = rows.iter().map(|row| row.explored.runs).sum();
+        let told =
+            format!("interrupted after {} runs: this covers what was made until then", text::count(runs));
+        page += &format!("  {}\n\n", paint(WARN, &told));
+    }
     let columns =
         [Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right];
     let mut table = Table::new(2, &columns);

@@ -3,7 +3,7 @@
 //! A machine that fails an assertion must not take the others with it, nor the log: the log says so, others go on, and at the end
 //! a message names the controller and the time. What the first panic itself said is kept for that message.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use r_ems_engine::fleet::Poisoned;
@@ -25,11 +25,14 @@ impl<D> Contained<D> {
     }
 }
 
+/// What is told of a panic of which nothing else is known.
+const NO_WORDS: &str = "an assertion failed";
+
 thread_local! {
     /// What the last contained panic said, and where.
     static LAST_WORDS: RefCell<Option<String>> = const { RefCell::new(None) };
     /// Whether a panic on this thread is contained now.
-    static CONTAINS: RefCell<bool> = const { RefCell::new(false) };
+    static CONTAINS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Keeps contained panics from writing to standard error on their own; others are still told as usual.
@@ -38,7 +41,7 @@ thread_local! {
 pub fn quiet_contained_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if CONTAINS.with_borrow(|contains| *contains) {
+        if CONTAINS.get() {
             let words = panic.payload_as_str().unwrap_or("no words");
             let place = panic.location().map(|place| format!(" ({place})")).unwrap_or_default();
             LAST_WORDS.with_borrow_mut(|last| *last = Some(format!("{words}{place}")));
@@ -51,7 +54,7 @@ pub fn quiet_contained_panics() {
 /// What the last contained panic of this thread said.
 pub fn last_words() -> String {
     let words = LAST_WORDS.with_borrow_mut(Option::take);
-    words.unwrap_or_else(|| "an assertion failed".to_owned())
+    words.unwrap_or_else(|| NO_WORDS.to_owned())
 }
 
 impl<D: Driver> Driver for Contained<D> {
@@ -87,14 +90,34 @@ impl Containment for Recovering {
 }
 
 fn contain(run: &mut dyn FnMut()) -> Handled {
-    CONTAINS.with_borrow_mut(|contains| *contains = true);
     // After a panic the fleet uses neither the machine nor its effects: nothing half-made is seen.
-    let ended = catch_unwind(AssertUnwindSafe(run));
-    CONTAINS.with_borrow_mut(|contains| *contains = false);
-    match ended {
+    match caught(run) {
         Ok(()) => Handled::Done,
-        Err(_) => Handled::Poisoned,
+        Err(_panic) => Handled::Poisoned,
     }
+}
+
+/// Runs something that may panic as a whole, a simulated world with its machines for example: what it returns, or what the
+/// panic said, and where. Nothing of what panicked may be used afterwards.
+///
+/// # Errors    the last words of a panic
+pub fn contained<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    caught(run).map_err(|panic| {
+        let of_payload = || {
+            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+            text.or_else(|| panic.downcast_ref::<String>().cloned())
+        };
+        // Without the hook nobody has written down what was said, and the panic does not know where it came from.
+        LAST_WORDS.with_borrow_mut(Option::take).or_else(of_payload).unwrap_or_else(|| NO_WORDS.to_owned())
+    })
+}
+
+/// One containment may stand within another: the outer one goes on after the inner one has ended.
+fn caught<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let outer = CONTAINS.replace(true);
+    let ended = catch_unwind(AssertUnwindSafe(run));
+    CONTAINS.set(outer);
+    ended
 }
 
 #[cfg(test)]
@@ -118,5 +141,19 @@ mod tests {
         assert_eq!(handled, Handled::Poisoned);
         assert!(last_words().starts_with("the interval is empty"));
         assert_eq!(Contained::<Nothing>::contain(&mut || {}), Handled::Done);
+    }
+
+    #[test]
+    fn a_panic_after_a_contained_one_within_keeps_its_words_and_its_place() {
+        quiet_contained_panics();
+        let words = contained(|| {
+            assert_eq!(contain(&mut || panic!("of a machine")), Handled::Poisoned);
+            assert!(CONTAINS.get(), "the outer containment goes on");
+            panic!("of the world");
+        });
+        let words: String = words.expect_err("it panics");
+        assert!(words.starts_with("of the world (") && words.contains("contained.rs:"), "{words}");
+        assert!(!CONTAINS.get());
+        assert_eq!(contained(|| 5), Ok(5));
     }
 }

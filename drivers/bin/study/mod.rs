@@ -18,7 +18,7 @@ pub mod contained;
 pub mod csv;
 pub mod load;
 pub mod observed;
-mod outputs;
+pub(crate) mod outputs;
 pub mod progress;
 pub mod recall;
 pub mod repeating;

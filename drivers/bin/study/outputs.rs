@@ -17,6 +17,19 @@ pub(super) struct Outputs {
     pub(super) csv: Option<File>,
 }
 
+/// Makes sure that a file can be written later, and that this destroys nothing that is read: before hours are spent on what it is
+/// to hold. Nothing has changed afterwards.
+///
+/// # Errors    as those of a run's files
+pub(crate) fn probe(option: &'static str, path: &Path, inputs: &[PathBuf]) -> Result<(), Failure> {
+    let opened = Opened::new(option, path)?;
+    let refused = opened.refuse(inputs, &[]);
+    if opened.novelty == Novelty::New {
+        fs::remove_file(path).map_err(|error| Failure::file(path, WRITTEN, &error))?;
+    }
+    refused
+}
+
 /// A file that was opened and not changed.
 struct Opened<'a> {
     option: &'static str,
@@ -64,9 +77,7 @@ impl<'a> Opened<'a> {
     fn new(option: &'static str, path: &'a Path) -> Result<Self, Failure> {
         let refuse = |why: &str| Failure::usage(format!("{option} {}: {why}; name a file", path.display()));
         if path.as_os_str() == "-" {
-            return Err(Failure::usage(format!(
-                "{option} needs a file: standard output carries the summary"
-            )));
+            return Err(Failure::usage(format!("{option} needs a file: standard output carries the result")));
         }
         let before = fs::metadata(path).ok();
         if let Some(about) = &before {

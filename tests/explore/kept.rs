@@ -1,0 +1,136 @@
+//! What a search found outlives the search, however that ends; and what cannot be kept is said before hours are spent on it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use super::{LATE_WRITES, emsctl, folder, json, root};
+
+/// The arguments of a search that finds something soon.
+fn search<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let settings = LATE_WRITES.iter().flat_map(|setting| ["--set", setting]);
+    let what = ["explore", "scenarios/failover_fast.ron", "--seed", "11"];
+    what.into_iter().chain(settings).chain(more.iter().copied()).collect()
+}
+
+fn scenarios(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "ron")).collect()
+}
+
+/// Searches for longer than anybody waits, until something has been saved.
+fn until_saved(folder: &Path, more: &[&str]) -> Child {
+    let save = folder.to_str().expect("a path that is text");
+    let arguments = search(&[&["--runs", "100000000", "--jobs", "2", "--save", save], more].concat());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_r-emsctl"));
+    command.current_dir(root()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program runs");
+    while scenarios(folder).is_empty() {
+        assert!(child.try_wait().expect("it can be asked").is_none(), "it ended before it found anything");
+    }
+    child
+}
+
+/// What a program says that somebody asks to end.
+#[cfg(unix)]
+fn ended_by_its_user(child: Child) -> std::process::Output {
+    let id = child.id().to_string();
+    let asked = Command::new("kill").args(["-INT", &id]).status().expect("there is such a command");
+    assert!(asked.success());
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn a_search_that_is_killed_leaves_what_it_found() {
+    let folder = folder("explore_killed");
+    let mut child = until_saved(&folder, &[]);
+    child.kill().expect("it can be killed");
+    child.wait().expect("it has ended");
+    for scenario in scenarios(&folder) {
+        let text = fs::read_to_string(&scenario).expect("it is whole");
+        assert!(text.contains("// As it was found"), "{text}");
+        let scenario = scenario.to_str().expect("a path that is text");
+        let settings = LATE_WRITES.iter().flat_map(|setting| ["--set", setting]);
+        let run: Vec<&str> = ["run", scenario].into_iter().chain(settings).collect();
+        assert_eq!(json(&run).1, Some(3), "{text}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_search_that_its_user_ends_says_after_how_many_runs_and_keeps_what_it_found() {
+    for (format, name) in [("human", "explore_interrupted"), ("json", "explore_interrupted_json")] {
+        let folder = folder(name);
+        let child = until_saved(&folder, &["--format", format]);
+        let output = ended_by_its_user(child);
+        assert_eq!(output.status.code(), Some(3));
+        let text = String::from_utf8(output.stdout).expect("text");
+        if format == "json" {
+            let found: Value = serde_json::from_str(&text).expect("a whole result");
+            assert_eq!(found["interrupted"], true);
+            assert!(found["runs"].as_u64().is_some_and(|runs| runs > 0), "{found}");
+            let saved = found["broken"].as_array().expect("a list").len();
+            assert_eq!(scenarios(&folder).len(), saved, "one of each property, as small as it got");
+        } else {
+            assert!(text.contains("interrupted after ") && text.contains("saved as "), "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_shrunk_is_saved_over_what_was_found() {
+    let folder = folder("explore_replaced");
+    let save = folder.to_str().expect("a path that is text");
+    let (found, exit) = json(&search(&["--runs", "40", "--save", save]));
+    assert_eq!(exit, Some(3), "{found}");
+    let broken = found["broken"].as_array().expect("a list");
+    let kept = scenarios(&folder);
+    assert_eq!(kept.len(), broken.len(), "{kept:?}");
+    for scenario in kept {
+        let text = fs::read_to_string(&scenario).expect("it is whole");
+        assert!(!text.contains("// As it was found"), "{text}");
+        assert!(scenario.with_extension("rlog").exists());
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_said_before_the_search_with_the_place_and_the_remedy() {
+    let file = folder("explore_no_folder");
+    drop(fs::remove_file(&file));
+    fs::write(&file, "").expect("a file of the test");
+    let beneath = file.join("beneath");
+    let beneath = beneath.to_str().expect("a path that is text");
+    let endless = ["--runs", "100000000"];
+    for (option, path, code, remedy) in [
+        ("--save", beneath, 1, "name a folder that you may write to"),
+        ("--junit", beneath, 1, "cannot be written"),
+        ("--junit", "scenarios", 2, "it is a directory; name a file"),
+        ("--junit", "scenarios/failover_fast.ron", 2, "name another file"),
+    ] {
+        let output = emsctl(&search(&[&endless[..], &[option, path]].concat()));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{errors}");
+        assert!(errors.contains(path) && errors.contains(remedy), "{errors}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_report_for_ci_that_cannot_be_written_any_more_costs_no_result() {
+    let folder = folder("explore_junit_gone");
+    let report = folder.with_extension("xml");
+    drop(fs::remove_dir_all(&report));
+    let path = report.to_str().expect("a path that is text");
+    let child = until_saved(&folder, &["--junit", path]);
+    assert!(!report.exists(), "nothing is left of the look at it");
+    fs::create_dir(&report).expect("its place is free");
+    let output = ended_by_its_user(child);
+    assert_eq!(output.status.code(), Some(3));
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("interrupted after ") && text.contains("saved as "), "{text}");
+    assert!(errors.contains("error: ") && errors.contains(path) && errors.contains("be written"), "{errors}");
+}
