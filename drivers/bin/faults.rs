@@ -24,7 +24,7 @@ use r_ems_engine::functions::FunctionSet;
 
 use crate::exit::Failure;
 use crate::explore::site::Facts;
-use crate::explore::{Case, Reducer, fault, swarm, trial};
+use crate::explore::{Case, Reducer, fault, settings, swarm, trial};
 
 pub use crate::explore::{Broken, Property, Site, Trial};
 
@@ -108,8 +108,10 @@ impl ValueTree for FaultTree {
 
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Case { network_seed, length, faults, .. } = &self.case;
-        write!(f, "duration: \"{length}\", network_seed: {network_seed}, faults: {}", fault::list(faults, ""))
+        let Case { network_seed, length, faults, settings, .. } = &self.case;
+        let set = settings::map(settings);
+        let faults = fault::list(faults, "");
+        write!(f, "duration: \"{length}\", network_seed: {network_seed}, set: {set}, faults: {faults}")
     }
 }
 

@@ -28,11 +28,19 @@ pub enum Mistake {
     RefusalChangesState,
     /// A holder releases its voters while a write of it is on its way.
     ReleasesOutstanding,
+    /// A segment gets its name before its state is synced.
+    NamedBeforeSync,
+    /// Older segments are removed before the head of the newest has been read back.
+    RemovesOnlyGood,
+    /// Bytes that a crash tore are taken for whole.
+    TornTailAccepted,
+    /// Without auto replay a restart knows no promise.
+    PromiseNeedsReplay,
 }
 
 impl Mistake {
     /// All mistakes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::ForgetsGrants,
         Self::LeaseFromAnswer,
         Self::EpochNotDurable,
@@ -43,6 +51,10 @@ impl Mistake {
         Self::GrantsToAnotherAtOnce,
         Self::RefusalChangesState,
         Self::ReleasesOutstanding,
+        Self::NamedBeforeSync,
+        Self::RemovesOnlyGood,
+        Self::TornTailAccepted,
+        Self::PromiseNeedsReplay,
     ];
 
     /// The mistake's name in arguments and tables.
@@ -58,6 +70,10 @@ impl Mistake {
             Self::GrantsToAnotherAtOnce => "grants_to_another_at_once",
             Self::RefusalChangesState => "refusal_changes_state",
             Self::ReleasesOutstanding => "releases_outstanding",
+            Self::NamedBeforeSync => "named_before_sync",
+            Self::RemovesOnlyGood => "removes_only_good",
+            Self::TornTailAccepted => "torn_tail_accepted",
+            Self::PromiseNeedsReplay => "promise_needs_replay",
         }
     }
 

@@ -24,6 +24,7 @@ pub(crate) fn judge(who: &Who, result: &RunResult) -> Judged {
     let what = match first.rule {
         Rule::State => "is not in a state in which it stood",
         Rule::Promise => "does not know what it promised",
+        Rule::Damage => "finds damaged what was durable, and no disk lied",
     };
     let words = format!("{} {what}", who.member(*place));
     let value = broken.len() as f64;

@@ -3,6 +3,7 @@
 use r_ems_engine::{Span, Time};
 
 use super::fault::Fault;
+use super::settings::Setting;
 
 /// What one run is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Case {
     pub faults: Vec<Fault>,
     /// What of the site is calmer than its scenario says, a bit each: see [`super::site::CALMS`].
     pub calmed: u8,
+    /// How what outlives controllers is kept, as far as it is not as the scenario says.
+    pub settings: Vec<Setting>,
 }
 
 impl Case {

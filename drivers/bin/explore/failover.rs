@@ -131,5 +131,5 @@ fn crashes<F: FunctionSet>(site: &Site<F>, seed: u64, number: u64) -> Case {
         faults.push(Fault { kind: 0, from, to: Some(to), what, scope: Scope::Host(*host) });
         at = to + settles;
     }
-    Case { network_seed: stream.word() >> 33, length: site.length, faults, calmed: 0 }
+    Case { network_seed: stream.word() >> 33, length: site.length, faults, calmed: 0, settings: Vec::new() }
 }

@@ -53,6 +53,20 @@ impl What {
         self
     }
 
+    /// What it changes: who ends in order ends as who crashes does.
+    fn matter(&self) -> &'static str {
+        match (self.word, self.values.first()) {
+            ("Stop", Some((Some("host"), _))) => "Crash",
+            ("Stop", _) => "Kill",
+            (word, _) => word,
+        }
+    }
+
+    /// Whether somebody loses its power or its process.
+    pub fn takes_memory(&self) -> bool {
+        matches!(self.word, "Crash" | "Kill")
+    }
+
     /// Whether two of them are about one thing: they must not say different things of it at one time.
     pub fn is_about_the_same(&self, other: &Self) -> bool {
         // `a:commerce/pcc` is a part of `commerce/pcc`.
@@ -65,7 +79,7 @@ impl What {
             });
             names.collect::<Vec<Vec<String>>>()
         };
-        self.word == other.word && subject(self) == subject(other)
+        self.matter() == other.matter() && subject(self) == subject(other)
     }
 }
 
@@ -76,6 +90,8 @@ pub enum Scope {
     Host(u16),
     /// A member of the fleet, by its place.
     Member(u16),
+    /// The disk of a host, by the host's place.
+    Disk(u16),
     /// What passes between hosts.
     Paths(Vec<(u16, u16)>),
     /// The devices of some controllers, by their places.

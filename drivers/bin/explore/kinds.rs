@@ -4,6 +4,7 @@
 //! site: races need the one and recoveries the other.
 
 use r_ems_engine::Span;
+use r_ems_engine::persistence::promises::PATIENCE;
 
 use super::case::part;
 use super::fault::{Scope, Value, What};
@@ -40,9 +41,11 @@ pub enum Lasts {
 }
 
 /// Everything that can be drawn.
-pub const KINDS: [Kind; 23] = [
+pub const KINDS: [Kind; 35] = [
     Kind { name: "host crash", is_beyond: false, draw: host_crash },
     Kind { name: "process kill", is_beyond: false, draw: process_kill },
+    Kind { name: "orderly stop of a host", is_beyond: false, draw: host_stop },
+    Kind { name: "orderly stop of a process", is_beyond: false, draw: process_stop },
     Kind { name: "two-way partition", is_beyond: false, draw: partition },
     Kind { name: "one-way cut", is_beyond: false, draw: cut },
     Kind { name: "loss", is_beyond: false, draw: loss },
@@ -57,6 +60,7 @@ pub const KINDS: [Kind; 23] = [
     Kind { name: "device silent to one controller", is_beyond: false, draw: silent_to_one },
     Kind { name: "late device", is_beyond: false, draw: late },
     Kind { name: "frozen device", is_beyond: false, draw: frozen },
+    Kind { name: "wrong device", is_beyond: false, draw: wrong },
     Kind { name: "device without valid values", is_beyond: false, draw: invalid },
     Kind { name: "short answers", is_beyond: false, draw: short },
     Kind { name: "device that refuses writes", is_beyond: false, draw: refuses },
@@ -64,6 +68,15 @@ pub const KINDS: [Kind; 23] = [
     Kind { name: "device restart", is_beyond: false, draw: device_restart },
     Kind { name: "switch-over", is_beyond: false, draw: switch_over },
     Kind { name: "maintenance", is_beyond: false, draw: maintenance },
+    Kind { name: "declared sole", is_beyond: true, draw: sole },
+    Kind { name: "full disk", is_beyond: false, draw: disk_full },
+    Kind { name: "slow disk", is_beyond: false, draw: disk_slow },
+    Kind { name: "failing disk", is_beyond: false, draw: disk_failing },
+    Kind { name: "read-only disk", is_beyond: false, draw: disk_read_only },
+    Kind { name: "torn writes", is_beyond: false, draw: torn_writes },
+    Kind { name: "bit rot", is_beyond: false, draw: bit_rot },
+    Kind { name: "misdirected writes", is_beyond: true, draw: misdirected_writes },
+    Kind { name: "lying sync", is_beyond: true, draw: lying_sync },
 ];
 
 /// Shortest window: what ends as it begins, but is one.
@@ -81,6 +94,16 @@ fn process_kill(draw: &mut Draw<'_>) -> Option<Drawn> {
     let member = draw.member()?;
     let what = What::new("Kill").with("controller", draw.member_name(member));
     Some(Drawn { what, scope: Scope::Member(member), lasts: Lasts::For(outage(draw)) })
+}
+
+fn host_stop(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let drawn = host_crash(draw)?;
+    Some(Drawn { what: What { word: "Stop", ..drawn.what }, ..drawn })
+}
+
+fn process_stop(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let drawn = process_kill(draw)?;
+    Some(Drawn { what: What { word: "Stop", ..drawn.what }, ..drawn })
 }
 
 /// How long something is down: from no time at all to half the run.
@@ -244,6 +267,23 @@ fn of_device(draw: &mut Draw<'_>, word: &'static str) -> Option<Drawn> {
     Some(Drawn { what, scope, lasts: Lasts::For(spell(draw)) })
 }
 
+/// What a device says that is wrong: what is no number, what none can be, and what could well be.
+const READINGS: [&str; 7] = ["NaN", "inf", "-inf", "0.0", "-1e9", "1e9", "50.0"];
+
+fn wrong(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let (grid, point) = draw.point()?;
+    let mut controllers = draw.site().controllers_of(grid);
+    let mut name = point;
+    if draw.below(2) == 0 {
+        let controller = draw.one_of(&controllers)?;
+        name = format!("{}:{name}", draw.site().members[usize::from(controller)].id);
+        controllers = vec![controller];
+    }
+    let reads = draw.one_of(&READINGS)?;
+    let what = What::new("Wrong").with("point", Value::Name(name)).with("reads", Value::Word(reads));
+    Some(Drawn { what, scope: Scope::Devices(controllers), lasts: Lasts::For(spell(draw)) })
+}
+
 fn frozen(draw: &mut Draw<'_>) -> Option<Drawn> {
     of_device(draw, "Frozen")
 }
@@ -294,4 +334,55 @@ fn maintenance(draw: &mut Draw<'_>) -> Option<Drawn> {
     let (on, off) = (what(begin), what("Off"));
     let span = spell(draw);
     Some(Drawn { what: on, scope: Scope::Member(member), lasts: Lasts::Until(span, off) })
+}
+
+fn sole(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let grid = draw.shared_grid()?;
+    let member = draw.controller_of(grid)?;
+    let what = |word| What::new("Sole").of(draw.site().member_value(member)).of(Value::Word(word));
+    let (on, off) = (what("On"), what("Off"));
+    let span = spell(draw);
+    Some(Drawn { what: on, scope: Scope::Member(member), lasts: Lasts::Until(span, off) })
+}
+
+/// A word about a disk, for a while.
+fn of_disk(draw: &mut Draw<'_>, word: &'static str) -> Option<Drawn> {
+    let host = draw.disk()?;
+    let what = What::new(word).with("host", draw.host_name(host));
+    Some(Drawn { what, scope: Scope::Disk(host), lasts: Lasts::For(spell(draw)) })
+}
+
+fn disk_full(draw: &mut Draw<'_>) -> Option<Drawn> {
+    of_disk(draw, "DiskFull")
+}
+
+fn disk_slow(draw: &mut Draw<'_>) -> Option<Drawn> {
+    let drawn = of_disk(draw, "DiskSlow")?;
+    // From what nobody notices to what a promise does not wait for.
+    let sync = draw.span(Span::from_millis(1), PATIENCE * 2);
+    Some(with(drawn, "sync", Value::Span(sync)))
+}
+
+fn disk_failing(draw: &mut Draw<'_>) -> Option<Drawn> {
+    of_disk(draw, "DiskFailing")
+}
+
+fn disk_read_only(draw: &mut Draw<'_>) -> Option<Drawn> {
+    of_disk(draw, "DiskReadOnly")
+}
+
+fn torn_writes(draw: &mut Draw<'_>) -> Option<Drawn> {
+    of_disk(draw, "TornWrites")
+}
+
+fn misdirected_writes(draw: &mut Draw<'_>) -> Option<Drawn> {
+    of_disk(draw, "MisdirectedWrites")
+}
+
+fn lying_sync(draw: &mut Draw<'_>) -> Option<Drawn> {
+    of_disk(draw, "LyingSync")
+}
+
+fn bit_rot(draw: &mut Draw<'_>) -> Option<Drawn> {
+    Some(Drawn { lasts: Lasts::Instant, ..of_disk(draw, "BitRot")? })
 }

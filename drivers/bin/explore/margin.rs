@@ -208,7 +208,7 @@ where
     }
 
     fn plain(&self) -> Result<std::sync::Arc<Variant<F>>, Failure> {
-        self.site.variant(0)
+        self.site.variant(0, &[])
     }
 
     fn grid_name(&self) -> String {

@@ -7,6 +7,7 @@ use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::machine::{
     Afterwards, Delivery, Driver, Effect, Handled, Input, Outcome, Step, WriteOutcome,
 };
+use r_ems_engine::persistence::{Origin, Trouble};
 use r_ems_engine::redundancy::supervisor::CommandRefusal;
 use r_ems_engine::redundancy::{Reason, Role};
 
@@ -26,9 +27,13 @@ const REASONS: [Reason; 8] = [
 /// Roles that are told of; a witness is one from its boot.
 const ROLES: [Role; 6] =
     [Role::Maintenance, Role::Standby, Role::Candidate, Role::Lapsed, Role::Active, Role::HandingOver];
-/// Refusals of what is drawn; nobody asks a witness, and nobody is declared sole.
+/// Refusals of what is drawn; nobody asks a witness, and nobody names a seat.
 const REFUSALS: [CommandRefusal; 3] =
-    [CommandRefusal::NotActive, CommandRefusal::NobodyReady, CommandRefusal::SeatNotReady];
+    [CommandRefusal::NotActive, CommandRefusal::NobodyReady, CommandRefusal::Sole];
+/// Where lives begin; that a delivery fails an assertion in each life is a bug.
+const ORIGINS: [(Origin, &str); 2] = [(Origin::Replayed, "replayed"), (Origin::Damaged, "damaged")];
+/// What keeps a journal from being kept.
+const TROUBLES: [Trouble; 4] = [Trouble::Full, Trouble::Slow, Trouble::Failing, Trouble::ReadOnly];
 const OUTCOMES: [(WriteOutcome, &str); 3] = [
     (WriteOutcome::Refused, "refused by the device"),
     (WriteOutcome::TimedOut, "timed out"),
@@ -40,8 +45,10 @@ const REASONS_AT: usize = EVENTS_AT + Event::KINDS.len();
 const ROLES_AT: usize = REASONS_AT + REASONS.len();
 const REFUSALS_AT: usize = ROLES_AT + ROLES.len();
 const OUTCOMES_AT: usize = REFUSALS_AT + REFUSALS.len();
+const ORIGINS_AT: usize = OUTCOMES_AT + OUTCOMES.len();
+const TROUBLES_AT: usize = ORIGINS_AT + ORIGINS.len();
 /// How many marks there are.
-pub const COUNT: usize = OUTCOMES_AT + OUTCOMES.len();
+pub const COUNT: usize = TROUBLES_AT + TROUBLES.len();
 
 /// The names of all marks, in their order.
 pub fn names() -> Vec<String> {
@@ -51,7 +58,10 @@ pub fn names() -> Vec<String> {
     let roles = ROLES.iter().map(|role| format!("role: {}", role.name()));
     let refusals = REFUSALS.iter().map(|refusal| format!("command refused: {}", refusal.name()));
     let outcomes = OUTCOMES.iter().map(|outcome| format!("write: {}", outcome.1));
-    faults.chain(events).chain(reasons).chain(roles).chain(refusals).chain(outcomes).collect()
+    let origins = ORIGINS.iter().map(|origin| format!("recovered: {}", origin.1));
+    let troubles = TROUBLES.iter().map(|trouble| format!("journal's disk: {}", trouble.name()));
+    let before = faults.chain(events).chain(reasons).chain(roles).chain(refusals).chain(outcomes);
+    before.chain(origins).chain(troubles).collect()
 }
 
 /// The marks that one run reached.
@@ -86,6 +96,12 @@ impl Marks {
         }
         if let Event::CommandRefused { refusal, .. } = event {
             self.place(REFUSALS_AT, &REFUSALS, refusal);
+        }
+        if let Event::StateRecovered { origin } = event {
+            self.place(ORIGINS_AT, &ORIGINS.map(|known| known.0), origin);
+        }
+        if let Event::JournalDegraded { trouble } = event {
+            self.place(TROUBLES_AT, &TROUBLES, trouble);
         }
     }
 }

@@ -5,7 +5,8 @@
 //!                      kinds                                                           └ shrink (reduce) ─> saved, a scenario
 //! ```
 //!
-//! - [`site`] is what is explored; [`kinds`] is the list of what can go wrong; [`mod@swarm`] draws a case by its number;
+//! - [`site`] is what is explored; [`kinds`] is the list of what can go wrong, [`settings`] that of how things are kept;
+//! - [`mod@swarm`] draws a case by its number;
 //! - [`trial`] runs one and names the [`Property`] that it broke; the checkers themselves are in the simulated world;
 //! - [`reduce`] proposes simpler cases, [`mod@shrink`] tries them, [`saved`] writes what is left;
 //! - [`distribution`] is how long take-overs took, [`marks`] what was reached;
@@ -29,6 +30,7 @@ pub mod margin;
 pub mod marks;
 pub mod reduce;
 pub mod saved;
+pub mod settings;
 pub mod shrink;
 pub mod site;
 pub mod swarm;

@@ -4,14 +4,15 @@
 //!     while let Some(proposal) = reducer.propose() { if fails(proposal) { reducer.accept() } else { reducer.reject() } }
 //! ```
 //!
-//! The order is from what saves most to what reads better: chunks of faults go, then single ones; the site is calmed, windows
-//! are shortened, rates lowered and instants rounded; the run begins earlier. Then faults are tried once more, because what was
-//! needed before may not be needed now. All passes are made a few times at the most, so that the search ends.
+//! The order is from what saves most to what reads better: chunks of faults go, then single ones; the site is calmed, settings
+//! go, windows are shortened, rates lowered and instants rounded; the run begins earlier. Then faults are tried once more,
+//! because what was needed before may not be needed now. All passes are made a few times at the most, so that the search ends.
 
 use r_ems_engine::Span;
 
 use super::case::{Case, part};
-use super::fault::{Fault, Value};
+use super::fault::{Fault, Scope, Value};
+use super::settings;
 use super::site::CALMS;
 
 /// What is rounded is rounded to the coarsest of these that still fails.
@@ -34,6 +35,8 @@ enum Pass {
     Remove { size: usize, place: usize },
     /// With one more part of the site calmed.
     Calm { place: usize },
+    /// With one setting less.
+    Unset { place: usize },
     /// With one fault simpler in one way.
     Simplify { place: usize, way: usize },
     /// With everything earlier.
@@ -101,7 +104,7 @@ impl Reducer {
         self.best = case;
         match &mut self.pass {
             // What comes after the faults that went stands at their place now.
-            Pass::Remove { .. } | Pass::Over => {}
+            Pass::Remove { .. } | Pass::Unset { .. } | Pass::Over => {}
             Pass::Calm { place } => *place += 1,
             // The same is tried again: a half may be halved.
             Pass::Simplify { .. } => self.has_simplified = true,
@@ -114,7 +117,7 @@ impl Reducer {
         self.proposed = None;
         match &mut self.pass {
             Pass::Remove { size, place } => *place += *size,
-            Pass::Calm { place } => *place += 1,
+            Pass::Calm { place } | Pass::Unset { place } => *place += 1,
             Pass::Simplify { way, .. } => *way += 1,
             Pass::Earlier { .. } => self.pass = Pass::Earlier { tries: EARLIER_MAX },
             Pass::Over => {}
@@ -132,6 +135,7 @@ impl Reducer {
             }),
             Pass::Calm { place } => (place < CALMS.len())
                 .then(|| Case { calmed: self.best.calmed | 1 << place, ..self.best.clone() }),
+            Pass::Unset { place } => (place < self.best.settings.len()).then(|| unset(&self.best, place)),
             Pass::Simplify { place, way } => {
                 let simpler = simpler(faults.get(place)?, way)?;
                 let collides = |(other, fault): (usize, &Fault)| other != place && simpler.collides(fault);
@@ -154,7 +158,8 @@ impl Reducer {
         self.pass = match self.pass {
             Pass::Remove { size, .. } if size > 1 => Pass::Remove { size: part_of(size), place: 0 },
             Pass::Remove { .. } if self.best.calmed == 0 => Pass::Calm { place: 0 },
-            Pass::Remove { .. } | Pass::Calm { .. } => Pass::Simplify { place: 0, way: 0 },
+            Pass::Remove { .. } | Pass::Calm { .. } => Pass::Unset { place: 0 },
+            Pass::Unset { .. } => Pass::Simplify { place: 0, way: 0 },
             Pass::Simplify { place, .. } if place + 1 < self.best.faults.len() => {
                 Pass::Simplify { place: place + 1, way: 0 }
             }
@@ -170,6 +175,16 @@ impl Reducer {
 
 const fn part_of(size: usize) -> usize {
     size / 2
+}
+
+/// The same case without one setting; what has disks at all stays where one of them is at fault.
+fn unset(case: &Case, place: usize) -> Case {
+    let mut case = case.clone();
+    let is_needed = || case.faults.iter().any(|fault| matches!(fault.scope, Scope::Disk(_)));
+    if case.settings[place] != settings::KEPT || !is_needed() {
+        case.settings.remove(place);
+    }
+    case
 }
 
 /// The same case with everything earlier by `by`.
@@ -282,7 +297,8 @@ fn half(span: Span) -> Span {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fault::{Scope, What};
+    use super::super::fault::What;
+    use super::super::settings::{DRAWN, KEPT, Setting};
     use super::*;
 
     fn crash(from: u64, to: u64) -> Fault {
@@ -298,7 +314,11 @@ mod tests {
     }
 
     fn reduced(faults: Vec<Fault>, fails: impl Fn(&Case) -> bool) -> (Case, u32) {
-        let case = Case { network_seed: 1, length: Span::from_secs(25), faults, calmed: 0 };
+        reduced_of(faults, Vec::new(), fails)
+    }
+
+    fn reduced_of(faults: Vec<Fault>, settings: Vec<Setting>, fails: impl Fn(&Case) -> bool) -> (Case, u32) {
+        let case = Case { network_seed: 1, length: Span::from_secs(25), faults, calmed: 0, settings };
         let (mut reducer, mut tries) = (Reducer::new(case), 0);
         while let Some(proposal) = reducer.propose().cloned() {
             tries += 1;
@@ -321,6 +341,17 @@ mod tests {
         let begins: Vec<Span> = case.faults.iter().map(|fault| fault.from).collect();
         assert_eq!(begins, [Span::from_millis(4_900), Span::from_millis(14_700)]);
         assert!(tries < 300, "{tries} tries");
+    }
+
+    #[test]
+    fn settings_go_but_for_the_disks_of_a_fault_that_is_needed() {
+        let full = Fault { scope: Scope::Disk(0), what: What::new("DiskFull"), ..crash(1_000, 2_000) };
+        let settings = || vec![KEPT, DRAWN[0][0], DRAWN[2][0]];
+        let needs = |case: &Case| !case.faults.is_empty() && case.settings.contains(&DRAWN[2][0]);
+        let (case, _) = reduced_of(vec![full], settings(), needs);
+        assert_eq!(case.settings, [KEPT, DRAWN[2][0]]);
+        let (case, _) = reduced_of(vec![crash(1_000, 2_000)], settings(), needs);
+        assert_eq!(case.settings, [DRAWN[2][0]]);
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn text<F: FunctionSet>(
         "Scenario(\n    version: 1,\n    name: {:?},\n",
         format!("{}: {}", site.name, broken.property.name())
     );
-    text += &site.fields(used, case.calmed, case.length);
+    text += &site.fields(used, case.calmed, &case.settings, case.length);
     text += &format!("    network_seed: {},\n", case.network_seed);
     text + &format!("    faults: {},\n)\n", fault::list(&case.faults, "    "))
 }

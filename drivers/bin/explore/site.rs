@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::persistence::SyncRule;
 use r_ems_engine::points::DeviceSpec;
 use r_ems_engine::redundancy::{OnSilence, Settings};
 use r_ems_engine::{Span, Time};
@@ -21,6 +22,7 @@ use r_ems_sim::world::WorldSpec;
 
 use super::case::part;
 use super::fault::Value;
+use super::settings::{self, Setting};
 use crate::exit::Failure;
 use crate::study::load::NotLoaded;
 
@@ -63,10 +65,13 @@ pub struct Site<F: FunctionSet> {
     pub facts: Facts,
     settings: Vec<String>,
     plain: Arc<Variant<F>>,
-    calmer: Mutex<BTreeMap<u8, Arc<Variant<F>>>>,
+    others: Mutex<Variants<F>>,
 }
 
-/// The site as it is, or calmer.
+/// Sites by what is calmed and set in them.
+type Variants<F> = BTreeMap<(u8, Vec<Setting>), Arc<Variant<F>>>;
+
+/// The site as it is, or calmer, or with other settings.
 pub(super) struct Variant<F: FunctionSet> {
     pub(super) documents: Vec<Document>,
     pub(super) world: WorldSpec,
@@ -88,6 +93,10 @@ pub struct Facts {
     pub lease: Span,
     /// The smallest bound of a clock's rate in parts per billion.
     pub clock_rate_max_ppb: u32,
+    /// Whether anything is kept on disks.
+    pub has_disks: bool,
+    /// The times between two of what makes a disk work.
+    pub beats: Vec<Span>,
 }
 
 /// A member of the fleet.
@@ -112,6 +121,8 @@ pub struct GridFacts {
     pub name: String,
     /// Its devices.
     pub devices: Vec<String>,
+    /// What they report, as points of a device.
+    pub points: Vec<String>,
     /// Those of them that take set-points.
     pub controlled: Vec<String>,
     /// So many votes are a majority.
@@ -152,20 +163,23 @@ impl<F: FunctionSet> Site<F> {
             facts,
             settings: settings.to_vec(),
             plain: Arc::new(Variant::of(whole)),
-            calmer: Mutex::default(),
+            others: Mutex::default(),
         };
-        site.plain = Arc::new(site.load(0)?);
+        site.plain = Arc::new(site.load(0, &[])?);
         Ok(site)
     }
 
     /// The fields of a scenario that uses this one's file under the name `used`.
-    pub fn fields(&self, used: &str, calmed: u8, length: Span) -> String {
+    pub fn fields(&self, used: &str, calmed: u8, settings: &[Setting], length: Span) -> String {
         let calms =
             || CALMS.iter().enumerate().filter(|(place, _)| calmed >> place & 1 == 1).map(|calm| calm.1);
         let without: Vec<&str> = LEFT_OUT.into_iter().chain(calms().map(|calm| calm.leaves_out)).collect();
         let mut text = format!("    use: [{used:?}],\n    without: {without:?},\n");
         for instead in calms().filter_map(|calm| calm.instead) {
             text += &format!("    {instead},\n");
+        }
+        if !settings.is_empty() {
+            text += &format!("    set: {},\n", settings::map(settings));
         }
         text + &format!("    start: \"{}\",\n    duration: \"{length}\",\n", self.start)
     }
@@ -180,23 +194,28 @@ impl<F: FunctionSet> Site<F> {
         &self.settings
     }
 
-    /// The site as it is, or calmer.
-    pub(super) fn variant(&self, calmed: u8) -> Result<Arc<Variant<F>>, Failure> {
-        if calmed == 0 {
+    /// The site as it is, or calmer, or with other settings.
+    pub(super) fn variant(&self, calmed: u8, settings: &[Setting]) -> Result<Arc<Variant<F>>, Failure> {
+        if calmed == 0 && settings.is_empty() {
             return Ok(Arc::clone(&self.plain));
         }
-        let mut calmer = self.calmer.lock().expect("nobody panics while holding it");
-        if let Some(known) = calmer.get(&calmed) {
+        let mut others = self.others.lock().expect("nobody panics while holding it");
+        let key = (calmed, settings.to_vec());
+        if let Some(known) = others.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let made = Arc::new(self.load(calmed)?);
-        calmer.insert(calmed, Arc::clone(&made));
+        let mut made = self.load(calmed, settings)?;
+        // None of both touches a plant, whose profiles are large.
+        made.world.grids.clone_from(&self.plain.world.grids);
+        let made = Arc::new(made);
+        others.insert(key, Arc::clone(&made));
         Ok(made)
     }
 
-    fn load(&self, calmed: u8) -> Result<Variant<F>, Failure> {
+    fn load(&self, calmed: u8, settings: &[Setting]) -> Result<Variant<F>, Failure> {
         let used = self.file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let text = format!("Scenario(\n    version: 1,\n{})\n", self.fields(used, calmed, self.length));
+        let text =
+            format!("Scenario(\n    version: 1,\n{})\n", self.fields(used, calmed, settings, self.length));
         let path = self.file.with_file_name(format!("{used}: explored"));
         let files = Explored { path: path.to_string_lossy().into_owned(), text };
         load::<F>(&files, &path, &self.settings).map(Variant::of)
@@ -234,6 +253,25 @@ fn controlled(devices: &[DeviceSpec]) -> Vec<String> {
     controlled.map(|device| device.name.clone()).collect()
 }
 
+fn points(devices: &[DeviceSpec]) -> Vec<String> {
+    let of = |device: &DeviceSpec| {
+        let name = device.name.clone();
+        device.class.points().iter().map(move |point| format!("{name}.{}", point.name()))
+    };
+    devices.iter().flat_map(of).collect()
+}
+
+/// How often disks have work that a scenario says of itself.
+fn beats<F: FunctionSet>(loaded: &Loaded<F>) -> Vec<Span> {
+    let Some(kept) = &loaded.world.persistence else { return Vec::new() };
+    let sync = match kept.journal.sync {
+        SyncRule::Every(span) => Some(span),
+        SyncRule::Strict => None,
+    };
+    let snapshots = loaded.controllers.iter().find_map(|spec| spec.snapshots.every);
+    sync.into_iter().chain(snapshots).collect()
+}
+
 impl Facts {
     fn of<F: FunctionSet>(loaded: &Loaded<F>) -> Self {
         let mut members = Vec::new();
@@ -247,6 +285,7 @@ impl Facts {
                 grids.push(GridFacts {
                     name: spec.grid.clone(),
                     devices: spec.devices.iter().map(|device| device.name.clone()).collect(),
+                    points: points(&spec.devices),
                     controlled: controlled(&spec.devices),
                     majority: council.majority() as usize,
                     may_overlap: council.is_pair() && settings.on_silence == OnSilence::TakeOver,
@@ -272,6 +311,8 @@ impl Facts {
             used_hosts,
             lease: shared.first().map_or(Settings::DEFAULT.lease, |settings| settings.lease),
             clock_rate_max_ppb: rates.min().unwrap_or(Settings::DEFAULT.clock_rate_max_ppb),
+            has_disks: loaded.world.persistence.is_some(),
+            beats: beats(loaded),
             members,
             grids,
         }

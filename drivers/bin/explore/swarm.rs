@@ -1,7 +1,8 @@
 //! Draws the faults of a run.
 //!
 //! **Swarm.** Each run takes a random subset of the kinds, with random weights: what hides when everything happens at once is
-//! found where few kinds happen often. **Nearness.** Half of all faults begin near an edge of another: races are short.
+//! found where few kinds happen often. **Nearness.** Half of all faults begin near an edge of another: races are short. Half of
+//! all crashes come near a beat at which disks work: what is lost between a write and its sync, only such a crash loses.
 //! **Two phases.** In most runs a core is chosen (a controller, its devices, a majority of votes). What touches it ends at the
 //! time of healing; everything else may stay broken. What the checkers demand they read from the world alone, never from here.
 
@@ -11,14 +12,19 @@ use r_ems_engine::rng::Stream;
 use super::case::{Case, part};
 use super::fault::{Fault, Scope, Value};
 use super::kinds::{Drawn, KINDS, Kind, Lasts};
+use super::settings::{self, Setting};
 use super::site::Facts;
 
-/// A kind takes part in one of so many runs.
-const TAKES_PART_OF: u64 = 2;
+/// A kind takes part in one of so many runs, and so it is drawn for each run: many kinds that meet, or few that happen often.
+const TAKES_PART_OF: [u64; 3] = [2, 4, 8];
 /// Kinds that leave what the site declares take part in one of so many runs at all.
-const BEYOND_OF: u64 = 16;
+const BEYOND_OF: u64 = 8;
 /// One of so many runs never heals.
 const NEVER_HEALS_OF: u64 = 4;
+/// One of so many runs keeps things as its scenario says.
+const AS_STATED_OF: u64 = 2;
+/// A crash near a beat of disks comes so much later at the most: what is to become durable takes some syncs.
+const AFTER_BEAT_MAX: Span = Span::from_millis(30);
 /// Heaviest weight of a kind.
 const WEIGHT_MAX: u64 = 8;
 /// How often a draw that collides with another fault is repeated.
@@ -31,6 +37,8 @@ pub struct Draw<'a> {
     site: &'a Facts,
     length: Span,
     stream: Stream,
+    has_disks: bool,
+    beats: Vec<Span>,
 }
 
 /// What is whole after the time of healing.
@@ -43,16 +51,39 @@ struct Core {
 /// Draws the case of a number.
 pub fn draw(site: &Facts, length: Span, seed: u64, number: u64) -> Case {
     let stream = Stream::named(seed, &format!("explore {number}"));
-    let mut draw = Draw { site, length, stream };
+    let (has_disks, beats) = (site.has_disks, site.beats.clone());
+    let mut draw = Draw { site, length, stream, has_disks, beats };
     // Nineteen digits are as good as twenty, and any reader of JSON takes them.
     let network_seed = draw.stream.word() >> 33;
-    Case { network_seed, length, faults: draw.faults(), calmed: 0 }
+    let settings = draw.settings();
+    Case { network_seed, length, faults: draw.faults(), calmed: 0, settings }
 }
 
 impl Draw<'_> {
+    /// Draws how things are kept, in some of the runs.
+    fn settings(&mut self) -> Vec<Setting> {
+        if self.below(AS_STATED_OF) == 0 {
+            return Vec::new();
+        }
+        let mut drawn = Vec::new();
+        if !self.has_disks {
+            self.has_disks = true;
+            drawn.push(settings::KEPT);
+        }
+        for values in settings::DRAWN {
+            if self.below(2) == 0 {
+                drawn.extend(self.one_of(values));
+            }
+        }
+        self.beats.extend(drawn.iter().filter_map(|setting| setting.beat));
+        drawn
+    }
+
     fn faults(&mut self) -> Vec<Fault> {
         let goes_beyond = self.below(BEYOND_OF) == 0;
-        let weights: Vec<u64> = KINDS.iter().map(|kind| self.weight(kind, goes_beyond)).collect();
+        let takes_part_of = self.one_of(&TAKES_PART_OF).expect("the list is not empty");
+        let weights: Vec<u64> =
+            KINDS.iter().map(|kind| self.weight(kind, takes_part_of, goes_beyond)).collect();
         let most = self.one_of(&MOST).expect("the list is not empty");
         let count = 1 + self.below(most);
         let core = self.core();
@@ -72,8 +103,8 @@ impl Draw<'_> {
         faults
     }
 
-    fn weight(&mut self, kind: &Kind, goes_beyond: bool) -> u64 {
-        let takes_part = self.below(TAKES_PART_OF) == 0;
+    fn weight(&mut self, kind: &Kind, takes_part_of: u64, goes_beyond: bool) -> u64 {
+        let takes_part = self.below(takes_part_of) == 0;
         let weight = 1 + self.below(WEIGHT_MAX);
         if takes_part && (goes_beyond || !kind.is_beyond) { weight } else { 0 }
     }
@@ -120,7 +151,11 @@ impl Draw<'_> {
             Some(core) if !is_window || core.is_touched(&scope, self.site) => core.heals_at,
             Some(_) | None => self.length,
         };
-        let from = self.begin(known, end);
+        let from = if what.takes_memory() && self.below(2) == 0 {
+            self.begin_at_beat(end)
+        } else {
+            self.begin(known, end)
+        };
         let by = |span: Span| (from + span).min(end);
         let is_longer = |to: Span| to > from;
         let fault = |from, to, what| Fault { kind, from, to, what, scope: scope.clone() };
@@ -132,6 +167,15 @@ impl Draw<'_> {
             }
             Lasts::For(_) | Lasts::Until(..) => Vec::new(),
         }
+    }
+
+    /// When a crash comes just after disks began to work.
+    fn begin_at_beat(&mut self, end: Span) -> Span {
+        let anywhere = Span::from_nanos(self.below(end.as_nanos().max(1)));
+        let beats = self.beats.clone();
+        let Some(beat) = self.one_of(&beats) else { return anywhere };
+        let near = beat * anywhere.whole(beat) + self.span(Span::from_micros(1), AFTER_BEAT_MAX);
+        if near < end { near } else { anywhere }
     }
 
     /// When a fault begins that must be over by `end`.
@@ -241,6 +285,19 @@ impl Draw<'_> {
         known.devices.get(device).map(|device| (grid, format!("{}/{device}", known.name)))
     }
 
+    /// A point of a device of a grid, with its full name.
+    pub fn point(&mut self) -> Option<(usize, String)> {
+        let grid = self.below(self.site.grids.len() as u64) as usize;
+        let known = &self.site.grids[grid];
+        let point = self.below((known.points.len() as u64).max(1)) as usize;
+        known.points.get(point).map(|point| (grid, format!("{}/{point}", known.name)))
+    }
+
+    /// A host on whose disk something is kept.
+    pub fn disk(&mut self) -> Option<u16> {
+        if self.has_disks { self.host() } else { None }
+    }
+
     /// A device of a grid that takes set-points, with its full name.
     pub fn controlled_device(&mut self) -> Option<(usize, String)> {
         let grid = self.below(self.site.grids.len() as u64) as usize;
@@ -276,7 +333,7 @@ impl Draw<'_> {
 impl Core {
     fn is_touched(&self, scope: &Scope, site: &Facts) -> bool {
         match scope {
-            Scope::Host(host) => self.hosts.contains(host),
+            Scope::Host(host) | Scope::Disk(host) => self.hosts.contains(host),
             Scope::Member(member) => self.hosts.contains(&site.members[usize::from(*member)].host),
             Scope::Paths(paths) => {
                 paths.iter().any(|(from, to)| self.hosts.contains(from) && self.hosts.contains(to))

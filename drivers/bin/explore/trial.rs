@@ -7,10 +7,13 @@ use r_ems_engine::fleet::Fleet;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::log::Header;
 use r_ems_engine::machine::Machine;
+use r_ems_engine::redundancy::Command;
 use r_ems_engine::{Span, Time};
 use r_ems_sim::authority::{Rule, TakeOver, Violation};
+use r_ems_sim::disk::DiskChange;
 use r_ems_sim::driver::{RunResult, SimDriver};
 use r_ems_sim::progress::{Late, Promise};
+use r_ems_sim::survival;
 use r_ems_sim::world::{Change, StalledClock, Timed, WorldSpec};
 
 use super::case::Case;
@@ -38,6 +41,10 @@ pub enum Property {
     TakesOver,
     /// While nothing changes somebody writes, where somebody can.
     SomebodyWrites,
+    /// What is promised is known in every later life, but for what a disk lied about.
+    PromisesSurvive,
+    /// A life begins with a state of the one before, no older than what was durable, but for what a disk lied about.
+    StateSurvives,
     /// The plant makes no energy and loses none.
     EnergyBalances,
     /// Nothing fails an assertion of its own.
@@ -46,7 +53,7 @@ pub enum Property {
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::OneAuthority,
         Self::EpochsRise,
         Self::NewEpochs,
@@ -54,6 +61,8 @@ impl Property {
         Self::WritesExpire,
         Self::TakesOver,
         Self::SomebodyWrites,
+        Self::PromisesSurvive,
+        Self::StateSurvives,
         Self::EnergyBalances,
         Self::NothingPanics,
     ];
@@ -68,6 +77,8 @@ impl Property {
             Self::WritesExpire => "writes expire with their lease",
             Self::TakesOver => "another takes over in time",
             Self::SomebodyWrites => "somebody writes while somebody can",
+            Self::PromisesSurvive => "promises survive crashes",
+            Self::StateSurvives => "what is durable survives crashes",
             Self::EnergyBalances => "energy balances",
             Self::NothingPanics => "no assertion fails",
         }
@@ -83,6 +94,8 @@ impl Property {
             Self::WritesExpire => "writes_expire",
             Self::TakesOver => "takes_over",
             Self::SomebodyWrites => "somebody_writes",
+            Self::PromisesSurvive => "promises_survive",
+            Self::StateSurvives => "state_survives",
             Self::EnergyBalances => "energy_balances",
             Self::NothingPanics => "nothing_panics",
         }
@@ -134,7 +147,7 @@ impl Trial {
 /// # Errors
 /// The language does not read what was drawn, which is a bug of the list of kinds.
 pub fn run<F: FunctionSet>(site: &Site<F>, case: &Case) -> Result<Trial, Failure> {
-    let variant = site.variant(case.calmed)?;
+    let variant = site.variant(case.calmed, &case.settings)?;
     let faults = fault::list(&case.faults, "");
     let timeline = r_ems_scenarios::happenings::<F>(&variant.documents, &faults).map_err(|report| {
         Failure::error(format!(
@@ -163,7 +176,10 @@ pub(super) fn run_world<F: FunctionSet>(
     facts: &Facts,
     excuse: Excuse,
 ) -> Trial {
-    let is_beyond = excuse == Excuse::Declared && is_beyond(&world, facts.clock_rate_max_ppb);
+    let beyond = match excuse {
+        Excuse::Declared => Beyond::of(&world, facts.clock_rate_max_ppb),
+        Excuse::Nothing => Beyond::default(),
+    };
     // An assertion of the world is caught too: a search of a night must not end with it.
     let ended = contained(|| {
         let mut fleet = Fleet::new(variant.controllers.iter().map(Controller::<F>::new).collect());
@@ -175,7 +191,7 @@ pub(super) fn run_world<F: FunctionSet>(
         let words = driver.words.take().unwrap_or_else(last_words);
         let Marking { inner: mut driver, marks, deliveries } = driver.inner;
         let result = driver.finish();
-        let mut broken = judged(&result, is_beyond, facts);
+        let mut broken = judged(&result, beyond, facts);
         if let Some(poisoned) = poisoned.or_else(|| result.failures.first().copied()) {
             let who = facts.member_name(poisoned.controller.0);
             let words = format!("{who} failed an assertion: {words}");
@@ -195,30 +211,53 @@ pub(super) fn run_world<F: FunctionSet>(
 /// The rate of a clock that stands still.
 const STANDS_STILL_PPB: i32 = -1_000_000_000;
 
-/// Whether a clock leaves the declared bound of its rate.
-fn is_beyond(world: &WorldSpec, clock_rate_max_ppb: u32) -> bool {
-    let changed = |timed: &Timed| match timed.change {
-        Change::ClockRate { rate_ppb, .. } => Some(rate_ppb),
-        Change::Stall { clock: StalledClock::Stopped, .. } => Some(STANDS_STILL_PPB),
-        Change::Breaker { .. }
-        | Change::Inverter { .. }
-        | Change::Host { .. }
-        | Change::Process { .. }
-        | Change::Path { .. }
-        | Change::Stall { clock: StalledClock::Running, .. }
-        | Change::WallClock { .. }
-        | Change::Command { .. }
-        | Change::Disk { .. }
-        | Change::Fault { .. }
-        | Change::RestartDevice { .. }
-        | Change::Link { .. } => None,
-    };
-    let rates = world.hosts.iter().map(|host| host.rate_ppb).chain(world.timeline.iter().filter_map(changed));
-    rates.into_iter().any(|rate| rate.unsigned_abs() > clock_rate_max_ppb)
+/// What of a run leaves what its site declares, and may break what the declaration protects.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beyond {
+    /// A clock leaves the bound of its rate.
+    clocks_err: bool,
+    /// A disk may lose what it called durable, and nobody can tell: a promise that was not kept.
+    disks_lie: bool,
+    /// An operator vouches for what is not so: that all others are off.
+    has_sole: bool,
+}
+
+impl Beyond {
+    fn of(world: &WorldSpec, clock_rate_max_ppb: u32) -> Self {
+        let mut beyond = Self::default();
+        let errs = |rate_ppb: i32| rate_ppb.unsigned_abs() > clock_rate_max_ppb;
+        beyond.clocks_err = world.hosts.iter().any(|host| errs(host.rate_ppb));
+        for Timed { change, .. } in &world.timeline {
+            match *change {
+                Change::ClockRate { rate_ppb, .. } => beyond.clocks_err |= errs(rate_ppb),
+                Change::Stall { clock: StalledClock::Stopped, .. } => {
+                    beyond.clocks_err |= errs(STANDS_STILL_PPB);
+                }
+                // Rot shows in a checksum, and a torn record is none.
+                Change::Disk { change: DiskChange::Lying(_) | DiskChange::Misdirecting(_), .. } => {
+                    beyond.disks_lie = true;
+                }
+                Change::Command { command: Command::Sole { .. }, .. } => beyond.has_sole = true,
+                Change::Breaker { .. }
+                | Change::Inverter { .. }
+                | Change::Host { .. }
+                | Change::Process { .. }
+                | Change::Path { .. }
+                | Change::Stall { clock: StalledClock::Running, .. }
+                | Change::WallClock { .. }
+                | Change::Command { .. }
+                | Change::Disk { .. }
+                | Change::Fault { .. }
+                | Change::RestartDevice { .. }
+                | Change::Link { .. } => {}
+            }
+        }
+        beyond
+    }
 }
 
 /// Everything that a run broke, of each property the first time.
-fn judged(result: &RunResult, is_beyond: bool, facts: &Facts) -> Vec<Broken> {
+fn judged(result: &RunResult, beyond: Beyond, facts: &Facts) -> Vec<Broken> {
     let mut all: Vec<Broken> = Vec::new();
     let mut add = |broken: Broken| {
         if all.iter().all(|known| known.property != broken.property) {
@@ -226,16 +265,20 @@ fn judged(result: &RunResult, is_beyond: bool, facts: &Facts) -> Vec<Broken> {
         }
     };
     for violation in &result.authority.violations {
-        let may_overlap = facts.grids[usize::from(violation.grid)].may_overlap;
+        let may_overlap = facts.grids[usize::from(violation.grid)].may_overlap || beyond.has_sole;
         let broken = violated(violation, facts);
         let is_excused = match broken.property {
-            // The declared bound protects these, and a pair that takes over on silence gives them up.
-            Property::OneAuthority | Property::NewEpochs | Property::EpochsRise => is_beyond || may_overlap,
+            // The declared bound and what was promised protect these, and a pair that takes over on silence gives them up.
+            Property::OneAuthority | Property::NewEpochs | Property::EpochsRise => {
+                beyond.clocks_err || beyond.disks_lie || may_overlap
+            }
             // Of such a pair who hears a higher epoch stands by at once, whatever of its writes waits for a connection.
             Property::WritesExpire => may_overlap,
             Property::NothingOutstanding
             | Property::TakesOver
             | Property::SomebodyWrites
+            | Property::PromisesSurvive
+            | Property::StateSurvives
             | Property::EnergyBalances
             | Property::NothingPanics => false,
         };
@@ -244,6 +287,7 @@ fn judged(result: &RunResult, is_beyond: bool, facts: &Facts) -> Vec<Broken> {
         }
     }
     result.progress.late.iter().map(|late| delayed(late, facts)).for_each(&mut add);
+    outlived(result, facts).for_each(&mut add);
     for (grid, found) in facts.grids.iter().zip(&result.grids) {
         if let Err(imbalance) = &found.balance {
             let at = Time::ZERO + result.simulated;
@@ -252,6 +296,29 @@ fn judged(result: &RunResult, is_beyond: bool, facts: &Facts) -> Vec<Broken> {
         }
     }
     all
+}
+
+/// What did not outlive its controller, and should have.
+fn outlived(result: &RunResult, facts: &Facts) -> impl Iterator<Item = Broken> {
+    let of = |member: u16, broken: &survival::Broken| {
+        let who = facts.member_name(member);
+        let (property, words) = match broken.rule {
+            survival::Rule::Promise => {
+                (Property::PromisesSurvive, format!("{who} does not know what it promised"))
+            }
+            survival::Rule::State => {
+                (Property::StateSurvives, format!("{who} is not in a state in which it stood"))
+            }
+            survival::Rule::Damage => {
+                let words = format!("{who} finds damaged what was durable, and no disk lied");
+                (Property::StateSurvives, words)
+            }
+        };
+        Broken { property, at: broken.at, words }
+    };
+    let controllers = result.persistence.iter().flat_map(|kept| (0..).zip(&kept.controllers));
+    controllers
+        .flat_map(move |(member, survival)| survival.broken.iter().map(move |broken| of(member, broken)))
 }
 
 fn violated(violation: &Violation, facts: &Facts) -> Broken {
@@ -302,7 +369,7 @@ mod tests {
         quiet_contained_panics();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/failover_fast.ron");
         let site = Site::<BuiltIn>::open(&file, &[], None).expect("a shipped scenario");
-        let variant = site.variant(0).expect("it is loaded");
+        let variant = site.variant(0, &[]).expect("it is loaded");
         let mut world = variant.world.clone();
         world.grids.clear();
         let trial = run_world(&variant, world, &site.facts, Excuse::Declared);

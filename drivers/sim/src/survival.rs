@@ -2,7 +2,8 @@
 //! in which the life before really stood.
 //!
 //! It compares chains: of everything that a controller asked for up to a delivery, a recovery must give exactly that of a
-//! delivery no earlier than the last that was called durable. Where its disk lied, or cannot be read, nothing is expected of it.
+//! delivery no earlier than the last that was called durable, and nothing that was durable may be found damaged. Where its disk
+//! lied, or cannot be read, nothing is expected of it.
 //!
 //! Apart from the code that it checks: it sees what the journal says and what a recovery gives, and nothing of how.
 
@@ -24,6 +25,8 @@ pub enum Rule {
     State,
     /// A promise that was called durable was not found again.
     Promise,
+    /// What was called durable was found damaged, though the disk did not lie.
+    Damage,
 }
 
 /// A rule that was broken.
@@ -173,6 +176,9 @@ impl Survival {
         }
         if is_state && recovered.origin != Origin::Poisoned && !self.is_known(recovered) {
             self.breaks(at, Rule::State);
+        }
+        if recovered.findings.iter().any(|finding| matches!(finding, Finding::Damaged { .. })) {
+            self.breaks(at, Rule::Damage);
         }
         let kept = recovered.promises.kept;
         if !is_at_least(&kept, &self.promised) {

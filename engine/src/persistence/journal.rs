@@ -301,7 +301,8 @@ impl Journal {
         if effects.as_slice().contains(&Effect::Snapshot) {
             self.want_snapshot();
         }
-        if self.settings.sync == SyncRule::Strict && effects.as_slice().iter().any(waits_for_sync) {
+        let waits = |effect: &Effect| waits_for_sync(effect, now);
+        if self.settings.sync == SyncRule::Strict && effects.as_slice().iter().any(waits) {
             self.sync_due = Some(at);
         }
         self.bound_memory(at);

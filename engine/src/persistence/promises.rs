@@ -432,6 +432,7 @@ mod tests {
                     written.push(Kept::decode(&bytes).expect("it is a record").1);
                     keeper.reply(number, Reply::Done);
                 }
+                Operation::HighestNumber => keeper.reply(number, Reply::Failed(DiskError::Failed)),
                 Operation::Sync { .. }
                 | Operation::SyncDirectory
                 | Operation::Rename { .. }

@@ -25,6 +25,7 @@ use crate::fleet::Fleet;
 use crate::log::scan::highest_synced;
 use crate::log::{ChainPair, Content, End, Header, LogError, ReadError, Reader, Status, codec};
 use crate::machine::{Handled, Machine};
+use crate::mistakes::{Mistake, makes};
 use crate::time::{LocalTime, Span, Time};
 use crate::wall::WallTime;
 
@@ -152,6 +153,8 @@ pub fn recover<M: Machine, C: Containment>(storage: &mut dyn Storage, expected: 
         Err(error) => (Vec::new(), Some(error)),
     };
     let promises = if unlisted.is_none() { Found::of(storage, &names) } else { Found::UNKNOWN };
+    let forgets = makes(Mistake::PromiseNeedsReplay) && !expected.auto_replay;
+    let promises = if forgets { Found::NOTHING } else { promises };
     let mut recovered = Recovered::from_names(&names, promises, expected);
     if let Some(error) = unlisted {
         recovered.findings.push(Finding::Unlisted(error));

@@ -3,6 +3,7 @@
 //! A segment's head is a snapshot, so the segments that are kept are the snapshots that are kept. What is removed was replaced by
 //! a later head that has been read back from the disk and was right.
 
+use crate::mistakes::{Mistake, makes};
 use crate::time::{Span, Time};
 
 /// How much is kept.
@@ -27,7 +28,8 @@ impl Retention {
     /// The segment that may go now, of those that are written no more, the oldest first. `is_newest_good` says that the head of
     /// the one under way has been verified: as long as it has not, the newest good one is among these, and none goes.
     pub fn next_to_go(&self, closed: &[Closed], is_newest_good: bool, now: Time) -> Option<u64> {
-        let oldest = closed.first().filter(|_oldest| is_newest_good)?;
+        let may_go = is_newest_good || makes(Mistake::RemovesOnlyGood);
+        let oldest = closed.first().filter(|_oldest| may_go)?;
         let is_too_old = self.keep_for.is_some_and(|span| now.since(oldest.ended) > span);
         (closed.len() > self.beside_newest() || is_too_old).then_some(oldest.number)
     }

@@ -40,8 +40,7 @@ impl Sight for Seen<'_> {
     }
 
     fn disk_answers_after(&self, place: u16) -> Option<Span> {
-        let host = self.posts[usize::from(place)].host;
-        self.kept.map_or(Some(Span::ZERO), |kept| kept.disk_answers_after(host))
+        self.kept.map_or(Some(Span::ZERO), |kept| kept.disk_answers_after(place))
     }
 
     fn reaches_devices(&self, place: u16) -> bool {

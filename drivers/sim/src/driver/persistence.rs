@@ -66,6 +66,8 @@ struct Keeping {
     tends_at: Option<Time>,
     lives: u64,
     survival: Survival,
+    /// Whether its last life could read what was kept.
+    could_read: bool,
 }
 
 /// How far a life has begun.
@@ -84,6 +86,8 @@ enum Stage {
 struct Held {
     /// The delivery's place among those that were recorded.
     recorded: u64,
+    /// When it was handled, on its host's clock.
+    handled_at: LocalTime,
     effects: Effects,
 }
 
@@ -184,10 +188,11 @@ impl SimDriver {
         let recorded = journal.recorded();
         keeping.survival.stands(recorded, journal.chains(), journal.durable());
         let mut effects = outcome.effects.as_slice().iter();
-        let waits =
-            (journal.released() < recorded || !keeping.held.is_empty()) && effects.any(waits_for_sync);
+        let waits = (journal.released() < recorded || !keeping.held.is_empty())
+            && effects.any(|effect| waits_for_sync(effect, outcome.now));
         if waits {
-            keeping.held.push_back(Held { recorded, effects: outcome.effects.clone() });
+            let (handled_at, effects) = (outcome.now, outcome.effects.clone());
+            keeping.held.push_back(Held { recorded, handled_at, effects });
             self.do_effects(outcome.at, outcome.now, post, (outcome.effects, Part::AtOnce));
         }
         self.ask(outcome.at, of);
@@ -309,7 +314,7 @@ impl SimDriver {
     fn release(&mut self, at: Time, of: Of) {
         let now = self.clocks[usize::from(self.posts[usize::from(of.post)].host)].local(at);
         while let Some(held) = self.keeping(of.post).and_then(Keeping::take_released) {
-            self.do_effects(at, now, of.post, (&held.effects, Part::Others));
+            self.do_effects(at, now, of.post, (&held.effects, Part::Others(held.handled_at)));
         }
     }
 
@@ -364,9 +369,10 @@ impl Persistence {
         keeping.stage = Stage::Down;
     }
 
-    /// Whether a host's disk answers as it should, and for how long what was begun before may still last.
-    pub(super) fn disk_answers_after(&self, host: u16) -> Option<Span> {
-        self.disks[usize::from(host)].answers_after()
+    /// For how long what was begun before may last on a disk that answers, and did when the controller's life began.
+    pub(super) fn disk_answers_after(&self, post: u16) -> Option<Span> {
+        let keeping = &self.posts[usize::from(post)];
+        self.disks[usize::from(keeping.host)].answers_after().filter(|_span| keeping.could_read)
     }
 
     /// A host loses its power.
@@ -397,6 +403,7 @@ impl Persistence {
         let auto_replay = self.spec.auto_replay;
         let expected = Expected { header: &keeping.header, auto_replay, at };
         let found = (self.rebuild)(&mut disk.folder(post), &expected);
+        keeping.could_read = !disk.is_failing();
         if keeping.lives > 0 {
             let is_excused = disk.lies().count(post) > 0;
             keeping.survival.found(at, &found, auto_replay, is_excused);
@@ -468,6 +475,7 @@ impl Keeping {
             tends_at: None,
             lives: 0,
             survival: Survival::new(),
+            could_read: true,
         }
     }
 

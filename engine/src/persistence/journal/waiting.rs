@@ -2,6 +2,7 @@
 
 use crate::machine::{Effect, Input, Step};
 use crate::redundancy::message::Content;
+use crate::time::LocalTime;
 
 /// Whether a delivery must become durable for its own sake. What only says that something is durable must not: an idle
 /// controller's journal would never end to grow.
@@ -22,11 +23,12 @@ pub(super) const fn asks_for_sync(step: &Step<'_>) -> bool {
     }
 }
 
-/// Whether somebody sees an effect, so that what led to it must be durable before it is performed in strict mode.
+/// Whether somebody sees an effect of a delivery that was handled at `now`, so that what led to it must be durable before it is
+/// performed in strict mode.
 ///
 /// Votes and heartbeats wait for nothing: what they rest on after a crash is promised, and promises are durable by themselves.
 /// What lets others write waits with the writes that left before it, which it must not overtake.
-pub const fn waits_for_sync(effect: &Effect) -> bool {
+pub fn waits_for_sync(effect: &Effect, now: LocalTime) -> bool {
     match effect {
         Effect::Write(_) | Effect::Poll { .. } | Effect::Disconnect { .. } | Effect::Transfer { .. } => true,
         Effect::Send { message, .. } => match message.content {
@@ -37,11 +39,9 @@ pub const fn waits_for_sync(effect: &Effect) -> bool {
             | Content::Refuse { .. }
             | Content::MissesState => false,
         },
-        // That it holds authority is a fact already, whoever is told.
-        Effect::Authority { .. }
-        | Effect::Promise(_)
-        | Effect::Snapshot
-        | Effect::Stopped
-        | Effect::Report(_) => false,
+        // That it holds authority is a fact already, whoever is told. That it gave it up is one when what it wrote before
+        // has left.
+        Effect::Authority { until, .. } => *until <= now,
+        Effect::Promise(_) | Effect::Snapshot | Effect::Stopped | Effect::Report(_) => false,
     }
 }

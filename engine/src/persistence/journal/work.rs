@@ -6,6 +6,7 @@
 use super::{Chore, Completion, Head, Journal, PAUSE_FIRST, PAUSE_MAX, Snapshot, Standing, Step, UnderWay};
 use crate::digest::Digest;
 use crate::log::{GROUP_BYTES, Recording};
+use crate::mistakes::{Mistake, makes};
 use crate::persistence::disk::{FileName, Operation, Request};
 use crate::persistence::retention::Closed;
 use crate::persistence::status::{JournalStatus, Trouble};
@@ -26,10 +27,16 @@ impl Journal {
             let offset = before.offset;
             return self.ask(at, Step::CloseWrite, Operation::Write { file, offset, bytes });
         }
+        if self.standing != Standing::Verified && self.prune(at) {
+            return;
+        }
         let (new, named) = (FileName::New(self.number), FileName::Segment(self.number));
         let (next, operation) = match self.standing {
             Standing::Unnumbered => return self.ask(at, Step::Number, Operation::HighestNumber),
             Standing::Unwritten => (Standing::Written, self.write(new)),
+            Standing::Written if makes(Mistake::NamedBeforeSync) => {
+                (Standing::Named, Operation::Rename { from: new, to: named })
+            }
             Standing::Written => (Standing::Synced, Operation::Sync { file: new }),
             Standing::Synced => (Standing::Named, Operation::Rename { from: new, to: named }),
             Standing::Named => (Standing::Durable, Operation::SyncDirectory),
@@ -59,11 +66,21 @@ impl Journal {
             let operation = self.write(file);
             self.ask(at, Step::Write, operation);
         } else if at >= self.chores_due && !self.tidy(at) {
-            let is_good = self.standing == Standing::Verified;
-            if let Some(number) = self.settings.retention.next_to_go(&self.closed, is_good, at) {
-                self.ask(at, Step::Prune(number), Operation::Remove { file: FileName::Segment(number) });
-            }
+            self.prune(at);
         }
+    }
+
+    /// Asks for the removal of the oldest segment if it may go; whether it may.
+    fn prune(&mut self, at: Time) -> bool {
+        if at < self.chores_due {
+            return false;
+        }
+        let is_good = self.standing == Standing::Verified;
+        let Some(number) = self.settings.retention.next_to_go(&self.closed, is_good, at) else {
+            return false;
+        };
+        self.ask(at, Step::Prune(number), Operation::Remove { file: FileName::Segment(number) });
+        true
     }
 
     /// Asks for the next thing that is to be tidied up; whether there is one.
