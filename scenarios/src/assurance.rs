@@ -40,6 +40,10 @@ pub struct Assurance {
     /// The longest time from a crash of the active to the first write of the next, if no message is lost and a standby is ready;
     /// of the device with the longest.
     pub take_over_max_s: f64,
+    /// How long the active's host may stand still without losing authority, if no message is lost.
+    pub stall_max_s: f64,
+    /// How long a host's clock may stand still within the declared error of its rate.
+    pub clock_stop_max_s: f64,
 }
 
 /// One device of a grid that is shared.
@@ -159,6 +163,8 @@ pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)
         delay_s: ways.delay.as_secs_f64(),
         delay_is_assumed: ways.delay_is_assumed,
         take_over_max_s: longest.as_secs_f64(),
+        stall_max_s: settings.stall_max(ways.delay).as_secs_f64(),
+        clock_stop_max_s: settings.clock_stop_max().as_secs_f64(),
     };
     Some((assurance, longest))
 }

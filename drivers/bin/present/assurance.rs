@@ -18,6 +18,8 @@ fn grid(assurance: &Assurance) -> String {
         delay_s,
         delay_is_assumed,
         take_over_max_s,
+        stall_max_s,
+        clock_stop_max_s,
     } = assurance;
     let source =
         if *delay_is_assumed { "assumed, since a site file does not say it" } else { "by the scenario" };
@@ -30,6 +32,15 @@ fn grid(assurance: &Assurance) -> String {
         "  {grid}: a take-over lasts at most {} with messages of at most {} ({source}), none lost, and a standby that is ready\n",
         millis(*take_over_max_s),
         millis(*delay_s)
+    );
+    text += &format!(
+        "  {grid}: the active keeps authority while its host stands still for at most {}; \
+         a site whose hosts do so for longer needs real-time priority\n",
+        millis(*stall_max_s)
+    );
+    text += &format!(
+        "  {grid}: a clock that stands still with its host, as in a paused virtual machine, is within its bound for {:.3} ms\n",
+        clock_stop_max_s * 1e3
     );
     for DeviceAssurance { name, longest_write_s, rests_on, connecting_s, take_over_max_s } in devices {
         text += &match rests_on {
