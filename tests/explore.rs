@@ -2,6 +2,8 @@
 
 #[path = "explore/kept.rs"]
 mod kept;
+#[path = "explore/margins.rs"]
+mod margins;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -203,19 +205,6 @@ fn a_pair_without_a_witness_is_measured_if_it_takes_over_and_says_so_if_it_waits
         let number = |field: &str| row["failover_ms"][field].as_f64().expect("a number");
         // W of 40 ms, less what has passed of the lease; then D, of 25 ms at the least.
         assert!(number("count") >= 4.0 && number("p50") > 50.0, "{row}");
-    }
-}
-
-#[test]
-fn margins_are_told_beside_what_is_declared() {
-    let (found, exit) = json(&["margin", "scenarios/failover.ron", "--runs", "8"]);
-    assert_eq!(exit, Some(0), "{found}");
-    let margins = found["margins"].as_array().expect("a list");
-    assert_eq!(margins.len(), 3, "clocks, writes to the one device, stalls of their sender");
-    for margin in margins {
-        let number = |field: &str| margin[field].as_f64().expect("a number");
-        let (declared, breaks, holds) = (number("declared"), number("breaks_at"), number("holds_at"));
-        assert!(breaks > declared && holds < breaks, "{margin}");
     }
 }
 

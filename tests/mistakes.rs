@@ -7,6 +7,7 @@ use std::path::Path;
 
 use r_ems::engine::functions::BuiltIn;
 use r_ems::engine::mistakes::{Mistake, make};
+use r_ems::explore::margin::margins;
 use r_ems::explore::{Options, Property, Site, explore, shrink, swarm};
 use r_ems::study::progress::Interrupt;
 
@@ -38,5 +39,15 @@ fn a_mistake_on_purpose_is_found_and_shrinks_to_a_few_faults() {
         let shrunk = shrink::shrink(&site, &case, &finding.1.broken, &Interrupt::default()).expect("it runs");
         assert!(shrunk.case.faults.len() <= FAULTS_MAX, "{}: {:#?}", mistake.name(), shrunk.case.faults);
     }
+    // What was decided must not be done after the end of the lease.
+    make(Some(Mistake::ExpiredWritePerformed));
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/failover.ron");
+    let site = Site::<BuiltIn>::open(&scenario, &[], None).expect("a shipped scenario is right");
+    let options = Options { seed: SEED, runs: 8, time: None, jobs: 2, interrupt: Interrupt::default() };
+    let found = margins(&site, &options, &|_subject| {}).expect("it runs").margins;
+    let gone: Vec<_> = found.iter().filter(|margin| margin.is_gone()).collect();
+    let [stall] = &gone[..] else { panic!("{found:#?}") };
+    assert!(stall.subject.ends_with("the active's host stands still"), "{stall:?}");
+    assert_eq!(stall.property, Property::EpochsRise.name());
     make(None);
 }

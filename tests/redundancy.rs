@@ -141,4 +141,7 @@ fn a_check_prints_votes_waits_and_the_bound_of_a_take_over() {
     assert_eq!(pair["delay_is_assumed"], true);
     let text = String::from_utf8(emsctl(&["check", "scenarios/failover.ron"]).stdout).expect("text");
     assert!(text.contains("2 of the votes a, b, w are a majority"), "{text}");
+    // A lease of 40 ms less a heartbeat of 10 ms, on a clock that is fast by 600 ppm, less two ways of 3 ms.
+    assert!(text.contains("keeps authority while its host stands still for at most 23.98 ms"), "{text}");
+    assert!(text.contains("is within its bound for 0.024 ms"), "{text}");
 }

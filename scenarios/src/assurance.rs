@@ -44,9 +44,11 @@ pub struct Assurance {
     pub take_over_max_s: f64,
     /// How much of that a write waits for the journal's sync.
     pub sync_wait_s: f64,
-    /// How long an active may stand still and keep its authority, if no message is lost; 0 where leases end before they are
-    /// renewed.
+    /// How long the active's host may stand still without losing authority, if no message is lost; 0 where leases end before they
+    /// are renewed.
     pub stall_max_s: f64,
+    /// How long a host's clock may stand still within the declared error of its rate.
+    pub clock_stop_max_s: f64,
 }
 
 /// One device of a grid that is shared.
@@ -174,7 +176,8 @@ pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)
         delay_is_assumed: ways.delay_is_assumed,
         take_over_max_s: longest.as_secs_f64(),
         sync_wait_s: ways.sync.as_secs_f64(),
-        stall_max_s: settings.stall_max(ways.delay).unwrap_or(Span::ZERO).as_secs_f64(),
+        stall_max_s: settings.stall_max(ways.delay).as_secs_f64(),
+        clock_stop_max_s: settings.clock_stop_max().as_secs_f64(),
     };
     Some((assurance, longest))
 }

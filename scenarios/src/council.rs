@@ -80,7 +80,7 @@ impl Council<'_> {
     /// Notes leases that end before they can be renewed where a message may be on its way for `delay`.
     pub(crate) fn check_lease(&self, delay: Span, notes: &mut Notes) {
         let Settings { heartbeat, lease, .. } = self.settings;
-        if self.is_shared() && self.settings.stall_max(delay).is_none() {
+        if self.is_shared() && self.settings.stall_max(delay).is_zero() {
             self.lease.warning(
                 notes,
                 format!(

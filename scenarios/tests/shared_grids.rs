@@ -255,7 +255,7 @@ fn the_bound_of_a_take_over_follows_from_the_scenarios_own_network() {
     let (_, found) =
         examine::<BuiltIn>(&files(redundancy, &format!("network: (delay: \"2 ms\"), {slow}")), "x.ron");
     assert!((found[0].take_over_max_s - 0.145).abs() < 1e-9, "{found:?}");
-    // 40 ms less a heartbeat of 10 ms and 2 · 10 ms.
+    // 40 ms less a heartbeat of 10 ms and 2 · 10 ms, on a clock without error.
     assert!((found[0].stall_max_s - 0.01).abs() < 1e-9, "{found:?}");
     // A sync under way and its own, of 8 ms each, before the write.
     let strict = "network: (delay: \"2 ms\"), sync: \"8 ms\", persistence: (sync: Strict),";

@@ -122,10 +122,10 @@ pub enum Command {
     /// are left out. Where what happens first in the scenario lies late, the window begins a third of its length before it.
     #[command(after_help = EXPLORE_EXAMPLES)]
     Explore(Explore),
-    /// Searches how far a site is from breaking: by the error of its clocks, and by how late its writes are
+    /// Searches how far a site is from breaking: by the error of its clocks, late writes, and hosts that stand still
     ///
     /// It bisects over whole sets of runs with fixed seeds, in which the active is lost over and over, and prints what breaks
-    /// beside what the site declares. Exits with 3 if something breaks within what is declared.
+    /// beside what the site declares. Exits with 3 if something breaks within what is declared. Ctrl-C prints what was found.
     #[command(after_help = MARGIN_EXAMPLES)]
     Margin(MarginArguments),
     /// Writes completions for a shell

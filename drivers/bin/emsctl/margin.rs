@@ -6,11 +6,11 @@ use r_ems_engine::functions::FunctionSet;
 use serde::Serialize;
 
 use super::args::{Format, MarginArguments};
-use super::explore::processors;
+use super::explore::{ended, processors};
 use crate::exit::{Exit, Failure};
-use crate::explore::margin::{Margin, margins};
+use crate::explore::margin::{Margin, Margins, margins};
 use crate::explore::{Options, Site};
-use crate::output::Output;
+use crate::output::{Output, say};
 use crate::present;
 use crate::study::progress::Interrupt;
 
@@ -21,6 +21,7 @@ struct Printed<'a> {
     seed: u64,
     /// In each probe.
     runs: u64,
+    interrupted: bool,
     margins: &'a [Margin],
 }
 
@@ -34,25 +35,27 @@ where
     F: FunctionSet + Send + Sync,
     F::Spec: Send + Sync,
 {
+    let interrupt = Interrupt::on_signals()
+        .map_err(|error| Failure::error(format!("Ctrl-C cannot be watched: {error}")))?;
     let site = Site::<F>::open(&arguments.file, &arguments.set, None)?;
     let jobs = arguments.jobs.map_or_else(processors, usize::from);
-    let options = Options {
-        seed: arguments.seed,
-        runs: arguments.runs,
-        time: None,
-        jobs,
-        interrupt: Interrupt::default(),
-    };
-    let margins = margins(&site, &options)?;
+    let options = Options { seed: arguments.seed, runs: arguments.runs, time: None, jobs, interrupt };
+    let found = margins(&site, &options, &|subject| say(&format!("searching {subject}")))?;
     match format {
-        Format::Human => output.text(&present::margin::page(&arguments.file, &options, &margins))?,
-        Format::Json => output.json(&printed(&arguments.file, &options, &margins))?,
+        Format::Human => output.text(&present::margin::page(&arguments.file, &options, &found))?,
+        Format::Json => output.json(&printed(&arguments.file, &options, &found))?,
     };
     // What breaks within what is declared is no margin.
-    let breaks = |margin: &Margin| margin.breaks_at.is_some_and(|at| at <= margin.declared);
-    Ok(if margins.iter().any(breaks) { Exit::Violated } else { Exit::Ok })
+    let gone: u64 = found.margins.iter().map(|margin| u64::from(margin.is_gone())).sum();
+    Ok(ended(gone, found.was_interrupted))
 }
 
-fn printed<'a>(file: &Path, options: &Options, margins: &'a [Margin]) -> Printed<'a> {
-    Printed { file: file.to_string_lossy().into_owned(), seed: options.seed, runs: options.runs, margins }
+fn printed<'a>(file: &Path, options: &Options, found: &'a Margins) -> Printed<'a> {
+    Printed {
+        file: file.to_string_lossy().into_owned(),
+        seed: options.seed,
+        runs: options.runs,
+        interrupted: found.was_interrupted,
+        margins: &found.margins,
+    }
 }

@@ -7,7 +7,7 @@
 //!
 //! | command | what is printed |
 //! |---|---|
-//! | `check` | `{ ok, files: [{ file, errors, warnings, mistakes: [{ file, line, column, field, message, severity }], redundancy: [{ grid, voters, majority, grantor_wait_s, devices, delay_s, take_over_max_s, … }] }] }` |
+//! | `check` | `{ ok, files: [{ file, errors, warnings, mistakes: [{ file, line, column, field, message, severity }], redundancy: [{ grid, voters, majority, grantor_wait_s, devices, delay_s, take_over_max_s, stall_max_s, clock_stop_max_s, … }] }] }` |
 //! | `run` | the summary: see [`crate::summary`]; of a wrong scenario what `check` prints |
 //! | `replay` | `{ ok, deliveries, until_s, digest, end, poisoned, compatibility, divergence, event_difference }` |
 //! | `show` | one object a line, one line a record: see [`r_ems_replay::Entry`] |
@@ -15,7 +15,7 @@
 //! | `explain` | `{ at, at_s, expectation, explanations }`: see [`crate::explanation`] |
 //! | `explore` | `{ file, seed, runs, failures, interrupted, simulated_s, wall_s, deliveries, length_s, marks: [{ name, runs }], failover_ms: { count, p50, p99, p999, max }, broken: [{ property, runs, run, words, faults, faults_before, tries, steps, scenario, log }] }` |
 //! | `explore --report failover` | `{ file, seed, interrupted, rows: [{ longest_write, runs, failures, failover_ms, distribution: [{ from_ms, count }] }] }` |
-//! | `margin` | `{ file, seed, runs, margins: [{ subject, property, unit, declared, present, breaks_at, holds_at, limit }] }` |
+//! | `margin` | `{ file, seed, runs, interrupted, margins: [{ subject, property, unit, declared, present, breaks_at, holds_at, limit, finished }] }` |
 //!
 //! A mistake that has no place in a file has null for `line` and `column`.
 //!

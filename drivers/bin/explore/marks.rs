@@ -80,6 +80,11 @@ impl Marks {
         self.0[kind] = true;
     }
 
+    /// Whether somebody's lease ended without its will.
+    pub(super) fn has_lapsed(&self) -> bool {
+        ROLES.iter().position(|role| *role == Role::Lapsed).is_some_and(|place| self.0[ROLES_AT + place])
+    }
+
     fn place<T: PartialEq>(&mut self, base: usize, known: &[T], found: &T) {
         if let Some(place) = known.iter().position(|entry| entry == found) {
             self.0[base + place] = true;

@@ -20,6 +20,7 @@ fn grid(assurance: &Assurance) -> String {
         take_over_max_s,
         sync_wait_s,
         stall_max_s,
+        clock_stop_max_s,
     } = assurance;
     let source =
         if *delay_is_assumed { "assumed, since a site file does not say it" } else { "by the scenario" };
@@ -40,15 +41,20 @@ fn grid(assurance: &Assurance) -> String {
         );
     }
     text += &if *stall_max_s > 0.0 {
-        let stall = millis(*stall_max_s);
         format!(
-            "  {grid}: the active may stand still for {stall} and keep its authority, if no message is lost\n"
+            "  {grid}: the active keeps authority while its host stands still for at most {}; \
+             a site whose hosts do so for longer needs real-time priority\n",
+            millis(*stall_max_s)
         )
     } else {
         format!(
             "  {grid}: with such messages a lease ends before it is renewed: authority ends and begins again\n"
         )
     };
+    text += &format!(
+        "  {grid}: a clock that stands still with its host, as in a paused virtual machine, is within its bound for {:.3} ms\n",
+        clock_stop_max_s * 1e3
+    );
     for DeviceAssurance { name, longest_write_s, rests_on, connecting_s, take_over_max_s } in devices {
         text += &match rests_on {
             RestsOn::Epochs => format!(

@@ -13,6 +13,12 @@
 //! after that. The candidate has noticed by then, since its watchdog is shorter than W, and asks in vain; the request that
 //! comes too early is followed by one that is sent a retry later. Request and grant travel once each, and so does the
 //! first write, after its wait of D(1 + ρ). Everything that is counted may be counted on a clock that is slow by ρ.
+//!
+//! **Stalls.** A host that stands still renews nothing. At worst it does so right before a grant arrives, one way there and back
+//! after the renewal: what is left is the lease that was counted from the renewal before, a heartbeat earlier. On a clock that
+//! is fast by ρ that lasts (L − heartbeat)/(1 + ρ), less both ways. A longer stall loses authority, and breaks nothing, because
+//! what was decided before is not done after the end of the lease. A stall in which the clock stands still too is an error of
+//! its rate: it makes a lease last longer, which ρ allows up to L/(1 − ρ).
 
 use serde::{Deserialize, Serialize};
 
@@ -108,13 +114,6 @@ impl Settings {
         stretched(longest_write, BILLION + u128::from(self.clock_rate_max_ppb), BILLION)
     }
 
-    /// How long an active may stand still and keep its authority, if `delay` bounds each message and none is lost: what a lease
-    /// has beyond the heartbeat that renews it and the way of the renewal there and back. `None`: it ends before it is renewed.
-    pub fn stall_max(&self, delay: Span) -> Option<Span> {
-        let needed = self.heartbeat + delay * 2;
-        (self.lease > needed).then(|| self.lease - needed)
-    }
-
     /// The longest time from a crash of the active to the first write of the next, if `delay` bounds each message and each
     /// write on its way, no message is lost, and `longest_write` is the D of the device.
     pub fn take_over_max(&self, delay: Span, longest_write: Span) -> Span {
@@ -124,6 +123,21 @@ impl Settings {
         let counted = is_noticed.max(is_free) + self.request_pause() + self.write_wait(longest_write);
         let rate = u128::from(self.clock_rate_max_ppb);
         stretched(counted, BILLION, BILLION - rate) + delay * 3
+    }
+
+    /// How long the host of an active may stand still at any instant without losing authority, if `delay` bounds each message
+    /// and none is lost; no time at all if messages may take all that a renewal leaves.
+    pub fn stall_max(&self, delay: Span) -> Span {
+        let counted = u128::from((self.lease - self.heartbeat).as_nanos());
+        let least = counted * BILLION / (BILLION + u128::from(self.clock_rate_max_ppb));
+        Span::from_nanos(u64::try_from(least).unwrap_or(u64::MAX)) - delay * 2
+    }
+
+    /// How long a host's clock may stand still within a lease, if that is its only error.
+    pub fn clock_stop_max(&self) -> Span {
+        let rate = u128::from(self.clock_rate_max_ppb);
+        let nanos = u128::from(self.lease.as_nanos()) * rate / (BILLION - rate);
+        Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
 
@@ -147,9 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_outlasts_a_heartbeat_and_a_round_trip() {
-        assert_eq!(FAST.stall_max(Span::from_millis(5)), Some(Span::from_millis(5)));
-        assert_eq!(FAST.stall_max(Span::from_micros(7_500)), None);
+    fn a_stall_may_take_what_a_renewal_leaves_of_the_lease_before() {
+        // (20 ms − 5 ms) / 1.0006 = 14.991005396… ms, less 2 ms for both ways.
+        assert_eq!(FAST.stall_max(Span::from_millis(1)), Span::from_nanos(12_991_005));
+        assert_eq!(FAST.stall_max(Span::from_millis(8)), Span::ZERO);
+        // 20 ms · 0.0006 / 0.9994 = 0.012007204… ms
+        assert_eq!(FAST.clock_stop_max(), Span::from_nanos(12_007));
     }
 
     #[test]
