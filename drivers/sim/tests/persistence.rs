@@ -90,61 +90,6 @@ fn a_killed_process_loses_nothing_that_was_written_and_a_new_life_goes_on() {
 }
 
 #[test]
-fn a_crash_between_any_two_steps_loses_nothing_that_was_called_durable() {
-    for sync in [EVERY, SyncRule::Strict] {
-        let mut rig = rig(sync, 5);
-        let mut crashes = 0;
-        while rig.disk.operations() < 400 {
-            if rig.disk.operations() % 10 == 3 {
-                rig.promise(rig.disk.operations() as u32);
-            }
-            rig.run(1);
-            for _ in 0..10 {
-                rig.wait(Span::from_micros(500));
-                let mut other = rig.clone();
-                other.crash();
-                survives(&other);
-                crashes += 1;
-            }
-        }
-        assert!(crashes > 1_000, "{crashes} crashes");
-    }
-}
-
-#[test]
-fn any_one_failing_operation_is_lived_with() {
-    let run = |failing: Option<(u64, DiskError)>| {
-        let mut rig = rig(EVERY, 9);
-        if let Some((number, error)) = failing {
-            rig.disk.fail(number, error);
-        }
-        for round in 1..=40 {
-            rig.run(10);
-            rig.promise(round);
-            rig.wait(Span::from_millis(20));
-        }
-        let operations = rig.disk.operations();
-        rig.run(300);
-        rig.wait(Span::from_secs(2));
-        (rig, operations)
-    };
-    let (_, operations) = run(None);
-    assert!((200..=2_000).contains(&operations), "{operations}");
-    for number in 1..=operations {
-        let error = [DiskError::Failed, DiskError::Full, DiskError::ReadOnly][number as usize % 3];
-        let (mut rig, _) = run(Some((number, error)));
-        assert_eq!(rig.journal.trouble(), None, "operation {number}: {:?}", rig.told);
-        assert_eq!(rig.machine.count, 700, "operation {number}");
-        assert!(rig.keeper.kept().promise.ceiling.round >= 39, "operation {number}");
-        is_tidy(&mut rig);
-        rig.crash();
-        survives(&rig);
-        let reborn = rig.reborn(true);
-        assert!(reborn.machine.count >= 695, "operation {number}: {}", reborn.machine.count);
-    }
-}
-
-#[test]
 fn segments_of_a_life_that_could_not_list_its_files_come_after_those_that_are_there() {
     let mut rig = rig(EVERY, 1);
     rig.run(300);

@@ -1,5 +1,7 @@
 //! A controller of a few lines with a real journal on a simulated disk, and a clock that is moved by hand.
 
+mod every;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
@@ -130,7 +132,11 @@ pub(crate) struct Rig {
 impl Rig {
     /// Boots a counter on an empty disk.
     pub(crate) fn new(settings: JournalSettings, machine: Counter, seed: u64) -> Self {
-        let disk = SimDisk::new(SYNC, Stream::new(seed, 0));
+        Self::on(SimDisk::new(SYNC, Stream::new(seed, 0)), settings, machine)
+    }
+
+    /// Boots a counter on a disk on which there was none before.
+    pub(crate) fn on(disk: SimDisk, settings: JournalSettings, machine: Counter) -> Self {
         Self::begin(disk, settings, machine, (Time::ZERO, true), (Vec::new(), Kept::NOTHING))
     }
 
@@ -215,9 +221,14 @@ impl Rig {
     /// Wakes the counter every period.
     pub(crate) fn run(&mut self, wakes: usize) {
         for _ in 0..wakes {
-            self.deliver(Step::Input(Input::Wake));
+            self.wake();
             self.wait(PERIOD);
         }
+    }
+
+    /// Wakes the counter once.
+    pub(crate) fn wake(&mut self) {
+        self.deliver(Step::Input(Input::Wake));
     }
 
     /// Asks the counter to end its life in order.
