@@ -2,13 +2,13 @@
 //!
 //! The plant moves by itself between instants, exactly; it is brought up to date when somebody measures or commands it. What
 //! takes time on its way (answers, writes, time-outs) waits in the queue; what machines want to be woken for waits in
-//! [`Wakes`]. At one instant the queue comes first, then wakes by controller order.
+//! [`Wakes`]. At one instant the timeline comes first, then the queue, then wakes by controller order.
 //!
 //! - `devices` measures and commands; `hosts` are what controllers run on and talk over; `cores` shows who could write;
 //! - `effects` does what machines ask for;
 //! - `persistence` keeps what outlives controllers, on the hosts' disks;
 //! - `stalls` lets hosts and processes stand still for a while;
-//! - `ties` is the order of what happens at one instant.
+//! - `timeline` is what happens to the world, beside the queue; `ties` is the order of what happens at one instant.
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 
@@ -23,6 +23,7 @@ mod result;
 mod stalls;
 mod stops;
 mod ties;
+mod timeline;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -49,7 +50,7 @@ use crate::network::Network;
 use crate::plant::Bus;
 use crate::progress;
 use crate::slot::Slot;
-use crate::world::{HostClock, PersistenceSpec, Post, Ties, Timed, WorldSpec};
+use crate::world::{HostClock, PersistenceSpec, Post, Ties, WorldSpec};
 
 use self::effects::Part;
 use self::hosts::PostOffice;
@@ -58,6 +59,7 @@ use self::persistence::Persistence;
 use self::stalls::Stalls;
 use self::stops::Afterwards;
 use self::ties::Shuffle;
+use self::timeline::Timeline;
 
 pub use self::persistence::PersistenceResult;
 pub use self::result::{GridResult, RunResult};
@@ -76,7 +78,7 @@ pub struct SimDriver {
     clocks: Vec<HostClock>,
     grids: Vec<Grid>,
     posts: Vec<PostState>,
-    timeline: Vec<Timed>,
+    timeline: Timeline,
     monitor: Monitor,
     watches_images: bool,
     /// Answers that arrive at this instant after the last delivery.
@@ -171,7 +173,7 @@ impl SimDriver {
         for (position, post) in spec.posts.iter().enumerate() {
             posts.push(PostState::new(position, post, &grids[usize::from(post.grid)].bus, spec.seed)?);
         }
-        plan(&mut queue, &spec.timeline, &mut posts);
+        plan(&mut queue, &mut posts);
         let usual = network.clone();
         let watches_images = spec.expectations.iter().any(Expectation::watches_image);
         let monitor = watching(spec.expectations, &posts);
@@ -186,7 +188,7 @@ impl SimDriver {
             clocks: spec.hosts,
             grids,
             posts,
-            timeline: spec.timeline,
+            timeline: Timeline::new(spec.timeline),
             watches_images,
             monitor,
             arriving: None,
@@ -248,7 +250,8 @@ impl SimDriver {
     #[inline]
     fn wait(&mut self) -> Option<(Time, u16, Happened)> {
         loop {
-            let queued = self.queue.next_time().unwrap_or(Time::MAX);
+            let changes = self.timeline.due();
+            let queued = self.queue.next_time().unwrap_or(Time::MAX).min(changes);
             let (woken, index) = self.wakes.next().unwrap_or((Time::MAX, 0));
             let at = queued.min(woken);
             if at > self.end || at == Time::MAX {
@@ -259,7 +262,11 @@ impl SimDriver {
             if queued > woken {
                 return Some((at, index as u16, Happened::Wake));
             }
-            let (_, pending) = self.queue.pop().expect("its time was just read");
+            let pending = if changes == queued {
+                self.timeline.take()
+            } else {
+                self.queue.pop().expect("its time was just read").1
+            };
             if let Some((post, happened)) = self.happen(at, pending) {
                 return Some((at, post, happened));
             }
@@ -344,17 +351,14 @@ impl SimDriver {
                 }
                 None
             }
-            Pending::Timeline { place } => self.change(at, self.timeline[place as usize].change),
+            Pending::Timeline { place } => self.change(at, self.timeline.change(place)),
             Pending::Next { post } => self.let_in(at, post),
         }
     }
 }
 
 /// Plans what is known from the run's start.
-fn plan(queue: &mut EventQueue<Pending>, timeline: &[Timed], posts: &mut [PostState]) {
-    for (place, timed) in (0..).zip(timeline) {
-        queue.push(timed.at, Pending::Timeline { place });
-    }
+fn plan(queue: &mut EventQueue<Pending>, posts: &mut [PostState]) {
     for (post, state) in (0..).zip(posts) {
         queue.push(Time::ZERO, Pending::Boot(Of { post, life: 0 }));
         for (device, link) in (0..).zip(&mut state.links) {
