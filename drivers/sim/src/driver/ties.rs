@@ -1,7 +1,8 @@
 //! What happens at one instant in an order that a seed chooses.
 //!
-//! Things that happen at one instant come in the order in which they were planned, the timeline first, then wakes by controller. Nothing may
-//! depend on that: a test shuffles it and sees whether what must always hold still does. Results may change.
+//! Things that happen at one instant come in the order in which they were planned, the timeline first, then wakes by
+//! controller. Nothing may depend on that: a test shuffles it and sees whether what must always hold still does. Results may
+//! change.
 //!
 //! Some things keep their order, since one causes the other or they travel the same way: what happens on one device's link,
 //! a boot and all that follows on the same controller, and the entries of the timeline.
