@@ -112,6 +112,7 @@ impl Marks {
 }
 
 /// A driver that is watched for marks.
+#[derive(Clone)]
 pub(super) struct Marking<D> {
     pub(super) inner: D,
     pub(super) marks: Marks,
@@ -121,8 +122,8 @@ pub(super) struct Marking<D> {
 impl<D: Driver> Driver for Marking<D> {
     #[inline]
     fn next(&mut self) -> Option<Delivery<'_>> {
-        self.deliveries += 1;
         let delivery = self.inner.next();
+        self.deliveries += u64::from(delivery.is_some());
         if let Some(Delivery { step: Step::Input(Input::Written { outcome, .. }), .. }) = &delivery
             && let Some(place) = OUTCOMES.iter().position(|known| known.0 == *outcome)
         {

@@ -8,7 +8,8 @@
 //! - [`site`] is what is explored; [`kinds`] is the list of what can go wrong, [`settings`] that of how things are kept;
 //! - [`mod@swarm`] draws a case by its number;
 //! - [`trial`] runs one and names the [`Property`] that it broke; the checkers themselves are in the simulated world;
-//! - [`reduce`] proposes simpler cases, [`mod@shrink`] tries them, [`saved`] writes what is left;
+//! - [`reduce`] proposes simpler cases, [`mod@shrink`] tries them, from what they have in common (`prefix`) where they can;
+//!   [`saved`] writes what is left;
 //! - [`distribution`] is how long take-overs took, [`marks`] what was reached;
 //! - [`mod@failover`] measures take-overs and nothing else, [`margin`] how far a site is from breaking.
 //!
@@ -28,7 +29,9 @@ pub mod junit;
 pub mod kinds;
 pub mod margin;
 pub mod marks;
+mod prefix;
 pub mod reduce;
+mod running;
 pub mod saved;
 pub mod settings;
 pub mod shrink;

@@ -1,28 +1,25 @@
 //! One run of a case: what it broke, what it reached, and how long take-overs took.
 
 use std::fmt;
+use std::sync::Arc;
 
-use r_ems_engine::controller::Controller;
-use r_ems_engine::fleet::Fleet;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::log::Header;
-use r_ems_engine::machine::Machine;
 use r_ems_engine::redundancy::Command;
 use r_ems_engine::{Span, Time};
 use r_ems_sim::authority::{Rule, TakeOver, Violation};
 use r_ems_sim::disk::DiskChange;
-use r_ems_sim::driver::{RunResult, SimDriver};
+use r_ems_sim::driver::RunResult;
 use r_ems_sim::progress::{Late, Promise};
 use r_ems_sim::survival;
 use r_ems_sim::world::{Change, StalledClock, Timed, WorldSpec};
 
 use super::case::Case;
 use super::fault;
-use super::marks::{Marking, Marks};
+use super::marks::Marks;
+use super::running::{Ended, Running};
 use super::site::{Facts, Site, Variant};
 use crate::exit::Failure;
-use crate::names::of_spec;
-use crate::study::contained::{Contained, Recovering, contained, last_words};
+use crate::study::contained::contained;
 
 /// What must hold of every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,7 +111,7 @@ pub struct Broken {
 }
 
 /// What a run showed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trial {
     /// What it broke: of each property the first time.
     pub broken: Vec<Broken>,
@@ -136,6 +133,11 @@ impl Trial {
         self.broken.is_empty()
     }
 
+    /// Marks what kinds of fault its case has.
+    pub(super) fn drawn(&mut self, case: &Case) {
+        case.faults.iter().for_each(|fault| self.marks.fault(fault.kind));
+    }
+
     /// Whether this property was broken.
     pub fn breaks(&self, property: Property) -> Option<&Broken> {
         self.broken.iter().find(|broken| broken.property == property)
@@ -147,6 +149,20 @@ impl Trial {
 /// # Errors
 /// The language does not read what was drawn, which is a bug of the list of kinds.
 pub fn run<F: FunctionSet>(site: &Site<F>, case: &Case) -> Result<Trial, Failure> {
+    let (variant, world) = world(site, case)?;
+    let mut trial = run_world(&variant, world, &site.facts, Excuse::Declared);
+    trial.drawn(case);
+    Ok(trial)
+}
+
+/// The world of a case, and the site that is as calm as the case says.
+///
+/// # Errors
+/// As for [`run`].
+pub(super) fn world<F: FunctionSet>(
+    site: &Site<F>,
+    case: &Case,
+) -> Result<(Arc<Variant<F>>, WorldSpec), Failure> {
     let variant = site.variant(case.calmed, &case.settings)?;
     let faults = fault::list(&case.faults, "");
     let timeline = r_ems_scenarios::happenings::<F>(&variant.documents, &faults).map_err(|report| {
@@ -156,9 +172,7 @@ pub fn run<F: FunctionSet>(site: &Site<F>, case: &Case) -> Result<Trial, Failure
     })?;
     let world =
         WorldSpec { seed: case.network_seed, duration: case.length, timeline, ..variant.world.clone() };
-    let mut trial = run_world(&variant, world, &site.facts, Excuse::Declared);
-    case.faults.iter().for_each(|fault| trial.marks.fault(fault.kind));
-    Ok(trial)
+    Ok((variant, world))
 }
 
 /// What a run is excused from.
@@ -180,19 +194,24 @@ pub(super) fn run_world<F: FunctionSet>(
         Excuse::Declared => Beyond::of(&world, facts.clock_rate_max_ppb),
         Excuse::Nothing => Beyond::default(),
     };
-    // An assertion of the world is caught too: a search of a night must not end with it.
+    of_run(beyond, facts, || {
+        let mut running = Running::new(variant, world);
+        running.go_on();
+        running
+    })
+}
+
+/// What a run showed that `run` leads to its end. An assertion of the world is caught too: a search of a night must not end with
+/// it.
+pub(super) fn of_run<F: FunctionSet>(
+    beyond: Beyond,
+    facts: &Facts,
+    run: impl FnOnce() -> Running<F>,
+) -> Trial {
     let ended = contained(|| {
-        let mut fleet = Fleet::new(variant.controllers.iter().map(Controller::<F>::new).collect());
-        let driver = SimDriver::new(world).expect("the links of a scenario fit its plant");
-        let header = Header::new(F::NAMES, variant.controllers.iter().map(of_spec).collect());
-        let driver = driver.with_persistence::<_, Recovering>(&header, fleet.machines());
-        let mut driver = Contained::new(Marking { inner: driver, marks: Marks::default(), deliveries: 0 });
-        let poisoned = fleet.run(&mut driver).err();
-        let words = driver.words.take().unwrap_or_else(last_words);
-        let Marking { inner: mut driver, marks, deliveries } = driver.inner;
-        let result = driver.finish();
+        let Ended { result, marks, deliveries, poisoned } = run().end();
         let mut broken = judged(&result, beyond, facts);
-        if let Some(poisoned) = poisoned.or_else(|| result.failures.first().copied()) {
+        if let Some((poisoned, words)) = poisoned {
             let who = facts.member_name(poisoned.controller.0);
             let words = format!("{who} failed an assertion: {words}");
             broken.push(Broken { property: Property::NothingPanics, at: poisoned.at, words });
@@ -213,7 +232,7 @@ const STANDS_STILL_PPB: i32 = -1_000_000_000;
 
 /// What of a run leaves what its site declares, and may break what the declaration protects.
 #[derive(Clone, Copy, Debug, Default)]
-struct Beyond {
+pub(super) struct Beyond {
     /// A clock leaves the bound of its rate.
     clocks_err: bool,
     /// A disk may lose what it called durable, and nobody can tell: a promise that was not kept.
@@ -223,7 +242,7 @@ struct Beyond {
 }
 
 impl Beyond {
-    fn of(world: &WorldSpec, clock_rate_max_ppb: u32) -> Self {
+    pub(super) fn of(world: &WorldSpec, clock_rate_max_ppb: u32) -> Self {
         let mut beyond = Self::default();
         let errs = |rate_ppb: i32| rate_ppb.unsigned_abs() > clock_rate_max_ppb;
         beyond.clocks_err = world.hosts.iter().any(|host| errs(host.rate_ppb));

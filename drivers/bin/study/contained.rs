@@ -11,6 +11,7 @@ use r_ems_engine::machine::{Afterwards, Delivery, Driver, Handled, Outcome};
 use r_ems_engine::persistence::Containment;
 
 /// A driver whose deliveries may panic.
+#[derive(Clone)]
 pub struct Contained<D> {
     /// The driver.
     pub inner: D,

@@ -2,14 +2,14 @@
 //!
 //! The plant moves by itself between instants, exactly; it is brought up to date when somebody measures or commands it. What
 //! takes time on its way (answers, writes, time-outs) waits in the queue; what machines want to be woken for waits in
-//! [`Wakes`]. At one instant the queue comes first, then wakes by controller order.
+//! [`Wakes`]. At one instant the timeline comes first, then the queue, then wakes by controller order.
 //!
 //! - `devices` measures and commands; `hosts` are what controllers run on and talk over; `cores` shows who could write;
 //! - `effects` does what machines ask for;
 //! - `persistence` keeps what outlives controllers, on the hosts' disks;
 //! - `stalls` lets hosts and processes stand still for a while;
 //! - `walls` are the wall clocks that controllers are told of;
-//! - `ties` is the order of what happens at one instant.
+//! - `timeline` is what happens to the world, beside the queue; `ties` is the order of what happens at one instant.
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 
@@ -24,6 +24,7 @@ mod result;
 mod stalls;
 mod stops;
 mod ties;
+mod timeline;
 mod walls;
 
 use alloc::boxed::Box;
@@ -51,7 +52,7 @@ use crate::network::Network;
 use crate::plant::Bus;
 use crate::progress;
 use crate::slot::Slot;
-use crate::world::{HostClock, PersistenceSpec, Post, Ties, Timed, WorldSpec};
+use crate::world::{HostClock, PersistenceSpec, Post, Ties, WorldSpec};
 
 use self::effects::Part;
 use self::hosts::PostOffice;
@@ -60,6 +61,7 @@ use self::persistence::Persistence;
 use self::stalls::Stalls;
 use self::stops::Afterwards;
 use self::ties::Shuffle;
+use self::timeline::Timeline;
 
 pub use self::persistence::PersistenceResult;
 pub use self::result::{GridResult, RunResult};
@@ -78,7 +80,7 @@ pub struct SimDriver {
     clocks: Vec<HostClock>,
     grids: Vec<Grid>,
     posts: Vec<PostState>,
-    timeline: Vec<Timed>,
+    timeline: Timeline,
     monitor: Monitor,
     watches_images: bool,
     /// Answers that arrive at this instant after the last delivery.
@@ -175,7 +177,7 @@ impl SimDriver {
         for (position, post) in spec.posts.iter().enumerate() {
             posts.push(PostState::new(position, post, &grids[usize::from(post.grid)].bus, spec.seed)?);
         }
-        plan(&mut queue, &spec.timeline, &mut posts);
+        plan(&mut queue, &mut posts);
         let usual = network.clone();
         let watches_images = spec.expectations.iter().any(Expectation::watches_image);
         let monitor = watching(spec.expectations, &posts);
@@ -190,7 +192,7 @@ impl SimDriver {
             clocks: spec.hosts,
             grids,
             posts,
-            timeline: spec.timeline,
+            timeline: Timeline::new(spec.timeline),
             watches_images,
             monitor,
             arriving: None,
@@ -252,7 +254,8 @@ impl SimDriver {
     #[inline]
     fn wait(&mut self) -> Option<(Time, u16, Happened)> {
         loop {
-            let queued = self.queue.next_time().unwrap_or(Time::MAX);
+            let changes = self.timeline.due();
+            let queued = self.queue.next_time().unwrap_or(Time::MAX).min(changes);
             let (woken, index) = self.wakes.next().unwrap_or((Time::MAX, 0));
             let at = queued.min(woken);
             if at > self.end || at == Time::MAX {
@@ -263,7 +266,11 @@ impl SimDriver {
             if queued > woken {
                 return Some((at, index as u16, Happened::Wake));
             }
-            let (_, pending) = self.queue.pop().expect("its time was just read");
+            let pending = if changes == queued {
+                self.timeline.take()
+            } else {
+                self.queue.pop().expect("its time was just read").1
+            };
             if let Some((post, happened)) = self.happen(at, pending) {
                 return Some((at, post, happened));
             }
@@ -352,7 +359,7 @@ impl SimDriver {
                 }
                 None
             }
-            Pending::Timeline { place } => self.change(at, self.timeline[place as usize].change),
+            Pending::Timeline { place } => self.change(at, self.timeline.change(place)),
             Pending::Next { post } => self.let_in(at, post),
         }
     }

@@ -15,7 +15,7 @@ use super::pending::{Happened, Of, Pending, Told};
 use super::stops::Afterwards;
 use super::{Grid, PostState, SimDriver};
 use crate::links::Edge;
-use crate::world::{Change, HostClock, InverterOrder, Life, PathChange, Stalled, Timed};
+use crate::world::{Change, HostClock, InverterOrder, Life, PathChange, Stalled};
 
 /// A message on its way.
 #[derive(Clone, Copy, Debug)]
@@ -160,12 +160,12 @@ impl SimDriver {
     /// Whether a command that its addressee does not hear is asked of its whole grid, of which another one does.
     fn is_heard_by_another(&self, at: Time, addressee: u16, command: Command) -> bool {
         let grid = self.posts[usize::from(addressee)].grid;
-        let hears = |timed: &Timed| {
-            let Change::Command { controller, command: asked } = timed.change else { return false };
+        let hears = |change: Change| {
+            let Change::Command { controller, command: asked } = change else { return false };
             let other = &self.posts[usize::from(controller)];
             asked == command && other.grid == grid && other.has_booted
         };
-        self.timeline.iter().filter(|timed| timed.at == at).any(hears)
+        self.timeline.at(at).any(hears)
     }
 
     fn change_plant(&mut self, at: Time, grid: u16, change: Change) {

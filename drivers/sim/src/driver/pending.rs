@@ -10,7 +10,6 @@ use r_ems_engine::wall::told::LOOKS_EVERY;
 
 use super::PostState;
 use super::devices::{WriteAnswer, WriteUnderWay};
-use crate::world::Timed;
 
 /// Neighboring devices of one controller, which were polled together: their answers travel together.
 #[derive(Clone, Copy, Debug)]
@@ -121,11 +120,8 @@ pub(super) enum Told {
 }
 
 /// Plans what is known from the run's start.
-pub(super) fn plan(queue: &mut EventQueue<Pending>, timeline: &[Timed], posts: &mut [PostState]) {
+pub(super) fn plan(queue: &mut EventQueue<Pending>, posts: &mut [PostState]) {
     queue.push(Time::ZERO + LOOKS_EVERY, Pending::LookAtWalls);
-    for (place, timed) in (0..).zip(timeline) {
-        queue.push(timed.at, Pending::Timeline { place });
-    }
     for (post, state) in (0..).zip(posts) {
         queue.push(Time::ZERO, Pending::Boot(Of { post, life: 0 }));
         for (device, link) in (0..).zip(&mut state.links) {

@@ -300,7 +300,7 @@ impl SimDriver {
                 return self.posts[usize::from(post)].has_booted.then_some(post);
             }
             Pending::Timeline { place } => {
-                let Change::Command { controller, .. } = self.timeline[place as usize].change else {
+                let Change::Command { controller, .. } = self.timeline.change(place) else {
                     return None;
                 };
                 return self.posts[usize::from(controller)].has_booted.then_some(controller);

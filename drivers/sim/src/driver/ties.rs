@@ -1,7 +1,8 @@
 //! What happens at one instant in an order that a seed chooses.
 //!
-//! Things that happen at one instant come in the order in which they were planned, then wakes by controller. Nothing may
-//! depend on that: a test shuffles it and sees whether what must always hold still does. Results may change.
+//! Things that happen at one instant come in the order in which they were planned, the timeline first, then wakes by
+//! controller. Nothing may depend on that: a test shuffles it and sees whether what must always hold still does. Results may
+//! change.
 //!
 //! Some things keep their order, since one causes the other or they travel the same way: what happens on one device's link,
 //! a boot and all that follows on the same controller, and the entries of the timeline.
@@ -17,6 +18,7 @@ use r_ems_engine::wakes::Wakes;
 use super::SimDriver;
 use super::devices::{WriteAnswer, WriteUnderWay};
 use super::pending::{Devices, Happened, Of, Pending};
+use super::timeline::Timeline;
 
 /// Everything that is due at the present instant, and the chance that chooses among it.
 #[derive(Clone, Debug)]
@@ -47,8 +49,11 @@ impl Shuffle {
         !self.due.is_empty()
     }
 
-    /// Takes all that the queue has for `at`. Answers that travel together arrive one by one.
-    fn gather(&mut self, queue: &mut EventQueue<Pending>, at: Time) {
+    /// Takes all that the timeline and the queue have for `at`. Answers that travel together arrive one by one.
+    fn gather(&mut self, timeline: &mut Timeline, queue: &mut EventQueue<Pending>, at: Time) {
+        while timeline.due() == at {
+            self.due.push(timeline.take());
+        }
         while queue.next_time() == Some(at) {
             let Some((_, pending)) = queue.pop() else { return };
             if let Pending::Answers(Devices { of, first, count }) = pending {
@@ -90,14 +95,14 @@ impl SimDriver {
         let posts = self.posts.len() as u16;
         loop {
             let shuffle = self.shuffle.as_mut()?;
-            let queued = self.queue.next_time().unwrap_or(Time::MAX);
+            let queued = self.queue.next_time().unwrap_or(Time::MAX).min(self.timeline.due());
             let woken = self.wakes.next().map_or(Time::MAX, |wake| wake.0);
             let at = if shuffle.is_due() { self.now } else { queued.min(woken) };
             if at > self.end || at == Time::MAX {
                 self.now = self.end;
                 return None;
             }
-            shuffle.gather(&mut self.queue, at);
+            shuffle.gather(&mut self.timeline, &mut self.queue, at);
             let chosen = match shuffle.choose(&self.wakes, posts, at) {
                 Chosen::Wake(post) => Err(post),
                 Chosen::Due(place) => Ok(shuffle.take(place)),
