@@ -21,10 +21,11 @@ fn scenarios(folder: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "ron")).collect()
 }
 
-/// Searches for longer than anybody waits, until something has been saved.
+/// Searches for far longer than it takes to find something, until that has been saved.
 fn until_saved(folder: &Path, more: &[&str]) -> Child {
     let save = folder.to_str().expect("a path that is text");
-    let arguments = search(&[&["--runs", "100000000", "--jobs", "2", "--save", save], more].concat());
+    let arguments =
+        search(&[&["--runs", "100000000", "--time", "2 min", "--jobs", "2", "--save", save], more].concat());
     let mut command = Command::new(env!("CARGO_BIN_EXE_r-emsctl"));
     command.current_dir(root()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program runs");

@@ -110,7 +110,7 @@ where
     let kept = Kept::new(&site, options.seed, arguments.save.as_deref(), &found_by);
     let progress = Progress::new(&options);
     let watch = Watch { show: &|reached| progress.show(reached), found: &|finding| kept.found(finding) };
-    let explored = explore::search(&site, &options, &watch)?;
+    let mut explored = explore::search(&site, &options, &watch)?;
     progress.end();
     let mut told = Vec::new();
     for (property, (runs, finding)) in &explored.findings {
@@ -120,6 +120,8 @@ where
         let before = case.faults.len();
         told.push((*property, tell(*property, *runs, finding.number, &shrunk, before, saved)));
     }
+    // What its user ends while it is shrunk is not as small as it gets.
+    explored.was_interrupted |= options.interrupt.is_asked();
     let report = arguments.junit.as_ref().map(|path| (path, report(&arguments.file, &explored, &told)));
     let told: Vec<Told> = told.into_iter().map(|entry| entry.1).collect();
     match format {
