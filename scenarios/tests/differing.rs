@@ -128,6 +128,23 @@ fn a_witness_that_differs_has_no_vote_and_the_two_others_go_on() {
 }
 
 #[test]
+fn of_a_pair_that_takes_over_on_silence_one_writes_though_neither_understands_the_other() {
+    for host in ["i", "h"] {
+        let more = format!("differs: {{ \"{host}\": {{ \"site.grids.g.redundancy.evaluate\": \"2 s\" }} }},");
+        let pair = text(&more)
+            .replace(" witness: \"w\", redundancy: ()", " redundancy: (on_silence: TakeOver)")
+            .replace("At(\"+30 s\", Crash(host: \"h\"))", "During(\"+30 s\", \"+40 s\", Crash(host: \"h\"))");
+        let files = Memory::new().with("x.ron", pair).with("short.csv", PROFILE);
+        let loaded = load(&files, "x.ron", &Overrides::default()).unwrap_or_else(|report| panic!("{report}"));
+        let (heard, result) = Heard::run(loaded);
+        let took_over = |event: &&(Time, u16, Event)| matches!(event.2, Event::TookOver { .. });
+        let writers: Vec<u16> = heard.events.iter().filter(took_over).map(|event| event.1).collect();
+        assert_eq!(writers, [0, 1], "who returns waits, as the other holds authority");
+        assert!(result.authority.waiting.is_empty());
+    }
+}
+
+#[test]
 fn another_limit_is_tolerated_and_counts_from_the_take_over_on() {
     let (heard, result) = Heard::run(loaded(&differs("\"site.grids.g.functions[0].limit\": \"200 kW\"")));
     assert_eq!(heard.reported(Event::StateTaken { seat: Seat(0) }, CRASH), [1]);
