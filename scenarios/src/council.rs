@@ -55,6 +55,11 @@ pub(crate) struct Member<'a> {
 }
 
 impl Council<'_> {
+    /// Notes what identifies all that the members of a council must agree on.
+    pub(crate) fn identify(&mut self, grid: &str, hosts: &[Entry<'_>], devices: &[Device<'_>]) {
+        self.section = rules::section(grid, self, hosts, devices);
+    }
+
     /// Whether more than one controller shares the authority.
     pub(crate) fn is_shared(&self) -> bool {
         self.controllers.len() > 1
@@ -120,7 +125,6 @@ fn position(place: usize) -> u16 {
 
 /// Reads `controllers`, `witness` and `redundancy` of a grid that scans every `scan`.
 pub(crate) fn read<'t>(
-    grid: &str,
     scan: Span,
     fields: &mut Fields<'t>,
     hosts: &[Entry<'t>],
@@ -163,7 +167,6 @@ pub(crate) fn read<'t>(
     if let Some(stated) = stated {
         (council.settings, council.lease) = (stated.settings, stated.lease);
     }
-    council.section = rules::section(grid, &council, hosts);
     council
 }
 

@@ -116,8 +116,8 @@ impl Gathering<'_> {
 }
 
 /// The fields of a scenario that a file may leave out of those that it uses.
-const LEFT_OUT: [&str; 9] =
-    ["note", "clocks", "expect", "faults", "initial", "links", "network", "tariff", "timeline"];
+const LEFT_OUT: [&str; 10] =
+    ["note", "clocks", "differs", "expect", "faults", "initial", "links", "network", "tariff", "timeline"];
 
 /// What a document leaves out of all that it uses: each file's own wish reaches everything that counts before it.
 fn left_out(document: &Document, notes: &mut Notes) -> Vec<String> {

@@ -164,6 +164,28 @@ fn too_many(count: usize) -> String {
     format!("expected at most {MAX_SETTINGS} settings, got {count}")
 }
 
+/// The settings of a site that a map states, `{ "site.grids.commerce.scan": "10 ms" }`, for the text in which it stands.
+pub(crate) fn of_site<'s>(map: &Node<'s>, is_file: bool, notes: &mut Notes) -> Vec<Setting<'s>> {
+    let mut all = Vec::new();
+    for entry in map.map(notes).unwrap_or_default().into_iter().take(MAX_SETTINGS) {
+        let path = format!("{}=", entry.name);
+        let steps = parsed(&path).ok().filter(|(_, rest)| rest.is_empty()).map(|found| found.0);
+        let Some(mut steps) = steps.filter(|steps| steps.len() > 1 && steps[0] == Step::Name("site".into()))
+        else {
+            let form = "expected a path into the site such as \"site.grids.commerce.scan\", got";
+            entry.key.error(notes, format!("{form} {}", shown(&entry.name)));
+            continue;
+        };
+        let prefix = if is_file { SITE } else { "" };
+        if is_file {
+            steps.remove(0);
+        }
+        let value = entry.value.text();
+        all.push(Setting { steps, value, by: By::Stated(entry.key, entry.value), prefix });
+    }
+    all
+}
+
 /// Sets values of a site file.
 pub(crate) fn apply(
     document: Document,

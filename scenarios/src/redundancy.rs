@@ -5,10 +5,12 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::digest::Digest;
+use r_ems_engine::points::{Connections, DeviceSpec};
 use r_ems_engine::redundancy::{FailBack, OnSilence, Settings};
 use r_ems_engine::units::Ratio;
 
 use crate::council::Council;
+use crate::device::Device;
 use crate::leaf::word;
 use crate::mistake::{Notes, suggestion};
 use crate::node::{Entry, Fields, Node, excerpt};
@@ -154,8 +156,10 @@ pub(crate) fn check_silence(stated: Option<&Stated<'_>>, place: &Node<'_>, is_pa
     }
 }
 
-/// Identifies a section with those who have seats under it: the digest of a text in which all of it stands once.
-pub(crate) fn section(grid: &str, council: &Council<'_>, hosts: &[Entry<'_>]) -> u64 {
+/// Identifies a section with those who have seats under it and with what it says of writes that cannot be recalled: the digest
+/// of a text in which all of it stands once. Who believes that a device checks epochs, or that its writes end sooner, would
+/// write too early after a take-over.
+pub(crate) fn section(grid: &str, council: &Council<'_>, hosts: &[Entry<'_>], devices: &[Device<'_>]) -> u64 {
     let Settings {
         heartbeat,
         watchdog,
@@ -181,6 +185,16 @@ pub(crate) fn section(grid: &str, council: &Council<'_>, hosts: &[Entry<'_>]) ->
         let kind = if member.is_witness { "witness" } else { "controller" };
         let host = hosts.get(member.host).map_or("", |host| host.name.as_str());
         text += &format!("{} {kind} {} on {host}\n", member.seat.0, member.id);
+    }
+    for DeviceSpec { name, longest_write, checks_epochs, connections, .. } in
+        devices.iter().map(|device| &device.spec)
+    {
+        let ends_ns = longest_write.as_nanos();
+        let connects = match connections {
+            Connections::Shared => "shared",
+            Connections::ActiveOnly => "active only",
+        };
+        text += &format!("{name} {ends_ns} {checks_epochs} {connects}\n");
     }
     Digest::of(text.as_bytes()).word()
 }

@@ -4,34 +4,39 @@
 //! the order of the files: grids and hosts as in the site file, components as in the scenario. Each random stream is named
 //! by its place, never numbered.
 
+mod differing;
 mod recall;
+mod texts;
 
 pub(crate) use self::recall::{happenings, recall};
+pub(crate) use self::texts::Texts;
 
 use r_ems_engine::Span;
 use r_ems_engine::Time;
+use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_sim::expect::{Claim, Expectation};
+use r_ems_sim::progress::Promised;
 use r_ems_sim::world::{GridWorld, HostClock, Post, Ties, WorldSpec};
 
 use crate::assurance;
 use crate::at_end::Subject;
 use crate::expectation::Expected;
 use crate::fault::Usual;
-use crate::files::{Document, Files, MAX_PROFILES_BYTES, resolved};
+use crate::files::{Document, Files, MAX_PROFILES_BYTES};
 use crate::initial::Initial;
 use crate::mistake::{Mistake, Notes, Report, suggestion};
 use crate::moment::Calendar;
 use crate::naming::{Named, Names};
 use crate::network::Network;
 use crate::node::{Fields, Node, excerpt};
-use crate::overrides::{self, Overrides, Setting, Settings, Stated};
+use crate::overrides::Overrides;
 use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
 use crate::source::Maker;
-use crate::{Loaded, expectation, fleet, happening, include, initial, network, persistence, reality, tariff};
+use crate::{Loaded, expectation, fleet, happening, initial, network, persistence, reality, tariff};
 
 /// Longest run: a century.
 pub(crate) const DURATION_MAX: Span = Span::from_hours(876_600);
@@ -49,6 +54,7 @@ struct Header<'t> {
     plant: Option<Node<'t>>,
     links: Option<Node<'t>>,
     clocks: Option<Node<'t>>,
+    differs: Option<Node<'t>>,
     network: Option<Node<'t>>,
     sync: Span,
     persistence: Option<persistence::Stated>,
@@ -57,57 +63,6 @@ struct Header<'t> {
     timeline: Option<Node<'t>>,
     faults: Option<Node<'t>>,
     expect: Option<Node<'t>>,
-}
-
-/// The texts of a scenario and its site, with what the command line sets in them.
-pub(crate) struct Texts {
-    scenario: Document,
-    /// None if the site stands in the scenario, or cannot be read.
-    site: Option<Document>,
-    /// What the command line sets, as a field `set` would.
-    typed: Vec<Stated>,
-}
-
-impl Texts {
-    /// Reads both files.
-    pub(crate) fn read(
-        files: &dyn Files,
-        path: &str,
-        settings: &[String],
-        notes: &mut Notes,
-    ) -> Option<Self> {
-        let merged = include::merged(files, read_document(files, path, notes)?, notes);
-        let mut typed = Vec::new();
-        let (scenario, for_site) = Settings::read(&merged, settings, notes).apply(&merged, &mut typed, notes);
-        let site = Self::read_site(files, &scenario, (&for_site, &mut typed), notes);
-        Some(Self { scenario, site, typed })
-    }
-
-    fn read_site(
-        files: &dyn Files,
-        scenario: &Document,
-        (settings, typed): (&[Setting<'_>], &mut Vec<Stated>),
-        notes: &mut Notes,
-    ) -> Option<Document> {
-        // A scenario that cannot be read is noted when it is.
-        let root = Node::root(scenario, &mut Notes::default())?;
-        let (name, raw) = root.try_fields()?.into_iter().find(|field| field.0 == "site")?;
-        let node = root.child(raw, name);
-        let path: String = node.parse().ok()?;
-        let path = resolved(scenario.path(), &path);
-        match Document::read(files, &path) {
-            Ok(document) => Some(overrides::apply(document, settings, typed, notes)),
-            Err(reason) => {
-                node.error(notes, format!("cannot read \"{path}\": {reason}"));
-                None
-            }
-        }
-    }
-
-    /// Both texts, the scenario first.
-    fn into_documents(self) -> Vec<Document> {
-        std::iter::once(self.scenario).chain(self.site).collect()
-    }
 }
 
 /// Reads a file that must be there.
@@ -168,6 +123,7 @@ impl<'t> Header<'t> {
             plant: fields.required("plant", notes),
             links: fields.optional("links"),
             clocks: fields.optional("clocks"),
+            differs: fields.optional("differs"),
             network: fields.optional("network"),
             sync: read_sync(&mut fields, notes),
             persistence: fields.optional("persistence").map(|node| persistence::read(&node, notes)),
@@ -223,6 +179,12 @@ fn site_root<'t>(header: &Header<'t>, site: Option<&'t Document>, notes: &mut No
     None
 }
 
+/// The node of a site that stands in its scenario.
+fn site_root_of<'t>(scenario: &Node<'t>) -> Option<Node<'t>> {
+    let (name, raw) = scenario.try_fields()?.into_iter().find(|field| field.0 == "site")?;
+    Some(scenario.child(raw, name))
+}
+
 /// Loads everything that a run needs; none if there were errors.
 pub(crate) fn load<F: FunctionSet>(
     files: &dyn Files,
@@ -265,7 +227,7 @@ fn make<F: FunctionSet>(
     let mut timeline = happening::read(header.timeline.as_ref(), header.faults.as_ref(), &context, notes);
     let waits = persistence::waits(kept, header.sync);
     let assurances = assurance::assure(&site, &mut names, (&network, &timeline, &posts), waits.write, notes);
-    let promised = assurance::promises(&site, &names, &network, &posts, waits);
+    let mut promised = assurance::promises(&site, &names, &network, &posts, waits);
     let expected = expectation::read(header.expect.as_ref(), &names, &calendar, kept.is_some(), notes);
     let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
@@ -273,7 +235,7 @@ fn make<F: FunctionSet>(
         judgeable(expected, duration, calendar.duration, root.document(), notes);
     timeline.retain(|timed| timed.at <= Time::ZERO + duration);
     let components: Vec<Vec<String>> = plants.iter().map(component_names).collect();
-    let controllers = fleet::controllers::<F>(&site, persistence::snapshots(kept), notes);
+    let controllers = who_runs::<F>(&header, texts.documents(), &site, &mut promised, notes);
     if notes.errors() > 0 {
         return None;
     }
@@ -312,6 +274,22 @@ fn make<F: FunctionSet>(
         world,
         warnings: Report::default(),
     })
+}
+
+/// The controllers, each as the site file of its host has it; less is `promised` of those whose file is another.
+fn who_runs<F: FunctionSet>(
+    header: &Header<'_>,
+    documents: (&Document, Option<&Document>),
+    site: &Site<'_, F::Spec>,
+    promised: &mut [Promised],
+    notes: &mut Notes,
+) -> Vec<ControllerSpec<F>> {
+    let snapshots = persistence::snapshots(header.persistence.or(site.persistence));
+    let mut controllers = fleet::controllers::<F>(site, snapshots, notes);
+    let site = (site, snapshots);
+    let others = differing::replace(header.differs.as_ref(), documents, site, &mut controllers, notes);
+    differing::promise_less(promised, &others);
+    controllers
 }
 
 /// The run's calendar. Without a right start or duration all is checked as in a century from 1970, except what profiles cover.

@@ -173,7 +173,7 @@ fn read_grid<'t, F: FunctionSet>(
         let found = stack.len();
         fields.place("functions").error(notes, format!("expected at most {MAX_FUNCTIONS}, got {found}"));
     }
-    let council = council::read(&entry.name, scan, &mut fields, hosts, notes);
+    let mut council = council::read(scan, &mut fields, hosts, notes);
     refuse_persistence(&mut fields, notes);
     let witness = fields.place("witness").clone();
     fields.finish(notes);
@@ -190,6 +190,7 @@ fn read_grid<'t, F: FunctionSet>(
     let read = |node: &Node<'t>| read_function::<F>(node, notes);
     let functions: Vec<Slot<'t, F::Spec>> = stack.iter().take(MAX_FUNCTIONS).filter_map(read).collect();
     council::check_devices(&council, &witness, &devices, notes);
+    council.identify(&entry.name, hosts, &devices);
     let grid = Grid { name: entry.name.clone(), scan, devices, unread, functions, council };
     if all_are_known {
         check_stack::<F>(&grid, notes);

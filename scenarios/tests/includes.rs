@@ -60,7 +60,7 @@ fn what_a_file_is_without_is_left_out_of_all_that_it_uses() {
     assert!(!own.documents[0].text().contains("without"), "a log keeps what is left");
     let wrong = files("Scenario(version: 1, use: [\"base/base.ron\"], without: [\"site\"])");
     let message = mistakes(&wrong).join("\n");
-    assert!(message.contains("cannot be left out; allowed: note, clocks, expect"), "{message}");
+    assert!(message.contains("cannot be left out; allowed: note, clocks, differs, expect"), "{message}");
     let alone =
         Memory::new().with("run/x.ron", GOOD.replace("version: 1,", "version: 1, without: [\"expect\"],"));
     assert!(mistakes(&alone).join("\n").contains("names what is left out of the files of `use`"));
@@ -89,9 +89,9 @@ fn a_mistake_is_shown_in_the_file_that_it_is_in() {
     assert_eq!(
         mistakes(&files),
         [
-            "run/x.ron:3:5: unknown field `seeed`; did you mean `seed`? allowed: version, use, without, set, duration, name, \
-             note, site, seed, network_seed, start, profiles, plant, links, clocks, network, sync, persistence, initial, tariff, \
-             timeline, faults, expect"
+            "run/x.ron:3:5: unknown field `seeed`; did you mean `seed`? allowed: version, use, without, set, duration, \
+             name, note, site, seed, network_seed, start, profiles, plant, links, clocks, differs, network, sync, persistence, \
+             initial, tariff, timeline, faults, expect"
                 .to_string(),
             "run/x.ron:4:21: \"pcc\" has no point \"q\"; allowed: p, closed".to_string(),
             format!("run/base/base.ron:{line}:{column}: must be from 0 % to 100 %, got \"500 %\""),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::ChainPair;
 use r_ems_engine::machine::{Delivery, Effects, Input, Machine, Outcome, State, Step};
-use r_ems_engine::persistence::disk::{DiskError, FileName, Storage};
+use r_ems_engine::persistence::disk::{FileName, Storage};
 use r_ems_engine::persistence::journal::{
     Beginning, Completion, END_PATIENCE, Journal, SyncRule, WAITING_BYTES_MAX,
 };

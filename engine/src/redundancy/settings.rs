@@ -65,7 +65,9 @@ pub enum FailBack {
 pub enum OnSilence {
     /// The durable owner alone is the majority; the other waits for a hand-over or for an operator.
     Hold,
-    /// A side grants to itself after W of silence. Two may then write until the link heals; the overlap is reported.
+    /// A side grants to itself after W of silence. Two may then write until the link heals; the overlap is reported. A peer with
+    /// another redundancy section is not silent where it goes before: it holds authority, or neither or both do and it has the
+    /// lower seat.
     TakeOver,
 }
 

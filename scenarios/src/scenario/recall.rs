@@ -5,14 +5,14 @@
 use r_ems_engine::functions::FunctionSet;
 use r_ems_sim::world::Timed;
 
-use super::{Header, really, site_root};
+use super::{Header, really, site_root, who_runs};
 use crate::fault::Usual;
 use crate::files::Document;
 use crate::mistake::{Mistake, Notes};
 use crate::moment::Calendar;
 use crate::node::Node;
 use crate::plant::Plant;
-use crate::{Recalled, fleet, happening, persistence, site};
+use crate::{Recalled, fleet, happening, site};
 
 /// Reads what happens in a list of faults against the texts of a scenario, as if it stood in its `faults` alone.
 pub(crate) fn happenings<F: FunctionSet>(
@@ -48,8 +48,7 @@ pub(crate) fn recall<F: FunctionSet>(documents: &[Document], notes: &mut Notes) 
     let site = site_root(&header, rest.first(), notes).and_then(|node| site::read::<F>(&node, notes))?;
     let time_zone = site.time_zone?;
     let start = header.start(time_zone, notes);
-    let kept = header.persistence.or(site.persistence);
-    let controllers = fleet::controllers::<F>(&site, persistence::snapshots(kept), notes);
+    let controllers = who_runs::<F>(&header, (scenario, rest.first()), &site, &mut [], notes);
     if notes.errors() > 0 {
         return None;
     }

@@ -263,11 +263,7 @@ impl RedundancySupervisor {
             return;
         }
         if message.section != self.spec.section {
-            let peer = &mut self.peers[from.position()];
-            if !core::mem::replace(&mut peer.is_foreign, true) {
-                out.report(Event::SectionDiffers { seat: from });
-            }
-            return;
+            return self.hear_foreign(now, from, &message.content, out);
         }
         self.lapse(now, out);
         if !self.peers[from.position()].hear(now, message.incarnation) {

@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::RedundancySupervisor;
+use crate::event::Event;
+use crate::machine::Effects;
 use crate::redundancy::epoch::{Epoch, Seat};
-use crate::redundancy::message::Heartbeat;
+use crate::redundancy::message::{Content, Heartbeat};
 use crate::redundancy::role::Role;
 use crate::time::{LocalTime, Span};
 
@@ -12,12 +15,39 @@ use crate::time::{LocalTime, Span};
 pub(super) struct Peer {
     pub(super) heard_at: Option<LocalTime>,
     pub(super) incarnation: u32,
-    /// It runs with another redundancy section, which was reported.
-    pub(super) is_foreign: bool,
+    /// It runs with another redundancy section, which was reported, and said this of itself last.
+    pub(super) foreign: Option<Foreign>,
     /// What it said of itself last.
     pub(super) said: Option<Heartbeat>,
     /// Since when it has been a ready standby which reaches its devices, or has been one which does not.
     pub(super) ready_since: Option<LocalTime>,
+}
+
+/// What is heard of a member that is not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Foreign {
+    pub(super) at: LocalTime,
+    holds: bool,
+    /// Whether it would take over, or has.
+    is_able: bool,
+}
+
+impl Foreign {
+    /// It was heard at all.
+    pub(super) const fn heard(at: LocalTime) -> Self {
+        Self { at, holds: false, is_able: false }
+    }
+
+    /// It said so.
+    pub(super) const fn said(at: LocalTime, heartbeat: &Heartbeat) -> Self {
+        let holds = heartbeat.role.holds();
+        Self { at, holds, is_able: holds || heartbeat.is_ready }
+    }
+
+    /// Whether it goes before a member: who holds authority before who does not, then the lower seat.
+    pub(super) const fn goes_before(&self, is_lower: bool, holds: bool) -> bool {
+        self.is_able && if self.holds == holds { is_lower } else { self.holds }
+    }
 }
 
 /// The active that a member follows.
@@ -29,6 +59,25 @@ pub(super) struct Followed {
     pub(super) at: LocalTime,
 }
 
+impl RedundancySupervisor {
+    /// Hears a member that runs with another redundancy section. Nothing that it says counts, but it is not silent.
+    pub(super) fn hear_foreign(&mut self, now: LocalTime, from: Seat, content: &Content, out: &mut Effects) {
+        let peer = &mut self.peers[from.position()];
+        if peer.foreign.is_none() {
+            out.report(Event::SectionDiffers { seat: from });
+        }
+        peer.foreign = match content {
+            Content::Heartbeat(heartbeat) => Some(Foreign::said(now, heartbeat)),
+            Content::Request { .. }
+            | Content::Grant { .. }
+            | Content::Refuse { .. }
+            | Content::Release { .. }
+            | Content::MissesState
+            | Content::HandOver { .. } => peer.foreign.or(Some(Foreign::heard(now))),
+        };
+    }
+}
+
 impl Peer {
     /// Hears a life of it; `false` if that is over, since another was heard after it.
     pub(super) fn hear(&mut self, now: LocalTime, incarnation: u32) -> bool {
@@ -36,7 +85,7 @@ impl Peer {
             return false;
         }
         self.heard_at = Some(now);
-        self.is_foreign = false;
+        self.foreign = None;
         if incarnation > self.incarnation {
             // What an earlier life said of itself is true no more.
             (self.incarnation, self.said, self.ready_since) = (incarnation, None, None);

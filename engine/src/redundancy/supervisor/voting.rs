@@ -218,12 +218,17 @@ impl RedundancySupervisor {
         (grants & self.spec.council.voters()).count_ones() >= self.spec.council.majority()
     }
 
-    /// Whether the other voter of a pair has been silent for so long that what it was granted is over.
+    /// Whether the other voter of a pair has been silent for so long that what it was granted is over. Who runs with another
+    /// redundancy section gives no votes, but is not silent where it goes before: the two would write side by side for ever.
     fn is_peer_silent(&self, now: LocalTime) -> bool {
         let wait = self.spec.settings.grantor_wait();
+        let goes_before = |seat: Seat| {
+            let foreign = self.peers[seat.position()].foreign.filter(|foreign| now.since(foreign.at) <= wait);
+            foreign.is_some_and(|foreign| foreign.goes_before(seat < self.me(), self.role.holds()))
+        };
         let silent = |seat: Seat| {
             let heard = self.peers[seat.position()].heard_at.unwrap_or(self.booted_at);
-            now.since(heard) > wait
+            now.since(heard) > wait && !goes_before(seat)
         };
         self.spec.council.others().filter(|seat| self.spec.council.votes(*seat)).all(silent)
     }
