@@ -205,6 +205,7 @@ fn is_beyond(world: &WorldSpec, clock_rate_max_ppb: u32) -> bool {
         | Change::Path { .. }
         | Change::Stall { clock: StalledClock::Running, .. }
         | Change::WallClock { .. }
+        | Change::Upgrade { .. }
         | Change::Command { .. }
         | Change::Disk { .. }
         | Change::Fault { .. }
