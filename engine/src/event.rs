@@ -308,6 +308,7 @@ impl Event {
             | Self::CommandRefused { .. }
             | Self::SnapshotFailed
             | Self::WallClockSet { .. }
+            | Self::StateRecovered { origin: Origin::Foreign }
             | Self::DeviceLimited { .. } => Severity::Warning,
             Self::FunctionLost { .. }
             | Self::ShortfallBegan { .. }

@@ -293,6 +293,17 @@ pub(crate) fn bit_rot(
     host_of(node, names, notes).map(|host| Change::Disk { host, change: DiskChange::Rot })
 }
 
+/// Reads `Upgrade(host: "a")`.
+pub(crate) fn upgrade(
+    node: &Node<'_>,
+    names: &Names<'_, '_>,
+    usual: &Usual<'_>,
+    notes: &mut Notes,
+) -> Option<Change> {
+    check_disks(node, usual, notes);
+    host_of(node, names, notes).map(|host| Change::Upgrade { host })
+}
+
 /// Notes a fault of disks of which nothing would be seen.
 fn check_disks(node: &Node<'_>, usual: &Usual<'_>, notes: &mut Notes) {
     if !usual.has_disks {

@@ -21,7 +21,7 @@ pub(crate) const MAX_HAPPENINGS: usize = 10_000;
 /// The kinds of entries.
 pub(crate) const ENTRIES: [&str; 2] = ["At", "During"];
 /// What can happen at an instant.
-pub(crate) const CHANGES: [&str; 15] = [
+pub(crate) const CHANGES: [&str; 16] = [
     "Open",
     "Close",
     "Start",
@@ -32,6 +32,7 @@ pub(crate) const CHANGES: [&str; 15] = [
     "Restart",
     "ClockRate",
     "WallClock",
+    "Upgrade",
     "RestartDevice",
     BIT_ROT,
     COMMANDS[0],
@@ -140,6 +141,7 @@ fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Opt
             let (host, wall) = fault::wall_clock(what, names, notes)?;
             Some(vec![Change::WallClock { host, wall }])
         }
+        "Upgrade" => fault::upgrade(what, names, &context.usual, notes).map(|change| vec![change]),
         "RestartDevice" => device_fault::read_restart(what, names, notes),
         BIT_ROT => fault::bit_rot(what, names, &context.usual, notes).map(|change| vec![change]),
         name if COMMANDS.contains(&name) => command::read(what, names, notes),

@@ -200,8 +200,9 @@ fn a_wall_clock_is_set_for_good_or_for_a_while() {
         faults: [
             At(\"+1 s\", WallClock(host: \"h\", ahead: \"1 h\")),
             During(\"+2 s\", \"+3 s\", WallClock(host: \"h\", ahead: \"-1 h\")),
-            During(\"+4 s\", \"+5 s\", WallClock(host: \"i\", ahead: Unknown)),
-        ],",
+            During(\"+4 s\", \"+5 s\", WallClock(host: \"i\", ahead: Unknown)), At(\"+6 s\", Upgrade(host: \"w\")),
+        ],
+        persistence: (),",
     );
     let shows = |host, wall| Change::WallClock { host, wall };
     let hour = 3_600_000_000_000;
@@ -211,6 +212,7 @@ fn a_wall_clock_is_set_for_good_or_for_a_while() {
         (3, shows(0, HostWall::Ahead(0))),
         (4, shows(1, HostWall::Unknown)),
         (5, shows(1, HostWall::Ahead(-250_000_000))),
+        (6, Change::Upgrade { host: 2 }),
     ];
     assert_eq!(found, expected);
 }

@@ -264,6 +264,7 @@ impl Beyond {
                 | Change::Path { .. }
                 | Change::Stall { clock: StalledClock::Running, .. }
                 | Change::WallClock { .. }
+                | Change::Upgrade { .. }
                 | Change::Command { .. }
                 | Change::Disk { .. }
                 | Change::Fault { .. }

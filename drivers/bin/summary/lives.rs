@@ -37,6 +37,7 @@ impl Lives {
                 | Change::Path { .. }
                 | Change::ClockRate { .. }
                 | Change::WallClock { .. }
+                | Change::Upgrade { .. }
                 | Change::Stall { .. }
                 | Change::Disk { .. }
                 | Change::Command { .. }

@@ -162,7 +162,7 @@ impl Survival {
     /// A recovery gave this; `is_state` if a state was wanted, `is_excused` if the disk lied.
     pub fn found(&mut self, at: Time, recovered: &Recovered, is_state: bool, is_excused: bool) {
         match recovered.origin {
-            Origin::Fresh => self.recoveries.fresh += 1,
+            Origin::Fresh | Origin::Foreign => self.recoveries.fresh += 1,
             Origin::Replayed => self.recoveries.replayed += 1,
             Origin::Damaged | Origin::Poisoned => self.recoveries.damaged += 1,
         }
@@ -174,7 +174,8 @@ impl Survival {
         if is_excused || recovered.findings.iter().any(is_unreadable) {
             return;
         }
-        if is_state && recovered.origin != Origin::Poisoned && !self.is_known(recovered) {
+        let may_be_another = matches!(recovered.origin, Origin::Poisoned | Origin::Foreign);
+        if is_state && !may_be_another && !self.is_known(recovered) {
             self.breaks(at, Rule::State);
         }
         if recovered.findings.iter().any(|finding| matches!(finding, Finding::Damaged { .. })) {

@@ -303,6 +303,12 @@ pub enum Change {
         /// Its error in parts per billion.
         rate_ppb: i32,
     },
+    /// The program of a host is another version from the next start of each of its controllers on, to which their states mean
+    /// nothing.
+    Upgrade {
+        /// Which host.
+        host: u16,
+    },
     /// A host's wall clock is set, or is vouched for no more.
     WallClock {
         /// Which host.

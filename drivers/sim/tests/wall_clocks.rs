@@ -11,6 +11,7 @@ use r_ems_engine::fleet::Fleet;
 use r_ems_engine::functions::BuiltIn;
 use r_ems_engine::log::{ControllerNames, DeviceName, Header};
 use r_ems_engine::machine::{Delivery, Driver, Effect, Handled, Input, Outcome, Step};
+use r_ems_engine::persistence::Origin;
 use r_ems_engine::persistence::journal::{JournalSettings, SyncRule};
 use r_ems_engine::persistence::recovery::{Containment, OUTAGE_MAX};
 use r_ems_engine::persistence::retention::Retention;
@@ -51,6 +52,8 @@ struct Heard {
     /// Of the first controller: its boots, and its last delivery before each.
     boots: Vec<(LocalTime, LocalTime)>,
     last: LocalTime,
+    /// From where its states came.
+    origins: Vec<Origin>,
 }
 
 impl Driver for Heard {
@@ -69,6 +72,13 @@ impl Driver for Heard {
     }
 
     fn perform(&mut self, outcome: &Outcome<'_>) {
+        for effect in outcome.effects.as_slice() {
+            if let Effect::Report(Event::StateRecovered { origin }) = effect
+                && outcome.from.0 == 0
+            {
+                self.origins.push(*origin);
+            }
+        }
         let is_set = |effect: &Effect| matches!(effect, Effect::Report(Event::WallClockSet { .. }));
         if outcome.effects.as_slice().iter().any(is_set) {
             self.said.push((outcome.at, outcome.from.0));
@@ -93,8 +103,8 @@ fn heard(site: &Site) -> (Heard, RunResult) {
     let machines = site.controllers();
     let inner = SimDriver::new(WorldSpec { persistence, ..site.world() }).expect("links fit their bus");
     let inner = inner.with_persistence::<Controller<BuiltIn>, Caught>(&header, &machines);
-    let (told, said, boots) = (Vec::new(), Vec::new(), Vec::new());
-    let mut driver = Heard { inner, told, said, boots, last: LocalTime::ZERO };
+    let (told, said, boots, origins) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut driver = Heard { inner, told, said, boots, last: LocalTime::ZERO, origins };
     Fleet::new(machines).run(&mut driver).expect("no assertion fails");
     let result = driver.inner.finish();
     (driver, result)
@@ -172,6 +182,26 @@ fn an_outage_is_as_long_as_the_wall_clock_says_but_never_negative_nor_beyond_bel
         near(gained[0], first);
         near(gained[1], then);
     }
+}
+
+#[test]
+fn a_host_that_is_upgraded_keeps_its_clock_and_promises_and_tells_that_its_state_is_not_taken() {
+    let site = Site { duration: Span::from_secs(6), ..Site::new(3) }
+        .then(2_000, Change::Upgrade { host: 0 })
+        .then(3_000, host(0, Life::Down))
+        .then(4_000, host(0, Life::Up))
+        .then(5_000, host(0, Life::Down))
+        .then(5_100, host(0, Life::Up));
+    let (heard, result) = heard(&site);
+    assert_eq!(result.authority.violation_count, 0);
+    let [(first, before), (second, between)] = heard.boots[..] else { panic!("{:?}", heard.boots) };
+    for (gained, outage_ms) in [(first.since(before), 1_000), (second.since(between), 100)] {
+        let outage = Span::from_millis(outage_ms);
+        assert!(gained + SLACK >= outage && gained <= outage + SLACK, "{gained} in {outage}");
+    }
+    assert_eq!(heard.origins, [Origin::Foreign, Origin::Replayed], "one version goes on with its own state");
+    let kept = &result.persistence.expect("journals are kept").controllers[0];
+    assert_eq!((kept.recoveries.fresh, kept.recoveries.replayed, kept.broken.len()), (1, 1, 0));
 }
 
 /// Authority, and what is durable, is the same whatever wall clocks show: they are set at random, on every host, and while hosts

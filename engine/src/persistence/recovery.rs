@@ -7,6 +7,8 @@
 //! - **Poison.** Deliveries that fail an assertion in two replays would fail it in each life: the life begins with the state
 //!   before them.
 //! - **Promises** are recovered whatever becomes of all that: see [`super::promises`].
+//! - **Upgrades.** A state that another version made is not taken. What was promised goes on, and so does the clock, as far as
+//!   deliveries are left that tell it; all else begins as it is made, and that is reported.
 //!
 //! It must never fail, whatever the bytes are, and never take a state that another site, another stack of functions or another
 //! version of the engine made: such a state means something else.
@@ -24,10 +26,11 @@ use super::status::Origin;
 use crate::fleet::Fleet;
 use crate::log::scan::highest_synced;
 use crate::log::{ChainPair, Content, End, Header, LogError, ReadError, Reader, Status, codec};
-use crate::machine::{Handled, Machine};
+use crate::machine::{Boot, Handled, Input, Machine, Step};
 use crate::mistakes::{Mistake, makes};
 use crate::time::{LocalTime, Span, Time};
 use crate::wall::WallTime;
+use crate::wall::told::Told;
 
 /// Confines a failed assertion; a program with a standard library catches the panic.
 pub trait Containment {
@@ -107,6 +110,21 @@ pub struct LastKnown {
 impl LastKnown {
     fn of<M: Machine>(machine: &M, now: LocalTime) -> Self {
         Self { now, wall: machine.wall_clock(now) }
+    }
+
+    /// The same of a segment whose state is of no use: as its deliveries tell.
+    fn in_segment(storage: &mut dyn Storage, segment: u64) -> Option<Self> {
+        let mut reader = Reader::open(FileSource::new(storage, segment)).ok()?;
+        let (mut told, mut last) = (Told::NOTHING, None);
+        while let Ok(Status::Record) = reader.advance() {
+            let record = reader.record();
+            let Content::Delivery { step, .. } = record.content else { continue };
+            if let Step::Boot(Boot { wall, .. }) | Step::Input(Input::WallClock { wall }) = step {
+                told = Told { at: record.now, wall };
+            }
+            last = Some(record.now);
+        }
+        last.map(|now| Self { now, wall: told.believes(now) })
     }
 
     /// What the clock of a host that boots must show at least, if its wall clock shows `wall`: the last instant and the outage
@@ -206,11 +224,15 @@ impl Recovered {
     /// Goes from the newest segment back to one whose state can be believed.
     fn rebuild<M: Machine, C: Containment>(&mut self, storage: &mut dyn Storage, header: &Header) {
         let numbers: Vec<u64> = self.closed.iter().rev().map(|closed| closed.number).collect();
-        for segment in numbers {
+        for (place, segment) in numbers.iter().copied().enumerate() {
             match Opened::<M>::open(storage, segment, header) {
                 Ok(opened) => return self.replay::<M, C>(storage, opened),
                 Err(Unusable::Foreign) => {
                     self.findings.push(Finding::Foreign { segment });
+                    self.origin = Origin::Foreign;
+                    // Its times mean the same in every version.
+                    self.last =
+                        numbers[place..].iter().find_map(|number| LastKnown::in_segment(storage, *number));
                     return;
                 }
                 Err(Unusable::Unreadable(error)) => {

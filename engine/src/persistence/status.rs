@@ -65,10 +65,12 @@ pub enum Origin {
     Damaged,
     /// From the newest state: what followed it failed an assertion twice, and is left out.
     Poisoned,
+    /// From nowhere: the state that is there was made by another version of the engine, or for another site.
+    Foreign,
 }
 
 impl Origin {
-    const ALL: [Self; 4] = [Self::Fresh, Self::Replayed, Self::Damaged, Self::Poisoned];
+    const ALL: [Self; 5] = [Self::Fresh, Self::Replayed, Self::Damaged, Self::Poisoned, Self::Foreign];
 
     /// The number of it in logs.
     pub const fn code(self) -> u8 {
@@ -77,6 +79,7 @@ impl Origin {
             Self::Replayed => 1,
             Self::Damaged => 2,
             Self::Poisoned => 3,
+            Self::Foreign => 4,
         }
     }
 

@@ -9,7 +9,7 @@ use r_ems_engine::wall::WallTime;
 pub(super) fn boot(boot: &Boot) -> String {
     let state = match boot.origin {
         Origin::Fresh => String::new(),
-        Origin::Replayed | Origin::Damaged | Origin::Poisoned => {
+        Origin::Replayed | Origin::Damaged | Origin::Poisoned | Origin::Foreign => {
             format!(", with {}", origin_words(boot.origin))
         }
     };
@@ -81,5 +81,6 @@ const fn origin_words(origin: Origin) -> &'static str {
         Origin::Replayed => "the state of the life before",
         Origin::Damaged => "the newest state that is not damaged",
         Origin::Poisoned => "the newest state, without what failed an assertion after it",
+        Origin::Foreign => "no state, since another version or another site file made the one that is there",
     }
 }

@@ -133,6 +133,12 @@ impl SimDriver {
                 self.change_rate(at, host, rate_ppb);
                 None
             }
+            Change::Upgrade { host } => {
+                if let Some(kept) = &mut self.persistence {
+                    kept.upgrade(host);
+                }
+                None
+            }
             Change::WallClock { host, wall } => {
                 self.set_wall(at, host, wall);
                 None
@@ -185,6 +191,7 @@ impl SimDriver {
             | Change::Path { .. }
             | Change::ClockRate { .. }
             | Change::WallClock { .. }
+            | Change::Upgrade { .. }
             | Change::Stall { .. }
             | Change::Disk { .. }
             | Change::Command { .. } => unreachable!("these are no changes of the plant"),

@@ -385,6 +385,13 @@ impl Persistence {
         self.disks[usize::from(host)].change(change);
     }
 
+    /// Lives that begin on a host from now on are of another version.
+    pub(super) fn upgrade(&mut self, host: u16) {
+        for keeping in self.posts.iter_mut().filter(|keeping| keeping.host == host) {
+            keeping.header.behavior = keeping.header.behavior.wrapping_add(1);
+        }
+    }
+
     /// What became of it all.
     pub(super) fn result(&self, at: Time) -> PersistenceResult {
         PersistenceResult {
