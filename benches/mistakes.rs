@@ -31,6 +31,7 @@ const SITES: [(&str, &[&str]); 3] =
     [("failover.ron", &[SLOW_WRITES]), ("failover_fast.ron", &[]), ("one_connection.ron", &[])];
 
 #[expect(clippy::print_stdout, reason = "this is what the bench is for")]
+#[expect(clippy::disallowed_methods, reason = "a bench has no other arguments than these names")]
 fn main() {
     // Names on the command line choose mistakes; `cargo bench` adds options of its own.
     let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();

@@ -65,7 +65,7 @@ pub struct Site<F: FunctionSet> {
     pub facts: Facts,
     settings: Vec<String>,
     plain: Arc<Variant<F>>,
-    others: Mutex<BTreeMap<(u8, Vec<Setting>), Arc<Variant<F>>>>,
+    others: Mutex<Variants<F>>,
 }
 
 /// The site as it is, or calmer, or with other settings.
@@ -74,6 +74,9 @@ pub(super) struct Variant<F: FunctionSet> {
     pub(super) world: WorldSpec,
     pub(super) controllers: Vec<ControllerSpec<F>>,
 }
+
+/// By what is calmer, and by what is set.
+type Variants<F> = BTreeMap<(u8, Vec<Setting>), Arc<Variant<F>>>;
 
 /// The names and numbers of a site.
 #[derive(Clone, Debug)]
