@@ -40,6 +40,8 @@ pub enum Lasts {
     Until(Span, What),
 }
 
+/// The place of the one that shows what a disk did wrong.
+pub const HOST_CRASH: usize = 0;
 /// Everything that can be drawn.
 pub const KINDS: [Kind; 35] = [
     Kind { name: "host crash", is_beyond: false, draw: host_crash },

@@ -78,6 +78,9 @@ pub(super) struct Variant<F: FunctionSet> {
     pub(super) controllers: Vec<ControllerSpec<F>>,
 }
 
+/// By what is calmer, and by what is set.
+type Variants<F> = BTreeMap<(u8, Vec<Setting>), Arc<Variant<F>>>;
+
 /// The names and numbers of a site.
 #[derive(Clone, Debug)]
 pub struct Facts {

@@ -11,7 +11,7 @@ use r_ems_engine::rng::Stream;
 
 use super::case::{Case, part};
 use super::fault::{Fault, Scope, Value};
-use super::kinds::{Drawn, KINDS, Kind, Lasts};
+use super::kinds::{Drawn, HOST_CRASH, KINDS, Kind, Lasts};
 use super::settings::{self, Setting};
 use super::site::Facts;
 
@@ -82,8 +82,12 @@ impl Draw<'_> {
     fn faults(&mut self) -> Vec<Fault> {
         let goes_beyond = self.below(BEYOND_OF) == 0;
         let takes_part_of = self.one_of(&TAKES_PART_OF).expect("the list is not empty");
-        let weights: Vec<u64> =
+        let mut weights: Vec<u64> =
             KINDS.iter().map(|kind| self.weight(kind, takes_part_of, goes_beyond)).collect();
+        if self.has_disks {
+            // Nobody sees what a disk did wrong before its host has lost its memory.
+            weights[HOST_CRASH] = weights[HOST_CRASH].max(1 + self.below(WEIGHT_MAX));
+        }
         let most = self.one_of(&MOST).expect("the list is not empty");
         let count = 1 + self.below(most);
         let core = self.core();
