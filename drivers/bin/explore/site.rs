@@ -68,9 +68,6 @@ pub struct Site<F: FunctionSet> {
     others: Mutex<Variants<F>>,
 }
 
-/// Sites by what is calmed and set in them.
-type Variants<F> = BTreeMap<(u8, Vec<Setting>), Arc<Variant<F>>>;
-
 /// The site as it is, or calmer, or with other settings.
 pub(super) struct Variant<F: FunctionSet> {
     pub(super) documents: Vec<Document>,

@@ -150,17 +150,20 @@ impl SimDriver {
                 }
                 None
             }
-            Change::Command { controller, command } => {
-                if self.posts[usize::from(controller)].has_booted {
-                    return Some((controller, Happened::Command(command)));
-                }
-                // No log of a controller that is down can hold it: the world's own record does.
-                if !self.is_heard_by_another(at, controller, command) {
-                    self.authority.unheard(at, controller, command);
-                }
-                None
-            }
+            Change::Command { controller, command } => self.command(at, controller, command),
         }
+    }
+
+    /// An operator asks something of a controller.
+    fn command(&mut self, at: Time, controller: u16, command: Command) -> Option<(u16, Happened)> {
+        if self.posts[usize::from(controller)].has_booted {
+            return Some((controller, Happened::Command(command)));
+        }
+        // No log of a controller that is down can hold it: the world's own record does.
+        if !self.is_heard_by_another(at, controller, command) {
+            self.authority.unheard(at, controller, command);
+        }
+        None
     }
 
     /// Whether a command that its addressee does not hear is asked of its whole grid, of which another one does.
