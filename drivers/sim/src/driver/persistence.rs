@@ -11,6 +11,8 @@
 //! **Decision: recovering takes no time** beside the sync of the life's number. What a site's program needs to read its journal
 //! is milliseconds for the segment of a minute; a scenario that wants a slow start crashes for longer.
 
+mod lives;
+
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -20,7 +22,7 @@ use alloc::vec::Vec;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::Header;
 use r_ems_engine::machine::{Boot, Delivery, Effects, Machine, Outcome, State};
-use r_ems_engine::persistence::journal::{Beginning, Completion, Journal, waits_for_sync};
+use r_ems_engine::persistence::journal::{Completion, Journal, waits_for_sync};
 use r_ems_engine::persistence::recovery::{Containment, Expected};
 use r_ems_engine::persistence::{Kept, Operation, PromiseKeeper, Recovered, Storage, recover};
 use r_ems_engine::redundancy::Promise;
@@ -398,72 +400,6 @@ impl Persistence {
             controllers: self.posts.iter().map(|keeping| keeping.survival.at_end(at)).collect(),
             operations: self.disks.iter().map(SimDisk::operations).sum(),
         }
-    }
-
-    /// Looks what is left of the life before, unless that has been done.
-    fn find(&mut self, at: Time, post: u16) {
-        let keeping = &mut self.posts[usize::from(post)];
-        if keeping.found.is_some() {
-            return;
-        }
-        let disk = &self.disks[usize::from(keeping.host)];
-        let auto_replay = self.spec.auto_replay;
-        let expected = Expected { header: &keeping.header, auto_replay, at };
-        let found = (self.rebuild)(&mut disk.folder(post), &expected);
-        keeping.could_read = !disk.is_failing();
-        if keeping.lives > 0 {
-            let is_excused = disk.lies().count(post) > 0;
-            keeping.survival.found(at, &found, auto_replay, is_excused);
-        }
-        keeping.found = Some(found);
-    }
-
-    /// Begins to make the number of a life durable.
-    fn number(&mut self, at: Time, post: u16) {
-        let keeping = &mut self.posts[usize::from(post)];
-        let found = keeping.found.as_ref().expect("it was just found");
-        let mut keeper = PromiseKeeper::new(&found.promises);
-        let incarnation = found.incarnation.saturating_add(1);
-        keeper.save(at, Kept { incarnation, ..found.promises.kept });
-        keeping.keeper = Some(keeper);
-        keeping.lives += 1;
-        keeping.stage = Stage::Numbering;
-    }
-
-    fn begin_journal(&mut self, at: Time, post: u16) {
-        let settings = self.spec.journal;
-        let keeping = &mut self.posts[usize::from(post)];
-        let found = keeping.found.as_ref().expect("a life begins with what was found");
-        let beginning = Beginning {
-            header: keeping.header.clone(),
-            settings,
-            number: found.number,
-            state: keeping.state(),
-            chains: found.chains,
-            closed: found.closed.clone(),
-            chores: found.chores.clone(),
-        };
-        let chains = found.chains;
-        let journal = Journal::begin(at, beginning).expect("the header of one controller is small");
-        keeping.journal = Some(journal);
-        keeping.survival.begins(chains);
-    }
-
-    /// What the clock of a host must show at least: the last instant that one of its controllers knows, and the time since by
-    /// its wall clock, which shows `wall`.
-    fn resumed(&mut self, at: Time, host: u16, wall: Option<WallTime>) -> Option<LocalTime> {
-        let mut resumed: Option<LocalTime> = None;
-        for post in 0..self.posts.len() as u16 {
-            if self.posts[usize::from(post)].host != host {
-                continue;
-            }
-            self.find(at, post);
-            let found = self.posts[usize::from(post)].found.as_ref();
-            if let Some(last) = found.and_then(|found| found.last) {
-                resumed = resumed.max(Some(last.resumes_at(wall)));
-            }
-        }
-        resumed
     }
 }
 

@@ -1,0 +1,77 @@
+//! How a life begins with what is left of the one before.
+
+use r_ems_engine::persistence::journal::{Beginning, Journal};
+use r_ems_engine::persistence::recovery::Expected;
+use r_ems_engine::persistence::{Kept, PromiseKeeper};
+use r_ems_engine::wall::WallTime;
+use r_ems_engine::{LocalTime, Time};
+
+use super::{Persistence, Stage};
+
+impl Persistence {
+    /// Looks what is left of the life before, unless that has been done.
+    pub(super) fn find(&mut self, at: Time, post: u16) {
+        let keeping = &mut self.posts[usize::from(post)];
+        if keeping.found.is_some() {
+            return;
+        }
+        let disk = &self.disks[usize::from(keeping.host)];
+        let auto_replay = self.spec.auto_replay;
+        let expected = Expected { header: &keeping.header, auto_replay, at };
+        let found = (self.rebuild)(&mut disk.folder(post), &expected);
+        keeping.could_read = !disk.is_failing();
+        if keeping.lives > 0 {
+            let is_excused = disk.lies().count(post) > 0;
+            keeping.survival.found(at, &found, auto_replay, is_excused);
+        }
+        keeping.found = Some(found);
+    }
+
+    /// Begins to make the number of a life durable.
+    pub(super) fn number(&mut self, at: Time, post: u16) {
+        let keeping = &mut self.posts[usize::from(post)];
+        let found = keeping.found.as_ref().expect("it was just found");
+        let mut keeper = PromiseKeeper::new(&found.promises);
+        let incarnation = found.incarnation.saturating_add(1);
+        keeper.save(at, Kept { incarnation, ..found.promises.kept });
+        keeping.keeper = Some(keeper);
+        keeping.lives += 1;
+        keeping.stage = Stage::Numbering;
+    }
+
+    pub(super) fn begin_journal(&mut self, at: Time, post: u16) {
+        let settings = self.spec.journal;
+        let keeping = &mut self.posts[usize::from(post)];
+        let found = keeping.found.as_ref().expect("a life begins with what was found");
+        let beginning = Beginning {
+            header: keeping.header.clone(),
+            settings,
+            number: found.number,
+            state: keeping.state(),
+            chains: found.chains,
+            closed: found.closed.clone(),
+            chores: found.chores.clone(),
+        };
+        let chains = found.chains;
+        let journal = Journal::begin(at, beginning).expect("the header of one controller is small");
+        keeping.journal = Some(journal);
+        keeping.survival.begins(chains);
+    }
+
+    /// What the clock of a host must show at least: the last instant that one of its controllers knows, and the time since by
+    /// its wall clock, which shows `wall`.
+    pub(super) fn resumed(&mut self, at: Time, host: u16, wall: Option<WallTime>) -> Option<LocalTime> {
+        let mut resumed: Option<LocalTime> = None;
+        for post in 0..self.posts.len() as u16 {
+            if self.posts[usize::from(post)].host != host {
+                continue;
+            }
+            self.find(at, post);
+            let found = self.posts[usize::from(post)].found.as_ref();
+            if let Some(last) = found.and_then(|found| found.last) {
+                resumed = resumed.max(Some(last.resumes_at(wall)));
+            }
+        }
+        resumed
+    }
+}
