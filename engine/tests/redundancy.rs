@@ -55,6 +55,52 @@ fn the_standby_takes_over_after_the_lease_expires_and_within_its_bound() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_take_over_lasts_longer_than_its_bound(
+        heartbeat in 1_000_000..50_000_000_u64,
+        (watchdog, lease) in (2..6_u64, 3..8_u64),
+        (retry, delay) in (1..=100_u64, 1..=95_u64),
+        rate_max_ppm in 0..50_000_u32,
+        rates in proptest::array::uniform3(-100..=100_i64),
+        (shift, seed) in (0..1_000_u64, any::<u64>()),
+    ) {
+        // Delays up to what a renewal leaves of a lease: beyond that leases end before they are renewed.
+        let longest = (lease - 1) * heartbeat / 2 * 9 / 10;
+        let delay = longest * delay / 100;
+        let settings = Settings {
+            heartbeat: Span::from_nanos(heartbeat),
+            watchdog: Span::from_nanos(watchdog * heartbeat),
+            lease: Span::from_nanos(lease * heartbeat),
+            retry: Span::from_nanos(heartbeat * retry / 100),
+            clock_rate_max_ppb: rate_max_ppm * 1_000,
+            ..Settings::FAST
+        };
+        let mut world = World::new(&[0, 1, 2], true, &settings, seed);
+        world.network = Network { delay_min: 0, delay_mean: delay / 3, delay_max: delay, loss_percent: 0 };
+        for (seat, percent) in rates.into_iter().enumerate() {
+            world.set_rate(seat, i64::from(rate_max_ppm) * 1_000 * percent / 100);
+            world.boot(seat);
+        }
+        world.run(2 * SECOND + 40 * lease * heartbeat + heartbeat * shift / 1_000);
+        let [active] = world.authorities()[..] else {
+            return Err(TestCaseError::fail(format!("{:?} have authority", world.authorities())));
+        };
+        let crashed_at = world.now;
+        world.crash(active);
+        let span = Span::from_nanos(delay);
+        // The bound counts the way of the first write too, which is none here.
+        let bound = (settings.take_over_max(span, Span::ZERO) - span).as_nanos();
+        world.run(bound + SECOND);
+        let taken = took_over(&world, 1 - active).last().copied();
+        let (at, _reason) = taken.expect("the other takes over");
+        prop_assert!(at > crashed_at && at - crashed_at <= bound, "{} of {bound} ns", at - crashed_at);
+        prop_assert_eq!(world.overlaps, 0);
+    }
+}
+
 #[test]
 fn a_restarted_active_becomes_a_standby() {
     let mut world = settled(&Settings::FAST, 3);
