@@ -98,6 +98,18 @@ fn a_command_to_a_grid_is_lost_only_where_nobody_hears_it() {
 }
 
 #[test]
+fn what_a_host_writes_that_differs_counts_as_written() {
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/failover_fast.ron");
+    let differs = r#"differs: { "a": { "site.time_zone": "UTC+1" } }"#;
+    let text =
+        format!(r#"Scenario(version: 1, name: "it differs in nothing", use: [{scenarios:?}], {differs})"#);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("differs.ron");
+    std::fs::write(&path, text).expect("a test may write its own files");
+    let (summary, code) = json(&["run", path.to_str().expect("a path in UTF-8"), "--until", "10 s"]);
+    assert_eq!(code, Some(0), "{}", summary["expectations"]);
+}
+
+#[test]
 fn a_controller_that_is_down_is_explained_as_down() {
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("down.rlog");
     let log = log.to_str().expect("a path in UTF-8");

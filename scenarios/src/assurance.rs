@@ -251,6 +251,7 @@ fn promised<S>(
         place: u16::try_from(first + member.seat.position()).unwrap_or(u16::MAX),
         votes: council.votes(member.seat),
         writes: !member.is_witness,
+        is_heir: !member.is_witness,
     };
     let hosts: Vec<u16> = posts.iter().map(|post| post.host).collect();
     let pairs = hosts.iter().flat_map(|from| hosts.iter().map(move |to| (*from, *to)));

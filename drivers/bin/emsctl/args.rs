@@ -125,7 +125,8 @@ pub enum Command {
     /// Searches how far a site is from breaking: by the error of its clocks, late writes, and hosts that stand still
     ///
     /// It bisects over whole sets of runs with fixed seeds, in which the active is lost over and over, and prints what breaks
-    /// beside what the site declares. Exits with 3 if something breaks within what is declared. Ctrl-C prints what was found.
+    /// beside what the site declares. Exits with 3 if something breaks within what is declared, or as it is. Ctrl-C prints what was
+    /// found.
     #[command(after_help = MARGIN_EXAMPLES)]
     Margin(MarginArguments),
     /// Writes completions for a shell
@@ -150,9 +151,9 @@ pub struct Explore {
     /// The scenario file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Makes so many runs
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub runs: u64,
+    /// Makes so many runs, by default 1,000, or as many as fit into --time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub runs: Option<u64>,
     /// The seed from which all runs are drawn; without it a fresh one, which is printed
     #[arg(long, value_name = "S", value_parser = seed, allow_hyphen_values = true)]
     pub seed: Option<u64>,

@@ -78,6 +78,9 @@ pub struct Told {
     pub log: Option<String>,
 }
 
+/// So many runs are made if nobody says how many, or for how long.
+const RUNS: u64 = 1_000;
+
 /// Explores.
 pub(super) fn perform<F>(arguments: &Explore, format: Format, output: &mut Output) -> Result<Exit, Failure>
 where
@@ -88,7 +91,7 @@ where
         .map_err(|error| Failure::error(format!("Ctrl-C cannot be watched: {error}")))?;
     let options = Options {
         seed: arguments.seed.unwrap_or_else(fresh_seed),
-        runs: arguments.runs,
+        runs: arguments.runs.unwrap_or(if arguments.time.is_some() { u64::MAX } else { RUNS }),
         time: arguments.time.map(wall),
         jobs: arguments.jobs.map_or_else(processors, usize::from),
         interrupt,
@@ -124,25 +127,21 @@ where
     explored.was_interrupted |= options.interrupt.is_asked();
     let report = arguments.junit.as_ref().map(|path| (path, report(&arguments.file, &explored, &told)));
     let told: Vec<Told> = told.into_iter().map(|entry| entry.1).collect();
-    match format {
-        Format::Human => output.text(&present::explore::page(
-            &arguments.file,
-            options.seed,
-            site.length,
-            &explored,
-            &told,
-        ))?,
-        Format::Json => output.json(&printed(&arguments.file, options.seed, site.length, &explored, told))?,
+    let shown = match format {
+        Format::Human => {
+            output.text(&present::explore::page(&arguments.file, options.seed, site.length, &explored, &told))
+        }
+        Format::Json => output.json(&printed(&arguments.file, options.seed, site.length, &explored, told)),
     };
+    let reported = report.map_or(Ok(()), |(path, report)| {
+        fs::write(path, report).map_err(|error| Failure::file(path, WRITTEN, &error))
+    });
     let exit = ended(explored.failures, explored.was_interrupted);
-    if let Some((path, report)) = report
-        && let Err(error) = fs::write(path, report)
-    {
-        // What was found has been told already, and matters more.
-        let failure = Failure::file(path, WRITTEN, &error);
-        return Err(if exit == Exit::Violated { Failure { exit, ..failure } } else { failure });
-    }
-    Ok(exit)
+    // Each of both is tried, and that something broke matters more than that it could not be told.
+    shown
+        .and(reported)
+        .map(|()| exit)
+        .map_err(|failure| if exit == Exit::Violated { Failure { exit, ..failure } } else { failure })
 }
 
 /// How a search ends.

@@ -10,12 +10,24 @@ pub fn report(file: &str, explored: &Explored, told: &dyn Fn(Property) -> Option
     suite.set_time(explored.wall);
     for property in Property::ALL {
         let status = match explored.findings.get(&property) {
+            None if explored.was_interrupted => {
+                let mut status = TestCaseStatus::skipped();
+                status
+                    .set_message(format!("held in {} runs, then the search was interrupted", explored.runs));
+                status
+            }
             None => TestCaseStatus::success(),
             Some((count, finding)) => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                status.set_message(format!("{count} of {} runs: {}", explored.runs, finding.broken.words));
-                if let Some(told) = told(property) {
-                    status.set_description(told);
+                let runs = format!("{count} of {} runs", explored.runs);
+                match told(property) {
+                    Some(told) => {
+                        status.set_message(runs);
+                        status.set_description(told);
+                    }
+                    None => {
+                        status.set_message(format!("{runs}: {}", finding.broken.words));
+                    }
                 }
                 status
             }

@@ -39,6 +39,8 @@ use crate::exit::Failure;
 
 /// The search ends when what breaks and what holds differ by less than this part.
 const RESOLUTION: u64 = 100;
+/// If the limit breaks nothing, these parts of it are tried.
+const PARTS: [u64; 5] = [1, 4, 16, 64, 256];
 /// Nothing finer is searched: a part per million, a microsecond.
 const FINEST: u64 = 1;
 /// Nothing is made later, and nobody stands still for longer, than so many times all that a take-over may last.
@@ -68,9 +70,10 @@ pub struct Margin {
 }
 
 impl Margin {
-    /// Whether it breaks within what is declared.
+    /// Whether it breaks within what is declared, or as it is now.
     pub fn is_gone(&self) -> bool {
-        self.breaks_at.is_some_and(|at| self.declared.is_none_or(|declared| at <= declared))
+        let within = |at: f64| self.declared.is_none_or(|declared| at <= declared) || at <= self.present;
+        self.breaks_at.is_some_and(within)
     }
 }
 
@@ -388,14 +391,25 @@ fn eager<F: FunctionSet>(spec: &ControllerSpec<F>) -> ControllerSpec<F> {
 
 /// Where something begins to break; nothing if not even the limit could be tried.
 fn bisected(limit: u64, probe: &dyn Fn(u64) -> Result<Probed, Failure>) -> Result<Option<Border>, Failure> {
-    match probe(limit)? {
-        Probed::Open => return Ok(None),
-        Probed::Holds => {
-            return Ok(Some(Border { holds_at: limit, breaks_at: None, is_finished: true }));
+    let mut broken = None;
+    // What is much too late may break nothing any more: a write may end in its time-out.
+    for part in PARTS {
+        match probe(limit / part)? {
+            Probed::Open if part == 1 => return Ok(None),
+            Probed::Open => {
+                return Ok(Some(Border { holds_at: limit, breaks_at: None, is_finished: false }));
+            }
+            Probed::Holds => {}
+            Probed::Breaks => {
+                broken = Some(limit / part);
+                break;
+            }
         }
-        Probed::Breaks => {}
     }
-    let (mut holds, mut broken) = (0, limit);
+    let Some(mut broken) = broken else {
+        return Ok(Some(Border { holds_at: limit, breaks_at: None, is_finished: true }));
+    };
+    let mut holds = 0;
     while broken - holds > (broken / RESOLUTION).max(FINEST) {
         let middle = holds + (broken - holds) / 2;
         match probe(middle)? {
@@ -429,6 +443,12 @@ mod tests {
             "{border:?}"
         );
         assert_eq!(bisected(500, &from(501)).expect("nothing fails"), found(500, None));
+        let island = |value| from(20)(if value > 150 { 0 } else { value });
+        assert_eq!(
+            bisected(500, &island).expect("nothing fails"),
+            found(19, Some(20)),
+            "from 20 to 150 it breaks"
+        );
         assert_eq!(bisected(500, &from(0)).expect("nothing fails"), found(0, Some(1)));
     }
 

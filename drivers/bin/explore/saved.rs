@@ -78,6 +78,10 @@ fn write<F: FunctionSet>(
     let name = format!("{stem}_{}_{:08x}", broken.property.file_name(), case.network_seed);
     let scenario = folder.join(format!("{name}.ron"));
     let used = way(folder, &site.file)?;
+    // What is there is the same failure, smaller, of a search that came to its end.
+    if size == Size::AsFound && scenario.exists() {
+        return Ok(scenario);
+    }
     let text = text(site, (case, size), broken, &used, found_by, &scenario);
     durably(folder, &scenario, &text).map_err(|error| Failure::file(&scenario, WRITTEN, &error))?;
     Ok(scenario)
@@ -85,11 +89,17 @@ fn write<F: FunctionSet>(
 
 /// Writes a file that is there whole or not at all, whenever the program or the machine ends.
 fn durably(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
-    let fresh = path.with_extension("ron.new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
+    // Another search may save the same at the same time.
+    let fresh = path.with_extension(format!("{}.new", std::process::id()));
+    let written = File::create(&fresh).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    if let Err(error) = written.and_then(|()| fs::rename(&fresh, path)) {
+        // A part of a file is of no use; that it cannot be removed changes nothing.
+        let _is_left = fs::remove_file(&fresh);
+        return Err(error);
+    }
     // The name is in the folder; not every system lets a folder be opened, and such a one keeps it by itself.
     File::open(folder).and_then(|folder| folder.sync_all()).or(Ok(()))
 }
@@ -99,14 +109,28 @@ fn durably(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
 /// # Errors
 /// The folder cannot be made or written to.
 pub fn prepare(folder: &Path) -> Result<(), Failure> {
-    let probe = folder.join(".r-emsctl");
-    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&probe, ""));
+    let probe = folder.join(format!(".r-emsctl-{}", std::process::id()));
+    let written = fs::create_dir_all(folder).and_then(|()| File::create_new(&probe).map(drop));
     written.and_then(|()| fs::remove_file(&probe)).map_err(|error| {
         Failure::error(format!(
             "--save {}: scenarios cannot be saved there: {error}; name a folder that you may write to",
             folder.display()
         ))
     })
+}
+
+/// A word of a command as a shell takes it whole.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+,:=".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// A comment ends with its line.
+fn on_a_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// The scenario's text.
@@ -118,16 +142,16 @@ fn text<F: FunctionSet>(
     found_by: &str,
     file: &Path,
 ) -> String {
-    let file = file.display();
-    let mut text = format!("// Broken: {broken}\n// Found by: {found_by}\n");
+    let mut text = format!("// Broken: {broken}\n// Found by: {}\n", on_a_line(found_by));
     if size == Size::AsFound {
         text += "// As it was found: the program ended before it had looked for what of this is needed.\n";
     }
-    // In a shell's quotes, which no setting of the language needs itself.
-    let settings: String = site.settings().iter().map(|setting| format!(" --set '{setting}'")).collect();
-    text += &format!(
-        "// See it: r-emsctl run {file}{settings} --record found.rlog && r-emsctl show found.rlog\n"
-    );
+    let settings: String =
+        site.settings().iter().map(|setting| format!(" --set {}", quoted(setting))).collect();
+    let file = quoted(&file.to_string_lossy());
+    let record = "--record found.rlog --record-effects && r-emsctl show found.rlog";
+    text += &on_a_line(&format!("// See it: r-emsctl run {file}{settings} {record}"));
+    text.push('\n');
     if !settings.is_empty() {
         text += "// It was found with these settings, and needs them.\n";
     }

@@ -76,7 +76,13 @@ pub fn shrink<F: FunctionSet>(
     while shrunk.tries < BUDGET && !interrupt.is_asked() {
         let Some(proposal) = reducer.propose().cloned() else { break };
         shrunk.tries += 1;
-        match fails(&mut prefixes, &proposal, property)? {
+        let is_calmer = proposal.calmed != shrunk.case.calmed;
+        let found = match fails(&mut prefixes, &proposal, property) {
+            // A setting of its user may need what is calmed.
+            Err(_failure) if is_calmer => None,
+            found => found?,
+        };
+        match found {
             Some(again) => {
                 prefixes.accept();
                 shrunk.broken = again;

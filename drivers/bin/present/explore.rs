@@ -46,7 +46,8 @@ pub fn page(file: &Path, seed: u64, length: Span, explored: &Explored, told: &[T
         text::count((*runs as f64 / wall_s) as u64),
         text::count((simulated_s / wall_s) as u64)
     );
-    page += "\n";
+    page += &format!("\n{}", take_overs("take-overs after crashes", &explored.take_overs));
+    page += &format!("\n{}\n", marks_text(explored));
     let mut properties = Table::new(2, &[Align::Left, Align::Right]);
     for property in Property::ALL {
         let broken = explored.findings.get(&property).map_or(0, |finding| finding.0);
@@ -55,9 +56,9 @@ pub fn page(file: &Path, seed: u64, length: Span, explored: &Explored, told: &[T
         properties.row([property.name().to_owned(), words]);
     }
     page += &properties.to_string();
+    // What broke comes last, where a terminal still shows it.
     told.iter().for_each(|told| page += &broken(told));
-    page += &format!("\n{}", take_overs("take-overs after crashes", &explored.take_overs));
-    page + "\n" + &marks_text(explored)
+    page
 }
 
 fn broken(told: &Told) -> String {

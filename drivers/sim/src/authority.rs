@@ -265,7 +265,12 @@ impl Watcher {
         until: LocalTime,
         clock: HostClock,
     ) {
-        let before = self.leases[usize::from(controller)].filter(|before| !before.is_lost);
+        let lease = Lease { grid, host, epoch, is_lost: false, until, clock };
+        let before = self.leases[usize::from(controller)].replace(lease).filter(|before| !before.is_lost);
+        // Who gives up may say so when its lease has long been over: where it waits for its disk.
+        if !lease.counts(at) {
+            return;
+        }
         let highest = self.grids[usize::from(grid)].highest;
         // Who held the highest may be granted it once more.
         let is_renewed = epoch == highest && before.is_some_and(|before| before.epoch == epoch);
@@ -281,11 +286,6 @@ impl Watcher {
         }
         let highest = &mut self.grids[usize::from(grid)].highest;
         *highest = epoch.max(*highest);
-        let lease = Lease { grid, host, epoch, is_lost: false, until, clock };
-        self.leases[usize::from(controller)] = Some(lease);
-        if !lease.counts(at) {
-            return;
-        }
         for other in 0..self.leases.len() {
             let counts = self.leases[other].is_some_and(|known| known.grid == grid && known.counts(at));
             if other != usize::from(controller) && counts {

@@ -60,6 +60,8 @@ pub struct Member {
     pub votes: bool,
     /// Whether it can write; a witness cannot.
     pub writes: bool,
+    /// Whether others may count on it to take over: it understands them and knows what they know.
+    pub is_heir: bool,
 }
 
 /// A promise that was not kept.

@@ -96,7 +96,7 @@ fn shape<S>(site: &Site<'_, S>) -> Vec<String> {
 pub(super) fn promise_less(promised: &mut [Promised], others: &[Other]) {
     for member in promised.iter_mut().flat_map(|promised| &mut promised.members) {
         if let Some(other) = others.iter().find(|other| other.place == usize::from(member.place)) {
-            member.writes = false;
+            member.is_heir = false;
             member.votes &= !other.is_foreign;
         }
     }

@@ -57,6 +57,18 @@ fn a_lease_with_an_epoch_of_one_before_it_is_found() {
 }
 
 #[test]
+fn who_gives_up_may_say_so_long_after_its_lease() {
+    let mut watcher = Watcher::new(&[2], &[0, 0]);
+    watcher.told(at(0), (0, 0, 0), 256, until(20), HostClock::TRUE);
+    watcher.told(at(30), (0, 1, 1), 513, until(50), HostClock::TRUE);
+    // It waited for its disk.
+    watcher.told(at(40), (0, 0, 0), 256, until(19), HostClock::TRUE);
+    assert_eq!(watcher.result(at(40)).violation_count, 0);
+    watcher.told(at(45), (0, 0, 0), 256, until(60), HostClock::TRUE);
+    assert_eq!(watcher.result(at(45)).violation_count, 2, "the epoch is old, and another holds authority");
+}
+
+#[test]
 fn the_first_violation_of_each_rule_is_kept_however_many_there_are_of_another() {
     let mut watcher = Watcher::new(&[2], &[0, 0]);
     watcher.told(at(0), (0, 0, 0), 256, until(1_000), HostClock::TRUE);

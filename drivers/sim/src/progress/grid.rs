@@ -104,9 +104,9 @@ impl Grid {
             }
         }
         for one in 0..count {
-            let Member { place, writes, .. } = self.promised.members[one];
+            let Member { place, writes, is_heir, .. } = self.promised.members[one];
             let (runs, is_up) = (sight.runs(place, rate), self.up[one]);
-            let answers = writes && sight.reaches_devices(place);
+            let answers = writes && is_heir && sight.reaches_devices(place);
             let answered = core::mem::replace(&mut self.answers[one], answers);
             // Whatever its clock does, it may hold what it writes under.
             self.reaches[one] = writes && sight.hears_devices(place) && is_up;

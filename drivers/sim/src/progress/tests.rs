@@ -51,7 +51,7 @@ const SLOWEST: Span = Span::from_millis(4);
 
 /// Takes over within 40 ms, settles within a second.
 fn watch() -> Watch {
-    let member = |place| Member { place, votes: true, writes: place < 2 };
+    let member = |place| Member { place, votes: true, writes: place < 2, is_heir: place < 2 };
     let promised = Promised {
         grid: 0,
         members: (0..3).map(member).collect(),
@@ -200,7 +200,7 @@ fn a_disk_that_answers_again_is_part_of_a_core_once_what_it_began_is_over() {
 
 /// Two members without a witness, of which member 0 has written for two seconds and is lost.
 fn pair(needs_no_vote_of_the_dead: bool) -> Watch {
-    let member = |place| Member { place, votes: true, writes: true };
+    let member = |place| Member { place, votes: true, writes: true, is_heir: true };
     let promised = Promised {
         members: (0..2).map(member).collect(),
         needs_no_vote_of_the_dead,
