@@ -125,8 +125,8 @@ pub enum Command {
     /// Searches how far a site is from breaking: by the error of its clocks, late writes, and hosts that stand still
     ///
     /// It bisects over whole sets of runs with fixed seeds, in which the active is lost over and over, and prints what breaks
-    /// beside what the site declares. Exits with 3 if something breaks within what is declared, or as it is. Ctrl-C prints what was
-    /// found.
+    /// beside what the site declares. Exits with 3 if something breaks within what is declared, or as it is. Ctrl-C
+    /// prints what was found.
     #[command(after_help = MARGIN_EXAMPLES)]
     Margin(MarginArguments),
     /// Writes completions for a shell
