@@ -2,7 +2,9 @@
 
 mod council;
 
-use r_ems_engine::redundancy::Settings;
+use r_ems_engine::event::Event;
+use r_ems_engine::redundancy::supervisor::CommandRefusal;
+use r_ems_engine::redundancy::{Command, Settings};
 
 use council::World;
 
@@ -28,4 +30,21 @@ fn it_votes_again_when_every_other_voter_has_been_heard_and_there_is_never_a_sec
         assert_eq!(world.authorities().len(), 1, "seed {seed}");
         assert_eq!(world.overlaps, 0, "seed {seed}");
     }
+}
+
+#[test]
+fn a_witness_that_refuses_to_be_sole_abstains_as_before() {
+    let mut world = World::new(&[0, 1, 2], true, &Settings::DEFAULT, 1);
+    (0..3).for_each(|seat| world.boot(seat));
+    world.run(5_000 * MILLI);
+    world.crash(2);
+    world.boot_without_promises(2);
+    world.crash(1);
+    world.command(2, Command::Sole { begins: true });
+    let is_refusal = |event: &(u64, Event)| {
+        matches!(event.1, Event::CommandRefused { refusal: CommandRefusal::Witness, .. })
+    };
+    assert!(world.members[2].events.iter().any(is_refusal));
+    world.run(10_000 * MILLI);
+    assert!(world.authorities().is_empty(), "its vote is still missing");
 }

@@ -58,11 +58,45 @@ fn why(found: &TakeOverSummary) -> String {
     let reason = found.reason.map(|reason| format!("{reason}; "));
     let epoch = found.epoch.as_ref().map(|epoch| format!("epoch {epoch}"));
     let step = found.step_w.map(|step| format!(", a step of {}", power(step)));
-    let age = found.state_age_s.map(|age| format!(", state {} old", precise(age)));
+    let age = match (found.state_age_s, found.step_w) {
+        (Some(age), _) => Some(format!(", state {} old", precise(age))),
+        // The age is told with the step; who is back needs nobody else's state.
+        (None, Some(_)) if found.from != found.to => Some(", with no state of the one before".to_owned()),
+        (None, _) => None,
+    };
     [reason, epoch, step, age].into_iter().flatten().collect()
 }
 
 /// A gap to a tenth of a millisecond where it is short: that is where intervals are compared.
 fn precise(secs: f64) -> String {
     if secs < 1.0 { format!("{:.1} ms", secs * 1e3) } else { duration(Span::from_secs_f64(secs)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_take_over_without_a_state_says_so() {
+        let found = |to: &str, state_age_s| TakeOverSummary {
+            at_s: 1.0,
+            at: String::new(),
+            from: "grid/a".to_owned(),
+            to: to.to_owned(),
+            lost_at: String::new(),
+            gap_s: 0.1,
+            reason: Some("the active fell silent"),
+            epoch: Some("2.1".to_owned()),
+            step_w: Some(0.0),
+            state_age_s,
+        };
+        let told = "the active fell silent; epoch 2.1, a step of 0 W";
+        assert_eq!(why(&found("grid/b", Some(0.02))), format!("{told}, state 20.0 ms old"));
+        assert_eq!(why(&found("grid/b", None)), format!("{told}, with no state of the one before"));
+        assert_eq!(why(&found("grid/a", None)), told);
+        assert_eq!(
+            why(&TakeOverSummary { step_w: None, ..found("grid/a", None) }),
+            "the active fell silent; epoch 2.1"
+        );
+    }
 }

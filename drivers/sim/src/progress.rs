@@ -4,9 +4,8 @@
 //! with answering devices, an answering disk and a clock within its bound, and a majority of votes that run, have such disks
 //! and clocks too, and whose paths to and from it are as they usually are. Of a pair without a witness that takes over on
 //! silence the vote of who is down is not needed; one that waits for its owner promises nothing. A core counts when nothing about
-//! it has changed for [`Promised::settles_within`]. A disk that once lost or changed what it was given belongs to none any more,
-//! nor does a life that began while its disk could not be read: who does not know its promises abstains until it has heard all
-//! others.
+//! it has changed for [`Promised::settles_within`]. A disk that once lost or changed what it was given belongs to none any more.
+//! A life that began while its disk could not be read belongs to one soon after the disk can be: it must then begin anew.
 //!
 //! - **(d)** When the one that writes crashes and a core counts without it, a device accepts a write of another within
 //!   [`Promised::within`], whatever else is broken.

@@ -7,8 +7,13 @@
 //!
 //! Two copies are written in turn, so that a crash in the middle of a write leaves the other one; of two good copies the higher
 //! counter counts. A promise is kept once its bytes **and** its file's name are durable. A copy that is there and cannot be
-//! believed may have held the newest promise: the controller must then not vote before it knows what others promised. Copies that
-//! could not be read when the life began are read before the first of them is written, and what they say is kept.
+//! believed may have held the newest promise: the controller must then not vote before it knows what others promised.
+//!
+//! **Decision: a life that could not read its promises ends once they can be read.** It controls if it is alone, but in a
+//! council it counts for little: it does not know its number, so others take it for an earlier life and do not listen, nor
+//! whether it is in maintenance, and it promises nothing, since that might be written over more. So it looks at its disk from
+//! time to time, and when all of it can be read it is to be ended in order and begun again with what is there. To take up in the
+//! middle of a life what is found late would spare a restart; but then every part must cope with promises that come after it.
 
 use alloc::vec::Vec;
 
@@ -27,6 +32,9 @@ const READ_BYTES: usize = RECORD_BYTES + 1;
 const COVERED_BYTES: usize = RECORD_BYTES - 4;
 /// A promise that is not durable after so long is answered as failed; the disk may still finish it, which does no harm.
 pub const PATIENCE: Span = Span::from_secs(5);
+/// A life that could not read its promises looks again after so long: a restart is due soon after a disk heals, and a disk that
+/// fails for hours is not kept busy.
+pub const LOOKS_AGAIN_AFTER: Span = Span::from_secs(1);
 
 /// What must be known in every later life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,26 +48,6 @@ pub struct Kept {
 impl Kept {
     /// Before the first life.
     pub const NOTHING: Self = Self { incarnation: 0, promise: Promise::FIRST };
-
-    /// What must be kept if both were promised.
-    fn beside(self, other: Self) -> Self {
-        let mut both = self.after(other);
-        both.promise.is_sole |= other.promise.is_sole;
-        both.promise.in_maintenance |= other.promise.in_maintenance;
-        both
-    }
-
-    /// The same with nothing less than what was kept before: only what a command gave may be taken back.
-    fn after(self, before: Self) -> Self {
-        let later = if before.promise.owned_from > self.promise.owned_from { before } else { self };
-        let promise = Promise {
-            ceiling: self.promise.ceiling.max(before.promise.ceiling),
-            owner: later.promise.owner,
-            owned_from: later.promise.owned_from,
-            ..self.promise
-        };
-        Self { incarnation: self.incarnation.max(before.incarnation), promise }
-    }
 
     /// The bytes of a record.
     pub fn encode(&self, counter: u64) -> [u8; RECORD_BYTES] {
@@ -117,7 +105,7 @@ pub struct Found {
     pub copy: CopyName,
     /// Whether a newer promise may be lost.
     pub is_damaged: bool,
-    /// Whether both copies could be looked at: if not, neither may be written before.
+    /// Whether both copies could be looked at: if not, neither may be written in this life.
     pub is_known: bool,
 }
 
@@ -193,8 +181,9 @@ pub struct PromiseKeeper {
     next: CopyName,
     /// Of which copies this life has made the name durable: a name that it finds may stand in the host's memory only.
     is_named: [bool; 2],
-    /// What is being found out before the first write, if that is still to be done.
-    finding: Option<Found>,
+    /// What was promised is not known: how far the next look at the disk has come.
+    look: Option<Look>,
+    ends_life: bool,
     saving: Option<Saving>,
     request: Option<Request>,
     requests: u32,
@@ -212,21 +201,31 @@ struct Saving {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Reading(CopyName),
     Writing,
     Syncing,
     Naming,
 }
 
+/// Looking whether everything can be read by now, though not at what it says: that is for the next life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Due(Time),
+    Listing,
+    Reading(CopyName),
+    /// It can be.
+    Done,
+}
+
 impl PromiseKeeper {
-    /// Goes on from what was found.
-    pub fn new(found: &Found) -> Self {
+    /// Goes on from what was found at `at`.
+    pub fn new(at: Time, found: &Found) -> Self {
         Self {
             kept: found.kept,
             counter: found.counter,
             next: found.copy.other(),
             is_named: [false; 2],
-            finding: (!found.is_known).then_some(Found::NOTHING),
+            look: (!found.is_known).then_some(Look::Due(at + LOOKS_AGAIN_AFTER)),
+            ends_life: false,
             saving: None,
             request: None,
             requests: 0,
@@ -239,56 +238,47 @@ impl PromiseKeeper {
         self.kept
     }
 
-    /// Begins to make something durable. While the disk still works at another one that took too long, this fails at once.
+    /// Begins to make something durable. While the disk still works at another one that took too long, this fails at once, and
+    /// so it does in a life that does not know what was promised before.
     pub fn save(&mut self, at: Time, kept: Kept) {
-        if self.saving.is_some() {
+        if self.saving.is_some() || self.look.is_some() {
             self.answer = Some(false);
             return;
         }
-        let mut saving = Saving { kept, stage: Stage::Writing, since: at, is_answered: false };
-        if let Some(finding) = &mut self.finding {
-            *finding = Found::NOTHING;
-            self.read(&mut saving, CopyName::A);
-        } else {
-            self.write(&mut saving);
-        }
-        self.saving = Some(saving);
-    }
-
-    fn read(&mut self, saving: &mut Saving, copy: CopyName) {
-        saving.stage = Stage::Reading(copy);
-        self.ask(Operation::Read { file: FileName::Promise(copy), bytes: READ_BYTES as u32 });
-    }
-
-    fn write(&mut self, saving: &mut Saving) {
-        saving.stage = Stage::Writing;
-        // Who could not read its promises when its life began does not know of them what this keeper found later.
-        saving.kept = saving.kept.after(self.kept);
+        self.saving = Some(Saving { kept, stage: Stage::Writing, since: at, is_answered: false });
         self.counter += 1;
-        let (file, bytes) = (FileName::Promise(self.next), saving.kept.encode(self.counter).to_vec());
+        let (file, bytes) = (FileName::Promise(self.next), kept.encode(self.counter).to_vec());
         self.ask(Operation::Write { file, offset: 0, bytes });
     }
 
-    /// A copy has been read; what it says stands beside what is wanted.
-    fn found(&mut self, saving: &mut Saving, copy: CopyName, bytes: &[u8]) {
-        let finding = self.finding.get_or_insert(Found::NOTHING);
-        finding.take(copy, &Copy::of(bytes));
-        let finding = *finding;
-        match copy {
-            CopyName::A => self.read(saving, CopyName::B),
-            CopyName::B => {
-                self.finding = None;
-                (self.counter, self.next) = (finding.counter, finding.copy.other());
-                self.kept = finding.kept;
-                saving.kept = saving.kept.beside(finding.kept);
-                self.write(saving);
+    /// Goes on looking.
+    fn looked(&mut self, at: Time, look: Look, reply: Reply<'_>) -> Look {
+        let next = match (look, reply) {
+            (Look::Due(_) | Look::Done, _) => look,
+            (Look::Listing | Look::Reading(_), Reply::Failed(_)) => Look::Due(at + LOOKS_AGAIN_AFTER),
+            (Look::Listing, Reply::Done | Reply::Bytes(_) | Reply::Highest(_)) => Look::Reading(CopyName::A),
+            (Look::Reading(CopyName::A), Reply::Done | Reply::Bytes(_) | Reply::Highest(_)) => {
+                Look::Reading(CopyName::B)
             }
+            (Look::Reading(CopyName::B), Reply::Done | Reply::Bytes(_) | Reply::Highest(_)) => Look::Done,
+        };
+        match next {
+            Look::Reading(copy) => {
+                self.ask(Operation::Read { file: FileName::Promise(copy), bytes: READ_BYTES as u32 });
+            }
+            Look::Done => self.ends_life = true,
+            Look::Due(_) | Look::Listing => {}
         }
+        next
     }
 
     /// Takes the disk's reply.
-    pub fn reply(&mut self, number: u32, reply: Reply<'_>) {
+    pub fn reply(&mut self, at: Time, number: u32, reply: Reply<'_>) {
         if number != self.requests {
+            return;
+        }
+        if let Some(look) = self.look {
+            self.look = Some(self.looked(at, look, reply));
             return;
         }
         let Some(mut saving) = self.saving.take() else { return };
@@ -297,8 +287,6 @@ impl PromiseKeeper {
         match (reply, saving.stage) {
             // The copy may be broken now: the next attempt writes it again and leaves the other one alone.
             (Reply::Failed(_), _) => return self.end(&saving, false),
-            (Reply::Bytes(bytes), Stage::Reading(copy)) => self.found(&mut saving, copy, bytes),
-            (Reply::Done | Reply::Highest(_), Stage::Reading(_)) => return self.end(&saving, false),
             (Reply::Done | Reply::Bytes(_) | Reply::Highest(_), Stage::Writing) => {
                 saving.stage = Stage::Syncing;
                 self.ask(Operation::Sync { file });
@@ -317,8 +305,14 @@ impl PromiseKeeper {
         self.saving = Some(saving);
     }
 
-    /// Notices that the disk takes too long.
+    /// Notices that the disk takes too long, and looks at it when that is due.
     pub fn wake(&mut self, at: Time) {
+        if let Some(Look::Due(due)) = self.look
+            && at >= due
+        {
+            self.look = Some(Look::Listing);
+            self.ask(Operation::HighestNumber);
+        }
         if let Some(saving) = &mut self.saving
             && !saving.is_answered
             && at >= saving.since + PATIENCE
@@ -330,6 +324,9 @@ impl PromiseKeeper {
 
     /// When it wants to be woken.
     pub fn deadline(&self) -> Option<Time> {
+        if let Some(Look::Due(due)) = self.look {
+            return Some(due);
+        }
         let saving = self.saving.filter(|saving| !saving.is_answered)?;
         Some(saving.since + PATIENCE)
     }
@@ -342,6 +339,11 @@ impl PromiseKeeper {
     /// Whether what was to be saved is durable; each once.
     pub const fn take_answer(&mut self) -> Option<bool> {
         self.answer.take()
+    }
+
+    /// Whether the life is to end in order and to begin again, since what was promised can be read now; once.
+    pub const fn take_end_of_life(&mut self) -> bool {
+        core::mem::replace(&mut self.ends_life, false)
     }
 
     fn ask(&mut self, operation: Operation) {
@@ -392,14 +394,14 @@ mod tests {
         let mut asked = Vec::new();
         while let Some(Request { number, operation }) = keeper.take_request() {
             asked.push(operation);
-            keeper.reply(number, Reply::Done);
+            keeper.reply(Time::ZERO, number, Reply::Done);
         }
         asked
     }
 
     #[test]
     fn copies_are_written_in_turn_and_a_failed_one_again() {
-        let mut keeper = PromiseKeeper::new(&Found::NOTHING);
+        let mut keeper = PromiseKeeper::new(Time::ZERO, &Found::NOTHING);
         keeper.save(Time::ZERO, kept(1));
         let asked = done(&mut keeper);
         assert_eq!(
@@ -409,7 +411,7 @@ mod tests {
         assert_eq!((keeper.take_answer(), keeper.kept()), (Some(true), kept(1)));
         keeper.save(Time::ZERO, kept(2));
         let request = keeper.take_request().expect("it writes");
-        keeper.reply(request.number, Reply::Failed(DiskError::Full));
+        keeper.reply(Time::ZERO, request.number, Reply::Failed(DiskError::Full));
         assert_eq!((keeper.take_answer(), keeper.kept()), (Some(false), kept(1)));
         keeper.save(Time::ZERO, kept(3));
         let asked = done(&mut keeper);
@@ -419,48 +421,42 @@ mod tests {
         assert_eq!(done(&mut keeper)[1..], [Operation::Sync { file: FileName::Promise(CopyName::A) }]);
     }
 
-    /// Answers reads of a copy with what it holds, and all else as done.
-    fn read_and_done(keeper: &mut PromiseKeeper, copy: &[u8]) -> Vec<Kept> {
-        let mut written = Vec::new();
-        while let Some(Request { number, operation }) = keeper.take_request() {
-            match operation {
-                Operation::Read { file: FileName::Promise(CopyName::A), .. } => {
-                    keeper.reply(number, Reply::Bytes(copy));
-                }
-                Operation::Read { .. } => keeper.reply(number, Reply::Bytes(&[])),
-                Operation::Write { bytes, .. } => {
-                    written.push(Kept::decode(&bytes).expect("it is a record").1);
-                    keeper.reply(number, Reply::Done);
-                }
-                Operation::HighestNumber => keeper.reply(number, Reply::Failed(DiskError::Failed)),
-                Operation::Sync { .. }
-                | Operation::SyncDirectory
-                | Operation::Rename { .. }
-                | Operation::Remove { .. } => keeper.reply(number, Reply::Done),
-            }
-        }
-        written
-    }
-
     #[test]
-    fn what_was_found_late_is_not_forgotten_by_later_promises() {
-        let before = kept(5).encode(9);
-        let mut keeper = PromiseKeeper::new(&Found::UNKNOWN);
-        let unaware = Kept { incarnation: 1, promise: Promise { is_sole: false, ..kept(2).promise } };
-        for is_sole in [true, false] {
-            keeper.save(Time::ZERO, unaware);
-            let [written] = read_and_done(&mut keeper, &before)[..] else { panic!("one write") };
-            assert_eq!((written.incarnation, written.promise.ceiling.round), (7, 5));
-            assert_eq!(written.promise.owned_from, kept(5).promise.owned_from);
-            assert_eq!(written.promise.is_sole, is_sole, "a command may take it back");
-            assert_eq!(keeper.kept(), written);
+    fn a_life_that_could_not_read_its_promises_writes_nothing_and_ends_once_all_can_be_read() {
+        let at = |looks: u64| Time::ZERO + LOOKS_AGAIN_AFTER * looks;
+        let mut keeper = PromiseKeeper::new(Time::ZERO, &Found::UNKNOWN);
+        // The first look fails at once, the second and third in the middle.
+        for look in 1..=4 {
+            keeper.save(at(look - 1), kept(2));
+            assert_eq!((keeper.take_answer(), keeper.take_request()), (Some(false), None));
+            assert_eq!(keeper.deadline(), Some(at(look)));
+            keeper.wake(Time::from_nanos(at(look).as_nanos() - 1));
+            assert_eq!(keeper.take_request(), None);
+            keeper.wake(at(look));
+            for step in 1..=3 {
+                let Request { number, operation } = keeper.take_request().expect("it looks on");
+                let is_listing = operation == Operation::HighestNumber;
+                assert_eq!(is_listing, step == 1, "{operation:?}");
+                let found = if is_listing { Reply::Highest(3) } else { Reply::Bytes(&[]) };
+                let fails = step == look;
+                keeper.reply(at(look), number, if fails { Reply::Failed(DiskError::Failed) } else { found });
+                if fails {
+                    break;
+                }
+            }
+            assert_eq!(keeper.take_request(), None);
+            assert_eq!(keeper.take_end_of_life(), look == 4);
         }
+        assert!(!keeper.take_end_of_life(), "it is told once");
+        keeper.save(at(5), kept(2));
+        assert_eq!((keeper.take_answer(), keeper.take_request()), (Some(false), None));
+        assert_eq!(keeper.deadline(), None);
     }
 
     #[test]
     fn a_disk_that_does_not_answer_is_a_promise_that_failed() {
         let at = |nanos| Time::ZERO + Span::from_nanos(nanos);
-        let mut keeper = PromiseKeeper::new(&Found::NOTHING);
+        let mut keeper = PromiseKeeper::new(Time::ZERO, &Found::NOTHING);
         keeper.save(Time::ZERO, kept(1));
         let request = keeper.take_request().expect("it writes");
         keeper.wake(at(PATIENCE.as_nanos() - 1));
@@ -470,7 +466,7 @@ mod tests {
         keeper.save(at(PATIENCE.as_nanos()), kept(2));
         assert_eq!((keeper.take_answer(), keeper.take_request()), (Some(false), None));
         // The late one is finished and answered to nobody.
-        keeper.reply(request.number, Reply::Done);
+        keeper.reply(Time::ZERO, request.number, Reply::Done);
         assert_eq!(done(&mut keeper).len(), 2);
         assert_eq!((keeper.take_answer(), keeper.kept()), (None, kept(1)));
     }

@@ -140,9 +140,9 @@ impl World {
         self.perform(seat, &out);
     }
 
-    /// A boot that finds nothing of what was promised.
+    /// A boot that finds nothing of what was promised, nor the numbers of the lives before.
     pub(crate) fn boot_without_promises(&mut self, seat: usize) {
-        self.members[seat].disk = Promise::FIRST;
+        (self.members[seat].disk, self.members[seat].incarnation) = (Promise::FIRST, 0);
         self.boot(seat);
         self.with(seat, |supervisor, _now, _out| supervisor.abstain());
     }

@@ -234,11 +234,6 @@ impl SimDisk {
         (!self.was_damaged && !self.faults.hinders()).then_some(self.slowest)
     }
 
-    /// Whether it answers with errors, to whoever reads as well.
-    pub const fn is_failing(&self) -> bool {
-        self.faults.is_failing
-    }
-
     /// How many operations were begun.
     pub const fn operations(&self) -> u64 {
         self.operations

@@ -23,6 +23,7 @@ use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::Header;
 use r_ems_engine::machine::{Boot, Delivery, Effects, Machine, Outcome, State};
 use r_ems_engine::persistence::journal::{Completion, Journal, waits_for_sync};
+use r_ems_engine::persistence::promises::LOOKS_AGAIN_AFTER;
 use r_ems_engine::persistence::recovery::{Containment, Expected};
 use r_ems_engine::persistence::{Kept, Operation, PromiseKeeper, Recovered, Storage, recover};
 use r_ems_engine::redundancy::Promise;
@@ -36,6 +37,9 @@ use super::pending::{Happened, Lane, Of, Pending, Told};
 use crate::disk::{DiskChange, Job, SimDisk};
 use crate::survival::Survival;
 use crate::world::PersistenceSpec;
+
+/// A look at a disk that answers takes no longer.
+const LOOKS_FOR: Span = Span::from_millis(1);
 
 /// Rebuilds a machine's state from its files, whatever kind of machine it is.
 type Rebuild = fn(&mut dyn Storage, &Expected<'_>) -> Recovered;
@@ -68,8 +72,6 @@ struct Keeping {
     tends_at: Option<Time>,
     lives: u64,
     survival: Survival,
-    /// Whether its last life could read what was kept.
-    could_read: bool,
 }
 
 /// How far a life has begun.
@@ -220,7 +222,7 @@ impl SimDriver {
             }
             Lane::Promises => {
                 if let Some(keeper) = &mut keeping.keeper {
-                    keeper.reply(number, answer.reply());
+                    keeper.reply(at, number, answer.reply());
                 }
             }
         }
@@ -310,6 +312,9 @@ impl SimDriver {
             keeping.tends_at = Some(due);
             self.queue.push(due, Pending::Tend(of));
         }
+        if keeping.keeper.as_mut().is_some_and(PromiseKeeper::take_end_of_life) {
+            self.begin_anew(at, of);
+        }
     }
 
     /// Does what waited for deliveries that are durable now.
@@ -371,10 +376,13 @@ impl Persistence {
         keeping.stage = Stage::Down;
     }
 
-    /// For how long what was begun before may last on a disk that answers, and did when the controller's life began.
+    /// For how long what was begun before may last on a disk that answers: a life that could not read its promises lasts until
+    /// it looks again.
     pub(super) fn disk_answers_after(&self, post: u16) -> Option<Span> {
         let keeping = &self.posts[usize::from(post)];
-        self.disks[usize::from(keeping.host)].answers_after().filter(|_span| keeping.could_read)
+        let is_unaware = keeping.found.as_ref().is_some_and(|found| !found.promises.is_known);
+        let lasts = if is_unaware { LOOKS_AGAIN_AFTER + LOOKS_FOR } else { Span::ZERO };
+        self.disks[usize::from(keeping.host)].answers_after().map(|span| span + lasts)
     }
 
     /// A host loses its power.
@@ -418,7 +426,6 @@ impl Keeping {
             tends_at: None,
             lives: 0,
             survival: Survival::new(),
-            could_read: true,
         }
     }
 

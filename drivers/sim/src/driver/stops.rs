@@ -33,6 +33,16 @@ impl SimDriver {
         }
     }
 
+    /// A life is to end in order and the next one to begin, unless it ends already.
+    pub(super) fn begin_anew(&mut self, at: Time, of: Of) {
+        let state = &mut self.posts[usize::from(of.post)];
+        if state.leaves.is_none() {
+            state.leaves = Some(Afterwards::Returns);
+            self.queue.push(at, Pending::Stop(of));
+            self.look_again(at);
+        }
+    }
+
     /// A host is asked to end in order: it goes when all of its processes have gone.
     pub(super) fn stop_host(&mut self, at: Time, host: u16) {
         self.hosts_leave[usize::from(host)] = Some(Afterwards::Rests);

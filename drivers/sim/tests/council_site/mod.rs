@@ -80,7 +80,16 @@ impl Site {
         }
     }
 
-    pub(crate) fn controllers(&self) -> Vec<Controller<BuiltIn>> {
+    fn redundancy(&self, seat: u8) -> SupervisorSpec {
+        SupervisorSpec {
+            council: Council::new(&[0, 1, 2], true, Seat(seat)),
+            settings: self.settings.clone(),
+            section: 7,
+        }
+    }
+
+    /// Controller a or b.
+    pub(crate) fn controller(&self, seat: u8) -> ControllerSpec<BuiltIn> {
         let stack = [BuiltInSpec::PeakShaving(PeakShavingSpec {
             meter: "pcc".into(),
             battery: "bess".into(),
@@ -89,23 +98,18 @@ impl Site {
             reserve: Ratio::of(0.8),
             window: Window::Instant,
         })];
-        let redundancy = |seat| SupervisorSpec {
-            council: Council::new(&[0, 1, 2], true, Seat(seat)),
-            settings: self.settings.clone(),
-            section: 7,
-        };
-        let controller = |seat: u8| {
-            let devices = vec![
-                self.device("pcc", DeviceClass::Meter, Positive::Import),
-                self.device("bess", DeviceClass::Battery, Positive::Discharge),
-            ];
-            let id = ["a", "b"][usize::from(seat)];
-            let spec = ControllerSpec::wire("grid", id, Span::from_millis(10), devices, &stack);
-            let spec = ControllerSpec { redundancy: redundancy(seat), ..spec.expect("a right stack") };
-            Controller::new(&spec)
-        };
-        let witness = Controller::new(&ControllerSpec::witness("grid", "w", redundancy(2)));
-        vec![controller(0), controller(1), witness]
+        let devices = vec![
+            self.device("pcc", DeviceClass::Meter, Positive::Import),
+            self.device("bess", DeviceClass::Battery, Positive::Discharge),
+        ];
+        let id = ["a", "b"][usize::from(seat)];
+        let spec = ControllerSpec::wire("grid", id, Span::from_millis(10), devices, &stack);
+        ControllerSpec { redundancy: self.redundancy(seat), ..spec.expect("a right stack") }
+    }
+
+    pub(crate) fn controllers(&self) -> Vec<Controller<BuiltIn>> {
+        let witness = ControllerSpec::witness("grid", "w", self.redundancy(2));
+        [self.controller(0), self.controller(1), witness].iter().map(Controller::new).collect()
     }
 
     pub(crate) fn world(&self) -> WorldSpec {

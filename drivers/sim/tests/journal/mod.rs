@@ -169,14 +169,14 @@ impl Rig {
         fresh.encode(&mut state);
         let state = recovered.state.clone().unwrap_or(state);
         let machine: Counter = codec::decode(&state).expect("what a recovery gives can be decoded");
-        let mut keeper = PromiseKeeper::new(&recovered.promises);
+        let mut keeper = PromiseKeeper::new(now, &recovered.promises);
         let incarnation = recovered.incarnation + 1;
         keeper.save(now, Kept { incarnation, ..recovered.promises.kept });
         // A life begins when its number is durable, or cannot become so.
         while let Some(request) = keeper.take_request() {
             let (span, job) = disk.begin(OWNER, &request.operation);
             now += span;
-            keeper.reply(request.number, disk.finish(job).reply());
+            keeper.reply(now, request.number, disk.finish(job).reply());
         }
         let promised = if keeper.take_answer() == Some(true) { keeper.kept() } else { promised };
         let beginning = Beginning {
@@ -253,7 +253,7 @@ impl Rig {
                     let answer = self.disk.finish(job);
                     match lane {
                         0 => self.journal.reply(next, number, answer.reply()),
-                        _promises => self.keeper.reply(number, answer.reply()),
+                        _promises => self.keeper.reply(next, number, answer.reply()),
                     }
                 }
             }

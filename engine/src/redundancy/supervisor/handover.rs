@@ -67,15 +67,14 @@ impl RedundancySupervisor {
                 self.leave(now, out);
                 Ok(())
             }
-            _ if self.spec.council.is_alone() => Err(CommandRefusal::NobodyReady),
+            Command::SwitchOver { .. } | Command::Maintenance { .. } | Command::Sole { .. }
+                if self.spec.council.is_alone() =>
+            {
+                Err(CommandRefusal::NobodyReady)
+            }
             Command::SwitchOver { to } => self.switch_over(now, to, out),
             Command::Maintenance { begins, is_forced } => self.maintain(now, begins, is_forced, out),
-            Command::Sole { begins } => {
-                if begins {
-                    self.vote_again(now);
-                }
-                self.declare_sole(begins, out)
-            }
+            Command::Sole { begins } => self.declare_sole(now, begins, out),
         };
         if let Err(refusal) = done {
             out.report(Event::CommandRefused { command, refusal });
@@ -140,12 +139,19 @@ impl RedundancySupervisor {
         Ok(())
     }
 
-    fn declare_sole(&mut self, begins: bool, out: &mut Effects) -> Result<(), CommandRefusal> {
+    fn declare_sole(
+        &mut self,
+        now: LocalTime,
+        begins: bool,
+        out: &mut Effects,
+    ) -> Result<(), CommandRefusal> {
         if self.role == Role::Witness {
             return Err(CommandRefusal::Witness);
         }
         self.wanted.is_sole = begins;
         if begins {
+            // The others are off: nothing is to be heard of them before it votes.
+            self.vote_again(now);
             (self.wanted.owner, self.wanted.owned_from) = (self.me(), self.highest.next_for(self.me()));
         }
         self.save(out);

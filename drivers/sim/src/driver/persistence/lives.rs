@@ -19,7 +19,6 @@ impl Persistence {
         let auto_replay = self.spec.auto_replay;
         let expected = Expected { header: &keeping.header, auto_replay, at };
         let found = (self.rebuild)(&mut disk.folder(post), &expected);
-        keeping.could_read = !disk.is_failing();
         if keeping.lives > 0 {
             let is_excused = disk.lies().count(post) > 0;
             keeping.survival.found(at, &found, auto_replay, is_excused);
@@ -31,7 +30,7 @@ impl Persistence {
     pub(super) fn number(&mut self, at: Time, post: u16) {
         let keeping = &mut self.posts[usize::from(post)];
         let found = keeping.found.as_ref().expect("it was just found");
-        let mut keeper = PromiseKeeper::new(&found.promises);
+        let mut keeper = PromiseKeeper::new(at, &found.promises);
         let incarnation = found.incarnation.saturating_add(1);
         keeper.save(at, Kept { incarnation, ..found.promises.kept });
         keeping.keeper = Some(keeper);
