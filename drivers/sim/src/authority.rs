@@ -10,12 +10,12 @@
 //! - **(b')** who releases the voters of an epoch has no write of it on its way to a device that does not check epochs.
 //! - **(f)** a write is told to expire no later than the lease under which it is sent.
 //!
-//! **A device that restarts forgets its epochs**, and (b) begins anew for it: what it accepts next is right whatever its epoch,
-//! since no device can hold what it does not know. What then protects the site:
+//! **A device that checks epochs and restarts forgets them**, and (b) begins anew for it: what it accepts next is right whatever
+//! its epoch, since no device can hold what it does not know. What then protects the site:
 //!
 //! - (a), which rests on leases and clocks and on no device: who has lost its authority sends nothing more, whatever the device
 //!   would take. What is left is a write that had gone before, and is on its way for D at the most.
-//! - A device that does not check epochs loses nothing: the next holder has waited D before its first write, and no write of the
+//! - A device that does not check epochs loses nothing, and (b) goes on for it: the next holder has waited D before its first write, and no write of the
 //!   one before it comes after that.
 //! - A device that checks epochs has no such wait; the epoch that it holds is what keeps late writes out. Between its restart and
 //!   the next write of the holder a late one of the holder before is taken. The holder reads back what it has not written, in
@@ -326,11 +326,6 @@ impl Watcher {
         }
     }
 
-    /// Whether a device that checks epochs refuses this one.
-    pub(crate) fn is_outdated(&self, grid: u16, component: ComponentIndex, epoch: u64) -> bool {
-        epoch < self.grids[usize::from(grid)].accepted[usize::from(component.0)]
-    }
-
     /// A device has accepted a write.
     pub(crate) fn accepted(
         &mut self,
@@ -386,7 +381,7 @@ impl Watcher {
         }
     }
 
-    /// A device has restarted and knows nothing of the epochs that it accepted.
+    /// A device that checks epochs has restarted and knows nothing of those that it accepted.
     pub(crate) fn restarted(&mut self, grid: u16, component: ComponentIndex) {
         self.grids[usize::from(grid)].accepted[usize::from(component.0)] = 0;
     }

@@ -189,9 +189,11 @@ impl SimDriver {
         if refuses {
             return WriteOutcome::Refused;
         }
-        if checks_epochs && self.authority.is_outdated(grid, component, epoch.number()) {
+        let accepted = &mut self.grids[usize::from(grid)].accepted[usize::from(component.0)];
+        if checks_epochs && epoch < *accepted {
             return WriteOutcome::Refused;
         }
+        *accepted = epoch;
         self.link(post, device).count_write();
         self.authority.accepted(at, (grid, post), component, epoch.number());
         self.progress.accepted(at, post, epoch.number());
@@ -326,13 +328,20 @@ impl SimDriver {
 
     /// A device restarts: it forgets its set-point, the epochs that it has accepted, and who was connected to it.
     pub(super) fn restart_device(&mut self, at: Time, grid: u16, component: ComponentIndex) {
-        let Grid { bus, ledger, account, slots } = &mut self.grids[usize::from(grid)];
+        let Grid { bus, ledger, account, slots, accepted } = &mut self.grids[usize::from(grid)];
         slots[usize::from(component.0)] = Slot::default();
+        accepted[usize::from(component.0)] = Epoch::NONE;
         bus.restart(component, at, &mut (ledger, (account, self.monitor.watch(grid))));
-        self.authority.restarted(grid, component);
+        let mut checks_epochs = false;
         for post in self.posts.iter_mut().filter(|post| post.grid == grid) {
-            let links = post.links.iter_mut().filter(|link| link.component() == component);
-            links.for_each(Link::break_off);
+            for link in post.links.iter_mut().filter(|link| link.component() == component) {
+                checks_epochs |= link.checks_epochs();
+                link.break_off();
+            }
+        }
+        // Of any other the wait for writes on their way protects it, now as before.
+        if checks_epochs {
+            self.authority.restarted(grid, component);
         }
     }
 
