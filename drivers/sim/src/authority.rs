@@ -8,7 +8,7 @@
 //! - **(b)** after a device has accepted an epoch it accepts none lower. Only a controller that moves to a higher epoch while it
 //!   writes may overtake itself on a slow way: its writes are no danger to each other;
 //! - **(b')** who releases the voters of an epoch has no write of it on its way to a device that does not check epochs.
-//! - **(f)** a write is told to expire no later than the lease under which it is sent.
+//! - **(f)** a write is told to expire no later than the lease under which it is sent, and leaves before it expires.
 //!
 //! **A device that checks epochs and restarts forgets them**, and (b) begins anew for it: what it accepts next is right whatever
 //! its epoch, since no device can hold what it does not know. What then protects the site:
@@ -104,6 +104,11 @@ pub enum Rule {
         /// Whose write.
         controller: u16,
     },
+    /// A write was sent after it had expired.
+    SentInTime {
+        /// Whose write.
+        controller: u16,
+    },
 }
 
 impl Rule {
@@ -129,6 +134,9 @@ impl Rule {
             }
             Self::WritesExpire { controller } => {
                 format!("{} sent a write that would have outlived its lease", member(controller))
+            }
+            Self::SentInTime { controller } => {
+                format!("{} sent a write after it had expired", member(controller))
             }
         }
     }
@@ -317,8 +325,16 @@ impl Watcher {
         }
     }
 
-    /// A write leaves that must not be performed after `valid_until`.
-    pub(crate) fn sent(&mut self, at: Time, grid: u16, controller: u16, valid_until: LocalTime) {
+    /// A write leaves, at `now` of its sender's clock, that must not be performed after `valid_until`.
+    pub(crate) fn sent(
+        &mut self,
+        (at, now): (Time, LocalTime),
+        (grid, controller): (u16, u16),
+        valid_until: LocalTime,
+    ) {
+        if now > valid_until {
+            self.note(Violation { at, grid, rule: Rule::SentInTime { controller } });
+        }
         // Who shares its grid with none never tells of a lease.
         let lease = self.leases[usize::from(controller)];
         if lease.is_some_and(|lease| valid_until > lease.until) {

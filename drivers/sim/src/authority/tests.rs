@@ -116,12 +116,22 @@ fn who_gives_an_epoch_up_with_a_write_of_it_on_its_way_is_found() {
 #[test]
 fn a_write_that_outlives_its_lease_is_found() {
     let mut watcher = Watcher::new(&[2], &[0, 0]);
-    watcher.sent(at(0), 0, 0, until(90_000));
+    watcher.sent((at(0), until(0)), (0, 0), until(90_000));
     watcher.told(at(0), (0, 0, 0), 256, until(20), HostClock::TRUE);
-    watcher.sent(at(1), 0, 0, until(20));
+    watcher.sent((at(1), until(1)), (0, 0), until(20));
     assert_eq!(watcher.result(at(3)).violation_count, 0);
-    watcher.sent(at(2), 0, 0, until(21));
+    watcher.sent((at(2), until(2)), (0, 0), until(21));
     assert_eq!(watcher.result(at(3)).violations[0].rule, Rule::WritesExpire { controller: 0 });
+}
+
+#[test]
+fn a_write_that_leaves_after_it_has_expired_is_found_also_of_who_is_alone() {
+    let mut watcher = Watcher::new(&[2], &[0]);
+    watcher.sent((at(10), until(20)), (0, 0), until(20));
+    assert_eq!(watcher.result(at(30)).violation_count, 0);
+    watcher.sent((at(30), until(21)), (0, 0), until(20));
+    let rule = Rule::SentInTime { controller: 0 };
+    assert_eq!(watcher.result(at(30)).violations, [Violation { at: at(30), grid: 0, rule }]);
 }
 
 #[test]

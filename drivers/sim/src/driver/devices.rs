@@ -250,7 +250,10 @@ impl SimDriver {
         let sent = link.sent(at);
         match sending {
             Sending::Reaches(effect) => {
-                self.authority.sent(at, self.posts[usize::from(post)].grid, post, write.valid_until);
+                let PostState { grid, host, .. } = self.posts[usize::from(post)];
+                // Not `now`: whatever whoever sends believes, its clock says how late it is.
+                let by_clock = self.clocks[usize::from(host)].local(at);
+                self.authority.sent((at, by_clock), (grid, post), write.valid_until);
                 let link = self.link(post, device);
                 let power = Watts::of(write.value * link.factor());
                 let epoch = Epoch::of_number(write.epoch);
