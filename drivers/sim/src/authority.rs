@@ -179,6 +179,9 @@ pub struct AuthorityResult {
     pub waiting: Vec<(u16, Time)>,
     /// What operators asked of controllers that were down, the first ones.
     pub unheard: Vec<Unheard>,
+    /// Grids of which a controller promised to act as the majority on its own, on an operator's word, and since when: whether
+    /// all others are off is not for the checker to know.
+    pub vouched: Vec<(u16, Time)>,
 }
 
 /// An operator's command to a controller that was down.
@@ -421,6 +424,13 @@ impl Watcher {
         let is_meant = |lease: &&mut Lease| lease.host == host && lease.clock == before;
         for lease in self.leases.iter_mut().flatten().filter(is_meant) {
             lease.clock = clock;
+        }
+    }
+
+    /// An operator has vouched that all others of a grid are off.
+    pub(crate) fn vouched(&mut self, at: Time, grid: u16) {
+        if self.result.vouched.iter().all(|known| known.0 != grid) {
+            self.result.vouched.push((grid, at));
         }
     }
 

@@ -271,10 +271,12 @@ impl SimDriver {
             keeping.jobs[lane as usize] = Some((request.number, job));
             self.queue.push(at + span, Pending::Disk { of, lane });
         }
+        let mut durable = None;
         if let Some(keeper) = &mut keeping.keeper
             && let Some(succeeded) = keeper.take_answer()
         {
             if succeeded {
+                durable = Some(keeper.kept().promise);
                 keeping.survival.has_promised(keeper.kept());
             }
             if keeping.stage == Stage::Numbering {
@@ -310,6 +312,9 @@ impl SimDriver {
             keeping.tends_at = Some(due);
             self.queue.push(due, Pending::Tend(of));
         }
+        if let Some(promise) = durable {
+            self.look_at_promise(at, of.post, &promise, true);
+        }
     }
 
     /// Does what waited for deliveries that are durable now.
@@ -342,6 +347,12 @@ impl Persistence {
     /// The state with which a life begins.
     pub(super) fn state(&self, post: u16) -> &[u8] {
         self.posts[usize::from(post)].state()
+    }
+
+    /// What a life begins with that was promised.
+    pub(super) fn promise(&self, post: u16) -> Promise {
+        let found = self.posts[usize::from(post)].found.as_ref();
+        found.expect("a life begins with what was found").promises.kept.promise
     }
 
     /// What a machine is told when its life begins.
