@@ -244,6 +244,7 @@ struct Lease {
     epoch: u64,
     /// Whether its holder has crashed since: what comes next is another lease.
     is_lost: bool,
+    told_at: LocalTime,
     until: LocalTime,
     /// The clock that it counts on; that of the life before after a boot.
     clock: HostClock,
@@ -267,7 +268,8 @@ impl Watcher {
         }
     }
 
-    /// A controller tells that its lease counts up to `until`.
+    /// A controller tells that its lease counts up to `until`. That it has given it up is told late where a disk is slow, and by
+    /// then it may hold another.
     pub(crate) fn told(
         &mut self,
         at: Time,
@@ -276,7 +278,16 @@ impl Watcher {
         until: LocalTime,
         clock: HostClock,
     ) {
-        let before = self.leases[usize::from(controller)].filter(|before| !before.is_lost);
+        let told_at = clock.local(at);
+        let known = &mut self.leases[usize::from(controller)];
+        if until < told_at {
+            if let Some(meant) = known.as_mut().filter(|known| known.epoch == epoch && known.told_at <= until)
+            {
+                meant.until = meant.until.min(until);
+            }
+            return;
+        }
+        let before = known.filter(|before| !before.is_lost);
         let highest = self.grids[usize::from(grid)].highest;
         // Who held the highest may be granted it once more.
         let is_renewed = epoch == highest && before.is_some_and(|before| before.epoch == epoch);
@@ -292,11 +303,8 @@ impl Watcher {
         }
         let highest = &mut self.grids[usize::from(grid)].highest;
         *highest = epoch.max(*highest);
-        let lease = Lease { grid, host, epoch, is_lost: false, until, clock };
+        let lease = Lease { grid, host, epoch, is_lost: false, told_at, until, clock };
         self.leases[usize::from(controller)] = Some(lease);
-        if !lease.counts(at) {
-            return;
-        }
         for other in 0..self.leases.len() {
             let counts = self.leases[other].is_some_and(|known| known.grid == grid && known.counts(at));
             if other != usize::from(controller) && counts {

@@ -56,6 +56,28 @@ fn a_lease_with_an_epoch_of_one_before_it_is_found() {
 }
 
 #[test]
+fn a_lease_whose_end_is_told_late_is_none_that_begins_and_takes_no_later_one_away() {
+    let mut watcher = Watcher::new(&[2], &[0, 0]);
+    watcher.told(at(0), (0, 0, 0), 256, until(20), HostClock::TRUE);
+    watcher.told(at(30), (0, 1, 1), 513, until(50), HostClock::TRUE);
+    watcher.told(at(40), (0, 0, 0), 256, until(10), HostClock::TRUE);
+    assert_eq!(watcher.result(at(40)).violation_count, 0);
+    watcher.told(at(60), (0, 0, 0), 768, until(80), HostClock::TRUE);
+    watcher.told(at(70), (0, 0, 0), 768, until(90), HostClock::TRUE);
+    for (epoch, ended) in [(256, 20), (768, 65)] {
+        watcher.told(at(75), (0, 0, 0), epoch, until(ended), HostClock::TRUE);
+    }
+    watcher.sent((at(76), until(76)), (0, 0), until(90));
+    assert_eq!(watcher.result(at(76)).violation_count, 0);
+    // That it ended what it holds ends it.
+    watcher.told(at(80), (0, 0, 0), 768, until(78), HostClock::TRUE);
+    watcher.told(at(81), (0, 1, 1), 1_025, until(99), HostClock::TRUE);
+    assert_eq!(watcher.result(at(81)).violation_count, 0);
+    watcher.sent((at(82), until(82)), (0, 0), until(90));
+    assert_eq!(watcher.result(at(82)).violations[0].rule, Rule::WritesExpire { controller: 0 });
+}
+
+#[test]
 fn the_first_violation_of_each_rule_is_kept_however_many_there_are_of_another() {
     let mut watcher = Watcher::new(&[2], &[0, 0]);
     watcher.told(at(0), (0, 0, 0), 256, until(1_000), HostClock::TRUE);
