@@ -347,7 +347,7 @@ fn violated(violation: &Violation, facts: &Facts) -> Broken {
         Rule::NewEpochs { .. } => Property::NewEpochs,
         Rule::NothingOutstanding { .. } => Property::NothingOutstanding,
         Rule::EpochsRise { .. } => Property::EpochsRise,
-        Rule::WritesExpire { .. } => Property::WritesExpire,
+        Rule::WritesExpire { .. } | Rule::SentInTime { .. } => Property::WritesExpire,
     };
     let words = violation.rule.words(|member| facts.member_name(member), |_component| "a device".to_owned());
     Broken { property, at: violation.at, words }

@@ -8,14 +8,14 @@
 //! - **(b)** after a device has accepted an epoch it accepts none lower. Only a controller that moves to a higher epoch while it
 //!   writes may overtake itself on a slow way: its writes are no danger to each other;
 //! - **(b')** who releases the voters of an epoch has no write of it on its way to a device that does not check epochs.
-//! - **(f)** a write is told to expire no later than the lease under which it is sent.
+//! - **(f)** a write is told to expire no later than the lease under which it is sent, and leaves before it expires.
 //!
-//! **A device that restarts forgets its epochs**, and (b) begins anew for it: what it accepts next is right whatever its epoch,
-//! since no device can hold what it does not know. What then protects the site:
+//! **A device that checks epochs and restarts forgets them**, and (b) begins anew for it: what it accepts next is right whatever
+//! its epoch, since no device can hold what it does not know. What then protects the site:
 //!
 //! - (a), which rests on leases and clocks and on no device: who has lost its authority sends nothing more, whatever the device
 //!   would take. What is left is a write that had gone before, and is on its way for D at the most.
-//! - A device that does not check epochs loses nothing: the next holder has waited D before its first write, and no write of the
+//! - A device that does not check epochs loses nothing, and (b) goes on for it: the next holder has waited D before its first write, and no write of the
 //!   one before it comes after that.
 //! - A device that checks epochs has no such wait; the epoch that it holds is what keeps late writes out. Between its restart and
 //!   the next write of the holder a late one of the holder before is taken. The holder reads back what it has not written, in
@@ -104,6 +104,11 @@ pub enum Rule {
         /// Whose write.
         controller: u16,
     },
+    /// A write was sent after it had expired.
+    SentInTime {
+        /// Whose write.
+        controller: u16,
+    },
 }
 
 impl Rule {
@@ -129,6 +134,9 @@ impl Rule {
             }
             Self::WritesExpire { controller } => {
                 format!("{} sent a write that would have outlived its lease", member(controller))
+            }
+            Self::SentInTime { controller } => {
+                format!("{} sent a write after it had expired", member(controller))
             }
         }
     }
@@ -171,6 +179,9 @@ pub struct AuthorityResult {
     pub waiting: Vec<(u16, Time)>,
     /// What operators asked of controllers that were down, the first ones.
     pub unheard: Vec<Unheard>,
+    /// Grids of which a controller promised to act as the majority on its own, on an operator's word, and since when: whether
+    /// all others are off is not for the checker to know.
+    pub vouched: Vec<(u16, Time)>,
 }
 
 /// An operator's command to a controller that was down.
@@ -233,6 +244,7 @@ struct Lease {
     epoch: u64,
     /// Whether its holder has crashed since: what comes next is another lease.
     is_lost: bool,
+    told_at: LocalTime,
     until: LocalTime,
     /// The clock that it counts on; that of the life before after a boot.
     clock: HostClock,
@@ -256,7 +268,8 @@ impl Watcher {
         }
     }
 
-    /// A controller tells that its lease counts up to `until`.
+    /// A controller tells that its lease counts up to `until`. That it has given it up is told late where a disk is slow, and by
+    /// then it may hold another.
     pub(crate) fn told(
         &mut self,
         at: Time,
@@ -265,12 +278,16 @@ impl Watcher {
         until: LocalTime,
         clock: HostClock,
     ) {
-        let lease = Lease { grid, host, epoch, is_lost: false, until, clock };
-        let before = self.leases[usize::from(controller)].replace(lease).filter(|before| !before.is_lost);
-        // Who gives up may say so when its lease has long been over: where it waits for its disk.
-        if !lease.counts(at) {
+        let told_at = clock.local(at);
+        let known = &mut self.leases[usize::from(controller)];
+        if until < told_at {
+            if let Some(meant) = known.as_mut().filter(|known| known.epoch == epoch && known.told_at <= until)
+            {
+                meant.until = meant.until.min(until);
+            }
             return;
         }
+        let before = known.filter(|before| !before.is_lost);
         let highest = self.grids[usize::from(grid)].highest;
         // Who held the highest may be granted it once more.
         let is_renewed = epoch == highest && before.is_some_and(|before| before.epoch == epoch);
@@ -286,6 +303,8 @@ impl Watcher {
         }
         let highest = &mut self.grids[usize::from(grid)].highest;
         *highest = epoch.max(*highest);
+        let lease = Lease { grid, host, epoch, is_lost: false, told_at, until, clock };
+        self.leases[usize::from(controller)] = Some(lease);
         for other in 0..self.leases.len() {
             let counts = self.leases[other].is_some_and(|known| known.grid == grid && known.counts(at));
             if other != usize::from(controller) && counts {
@@ -317,18 +336,21 @@ impl Watcher {
         }
     }
 
-    /// A write leaves that must not be performed after `valid_until`.
-    pub(crate) fn sent(&mut self, at: Time, grid: u16, controller: u16, valid_until: LocalTime) {
+    /// A write leaves, at `now` of its sender's clock, that must not be performed after `valid_until`.
+    pub(crate) fn sent(
+        &mut self,
+        (at, now): (Time, LocalTime),
+        (grid, controller): (u16, u16),
+        valid_until: LocalTime,
+    ) {
+        if now > valid_until {
+            self.note(Violation { at, grid, rule: Rule::SentInTime { controller } });
+        }
         // Who shares its grid with none never tells of a lease.
         let lease = self.leases[usize::from(controller)];
         if lease.is_some_and(|lease| valid_until > lease.until) {
             self.note(Violation { at, grid, rule: Rule::WritesExpire { controller } });
         }
-    }
-
-    /// Whether a device that checks epochs refuses this one.
-    pub(crate) fn is_outdated(&self, grid: u16, component: ComponentIndex, epoch: u64) -> bool {
-        epoch < self.grids[usize::from(grid)].accepted[usize::from(component.0)]
     }
 
     /// A device has accepted a write.
@@ -386,7 +408,7 @@ impl Watcher {
         }
     }
 
-    /// A device has restarted and knows nothing of the epochs that it accepted.
+    /// A device that checks epochs has restarted and knows nothing of those that it accepted.
     pub(crate) fn restarted(&mut self, grid: u16, component: ComponentIndex) {
         self.grids[usize::from(grid)].accepted[usize::from(component.0)] = 0;
     }
@@ -410,6 +432,13 @@ impl Watcher {
         let is_meant = |lease: &&mut Lease| lease.host == host && lease.clock == before;
         for lease in self.leases.iter_mut().flatten().filter(is_meant) {
             lease.clock = clock;
+        }
+    }
+
+    /// An operator has vouched that all others of a grid are off.
+    pub(crate) fn vouched(&mut self, at: Time, grid: u16) {
+        if self.result.vouched.iter().all(|known| known.0 != grid) {
+            self.result.vouched.push((grid, at));
         }
     }
 

@@ -37,7 +37,7 @@ use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::machine::{self, Boot, Delivery, Driver, Effect, Input, Outcome, Step};
 use r_ems_engine::orchestrator::Orchestrator;
 use r_ems_engine::queue::EventQueue;
-use r_ems_engine::redundancy::{Promise, Seat};
+use r_ems_engine::redundancy::{Epoch, Promise, Seat};
 use r_ems_engine::wakes::Wakes;
 use r_ems_engine::wall::{WallTime, told as wall};
 use r_ems_engine::{LocalTime, Span, Time};
@@ -120,6 +120,8 @@ struct Grid {
     account: Account,
     /// By component: who is connected to a device that takes only one connection.
     slots: Vec<Slot>,
+    /// By component: the epoch that it has accepted last; a device that checks epochs refuses lower ones.
+    accepted: Vec<Epoch>,
 }
 
 /// A controller's place at run time.
@@ -162,6 +164,7 @@ impl SimDriver {
             ledger: Ledger::new(&grid.bus),
             account: Account::new(&grid.bus, first_window_ends, grid.shaving_limit),
             slots: alloc::vec![Slot::default(); grid.bus.components().len()],
+            accepted: alloc::vec![Epoch::NONE; grid.bus.components().len()],
             bus: grid.bus,
         };
         let grids: Vec<Grid> = spec.grids.into_iter().map(grid).collect();

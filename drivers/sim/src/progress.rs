@@ -19,15 +19,17 @@
 //! While a path between any two members is not as usual, or has not been for long, all takes [`Promised::settles_within`] longer:
 //! a candidate that asked in vain pauses, and asks less often.
 //!
-//! A controller in maintenance is no core, a command of an operator is a change, and what was declared `sole` promises nothing.
+//! A controller in maintenance is no core, a command of an operator is a change, and while a member is declared `sole` its grid
+//! promises nothing.
 
 use alloc::vec::Vec;
 
+use r_ems_engine::redundancy;
 use r_ems_engine::{Span, Time};
 
 mod grid;
 
-use grid::{Due, Grid};
+use grid::{Due, Grid, Orders};
 
 /// What the redundancy of a shared grid promises.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,18 +149,36 @@ impl Watch {
         self.due
     }
 
-    /// An operator began or ended maintenance of a member, declared it sole, or asked for something else.
-    pub(crate) fn commanded(&mut self, at: Time, place: u16, maintenance: Option<bool>, is_sole: bool) {
+    /// An operator asked a member for something.
+    pub(crate) fn commanded(&mut self, at: Time, place: u16) {
+        for grid in self.grids.iter_mut().filter(|grid| grid.member(place).is_some()) {
+            grid.commanded_at = at;
+        }
+    }
+
+    /// A member promises something, or a promise of it is durable, or it begins a life with one: whether operators keep it in
+    /// maintenance or have declared it sole is otherwise than before. What they asked for and it refused, it promises never.
+    #[must_use]
+    pub(crate) fn promised(
+        &mut self,
+        at: Time,
+        place: u16,
+        promise: &redundancy::Promise,
+        is_durable: bool,
+    ) -> bool {
+        let mut has_changed = false;
         for grid in &mut self.grids {
-            if let Some(member) = grid.member(place) {
-                grid.commanded_at = at;
-                grid.is_sole |= is_sole;
-                if let Some(begins) = maintenance {
-                    grid.in_maintenance[member] = begins;
-                    grid.maintenance_changed_at[member] = at;
-                }
+            let Some(member) = grid.member(place) else { continue };
+            let asked = Orders { is_sole: promise.is_sole, in_maintenance: promise.in_maintenance };
+            let before = grid.orders[member];
+            // What is given up counts until that is durable.
+            let orders = if is_durable { asked } else { before.beside(asked) };
+            if orders != before {
+                (grid.orders[member], grid.commanded_at) = (orders, at);
+                has_changed = true;
             }
         }
+        has_changed
     }
 
     /// Something has changed in the world.
@@ -229,10 +249,6 @@ impl Watch {
             if let Some(member) = grid.member(place) {
                 let was_held = grid.leases[member].1 > at && grid.is_prompt(at, member);
                 grid.leases[member].1 = grid.leases[member].1.min(at);
-                // What it was told last may not have been durable yet.
-                let changed_at = grid.maintenance_changed_at[member];
-                let is_durable = changed_at + grid.promised.settles_within < at;
-                grid.in_maintenance[member] |= changed_at > Time::ZERO && !is_durable;
                 if let Some(writer) = grid.writer.as_mut().filter(|writer| writer.0 == place) {
                     grid.written_until = grid.written_until.min(at);
                     if was_held && writer.2.is_none() {

@@ -8,7 +8,7 @@ use r_ems_engine::fleet::{Fleet, Turn};
 use r_ems_engine::machine::{Delivery, Driver, Effect, Outcome};
 use r_ems_engine::redundancy::{Command, Settings};
 use r_ems_engine::{LocalTime, Span, Time};
-use r_ems_sim::authority::Rule;
+use r_ems_sim::authority::{Rule, Violation};
 use r_ems_sim::driver::{RunResult, SimDriver};
 use r_ems_sim::network::{Chance, Delay};
 use r_ems_sim::plant::Quantity;
@@ -126,6 +126,30 @@ fn a_declared_write_time_below_the_real_one_is_found_out() {
     assert!(lying.into_iter().any(|found| is_lower_epoch(found.rule)), "the checker bites");
     let honest = (0..10).flat_map(|seed| with(Span::from_millis(200), seed));
     assert_eq!(honest.count(), 0);
+}
+
+#[test]
+fn a_restart_of_a_device_that_checks_no_epochs_excuses_no_late_write() {
+    let (declared, real) = (Span::from_millis(20), Span::from_millis(190));
+    let late = |seed: u64| {
+        let site = Site { longest_write: declared, checks_epochs: false, swing: 40e3, ..Site::new(seed) }
+            .then(1_000, host(0, Life::Down))
+            .then(1_103, Change::RestartDevice { grid: 0, component: BATTERY });
+        let mut world = site.world();
+        let link = &mut world.posts[0].links[1];
+        (link.write_delay, link.timeout) = (Delay::exactly(real), Span::from_millis(500));
+        let mut driver = SimDriver::new(world).expect("links fit their bus");
+        let mut fleet = Fleet::new(site.controllers());
+        while fleet.turn(&mut driver).expect("no assertion fails") == Turn::Handled {}
+        driver.finish().authority.violations
+    };
+    // Host b has written, and is connected again after 20 ms: all that comes before then is of host a.
+    let is_of_a = |found: &Violation| {
+        matches!(found.rule, Rule::EpochsRise { controller: 0, .. })
+            && found.at > at(1_103)
+            && found.at < at(1_123)
+    };
+    assert!((0..10).flat_map(late).any(|found| is_of_a(&found)));
 }
 
 /// Keeps what host b's controller writes.

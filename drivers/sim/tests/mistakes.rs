@@ -209,7 +209,7 @@ fn a_grant_that_counts_for_a_newer_request_is_found() {
 
 #[test]
 fn an_expired_write_that_is_performed_is_found() {
-    assert!(matches!(found(Mistake::ExpiredWritePerformed), Rule::EpochsRise { .. }));
+    assert!(matches!(found(Mistake::ExpiredWritePerformed), Rule::SentInTime { .. }));
 }
 
 #[test]

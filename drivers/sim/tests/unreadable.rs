@@ -49,11 +49,12 @@ struct Uncontained;
 
 impl Containment for Uncontained {}
 
-fn run(
-    world: WorldSpec,
-    controllers: Vec<Controller<BuiltIn>>,
-    of: u16,
-) -> (RunResult, Vec<(Time, u32)>, Vec<(Time, WriteOutcome)>) {
+/// With which numbers one controller booted.
+type Boots = Vec<(Time, u32)>;
+/// What became of its writes.
+type Written = Vec<(Time, WriteOutcome)>;
+
+fn run(world: WorldSpec, controllers: Vec<Controller<BuiltIn>>, of: u16) -> (RunResult, Boots, Written) {
     let journal = JournalSettings {
         sync: SyncRule::Every(Span::from_millis(50)),
         rotate_bytes: 1 << 20,

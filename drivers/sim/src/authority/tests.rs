@@ -32,7 +32,6 @@ fn a_lower_epoch_on_a_device_that_has_restarted_is_no_violation_and_the_next_low
     let mut watcher = Watcher::new(&[2], &[0, 0]);
     watcher.accepted(at(1), (0, 1), BATTERY, 513);
     watcher.restarted(0, BATTERY);
-    assert!(!watcher.is_outdated(0, BATTERY, 256));
     watcher.accepted(at(2), (0, 0), BATTERY, 256);
     watcher.accepted(at(3), (0, 1), BATTERY, 513);
     assert_eq!(watcher.result(at(3)).violation_count, 0);
@@ -57,15 +56,25 @@ fn a_lease_with_an_epoch_of_one_before_it_is_found() {
 }
 
 #[test]
-fn who_gives_up_may_say_so_long_after_its_lease() {
+fn a_lease_whose_end_is_told_late_is_none_that_begins_and_takes_no_later_one_away() {
     let mut watcher = Watcher::new(&[2], &[0, 0]);
     watcher.told(at(0), (0, 0, 0), 256, until(20), HostClock::TRUE);
     watcher.told(at(30), (0, 1, 1), 513, until(50), HostClock::TRUE);
-    // It waited for its disk.
-    watcher.told(at(40), (0, 0, 0), 256, until(19), HostClock::TRUE);
+    watcher.told(at(40), (0, 0, 0), 256, until(10), HostClock::TRUE);
     assert_eq!(watcher.result(at(40)).violation_count, 0);
-    watcher.told(at(45), (0, 0, 0), 256, until(60), HostClock::TRUE);
-    assert_eq!(watcher.result(at(45)).violation_count, 2, "the epoch is old, and another holds authority");
+    watcher.told(at(60), (0, 0, 0), 768, until(80), HostClock::TRUE);
+    watcher.told(at(70), (0, 0, 0), 768, until(90), HostClock::TRUE);
+    for (epoch, ended) in [(256, 20), (768, 65)] {
+        watcher.told(at(75), (0, 0, 0), epoch, until(ended), HostClock::TRUE);
+    }
+    watcher.sent((at(76), until(76)), (0, 0), until(90));
+    assert_eq!(watcher.result(at(76)).violation_count, 0);
+    // That it ended what it holds ends it.
+    watcher.told(at(80), (0, 0, 0), 768, until(78), HostClock::TRUE);
+    watcher.told(at(81), (0, 1, 1), 1_025, until(99), HostClock::TRUE);
+    assert_eq!(watcher.result(at(81)).violation_count, 0);
+    watcher.sent((at(82), until(82)), (0, 0), until(90));
+    assert_eq!(watcher.result(at(82)).violations[0].rule, Rule::WritesExpire { controller: 0 });
 }
 
 #[test]
@@ -91,7 +100,6 @@ fn a_lower_epoch_on_a_device_is_found() {
     let mut watcher = Watcher::new(&[2], &[0, 0]);
     watcher.accepted(at(1), (0, 0), BATTERY, 256);
     watcher.accepted(at(2), (0, 1), BATTERY, 513);
-    assert!(watcher.is_outdated(0, BATTERY, 256) && !watcher.is_outdated(0, BATTERY, 513));
     watcher.accepted(at(3), (0, 0), BATTERY, 256);
     assert_eq!(watcher.result(at(200)).violation_count, 1);
 }
@@ -130,12 +138,22 @@ fn who_gives_an_epoch_up_with_a_write_of_it_on_its_way_is_found() {
 #[test]
 fn a_write_that_outlives_its_lease_is_found() {
     let mut watcher = Watcher::new(&[2], &[0, 0]);
-    watcher.sent(at(0), 0, 0, until(90_000));
+    watcher.sent((at(0), until(0)), (0, 0), until(90_000));
     watcher.told(at(0), (0, 0, 0), 256, until(20), HostClock::TRUE);
-    watcher.sent(at(1), 0, 0, until(20));
+    watcher.sent((at(1), until(1)), (0, 0), until(20));
     assert_eq!(watcher.result(at(3)).violation_count, 0);
-    watcher.sent(at(2), 0, 0, until(21));
+    watcher.sent((at(2), until(2)), (0, 0), until(21));
     assert_eq!(watcher.result(at(3)).violations[0].rule, Rule::WritesExpire { controller: 0 });
+}
+
+#[test]
+fn a_write_that_leaves_after_it_has_expired_is_found_also_of_who_is_alone() {
+    let mut watcher = Watcher::new(&[2], &[0]);
+    watcher.sent((at(10), until(20)), (0, 0), until(20));
+    assert_eq!(watcher.result(at(30)).violation_count, 0);
+    watcher.sent((at(30), until(21)), (0, 0), until(20));
+    let rule = Rule::SentInTime { controller: 0 };
+    assert_eq!(watcher.result(at(30)).violations, [Violation { at: at(30), grid: 0, rule }]);
 }
 
 #[test]

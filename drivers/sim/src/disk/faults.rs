@@ -26,12 +26,13 @@ pub enum DiskChange {
 }
 
 impl DiskChange {
-    /// Whether what is on the disk may be worse afterwards than what was written.
+    /// Whether what is on the disk may be worse afterwards than what was synced. A power failure in the middle of a write is what
+    /// every disk has to be taken for: what it tears was not durable.
     pub(super) const fn does_damage(self) -> bool {
         match self {
-            Self::Lying(begins) | Self::Tearing(begins) | Self::Misdirecting(begins) => begins,
+            Self::Lying(begins) | Self::Misdirecting(begins) => begins,
             Self::Rot => true,
-            Self::Full(_) | Self::Slow(_) | Self::Failing(_) | Self::ReadOnly(_) => false,
+            Self::Full(_) | Self::Slow(_) | Self::Failing(_) | Self::ReadOnly(_) | Self::Tearing(_) => false,
         }
     }
 }

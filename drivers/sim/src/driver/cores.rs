@@ -1,6 +1,6 @@
 //! Shows the checker of progress what of the world could keep a controller from taking over.
 
-use r_ems_engine::redundancy::Command;
+use r_ems_engine::redundancy::Promise;
 use r_ems_engine::{Span, Time};
 
 use super::persistence::Persistence;
@@ -81,6 +81,16 @@ impl SimDriver {
         }
     }
 
+    /// Shows what a controller promises: what was asked for, what is durable, or what a life begins with.
+    pub(super) fn look_at_promise(&mut self, at: Time, post: u16, promise: &Promise, is_durable: bool) {
+        if promise.is_sole {
+            self.authority.vouched(at, self.posts[usize::from(post)].grid);
+        }
+        if self.progress.promised(at, post, promise, is_durable) {
+            self.look_again(at);
+        }
+    }
+
     /// Looks at the run's start, or after a change.
     pub(super) fn look_at_cores(&mut self, change: Option<(Time, Change)>) {
         if self.progress.is_idle() {
@@ -91,16 +101,10 @@ impl SimDriver {
         let seen = Seen { posts, clocks, network, usual, kept, stalls };
         let Some((at, change)) = change else { return progress.begun(&seen) };
         // Nobody hears what is asked of who is down.
-        if let Change::Command { controller, command } = change
+        if let Change::Command { controller, .. } = change
             && posts[usize::from(controller)].has_booted
         {
-            let (maintenance, is_sole) = match command {
-                Command::SwitchOver { .. } => (None, false),
-                Command::Maintenance { begins, .. } => (Some(begins), false),
-                Command::Stop => (None, false),
-                Command::Sole { .. } => (None, true),
-            };
-            progress.commanded(at, controller, maintenance, is_sole);
+            progress.commanded(at, controller);
         }
         progress.changed(at, &seen);
     }

@@ -189,9 +189,11 @@ impl SimDriver {
         if refuses {
             return WriteOutcome::Refused;
         }
-        if checks_epochs && self.authority.is_outdated(grid, component, epoch.number()) {
+        let accepted = &mut self.grids[usize::from(grid)].accepted[usize::from(component.0)];
+        if checks_epochs && epoch < *accepted {
             return WriteOutcome::Refused;
         }
+        *accepted = epoch;
         self.link(post, device).count_write();
         self.authority.accepted(at, (grid, post), component, epoch.number());
         self.progress.accepted(at, post, epoch.number());
@@ -248,7 +250,10 @@ impl SimDriver {
         let sent = link.sent(at);
         match sending {
             Sending::Reaches(effect) => {
-                self.authority.sent(at, self.posts[usize::from(post)].grid, post, write.valid_until);
+                let PostState { grid, host, .. } = self.posts[usize::from(post)];
+                // Not `now`: whatever whoever sends believes, its clock says how late it is.
+                let by_clock = self.clocks[usize::from(host)].local(at);
+                self.authority.sent((at, by_clock), (grid, post), write.valid_until);
                 let link = self.link(post, device);
                 let power = Watts::of(write.value * link.factor());
                 let epoch = Epoch::of_number(write.epoch);
@@ -326,13 +331,20 @@ impl SimDriver {
 
     /// A device restarts: it forgets its set-point, the epochs that it has accepted, and who was connected to it.
     pub(super) fn restart_device(&mut self, at: Time, grid: u16, component: ComponentIndex) {
-        let Grid { bus, ledger, account, slots } = &mut self.grids[usize::from(grid)];
+        let Grid { bus, ledger, account, slots, accepted } = &mut self.grids[usize::from(grid)];
         slots[usize::from(component.0)] = Slot::default();
+        accepted[usize::from(component.0)] = Epoch::NONE;
         bus.restart(component, at, &mut (ledger, (account, self.monitor.watch(grid))));
-        self.authority.restarted(grid, component);
+        let mut checks_epochs = false;
         for post in self.posts.iter_mut().filter(|post| post.grid == grid) {
-            let links = post.links.iter_mut().filter(|link| link.component() == component);
-            links.for_each(Link::break_off);
+            for link in post.links.iter_mut().filter(|link| link.component() == component) {
+                checks_epochs |= link.checks_epochs();
+                link.break_off();
+            }
+        }
+        // Of any other the wait for writes on their way protects it, now as before.
+        if checks_epochs {
+            self.authority.restarted(grid, component);
         }
     }
 

@@ -242,6 +242,9 @@ impl SimDriver {
     /// A machine boots.
     pub(super) fn boot(&mut self, post: u16) -> (u16, Happened) {
         self.posts[usize::from(post)].has_booted = true;
+        let durable = self.posts[usize::from(post)].promise;
+        let promise = self.persistence.as_deref().map_or(durable, |kept| kept.promise(post));
+        self.look_at_promise(self.now, post, &promise, true);
         self.note_wall(post);
         self.orchestrator.began(self.now, ControllerIndex(post));
         (post, Happened::Boot)
@@ -249,6 +252,7 @@ impl SimDriver {
 
     /// Begins to make a promise durable.
     pub(super) fn save(&mut self, at: Time, post: u16, promise: Promise) {
+        self.look_at_promise(at, post, &promise, false);
         if self.persistence.is_some() {
             return self.keep_promise(at, post, promise);
         }
@@ -262,6 +266,7 @@ impl SimDriver {
         let state = &mut self.posts[usize::from(post)];
         if let Some(saved) = state.saving.take() {
             state.promise = saved;
+            self.look_at_promise(self.now, post, &saved, true);
         }
         (post, Happened::Told(Told::Promised(true)))
     }
@@ -271,7 +276,10 @@ impl SimDriver {
         let state = &self.posts[usize::from(post)];
         let clock = self.clocks[usize::from(state.host)];
         self.authority.told(at, (state.grid, state.host, post), epoch, until, clock);
-        self.progress.told(at, post, epoch, clock.run_time(until));
+        // What was given up before is told late: by now it may hold another.
+        if until >= clock.local(at) {
+            self.progress.told(at, post, epoch, clock.run_time(until));
+        }
     }
 
     fn change_process(&mut self, at: Time, controller: u16, state: Life) {

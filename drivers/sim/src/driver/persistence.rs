@@ -273,10 +273,12 @@ impl SimDriver {
             keeping.jobs[lane as usize] = Some((request.number, job));
             self.queue.push(at + span, Pending::Disk { of, lane });
         }
+        let mut durable = None;
         if let Some(keeper) = &mut keeping.keeper
             && let Some(succeeded) = keeper.take_answer()
         {
             if succeeded {
+                durable = Some(keeper.kept().promise);
                 keeping.survival.has_promised(keeper.kept());
             }
             if keeping.stage == Stage::Numbering {
@@ -312,7 +314,11 @@ impl SimDriver {
             keeping.tends_at = Some(due);
             self.queue.push(due, Pending::Tend(of));
         }
-        if keeping.keeper.as_mut().is_some_and(PromiseKeeper::take_end_of_life) {
+        let ends = keeping.keeper.as_mut().is_some_and(PromiseKeeper::take_end_of_life);
+        if let Some(promise) = durable {
+            self.look_at_promise(at, of.post, &promise, true);
+        }
+        if ends {
             self.begin_anew(at, of);
         }
     }
@@ -347,6 +353,12 @@ impl Persistence {
     /// The state with which a life begins.
     pub(super) fn state(&self, post: u16) -> &[u8] {
         self.posts[usize::from(post)].state()
+    }
+
+    /// What a life begins with that was promised.
+    pub(super) fn promise(&self, post: u16) -> Promise {
+        let found = self.posts[usize::from(post)].found.as_ref();
+        found.expect("a life begins with what was found").promises.kept.promise
     }
 
     /// What a machine is told when its life begins.

@@ -32,10 +32,8 @@ pub(super) struct Grid {
     pub(super) core: Option<(u16, Time)>,
     /// By member: whether it runs.
     up: Vec<bool>,
-    pub(super) in_maintenance: Vec<bool>,
-    /// By member: when an operator last began or ended its maintenance.
-    pub(super) maintenance_changed_at: Vec<Time>,
-    pub(super) is_sole: bool,
+    /// By member: what operators want of it.
+    pub(super) orders: Vec<Orders>,
     pub(super) changed_at: Time,
     pub(super) commanded_at: Time,
     /// By member: the epoch of its lease and when that ends.
@@ -48,6 +46,23 @@ pub(super) struct Grid {
     /// Since when a take-over was due that is late.
     pub(super) late_since: Option<Time>,
     pub(super) write_due: Option<Due>,
+}
+
+/// What operators want of a member for as long as they do not take it back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Orders {
+    pub(super) is_sole: bool,
+    pub(super) in_maintenance: bool,
+}
+
+impl Orders {
+    /// What one of both wants.
+    pub(super) const fn beside(self, other: Self) -> Self {
+        Self {
+            is_sole: self.is_sole || other.is_sole,
+            in_maintenance: self.in_maintenance || other.in_maintenance,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,9 +89,7 @@ impl Grid {
             prompt: alloc::vec![None; members],
             core: None,
             up: alloc::vec![true; members],
-            in_maintenance: alloc::vec![false; members],
-            maintenance_changed_at: alloc::vec![Time::ZERO; members],
-            is_sole: false,
+            orders: alloc::vec![Orders::default(); members],
             changed_at: Time::ZERO,
             commanded_at: Time::ZERO,
             leases: alloc::vec![(0, Time::ZERO); members],
@@ -120,7 +133,7 @@ impl Grid {
             // At the run's start nothing was begun before.
             let begun_before = disk.filter(|_span| at > Time::ZERO).unwrap_or(Span::ZERO);
             note(&mut self.disks[one], at + begun_before, disk.is_some());
-            let is_able = runs && answers && !self.in_maintenance[one];
+            let is_able = runs && answers && !self.orders[one].in_maintenance;
             note(&mut self.able[one], at.max(self.doubted_until[one]), is_able);
             let is_prompt = |other: &Member| sight.is_prompt(place, other.place);
             note(&mut self.prompt[one], at, self.promised.members.iter().all(is_prompt));
@@ -196,7 +209,7 @@ impl Grid {
     /// Reckons when which promise is due.
     pub(super) fn reckon(&mut self, at: Time) {
         (self.take_over_due, self.write_due) = (None, None);
-        if self.is_sole {
+        if self.orders.iter().any(|orders| orders.is_sole) {
             return;
         }
         let Some((able, since)) = self.core else {

@@ -114,9 +114,32 @@ fn nothing_is_promised_while_no_core_is_whole() {
         assert_eq!(watch.result(at(9_000)).late, []);
     }
     let mut watch = crashed();
-    watch.commanded(at(2_005), 1, Some(true), false);
+    let kept = redundancy::Promise { in_maintenance: true, ..redundancy::Promise::FIRST };
+    assert!(watch.promised(at(2_005), 1, &kept, false));
     watch.changed(at(2_005), &World { runs: [false, true, true], ..WHOLE });
     assert_eq!(watch.result(at(9_000)).late, [], "the one that is left is in maintenance");
+}
+
+#[test]
+fn while_a_member_is_declared_sole_nothing_is_promised_and_afterwards_all_is() {
+    let mut watch = watch();
+    let sole = redundancy::Promise { is_sole: true, ..redundancy::Promise::FIRST };
+    watch.commanded(at(10), 1);
+    assert!(watch.promised(at(11), 0, &sole, false) && !watch.promised(at(12), 0, &sole, true));
+    watch.changed(at(11), &WHOLE);
+    assert!(
+        !watch.promised(at(5_000), 0, &redundancy::Promise::FIRST, false),
+        "it counts until that is durable"
+    );
+    assert_eq!(watch.result(at(9_000)).late, []);
+    assert!(watch.promised(at(9_000), 0, &redundancy::Promise::FIRST, true));
+    watch.changed(at(9_000), &WHOLE);
+    assert_eq!(watch.result(at(10_040)).late, []);
+    assert_eq!(watch.result(at(10_041)).late.len(), 1);
+    // What was asked for and refused excuses nothing.
+    let mut refused = self::watch();
+    refused.commanded(at(10), 0);
+    assert_eq!(refused.result(at(1_051)).late.len(), 1);
 }
 
 #[test]
