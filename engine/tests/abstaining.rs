@@ -48,3 +48,24 @@ fn a_witness_that_refuses_to_be_sole_abstains_as_before() {
     world.run(10_000 * MILLI);
     assert!(world.authorities().is_empty(), "its vote is still missing");
 }
+
+#[test]
+fn who_lost_the_numbers_of_its_lives_is_heard_again() {
+    for seed in 0..20 {
+        let mut world = World::new(&[0, 1, 2], true, &Settings::DEFAULT, seed);
+        (0..3).for_each(|seat| world.boot(seat));
+        for _life in 0..4 {
+            world.run(1_000 * MILLI);
+            world.crash(1);
+            world.boot(1);
+        }
+        world.run(1_000 * MILLI);
+        world.crash(1);
+        world.boot_without_promises(1);
+        world.run(5_000 * MILLI);
+        assert_eq!(world.authorities(), [0], "seed {seed}");
+        world.crash(0);
+        world.run(5_000 * MILLI);
+        assert_eq!((world.authorities(), world.overlaps), (vec![1], 0), "seed {seed}");
+    }
+}

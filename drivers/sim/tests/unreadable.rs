@@ -19,12 +19,17 @@ use r_ems_sim::disk::DiskChange;
 use r_ems_sim::driver::{RunResult, SimDriver};
 use r_ems_sim::world::{Change, Life, PersistenceSpec, WorldSpec};
 
-/// Notes the lives of one controller, and what became of its writes.
+/// The lives of one controller with their numbers, and what became of its writes.
+#[derive(Default)]
+struct Seen {
+    boots: Vec<(Time, u32)>,
+    written: Vec<(Time, WriteOutcome)>,
+}
+
 struct Watching {
     inner: SimDriver,
     of: u16,
-    boots: Vec<(Time, u32)>,
-    written: Vec<(Time, WriteOutcome)>,
+    seen: Seen,
 }
 
 impl Driver for Watching {
@@ -32,8 +37,8 @@ impl Driver for Watching {
         let delivery = self.inner.next()?;
         if delivery.to.0 == self.of {
             match delivery.step {
-                Step::Boot(boot) => self.boots.push((delivery.at, boot.incarnation)),
-                Step::Input(Input::Written { outcome, .. }) => self.written.push((delivery.at, outcome)),
+                Step::Boot(boot) => self.seen.boots.push((delivery.at, boot.incarnation)),
+                Step::Input(Input::Written { outcome, .. }) => self.seen.written.push((delivery.at, outcome)),
                 Step::Input(_) | Step::Restore { .. } => {}
             }
         }
@@ -49,12 +54,7 @@ struct Uncontained;
 
 impl Containment for Uncontained {}
 
-/// With which numbers one controller booted.
-type Boots = Vec<(Time, u32)>;
-/// What became of its writes.
-type Written = Vec<(Time, WriteOutcome)>;
-
-fn run(world: WorldSpec, controllers: Vec<Controller<BuiltIn>>, of: u16) -> (RunResult, Boots, Written) {
+fn run(world: WorldSpec, controllers: Vec<Controller<BuiltIn>>, of: u16) -> (RunResult, Seen) {
     let journal = JournalSettings {
         sync: SyncRule::Every(Span::from_millis(50)),
         rotate_bytes: 1 << 20,
@@ -73,9 +73,9 @@ fn run(world: WorldSpec, controllers: Vec<Controller<BuiltIn>>, of: u16) -> (Run
     };
     let header = Header::new(&[], (0..controllers.len()).map(names).collect());
     let inner = inner.with_persistence::<_, Uncontained>(&header, &controllers);
-    let mut driver = Watching { inner, of, boots: Vec::new(), written: Vec::new() };
+    let mut driver = Watching { inner, of, seen: Seen::default() };
     Fleet::new(controllers).run(&mut driver).expect("no assertion fails");
-    (driver.inner.finish(), driver.boots, driver.written)
+    (driver.inner.finish(), driver.seen)
 }
 
 /// Host `of` starts three times; before the last one its disk fails, and it heals at 4 s.
@@ -101,7 +101,7 @@ fn begins_anew(boots: &[(Time, u32)]) {
 fn a_standby_is_heard_again_once_its_disk_can_be_read() {
     for seed in 0..20 {
         let site = Site { seed, ..site(1) }.then(6_000, host(0, Life::Down));
-        let (result, boots, _) = run(site.world(), site.controllers(), 1);
+        let (result, Seen { boots, .. }) = run(site.world(), site.controllers(), 1);
         begins_anew(&boots);
         assert_eq!(result.authority.violations, [], "seed {seed}");
         let [taken] = result.authority.take_overs[..] else { panic!("{:?}", result.authority.take_overs) };
@@ -112,7 +112,7 @@ fn a_standby_is_heard_again_once_its_disk_can_be_read() {
 #[test]
 fn a_witness_votes_again_once_its_disk_can_be_read() {
     let site = site(2).then(6_000, host(0, Life::Down));
-    let (result, boots, _) = run(site.world(), site.controllers(), 2);
+    let (result, Seen { boots, .. }) = run(site.world(), site.controllers(), 2);
     begins_anew(&boots);
     assert_eq!((result.authority.violations.len(), result.authority.take_overs.len()), (0, 1));
 }
@@ -124,7 +124,7 @@ fn who_is_alone_controls_without_its_disk_and_is_refused_by_no_device_once_that_
         let mut world = site.world();
         world.posts.truncate(1);
         let spec = ControllerSpec { redundancy: SupervisorSpec::alone(), ..site.controller(0) };
-        let (_, boots, written) = run(world, vec![Controller::new(&spec)], 0);
+        let (_, Seen { boots, written }) = run(world, vec![Controller::new(&spec)], 0);
         begins_anew(&boots);
         let outcomes = |from: u64, to: u64| {
             let within = written.iter().filter(move |(when, _)| *when > at(from) && *when < at(to));

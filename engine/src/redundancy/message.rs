@@ -68,6 +68,13 @@ pub enum Content {
         /// Why.
         reason: Reason,
     },
+    /// What your life `life` says does not count: I have heard a later one.
+    Outlived {
+        /// The life that spoke.
+        life: u32,
+        /// The last one that was heard.
+        heard: u32,
+    },
 }
 
 /// What a member tells of itself.

@@ -31,6 +31,9 @@ impl Words<'_> {
                 "request {number} is refused: {}; nothing up to epoch {floor}, wait {wait}",
                 refusal_words(refusal)
             ),
+            Content::Outlived { life, heard } => {
+                format!("what your life {life} says does not count, life {heard} was heard")
+            }
             Content::MissesState => String::from("your whole state is missed"),
             Content::Release { epoch } => format!("epoch {epoch} is given up"),
             Content::HandOver { epoch, owned_from: _, reason } => {

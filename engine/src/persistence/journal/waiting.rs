@@ -37,7 +37,8 @@ pub fn waits_for_sync(effect: &Effect, now: LocalTime) -> bool {
             | Content::Request { .. }
             | Content::Grant { .. }
             | Content::Refuse { .. }
-            | Content::MissesState => false,
+            | Content::MissesState
+            | Content::Outlived { .. } => false,
         },
         // That it holds authority is a fact already, whoever is told. That it gave it up is one when what it wrote before
         // has left.

@@ -266,9 +266,12 @@ impl RedundancySupervisor {
             return self.hear_foreign(now, from, &message.content, out);
         }
         self.lapse(now, out);
+        if let Content::Outlived { life, heard } = message.content {
+            // Whatever is heard of the sender's lives: this is about the own one.
+            self.be_outlived(life, heard);
+        }
         if !self.peers[from.position()].hear(now, message.incarnation) {
-            // What an earlier life said is no news: it asks for nothing any more, and says nothing of the one that lives.
-            return;
+            return self.hear_outlived(from, message, out);
         }
         match message.content {
             Content::Heartbeat(heartbeat) => self.heartbeat(now, from, message.incarnation, &heartbeat, out),
@@ -297,6 +300,7 @@ impl RedundancySupervisor {
                 }
             }
             Content::MissesState => self.state_is_missed = true,
+            Content::Outlived { .. } => {}
         }
         self.hear_floor(now, from);
         self.invariants(now);

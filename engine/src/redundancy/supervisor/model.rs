@@ -380,6 +380,7 @@ fn gist_of_letter(state: &State, (from, to, message): &Letter) -> Vec<u8> {
         Content::Release { epoch } => codec::encode(&(4_u8, epoch), &mut bytes),
         Content::HandOver { epoch, owned_from: _, reason: _ } => codec::encode(&(5_u8, epoch), &mut bytes),
         Content::MissesState => bytes.push(6),
+        Content::Outlived { life, heard } => codec::encode(&(7_u8, life, heard), &mut bytes),
     }
     bytes
 }

@@ -6,7 +6,7 @@ use super::RedundancySupervisor;
 use crate::event::Event;
 use crate::machine::Effects;
 use crate::redundancy::epoch::{Epoch, Seat};
-use crate::redundancy::message::{Content, Heartbeat};
+use crate::redundancy::message::{Content, Heartbeat, Message};
 use crate::redundancy::role::Role;
 use crate::time::{LocalTime, Span};
 
@@ -73,8 +73,32 @@ impl RedundancySupervisor {
             | Content::Refuse { .. }
             | Content::Release { .. }
             | Content::MissesState
+            | Content::Outlived { .. }
             | Content::HandOver { .. } => peer.foreign.or(Some(Foreign::heard(now))),
         };
+    }
+}
+
+impl RedundancySupervisor {
+    /// Hears a life of a member that is over, since another was heard after it. What it says is no news: it asks for nothing any
+    /// more, and says nothing of the one that lives. Only if it beats on is it told, since it may be the one that lives.
+    pub(super) fn hear_outlived(&self, from: Seat, message: &Message, out: &mut Effects) {
+        let Content::Heartbeat(Heartbeat { role, .. }) = message.content else { return };
+        if !role.holds() {
+            let heard = self.peers[from.position()].incarnation;
+            self.send(from, Content::Outlived { life: message.incarnation, heard }, out);
+        }
+    }
+
+    /// Learns that a later life than this one was heard: the numbers of earlier lives were lost with a disk. It goes on under a
+    /// number that nobody has heard, if it can promise anything: who cannot read its disk begins anew once it can, and would meet
+    /// that number again. It holds nothing, so nothing rests on the old one; answers to that are not counted any more.
+    pub(super) fn be_outlived(&mut self, life: u32, heard: u32) {
+        let holds = self.role.holds() || self.role == Role::Lapsed;
+        let can_promise = self.kept.ceiling > Epoch::NONE;
+        if life == self.incarnation && heard > life && can_promise && !holds {
+            self.incarnation = heard.saturating_add(1);
+        }
     }
 }
 
