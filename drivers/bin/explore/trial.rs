@@ -4,14 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::redundancy::Command;
 use r_ems_engine::{Span, Time};
 use r_ems_sim::authority::{Rule, TakeOver, Violation};
 use r_ems_sim::disk::DiskChange;
 use r_ems_sim::driver::RunResult;
 use r_ems_sim::progress::{Late, Promise};
 use r_ems_sim::survival;
-use r_ems_sim::world::{Change, StalledClock, Timed, WorldSpec};
+use r_ems_sim::world::{Change, Stalled, StalledClock, Timed, WorldSpec};
 
 use super::case::Case;
 use super::fault;
@@ -191,7 +190,7 @@ pub(super) fn run_world<F: FunctionSet>(
     excuse: Excuse,
 ) -> Trial {
     let beyond = match excuse {
-        Excuse::Declared => Beyond::of(&world, facts.clock_rate_max_ppb),
+        Excuse::Declared => Beyond::of(&world, facts),
         Excuse::Nothing => Beyond::default(),
     };
     of_run(beyond, facts, || {
@@ -210,7 +209,7 @@ pub(super) fn of_run<F: FunctionSet>(
 ) -> Trial {
     let ended = contained(|| {
         let Ended { result, marks, deliveries, poisoned } = run().end();
-        let mut broken = judged(&result, beyond, facts);
+        let mut broken = judged(&result, &beyond, facts);
         if let Some((poisoned, words)) = poisoned {
             let who = facts.member_name(poisoned.controller.0);
             let words = format!("{who} failed an assertion: {words}");
@@ -230,39 +229,52 @@ pub(super) fn of_run<F: FunctionSet>(
 /// The rate of a clock that stands still.
 const STANDS_STILL_PPB: i32 = -1_000_000_000;
 
-/// What of a run leaves what its site declares, and may break what the declaration protects.
-#[derive(Clone, Copy, Debug, Default)]
+/// What of a run leaves what its site declares, and may break what the declaration protects: from when on, of each grid. A run
+/// that is excused from nothing has none.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Beyond {
-    /// A clock leaves the bound of its rate.
-    clocks_err: bool,
-    /// A disk may lose what it called durable, and nobody can tell: a promise that was not kept.
-    disks_lie: bool,
-    /// An operator vouches for what is not so: that all others are off.
-    has_sole: bool,
+    grids: Vec<BeyondOfGrid>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct BeyondOfGrid {
+    /// A clock left the bound of its rate.
+    clock_errs: Time,
+    /// A disk may have lost what it called durable, and nobody can tell: a promise that was not kept.
+    disk_lies: Time,
 }
 
 impl Beyond {
-    pub(super) fn of(world: &WorldSpec, clock_rate_max_ppb: u32) -> Self {
-        let mut beyond = Self::default();
-        let errs = |rate_ppb: i32| rate_ppb.unsigned_abs() > clock_rate_max_ppb;
-        beyond.clocks_err = world.hosts.iter().any(|host| errs(host.rate_ppb));
-        for Timed { change, .. } in &world.timeline {
+    pub(super) fn of(world: &WorldSpec, facts: &Facts) -> Self {
+        let never = BeyondOfGrid { clock_errs: Time::MAX, disk_lies: Time::MAX };
+        let mut beyond = Self { grids: vec![never; facts.grids.len()] };
+        let errs = |rate_ppb: i32| rate_ppb.unsigned_abs() > facts.clock_rate_max_ppb;
+        for (host, clock) in (0..).zip(&world.hosts) {
+            if errs(clock.rate_ppb) {
+                beyond.clock_errs(Time::ZERO, facts, host);
+            }
+        }
+        for Timed { at, change } in &world.timeline {
             match *change {
-                Change::ClockRate { rate_ppb, .. } => beyond.clocks_err |= errs(rate_ppb),
-                Change::Stall { clock: StalledClock::Stopped, .. } => {
-                    beyond.clocks_err |= errs(STANDS_STILL_PPB);
+                Change::ClockRate { host, rate_ppb } if errs(rate_ppb) => beyond.clock_errs(*at, facts, host),
+                Change::Stall { whom, clock: StalledClock::Stopped, .. } if errs(STANDS_STILL_PPB) => {
+                    let host = match whom {
+                        Stalled::Host(host) => host,
+                        Stalled::Process(member) => facts.members[usize::from(member)].host,
+                    };
+                    beyond.clock_errs(*at, facts, host);
                 }
                 // Rot shows in a checksum, and a torn record is none.
-                Change::Disk { change: DiskChange::Lying(_) | DiskChange::Misdirecting(_), .. } => {
-                    beyond.disks_lie = true;
+                Change::Disk { host, change: DiskChange::Lying(true) | DiskChange::Misdirecting(true) } => {
+                    beyond.of_host(facts, host, |grid| grid.disk_lies = grid.disk_lies.min(*at));
                 }
-                Change::Command { command: Command::Sole { .. }, .. } => beyond.has_sole = true,
                 Change::Breaker { .. }
                 | Change::Inverter { .. }
                 | Change::Host { .. }
                 | Change::Process { .. }
                 | Change::Path { .. }
-                | Change::Stall { clock: StalledClock::Running, .. }
+                | Change::ClockRate { .. }
+                | Change::Stall { .. }
                 | Change::WallClock { .. }
                 | Change::Upgrade { .. }
                 | Change::Command { .. }
@@ -274,10 +286,31 @@ impl Beyond {
         }
         beyond
     }
+
+    fn clock_errs(&mut self, at: Time, facts: &Facts, host: u16) {
+        self.of_host(facts, host, |grid| grid.clock_errs = grid.clock_errs.min(at));
+    }
+
+    /// Notes something about all grids that have a member on a host.
+    fn of_host(&mut self, facts: &Facts, host: u16, note: impl Fn(&mut BeyondOfGrid)) {
+        for member in facts.members.iter().filter(|member| member.host == host) {
+            note(&mut self.grids[member.grid]);
+        }
+    }
+
+    /// Whether a clock or a disk may have led to what is found in a grid.
+    fn excuses(&self, grid: u16, at: Time) -> bool {
+        self.grids.get(usize::from(grid)).is_some_and(|grid| grid.clock_errs.min(grid.disk_lies) <= at)
+    }
+
+    /// Whether an operator may have, who vouched for what is not so: that all others are off.
+    fn excuses_vouched(&self, vouched: &[(u16, Time)], grid: u16, at: Time) -> bool {
+        !self.grids.is_empty() && vouched.iter().any(|known| known.0 == grid && known.1 <= at)
+    }
 }
 
 /// Everything that a run broke, of each property the first time.
-fn judged(result: &RunResult, beyond: Beyond, facts: &Facts) -> Vec<Broken> {
+fn judged(result: &RunResult, beyond: &Beyond, facts: &Facts) -> Vec<Broken> {
     let mut all: Vec<Broken> = Vec::new();
     let mut add = |broken: Broken| {
         if all.iter().all(|known| known.property != broken.property) {
@@ -285,12 +318,14 @@ fn judged(result: &RunResult, beyond: Beyond, facts: &Facts) -> Vec<Broken> {
         }
     };
     for violation in &result.authority.violations {
-        let may_overlap = facts.grids[usize::from(violation.grid)].may_overlap || beyond.has_sole;
+        let Violation { at, grid, .. } = *violation;
+        let may_overlap = facts.grids[usize::from(grid)].may_overlap;
+        let is_vouched = beyond.excuses_vouched(&result.authority.vouched, grid, at);
         let broken = violated(violation, facts);
         let is_excused = match broken.property {
             // The declared bound and what was promised protect these, and a pair that takes over on silence gives them up.
             Property::OneAuthority | Property::NewEpochs | Property::EpochsRise => {
-                beyond.clocks_err || beyond.disks_lie || may_overlap
+                beyond.excuses(grid, at) || is_vouched || may_overlap
             }
             // Of such a pair who hears a higher epoch stands by at once, whatever of its writes waits for a connection.
             Property::WritesExpire => may_overlap,
@@ -383,6 +418,26 @@ mod tests {
 
     use super::*;
     use crate::study::contained::quiet_contained_panics;
+
+    #[test]
+    fn a_clock_that_errs_excuses_from_then_on_and_only_the_grids_on_its_host() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/failover_fast.ron");
+        let site = Site::<BuiltIn>::open(&file, &[], None).expect("a shipped scenario");
+        let mut world = site.variant(0, &[]).expect("it is loaded").world.clone();
+        let mut facts = site.facts.clone();
+        facts.grids.push(facts.grids[0].clone());
+        let at = |seconds| Time::ZERO + Span::from_secs(seconds);
+        let host = facts.members[0].host;
+        let errs = Change::ClockRate { host, rate_ppb: 2 * facts.clock_rate_max_ppb as i32 };
+        let lies = Change::Disk { host, change: DiskChange::Lying(false) };
+        world.timeline = vec![Timed { at: at(1), change: lies }, Timed { at: at(2), change: errs }];
+        let beyond = Beyond::of(&world, &facts);
+        assert!(!beyond.excuses(0, at(1)) && beyond.excuses(0, at(2)) && !beyond.excuses(1, at(2)));
+        let vouched = [(0, at(3))];
+        let is_excused = |beyond: &Beyond, grid, seconds| beyond.excuses_vouched(&vouched, grid, at(seconds));
+        assert!(is_excused(&beyond, 0, 3) && !is_excused(&beyond, 0, 2) && !is_excused(&beyond, 1, 3));
+        assert!(!is_excused(&Beyond::default(), 0, 3));
+    }
 
     #[test]
     fn a_panic_of_the_world_is_a_finding_with_its_words_and_its_place() {

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use r_ems_engine::log::ChainPair;
 use r_ems_engine::persistence::recovery::Finding;
 use r_ems_engine::persistence::{JournalStatus, Kept, Origin, Recovered};
+use r_ems_engine::redundancy::Promise;
 use r_ems_engine::{Span, Time};
 
 /// Most findings that are kept for one controller, the first ones.
@@ -23,7 +24,7 @@ pub const MAX_BROKEN: usize = 100;
 pub enum Rule {
     /// What was called durable was not found again, or the state found was never there.
     State,
-    /// A promise that was called durable was not found again.
+    /// A promise that was called durable was not found again, or the next one was less.
     Promise,
     /// What was called durable was found damaged, though the disk did not lie.
     Damage,
@@ -122,9 +123,18 @@ impl Survival {
         }
     }
 
-    /// A promise is durable.
-    pub const fn has_promised(&mut self, kept: Kept) {
-        self.promised = kept;
+    /// A promise is durable: nothing in it is less than before, but for what commands give and take back.
+    pub fn has_promised(&mut self, at: Time, kept: Kept) {
+        if !is_at_least(&kept, &self.promised) {
+            self.breaks(at, Rule::Promise);
+        }
+        let before = self.promised;
+        self.promised.incarnation = kept.incarnation.max(before.incarnation);
+        self.promised.promise = Promise {
+            ceiling: kept.promise.ceiling.max(before.promise.ceiling),
+            owned_from: kept.promise.owned_from.max(before.promise.owned_from),
+            ..kept.promise
+        };
     }
 
     /// A snapshot became durable, or did not.
@@ -159,7 +169,7 @@ impl Survival {
         self.earlier.push(core::mem::take(&mut self.stood));
     }
 
-    /// A recovery gave this; `is_state` if a state was wanted, `is_excused` if the disk lied.
+    /// A recovery gave this; `is_state` if a state was wanted, `is_excused` if the disk has lied since the one before, or lies still.
     pub fn found(&mut self, at: Time, recovered: &Recovered, is_state: bool, is_excused: bool) {
         match recovered.origin {
             Origin::Fresh | Origin::Foreign => self.recoveries.fresh += 1,
@@ -169,7 +179,9 @@ impl Survival {
         let is_unreadable =
             |finding: &Finding| matches!(finding, Finding::Unlisted(_) | Finding::Unreadable(..));
         if is_excused {
+            // What is left now counts from here on, and nothing of what the disk lost.
             self.promised = recovered.promises.kept;
+            self.earlier.iter_mut().for_each(|stood| stood.durable = 0);
         }
         if is_excused || recovered.findings.iter().any(is_unreadable) {
             return;
@@ -232,5 +244,79 @@ fn is_at_least(found: &Kept, promised: &Kept) -> bool {
 impl Default for Survival {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use r_ems_engine::persistence::promises::Found;
+    use r_ems_engine::redundancy::{Epoch, Seat};
+
+    fn kept(incarnation: u32, round: u32) -> Kept {
+        let ceiling = Epoch { round, seat: Seat(0) };
+        Kept { incarnation, promise: Promise { ceiling, ..Promise::FIRST } }
+    }
+
+    fn at(seconds: u64) -> Time {
+        Time::ZERO + Span::from_secs(seconds)
+    }
+
+    fn found(kept: Kept) -> Recovered {
+        Recovered {
+            state: None,
+            chains: ChainPair::default(),
+            origin: Origin::Fresh,
+            promises: Found { kept, ..Found::NOTHING },
+            incarnation: kept.incarnation,
+            abstains: false,
+            last: None,
+            replayed: 0,
+            closed: Vec::new(),
+            number: Some(1),
+            chores: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// A controller of which ten deliveries and a promise are durable.
+    fn lived() -> Survival {
+        let mut survival = Survival::new();
+        survival.has_promised(at(1), kept(1, 16));
+        survival.begins(ChainPair::default());
+        survival.stands(10, ChainPair::default(), 10);
+        survival.ends(at(2));
+        survival
+    }
+
+    fn broken(survival: &Survival) -> Vec<Rule> {
+        survival.broken.iter().map(|broken| broken.rule).collect()
+    }
+
+    #[test]
+    fn what_a_disk_lost_excuses_what_was_before_and_nothing_that_comes_after() {
+        let mut survival = lived();
+        survival.found(at(3), &found(kept(0, 0)), true, true);
+        survival.begins(ChainPair::default());
+        survival.ends(at(4));
+        survival.found(at(5), &found(kept(0, 0)), true, false);
+        assert_eq!(broken(&survival), [], "nothing of the life between was durable");
+        survival.has_promised(at(6), kept(1, 32));
+        survival.begins(ChainPair::default());
+        survival.stands(5, ChainPair::default(), 5);
+        survival.ends(at(7));
+        survival.found(at(8), &found(kept(1, 16)), true, false);
+        assert_eq!(broken(&survival), [Rule::State, Rule::Promise]);
+    }
+
+    #[test]
+    fn a_durable_promise_that_is_less_than_the_one_before_is_found_and_does_not_hide_it() {
+        let mut survival = lived();
+        survival.has_promised(at(3), kept(2, 16));
+        assert_eq!(broken(&survival), []);
+        survival.has_promised(at(4), kept(3, 8));
+        assert_eq!(broken(&survival), [Rule::Promise]);
+        survival.found(at(5), &found(kept(3, 8)), false, false);
+        assert_eq!(broken(&survival), [Rule::Promise; 2]);
     }
 }

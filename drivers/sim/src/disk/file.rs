@@ -21,6 +21,17 @@ pub(super) struct File {
     durable_length: usize,
     /// The length that the disk called durable when it lied.
     lied_length: usize,
+    spoiled: Spoiled,
+}
+
+/// Whether a file holds something else than was called durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Spoiled {
+    #[default]
+    No,
+    /// It does on the platter, but has been written anew as a whole.
+    Rewritten,
+    Yes,
 }
 
 #[derive(Clone, Debug)]
@@ -89,6 +100,9 @@ impl File {
     /// Changes what processes see.
     pub(super) fn write(&mut self, offset: usize, bytes: &[u8], number: u64) {
         let end = offset + bytes.len();
+        if self.spoiled == Spoiled::Yes && offset == 0 && end >= self.length {
+            self.spoiled = Spoiled::Rewritten;
+        }
         while self.blocks.len() * BLOCK_BYTES < end {
             self.blocks.push(Block::new());
         }
@@ -118,6 +132,9 @@ impl File {
             }
         }
         self.durable_length = self.length;
+        if self.spoiled == Spoiled::Rewritten && self.blocks.iter().all(Block::is_durable) {
+            self.spoiled = Spoiled::No;
+        }
     }
 
     /// A sync that failed: what was to be written is no longer waiting, and is not on the platter.
@@ -145,6 +162,9 @@ impl File {
             self.blocks.truncate(self.length.div_ceil(BLOCK_BYTES));
         }
         (self.durable_length, self.lied_length) = (self.length, 0);
+        if lies > 0 || self.spoiled == Spoiled::Rewritten {
+            self.spoiled = Spoiled::Yes;
+        }
         lies
     }
 
@@ -160,6 +180,7 @@ impl File {
         };
         platter[place % BLOCK_BYTES] ^= 1 << stream.below(8);
         block.seen.copy_from_slice(&platter[..]);
+        self.spoiled = Spoiled::Yes;
         true
     }
 
@@ -172,7 +193,13 @@ impl File {
         let block = &mut self.blocks[place];
         block.seen.copy_from_slice(bytes);
         block.platter = Some(block.seen.clone());
+        self.spoiled = Spoiled::Yes;
         true
+    }
+
+    /// Whether it may hold something else than was called durable.
+    pub(super) fn is_spoiled(&self) -> bool {
+        self.spoiled != Spoiled::No
     }
 
     /// The bytes of a block that waits to be written, chosen by chance.
@@ -191,6 +218,23 @@ mod tests {
 
     /// In so many crashes each chance has come.
     const SEEDS: u64 = 64;
+
+    #[test]
+    fn a_file_that_rots_is_spoiled_until_it_is_whole_again_on_the_platter() {
+        let mut file = File::default();
+        file.write(0, &[1; 100], 1);
+        file.sync(1);
+        assert!(!file.is_spoiled() && file.rot(&mut Stream::new(1, 0)) && file.is_spoiled());
+        file.write(0, &[2; 99], 2);
+        file.sync(2);
+        assert!(file.is_spoiled(), "a byte is as it was");
+        file.write(0, &[3; 100], 3);
+        file.crash(&mut Stream::new(1, 0), Tearing::default());
+        assert!(file.is_spoiled(), "it had not been synced");
+        file.write(0, &[3; 100], 4);
+        file.sync(4);
+        assert!(!file.is_spoiled());
+    }
 
     /// A file of which 100 bytes are durable; 100 more were called durable by a lie, and then 50 were written.
     fn built_on_a_lie() -> File {

@@ -244,6 +244,13 @@ impl SimDisk {
         &self.lies
     }
 
+    /// Whether what a recovery reads of one owner's files may be something else than was called durable.
+    pub fn is_spoiled(&self, owner: u16) -> bool {
+        let is_read = |name: &FileName| matches!(name, FileName::Segment(_) | FileName::Promise(_));
+        let own = self.names.iter().filter(|((of, name), _)| *of == owner && is_read(name));
+        own.filter_map(|(_, file)| self.files.get(file)).any(File::is_spoiled)
+    }
+
     /// The host loses its power.
     pub fn crash(&mut self) {
         let survive = self.stream.below(self.changes.len() as u64 + 1) as usize;

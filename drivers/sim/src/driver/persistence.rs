@@ -72,6 +72,8 @@ struct Keeping {
     tends_at: Option<Time>,
     lives: u64,
     survival: Survival,
+    /// How often its files had been lied about when they were last looked at.
+    lies: u64,
 }
 
 /// How far a life has begun.
@@ -279,7 +281,7 @@ impl SimDriver {
         {
             if succeeded {
                 durable = Some(keeper.kept().promise);
-                keeping.survival.has_promised(keeper.kept());
+                keeping.survival.has_promised(at, keeper.kept());
             }
             if keeping.stage == Stage::Numbering {
                 // Without a number that is durable the life begins nevertheless: control goes on.
@@ -438,6 +440,7 @@ impl Keeping {
             tends_at: None,
             lives: 0,
             survival: Survival::new(),
+            lies: 0,
         }
     }
 
