@@ -190,7 +190,7 @@ pub(super) fn run_world<F: FunctionSet>(
     excuse: Excuse,
 ) -> Trial {
     let beyond = match excuse {
-        Excuse::Declared => Beyond::of(&world, facts),
+        Excuse::Declared => Beyond::of(variant, &world, facts),
         Excuse::Nothing => Beyond::default(),
     };
     of_run(beyond, facts, || {
@@ -234,6 +234,8 @@ const STANDS_STILL_PPB: i32 = -1_000_000_000;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beyond {
     grids: Vec<BeyondOfGrid>,
+    /// Writes last longer than their D.
+    outlasts_d: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -245,9 +247,10 @@ struct BeyondOfGrid {
 }
 
 impl Beyond {
-    pub(super) fn of(world: &WorldSpec, facts: &Facts) -> Self {
+    pub(super) fn of<F: FunctionSet>(variant: &Variant<F>, world: &WorldSpec, facts: &Facts) -> Self {
         let never = BeyondOfGrid { clock_errs: Time::MAX, disk_lies: Time::MAX };
-        let mut beyond = Self { grids: vec![never; facts.grids.len()] };
+        let grids = vec![never; facts.grids.len()];
+        let mut beyond = Self { grids, outlasts_d: variant.outlasts_d };
         let errs = |rate_ppb: i32| rate_ppb.unsigned_abs() > facts.clock_rate_max_ppb;
         for (host, clock) in (0..).zip(&world.hosts) {
             if errs(clock.rate_ppb) {
@@ -323,6 +326,8 @@ fn judged(result: &RunResult, beyond: &Beyond, facts: &Facts) -> Vec<Broken> {
         let is_vouched = beyond.excuses_vouched(&result.authority.vouched, grid, at);
         let broken = violated(violation, facts);
         let is_excused = match broken.property {
+            // D protects both: who waits for its writes waits for D.
+            Property::EpochsRise | Property::NothingOutstanding if beyond.outlasts_d => true,
             // The declared bound and what was promised protect these, and a pair that takes over on silence gives them up.
             Property::OneAuthority | Property::NewEpochs | Property::EpochsRise => {
                 beyond.excuses(grid, at) || is_vouched || may_overlap
@@ -423,7 +428,8 @@ mod tests {
     fn a_clock_that_errs_excuses_from_then_on_and_only_the_grids_on_its_host() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/failover_fast.ron");
         let site = Site::<BuiltIn>::open(&file, &[], None).expect("a shipped scenario");
-        let mut world = site.variant(0, &[]).expect("it is loaded").world.clone();
+        let variant = site.variant(0, &[]).expect("it is loaded");
+        let mut world = variant.world.clone();
         let mut facts = site.facts.clone();
         facts.grids.push(facts.grids[0].clone());
         let at = |seconds| Time::ZERO + Span::from_secs(seconds);
@@ -431,7 +437,7 @@ mod tests {
         let errs = Change::ClockRate { host, rate_ppb: 2 * facts.clock_rate_max_ppb as i32 };
         let lies = Change::Disk { host, change: DiskChange::Lying(false) };
         world.timeline = vec![Timed { at: at(1), change: lies }, Timed { at: at(2), change: errs }];
-        let beyond = Beyond::of(&world, &facts);
+        let beyond = Beyond::of(&variant, &world, &facts);
         assert!(!beyond.excuses(0, at(1)) && beyond.excuses(0, at(2)) && !beyond.excuses(1, at(2)));
         let vouched = [(0, at(3))];
         let is_excused = |beyond: &Beyond, grid, seconds| beyond.excuses_vouched(&vouched, grid, at(seconds));

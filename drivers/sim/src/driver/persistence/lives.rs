@@ -23,7 +23,7 @@ impl Persistence {
             let lies = disk.lies().count(post);
             let is_excused = lies > keeping.lies || disk.is_spoiled(post);
             // What a disk that answers nothing hides may show later.
-            if keeping.could_read {
+            if found.promises.is_known {
                 keeping.lies = lies;
             }
             keeping.survival.found(at, &found, auto_replay, is_excused);
