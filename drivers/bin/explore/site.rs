@@ -127,8 +127,10 @@ pub struct GridFacts {
     pub controlled: Vec<String>,
     /// So many votes are a majority.
     pub majority: usize,
-    /// Whether two may write at once by its own rules.
+    /// Whether two may write at once by its own rules, while they do not hear each other.
     pub may_overlap: bool,
+    /// So long after that one of them may not yet have given way: W and a heartbeat.
+    pub gives_way_within: Span,
 }
 
 impl<F: FunctionSet> Site<F> {
@@ -289,6 +291,7 @@ impl Facts {
                     controlled: controlled(&spec.devices),
                     majority: council.majority() as usize,
                     may_overlap: council.is_pair() && settings.on_silence == OnSilence::TakeOver,
+                    gives_way_within: settings.grantor_wait() + settings.heartbeat,
                 });
             }
             if !council.is_alone() {
