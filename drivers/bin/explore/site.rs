@@ -132,8 +132,10 @@ pub struct GridFacts {
     pub scan_brisk: Span,
     /// So many votes are a majority.
     pub majority: usize,
-    /// Whether two may write at once by its own rules.
+    /// Whether two may write at once by its own rules, while they do not hear each other.
     pub may_overlap: bool,
+    /// So long after that one of them may not yet have given way: W and a heartbeat.
+    pub gives_way_within: Span,
 }
 
 /// A device that takes set-points.
@@ -330,6 +332,7 @@ impl Facts {
                     scan_brisk: spec.scan.min(part(settings.lease, 2)),
                     majority: council.majority() as usize,
                     may_overlap: council.is_pair() && settings.on_silence == OnSilence::TakeOver,
+                    gives_way_within: settings.grantor_wait() + settings.heartbeat,
                 });
             }
             if !council.is_alone() {

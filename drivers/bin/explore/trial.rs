@@ -8,7 +8,7 @@ use r_ems_engine::{Span, Time};
 use r_ems_sim::authority::{Rule, TakeOver, Violation};
 use r_ems_sim::disk::DiskChange;
 use r_ems_sim::driver::RunResult;
-use r_ems_sim::progress::{Late, Promise};
+use r_ems_sim::progress::{Apart, Late, Promise};
 use r_ems_sim::survival;
 use r_ems_sim::world::{Change, Stalled, StalledClock, Timed, WorldSpec};
 
@@ -16,7 +16,7 @@ use super::case::Case;
 use super::fault;
 use super::marks::Marks;
 use super::running::{Ended, Running};
-use super::site::{Facts, Site, Variant};
+use super::site::{Facts, GridFacts, Site, Variant};
 use crate::exit::Failure;
 use crate::study::contained::contained;
 
@@ -322,13 +322,17 @@ fn judged(result: &RunResult, beyond: &Beyond, facts: &Facts) -> Vec<Broken> {
     };
     for violation in &result.authority.violations {
         let Violation { at, grid, .. } = *violation;
-        let may_overlap = facts.grids[usize::from(grid)].may_overlap;
+        let GridFacts { may_overlap, gives_way_within, .. } = facts.grids[usize::from(grid)];
+        let is_near =
+            |apart: &Apart| apart.grid == grid && apart.from <= at && at <= apart.to + gives_way_within;
+        let may_overlap = may_overlap && result.progress.apart.iter().any(is_near);
         let is_vouched = beyond.excuses_vouched(&result.authority.vouched, grid, at);
         let broken = violated(violation, facts);
         let is_excused = match broken.property {
             // D protects both: who waits for its writes waits for D.
             Property::EpochsRise | Property::NothingOutstanding if beyond.outlasts_d => true,
-            // The declared bound and what was promised protect these, and a pair that takes over on silence gives them up.
+            // The declared bound and what was promised protect these, and a pair that takes over on silence gives them up
+            // while it does not hear itself.
             Property::OneAuthority | Property::NewEpochs | Property::EpochsRise => {
                 beyond.excuses(grid, at) || is_vouched || may_overlap
             }

@@ -96,10 +96,25 @@ pub struct ProgressResult {
     pub late: Vec<Late>,
     /// How long the take-overs after crashes lasted that were promised and came, in time or late; the first ones.
     pub take_overs: Vec<Span>,
+    /// While members of a grid may not have heard each other, the first times.
+    pub apart: Vec<Apart>,
+}
+
+/// From when to when a path between members of a grid was not as usual, or one of them did not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// In which grid.
+    pub grid: u16,
+    /// When it began; at the run's start nobody has heard anybody.
+    pub from: Time,
+    /// When it was over.
+    pub to: Time,
 }
 
 /// So many broken promises are kept, the first ones.
 pub const MAX_LATE_KEPT: usize = 16;
+/// So many times that members of a grid were apart are kept; the last one then has no end.
+pub const MAX_APART_KEPT: usize = 1 << 12;
 /// So many promised take-overs are kept.
 pub const MAX_TAKE_OVERS_KEPT: usize = 1 << 16;
 
@@ -284,6 +299,7 @@ impl Watch {
     pub(crate) fn result(&self, at: Time) -> ProgressResult {
         let mut whole = self.clone();
         whole.expire(at);
+        whole.result.apart = whole.grids.into_iter().flat_map(|grid| grid.apart).collect();
         whole.result
     }
 

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use r_ems_engine::{Span, Time};
 
-use super::{Member, Promised, Sight};
+use super::{Apart, MAX_APART_KEPT, Member, Promised, Sight};
 
 #[derive(Clone, Debug)]
 pub(super) struct Grid {
@@ -24,6 +24,8 @@ pub(super) struct Grid {
     has_heir: Vec<bool>,
     /// Since when all paths between its members are as usual.
     calm: Option<Time>,
+    /// When its members may not have heard each other, in order.
+    pub(super) apart: Vec<Apart>,
     /// By member: since when the disk of its host answers, and what it began before is over.
     disks: Vec<Option<Time>>,
     /// By member: since when nothing that it sends is late.
@@ -85,6 +87,7 @@ impl Grid {
             doubted_until: alloc::vec![Time::ZERO; members],
             has_heir: alloc::vec![false; members],
             calm: None,
+            apart: alloc::vec![Apart { grid: promised.grid, from: Time::ZERO, to: Time::MAX }],
             disks: alloc::vec![None; members],
             prompt: alloc::vec![None; members],
             core: None,
@@ -143,6 +146,7 @@ impl Grid {
         let mut pairs = members.iter().flat_map(|one| members.iter().map(move |other| (one, other)));
         let is_calm = pairs.all(|(one, other)| one == other || sight.is_connected(one.place, other.place));
         note(&mut self.calm, at, is_calm);
+        self.note_apart(at, is_calm && self.up.iter().all(|is_up| *is_up));
         for one in 0..count {
             let Member { place, .. } = self.promised.members[one];
             let others = self.promised.members.iter().zip(&self.able);
@@ -152,6 +156,18 @@ impl Grid {
             if is_writer && !self.writes_on(one) {
                 self.written_until = self.written_until.min(at);
             }
+        }
+    }
+
+    fn note_apart(&mut self, at: Time, is_together: bool) {
+        let has_room = self.apart.len() < MAX_APART_KEPT;
+        match self.apart.last_mut().filter(|last| last.to == Time::MAX) {
+            Some(last) if is_together && has_room => last.to = at,
+            None if !is_together => {
+                let grid = self.promised.grid;
+                self.apart.push(Apart { grid, from: at, to: Time::MAX });
+            }
+            Some(_) | None => {}
         }
     }
 

@@ -78,7 +78,11 @@ fn crashed() -> Watch {
 }
 
 fn kept(millis: u64) -> ProgressResult {
-    ProgressResult { late: Vec::new(), take_overs: alloc::vec![Span::from_millis(millis)] }
+    let apart = alloc::vec![
+        Apart { grid: 0, from: Time::ZERO, to: Time::ZERO },
+        Apart { grid: 0, from: at(2_000), to: Time::MAX },
+    ];
+    ProgressResult { late: Vec::new(), take_overs: alloc::vec![Span::from_millis(millis)], apart }
 }
 
 #[test]
@@ -98,7 +102,9 @@ fn who_crashed_may_come_back_and_take_over_itself() {
     watch.told(at(2_030), 0, 768, at(2_050));
     watch.told(at(2_031), 0, 768, at(2_051));
     watch.accepted(at(2_032), 0, 768);
-    assert_eq!(watch.result(at(2_060)), kept(32));
+    let found = watch.result(at(2_060));
+    assert_eq!((found.late, found.take_overs), (kept(32).late, kept(32).take_overs));
+    assert_eq!(found.apart[1..], [Apart { grid: 0, from: at(2_000), to: at(2_001) }]);
 }
 
 #[test]
