@@ -48,6 +48,6 @@ fn a_mistake_on_purpose_is_found_and_shrinks_to_a_few_faults() {
     let gone: Vec<_> = found.iter().filter(|margin| margin.is_gone()).collect();
     let [stall] = &gone[..] else { panic!("{found:#?}") };
     assert!(stall.subject.ends_with("the active's host stands still"), "{stall:?}");
-    assert_eq!(stall.property, Property::WritesExpire.name());
+    assert_eq!(stall.property, Property::EpochsRise.name());
     make(None);
 }

@@ -15,8 +15,8 @@
 //!
 //! - (a), which rests on leases and clocks and on no device: who has lost its authority sends nothing more, whatever the device
 //!   would take. What is left is a write that had gone before, and is on its way for D at the most.
-//! - A device that does not check epochs loses nothing, and (b) goes on for it: the next holder has waited D before its first write, and no write of the
-//!   one before it comes after that.
+//! - A device that does not check epochs loses nothing, and (b) goes on for it: the next holder has waited D before its first
+//!   write, and no write of the one before it comes after that.
 //! - A device that checks epochs has no such wait; the epoch that it holds is what keeps late writes out. Between its restart and
 //!   the next write of the holder a late one of the holder before is taken. The holder reads back what it has not written, in
 //!   the first answer that was measured after, and writes again: the wrong set-point stands for a new connection, a scan and a

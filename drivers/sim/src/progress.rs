@@ -238,7 +238,7 @@ impl Watch {
         let mut has_changed = false;
         for grid in &mut self.grids {
             let Some(member) = grid.member(place) else { continue };
-            let is_older = grid.writer.is_some_and(|writer| epoch < writer.1);
+            let is_older = grid.writer.is_some_and(|writer| epoch < writer.1) && !grid.outlives(at, member);
             if is_older || grid.writer.is_some_and(|writer| (writer.0, writer.1) == (place, epoch)) {
                 continue;
             }

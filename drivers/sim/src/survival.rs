@@ -169,7 +169,8 @@ impl Survival {
         self.earlier.push(core::mem::take(&mut self.stood));
     }
 
-    /// A recovery gave this; `is_state` if a state was wanted, `is_excused` if the disk has lied since the one before, or lies still.
+    /// A recovery gave this; `is_state` if a state was wanted, `is_excused` if the disk has lied since the one before, or what it
+    /// left is still there.
     pub fn found(&mut self, at: Time, recovered: &Recovered, is_state: bool, is_excused: bool) {
         match recovered.origin {
             Origin::Fresh | Origin::Foreign => self.recoveries.fresh += 1,

@@ -122,13 +122,15 @@ struct Stalling {
     inner: SimDriver,
     random: Stream,
     writes: Effects,
+    /// By controller: the rate of its clock.
+    rates_ppb: [i32; 3],
 }
 
 impl Stalling {
     const LONGEST_MS: u64 = 100;
 
-    fn new(inner: SimDriver, seed: u64) -> Self {
-        Self { inner, random: Stream::new(seed, 2), writes: Effects::new() }
+    fn new(inner: SimDriver, seed: u64, rates_ppb: [i32; 3]) -> Self {
+        Self { inner, random: Stream::new(seed, 2), writes: Effects::new(), rates_ppb }
     }
 }
 
@@ -149,7 +151,11 @@ impl Driver for Stalling {
             .filter(|effect| !is_write(effect))
             .for_each(|other| rest.push(*other));
         let Outcome { at, now, from, deadline, effects: _, state } = *outcome;
-        let (late, now_late) = (at + stall, now + stall);
+        // So much passes on the clock of whoever writes, and a nanosecond for what is rounded.
+        let rate = i128::from(1_000_000_000 + self.rates_ppb[usize::from(from.0)]);
+        let by_clock = i128::from(stall.as_nanos()) * rate / 1_000_000_000 + 1;
+        let by_clock = Span::from_nanos(u64::try_from(by_clock).expect("a clock runs forwards"));
+        let (late, now_late) = (at + stall, now + by_clock);
         let writes = Outcome { at: late, now: now_late, from, deadline, effects: &self.writes, state };
         // A lease is told of before what is written under it.
         self.inner.perform(&Outcome { at, now, from, deadline, effects: &rest, state });
@@ -163,7 +169,7 @@ fn broken(seed: u64) -> Option<Rule> {
     let mut fleet = Fleet::new(site.controllers());
     let mut driver = SimDriver::new(site.world()).expect("links fit their bus");
     let authority = if is_stalled(seed) {
-        let mut driver = Stalling::new(driver, seed);
+        let mut driver = Stalling::new(driver, seed, site.rates_ppb);
         fleet.run(&mut driver).expect("no assertion fails");
         driver.inner.finish().authority
     } else {

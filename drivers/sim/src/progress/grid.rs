@@ -197,6 +197,16 @@ impl Grid {
             .is_some_and(|since| since == Time::ZERO || since + self.promised.settles_within <= at)
     }
 
+    /// Whether a member of a pair that takes over on silence holds authority while the one that wrote last does no more: it never
+    /// heard of a higher epoch, and goes on with its own.
+    pub(super) fn outlives(&self, at: Time, member: usize) -> bool {
+        let holds = |member: usize| self.leases[member].1 > at;
+        let writer = self.writer.and_then(|writer| self.member(writer.0));
+        self.promised.needs_no_vote_of_the_dead
+            && holds(member)
+            && writer.is_some_and(|writer| !holds(writer))
+    }
+
     /// The core that was complete first, and since when.
     pub(super) fn first_core(&self) -> Option<(u16, Time)> {
         let count = self.promised.members.len();

@@ -250,3 +250,15 @@ fn a_pair_that_takes_over_on_silence_needs_no_vote_of_the_dead() {
     let promises: Vec<Promise> = pair(true).result(at(9_000)).late.iter().map(|late| late.promise).collect();
     assert_eq!(promises, [Promise::Writes]);
 }
+
+#[test]
+fn of_a_pair_that_overlapped_the_one_that_is_left_goes_on_with_a_lower_epoch() {
+    let mut watch = pair(true);
+    watch.told(at(100), 1, 255, at(9_000));
+    watch.accepted(at(2_030), 1, 255);
+    assert_eq!(watch.result(at(9_000)).late, []);
+    let mut late = pair(true);
+    late.told(at(100), 1, 255, at(2_020));
+    late.accepted(at(2_030), 1, 255);
+    assert_eq!(late.result(at(9_000)).late.len(), 1, "a write that was on its way is none of a holder");
+}
