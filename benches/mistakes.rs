@@ -23,12 +23,8 @@ const SEED: u64 = 1;
 /// Most runs that proptest's shrinking may take.
 const PLAIN_MAX: u32 = 1_000;
 
-/// A battery whose writes are on their way for up to the declared D, so that those of two controllers may overtake each other.
-const SLOW_WRITES: &str = "links={ \"commerce/bess\": (latency: \"1 ms\", \
-    write_delay: (at_least: \"0 s\", mean: \"10 ms\", at_most: \"24 ms\")) }";
 /// Where mistakes are looked for, one after the other.
-const SITES: [(&str, &[&str]); 3] =
-    [("failover.ron", &[SLOW_WRITES]), ("failover_fast.ron", &[]), ("one_connection.ron", &[])];
+const SITES: [&str; 3] = ["failover.ron", "failover_fast.ron", "one_connection.ron"];
 
 #[expect(clippy::print_stdout, reason = "this is what the bench is for")]
 #[expect(clippy::disallowed_methods, reason = "a bench has no other arguments than these names")]
@@ -44,7 +40,7 @@ fn main() {
         let mut sites = SITES;
         // Much must be written between two syncs for a crash to tear it: the one with the short scan comes first.
         sites.rotate_left(usize::from(mistake == Mistake::TornTailAccepted));
-        let found = sites.iter().find_map(|(file, settings)| row(mistake, file, settings));
+        let found = sites.iter().find_map(|file| row(mistake, file));
         make(None);
         match found {
             Some(row) => println!("{row}"),
@@ -54,11 +50,10 @@ fn main() {
 }
 
 /// The row of a mistake on a site, if random faults find it there.
-fn row(mistake: Mistake, file: &str, settings: &[&str]) -> Option<String> {
+fn row(mistake: Mistake, file: &str) -> Option<String> {
     make(None);
-    let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
     let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(file);
-    let site = Site::<BuiltIn>::open(&scenario, &settings, None).expect("a shipped scenario is right");
+    let site = Site::<BuiltIn>::open(&scenario, &[], None).expect("a shipped scenario is right");
     let stopwatch = Stopwatch::start();
     let (number, broken) = (0..RUNS_MAX).step_by(JOBS as usize).find_map(|first| {
         make(Some(mistake));

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::cargo::cargo_bin_cmd;
+use r_ems::engine::Span;
 use r_ems::engine::functions::BuiltIn;
-use r_ems::explore::{Options, Property, Site, explore, shrink, swarm};
+use r_ems::explore::{Case, Options, Property, Site, explore, shrink, swarm, trial};
 use r_ems::scenarios::Overrides;
 use r_ems::study::load::load;
 use r_ems::study::progress::Interrupt;
@@ -75,6 +76,49 @@ fn every_kind_of_fault_is_drawn_and_read_by_the_language() {
         assert!(case.faults.iter().all(|fault| fault.from <= site.length), "{case:?}");
     }
     assert!(drawn.iter().all(|is_drawn| *is_drawn), "{drawn:?}");
+}
+
+#[test]
+fn what_is_set_in_a_run_is_drawn_and_read_by_the_language() {
+    for file in ["failover.ron", "one_connection.ron", "failover_fast.ron"] {
+        let site: Site<BuiltIn> =
+            Site::open(&root().join("scenarios").join(file), &[], None).expect("a shipped scenario");
+        let mut missing =
+            vec![".write_delay", ".reversion", "differs", "redundancy.lease", ".scan", "persistence.sync"];
+        for number in 0..100 {
+            let case = swarm::draw(&site.facts, site.length, 5, number);
+            missing.retain(|part| !case.settings.iter().any(|setting| setting.text.contains(part)));
+            let quiet = Case { faults: Vec::new(), length: Span::from_millis(300), ..case };
+            let trial = trial::run(&site, &quiet).expect("the language reads what is set");
+            assert!(trial.holds(), "{file}: {:?} with {:?}", trial.broken, quiet.settings);
+        }
+        assert!(missing.is_empty(), "{file}: {missing:?}");
+    }
+}
+
+/// So many runs of each scenario are made; a search of CI makes thousands.
+const ORDINARY_RUNS: u64 = 60;
+
+#[test]
+fn an_ordinary_search_breaks_no_property_of_safety() {
+    let takes_over = "site.grids.commerce.redundancy.on_silence=TakeOver";
+    let searched = [
+        ("failover_fast.ron", None),
+        ("failover.ron", None),
+        ("one_connection.ron", None),
+        ("pair_without_witness.ron", Some(takes_over)),
+    ];
+    for (file, setting) in searched {
+        let settings: Vec<String> = setting.into_iter().map(ToString::to_string).collect();
+        let site: Site<BuiltIn> =
+            Site::open(&root().join("scenarios").join(file), &settings, None).expect("a shipped scenario");
+        let found = explore(&site, &options(ORDINARY_RUNS, 2), &|_reached| {}).expect("it runs");
+        assert_eq!(found.runs, ORDINARY_RUNS, "{file}");
+        let is_late =
+            |property: &Property| matches!(property, Property::TakesOver | Property::SomebodyWrites);
+        let unsafe_ones: Vec<_> = found.findings.iter().filter(|finding| !is_late(finding.0)).collect();
+        assert!(unsafe_ones.is_empty(), "{file}: {unsafe_ones:?}");
+    }
 }
 
 #[test]

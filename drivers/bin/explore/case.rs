@@ -16,7 +16,7 @@ pub struct Case {
     pub faults: Vec<Fault>,
     /// What of the site is calmer than its scenario says, a bit each: see [`super::site::CALMS`].
     pub calmed: u8,
-    /// How what outlives controllers is kept, as far as it is not as the scenario says.
+    /// What else is not as the scenario says.
     pub settings: Vec<Setting>,
 }
 

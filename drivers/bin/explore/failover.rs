@@ -64,7 +64,7 @@ where
         let mut settings = settings.to_vec();
         for grid in declared.facts.shared().map(|grid| &declared.facts.grids[grid]) {
             for device in &grid.controlled {
-                let link = format!("site.grids.{}.devices.{device}.link", grid.name);
+                let link = format!("site.grids.{}.devices.{}.link", grid.name, device.name);
                 settings.push(format!("{link}.checks_epochs=false"));
                 settings.push(format!("{link}.longest_write={longest_write}"));
             }

@@ -43,7 +43,7 @@ pub enum Lasts {
 /// The place of the one that shows what a disk did wrong.
 pub const HOST_CRASH: usize = 0;
 /// Everything that can be drawn.
-pub const KINDS: [Kind; 35] = [
+pub const KINDS: [Kind; 36] = [
     Kind { name: "host crash", is_beyond: false, draw: host_crash },
     Kind { name: "process kill", is_beyond: false, draw: process_kill },
     Kind { name: "orderly stop of a host", is_beyond: false, draw: host_stop },
@@ -79,6 +79,7 @@ pub const KINDS: [Kind; 35] = [
     Kind { name: "bit rot", is_beyond: false, draw: bit_rot },
     Kind { name: "misdirected writes", is_beyond: true, draw: misdirected_writes },
     Kind { name: "lying sync", is_beyond: true, draw: lying_sync },
+    Kind { name: "upgrade of a host", is_beyond: false, draw: upgrade },
 ];
 
 /// Shortest window: what ends as it begins, but is one.
@@ -387,4 +388,9 @@ fn lying_sync(draw: &mut Draw<'_>) -> Option<Drawn> {
 
 fn bit_rot(draw: &mut Draw<'_>) -> Option<Drawn> {
     Some(Drawn { lasts: Lasts::Instant, ..of_disk(draw, "BitRot")? })
+}
+
+/// Another version, which counts from the next start of the host's controllers on; what they begin with is on its disk.
+fn upgrade(draw: &mut Draw<'_>) -> Option<Drawn> {
+    Some(Drawn { lasts: Lasts::Instant, ..of_disk(draw, "Upgrade")? })
 }

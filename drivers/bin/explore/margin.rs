@@ -282,8 +282,12 @@ where
     ) -> Result<Probed, Failure> {
         let variant = self.plain()?;
         let controllers: Vec<ControllerSpec<F>> = variant.controllers.iter().map(eager).collect();
-        let eager =
-            Variant { documents: variant.documents.clone(), world: variant.world.clone(), controllers };
+        let eager = Variant {
+            documents: variant.documents.clone(),
+            world: variant.world.clone(),
+            controllers,
+            ..*variant
+        };
         let is_seen = AtomicBool::new(false);
         let run = |number| {
             // One is enough: whether there is one does not depend on who is first.

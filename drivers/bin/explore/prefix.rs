@@ -100,7 +100,7 @@ impl<'a, F: FunctionSet> Prefixes<'a, F> {
     pub(super) fn run(&mut self, case: &Case) -> Result<Trial, Failure> {
         let (variant, world) = trial::world(self.site, case)?;
         let facts = &self.site.facts;
-        let beyond = Beyond::of(&world, facts.clock_rate_max_ppb);
+        let beyond = Beyond::of(&variant, &world, facts.clock_rate_max_ppb);
         let plot = Plot::of(case, &world);
         let mut trial = trial::of_run(beyond, facts, || self.play(&plot, &variant, world));
         trial.drawn(case);

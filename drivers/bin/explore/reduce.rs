@@ -346,12 +346,12 @@ mod tests {
     #[test]
     fn settings_go_but_for_the_disks_of_a_fault_that_is_needed() {
         let full = Fault { scope: Scope::Disk(0), what: What::new("DiskFull"), ..crash(1_000, 2_000) };
-        let settings = || vec![KEPT, DRAWN[0][0], DRAWN[2][0]];
+        let settings = || vec![KEPT, DRAWN[0][0].clone(), DRAWN[2][0].clone()];
         let needs = |case: &Case| !case.faults.is_empty() && case.settings.contains(&DRAWN[2][0]);
         let (case, _) = reduced_of(vec![full], settings(), needs);
-        assert_eq!(case.settings, [KEPT, DRAWN[2][0]]);
+        assert_eq!(case.settings, [KEPT, DRAWN[2][0].clone()]);
         let (case, _) = reduced_of(vec![crash(1_000, 2_000)], settings(), needs);
-        assert_eq!(case.settings, [DRAWN[2][0]]);
+        assert_eq!(case.settings, [DRAWN[2][0].clone()]);
     }
 
     #[test]

@@ -1,43 +1,110 @@
-//! How what outlives controllers is kept in a run: settings that are drawn beside faults, because what a crash finds depends on
-//! both. They stand in a case, shrink away, and are saved as the scenario's field `set`.
+//! What a run sets of its scenario beside its faults: how what outlives controllers is kept, how long writes are on their way, and
+//! which host has another site file. What a crash or a late write finds depends on both. Settings stand in a case, shrink away,
+//! and are saved as the scenario's field `set`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use r_ems_engine::Span;
 
-/// A value that a run sets in its scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+use super::case::part;
+use super::site::{Controlled, GridFacts};
+use super::swarm::Draw;
+
+/// What a run sets in its scenario: one value, or some that only go together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Setting {
-    /// Of what.
-    pub path: &'static str,
-    /// The value as the language writes it.
-    pub value: &'static str,
+    /// Paths and values as the language writes them.
+    pub text: Cow<'static, str>,
     /// The time between two of what it makes a disk do, if it says one: crashes near that are drawn more often.
     pub beat: Option<Span>,
+    /// Whether writes last longer than the site declares: such runs may break what D protects.
+    pub outlasts_d: bool,
 }
 
 /// Has disks simulated where the scenario's site keeps nothing: what else is set needs them.
-pub const KEPT: Setting = of("persistence", "()");
+pub const KEPT: Setting = of(r#""persistence": ()"#);
 
-/// What is drawn: of each line one value, or none.
+/// What is drawn of how things are kept: of each line one value, or none.
 pub const DRAWN: [&[Setting]; 5] = [
     &[
-        of("persistence.sync", "Strict"),
-        at("persistence.sync", "\"5 ms\"", Span::from_millis(5)),
-        at("persistence.sync", "\"1 s\"", Span::from_secs(1)),
+        of(r#""persistence.sync": Strict"#),
+        at(r#""persistence.sync": "5 ms""#, Span::from_millis(5)),
+        at(r#""persistence.sync": "1 s""#, Span::from_secs(1)),
     ],
-    &[at("persistence.snapshots", "(every: \"100 ms\")", Span::from_millis(100))],
-    &[of("persistence.keep", "1")],
-    &[of("persistence.rotate", "\"64 kB\"")],
-    &[of("persistence.auto_replay", "false")],
+    &[at(r#""persistence.snapshots": (every: "100 ms")"#, Span::from_millis(100))],
+    &[of(r#""persistence.keep": 1"#)],
+    &[of(r#""persistence.rotate": "64 kB""#)],
+    &[of(r#""persistence.auto_replay": false"#)],
 ];
 
-const fn of(path: &'static str, value: &'static str) -> Setting {
-    Setting { path, value, beat: None }
+/// Of so many runs with slow writes one has such that last longer than declared.
+const OUTLASTS_OF: u64 = 16;
+/// So many times as long.
+const OUTLASTS: [u64; 2] = [2, 8];
+/// The mean of what writes take is this part of the most.
+const MEANS: [u64; 3] = [1, 2, 8];
+/// A link that is quicker than it says leaves the most of D to what keeps writes waiting.
+const QUICK: Span = Span::from_millis(1);
+/// Set-points are repeated each time that half of this many scans have passed, which is as often as is allowed.
+const REVERSION_SCANS: u64 = 4;
+
+/// Draws how long writes to a device are on their way: up to D, or where the device checks epochs to a lease, and rarely longer.
+pub fn slow_writes(draw: &mut Draw<'_>, grid: &str, device: &Controlled) -> Option<Setting> {
+    let link = format!("links.{grid}/{}", device.name);
+    let is_quick = draw.below(2) == 0 && device.latency > QUICK;
+    let latency = if is_quick { QUICK } else { device.latency };
+    let outlasts_d = draw.below(OUTLASTS_OF) == 0 && !device.checks_epochs;
+    let times = if outlasts_d { draw.one_of(&OUTLASTS)? } else { 1 };
+    let most = (device.longest_write * times).min(device.timeout) - latency;
+    if most.is_zero() {
+        return None;
+    }
+    let mean = part(most, draw.one_of(&MEANS)?);
+    let mut text = String::new();
+    if is_quick {
+        text += &format!("\"{link}.latency\": \"{latency}\", ");
+    }
+    text += &format!("\"{link}.write_delay\": (at_least: \"0 s\", mean: \"{mean}\", at_most: \"{most}\")");
+    Some(Setting { outlasts_d, ..set(text) })
 }
 
-const fn at(path: &'static str, value: &'static str, beat: Span) -> Setting {
-    Setting { path, value, beat: Some(beat) }
+/// Has a battery's set-point repeated often, so that writes are on their way when authority moves; the battery itself stays as
+/// it is.
+pub fn often_written(grid: &GridFacts, device: &Controlled) -> Option<Setting> {
+    let (grid, name, reversion, scan) = (&grid.name, &device.name, device.reversion?, grid.scan_brisk);
+    let often = scan * REVERSION_SCANS;
+    Some(set(format!(
+        "\"site.grids.{grid}.scan\": \"{scan}\", \"site.grids.{grid}.devices.{name}.reversion\": \"{often}\", \
+         \"plant.{grid}.{name}.reversion\": \"{reversion}\""
+    )))
+}
+
+/// Draws a host whose site file says otherwise than that of the others: another lease, or a shorter scan.
+pub fn differs(draw: &mut Draw<'_>) -> Option<Setting> {
+    let grid = draw.shared_grid()?;
+    let host = draw.host()?;
+    let is_lease = draw.below(2) == 0;
+    let site = draw.site();
+    let (host, grid) = (&site.hosts[usize::from(host)], &site.grids[grid]);
+    let own = if is_lease {
+        format!("redundancy.lease\": \"{}\"", site.lease + part(site.lease, 2))
+    } else {
+        format!("scan\": \"{}\"", part(grid.scan_brisk, 2))
+    };
+    Some(set(format!("\"differs\": {{ \"{host}\": {{ \"site.grids.{}.{own} }} }}", grid.name)))
+}
+
+const fn of(text: &'static str) -> Setting {
+    Setting { text: Cow::Borrowed(text), beat: None, outlasts_d: false }
+}
+
+const fn at(text: &'static str, beat: Span) -> Setting {
+    Setting { text: Cow::Borrowed(text), beat: Some(beat), outlasts_d: false }
+}
+
+const fn set(text: String) -> Setting {
+    Setting { text: Cow::Owned(text), beat: None, outlasts_d: false }
 }
 
 /// Settings as they stand in a scenario.
@@ -48,7 +115,7 @@ pub fn map(settings: &[Setting]) -> String {
 
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.path, self.value)
+        f.write_str(&self.text)
     }
 }
 
@@ -58,7 +125,7 @@ mod tests {
 
     #[test]
     fn settings_are_written_as_the_language_reads_them() {
-        let text = map(&[KEPT, DRAWN[0][1]]);
+        let text = map(&[KEPT, DRAWN[0][1].clone()]);
         assert_eq!(text, "{ \"persistence\": (), \"persistence.sync\": \"5 ms\" }");
     }
 }

@@ -17,8 +17,9 @@ use r_ems_engine::points::DeviceSpec;
 use r_ems_engine::redundancy::{OnSilence, Settings};
 use r_ems_engine::{Span, Time};
 use r_ems_scenarios::{Disk, Document, Files, Loaded, Overrides};
+use r_ems_sim::plant::{Bus, Component};
 use r_ems_sim::progress::Promised;
-use r_ems_sim::world::WorldSpec;
+use r_ems_sim::world::{LinkSpec, WorldSpec};
 
 use super::case::part;
 use super::fault::Value;
@@ -73,6 +74,8 @@ pub(super) struct Variant<F: FunctionSet> {
     pub(super) documents: Vec<Document>,
     pub(super) world: WorldSpec,
     pub(super) controllers: Vec<ControllerSpec<F>>,
+    /// Whether a setting has writes last longer than their D.
+    pub(super) outlasts_d: bool,
 }
 
 /// By what is calmer, and by what is set.
@@ -124,11 +127,30 @@ pub struct GridFacts {
     /// What they report, as points of a device.
     pub points: Vec<String>,
     /// Those of them that take set-points.
-    pub controlled: Vec<String>,
+    pub controlled: Vec<Controlled>,
+    /// A scan with which its controllers act often: two or more while a lease lasts.
+    pub scan_brisk: Span,
     /// So many votes are a majority.
     pub majority: usize,
     /// Whether two may write at once by its own rules.
     pub may_overlap: bool,
+}
+
+/// A device that takes set-points.
+#[derive(Clone, Debug)]
+pub struct Controlled {
+    /// Its name in its grid.
+    pub name: String,
+    /// How long an exchange with it really takes.
+    pub latency: Span,
+    /// When an exchange has failed.
+    pub timeout: Span,
+    /// Whether it refuses lower epochs than it knows.
+    pub checks_epochs: bool,
+    /// So long a write may be on its way without harm: D, or a lease where it checks epochs.
+    pub longest_write: Span,
+    /// When the battery falls back by itself, if it can be told to be written to more often than that needs.
+    pub reversion: Option<Span>,
 }
 
 impl<F: FunctionSet> Site<F> {
@@ -205,8 +227,9 @@ impl<F: FunctionSet> Site<F> {
             return Ok(Arc::clone(known));
         }
         let mut made = self.load(calmed, settings)?;
-        // None of both touches a plant, whose profiles are large.
+        // None of both changes a plant, whose profiles are large.
         made.world.grids.clone_from(&self.plain.world.grids);
+        made.outlasts_d = settings.iter().any(|setting| setting.outlasts_d);
         let made = Arc::new(made);
         others.insert(key, Arc::clone(&made));
         Ok(made)
@@ -224,7 +247,8 @@ impl<F: FunctionSet> Site<F> {
 
 impl<F: FunctionSet> Variant<F> {
     fn of(loaded: Loaded<F>) -> Self {
-        Self { documents: loaded.documents, world: loaded.world, controllers: loaded.controllers }
+        let Loaded { documents, world, controllers, .. } = loaded;
+        Self { documents, world, controllers, outlasts_d: false }
     }
 }
 
@@ -248,9 +272,24 @@ impl Files for Explored {
     }
 }
 
-fn controlled(devices: &[DeviceSpec]) -> Vec<String> {
-    let controlled = devices.iter().filter(|device| device.class.is_controlled());
-    controlled.map(|device| device.name.clone()).collect()
+/// What takes set-points from a controller: its devices, its links to them, and its grid's plant.
+fn controlled(devices: &[DeviceSpec], links: &[LinkSpec], bus: &Bus, lease: Span) -> Vec<Controlled> {
+    let of = |(device, link): (&DeviceSpec, &LinkSpec)| {
+        // What the plant does by itself stays as it is only where the plant can be told so.
+        let reversion = match &bus.components()[usize::from(link.component.0)] {
+            Component::Battery(battery) if device.write_interval.is_zero() => battery.spec().reversion,
+            Component::Battery(_) | Component::Connection(_) | Component::Load(_) | Component::Pv(_) => None,
+        };
+        Controlled {
+            name: device.name.clone(),
+            latency: link.latency,
+            timeout: link.timeout,
+            checks_epochs: device.checks_epochs,
+            longest_write: if device.checks_epochs { lease } else { device.longest_write },
+            reversion,
+        }
+    };
+    devices.iter().zip(links).filter(|(device, _)| device.class.is_controlled()).map(of).collect()
 }
 
 fn points(devices: &[DeviceSpec]) -> Vec<String> {
@@ -282,11 +321,13 @@ impl Facts {
             let settings = &spec.redundancy.settings;
             let grid = usize::from(post.grid);
             if grid == grids.len() {
+                let bus = &loaded.world.grids[grid].bus;
                 grids.push(GridFacts {
                     name: spec.grid.clone(),
                     devices: spec.devices.iter().map(|device| device.name.clone()).collect(),
                     points: points(&spec.devices),
-                    controlled: controlled(&spec.devices),
+                    controlled: controlled(&spec.devices, &post.links, bus, settings.lease),
+                    scan_brisk: spec.scan.min(part(settings.lease, 2)),
                     majority: council.majority() as usize,
                     may_overlap: council.is_pair() && settings.on_silence == OnSilence::TakeOver,
                 });

@@ -23,6 +23,10 @@ const BEYOND_OF: u64 = 8;
 const NEVER_HEALS_OF: u64 = 4;
 /// One of so many runs keeps things as its scenario says.
 const AS_STATED_OF: u64 = 2;
+/// In one of so many runs writes are slow.
+const SLOW_WRITES_OF: u64 = 2;
+/// In one of so many runs a host has another site file than the others.
+const DIFFERS_OF: u64 = 8;
 /// A crash near a beat of disks comes so much later at the most: what is to become durable takes some syncs.
 const AFTER_BEAT_MAX: Span = Span::from_millis(30);
 /// Heaviest weight of a kind.
@@ -55,13 +59,17 @@ pub fn draw(site: &Facts, length: Span, seed: u64, number: u64) -> Case {
     let mut draw = Draw { site, length, stream, has_disks, beats };
     // Nineteen digits are as good as twenty, and any reader of JSON takes them.
     let network_seed = draw.stream.word() >> 33;
-    let settings = draw.settings();
+    let mut settings = draw.kept();
+    settings.extend(draw.writes());
+    if draw.below(DIFFERS_OF) == 0 {
+        settings.extend(settings::differs(&mut draw));
+    }
     Case { network_seed, length, faults: draw.faults(), calmed: 0, settings }
 }
 
 impl Draw<'_> {
     /// Draws how things are kept, in some of the runs.
-    fn settings(&mut self) -> Vec<Setting> {
+    fn kept(&mut self) -> Vec<Setting> {
         if self.below(AS_STATED_OF) == 0 {
             return Vec::new();
         }
@@ -72,10 +80,28 @@ impl Draw<'_> {
         }
         for values in settings::DRAWN {
             if self.below(2) == 0 {
-                drawn.extend(self.one_of(values));
+                drawn.push(values[self.below(values.len() as u64) as usize].clone());
             }
         }
         self.beats.extend(drawn.iter().filter_map(|setting| setting.beat));
+        drawn
+    }
+
+    /// Draws how long writes are on their way, in some of the runs, and in some of those how often there are any.
+    fn writes(&mut self) -> Vec<Setting> {
+        if self.below(SLOW_WRITES_OF) != 0 {
+            return Vec::new();
+        }
+        let (site, is_often) = (self.site, self.below(2) == 0);
+        let mut drawn = Vec::new();
+        for grid in &site.grids {
+            for device in &grid.controlled {
+                drawn.extend(settings::slow_writes(self, &grid.name, device));
+                if is_often {
+                    drawn.extend(settings::often_written(grid, device));
+                }
+            }
+        }
         drawn
     }
 
@@ -307,7 +333,7 @@ impl Draw<'_> {
         let grid = self.below(self.site.grids.len() as u64) as usize;
         let known = &self.site.grids[grid];
         let device = self.below((known.controlled.len() as u64).max(1)) as usize;
-        known.controlled.get(device).map(|device| (grid, format!("{}/{device}", known.name)))
+        known.controlled.get(device).map(|device| (grid, format!("{}/{}", known.name, device.name)))
     }
 
     /// A grid with several controllers.

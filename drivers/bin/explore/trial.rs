@@ -191,7 +191,7 @@ pub(super) fn run_world<F: FunctionSet>(
     excuse: Excuse,
 ) -> Trial {
     let beyond = match excuse {
-        Excuse::Declared => Beyond::of(&world, facts.clock_rate_max_ppb),
+        Excuse::Declared => Beyond::of(variant, &world, facts.clock_rate_max_ppb),
         Excuse::Nothing => Beyond::default(),
     };
     of_run(beyond, facts, || {
@@ -239,11 +239,17 @@ pub(super) struct Beyond {
     disks_lie: bool,
     /// An operator vouches for what is not so: that all others are off.
     has_sole: bool,
+    /// Writes last longer than their D.
+    outlasts_d: bool,
 }
 
 impl Beyond {
-    pub(super) fn of(world: &WorldSpec, clock_rate_max_ppb: u32) -> Self {
-        let mut beyond = Self::default();
+    pub(super) fn of<F: FunctionSet>(
+        variant: &Variant<F>,
+        world: &WorldSpec,
+        clock_rate_max_ppb: u32,
+    ) -> Self {
+        let mut beyond = Self { outlasts_d: variant.outlasts_d, ..Self::default() };
         let errs = |rate_ppb: i32| rate_ppb.unsigned_abs() > clock_rate_max_ppb;
         beyond.clocks_err = world.hosts.iter().any(|host| errs(host.rate_ppb));
         for Timed { change, .. } in &world.timeline {
@@ -288,6 +294,8 @@ fn judged(result: &RunResult, beyond: Beyond, facts: &Facts) -> Vec<Broken> {
         let may_overlap = facts.grids[usize::from(violation.grid)].may_overlap || beyond.has_sole;
         let broken = violated(violation, facts);
         let is_excused = match broken.property {
+            // D protects both: who waits for its writes waits for D.
+            Property::EpochsRise | Property::NothingOutstanding if beyond.outlasts_d => true,
             // The declared bound and what was promised protect these, and a pair that takes over on silence gives them up.
             Property::OneAuthority | Property::NewEpochs | Property::EpochsRise => {
                 beyond.clocks_err || beyond.disks_lie || may_overlap
