@@ -1,6 +1,6 @@
-//! What a run sets of its scenario beside its faults: how what outlives controllers is kept, how long writes are on their way, and
-//! which host has another site file. What a crash or a late write finds depends on both. Settings stand in a case, shrink away,
-//! and are saved as the scenario's field `set`.
+//! What a run sets of its scenario beside its faults: how what outlives controllers is kept, how long writes are on their way,
+//! and which host has another site file. What a crash or a late write finds depends on both. Settings stand in a case, shrink
+//! away, and are saved as the scenario's field `set`.
 
 use std::borrow::Cow;
 use std::fmt;
