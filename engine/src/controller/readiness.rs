@@ -19,13 +19,15 @@ const OVERRUNS_MAX: u8 = 3;
 pub const START_PATIENCE: Span = Span::from_secs(10);
 
 impl<F: Function> Controller<F> {
-    /// Whether it knows what the active remembers. Once the active is gone, the last that it told must do.
+    /// Whether it knows what the active remembers, which is nothing before that has begun. Once the active is gone, the last that it told must do.
     ///
     /// **Decision: then even nothing must do**, as for a standby that has just booted: it cannot be told anything any more, and
     /// if it waited, the grid might wait for ever. How old its state is, or that it has none, is told with its first set-points.
     fn has_state(&self, now: LocalTime) -> bool {
         let is_fresh = |age| age <= self.redundancy.settings().state_age_max;
-        !self.redundancy.hears_active(now) || self.transfer.age(now).is_some_and(is_fresh)
+        !self.redundancy.hears_active(now)
+            || self.redundancy.follows_unready()
+            || self.transfer.age(now).is_some_and(is_fresh)
     }
 
     /// Tells the supervisor how this controller fares.

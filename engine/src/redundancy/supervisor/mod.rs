@@ -412,11 +412,6 @@ impl RedundancySupervisor {
         self.followed.map_or(Epoch::NONE, |followed| followed.epoch)
     }
 
-    /// Whether an active is followed and was heard lately.
-    pub fn hears_active(&self, now: LocalTime) -> bool {
-        self.followed.is_some_and(|followed| now.since(followed.at) <= self.spec.settings.watchdog)
-    }
-
     /// Whether a standby has missed the whole state since this was asked for the last time.
     pub(crate) fn take_missed_state(&mut self) -> bool {
         core::mem::take(&mut self.state_is_missed)

@@ -20,6 +20,17 @@ const DEFERENCE_WAITS: u64 = 2;
 const RENEWING_WAITS: u64 = 2;
 
 impl RedundancySupervisor {
+    /// Whether an active is followed and was heard lately.
+    pub fn hears_active(&self, now: LocalTime) -> bool {
+        self.followed.is_some_and(|followed| now.since(followed.at) <= self.spec.settings.watchdog)
+    }
+
+    /// Whether another is followed that has not begun to control: it remembers nothing that others would need.
+    pub fn follows_unready(&self) -> bool {
+        let of = self.followed.filter(|followed| followed.seat != self.me());
+        of.is_some_and(|of| self.peers[of.seat.position()].said.is_some_and(|said| !said.is_ready))
+    }
+
     /// Takes another's heartbeat.
     pub(super) fn heartbeat(
         &mut self,
