@@ -19,7 +19,8 @@ const OVERRUNS_MAX: u8 = 3;
 pub const START_PATIENCE: Span = Span::from_secs(10);
 
 impl<F: Function> Controller<F> {
-    /// Whether it knows what the active remembers, which is nothing before that has begun. Once the active is gone, the last that it told must do.
+    /// Whether it knows what the active remembers, which is nothing before that has begun. Once the active is gone, the last that
+    /// it told must do.
     ///
     /// **Decision: then even nothing must do**, as for a standby that has just booted: it cannot be told anything any more, and
     /// if it waited, the grid might wait for ever. How old its state is, or that it has none, is told with its first set-points.
