@@ -300,11 +300,13 @@ fn rot_is_damage_and_the_life_after_it_abstains() {
             (_, Origin::Replayed, false) => seen[2] += 1,
             other => panic!("{other:?}: {:?}", recovered.findings),
         }
+        let is_unsure = recovered.promises.is_damaged;
         let mut reborn = rig.reborn(true);
         reborn.run(10);
         reborn.wait(Span::from_secs(1));
         assert_eq!(reborn.journal.trouble(), None);
         let again = Rig::look(&reborn.disk, reborn.now, true);
+        assert_eq!(again.abstains, is_unsure, "a damaged promise is written over, and not forgotten");
         assert_eq!(again.origin, Origin::Replayed, "what is damaged is put aside");
     }
     assert!(seen.iter().all(|count| *count > 0), "{seen:?}");

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! record = magic "R-EMSPRM", version u32, counter u64, incarnation u32, ceiling (round u32, seat u8), owner u8,
-//!          owned from (round u32, seat u8), flags u8 (1: sole, 2: in maintenance), CRC-32 of all that
+//!          owned from (round u32, seat u8), flags u8 (1: sole, 2: in maintenance, 4: abstains), CRC-32 of all that
 //! ```
 //!
 //! Two copies are written in turn, so that a crash in the middle of a write leaves the other one; of two good copies the higher
@@ -51,8 +51,8 @@ impl Kept {
 
     /// The bytes of a record.
     pub fn encode(&self, counter: u64) -> [u8; RECORD_BYTES] {
-        let Promise { ceiling, owner, owned_from, is_sole, in_maintenance } = self.promise;
-        let flags = u8::from(is_sole) | u8::from(in_maintenance) << 1;
+        let Promise { ceiling, owner, owned_from, is_sole, in_maintenance, abstains } = self.promise;
+        let flags = u8::from(is_sole) | u8::from(in_maintenance) << 1 | u8::from(abstains) << 2;
         let mut bytes = Vec::with_capacity(RECORD_BYTES);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -83,6 +83,7 @@ impl Kept {
             owned_from: epoch(30),
             is_sole: bytes[35] & 1 != 0,
             in_maintenance: bytes[35] & 2 != 0,
+            abstains: bytes[35] & 4 != 0,
         };
         Some((counter, Self { incarnation: word(bytes, 20), promise }))
     }
@@ -130,6 +131,8 @@ impl Found {
         // The first life is kept before the first segment is begun.
         let has_lived = names.iter().any(|name| matches!(name, FileName::Segment(_)));
         found.is_damaged |= has_lived && found.counter == 0;
+        // What is written next takes the place of the copy that shows it.
+        found.kept.promise.abstains |= found.is_damaged;
         found
     }
 
@@ -365,7 +368,7 @@ mod tests {
     fn kept(round: u32) -> Kept {
         let ceiling = Epoch { round, seat: Seat(2) };
         let promise =
-            Promise { ceiling, owner: Seat(1), owned_from: ceiling, is_sole: true, in_maintenance: false };
+            Promise { ceiling, owner: Seat(1), owned_from: ceiling, is_sole: true, ..Promise::FIRST };
         Kept { incarnation: 7, promise }
     }
 

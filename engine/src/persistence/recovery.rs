@@ -182,8 +182,9 @@ pub fn recover<M: Machine, C: Containment>(storage: &mut dyn Storage, expected: 
     }
     if promises.is_damaged {
         recovered.findings.push(Finding::PromisesDamaged);
-        recovered.abstains = true;
     }
+    // An earlier life may have found them so, and never learned what it had promised.
+    recovered.abstains |= promises.is_damaged || promises.kept.promise.abstains;
     if expected.auto_replay {
         recovered.rebuild::<M, C>(storage, expected.header);
     }

@@ -17,6 +17,9 @@ pub struct Promise {
     pub is_sole: bool,
     /// Whether an operator keeps this member in maintenance.
     pub in_maintenance: bool,
+    /// Whether newer promises may have been lost: until it knows what the others promised, in this life or a later one, it must
+    /// not vote. It is kept because the next life finds two good copies again.
+    pub abstains: bool,
 }
 
 impl Promise {
@@ -27,5 +30,6 @@ impl Promise {
         owned_from: Epoch::NONE,
         is_sole: false,
         in_maintenance: false,
+        abstains: false,
     };
 }

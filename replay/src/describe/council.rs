@@ -72,11 +72,14 @@ impl Words<'_> {
 
     /// What is to become durable.
     pub(super) fn promise(self, promise: &Promise) -> String {
-        let Promise { ceiling, owner, owned_from, is_sole, in_maintenance } = promise;
+        let Promise { ceiling, owner, owned_from, is_sole, in_maintenance, abstains } = promise;
         let sole = if *is_sole { ", sole" } else { "" };
         let maintenance = if *in_maintenance { ", in maintenance" } else { "" };
+        let unsure = if *abstains { ", abstains" } else { "" };
         let owner = self.seat(*owner);
-        format!("promise epochs up to {ceiling}, owner {owner} from epoch {owned_from}{sole}{maintenance}")
+        format!(
+            "promise epochs up to {ceiling}, owner {owner} from epoch {owned_from}{sole}{maintenance}{unsure}"
+        )
     }
 
     /// What an operator asks for.

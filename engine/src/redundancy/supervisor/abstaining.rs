@@ -33,6 +33,7 @@ impl RedundancySupervisor {
     /// Everything that it may have granted is known.
     pub(super) fn vote_again(&mut self, now: LocalTime) {
         self.unheard = 0;
+        self.wanted.abstains = false;
         self.grantor.vote_again(now, self.highest);
     }
 }

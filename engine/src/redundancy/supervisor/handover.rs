@@ -152,7 +152,9 @@ impl RedundancySupervisor {
         if begins {
             // The others are off: nothing is to be heard of them before it votes.
             self.vote_again(now);
-            (self.wanted.owner, self.wanted.owned_from) = (self.me(), self.highest.next_for(self.me()));
+            // Another may have become the owner under an epoch that nobody has held yet.
+            let known = self.highest.max(self.wanted.owned_from);
+            (self.wanted.owner, self.wanted.owned_from) = (self.me(), known.next_for(self.me()));
         }
         self.save(out);
         Ok(())
