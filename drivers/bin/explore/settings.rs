@@ -80,6 +80,16 @@ pub fn often_written(grid: &GridFacts, device: &Controlled) -> Option<Setting> {
     )))
 }
 
+/// The name of what a host believes otherwise.
+const DIFFERS: &str = "\"differs\"";
+
+impl Setting {
+    /// Whether a host believes something else than the others.
+    pub fn differs(&self) -> bool {
+        self.text.starts_with(DIFFERS)
+    }
+}
+
 /// Draws a host whose site file says otherwise than that of the others: another lease, or a shorter scan.
 pub fn differs(draw: &mut Draw<'_>) -> Option<Setting> {
     let grid = draw.shared_grid()?;
@@ -92,7 +102,7 @@ pub fn differs(draw: &mut Draw<'_>) -> Option<Setting> {
     } else {
         format!("scan\": \"{}\"", part(grid.scan_brisk, 2))
     };
-    Some(set(format!("\"differs\": {{ \"{host}\": {{ \"site.grids.{}.{own} }} }}", grid.name)))
+    Some(set(format!("{DIFFERS}: {{ \"{host}\": {{ \"site.grids.{}.{own} }} }}", grid.name)))
 }
 
 const fn of(text: &'static str) -> Setting {

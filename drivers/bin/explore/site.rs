@@ -76,6 +76,8 @@ pub(super) struct Variant<F: FunctionSet> {
     pub(super) controllers: Vec<ControllerSpec<F>>,
     /// Whether a setting has writes last longer than their D.
     pub(super) outlasts_d: bool,
+    /// Whether members may not understand each other, because a host differs.
+    pub(super) differs: bool,
 }
 
 /// By what is calmer, and by what is set.
@@ -232,6 +234,7 @@ impl<F: FunctionSet> Site<F> {
         // None of both changes a plant, whose profiles are large.
         made.world.grids.clone_from(&self.plain.world.grids);
         made.outlasts_d = settings.iter().any(|setting| setting.outlasts_d);
+        made.differs = settings.iter().any(Setting::differs);
         let made = Arc::new(made);
         others.insert(key, Arc::clone(&made));
         Ok(made)
@@ -250,7 +253,7 @@ impl<F: FunctionSet> Site<F> {
 impl<F: FunctionSet> Variant<F> {
     fn of(loaded: Loaded<F>) -> Self {
         let Loaded { documents, world, controllers, .. } = loaded;
-        Self { documents, world, controllers, outlasts_d: false }
+        Self { documents, world, controllers, outlasts_d: false, differs: false }
     }
 }
 

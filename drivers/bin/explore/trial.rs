@@ -236,6 +236,8 @@ pub(super) struct Beyond {
     grids: Vec<BeyondOfGrid>,
     /// Writes last longer than their D.
     outlasts_d: bool,
+    /// Two that do not understand each other are as good as apart.
+    differs: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -250,7 +252,7 @@ impl Beyond {
     pub(super) fn of<F: FunctionSet>(variant: &Variant<F>, world: &WorldSpec, facts: &Facts) -> Self {
         let never = BeyondOfGrid { clock_errs: Time::MAX, disk_lies: Time::MAX };
         let grids = vec![never; facts.grids.len()];
-        let mut beyond = Self { grids, outlasts_d: variant.outlasts_d };
+        let mut beyond = Self { grids, outlasts_d: variant.outlasts_d, differs: variant.differs };
         let errs = |rate_ppb: i32| rate_ppb.unsigned_abs() > facts.clock_rate_max_ppb;
         for (host, clock) in (0..).zip(&world.hosts) {
             if errs(clock.rate_ppb) {
@@ -325,7 +327,7 @@ fn judged(result: &RunResult, beyond: &Beyond, facts: &Facts) -> Vec<Broken> {
         let GridFacts { may_overlap, gives_way_within, .. } = facts.grids[usize::from(grid)];
         let is_near =
             |apart: &Apart| apart.grid == grid && apart.from <= at && at <= apart.to + gives_way_within;
-        let may_overlap = may_overlap && result.progress.apart.iter().any(is_near);
+        let may_overlap = may_overlap && (beyond.differs || result.progress.apart.iter().any(is_near));
         let is_vouched = beyond.excuses_vouched(&result.authority.vouched, grid, at);
         let broken = violated(violation, facts);
         let is_excused = match broken.property {
