@@ -6,7 +6,6 @@
 
 use r_ems_engine::units::Ratio;
 use r_ems_engine::{Span, Time};
-use r_ems_sim::disk::DiskChange;
 use r_ems_sim::links::Edge;
 use r_ems_sim::network::Path;
 use r_ems_sim::world::{
@@ -282,26 +281,15 @@ fn disk(node: &Node<'_>, names: &Names<'_, '_>, usual: &Usual<'_>, notes: &mut N
     Some(Effect { key: Key::Disk(host, place), begin: change(begin), end: change(end) })
 }
 
-/// Reads `BitRot(host: "a")`.
-pub(crate) fn bit_rot(
+/// Reads the host of `BitRot(host: "a")` or `Upgrade(host: "a")`, whose disk has something that this is about.
+pub(crate) fn host_with_disk(
     node: &Node<'_>,
     names: &Names<'_, '_>,
     usual: &Usual<'_>,
     notes: &mut Notes,
-) -> Option<Change> {
+) -> Option<u16> {
     check_disks(node, usual, notes);
-    host_of(node, names, notes).map(|host| Change::Disk { host, change: DiskChange::Rot })
-}
-
-/// Reads `Upgrade(host: "a")`.
-pub(crate) fn upgrade(
-    node: &Node<'_>,
-    names: &Names<'_, '_>,
-    usual: &Usual<'_>,
-    notes: &mut Notes,
-) -> Option<Change> {
-    check_disks(node, usual, notes);
-    host_of(node, names, notes).map(|host| Change::Upgrade { host })
+    host_of(node, names, notes)
 }
 
 /// Notes a fault of disks of which nothing would be seen.

@@ -1,6 +1,7 @@
 //! What happens during a run: breakers that move, batteries that start and stop, devices that restart, operators' commands, and
 //! faults; once or every day.
 
+use r_ems_sim::disk::DiskChange;
 use r_ems_sim::plant::{ComponentIndex, Position};
 use r_ems_sim::world::{Change, InverterOrder, Life, Timed};
 
@@ -123,6 +124,9 @@ fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Opt
     let process = |state, notes: &mut Notes| {
         fault::process_of(what, names, notes).map(|controller| vec![Change::Process { controller, state }])
     };
+    let with_disk = |change: &dyn Fn(u16) -> Change, notes: &mut Notes| {
+        fault::host_with_disk(what, names, &context.usual, notes).map(|host| vec![change(host)])
+    };
     match what.name() {
         "Open" | "Close" => {
             read_move(what, Kind::Connection, "only a GridConnection has a breaker", names, notes)
@@ -141,9 +145,9 @@ fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Opt
             let (host, wall) = fault::wall_clock(what, names, notes)?;
             Some(vec![Change::WallClock { host, wall }])
         }
-        "Upgrade" => fault::upgrade(what, names, &context.usual, notes).map(|change| vec![change]),
+        "Upgrade" => with_disk(&|host| Change::Upgrade { host }, notes),
         "RestartDevice" => device_fault::read_restart(what, names, notes),
-        BIT_ROT => fault::bit_rot(what, names, &context.usual, notes).map(|change| vec![change]),
+        BIT_ROT => with_disk(&|host| Change::Disk { host, change: DiskChange::Rot }, notes),
         name if COMMANDS.contains(&name) => command::read(what, names, notes),
         name if fault::FAULTS.contains(&name) => {
             what.error(notes, format!("`{name}` lasts for a while: write During(begin, end, {name}(…))"));
