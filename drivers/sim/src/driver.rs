@@ -142,6 +142,8 @@ struct PostState {
     /// Its machine failed an assertion: it is restored before it boots.
     is_unfit: bool,
     incarnation: u32,
+    /// Writes under lower epochs leave no more: it gave these up.
+    writes_from: u64,
     /// What is durable, and what is on its way there.
     promise: Promise,
     saving: Option<Promise>,
@@ -396,6 +398,7 @@ impl PostState {
             leaves: None,
             is_unfit: false,
             incarnation: 1,
+            writes_from: 0,
             promise: Promise::FIRST,
             saving: None,
             deadline: None,

@@ -301,8 +301,7 @@ impl Journal {
         if effects.as_slice().contains(&Effect::Snapshot) {
             self.want_snapshot();
         }
-        let waits = |effect: &Effect| waits_for_sync(effect, now);
-        if self.settings.sync == SyncRule::Strict && effects.as_slice().iter().any(waits) {
+        if self.settings.sync == SyncRule::Strict && effects.as_slice().iter().any(waits_for_sync) {
             self.sync_due = Some(at);
         }
         self.bound_memory(at);

@@ -235,7 +235,8 @@ impl SimDriver {
     pub(super) fn write(&mut self, at: Time, now: LocalTime, post: u16, write: &SetPointWrite) {
         let device = write.device;
         let of = Of { post, life: self.posts[usize::from(post)].life };
-        if now > write.valid_until && !makes(Mistake::ExpiredWritePerformed) {
+        let has_ended = now > write.valid_until || write.epoch < self.posts[usize::from(post)].writes_from;
+        if has_ended && !makes(Mistake::ExpiredWritePerformed) {
             let outcome = WriteOutcome::Expired;
             self.queue.push(at, Pending::WriteEnded { of, device, outcome });
             return;

@@ -12,10 +12,10 @@ use super::hosts::Content;
 pub(super) enum Part {
     /// All of them.
     All,
-    /// What waits for nothing: that authority is held, votes, promises.
+    /// What waits for nothing: what is told of authority, votes, promises.
     AtOnce,
-    /// All others, of a delivery that was handled at this instant.
-    Others(LocalTime),
+    /// All others.
+    Others,
     /// What is told of authority, which is a fact already.
     Told,
     /// Everything but that.
@@ -34,8 +34,8 @@ impl SimDriver {
         for effect in effects.as_slice() {
             let is_due = match part {
                 Part::All => true,
-                Part::AtOnce => !waits_for_sync(effect, now),
-                Part::Others(handled_at) => waits_for_sync(effect, handled_at),
+                Part::AtOnce => !waits_for_sync(effect),
+                Part::Others => waits_for_sync(effect),
                 Part::Told => matches!(effect, Effect::Authority { .. }),
                 Part::Asked => !matches!(effect, Effect::Authority { .. }),
             };
@@ -59,7 +59,7 @@ impl SimDriver {
             }
         }
         match part {
-            Part::All | Part::Others(_) | Part::Asked => self.poll(at, post, effects.as_slice()),
+            Part::All | Part::Others | Part::Asked => self.poll(at, post, effects.as_slice()),
             Part::AtOnce | Part::Told => {}
         }
     }

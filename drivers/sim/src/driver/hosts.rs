@@ -276,8 +276,12 @@ impl SimDriver {
         let state = &self.posts[usize::from(post)];
         let clock = self.clocks[usize::from(state.host)];
         self.authority.told(at, (state.grid, state.host, post), epoch, until, clock);
-        // What was given up before is told late: by now it may hold another.
-        if until >= clock.local(at) {
+        let (now, writes_from) = (clock.local(at), state.writes_from);
+        let is_given_up = until <= now;
+        self.posts[usize::from(post)].writes_from =
+            if is_given_up { epoch.saturating_add(1) } else { writes_from.min(epoch) };
+        // It may have come late, where its host stood still.
+        if until >= now {
             self.progress.told(at, post, epoch, clock.run_time(until));
         }
     }

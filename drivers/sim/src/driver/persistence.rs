@@ -29,7 +29,7 @@ use r_ems_engine::persistence::{Kept, Operation, PromiseKeeper, Recovered, Stora
 use r_ems_engine::redundancy::Promise;
 use r_ems_engine::rng::Stream;
 use r_ems_engine::wall::WallTime;
-use r_ems_engine::{LocalTime, Span, Time};
+use r_ems_engine::{Span, Time};
 
 use super::SimDriver;
 use super::effects::Part;
@@ -92,8 +92,6 @@ enum Stage {
 struct Held {
     /// The delivery's place among those that were recorded.
     recorded: u64,
-    /// When it was handled, on its host's clock.
-    handled_at: LocalTime,
     effects: Effects,
 }
 
@@ -194,11 +192,10 @@ impl SimDriver {
         let recorded = journal.recorded();
         keeping.survival.stands(recorded, journal.chains(), journal.durable());
         let mut effects = outcome.effects.as_slice().iter();
-        let waits = (journal.released() < recorded || !keeping.held.is_empty())
-            && effects.any(|effect| waits_for_sync(effect, outcome.now));
+        let waits =
+            (journal.released() < recorded || !keeping.held.is_empty()) && effects.any(waits_for_sync);
         if waits {
-            let (handled_at, effects) = (outcome.now, outcome.effects.clone());
-            keeping.held.push_back(Held { recorded, handled_at, effects });
+            keeping.held.push_back(Held { recorded, effects: outcome.effects.clone() });
             self.do_effects(outcome.at, outcome.now, post, (outcome.effects, Part::AtOnce));
         }
         self.ask(outcome.at, of);
@@ -329,7 +326,7 @@ impl SimDriver {
     fn release(&mut self, at: Time, of: Of) {
         let now = self.clocks[usize::from(self.posts[usize::from(of.post)].host)].local(at);
         while let Some(held) = self.keeping(of.post).and_then(Keeping::take_released) {
-            self.do_effects(at, now, of.post, (&held.effects, Part::Others(held.handled_at)));
+            self.do_effects(at, now, of.post, (&held.effects, Part::Others));
         }
     }
 

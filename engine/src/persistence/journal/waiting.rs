@@ -2,7 +2,6 @@
 
 use crate::machine::{Effect, Input, Step};
 use crate::redundancy::message::Content;
-use crate::time::LocalTime;
 
 /// Whether a delivery must become durable for its own sake. What only says that something is durable must not: an idle
 /// controller's journal would never end to grow.
@@ -23,12 +22,11 @@ pub(super) const fn asks_for_sync(step: &Step<'_>) -> bool {
     }
 }
 
-/// Whether somebody sees an effect of a delivery that was handled at `now`, so that what led to it must be durable before it is
-/// performed in strict mode.
+/// Whether somebody sees an effect, so that what led to it must be durable before it is performed in strict mode.
 ///
 /// Votes and heartbeats wait for nothing: what they rest on after a crash is promised, and promises are durable by themselves.
 /// What lets others write waits with the writes that left before it, which it must not overtake.
-pub fn waits_for_sync(effect: &Effect, now: LocalTime) -> bool {
+pub const fn waits_for_sync(effect: &Effect) -> bool {
     match effect {
         Effect::Write(_) | Effect::Poll { .. } | Effect::Disconnect { .. } | Effect::Transfer { .. } => true,
         Effect::Send { message, .. } => match message.content {
@@ -40,9 +38,12 @@ pub fn waits_for_sync(effect: &Effect, now: LocalTime) -> bool {
             | Content::MissesState
             | Content::Outlived { .. } => false,
         },
-        // That it holds authority is a fact already, whoever is told. That it gave it up is one when what it wrote before
-        // has left.
-        Effect::Authority { until, .. } => *until <= now,
-        Effect::Promise(_) | Effect::Snapshot | Effect::Stopped | Effect::Report(_) => false,
+        // That it holds authority is a fact already, and so is that it gave it up: what it wrote before and has not left yet
+        // ends with it.
+        Effect::Authority { .. }
+        | Effect::Promise(_)
+        | Effect::Snapshot
+        | Effect::Stopped
+        | Effect::Report(_) => false,
     }
 }

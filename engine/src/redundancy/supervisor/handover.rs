@@ -153,8 +153,8 @@ impl RedundancySupervisor {
             // The others are off: nothing is to be heard of them before it votes.
             self.vote_again(now);
             // Another may have become the owner under an epoch that nobody has held yet.
-            let known = self.highest.max(self.wanted.owned_from);
-            (self.wanted.owner, self.wanted.owned_from) = (self.me(), known.next_for(self.me()));
+            (self.wanted.owner, self.wanted.owned_from) = (self.me(), self.next_epoch());
+            self.note_epoch(self.wanted.owned_from);
         }
         self.save(out);
         Ok(())
@@ -238,7 +238,12 @@ impl RedundancySupervisor {
         }
         if let Some(owner) = self.gives_away(&handing) {
             if self.wanted.owner != owner {
-                self.wanted = Promise { owner, owned_from: self.epoch(), ..self.wanted };
+                // The later of two beliefs must be the higher one, also after an operator made this member the owner under an
+                // epoch that it does not hold yet.
+                let held = self.epoch();
+                let owned_from = if held > self.wanted.owned_from { held } else { self.next_epoch() };
+                self.wanted = Promise { owner, owned_from, ..self.wanted };
+                self.note_epoch(owned_from);
                 self.save(out);
             }
             return;
@@ -293,6 +298,7 @@ impl RedundancySupervisor {
     pub(super) fn learn_owner(&mut self, owner: Seat, owned_from: Epoch, out: &mut Effects) {
         let council = &self.spec.council;
         let is_possible = council.has(owner) && !council.is_witness(owner) && owned_from.is_credible();
+        self.note_epoch(owned_from);
         if self.owner().is_some() && is_possible && owned_from > self.wanted.owned_from {
             self.wanted = Promise { owner, owned_from, ..self.wanted };
             self.save(out);

@@ -207,7 +207,7 @@ impl RedundancySupervisor {
         let forgets = makes(Mistake::EpochNotDurable);
         let promise = Promise { ceiling: if forgets { Epoch::NONE } else { promise.ceiling }, ..promise };
         self.grantor = Grantor::new(now, self.spec.settings.grantor_wait(), promise.ceiling);
-        self.highest = promise.ceiling;
+        self.highest = promise.ceiling.max(promise.owned_from);
         (self.kept, self.wanted) = (promise, promise);
         if self.spec.council.is_witness(self.spec.council.me()) {
             self.role = Role::Witness;

@@ -181,9 +181,9 @@ impl RedundancySupervisor {
         let is_anothers = self.spec.council.has(floor.seat) && floor.seat != self.me();
         match self.role {
             Role::Active | Role::HandingOver if !is_anothers => {
-                let higher = self.highest.max(asked).next_for(self.me());
+                let higher = self.next_epoch();
                 if higher <= self.kept.ceiling {
-                    self.holder.seek(higher);
+                    self.ask_for(higher);
                 } else {
                     self.raise_ceiling(higher, out);
                 }
@@ -191,9 +191,7 @@ impl RedundancySupervisor {
             Role::Lapsed if is_anothers => self.stand_by(now, Reason::Superseded, out),
             Role::Lapsed => self.seek(now, Reason::MajorityLost, out),
             // It asks for it with its next request.
-            Role::Candidate if wait.is_zero() => {
-                self.holder.seek(self.highest.max(asked).next_for(self.me()));
-            }
+            Role::Candidate if wait.is_zero() => self.ask_for(self.next_epoch()),
             // An active keeps what it holds to its end.
             Role::Candidate | Role::Active | Role::HandingOver => {}
             Role::Witness | Role::Maintenance | Role::Standby => {}
@@ -252,6 +250,18 @@ impl RedundancySupervisor {
             self.wanted = Promise { ceiling, ..self.wanted };
             self.save(out);
         }
+    }
+
+    /// The lowest epoch of this member above everything that it knows of.
+    pub(super) fn next_epoch(&self) -> Epoch {
+        self.highest.max(self.holder.asked()).next_for(self.me())
+    }
+
+    /// Asks for a higher epoch from now on. It is known from then on, so that the others hear of it with each heartbeat, also
+    /// after it was given up: who is called next goes above it, and a voter that forgot what it granted gets its floor.
+    pub(super) fn ask_for(&mut self, epoch: Epoch) {
+        self.holder.seek(epoch);
+        self.note_epoch(epoch);
     }
 
     /// Remembers the highest epoch that was heard of.

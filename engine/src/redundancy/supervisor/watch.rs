@@ -148,8 +148,7 @@ impl RedundancySupervisor {
         self.term_began = None;
         self.called = None;
         self.holder.forget_requests();
-        let known = self.highest.max(self.holder.asked());
-        self.holder.seek(known.next_for(self.me()));
+        self.ask_for(self.next_epoch());
         self.become_role(Role::Candidate, reason, out);
         self.ask(now, out);
     }
