@@ -200,7 +200,8 @@ pub enum Effect {
         chain: u64,
     },
     /// Know that writes under `epoch` may be performed up to `until`, and by nobody after that; told with each extension of a
-    /// lease and when it is given up: what waits to leave then has expired, as after its `valid_until`. A controller that shares its grid with none never tells.
+    /// lease and when it is given up: what waits to leave then has expired, as after its `valid_until`. A controller that
+    /// shares its grid with none never tells.
     Authority {
         /// The fencing number.
         epoch: u64,

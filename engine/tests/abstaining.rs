@@ -4,7 +4,7 @@ mod council;
 
 use r_ems_engine::event::Event;
 use r_ems_engine::redundancy::supervisor::CommandRefusal;
-use r_ems_engine::redundancy::{Command, Settings};
+use r_ems_engine::redundancy::{Command, OnSilence, Promise, Settings};
 
 use council::World;
 
@@ -68,4 +68,46 @@ fn who_lost_the_numbers_of_its_lives_is_heard_again() {
         world.run(5_000 * MILLI);
         assert_eq!((world.authorities(), world.overlaps), (vec![1], 0), "seed {seed}");
     }
+}
+
+#[test]
+fn an_owner_that_acted_alone_and_lost_its_promises_goes_on_above_what_its_state_knows() {
+    let mut world =
+        World::new(&[0, 1], false, &Settings { on_silence: OnSilence::Hold, ..Settings::FAST }, 1);
+    (0..2).for_each(|seat| world.boot(seat));
+    world.run(1_000 * MILLI);
+    // The other knows nothing of the epochs of these lives.
+    world.crash(1);
+    for _life in 0..3 {
+        world.crash(0);
+        world.boot(0);
+        world.run(1_000 * MILLI);
+    }
+    assert_eq!(world.authorities(), [0]);
+    let before = world.members[0].supervisor.epoch();
+    world.crash(0);
+    world.members[0].disk = Promise::FIRST;
+    world.boot_with_its_state(0);
+    world.boot(1);
+    world.run(1_000 * MILLI);
+    assert_eq!(world.authorities(), [0]);
+    let after = world.members[0].supervisor.epoch();
+    assert!(after > before, "{after} after {before}");
+}
+
+#[test]
+fn what_a_member_has_heard_of_it_knows_in_its_next_life() {
+    let mut world =
+        World::new(&[0, 1], false, &Settings { on_silence: OnSilence::Hold, ..Settings::FAST }, 1);
+    (0..2).for_each(|seat| world.boot(seat));
+    for _life in 0..3 {
+        world.run(1_000 * MILLI);
+        world.crash(0);
+        world.boot(0);
+    }
+    world.run(1_000 * MILLI);
+    let heard = world.members[0].supervisor.epoch();
+    world.crash(1);
+    world.boot(1);
+    assert!(world.members[1].disk.ceiling >= heard, "{} is durable", world.members[1].disk.ceiling);
 }

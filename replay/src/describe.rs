@@ -80,8 +80,9 @@ impl<'a> Words<'a> {
     pub fn effect(self, effect: &Effect, now: LocalTime) -> String {
         match effect {
             Effect::Write(SetPointWrite { device, value, epoch, valid_until }) => format!(
-                "write {value} W to {}, epoch {epoch}, valid until {}",
+                "write {value} W to {}, epoch {}, valid until {}",
                 self.device(*device),
+                Epoch::of_number(*epoch),
                 relative(*valid_until, now)
             ),
             Effect::Poll { device, due } => {

@@ -113,7 +113,7 @@ pub(crate) fn read(
             let bound = format!("{:.1} ms", (bound.as_secs_f64() * 1e4).ceil() / 10.0);
             let message =
                 format!("{span} is less than a take-over of \"{grid}\" may last by its intervals: {bound}");
-            subject.warning(notes, message);
+            subject.error(notes, message);
         }
     }
     let grids = grids.into_iter().map(|grid| u16::try_from(grid).unwrap_or(u16::MAX)).collect();

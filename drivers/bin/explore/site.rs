@@ -33,6 +33,8 @@ pub const LENGTH: Span = Span::from_secs(25);
 const SETTLES: u64 = 4;
 /// What happens in a scenario first lies at this part of the window.
 const FIRST_AT: u64 = 3;
+/// A setting under which a scenario expects nothing.
+const NOTHING_EXPECTED: &str = "expect=[]";
 
 /// What can be made calmer about a site, for a failure that is easier to understand.
 pub const CALMS: [Calm; 3] = [
@@ -163,7 +165,10 @@ impl<F: FunctionSet> Site<F> {
     /// # Errors
     /// The scenario is wrong, or has no grid that several controllers share.
     pub fn open(file: &Path, settings: &[String], length: Option<Span>) -> Result<Self, Failure> {
-        let whole = load::<F>(&Disk, file, settings)?;
+        // What it expects is no part of what is explored, and other intervals are not held against it.
+        let unexpecting: Vec<String> =
+            settings.iter().cloned().chain([NOTHING_EXPECTED.to_owned()]).collect();
+        let whole = load::<F>(&Disk, file, &unexpecting)?;
         let facts = Facts::of(&whole);
         if facts.shared().next().is_none() {
             let message = format!(

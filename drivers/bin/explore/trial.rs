@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::{Span, Time};
 use r_ems_sim::authority::{Rule, TakeOver, Violation};
 use r_ems_sim::disk::DiskChange;
@@ -327,20 +328,21 @@ fn judged(result: &RunResult, beyond: &Beyond, facts: &Facts) -> Vec<Broken> {
         let GridFacts { may_overlap, gives_way_within, .. } = facts.grids[usize::from(grid)];
         let is_near =
             |apart: &Apart| apart.grid == grid && apart.from <= at && at <= apart.to + gives_way_within;
-        let may_overlap = may_overlap && (beyond.differs || result.progress.apart.iter().any(is_near));
-        let is_vouched = beyond.excuses_vouched(&result.authority.vouched, grid, at);
+        let overlaps = may_overlap && (beyond.differs || result.progress.apart.iter().any(is_near));
+        // Of such a pair who takes over may never have heard of an authority of the other: only its own epochs rise.
+        let is_anothers = may_overlap && !is_own(&violation.rule);
+        let is_beyond =
+            beyond.excuses(grid, at) || beyond.excuses_vouched(&result.authority.vouched, grid, at);
         let broken = violated(violation, facts);
         let is_excused = match broken.property {
             // D protects both: who waits for its writes waits for D.
             Property::EpochsRise | Property::NothingOutstanding if beyond.outlasts_d => true,
             // The declared bound and what was promised protect these, and a pair that takes over on silence gives them up
             // while it does not hear itself.
-            Property::OneAuthority | Property::NewEpochs | Property::EpochsRise => {
-                beyond.excuses(grid, at) || is_vouched || may_overlap
-            }
-            // Of such a pair who hears a higher epoch stands by at once, whatever of its writes waits for a connection.
-            Property::WritesExpire => may_overlap,
-            Property::NothingOutstanding
+            Property::OneAuthority => is_beyond || overlaps,
+            Property::NewEpochs | Property::EpochsRise => is_beyond || is_anothers,
+            Property::WritesExpire
+            | Property::NothingOutstanding
             | Property::TakesOver
             | Property::SomebodyWrites
             | Property::PromisesSurvive
@@ -362,6 +364,20 @@ fn judged(result: &RunResult, beyond: &Beyond, facts: &Facts) -> Vec<Broken> {
         }
     }
     all
+}
+
+/// Whether both epochs of a rule that was broken are of the same controller.
+fn is_own(rule: &Rule) -> bool {
+    match *rule {
+        Rule::NewEpochs { epoch, own, .. } => epoch <= own,
+        Rule::EpochsRise { epoch, accepted, .. } => {
+            Epoch::of_number(epoch).seat == Epoch::of_number(accepted).seat
+        }
+        Rule::OneAuthority { .. }
+        | Rule::NothingOutstanding { .. }
+        | Rule::WritesExpire { .. }
+        | Rule::SentInTime { .. } => true,
+    }
 }
 
 /// What did not outlive its controller, and should have.

@@ -24,21 +24,26 @@
 //! - A set-point that the restart has taken away is missed in the same way, and the holder's epoch comes back with it; where the
 //!   device held rest anyway, with the next write, after half of the reversion time at the latest.
 //!
+//! **Where two members of a grid have lost their promises at once** nobody knows what they promised each other, and epochs begin
+//! anew for that grid. One that loses them learns from the others what it may have granted, so that costs nothing; but of a pair
+//! without a witness one alone may act, and what it did while the other was down only it knew.
+//!
 //! A take-over is measured from the loss of the one that wrote (its crash, or else its last accepted write) to the first write
 //! that a device accepts from another, or from a new life of the same.
 
+mod rules;
+
 use core::mem::discriminant;
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use r_ems_engine::redundancy::Command;
-use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use crate::plant::ComponentIndex;
 use crate::world::HostClock;
+
+pub use self::rules::{Rule, Violation};
 
 /// So many violations are kept, the first ones: they are nearest to the cause. Of each rule the first one is kept in any case.
 pub const MAX_VIOLATIONS_KEPT: usize = 16;
@@ -48,99 +53,6 @@ const BEGINNINGS_KEPT: usize = 8;
 pub const MAX_UNHEARD_KEPT: usize = 64;
 /// So many take-overs are kept.
 pub const MAX_TAKE_OVERS_KEPT: usize = 1 << 16;
-
-/// A rule that was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// When.
-    pub at: Time,
-    /// In which grid.
-    pub grid: u16,
-    /// Which rule.
-    pub rule: Rule,
-}
-
-/// The rules, with who broke them; controllers by their places in the fleet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// Two leases counted at one instant.
-    OneAuthority {
-        /// The one that was told of last.
-        controller: u16,
-        /// The other.
-        other: u16,
-    },
-    /// A lease began with an epoch that is not above all before it.
-    NewEpochs {
-        /// Whose.
-        controller: u16,
-        /// Its epoch.
-        epoch: u64,
-        /// The highest before it.
-        highest: u64,
-    },
-    /// A controller gave an epoch up while a write of it was on its way to a device that does not check epochs.
-    NothingOutstanding {
-        /// Who.
-        controller: u16,
-        /// To which component of the grid's plant.
-        component: ComponentIndex,
-        /// The epoch.
-        epoch: u64,
-    },
-    /// A device accepted a lower epoch than before.
-    EpochsRise {
-        /// Whose write.
-        controller: u16,
-        /// On which component of the grid's plant.
-        component: ComponentIndex,
-        /// Its epoch.
-        epoch: u64,
-        /// The highest that had been accepted.
-        accepted: u64,
-    },
-    /// A write was sent that would have outlived the lease of its sender.
-    WritesExpire {
-        /// Whose write.
-        controller: u16,
-    },
-    /// A write was sent after it had expired.
-    SentInTime {
-        /// Whose write.
-        controller: u16,
-    },
-}
-
-impl Rule {
-    /// What happened, in words; `member` and `device` name what the rule knows by number.
-    pub fn words(&self, member: impl Fn(u16) -> String, device: impl Fn(ComponentIndex) -> String) -> String {
-        match *self {
-            Self::OneAuthority { controller, other } => {
-                format!("{} and {} held authority at once", member(other), member(controller))
-            }
-            Self::NewEpochs { controller, epoch, highest } => {
-                let (epoch, highest) = (Epoch::of_number(epoch), Epoch::of_number(highest));
-                format!("{} held epoch {epoch} anew after epoch {highest}", member(controller))
-            }
-            Self::NothingOutstanding { controller, component, epoch } => {
-                let (epoch, controller, device) =
-                    (Epoch::of_number(epoch), member(controller), device(component));
-                format!("{controller} gave epoch {epoch} up while a write of it was on its way to {device}")
-            }
-            Self::EpochsRise { controller, component, epoch, accepted } => {
-                let (epoch, accepted) = (Epoch::of_number(epoch), Epoch::of_number(accepted));
-                let (controller, device) = (member(controller), device(component));
-                format!("{device} accepted epoch {epoch} of {controller} after epoch {accepted}")
-            }
-            Self::WritesExpire { controller } => {
-                format!("{} sent a write that would have outlived its lease", member(controller))
-            }
-            Self::SentInTime { controller } => {
-                format!("{} sent a write after it had expired", member(controller))
-            }
-        }
-    }
-}
 
 /// Authority that moved, as devices saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,6 +115,10 @@ pub(crate) struct Watcher {
     leases: Vec<Option<Lease>>,
     /// By controller: the epochs with which it began to hold, the last ones.
     began: Vec<Vec<u64>>,
+    /// By controller: the highest epoch that it held.
+    own: Vec<u64>,
+    /// By controller: its grid, and whether it has lost its promises and does not yet know those of the others.
+    abstaining: Vec<(u16, bool)>,
     /// Writes on their way to devices that do not check epochs.
     on_the_way: Vec<OnTheWay>,
     result: AuthorityResult,
@@ -263,6 +179,8 @@ impl Watcher {
             grids: (0..).zip(components).map(watched).collect(),
             leases: alloc::vec![None; controllers.len()],
             began: alloc::vec![Vec::new(); controllers.len()],
+            own: alloc::vec![0; controllers.len()],
+            abstaining: controllers.iter().map(|grid| (*grid, false)).collect(),
             on_the_way: Vec::new(),
             result: AuthorityResult::default(),
         }
@@ -293,7 +211,8 @@ impl Watcher {
         let is_renewed = epoch == highest && before.is_some_and(|before| before.epoch == epoch);
         if !is_renewed && !before.is_some_and(|before| before.counts(at)) {
             if epoch <= highest {
-                self.note(Violation { at, grid, rule: Rule::NewEpochs { controller, epoch, highest } });
+                let own = self.own[usize::from(controller)];
+                self.note(Violation { at, grid, rule: Rule::NewEpochs { controller, epoch, highest, own } });
             }
             let began = &mut self.began[usize::from(controller)];
             if began.len() == BEGINNINGS_KEPT {
@@ -301,8 +220,9 @@ impl Watcher {
             }
             began.push(epoch);
         }
-        let highest = &mut self.grids[usize::from(grid)].highest;
-        *highest = epoch.max(*highest);
+        for highest in [&mut self.grids[usize::from(grid)].highest, &mut self.own[usize::from(controller)]] {
+            *highest = epoch.max(*highest);
+        }
         let lease = Lease { grid, host, epoch, is_lost: false, told_at, until, clock };
         self.leases[usize::from(controller)] = Some(lease);
         for other in 0..self.leases.len() {
@@ -413,6 +333,22 @@ impl Watcher {
         self.grids[usize::from(grid)].accepted[usize::from(component.0)] = 0;
     }
 
+    /// Whether a controller knows what it promised, or may have lost it; whether nobody of its grid knows any more.
+    pub(crate) fn remembers(&mut self, controller: u16, does: bool) -> bool {
+        let grid = self.abstaining[usize::from(controller)].0;
+        self.abstaining[usize::from(controller)].1 = !does;
+        let members = self.abstaining.iter().filter(|of| of.0 == grid).count();
+        let lost = self.abstaining.iter().filter(|of| **of == (grid, true)).count();
+        if lost > usize::from(members > 2) {
+            let watched = &mut self.grids[usize::from(grid)];
+            watched.highest = 0;
+            watched.accepted.fill(0);
+            let members = self.own.iter_mut().zip(&self.abstaining).filter(|(_, of)| of.0 == grid);
+            members.for_each(|(own, _)| *own = 0);
+        }
+        lost > 1
+    }
+
     /// A controller is gone.
     pub(crate) fn lost(&mut self, at: Time, grid: u16, controller: u16) {
         if let Some(lease) = &mut self.leases[usize::from(controller)] {
@@ -433,6 +369,12 @@ impl Watcher {
         for lease in self.leases.iter_mut().flatten().filter(is_meant) {
             lease.clock = clock;
         }
+    }
+
+    /// Which epoch a controller that has not crashed since held last, and up to when in true time.
+    pub(crate) fn held(&self, controller: u16) -> Option<(u64, Time)> {
+        let lease = self.leases[usize::from(controller)].filter(|lease| !lease.is_lost)?;
+        Some((lease.epoch, lease.clock.run_time(lease.until)))
     }
 
     /// An operator has vouched that all others of a grid are off.

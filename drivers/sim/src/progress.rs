@@ -20,7 +20,8 @@
 //! a candidate that asked in vain pauses, and asks less often.
 //!
 //! A controller in maintenance is no core, a command of an operator is a change, and while a member is declared `sole` its grid
-//! promises nothing.
+//! promises nothing. Nor does one of which two members have lost their promises at once: devices that check epochs may know
+//! higher ones than anybody who is left.
 
 use alloc::vec::Vec;
 
@@ -196,6 +197,13 @@ impl Watch {
         has_changed
     }
 
+    /// A grid knows no more what it promised, as a member of it is the last to find.
+    pub(crate) fn forgotten(&mut self, place: u16) {
+        for grid in self.grids.iter_mut().filter(|grid| grid.member(place).is_some()) {
+            grid.is_forgotten = true;
+        }
+    }
+
     /// Something has changed in the world.
     pub(crate) fn changed(&mut self, at: Time, sight: &impl Sight) {
         for grid in &mut self.grids {
@@ -227,10 +235,24 @@ impl Watch {
                 }
                 if grid.writer.is_some_and(|writer| (writer.0, writer.1) == (place, epoch)) {
                     grid.holds(at, member);
+                } else if grid.writes_beside(member, epoch) {
+                    grid.written_until = grid.written_until.max(until);
+                    grid.reckon(at);
                 }
             }
         }
         self.set_due();
+    }
+
+    /// A lease that a member was told of ends at another instant in true time: the clock on which it counts stood still.
+    pub(crate) fn goes_on(&mut self, place: u16, epoch: u64, until: Time) {
+        for grid in &mut self.grids {
+            if let Some(member) = grid.member(place)
+                && grid.leases[member].0 == epoch
+            {
+                grid.leases[member].1 = until;
+            }
+        }
     }
 
     /// A device has accepted a write.
@@ -238,6 +260,7 @@ impl Watch {
         let mut has_changed = false;
         for grid in &mut self.grids {
             let Some(member) = grid.member(place) else { continue };
+            grid.wrote[member] = grid.wrote[member].max(epoch);
             let is_older = grid.writer.is_some_and(|writer| epoch < writer.1) && !grid.outlives(at, member);
             if is_older || grid.writer.is_some_and(|writer| (writer.0, writer.1) == (place, epoch)) {
                 continue;

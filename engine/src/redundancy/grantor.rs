@@ -73,11 +73,11 @@ pub enum Answer {
 }
 
 impl Grantor {
-    /// Begins a life at `now` with the durable ceiling that was found; `wait` is W.
-    pub fn new(now: LocalTime, wait: Span, ceiling: Epoch) -> Self {
-        let opens_at = now + wait;
-        let grantor =
-            Self { wait, opens_at, floor: ceiling, ceiling, raising: None, granted: None, abstains: false };
+    /// Begins a life at `now` with the durable ceiling that was found, and with what else is known to have been granted;
+    /// `wait` is W.
+    pub fn new(now: LocalTime, wait: Span, ceiling: Epoch, known: Epoch) -> Self {
+        let (opens_at, floor) = (now + wait, ceiling.max(known));
+        let grantor = Self { wait, opens_at, floor, ceiling, raising: None, granted: None, abstains: false };
         if makes(Mistake::ForgetsGrants) {
             return Self { opens_at: now, floor: Epoch::NONE, ..grantor };
         }
@@ -207,7 +207,7 @@ mod tests {
 
     /// A grantor that has been up for W, with room for epochs.
     fn grantor() -> Grantor {
-        let mut grantor = Grantor::new(at(0), WAIT, Epoch::NONE);
+        let mut grantor = Grantor::new(at(0), WAIT, Epoch::NONE, Epoch::NONE);
         let raised = grantor.raise(Epoch::NONE).expect("a ceiling is raised at once");
         grantor.raised(raised);
         grantor
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn after_a_restart_it_waits_and_grants_nothing_that_it_may_have_granted_before() {
         let ceiling = epoch(64, u8::MAX);
-        let mut grantor = Grantor::new(at(1_000), WAIT, ceiling);
+        let mut grantor = Grantor::new(at(1_000), WAIT, ceiling, Epoch::NONE);
         assert_eq!(grantor.ask(at(1_019), epoch(65, 0), 1), refused(Refusal::Restarted, ceiling, 1));
         assert_eq!(grantor.ask(at(1_020), epoch(64, 0), 1), refused(Refusal::Outdated, ceiling, 0));
         assert_eq!(grantor.ask(at(1_020), epoch(65, 0), 1), refused(Refusal::Raising, ceiling, 0));

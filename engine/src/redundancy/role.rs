@@ -45,6 +45,9 @@ impl Role {
 }
 
 /// Why authority moved.
+///
+/// There is none for a result that is no number: a law that gives one has failed an assertion, its controller's life ends there
+/// and then, and the others miss its heartbeats. Handing over first would mean to trust a controller whose state is poisoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// There was no active since this member booted.

@@ -30,6 +30,8 @@ impl Network {
 #[derive(Clone)]
 pub(crate) struct Member {
     pub(crate) supervisor: RedundancySupervisor,
+    /// The same before any boot.
+    fresh: RedundancySupervisor,
     pub(crate) is_up: bool,
     rate_ppb: i64,
     booted_at: u64,
@@ -76,8 +78,10 @@ impl World {
         let member = |seat: usize| {
             let council = Council::new(hosts, has_witness, Seat(seat as u8));
             let spec = SupervisorSpec { council, settings: settings.clone(), section: 7 };
+            let fresh = RedundancySupervisor::new(&spec);
             Member {
-                supervisor: RedundancySupervisor::new(&spec),
+                supervisor: fresh.clone(),
+                fresh,
                 is_up: false,
                 rate_ppb: 0,
                 booted_at: 0,
@@ -127,6 +131,12 @@ impl World {
     }
 
     pub(crate) fn boot(&mut self, seat: usize) {
+        self.members[seat].supervisor = self.members[seat].fresh.clone();
+        self.boot_with_its_state(seat);
+    }
+
+    /// A boot that finds the state of the life before, whatever became of its promises.
+    pub(crate) fn boot_with_its_state(&mut self, seat: usize) {
         let member = &mut self.members[seat];
         member.is_up = true;
         (member.booted_at, member.stalled_until) = (self.now, self.now);

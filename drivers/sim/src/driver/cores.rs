@@ -86,6 +86,9 @@ impl SimDriver {
         if promise.is_sole {
             self.authority.vouched(at, self.posts[usize::from(post)].grid);
         }
+        if is_durable && !promise.abstains {
+            self.authority.remembers(post, true);
+        }
         if self.progress.promised(at, post, promise, is_durable) {
             self.look_again(at);
         }

@@ -245,6 +245,10 @@ impl SimDriver {
         let durable = self.posts[usize::from(post)].promise;
         let promise = self.persistence.as_deref().map_or(durable, |kept| kept.promise(post));
         self.look_at_promise(self.now, post, &promise, true);
+        let abstains = self.persistence.as_deref().is_some_and(|kept| kept.abstains(post));
+        if abstains && self.authority.remembers(post, false) {
+            self.progress.forgotten(post);
+        }
         self.note_wall(post);
         self.orchestrator.began(self.now, ControllerIndex(post));
         (post, Happened::Boot)
@@ -383,6 +387,15 @@ impl SimDriver {
     pub(super) fn set_clock(&mut self, host: u16, clock: HostClock) {
         let before = core::mem::replace(&mut self.clocks[usize::from(host)], clock);
         self.authority.clock_changed(host, before, clock);
+        if !before.stands_still() {
+            return;
+        }
+        // What was held when it stopped is held on.
+        for post in (0..self.posts.len() as u16).filter(|post| self.posts[usize::from(*post)].host == host) {
+            if let Some((epoch, until)) = self.authority.held(post) {
+                self.progress.goes_on(post, epoch, until);
+            }
+        }
     }
 
     /// A clock runs otherwise: what its controllers want to be woken for comes at another instant.

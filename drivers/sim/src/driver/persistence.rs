@@ -360,6 +360,11 @@ impl Persistence {
         found.expect("a life begins with what was found").promises.kept.promise
     }
 
+    /// Whether what was promised may be lost.
+    pub(super) fn abstains(&self, post: u16) -> bool {
+        self.posts[usize::from(post)].found.as_ref().is_some_and(|found| found.abstains)
+    }
+
     /// What a machine is told when its life begins.
     pub(super) fn boot(&self, post: u16, wall: Option<WallTime>) -> Boot {
         let keeping = &self.posts[usize::from(post)];

@@ -42,6 +42,10 @@ pub(super) struct Grid {
     pub(super) leases: Vec<(u64, Time)>,
     /// Who wrote last, under which epoch, and when it was lost.
     pub(super) writer: Option<(u16, u64, Option<Time>)>,
+    /// By member: the highest epoch under which it wrote.
+    pub(super) wrote: Vec<u64>,
+    /// Several of its members have lost their promises at once.
+    pub(super) is_forgotten: bool,
     /// Until when somebody is known to hold what it writes under.
     pub(super) written_until: Time,
     pub(super) take_over_due: Option<Due>,
@@ -97,6 +101,8 @@ impl Grid {
             commanded_at: Time::ZERO,
             leases: alloc::vec![(0, Time::ZERO); members],
             writer: None,
+            wrote: alloc::vec![0; members],
+            is_forgotten: false,
             written_until: Time::ZERO,
             take_over_due: None,
             late_since: None,
@@ -207,6 +213,11 @@ impl Grid {
             && writer.is_some_and(|writer| !holds(writer))
     }
 
+    /// Whether a member of such a pair goes on beside the one that wrote last, and has written under its own epoch.
+    pub(super) fn writes_beside(&self, member: usize, epoch: u64) -> bool {
+        self.promised.needs_no_vote_of_the_dead && self.wrote[member] == epoch && self.writes_on(member)
+    }
+
     /// The core that was complete first, and since when.
     pub(super) fn first_core(&self) -> Option<(u16, Time)> {
         let count = self.promised.members.len();
@@ -235,7 +246,7 @@ impl Grid {
     /// Reckons when which promise is due.
     pub(super) fn reckon(&mut self, at: Time) {
         (self.take_over_due, self.write_due) = (None, None);
-        if self.orders.iter().any(|orders| orders.is_sole) {
+        if self.is_forgotten || self.orders.iter().any(|orders| orders.is_sole) {
             return;
         }
         let Some((able, since)) = self.core else {

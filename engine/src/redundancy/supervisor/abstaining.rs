@@ -6,6 +6,7 @@
 
 use super::RedundancySupervisor;
 use crate::redundancy::epoch::Seat;
+use crate::redundancy::promise::Promise;
 use crate::time::LocalTime;
 
 impl RedundancySupervisor {
@@ -33,7 +34,9 @@ impl RedundancySupervisor {
     /// Everything that it may have granted is known.
     pub(super) fn vote_again(&mut self, now: LocalTime) {
         self.unheard = 0;
-        self.wanted.abstains = false;
+        // A later life must not grant what an earlier one may have: by then the others may have lost what they know.
+        self.wanted =
+            Promise { abstains: false, ceiling: self.wanted.ceiling.max(self.highest), ..self.wanted };
         self.grantor.vote_again(now, self.highest);
     }
 }

@@ -162,7 +162,8 @@ impl RedundancySupervisor {
 
     /// Looks at fail-back, devices and overruns, and at what is still to be saved.
     pub(super) fn evaluate(&mut self, now: LocalTime, out: &mut Effects) {
-        self.raise_ceiling(Epoch::NONE, out);
+        // What it has heard of it knows in its next life too: of two that act alone each is the memory of the other.
+        self.raise_ceiling(self.highest, out);
         self.save(out);
         if self.role != Role::Active || self.wanted.is_sole || self.kept.is_sole {
             return;

@@ -168,7 +168,7 @@ impl RedundancySupervisor {
             incarnation: 0,
             booted_at: LocalTime::ZERO,
             role: Role::Standby,
-            grantor: Grantor::new(LocalTime::ZERO, wait, Epoch::NONE),
+            grantor: Grantor::new(LocalTime::ZERO, wait, Epoch::NONE, Epoch::NONE),
             holder: Holder::new(spec.settings.lease),
             peers: alloc::vec![Peer::default(); spec.council.seats()],
             followed: None,
@@ -196,8 +196,10 @@ impl RedundancySupervisor {
         }
     }
 
-    /// Begins a life with what was durable. It restores no authority.
+    /// Begins a life with what was durable. It restores no authority; of the state of the life before it keeps which epochs
+    /// that knew and might grant, which is all that is left where promises were lost.
     pub fn boot(&mut self, now: LocalTime, incarnation: u32, promise: Promise, out: &mut Effects) {
+        let known = self.highest.max(self.kept.ceiling);
         *self = Self::new(&self.spec.clone());
         self.incarnation = incarnation;
         self.booted_at = now;
@@ -205,9 +207,10 @@ impl RedundancySupervisor {
             return self.boot_alone(now, incarnation);
         }
         let forgets = makes(Mistake::EpochNotDurable);
+        let known = if forgets { Epoch::NONE } else { known.max(promise.owned_from) };
         let promise = Promise { ceiling: if forgets { Epoch::NONE } else { promise.ceiling }, ..promise };
-        self.grantor = Grantor::new(now, self.spec.settings.grantor_wait(), promise.ceiling);
-        self.highest = promise.ceiling.max(promise.owned_from);
+        self.grantor = Grantor::new(now, self.spec.settings.grantor_wait(), promise.ceiling, known);
+        self.highest = promise.ceiling.max(known);
         (self.kept, self.wanted) = (promise, promise);
         if self.spec.council.is_witness(self.spec.council.me()) {
             self.role = Role::Witness;

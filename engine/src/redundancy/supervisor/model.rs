@@ -241,6 +241,8 @@ impl Search {
         self.with(state, seat, |supervisor, now, out| {
             // Without the wait after a restart it is as if it had booted long ago.
             let booted = if forgets { now - LONG_AGO } else { now };
+            // Nothing of the state of the life before is found again.
+            *supervisor = RedundancySupervisor::new(&supervisor.spec.clone());
             supervisor.boot(booted, incarnation, promise, out);
             supervisor.report(booted, HEALTHY, out);
         })

@@ -181,17 +181,12 @@ impl RedundancySupervisor {
         let is_anothers = self.spec.council.has(floor.seat) && floor.seat != self.me();
         match self.role {
             Role::Active | Role::HandingOver if !is_anothers => {
-                let higher = self.next_epoch();
-                if higher <= self.kept.ceiling {
-                    self.ask_for(higher);
-                } else {
-                    self.raise_ceiling(higher, out);
-                }
+                self.seek_higher(out);
             }
             Role::Lapsed if is_anothers => self.stand_by(now, Reason::Superseded, out),
             Role::Lapsed => self.seek(now, Reason::MajorityLost, out),
             // It asks for it with its next request.
-            Role::Candidate if wait.is_zero() => self.ask_for(self.next_epoch()),
+            Role::Candidate if wait.is_zero() => self.holder.seek(self.next_epoch()),
             // An active keeps what it holds to its end.
             Role::Candidate | Role::Active | Role::HandingOver => {}
             Role::Witness | Role::Maintenance | Role::Standby => {}
@@ -257,11 +252,14 @@ impl RedundancySupervisor {
         self.highest.max(self.holder.asked()).next_for(self.me())
     }
 
-    /// Asks for a higher epoch from now on. It is known from then on, so that the others hear of it with each heartbeat, also
-    /// after it was given up: who is called next goes above it, and a voter that forgot what it granted gets its floor.
-    pub(super) fn ask_for(&mut self, epoch: Epoch) {
-        self.holder.seek(epoch);
-        self.note_epoch(epoch);
+    /// Who holds a lease asks for a higher epoch with its next renewal, as soon as that is promised.
+    pub(super) fn seek_higher(&mut self, out: &mut Effects) {
+        let higher = self.next_epoch();
+        if higher <= self.kept.ceiling {
+            self.holder.seek(higher);
+        } else {
+            self.raise_ceiling(higher, out);
+        }
     }
 
     /// Remembers the highest epoch that was heard of.

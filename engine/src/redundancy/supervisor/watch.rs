@@ -44,6 +44,12 @@ impl RedundancySupervisor {
         self.note_epoch(heartbeat.epoch);
         if heartbeat.role.holds() {
             self.follow(now, from, heartbeat, out);
+        } else if self.role.holds()
+            && heartbeat.epoch > self.holder.asked()
+            && self.spec.council.has(heartbeat.epoch.seat)
+        {
+            // Somebody held more who holds it no more, as where an operator vouched in vain: devices would refuse this one for ever.
+            self.seek_higher(out);
         }
         if heartbeat.renewal != 0 {
             self.vote(now, from, heartbeat.renewal, heartbeat.renews, incarnation, out);
@@ -148,7 +154,7 @@ impl RedundancySupervisor {
         self.term_began = None;
         self.called = None;
         self.holder.forget_requests();
-        self.ask_for(self.next_epoch());
+        self.holder.seek(self.next_epoch());
         self.become_role(Role::Candidate, reason, out);
         self.ask(now, out);
     }
@@ -170,6 +176,9 @@ impl RedundancySupervisor {
         if held {
             self.miss_myself(now);
         }
+        // The others hear of it with each heartbeat: who is called next goes above it, and a voter that forgot what it granted
+        // gets its floor. Not before, or candidates would outbid each other.
+        self.note_epoch(self.holder.asked());
         self.seeking = None;
         self.term_began = None;
         self.handing = None;
