@@ -21,6 +21,7 @@ const EPOCH: Epoch = Epoch { round: 3, seat: Seat(1) };
 
 /// Written down from the documentation of the form, not from what the code gave.
 fn golden() -> [(Event, &'static str); 29] {
+    let failed = |outcome| Event::WriteFailed { device: DeviceIndex(300), outcome };
     [
         (Event::Booted { incarnation: 300 }, "00ac02"),
         (Event::Started { after: Span::from_nanos(1_000_000) }, "01c0843d"),
@@ -40,17 +41,11 @@ fn golden() -> [(Event, &'static str); 29] {
             Event::ShortfallEnded { slot: SlotIndex(2), group: GroupIndex(1), worst: Watts::of(-2.0) },
             "07020100000000000000c0",
         ),
-        (Event::WriteFailed { device: DeviceIndex(300), outcome: WriteOutcome::Acknowledged }, "08ac0200"),
-        (Event::WriteFailed { device: DeviceIndex(300), outcome: WriteOutcome::Refused }, "08ac0201"),
-        (Event::WriteFailed { device: DeviceIndex(300), outcome: WriteOutcome::TimedOut }, "08ac0202"),
-        (Event::WriteFailed { device: DeviceIndex(300), outcome: WriteOutcome::Expired }, "08ac0203"),
-        (
-            Event::WriteFailed {
-                device: DeviceIndex(300),
-                outcome: WriteOutcome::Outdated { accepted: 257 },
-            },
-            "08ac02048102",
-        ),
+        (failed(WriteOutcome::Acknowledged), "08ac0200"),
+        (failed(WriteOutcome::Refused), "08ac0201"),
+        (failed(WriteOutcome::TimedOut), "08ac0202"),
+        (failed(WriteOutcome::Expired), "08ac0203"),
+        (failed(WriteOutcome::Outdated { accepted: 257 }), "08ac02048102"),
         (
             Event::DeviceLimited { device: DeviceIndex(300), difference: Watts::of(1.0) },
             "09ac02000000000000f03f",
