@@ -38,6 +38,8 @@ pub enum Property {
     TakesOver,
     /// While nothing changes somebody writes, where somebody can.
     SomebodyWrites,
+    /// While nothing changes everybody else is ready to take over who can be.
+    OthersStandBy,
     /// What is promised is known in every later life, but for what a disk lied about.
     PromisesSurvive,
     /// A life begins with a state of the one before, no older than what was durable, but for what a disk lied about.
@@ -50,7 +52,7 @@ pub enum Property {
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::OneAuthority,
         Self::EpochsRise,
         Self::NewEpochs,
@@ -58,6 +60,7 @@ impl Property {
         Self::WritesExpire,
         Self::TakesOver,
         Self::SomebodyWrites,
+        Self::OthersStandBy,
         Self::PromisesSurvive,
         Self::StateSurvives,
         Self::EnergyBalances,
@@ -74,6 +77,7 @@ impl Property {
             Self::WritesExpire => "writes expire with their lease",
             Self::TakesOver => "another takes over in time",
             Self::SomebodyWrites => "somebody writes while somebody can",
+            Self::OthersStandBy => "others stand by while they can",
             Self::PromisesSurvive => "promises survive crashes",
             Self::StateSurvives => "what is durable survives crashes",
             Self::EnergyBalances => "energy balances",
@@ -91,6 +95,7 @@ impl Property {
             Self::WritesExpire => "writes_expire",
             Self::TakesOver => "takes_over",
             Self::SomebodyWrites => "somebody_writes",
+            Self::OthersStandBy => "others_stand_by",
             Self::PromisesSurvive => "promises_survive",
             Self::StateSurvives => "state_survives",
             Self::EnergyBalances => "energy_balances",
@@ -345,6 +350,7 @@ fn judged(result: &RunResult, beyond: &Beyond, facts: &Facts) -> Vec<Broken> {
             | Property::NothingOutstanding
             | Property::TakesOver
             | Property::SomebodyWrites
+            | Property::OthersStandBy
             | Property::PromisesSurvive
             | Property::StateSurvives
             | Property::EnergyBalances
@@ -427,6 +433,11 @@ fn delayed(late: &Late, facts: &Facts) -> Broken {
             property: Property::SomebodyWrites,
             at: late.at,
             words: format!("nobody had held authority and written for {since}, though {able} could"),
+        },
+        Promise::StandsBy => Broken {
+            property: Property::OthersStandBy,
+            at: late.at,
+            words: format!("{able} had not stood by for {since}, ready to take over, though it could"),
         },
     }
 }

@@ -219,6 +219,9 @@ impl SimDriver {
         if let Content::Message(Message { content: message::Content::Release { epoch }, .. }) = content {
             self.authority.released(at, (grid, post), epoch.number());
         }
+        if let Content::Message(Message { content: message::Content::Heartbeat(heartbeat), .. }) = &content {
+            self.progress.said(at, post, heartbeat);
+        }
         let receiver = self.posts.iter().position(|other| other.grid == grid && other.seat == to);
         let Some(receiver) = receiver else { return };
         let letter = Letter { to: receiver as u16, from, content };
