@@ -217,6 +217,7 @@ fn grid(facts: &Facts, known: &GridFacts, found: &GridResult, curve: Curve) -> G
         name: known.name.clone(),
         energy_wh: EnergyByKind::of(&found.energies, account.pv_used_wh()),
         imbalance: found.balance.as_ref().err().map(ToString::to_string),
+        beyond_limits: found.limits.as_ref().err().map(ToString::to_string),
         peak: peak(account.peak()),
         peak_without_batteries: peak(account.peak_without_batteries()),
         above_rating_s: overload.span_s,

@@ -8,7 +8,7 @@ use r_ems_engine::units::Watts;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use super::pending::{Devices, Happened, Of, Pending};
-use super::{Grid, PostState, SimDriver};
+use super::{PostState, SimDriver};
 use crate::links::{Asked, DeviceFault, Edge, Link, Sending, Sent};
 use crate::plant::ComponentIndex;
 use crate::slot::Slot;
@@ -197,8 +197,8 @@ impl SimDriver {
         self.link(post, device).count_write();
         self.authority.accepted(at, (grid, post), component, epoch.number());
         self.progress.accepted(at, post, epoch.number());
-        let Grid { bus, ledger, account, .. } = &mut self.grids[usize::from(grid)];
-        bus.command(component, power, at, &mut (ledger, (account, self.monitor.watch(grid))));
+        let (bus, mut watch) = self.grids[usize::from(grid)].watched(self.monitor.watch(grid));
+        bus.command(component, power, at, &mut watch);
         WriteOutcome::Acknowledged
     }
 
@@ -332,10 +332,11 @@ impl SimDriver {
 
     /// A device restarts: it forgets its set-point, the epochs that it has accepted, and who was connected to it.
     pub(super) fn restart_device(&mut self, at: Time, grid: u16, component: ComponentIndex) {
-        let Grid { bus, ledger, account, slots, accepted } = &mut self.grids[usize::from(grid)];
-        slots[usize::from(component.0)] = Slot::default();
-        accepted[usize::from(component.0)] = Epoch::NONE;
-        bus.restart(component, at, &mut (ledger, (account, self.monitor.watch(grid))));
+        let state = &mut self.grids[usize::from(grid)];
+        state.slots[usize::from(component.0)] = Slot::default();
+        state.accepted[usize::from(component.0)] = Epoch::NONE;
+        let (bus, mut watch) = state.watched(self.monitor.watch(grid));
+        bus.restart(component, at, &mut watch);
         let mut checks_epochs = false;
         for post in self.posts.iter_mut().filter(|post| post.grid == grid) {
             for link in post.links.iter_mut().filter(|link| link.component() == component) {

@@ -10,6 +10,7 @@ use crate::account::Account;
 use crate::authority::AuthorityResult;
 use crate::expect::Verdict;
 use crate::ledger::{Energies, Imbalance};
+use crate::limits::Excess;
 use crate::links::{Link, Traffic};
 use crate::progress::ProgressResult;
 
@@ -20,6 +21,8 @@ pub struct GridResult {
     pub energies: Energies,
     /// Whether the books balance.
     pub balance: Result<(), Imbalance>,
+    /// Whether batteries and photovoltaic plants kept their limits.
+    pub limits: Result<(), Excess>,
     /// Peaks, cycles and extremes.
     pub account: Account,
 }
@@ -58,15 +61,10 @@ impl SimDriver {
         for grid in 0..self.grids.len() {
             self.advance(grid, at);
         }
-        let result = |grid: &Grid| GridResult {
-            energies: grid.ledger.energies(&grid.bus),
-            balance: grid.ledger.check(&grid.bus),
-            account: grid.account.clone(),
-        };
         let traffic = |post: &PostState| post.links.iter().map(Link::traffic).collect();
         RunResult {
             simulated: at.since(Time::ZERO),
-            grids: self.grids.iter().map(result).collect(),
+            grids: self.grids.iter().map(Grid::result).collect(),
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
             authority: self.authority.result(at),

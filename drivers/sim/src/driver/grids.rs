@@ -1,0 +1,59 @@
+//! A grid's plant, with those who watch it.
+
+use alloc::vec::Vec;
+
+use r_ems_engine::Time;
+use r_ems_engine::redundancy::Epoch;
+
+use super::result::GridResult;
+use crate::account::Account;
+use crate::ledger::Ledger;
+use crate::limits::Limits;
+use crate::plant::{Bus, Watch};
+use crate::slot::Slot;
+use crate::world::GridWorld;
+
+/// One grid's plant with those who watch it.
+#[derive(Clone, Debug)]
+pub(super) struct Grid {
+    pub(super) bus: Bus,
+    pub(super) ledger: Ledger,
+    limits: Limits,
+    pub(super) account: Account,
+    /// By component: who is connected to a device that takes only one connection.
+    pub(super) slots: Vec<Slot>,
+    /// By component: the epoch that it has accepted last; a device that checks epochs refuses lower ones.
+    pub(super) accepted: Vec<Epoch>,
+}
+
+impl Grid {
+    /// A grid at the run's start; the first window of its account ends at `first_window_ends`.
+    pub(super) fn new(world: GridWorld, first_window_ends: Time) -> Self {
+        let components = world.bus.components().len();
+        Self {
+            ledger: Ledger::new(&world.bus),
+            limits: Limits::new(&world.bus),
+            account: Account::new(&world.bus, first_window_ends, world.shaving_limit),
+            slots: alloc::vec![Slot::default(); components],
+            accepted: alloc::vec![Epoch::NONE; components],
+            bus: world.bus,
+        }
+    }
+
+    /// The plant and everybody who watches it, `others` among them.
+    #[inline]
+    pub(super) fn watched<'a>(&'a mut self, others: impl Watch + 'a) -> (&'a mut Bus, impl Watch + 'a) {
+        let Self { bus, ledger, limits, account, .. } = self;
+        (bus, (ledger, (limits, (account, others))))
+    }
+
+    /// What the plant did so far.
+    pub(super) fn result(&self) -> GridResult {
+        GridResult {
+            energies: self.ledger.energies(&self.bus),
+            balance: self.ledger.check(&self.bus),
+            limits: self.limits.check(),
+            account: self.account.clone(),
+        }
+    }
+}
