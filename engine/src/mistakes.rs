@@ -38,11 +38,13 @@ pub enum Mistake {
     PromiseNeedsReplay,
     /// A standby compares the scans of units of state across authorities.
     ComparesScansOnly,
+    /// A simulated device's timer runs out, and its set-point stays.
+    TimerWithoutEffect,
 }
 
 impl Mistake {
     /// All mistakes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ForgetsGrants,
         Self::LeaseFromAnswer,
         Self::EpochNotDurable,
@@ -58,6 +60,7 @@ impl Mistake {
         Self::TornTailAccepted,
         Self::PromiseNeedsReplay,
         Self::ComparesScansOnly,
+        Self::TimerWithoutEffect,
     ];
 
     /// The mistake's name in arguments and tables.
@@ -78,6 +81,7 @@ impl Mistake {
             Self::TornTailAccepted => "torn_tail_accepted",
             Self::PromiseNeedsReplay => "promise_needs_replay",
             Self::ComparesScansOnly => "compares_scans_only",
+            Self::TimerWithoutEffect => "timer_without_effect",
         }
     }
 

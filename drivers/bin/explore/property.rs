@@ -27,13 +27,15 @@ pub enum Property {
     EnergyBalances,
     /// No component of the plant does what it cannot.
     LimitsHold,
+    /// A device with a timer falls back when its set-point has ended.
+    SetPointsEnd,
     /// Nothing fails an assertion of its own.
     NothingPanics,
 }
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::OneAuthority,
         Self::EpochsRise,
         Self::NewEpochs,
@@ -46,6 +48,7 @@ impl Property {
         Self::StateSurvives,
         Self::EnergyBalances,
         Self::LimitsHold,
+        Self::SetPointsEnd,
         Self::NothingPanics,
     ];
 
@@ -64,6 +67,7 @@ impl Property {
             Self::StateSurvives => "what is durable survives crashes",
             Self::EnergyBalances => "energy balances",
             Self::LimitsHold => "limits of the plant hold",
+            Self::SetPointsEnd => "set-points end where devices have a timer",
             Self::NothingPanics => "no assertion fails",
         }
     }
@@ -83,6 +87,7 @@ impl Property {
             Self::StateSurvives => "state_survives",
             Self::EnergyBalances => "energy_balances",
             Self::LimitsHold => "limits_hold",
+            Self::SetPointsEnd => "set_points_end",
             Self::NothingPanics => "nothing_panics",
         }
     }

@@ -273,6 +273,7 @@ fn judged(result: &RunResult, beyond: &Beyond, facts: &Facts) -> Vec<Broken> {
             | Property::StateSurvives
             | Property::EnergyBalances
             | Property::LimitsHold
+            | Property::SetPointsEnd
             | Property::NothingPanics => false,
         };
         if !is_excused {
@@ -290,6 +291,10 @@ fn judged(result: &RunResult, beyond: &Beyond, facts: &Facts) -> Vec<Broken> {
         if let Err(excess) = &found.limits {
             let words = format!("{}: {excess}", grid.name);
             add(Broken { property: Property::LimitsHold, at: excess.at, words });
+        }
+        if let Err(outlived) = &found.reversion {
+            let words = format!("{}: {outlived}", grid.name);
+            add(Broken { property: Property::SetPointsEnd, at: outlived.at, words });
         }
     }
     all

@@ -166,7 +166,7 @@ pub struct GridSummary {
     pub energy_wh: EnergyByKind,
     /// What the energy checker found, if the books do not balance.
     pub imbalance: Option<String>,
-    /// What the checker of limits found, if the plant did what it cannot.
+    /// What the checkers of limits and of timers found, if the plant did what it cannot.
     pub beyond_limits: Option<String>,
     /// The highest 15-min mean import; none in a run without a whole quarter of an hour.
     pub peak: Option<Peak>,

@@ -4,8 +4,8 @@
 //! [`sources`] say what comes from outside, [`plant`] moves energy by the laws of physics, [`ledger`] checks that none is
 //! made or lost and [`limits`] that nothing does what it cannot, [`account`] keeps what a summary says. The [`network`]
 //! carries what controllers tell each other, and [`authority`] checks that one of them writes at a time, [`progress`] that
-//! one does; [`slot`] is the connection to a device that takes only one. What outlives them lies on [`disk`], and
-//! [`survival`] checks that it does.
+//! one does, [`reversion`] that no set-point outlives its expiry; [`slot`] is the connection to a device that takes only one.
+//! What outlives them lies on [`disk`], and [`survival`] checks that it does.
 
 extern crate alloc;
 
@@ -21,6 +21,7 @@ pub mod links;
 pub mod network;
 pub mod plant;
 pub mod progress;
+pub mod reversion;
 pub mod slot;
 pub mod sources;
 pub mod survival;

@@ -99,8 +99,10 @@ enum Limited {
 struct Cell {
     rating_w: f64,
     capacity_j: f64,
-    /// The energy over which power goes to zero at each end.
-    taper_j: f64,
+    /// How much more may be done with each joule that is stored, or left, in the taper.
+    taper_w_per_j: f64,
+    /// So far the staircase of the taper lies above the law.
+    half_a_step_w: f64,
 }
 
 /// What is known of a photovoltaic plant.
@@ -115,9 +117,14 @@ impl Limits {
         let limited = |component: &Component| match component {
             Component::Battery(battery) => {
                 let spec = battery.spec();
-                let capacity_j = spec.capacity.watt_hours() * JOULES_PER_WATT_HOUR;
-                let taper_j = capacity_j * spec.taper.ratio();
-                Some(Limited::Battery(Cell { rating_w: spec.rating.watts(), capacity_j, taper_j }))
+                let (rating_w, capacity_j) =
+                    (spec.rating.watts(), spec.capacity.watt_hours() * JOULES_PER_WATT_HOUR);
+                Some(Limited::Battery(Cell {
+                    rating_w,
+                    capacity_j,
+                    taper_w_per_j: rating_w / (capacity_j * spec.taper.ratio()),
+                    half_a_step_w: rating_w * HALF_A_STEP,
+                }))
             }
             Component::Pv(pv) => Some(Limited::Pv(Plant { rating_w: pv.spec().rating.watts() })),
             Component::Connection(_) | Component::Load(_) => None,
@@ -137,13 +144,28 @@ impl Limits {
 
     /// Looks at what every component does at the end of a segment.
     fn look_at_all(&mut self, bus: &Bus, at: Time) {
+        let is_live = bus.connection().position() == Position::Closed;
         for place in 0..self.watched.len() {
-            let component = &bus.components()[usize::from(self.watched[place].0.0)];
-            self.look(bus, at, place, component.ends_w().1);
+            let (component, limited) = &self.watched[place];
+            let (power_w, is_well_within) = match (limited, &bus.components()[usize::from(component.0)]) {
+                (Limited::Battery(cell), Component::Battery(battery)) => {
+                    let (power_w, stored_j) = (battery.flow().end_w, battery.stored_j());
+                    (power_w, battery.mode() == Mode::Running && cell.is_well_within(power_w, stored_j))
+                }
+                (Limited::Pv(plant), Component::Pv(pv)) => {
+                    let power_w = pv.flow().end_w;
+                    (power_w, plant.is_well_within(power_w, pv.available_w()))
+                }
+                (Limited::Battery(_) | Limited::Pv(_), _) => continue,
+            };
+            if !(is_live && is_well_within) {
+                self.look(bus, at, place, power_w);
+            }
         }
     }
 
-    /// Looks at a component, which does `power_w`.
+    /// Looks closer at a component, which does `power_w`.
+    #[cold]
     fn look(&mut self, bus: &Bus, at: Time, place: usize, power_w: f64) {
         let (component, limited) = self.watched[place];
         let is_live = bus.connection().position() == Position::Closed;
@@ -163,6 +185,14 @@ impl Limits {
 }
 
 impl Cell {
+    /// Whether all limits are kept, without a closer look.
+    fn is_well_within(&self, power_w: f64, stored_j: f64) -> bool {
+        let left_j = self.capacity_j - stored_j;
+        let is_allowed = power_w <= stored_j * self.taper_w_per_j + self.half_a_step_w
+            && -power_w <= left_j * self.taper_w_per_j + self.half_a_step_w;
+        stored_j >= 0.0 && left_j >= 0.0 && power_w.abs() <= self.rating_w && is_allowed
+    }
+
     /// The limit that a battery does not keep, what it does, and what is allowed.
     fn broken(&self, power_w: f64, stored_j: f64, follows: bool) -> Option<(Limit, f64, f64)> {
         let grain_j = self.capacity_j * TOLERANCE_SHARE;
@@ -172,8 +202,8 @@ impl Cell {
             return Some((Limit::Stored, stored_j * WATT_HOURS_PER_JOULE, allowed_j * WATT_HOURS_PER_JOULE));
         }
         let allowed_w = |left_j: f64| {
-            let share = (left_j / self.taper_j + HALF_A_STEP).clamp(0.0, 1.0);
-            if follows { share * self.rating_w } else { 0.0 }
+            let most_w = (left_j * self.taper_w_per_j + self.half_a_step_w).clamp(0.0, self.rating_w);
+            if follows { most_w } else { 0.0 }
         };
         let (gives_w, takes_w) = (allowed_w(stored_j), allowed_w(self.capacity_j - stored_j));
         let tolerance_w = self.rating_w * TOLERANCE_SHARE;
@@ -188,6 +218,10 @@ impl Cell {
 }
 
 impl Plant {
+    fn is_well_within(&self, power_w: f64, available_w: f64) -> bool {
+        power_w >= 0.0 && power_w <= available_w && power_w <= self.rating_w
+    }
+
     /// The limit that a photovoltaic plant does not keep, what it does, and what is allowed.
     fn broken(&self, power_w: f64, available_w: f64) -> Option<(Limit, f64, f64)> {
         let tolerance_w = self.rating_w * TOLERANCE_SHARE;

@@ -8,12 +8,12 @@ mod council_site;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use council_site::{Site, at, host};
-use r_ems_engine::Span;
 use r_ems_engine::fleet::Fleet;
 use r_ems_engine::machine::{Delivery, Driver, Effect, Effects, Outcome};
 use r_ems_engine::mistakes::{Mistake, make};
 use r_ems_engine::redundancy::Command;
 use r_ems_engine::rng::Stream;
+use r_ems_engine::{Span, Time};
 use r_ems_sim::authority::Rule;
 use r_ems_sim::driver::SimDriver;
 use r_ems_sim::network::{Chance, Delay, Path};
@@ -275,4 +275,22 @@ fn a_standby_that_compares_scans_across_authorities_is_found() {
     };
     assert_eq!(promises(None), []);
     assert_eq!(promises(Some(Mistake::ComparesScansOnly)), [(Promise::StandsBy, 1)]);
+}
+
+/// When the set-point ended that the battery still follows, if it does: both controllers are off for two seconds.
+fn outlived() -> Option<Time> {
+    let mut site = Site::new(1).then(1_000, host(0, Life::Down)).then(1_000, host(1, Life::Down));
+    (site.duration, site.reversion, site.swing) = (Span::from_secs(3), Some(Span::from_millis(500)), 40e3);
+    site.run().0.grids[0].reversion.err().map(|outlived| outlived.ended_at)
+}
+
+#[test]
+fn a_device_whose_timer_has_no_effect_is_found() {
+    let ended = |mistake| {
+        let _making = Making::new(mistake);
+        outlived()
+    };
+    assert_eq!(ended(None), None);
+    let ended = ended(Some(Mistake::TimerWithoutEffect)).expect("it follows a set-point that has ended");
+    assert!(ended > at(1_250) && ended < at(1_510), "{ended:?}");
 }

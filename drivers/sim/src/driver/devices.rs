@@ -11,7 +11,6 @@ use super::pending::{Devices, Happened, Of, Pending};
 use super::{PostState, SimDriver};
 use crate::links::{Asked, DeviceFault, Edge, Link, Sending, Sent};
 use crate::plant::ComponentIndex;
-use crate::slot::Slot;
 
 /// A write on its way to its device.
 #[derive(Clone, Copy, Debug)]
@@ -197,8 +196,7 @@ impl SimDriver {
         self.link(post, device).count_write();
         self.authority.accepted(at, (grid, post), component, epoch.number());
         self.progress.accepted(at, post, epoch.number());
-        let (bus, mut watch) = self.grids[usize::from(grid)].watched(self.monitor.watch(grid));
-        bus.command(component, power, at, &mut watch);
+        self.grids[usize::from(grid)].command(component, power, at, self.monitor.watch(grid));
         WriteOutcome::Acknowledged
     }
 
@@ -333,10 +331,7 @@ impl SimDriver {
     /// A device restarts: it forgets its set-point, the epochs that it has accepted, and who was connected to it.
     pub(super) fn restart_device(&mut self, at: Time, grid: u16, component: ComponentIndex) {
         let state = &mut self.grids[usize::from(grid)];
-        state.slots[usize::from(component.0)] = Slot::default();
-        state.accepted[usize::from(component.0)] = Epoch::NONE;
-        let (bus, mut watch) = state.watched(self.monitor.watch(grid));
-        bus.restart(component, at, &mut watch);
+        state.restart(component, at, self.monitor.watch(grid));
         let mut checks_epochs = false;
         for post in self.posts.iter_mut().filter(|post| post.grid == grid) {
             for link in post.links.iter_mut().filter(|link| link.component() == component) {

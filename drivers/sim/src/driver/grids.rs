@@ -4,12 +4,14 @@ use alloc::vec::Vec;
 
 use r_ems_engine::Time;
 use r_ems_engine::redundancy::Epoch;
+use r_ems_engine::units::Watts;
 
 use super::result::GridResult;
 use crate::account::Account;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
-use crate::plant::{Bus, Watch};
+use crate::plant::{Bus, ComponentIndex, Watch};
+use crate::reversion::Timers;
 use crate::slot::Slot;
 use crate::world::GridWorld;
 
@@ -19,6 +21,7 @@ pub(super) struct Grid {
     pub(super) bus: Bus,
     pub(super) ledger: Ledger,
     limits: Limits,
+    timers: Timers,
     pub(super) account: Account,
     /// By component: who is connected to a device that takes only one connection.
     pub(super) slots: Vec<Slot>,
@@ -33,6 +36,7 @@ impl Grid {
         Self {
             ledger: Ledger::new(&world.bus),
             limits: Limits::new(&world.bus),
+            timers: Timers::new(&world.bus),
             account: Account::new(&world.bus, first_window_ends, world.shaving_limit),
             slots: alloc::vec![Slot::default(); components],
             accepted: alloc::vec![Epoch::NONE; components],
@@ -43,8 +47,28 @@ impl Grid {
     /// The plant and everybody who watches it, `others` among them.
     #[inline]
     pub(super) fn watched<'a>(&'a mut self, others: impl Watch + 'a) -> (&'a mut Bus, impl Watch + 'a) {
-        let Self { bus, ledger, limits, account, .. } = self;
-        (bus, (ledger, (limits, (account, others))))
+        let Self { bus, ledger, limits, timers, account, .. } = self;
+        (bus, (ledger, (limits, (timers, (account, others)))))
+    }
+
+    /// A device accepts a write.
+    pub(super) fn command(&mut self, component: ComponentIndex, power: Watts, at: Time, others: impl Watch) {
+        {
+            let (bus, mut watch) = self.watched(others);
+            bus.command(component, power, at, &mut watch);
+        }
+        self.timers.accepted(at, component);
+    }
+
+    /// A device restarts: it forgets its set-point, the epochs that it has accepted, and who was connected to it.
+    pub(super) fn restart(&mut self, component: ComponentIndex, at: Time, others: impl Watch) {
+        self.slots[usize::from(component.0)] = Slot::default();
+        self.accepted[usize::from(component.0)] = Epoch::NONE;
+        {
+            let (bus, mut watch) = self.watched(others);
+            bus.restart(component, at, &mut watch);
+        }
+        self.timers.restarted(at, component);
     }
 
     /// What the plant did so far.
@@ -53,6 +77,7 @@ impl Grid {
             energies: self.ledger.energies(&self.bus),
             balance: self.ledger.check(&self.bus),
             limits: self.limits.check(),
+            reversion: self.timers.check(),
             account: self.account.clone(),
         }
     }

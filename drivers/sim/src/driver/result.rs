@@ -13,6 +13,7 @@ use crate::ledger::{Energies, Imbalance};
 use crate::limits::Excess;
 use crate::links::{Link, Traffic};
 use crate::progress::ProgressResult;
+use crate::reversion::Outlived;
 
 /// What one grid's plant did in a run.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct GridResult {
     pub balance: Result<(), Imbalance>,
     /// Whether batteries and photovoltaic plants kept their limits.
     pub limits: Result<(), Excess>,
+    /// Whether devices with a timer fell back when their set-points had ended.
+    pub reversion: Result<(), Outlived>,
     /// Peaks, cycles and extremes.
     pub account: Account,
 }
