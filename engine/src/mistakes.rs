@@ -36,11 +36,15 @@ pub enum Mistake {
     TornTailAccepted,
     /// Without auto replay a restart knows no promise.
     PromiseNeedsReplay,
+    /// A standby compares the scans of units of state across authorities.
+    ComparesScansOnly,
+    /// A simulated device's timer runs out, and its set-point stays.
+    TimerWithoutEffect,
 }
 
 impl Mistake {
     /// All mistakes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ForgetsGrants,
         Self::LeaseFromAnswer,
         Self::EpochNotDurable,
@@ -55,6 +59,8 @@ impl Mistake {
         Self::RemovesOnlyGood,
         Self::TornTailAccepted,
         Self::PromiseNeedsReplay,
+        Self::ComparesScansOnly,
+        Self::TimerWithoutEffect,
     ];
 
     /// The mistake's name in arguments and tables.
@@ -74,6 +80,8 @@ impl Mistake {
             Self::RemovesOnlyGood => "removes_only_good",
             Self::TornTailAccepted => "torn_tail_accepted",
             Self::PromiseNeedsReplay => "promise_needs_replay",
+            Self::ComparesScansOnly => "compares_scans_only",
+            Self::TimerWithoutEffect => "timer_without_effect",
         }
     }
 

@@ -222,7 +222,7 @@ mod tests {
         let account = Account::new(&bus, Time::ZERO, None);
         RunResult {
             simulated: Span::from_hours(1),
-            grids: vec![GridResult { energies, balance: Ok(()), account }],
+            grids: vec![GridResult { energies, balance: Ok(()), limits: Ok(()), reversion: Ok(()), account }],
             verdicts: Vec::new(),
             traffic: Vec::new(),
             authority: AuthorityResult::default(),

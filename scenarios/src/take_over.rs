@@ -173,6 +173,9 @@ pub(crate) fn judge_progress(who: &Who, late: &[Late], end: Time) -> Judged {
     let words = match first.promise {
         Promise::TakesOver => format!("nobody had taken over {since} after a crash, though {able} could"),
         Promise::Writes => format!("nobody had held authority and written for {since}, though {able} could"),
+        Promise::StandsBy => {
+            format!("{able} had not stood by for {since}, ready to take over, though it could")
+        }
     };
     let value = late.len() as f64;
     Judged { held: false, margin: -value, at: first.at, value, words }

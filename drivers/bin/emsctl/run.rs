@@ -15,7 +15,7 @@ use crate::present;
 use crate::study::load::{self, NotLoaded};
 use crate::study::progress::{Interrupt, Shown};
 use crate::study::{self, Options};
-use crate::summary::Ending;
+use crate::summary::{Ending, GridSummary};
 
 /// Runs a scenario.
 pub(super) fn perform<F: FunctionSet>(
@@ -53,6 +53,9 @@ pub(super) fn perform<F: FunctionSet>(
     for imbalance in summary.grids.iter().filter_map(|grid| grid.imbalance.as_ref()) {
         say(&format!("error: the simulated plant lost or made energy, which is a bug of r-ems: {imbalance}"));
     }
+    for excess in summary.grids.iter().filter_map(|grid| grid.beyond_limits.as_ref()) {
+        say(&format!("error: the simulated plant did what it cannot, which is a bug of r-ems: {excess}"));
+    }
     if let Some(first) = summary.failures.first() {
         let words = first.words.as_deref().unwrap_or("an assertion failed");
         say(&format!(
@@ -62,13 +65,14 @@ pub(super) fn perform<F: FunctionSet>(
             summary.failures.len()
         ));
     }
-    let is_balanced = summary.grids.iter().all(|grid| grid.imbalance.is_none());
+    let is_sound = |grid: &GridSummary| grid.imbalance.is_none() && grid.beyond_limits.is_none();
+    let is_sound = summary.grids.iter().all(is_sound);
     Ok(match summary.ending {
         Ending::Interrupted => {
             say("interrupted: the summary covers the run so far, and the log can be read");
             Exit::Error
         }
-        Ending::Complete if !is_balanced || !summary.failures.is_empty() => Exit::Error,
+        Ending::Complete if !is_sound || !summary.failures.is_empty() => Exit::Error,
         Ending::Complete if !summary.held => Exit::Violated,
         Ending::Complete => Exit::Ok,
     })

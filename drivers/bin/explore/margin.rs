@@ -32,8 +32,9 @@ use serde::Serialize;
 
 use self::placed::{Placed, Stall, With};
 use super::fault;
+use super::property::Property;
 use super::site::Variant;
-use super::trial::{self, Excuse, Property, Trial};
+use super::trial::{self, Excuse, Trial};
 use super::{Options, Site, Watch, each};
 use crate::exit::Failure;
 

@@ -7,7 +7,7 @@
 //!
 //! - [`site`] is what is explored; [`kinds`] is the list of what can go wrong, [`settings`] that of how things are kept;
 //! - [`mod@swarm`] draws a case by its number;
-//! - [`trial`] runs one and names the [`Property`] that it broke; the checkers themselves are in the simulated world;
+//! - [`trial`] runs one and names the [`mod@property`] that it broke; the checkers themselves are in the simulated world;
 //! - [`reduce`] proposes simpler cases, [`mod@shrink`] tries them, from what they have in common (`prefix`) where they can;
 //!   [`saved`] writes what is left;
 //! - [`distribution`] is how long take-overs took, [`marks`] what was reached;
@@ -30,6 +30,7 @@ pub mod kinds;
 pub mod margin;
 pub mod marks;
 mod prefix;
+pub mod property;
 pub mod reduce;
 mod running;
 pub mod saved;
@@ -49,10 +50,11 @@ use r_ems_engine::functions::FunctionSet;
 
 pub use self::case::Case;
 pub use self::distribution::Distribution;
+pub use self::property::Property;
 pub use self::reduce::Reducer;
 pub use self::shrink::Shrunk;
 pub use self::site::Site;
-pub use self::trial::{Broken, Property, Trial};
+pub use self::trial::{Broken, Trial};
 
 use self::marks::COUNT;
 use crate::exit::Failure;

@@ -13,8 +13,9 @@ use r_ems_scenarios::Overrides;
 
 use super::case::Case;
 use super::fault;
+use super::property::Property;
 use super::site::Site;
-use super::trial::{Broken, Property};
+use super::trial::Broken;
 use crate::exit::{Failure, WRITTEN};
 use crate::study::contained::contained;
 use crate::study::{self, Options, load};

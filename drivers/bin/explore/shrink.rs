@@ -25,9 +25,10 @@ use r_ems_engine::functions::FunctionSet;
 use super::case::Case;
 pub use super::prefix::Handled;
 use super::prefix::Prefixes;
+use super::property::Property;
 use super::reduce::Reducer;
 use super::site::Site;
-use super::trial::{Broken, Property};
+use super::trial::Broken;
 use crate::exit::Failure;
 use crate::study::progress::Interrupt;
 

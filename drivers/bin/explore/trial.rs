@@ -16,88 +16,11 @@ use r_ems_sim::world::{Change, Stalled, StalledClock, Timed, WorldSpec};
 use super::case::Case;
 use super::fault;
 use super::marks::Marks;
+use super::property::Property;
 use super::running::{Ended, Running};
 use super::site::{Facts, GridFacts, Site, Variant};
 use crate::exit::Failure;
 use crate::study::contained::contained;
-
-/// What must hold of every run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Property {
-    /// No two leases count at one instant.
-    OneAuthority,
-    /// After a device has accepted an epoch it accepts none lower.
-    EpochsRise,
-    /// A lease has a higher epoch than every one before it in its grid, unless its holder goes on.
-    NewEpochs,
-    /// Who releases its voters has no write on its way.
-    NothingOutstanding,
-    /// No write outlives the lease of its sender.
-    WritesExpire,
-    /// After a crash another takes over within the bound, where somebody can.
-    TakesOver,
-    /// While nothing changes somebody writes, where somebody can.
-    SomebodyWrites,
-    /// What is promised is known in every later life, but for what a disk lied about.
-    PromisesSurvive,
-    /// A life begins with a state of the one before, no older than what was durable, but for what a disk lied about.
-    StateSurvives,
-    /// The plant makes no energy and loses none.
-    EnergyBalances,
-    /// Nothing fails an assertion of its own.
-    NothingPanics,
-}
-
-impl Property {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::OneAuthority,
-        Self::EpochsRise,
-        Self::NewEpochs,
-        Self::NothingOutstanding,
-        Self::WritesExpire,
-        Self::TakesOver,
-        Self::SomebodyWrites,
-        Self::PromisesSurvive,
-        Self::StateSurvives,
-        Self::EnergyBalances,
-        Self::NothingPanics,
-    ];
-
-    /// Its name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::OneAuthority => "one authority at a time",
-            Self::EpochsRise => "epochs rise on every device",
-            Self::NewEpochs => "each authority has a new epoch",
-            Self::NothingOutstanding => "who gives up has no write on its way",
-            Self::WritesExpire => "writes expire with their lease",
-            Self::TakesOver => "another takes over in time",
-            Self::SomebodyWrites => "somebody writes while somebody can",
-            Self::PromisesSurvive => "promises survive crashes",
-            Self::StateSurvives => "what is durable survives crashes",
-            Self::EnergyBalances => "energy balances",
-            Self::NothingPanics => "no assertion fails",
-        }
-    }
-
-    /// Its name in files.
-    pub const fn file_name(self) -> &'static str {
-        match self {
-            Self::OneAuthority => "one_authority",
-            Self::EpochsRise => "epochs_rise",
-            Self::NewEpochs => "new_epochs",
-            Self::NothingOutstanding => "nothing_outstanding",
-            Self::WritesExpire => "writes_expire",
-            Self::TakesOver => "takes_over",
-            Self::SomebodyWrites => "somebody_writes",
-            Self::PromisesSurvive => "promises_survive",
-            Self::StateSurvives => "state_survives",
-            Self::EnergyBalances => "energy_balances",
-            Self::NothingPanics => "nothing_panics",
-        }
-    }
-}
 
 /// A property that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -345,9 +268,12 @@ fn judged(result: &RunResult, beyond: &Beyond, facts: &Facts) -> Vec<Broken> {
             | Property::NothingOutstanding
             | Property::TakesOver
             | Property::SomebodyWrites
+            | Property::OthersStandBy
             | Property::PromisesSurvive
             | Property::StateSurvives
             | Property::EnergyBalances
+            | Property::LimitsHold
+            | Property::SetPointsEnd
             | Property::NothingPanics => false,
         };
         if !is_excused {
@@ -361,6 +287,14 @@ fn judged(result: &RunResult, beyond: &Beyond, facts: &Facts) -> Vec<Broken> {
             let at = Time::ZERO + result.simulated;
             let words = format!("{}: {imbalance}", grid.name);
             add(Broken { property: Property::EnergyBalances, at, words });
+        }
+        if let Err(excess) = &found.limits {
+            let words = format!("{}: {excess}", grid.name);
+            add(Broken { property: Property::LimitsHold, at: excess.at, words });
+        }
+        if let Err(outlived) = &found.reversion {
+            let words = format!("{}: {outlived}", grid.name);
+            add(Broken { property: Property::SetPointsEnd, at: outlived.at, words });
         }
     }
     all
@@ -427,6 +361,11 @@ fn delayed(late: &Late, facts: &Facts) -> Broken {
             property: Property::SomebodyWrites,
             at: late.at,
             words: format!("nobody had held authority and written for {since}, though {able} could"),
+        },
+        Promise::StandsBy => Broken {
+            property: Property::OthersStandBy,
+            at: late.at,
+            words: format!("{able} had not stood by for {since}, ready to take over, though it could"),
         },
     }
 }

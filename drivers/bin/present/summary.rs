@@ -91,8 +91,8 @@ fn worst(expectation: &ExpectationSummary) -> String {
 
 fn grid_part(grid: &GridSummary) -> String {
     let mut part = format!("{}\n", paint(BOLD, &grid.name));
-    if let Some(imbalance) = &grid.imbalance {
-        part += &format!("  {}\n", paint(BAD, imbalance));
+    for found in grid.imbalance.iter().chain(&grid.beyond_limits) {
+        part += &format!("  {}\n", paint(BAD, found));
     }
     part += &curves(grid);
     part += &energies(grid);

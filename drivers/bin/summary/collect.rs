@@ -217,6 +217,7 @@ fn grid(facts: &Facts, known: &GridFacts, found: &GridResult, curve: Curve) -> G
         name: known.name.clone(),
         energy_wh: EnergyByKind::of(&found.energies, account.pv_used_wh()),
         imbalance: found.balance.as_ref().err().map(ToString::to_string),
+        beyond_limits: beyond_limits(found),
         peak: peak(account.peak()),
         peak_without_batteries: peak(account.peak_without_batteries()),
         above_rating_s: overload.span_s,
@@ -228,6 +229,11 @@ fn grid(facts: &Facts, known: &GridFacts, found: &GridResult, curve: Curve) -> G
         batteries: account.batteries().iter().map(battery).collect(),
         curve: (curve.with, curve.without),
     }
+}
+
+fn beyond_limits(found: &GridResult) -> Option<String> {
+    let excess = found.limits.as_ref().err().map(ToString::to_string);
+    excess.or_else(|| found.reversion.as_ref().err().map(ToString::to_string))
 }
 
 fn controller<F: FunctionSet>(names: &ControllerNames, machine: &Controller<F>) -> ControllerSummary {

@@ -13,7 +13,7 @@
 //! | `not_judged` | of an expectation that a run which ended early could not judge: why; `held`, `margin`, `at_s`, `at` and `value` are null |
 //! | `energy_wh` | by kind, all grids together |
 //! | `cost` | by the tariff: `currency`, `energy`, `export_revenue`, `demand`, `total`, the same in `without_batteries`, `saved` |
-//! | `grids` | each grid's `energy_wh`, `cost`, `peak`, `shaved_wh`, `batteries`, and `imbalance` if the energy checker found one |
+//! | `grids` | each grid's `energy_wh`, `cost`, `peak`, `shaved_wh`, `batteries`, `imbalance` and `beyond_limits` if a checker found one |
 //! | `peak` | null in a run without a whole quarter of an hour |
 //! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
 //! | `controllers` also | `role` and `epoch` (`round.seat`) at the end |
@@ -166,6 +166,8 @@ pub struct GridSummary {
     pub energy_wh: EnergyByKind,
     /// What the energy checker found, if the books do not balance.
     pub imbalance: Option<String>,
+    /// What the checkers of limits and of timers found, if the plant did what it cannot.
+    pub beyond_limits: Option<String>,
     /// The highest 15-min mean import; none in a run without a whole quarter of an hour.
     pub peak: Option<Peak>,
     /// The same if the batteries had rested.

@@ -4,7 +4,8 @@
 //! takes time on its way (answers, writes, time-outs) waits in the queue; what machines want to be woken for waits in
 //! [`Wakes`]. At one instant the timeline comes first, then the queue, then wakes by controller order.
 //!
-//! - `devices` measures and commands; `hosts` are what controllers run on and talk over; `cores` shows who could write;
+//! - `grids` are the plants and who watches them; `devices` measures and commands;
+//! - `hosts` are what controllers run on and talk over; `cores` shows who could write;
 //! - `effects` does what machines ask for;
 //! - `persistence` keeps what outlives controllers, on the hosts' disks;
 //! - `stalls` lets hosts and processes stand still for a while;
@@ -17,6 +18,7 @@ mod cores;
 mod devices;
 mod effects;
 mod failures;
+mod grids;
 mod hosts;
 mod pending;
 mod persistence;
@@ -37,24 +39,22 @@ use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::machine::{self, Boot, Delivery, Driver, Effect, Input, Outcome, Step};
 use r_ems_engine::orchestrator::Orchestrator;
 use r_ems_engine::queue::EventQueue;
-use r_ems_engine::redundancy::{Epoch, Promise, Seat};
+use r_ems_engine::redundancy::{Promise, Seat};
 use r_ems_engine::wakes::Wakes;
 use r_ems_engine::wall::{WallTime, told as wall};
 use r_ems_engine::{LocalTime, Span, Time};
 
-use crate::account::Account;
 use crate::authority::Watcher;
 use crate::bill::{Bill, PriceChange};
 use crate::expect::{Expectation, Monitor};
-use crate::ledger::Ledger;
 use crate::links::{Link, NoSuchValue};
 use crate::network::Network;
 use crate::plant::Bus;
 use crate::progress;
-use crate::slot::Slot;
 use crate::world::{HostClock, PersistenceSpec, Post, Ties, WorldSpec};
 
 use self::effects::Part;
+use self::grids::Grid;
 use self::hosts::PostOffice;
 use self::pending::{Devices, Happened, Pending, Told, plan};
 use self::persistence::Persistence;
@@ -112,18 +112,6 @@ pub struct SimDriver {
     at_this_instant: u32,
 }
 
-/// One grid's plant with those who watch it.
-#[derive(Clone, Debug)]
-struct Grid {
-    bus: Bus,
-    ledger: Ledger,
-    account: Account,
-    /// By component: who is connected to a device that takes only one connection.
-    slots: Vec<Slot>,
-    /// By component: the epoch that it has accepted last; a device that checks epochs refuses lower ones.
-    accepted: Vec<Epoch>,
-}
-
 /// A controller's place at run time.
 #[derive(Clone, Debug)]
 struct PostState {
@@ -162,14 +150,8 @@ impl SimDriver {
         let windows = spec.start.start_of(Span::from_mins(15), r_ems_engine::wall::UtcOffset::UTC);
         let into_window = spec.start.since(windows);
         let first_window_ends = Time::ZERO + (Span::from_mins(15) - into_window);
-        let grid = |grid: crate::world::GridWorld| Grid {
-            ledger: Ledger::new(&grid.bus),
-            account: Account::new(&grid.bus, first_window_ends, grid.shaving_limit),
-            slots: alloc::vec![Slot::default(); grid.bus.components().len()],
-            accepted: alloc::vec![Epoch::NONE; grid.bus.components().len()],
-            bus: grid.bus,
-        };
-        let grids: Vec<Grid> = spec.grids.into_iter().map(grid).collect();
+        let grids: Vec<Grid> =
+            spec.grids.into_iter().map(|grid| Grid::new(grid, first_window_ends)).collect();
         let mut network = Network::new(spec.hosts.len(), spec.path, spec.seed);
         for (from, to, path) in &spec.paths {
             *network.path_mut(*from, *to) = *path;
@@ -251,8 +233,8 @@ impl SimDriver {
     /// Brings a grid's plant up to an instant.
     #[inline]
     fn advance(&mut self, grid: usize, to: Time) {
-        let Grid { bus, ledger, account, .. } = &mut self.grids[grid];
-        bus.advance(to, &mut (ledger, (account, self.monitor.watch(grid as u16))));
+        let (bus, mut watch) = self.grids[grid].watched(self.monitor.watch(grid as u16));
+        bus.advance(to, &mut watch);
     }
 
     /// Lets the world happen until something reaches a machine; `None` when the run is over.

@@ -11,6 +11,8 @@
 //!   [`Promised::within`], whatever else is broken.
 //! - **(e)** When nothing at all has changed for the time to settle and a core counts, no longer than that passes without a
 //!   controller that holds a lease, reaches its devices, and has written under it.
+//! - **(e')** Then every other controller that runs, reaches its devices, has an answering disk and hears the active as usual
+//!   stands by, ready to take over, as long as the active is one of that kind too: what they are they say of themselves.
 //!
 //! Three things excuse. Who crashes while what it sends is late is heard for longer than it lives. Who has lost its devices
 //! keeps its authority while it hears nobody to whom it could give it. And a member that has just taken over may lose its
@@ -25,10 +27,11 @@
 
 use alloc::vec::Vec;
 
-use r_ems_engine::redundancy;
+use r_ems_engine::redundancy::{self, message::Heartbeat};
 use r_ems_engine::{Span, Time};
 
 mod grid;
+mod standbys;
 
 use grid::{Due, Grid, Orders};
 
@@ -75,7 +78,7 @@ pub struct Late {
     pub grid: u16,
     /// Which promise.
     pub promise: Promise,
-    /// A controller that could have written, by its place in the fleet.
+    /// A controller that could have written, or stood by, by its place in the fleet.
     pub able: u16,
     /// Since when it should have begun.
     pub since: Time,
@@ -88,6 +91,8 @@ pub enum Promise {
     TakesOver,
     /// While nothing changes, somebody writes.
     Writes,
+    /// While nothing changes, whoever does not write is ready to.
+    StandsBy,
 }
 
 /// What a run showed of promises.
@@ -284,12 +289,28 @@ impl Watch {
         }
     }
 
+    /// A member says what it is.
+    pub(crate) fn said(&mut self, at: Time, place: u16, heartbeat: &Heartbeat) {
+        let mut is_news = false;
+        for grid in &mut self.grids {
+            let Some(member) = grid.member(place) else { continue };
+            if grid.standbys.hear(at, member, heartbeat) {
+                grid.reckon(at);
+                is_news = true;
+            }
+        }
+        if is_news {
+            self.set_due();
+        }
+    }
+
     /// A controller is gone.
     pub(crate) fn lost(&mut self, at: Time, place: u16) {
         for grid in &mut self.grids {
             if let Some(member) = grid.member(place) {
                 let was_held = grid.leases[member].1 > at && grid.is_prompt(at, member);
                 grid.leases[member].1 = grid.leases[member].1.min(at);
+                grid.standbys.forget(at, member);
                 if let Some(writer) = grid.writer.as_mut().filter(|writer| writer.0 == place) {
                     grid.written_until = grid.written_until.min(at);
                     if was_held && writer.2.is_none() {
@@ -315,6 +336,9 @@ impl Watch {
             if let Some(due) = grid.write_due.take_if(|due| due.at < at) {
                 found.push(note(due, Promise::Writes));
             }
+            if let Some(due) = grid.standbys.due.take_if(|due| due.at < at) {
+                found.push(note(due, Promise::StandsBy));
+            }
             let room = MAX_LATE_KEPT - self.result.late.len();
             self.result.late.extend(found.into_iter().take(room));
         }
@@ -330,7 +354,7 @@ impl Watch {
     }
 
     fn set_due(&mut self) {
-        let dues = self.grids.iter().flat_map(|grid| [grid.take_over_due, grid.write_due]);
+        let dues = self.grids.iter().flat_map(|grid| [grid.take_over_due, grid.write_due, grid.standbys.due]);
         self.due = dues.flatten().map(|due| due.at).min().unwrap_or(Time::MAX);
     }
 }

@@ -8,16 +8,17 @@ mod council_site;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use council_site::{Site, at, host};
-use r_ems_engine::Span;
 use r_ems_engine::fleet::Fleet;
 use r_ems_engine::machine::{Delivery, Driver, Effect, Effects, Outcome};
 use r_ems_engine::mistakes::{Mistake, make};
 use r_ems_engine::redundancy::Command;
 use r_ems_engine::rng::Stream;
+use r_ems_engine::{Span, Time};
 use r_ems_sim::authority::Rule;
 use r_ems_sim::driver::SimDriver;
 use r_ems_sim::network::{Chance, Delay, Path};
-use r_ems_sim::world::{Change, Life, PathChange, Timed};
+use r_ems_sim::progress::{Late, Member, Promise, Promised};
+use r_ems_sim::world::{Change, Life, PathChange, Timed, WorldSpec};
 
 /// In so many runs a mistake must be found; the hardest takes 166 when this is written, and one run in 300 finds it.
 const RUNS: u64 = 5_000;
@@ -241,4 +242,55 @@ fn a_refusal_that_changes_what_was_granted_is_found() {
 #[test]
 fn a_release_with_a_write_outstanding_is_found() {
     assert!(matches!(found(Mistake::ReleasesOutstanding), Rule::NothingOutstanding { .. }));
+}
+
+/// What is late where authority moves to the other and back to a new life of the one that had it.
+fn late_after_authority_came_back() -> Vec<Late> {
+    let back = Change::Command { controller: 1, command: Command::SwitchOver { to: None } };
+    let mut site =
+        Site::new(1).then(3_000, host(0, Life::Down)).then(3_500, host(0, Life::Up)).then(5_000, back);
+    site.duration = Span::from_secs(7);
+    let member = |place| Member { place, votes: true, writes: place < 2, is_heir: place < 2 };
+    let promised = Promised {
+        grid: 0,
+        members: (0..3).map(member).collect(),
+        majority: 2,
+        needs_no_vote_of_the_dead: false,
+        within: Span::from_millis(60),
+        settles_within: Span::from_secs(1),
+        doubts_for: Span::ZERO,
+        clock_rate_max_ppb: site.settings.clock_rate_max_ppb,
+    };
+    let world = WorldSpec { promised: vec![promised], ..site.world() };
+    let mut driver = SimDriver::new(world).expect("links fit their bus");
+    Fleet::new(site.controllers()).run(&mut driver).expect("no assertion fails");
+    driver.finish().progress.late
+}
+
+#[test]
+fn a_standby_that_compares_scans_across_authorities_is_found() {
+    let promises = |mistake| {
+        let _making = Making::new(mistake);
+        late_after_authority_came_back().into_iter().map(|late| (late.promise, late.able)).collect::<Vec<_>>()
+    };
+    assert_eq!(promises(None), []);
+    assert_eq!(promises(Some(Mistake::ComparesScansOnly)), [(Promise::StandsBy, 1)]);
+}
+
+/// When the set-point ended that the battery still follows, if it does: both controllers are off for two seconds.
+fn outlived() -> Option<Time> {
+    let mut site = Site::new(1).then(1_000, host(0, Life::Down)).then(1_000, host(1, Life::Down));
+    (site.duration, site.reversion, site.swing) = (Span::from_secs(3), Some(Span::from_millis(500)), 40e3);
+    site.run().0.grids[0].reversion.err().map(|outlived| outlived.ended_at)
+}
+
+#[test]
+fn a_device_whose_timer_has_no_effect_is_found() {
+    let ended = |mistake| {
+        let _making = Making::new(mistake);
+        outlived()
+    };
+    assert_eq!(ended(None), None);
+    let ended = ended(Some(Mistake::TimerWithoutEffect)).expect("it follows a set-point that has ended");
+    assert!(ended > at(1_250) && ended < at(1_510), "{ended:?}");
 }

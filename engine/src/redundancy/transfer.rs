@@ -21,6 +21,7 @@ use super::epoch::{Epoch, Seat};
 use crate::carry::MAX_CARRIED_BYTES;
 use crate::log::codec;
 use crate::log::varint::{Cursor, put};
+use crate::mistakes::{Mistake, makes};
 use crate::time::{LocalTime, Span};
 
 /// The format of a unit.
@@ -228,7 +229,11 @@ impl Receiver {
         if header.epoch.seat != from {
             return Err(malformed);
         }
-        let is_newer = |last: Received| (header.epoch, header.scan) > (last.epoch, last.scan);
+        let is_newer = |last: Received| {
+            let is_later = header.scan > last.scan;
+            (header.epoch, header.scan) > (last.epoch, last.scan)
+                && (is_later || !makes(Mistake::ComparesScansOnly))
+        };
         if header.epoch < epoch_min || !self.last.is_none_or(is_newer) {
             return Err(Unopened::Outdated);
         }

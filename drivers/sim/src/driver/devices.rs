@@ -8,10 +8,9 @@ use r_ems_engine::units::Watts;
 use r_ems_engine::{LocalTime, Span, Time};
 
 use super::pending::{Devices, Happened, Of, Pending};
-use super::{Grid, PostState, SimDriver};
+use super::{PostState, SimDriver};
 use crate::links::{Asked, DeviceFault, Edge, Link, Sending, Sent};
 use crate::plant::ComponentIndex;
-use crate::slot::Slot;
 
 /// A write on its way to its device.
 #[derive(Clone, Copy, Debug)]
@@ -196,8 +195,7 @@ impl SimDriver {
         self.link(post, device).count_write();
         self.authority.accepted(at, (grid, post), component, (epoch.number(), way));
         self.progress.accepted(at, post, epoch.number());
-        let Grid { bus, ledger, account, .. } = &mut self.grids[usize::from(grid)];
-        bus.command(component, power, at, &mut (ledger, (account, self.monitor.watch(grid))));
+        self.grids[usize::from(grid)].command(component, power, at, self.monitor.watch(grid));
         WriteOutcome::Acknowledged
     }
 
@@ -331,10 +329,8 @@ impl SimDriver {
 
     /// A device restarts: it forgets its set-point, the epochs that it has accepted, and who was connected to it.
     pub(super) fn restart_device(&mut self, at: Time, grid: u16, component: ComponentIndex) {
-        let Grid { bus, ledger, account, slots, accepted } = &mut self.grids[usize::from(grid)];
-        slots[usize::from(component.0)] = Slot::default();
-        accepted[usize::from(component.0)] = Epoch::NONE;
-        bus.restart(component, at, &mut (ledger, (account, self.monitor.watch(grid))));
+        let state = &mut self.grids[usize::from(grid)];
+        state.restart(component, at, self.monitor.watch(grid));
         let mut checks_epochs = false;
         for post in self.posts.iter_mut().filter(|post| post.grid == grid) {
             for link in post.links.iter_mut().filter(|link| link.component() == component) {

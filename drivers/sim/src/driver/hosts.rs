@@ -13,7 +13,7 @@ use r_ems_engine::{LocalTime, Time};
 
 use super::pending::{Happened, Of, Pending, Told};
 use super::stops::Afterwards;
-use super::{Grid, PostState, SimDriver};
+use super::{PostState, SimDriver};
 use crate::links::Edge;
 use crate::world::{Change, HostClock, InverterOrder, Life, PathChange, Stalled};
 
@@ -178,8 +178,8 @@ impl SimDriver {
     }
 
     fn change_plant(&mut self, at: Time, grid: u16, change: Change) {
-        let Grid { bus, ledger, account, .. } = &mut self.grids[usize::from(grid)];
-        let watch = &mut (ledger, (account, self.monitor.watch(grid)));
+        let (bus, mut watch) = self.grids[usize::from(grid)].watched(self.monitor.watch(grid));
+        let watch = &mut watch;
         match change {
             Change::Breaker { position, .. } => bus.breaker(position, at, watch),
             Change::Inverter { component, order: InverterOrder::Start, .. } => {
@@ -218,6 +218,9 @@ impl SimDriver {
         let (grid, host, from) = (sender.grid, sender.host, sender.seat);
         if let Content::Message(Message { content: message::Content::Release { epoch }, .. }) = content {
             self.authority.released(at, (grid, post), epoch.number());
+        }
+        if let Content::Message(Message { content: message::Content::Heartbeat(heartbeat), .. }) = &content {
+            self.progress.said(at, post, heartbeat);
         }
         let receiver = self.posts.iter().position(|other| other.grid == grid && other.seat == to);
         let Some(receiver) = receiver else { return };

@@ -10,8 +10,10 @@ use crate::account::Account;
 use crate::authority::AuthorityResult;
 use crate::expect::Verdict;
 use crate::ledger::{Energies, Imbalance};
+use crate::limits::Excess;
 use crate::links::{Link, Traffic};
 use crate::progress::ProgressResult;
+use crate::reversion::Outlived;
 
 /// What one grid's plant did in a run.
 #[derive(Clone, Debug)]
@@ -20,6 +22,10 @@ pub struct GridResult {
     pub energies: Energies,
     /// Whether the books balance.
     pub balance: Result<(), Imbalance>,
+    /// Whether batteries and photovoltaic plants kept their limits.
+    pub limits: Result<(), Excess>,
+    /// Whether devices with a timer fell back when their set-points had ended.
+    pub reversion: Result<(), Outlived>,
     /// Peaks, cycles and extremes.
     pub account: Account,
 }
@@ -58,15 +64,10 @@ impl SimDriver {
         for grid in 0..self.grids.len() {
             self.advance(grid, at);
         }
-        let result = |grid: &Grid| GridResult {
-            energies: grid.ledger.energies(&grid.bus),
-            balance: grid.ledger.check(&grid.bus),
-            account: grid.account.clone(),
-        };
         let traffic = |post: &PostState| post.links.iter().map(Link::traffic).collect();
         RunResult {
             simulated: at.since(Time::ZERO),
-            grids: self.grids.iter().map(result).collect(),
+            grids: self.grids.iter().map(Grid::result).collect(),
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
             authority: self.authority.result(at),

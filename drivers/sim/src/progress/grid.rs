@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use r_ems_engine::{Span, Time};
 
+use super::standbys::Standbys;
 use super::{Apart, MAX_APART_KEPT, Member, Promised, Sight};
 
 #[derive(Clone, Debug)]
@@ -52,6 +53,9 @@ pub(super) struct Grid {
     /// Since when a take-over was due that is late.
     pub(super) late_since: Option<Time>,
     pub(super) write_due: Option<Due>,
+    pub(super) standbys: Standbys,
+    /// By member and other: whether the paths between them are as usual.
+    joined: Vec<bool>,
 }
 
 /// What operators want of a member for as long as they do not take it back.
@@ -107,6 +111,8 @@ impl Grid {
             take_over_due: None,
             late_since: None,
             write_due: None,
+            standbys: Standbys::new(members),
+            joined: alloc::vec![false; members * members],
             promised,
         }
     }
@@ -185,6 +191,7 @@ impl Grid {
                 && (one == other || sight.is_connected(place, voter.place));
             let is_dead = self.promised.needs_no_vote_of_the_dead && !sight.runs(voter.place, u32::MAX);
             note(self.vote(one, other), at, voter.votes && runs && (votes || is_dead));
+            self.joined[one * self.promised.members.len() + other] = sight.is_connected(place, voter.place);
         }
     }
 
@@ -247,7 +254,7 @@ impl Grid {
 
     /// Reckons when which promise is due.
     pub(super) fn reckon(&mut self, at: Time) {
-        (self.take_over_due, self.write_due) = (None, None);
+        (self.take_over_due, self.write_due, self.standbys.due) = (None, None, None);
         if self.is_forgotten || self.orders.iter().any(|orders| orders.is_sole) {
             return;
         }
@@ -272,6 +279,26 @@ impl Grid {
         if due >= at {
             self.write_due = Some(Due { at: due, since, able });
         }
+        self.standbys.due = self.stands_by_due(at);
+    }
+
+    /// When the first member must be a ready standby that is none.
+    fn stands_by_due(&self, at: Time) -> Option<Due> {
+        let (active, active_since) = self.standbys.active()?;
+        let sends = self.fit(active)?.max(active_since).max(self.changed_at).max(self.commanded_at);
+        let due = |(member, misplaced): (usize, Time)| {
+            let fit =
+                self.fit(member).filter(|_fit| self.joined[active * self.promised.members.len() + member])?;
+            let since = misplaced.max(fit.max(sends) + self.promised.settles_within);
+            let due = since + self.within(since);
+            (due >= at).then_some(Due { at: due, since, able: self.promised.members[member].place })
+        };
+        self.standbys.misplaced().filter_map(due).min_by_key(|due| due.at)
+    }
+
+    /// Since when a member could write, but for votes, and its disk answers.
+    fn fit(&self, member: usize) -> Option<Time> {
+        Some(self.able[member]?.max(self.disks[member]?))
     }
 
     /// How long authority may take to come back after `since`.

@@ -1,5 +1,7 @@
 //! The checker of progress, tried on worlds that are made by hand.
 
+use r_ems_engine::redundancy::{Epoch, Role, Seat};
+
 use super::*;
 
 /// Members 0 and 1 write, member 2 is a witness.
@@ -261,4 +263,102 @@ fn of_a_pair_that_overlapped_the_one_that_is_left_goes_on_with_a_lower_epoch() {
     late.told(at(100), 1, 255, at(2_020));
     late.accepted(at(2_030), 1, 255);
     assert_eq!(late.result(at(9_000)).late.len(), 1, "a write that was on its way is none of a holder");
+}
+
+/// What a member says of itself.
+fn says(role: Role, round: u32, is_ready: bool) -> Heartbeat {
+    Heartbeat {
+        role,
+        epoch: Epoch { round, seat: Seat(0) },
+        renewal: 0,
+        renews: Epoch::NONE,
+        is_ready,
+        reaches_devices: true,
+        owner: Seat(0),
+        owned_from: Epoch::NONE,
+        active_for: Span::ZERO,
+    }
+}
+
+/// Member 0 writes all the time, and the other says what it is.
+fn beside(role: Role, round: u32, is_ready: bool) -> Watch {
+    let mut watch = watch();
+    watch.told(at(100), 0, 256, at(60_000));
+    watch.accepted(at(101), 0, 256);
+    watch.said(at(102), 0, &says(Role::Active, 1, true));
+    watch.said(at(103), 1, &says(role, round, is_ready));
+    watch
+}
+
+fn late_standby(at: Time, since: Time) -> [Late; 1] {
+    [Late { at, grid: 0, promise: Promise::StandsBy, able: 1, since }]
+}
+
+#[test]
+fn who_does_not_write_stands_by_once_all_has_settled() {
+    assert_eq!(beside(Role::Standby, 1, true).result(at(9_000)).late, []);
+    for watch in [
+        beside(Role::Standby, 1, false),
+        beside(Role::Candidate, 2, true),
+        beside(Role::Lapsed, 1, true),
+        beside(Role::Maintenance, 1, true),
+    ] {
+        assert_eq!(watch.result(at(1_142)).late, []);
+        assert_eq!(watch.result(at(1_143)).late, late_standby(at(1_142), at(1_102)));
+    }
+    let mut silent = watch();
+    silent.told(at(100), 0, 256, at(60_000));
+    silent.accepted(at(101), 0, 256);
+    silent.said(at(102), 0, &says(Role::Active, 1, true));
+    assert_eq!(silent.result(at(1_143)).late.len(), 1, "who says nothing is not heard to be ready");
+}
+
+#[test]
+fn a_standby_that_gets_ready_in_time_keeps_the_promise_and_may_lose_it_again_for_a_moment() {
+    let mut watch = beside(Role::Standby, 1, false);
+    watch.said(at(1_142), 1, &says(Role::Standby, 1, true));
+    watch.said(at(5_000), 1, &says(Role::Standby, 1, false));
+    watch.said(at(5_040), 1, &says(Role::Standby, 1, true));
+    assert_eq!(watch.result(at(9_000)).late, []);
+    watch.said(at(9_000), 1, &says(Role::Standby, 1, false));
+    assert_eq!(watch.result(at(9_041)).late, late_standby(at(9_040), at(9_000)));
+}
+
+#[test]
+fn of_two_that_say_that_they_hold_authority_the_lower_one_is_not_in_its_place() {
+    assert_eq!(beside(Role::Active, 0, true).result(at(9_000)).late, late_standby(at(1_142), at(1_102)));
+    let higher = beside(Role::HandingOver, 2, true).result(at(9_000)).late;
+    assert_eq!(higher.iter().map(|late| late.able).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn nobody_need_stand_by_who_cannot_be_ready() {
+    for other in [
+        World { runs: [true, false, true], ..WHOLE },
+        World { reaches: [true, false], ..WHOLE },
+        World { disk_answers: false, ..WHOLE },
+        World { is_split: true, ..WHOLE },
+    ] {
+        let mut watch = beside(Role::Standby, 1, false);
+        watch.changed(at(200), &other);
+        let late = watch.result(at(9_000)).late;
+        assert!(late.iter().all(|late| late.promise != Promise::StandsBy), "{late:?}");
+    }
+    let mut maintained = beside(Role::Maintenance, 1, true);
+    let kept = redundancy::Promise { in_maintenance: true, ..redundancy::Promise::FIRST };
+    assert!(maintained.promised(at(200), 1, &kept, true));
+    maintained.changed(at(200), &WHOLE);
+    assert_eq!(maintained.result(at(9_000)).late, []);
+}
+
+#[test]
+fn who_is_lost_and_comes_back_has_time_to_get_ready() {
+    let mut watch = beside(Role::Standby, 1, true);
+    watch.lost(at(3_000), 1);
+    watch.changed(at(3_000), &World { runs: [true, false, true], ..WHOLE });
+    watch.changed(at(3_500), &WHOLE);
+    assert_eq!(watch.result(at(4_504)).late, []);
+    assert_eq!(watch.result(at(9_000)).late.len(), 1);
+    watch.said(at(4_504), 1, &says(Role::Standby, 1, true));
+    assert_eq!(watch.result(at(9_000)).late, []);
 }

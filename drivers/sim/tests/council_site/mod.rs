@@ -39,6 +39,8 @@ pub(crate) struct Site {
     pub(crate) rates_ppb: [i32; 3],
     /// Amplitude of the load, W.
     pub(crate) swing: f64,
+    /// How long the battery holds a set-point that nobody repeats.
+    pub(crate) reversion: Option<Span>,
 }
 
 impl Site {
@@ -53,6 +55,7 @@ impl Site {
             duration: Span::from_secs(2),
             rates_ppb: [0; 3],
             swing: 0.0,
+            reversion: None,
         }
     }
 
@@ -116,7 +119,10 @@ impl Site {
         // A load that swings by 40 kW a second keeps set-points moving, so that writes are always on their way.
         let swing = Sine::new(300e3, self.swing, Span::from_secs(1), 0.0).expect("a finite load");
         let load = Load::new(Source::Sine(swing));
-        let battery = BatterySpec::new(WattHours::of(500e3), Watts::of(250e3), Ratio::of(0.5));
+        let battery = BatterySpec {
+            reversion: self.reversion,
+            ..BatterySpec::new(WattHours::of(500e3), Watts::of(250e3), Ratio::of(0.5))
+        };
         let bus = Bus::new(vec![
             Component::Connection(Connection::new(Watts::of(400e3)).expect("a positive limit")),
             Component::Load(load),

@@ -15,6 +15,7 @@ mod spec;
 use alloc::collections::VecDeque;
 
 use r_ems_engine::Time;
+use r_ems_engine::mistakes::{Mistake, makes};
 use r_ems_engine::units::Watts;
 
 use self::phase::{Constants, Phase, Progress};
@@ -283,7 +284,10 @@ impl Battery {
         if let Some(reverts) = self.reverts
             && reverts <= now
         {
-            self.fall_back();
+            self.reverts = None;
+            if !makes(Mistake::TimerWithoutEffect) {
+                self.fall_back();
+            }
         }
         self.renew(now);
     }

@@ -1,0 +1,84 @@
+//! A grid's plant, with those who watch it.
+
+use alloc::vec::Vec;
+
+use r_ems_engine::Time;
+use r_ems_engine::redundancy::Epoch;
+use r_ems_engine::units::Watts;
+
+use super::result::GridResult;
+use crate::account::Account;
+use crate::ledger::Ledger;
+use crate::limits::Limits;
+use crate::plant::{Bus, ComponentIndex, Watch};
+use crate::reversion::Timers;
+use crate::slot::Slot;
+use crate::world::GridWorld;
+
+/// One grid's plant with those who watch it.
+#[derive(Clone, Debug)]
+pub(super) struct Grid {
+    pub(super) bus: Bus,
+    pub(super) ledger: Ledger,
+    limits: Limits,
+    timers: Timers,
+    pub(super) account: Account,
+    /// By component: who is connected to a device that takes only one connection.
+    pub(super) slots: Vec<Slot>,
+    /// By component: the epoch that it has accepted last; a device that checks epochs refuses lower ones.
+    pub(super) accepted: Vec<Epoch>,
+}
+
+impl Grid {
+    /// A grid at the run's start; the first window of its account ends at `first_window_ends`.
+    pub(super) fn new(world: GridWorld, first_window_ends: Time) -> Self {
+        let components = world.bus.components().len();
+        Self {
+            ledger: Ledger::new(&world.bus),
+            limits: Limits::new(&world.bus),
+            timers: Timers::new(&world.bus),
+            account: Account::new(&world.bus, first_window_ends, world.shaving_limit),
+            slots: alloc::vec![Slot::default(); components],
+            accepted: alloc::vec![Epoch::NONE; components],
+            bus: world.bus,
+        }
+    }
+
+    /// The plant and everybody who watches it, `others` among them.
+    #[inline]
+    pub(super) fn watched<'a>(&'a mut self, others: impl Watch + 'a) -> (&'a mut Bus, impl Watch + 'a) {
+        let Self { bus, ledger, limits, timers, account, .. } = self;
+        (bus, (ledger, (limits, (timers, (account, others)))))
+    }
+
+    /// A device accepts a write.
+    pub(super) fn command(&mut self, component: ComponentIndex, power: Watts, at: Time, others: impl Watch) {
+        {
+            let (bus, mut watch) = self.watched(others);
+            bus.command(component, power, at, &mut watch);
+        }
+        self.timers.accepted(at, component);
+    }
+
+    /// A device restarts: it forgets its set-point, the epochs that it has accepted, and who was connected to it.
+    pub(super) fn restart(&mut self, component: ComponentIndex, at: Time, others: impl Watch) {
+        self.slots[usize::from(component.0)] = Slot::default();
+        self.accepted[usize::from(component.0)] = Epoch::NONE;
+        {
+            let (bus, mut watch) = self.watched(others);
+            bus.restart(component, at, &mut watch);
+        }
+        self.timers.restarted(at, component);
+    }
+
+    /// What the plant did so far.
+    pub(super) fn result(&self) -> GridResult {
+        GridResult {
+            energies: self.ledger.energies(&self.bus),
+            balance: self.ledger.check(&self.bus),
+            limits: self.limits.check(),
+            reversion: self.timers.check(),
+            account: self.account.clone(),
+        }
+    }
+}

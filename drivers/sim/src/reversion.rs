@@ -1,0 +1,155 @@
+//! Checks that no set-point outlives its expiry where the device has a timer.
+//!
+//! A device with a reversion timer falls back on its own when nobody has written for that long, whatever has become of whoever
+//! wrote. The checker keeps its own account of each battery's last accepted write, and asks neither the timer nor what the
+//! device says of its set-point: what counts is the power. After the last write that may be anything for the time of the
+//! reversion, then it must go where the device falls back to as fast as its lag lets it, and stay there or, where its state of
+//! charge or its inverter allow less, between there and zero. A device that restarts has forgotten its set-point at once.
+//!
+//! What a device does before it is written to for the first time is nobody's set-point, and promises nothing.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use r_ems_engine::math;
+use r_ems_engine::{Span, Time};
+
+use crate::plant::{Bus, Component, ComponentIndex, LAG_MIN, SETTLED_TIME_CONSTANTS, Watch};
+
+/// What a power may be away from where it must be, as a share of the rating.
+pub const TOLERANCE_SHARE: f64 = 1e-6;
+
+/// A device that does what was asked of it longer than it may.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outlived {
+    /// When that was found.
+    pub at: Time,
+    /// Which device, by what it moves.
+    pub component: ComponentIndex,
+    /// When its last set-point ended: with its reversion, or with a restart.
+    pub ended_at: Time,
+    /// What it does, in W.
+    pub power_w: f64,
+    /// Where it falls back to, in W.
+    pub fallback_w: f64,
+}
+
+impl fmt::Display for Outlived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, component, ended_at, power_w, fallback_w } = self;
+        write!(
+            f,
+            "component {} does {power_w} W at {at} though its set-point ended {} before and it falls back to {fallback_w} W",
+            component.0,
+            at.since(*ended_at)
+        )
+    }
+}
+
+impl core::error::Error for Outlived {}
+
+/// Watches the devices of one bus that have a timer.
+#[derive(Clone, Debug)]
+pub struct Timers {
+    timers: Vec<Timer>,
+    /// No set-point ends before.
+    due: Time,
+    first: Option<Outlived>,
+}
+
+/// What is known of a device with a timer.
+#[derive(Clone, Copy, Debug)]
+struct Timer {
+    component: ComponentIndex,
+    reversion: Span,
+    lag_s: f64,
+    fallback_w: f64,
+    rating_w: f64,
+    /// When the last set-point ends; none was ever accepted.
+    ends: Option<Time>,
+}
+
+impl Timers {
+    /// Watches the devices on `bus`, from now on.
+    pub fn new(bus: &Bus) -> Self {
+        let timer = |(component, of): (ComponentIndex, &Component)| {
+            let Component::Battery(battery) = of else { return None };
+            let spec = battery.spec();
+            Some(Timer {
+                component,
+                reversion: spec.reversion?,
+                lag_s: if spec.lag < LAG_MIN { 0.0 } else { spec.lag.as_secs_f64() },
+                fallback_w: spec.fallback.watts(),
+                rating_w: spec.rating.watts(),
+                ends: None,
+            })
+        };
+        let components = (0..).map(ComponentIndex).zip(bus.components());
+        Self { timers: components.filter_map(timer).collect(), due: Time::MAX, first: None }
+    }
+
+    /// A device has accepted a write.
+    pub fn accepted(&mut self, at: Time, component: ComponentIndex) {
+        self.set(component, |timer| at + timer.reversion);
+    }
+
+    /// A device has restarted and forgotten its set-point.
+    pub fn restarted(&mut self, at: Time, component: ComponentIndex) {
+        self.set(component, |_timer| at);
+    }
+
+    /// Whether every set-point ended in time so far.
+    ///
+    /// # Errors
+    /// The first device that followed one for longer.
+    pub fn check(&self) -> Result<(), Outlived> {
+        self.first.map_or(Ok(()), Err)
+    }
+
+    fn set(&mut self, component: ComponentIndex, ends: impl Fn(&Timer) -> Time) {
+        for timer in self.timers.iter_mut().filter(|timer| timer.component == component) {
+            timer.ends = Some(ends(timer));
+        }
+        self.due = self.timers.iter().filter_map(|timer| timer.ends).min().unwrap_or(Time::MAX);
+    }
+
+    /// Looks at the devices whose set-point has ended.
+    fn look(&mut self, bus: &Bus, at: Time) {
+        for timer in &self.timers {
+            let power_w = bus.components()[usize::from(timer.component.0)].ends_w().1;
+            if let Some(ended_at) = timer.ends.filter(|ends| *ends < at)
+                && !timer.may_do(power_w, at.since(ended_at))
+            {
+                let Timer { component, fallback_w, .. } = *timer;
+                self.first.get_or_insert(Outlived { at, component, ended_at, power_w, fallback_w });
+            }
+        }
+    }
+}
+
+impl Timer {
+    /// Whether a device may do so much when its set-point ended so long ago.
+    fn may_do(&self, power_w: f64, ended_for: Span) -> bool {
+        let time_constants = ended_for.as_secs_f64() / self.lag_s;
+        // At the end it may have been as far away as its rating is wide; and it is there once it is settled.
+        let left = if time_constants < SETTLED_TIME_CONSTANTS { math::exp(-time_constants) } else { 0.0 };
+        let (low_w, high_w) =
+            if self.fallback_w < 0.0 { (self.fallback_w, 0.0) } else { (0.0, self.fallback_w) };
+        let tolerance_w = self.rating_w * TOLERANCE_SHARE;
+        let low_w = low_w - (self.rating_w + low_w) * left - tolerance_w;
+        let high_w = high_w + (self.rating_w - high_w) * left + tolerance_w;
+        (low_w..=high_w).contains(&power_w)
+    }
+}
+
+impl Watch for Timers {
+    #[inline]
+    fn segment(&mut self, bus: &Bus, _from: Time, to: Time) {
+        if to > self.due {
+            self.look(bus, to);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
