@@ -32,6 +32,7 @@ const SHIPPED: [(&str, Option<&str>); 17] = [
     ("scenarios/rolling_restart.ron", Some("35 min")),
     ("scenarios/self_consumption.ron", None),
     ("scenarios/startup_under_load.ron", None),
+    ("scenarios/upgrade.ron", None),
     ("scenarios/witness.ron", Some("41 min")),
     ("scenarios/year.ron", Some("1 day")),
 ];

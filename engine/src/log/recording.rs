@@ -4,8 +4,8 @@
 //!     State of each controller | delivery, events, [effects] | delivery ... | State and Chains of each, Closing
 //! ```
 //!
-//! A later segment of a run begins with the State of each controller and then the Chains of each, so that it replays alone. Beside
-//! the State of a controller that has decided something stands what it Carried, for other versions.
+//! A later segment of a run begins with the State of each controller and then the Chains of each, so that it replays alone.
+//! After the State of a controller that has decided something stands what it Carried, for other versions.
 //!
 //! Sans-IO: the recorder of a program and the simulated disks both stand on it.
 
