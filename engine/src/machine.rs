@@ -170,6 +170,11 @@ pub enum WriteOutcome {
     Acknowledged,
     /// The device refused it.
     Refused,
+    /// The device refused it because it has accepted a higher epoch.
+    Outdated {
+        /// Which, as far as the device tells; the engine trusts none of it.
+        accepted: u64,
+    },
     /// No answer came in time; it may or may not have been applied.
     TimedOut,
     /// The driver did not perform it, because it was no longer valid.

@@ -4,7 +4,7 @@ mod council;
 
 use r_ems_engine::event::Event;
 use r_ems_engine::redundancy::supervisor::CommandRefusal;
-use r_ems_engine::redundancy::{Command, OnSilence, Promise, Settings};
+use r_ems_engine::redundancy::{Command, Epoch, OnSilence, Promise, Seat, Settings};
 
 use council::World;
 
@@ -110,4 +110,38 @@ fn what_a_member_has_heard_of_it_knows_in_its_next_life() {
     world.crash(1);
     world.boot(1);
     assert!(world.members[1].disk.ceiling >= heard, "{} is durable", world.members[1].disk.ceiling);
+}
+
+#[test]
+fn an_active_moves_above_what_a_device_has_accepted_and_above_what_others_held_in_vain() {
+    let mut world = World::new(&[0, 1, 2], true, &Settings::FAST, 1);
+    (0..3).for_each(|seat| world.boot(seat));
+    world.run(1_000 * MILLI);
+    let accepted = Epoch { round: 500, seat: Seat(1) };
+    for _write in 0..2 {
+        // It is promised before it is asked for.
+        world.refuse(0, accepted);
+        world.run(100 * MILLI);
+    }
+    assert_eq!((world.authorities(), world.overlaps), (vec![0], 0));
+    assert!(world.members[0].supervisor.epoch() > accepted, "{}", world.members[0].supervisor.epoch());
+    // Nonsense is not believed.
+    world.refuse(0, Epoch { round: u32::MAX, seat: Seat(9) });
+    world.run(100 * MILLI);
+    assert!(world.members[0].supervisor.epoch().round < 600);
+    // An operator vouches for one that hears the witness, though the other is not off.
+    (world.cut[0][1], world.cut[1][0]) = (true, true);
+    for _time in 0..3 {
+        world.command(1, Command::Sole { begins: true });
+        world.run(500 * MILLI);
+        world.command(1, Command::Sole { begins: false });
+        world.run(500 * MILLI);
+    }
+    let held = world.members[1].supervisor.epoch();
+    assert_eq!(held.seat, Seat(1));
+    (world.cut[0][1], world.cut[1][0]) = (false, false);
+    world.run(1_000 * MILLI);
+    assert_eq!(world.authorities(), [0]);
+    let holds = world.members[0].supervisor.epoch();
+    assert!(holds > held && held > accepted, "{holds} after {held}");
 }

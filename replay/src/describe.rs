@@ -207,13 +207,16 @@ fn relative(instant: LocalTime, now: LocalTime) -> String {
     text
 }
 
-const fn outcome_words(outcome: WriteOutcome) -> &'static str {
-    match outcome {
+fn outcome_words(outcome: WriteOutcome) -> String {
+    String::from(match outcome {
         WriteOutcome::Acknowledged => "acknowledged",
         WriteOutcome::Refused => "refused",
+        WriteOutcome::Outdated { accepted } => {
+            return format!("refused, the device has accepted epoch {}", Epoch::of_number(accepted));
+        }
         WriteOutcome::TimedOut => "timed out",
         WriteOutcome::Expired => "not performed, because it had expired",
-    }
+    })
 }
 
 const fn quality_word(quality: Quality) -> &'static str {

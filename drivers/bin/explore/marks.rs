@@ -2,6 +2,8 @@
 //!
 //! A mark counts runs, not times: what is reached a thousand times in one run of a thousand is rare.
 
+use std::mem::discriminant;
+
 use r_ems_engine::event::Event;
 use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::machine::{
@@ -34,8 +36,9 @@ const REFUSALS: [CommandRefusal; 3] =
 const ORIGINS: [(Origin, &str); 2] = [(Origin::Replayed, "replayed"), (Origin::Damaged, "damaged")];
 /// What keeps a journal from being kept.
 const TROUBLES: [Trouble; 4] = [Trouble::Full, Trouble::Slow, Trouble::Failing, Trouble::ReadOnly];
-const OUTCOMES: [(WriteOutcome, &str); 3] = [
+const OUTCOMES: [(WriteOutcome, &str); 4] = [
     (WriteOutcome::Refused, "refused by the device"),
+    (WriteOutcome::Outdated { accepted: 0 }, "refused for a higher epoch"),
     (WriteOutcome::TimedOut, "timed out"),
     (WriteOutcome::Expired, "expired before it was sent"),
 ];
@@ -125,7 +128,8 @@ impl<D: Driver> Driver for Marking<D> {
         let delivery = self.inner.next();
         self.deliveries += u64::from(delivery.is_some());
         if let Some(Delivery { step: Step::Input(Input::Written { outcome, .. }), .. }) = &delivery
-            && let Some(place) = OUTCOMES.iter().position(|known| known.0 == *outcome)
+            && let Some(place) =
+                OUTCOMES.iter().position(|known| discriminant(&known.0) == discriminant(outcome))
         {
             self.marks.0[OUTCOMES_AT + place] = true;
         }

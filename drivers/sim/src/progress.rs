@@ -226,6 +226,9 @@ impl Watch {
             if let Some(member) = grid.member(place) {
                 let (held, ended) = grid.leases[member];
                 grid.leases[member] = (epoch, until);
+                if ended >= at && grid.wrote[member] == held {
+                    grid.wrote[member] = epoch;
+                }
                 // Who moves on to a higher epoch within its lease goes on with what it wrote.
                 let goes_on = |writer: &&mut (u16, u64, Option<Time>)| {
                     (writer.0, writer.1, writer.2) == (place, held, None) && ended >= at

@@ -57,10 +57,10 @@ use crate::event::Event;
 use crate::functions::Function;
 use crate::functions::wiring::GroupSpec;
 use crate::ids::DeviceIndex;
-use crate::machine::{Boot, Effect, Effects, Input, Machine};
+use crate::machine::{Boot, Effect, Effects, Input, Machine, WriteOutcome};
 use crate::persistence::SnapshotSchedule;
 use crate::points::{Connections, Image};
-use crate::redundancy::{Command, RedundancySupervisor, Role};
+use crate::redundancy::{Command, Epoch, RedundancySupervisor, Role};
 use crate::time::{LocalTime, Span};
 use crate::timing::{LoopTimingReporter, ScanClock};
 use crate::wall::WallTime;
@@ -189,6 +189,9 @@ impl<F: Function> Machine for Controller<F> {
             Input::TimedOut { device } => self.set_points.is_silent(device),
             Input::Written { device, outcome } => {
                 self.set_points.written(now, device, outcome, out);
+                if let WriteOutcome::Outdated { accepted } = outcome {
+                    self.redundancy.outdated(Epoch::of_number(accepted), out);
+                }
                 self.tell_health(now, out);
             }
             Input::Message { from, ref message } => self.redundancy.message(now, from, message, out),

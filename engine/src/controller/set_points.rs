@@ -23,7 +23,7 @@ use crate::ids::DeviceIndex;
 use crate::machine::{Effect, Effects, SetPointWrite, WriteOutcome};
 use crate::mistakes::{Mistake, makes};
 use crate::points::{DeviceSpec, Image, PointKind};
-use crate::redundancy::{Authority, Settings};
+use crate::redundancy::{Authority, Epoch, Settings};
 use crate::time::{LocalTime, Span};
 use crate::timing::RateLimiter;
 use crate::units::Watts;
@@ -54,6 +54,8 @@ pub struct Channel {
     /// The pause before the next try while writes fail; zero while they do not.
     pause: Span,
     retry_at: LocalTime,
+    /// The device refused the last write because it has accepted this epoch: a higher one is worth another try at once.
+    outdated_by: Option<Epoch>,
     /// Whether the last poll of the device was not answered.
     is_silent: bool,
     /// The last write under the present authority.
@@ -106,6 +108,7 @@ impl SetPoints {
                 limiter: RateLimiter::new(device.write_interval),
                 pause: Span::ZERO,
                 retry_at: LocalTime::ZERO,
+                outdated_by: None,
                 is_silent: false,
                 last: None,
                 unanswered: 0,
@@ -154,7 +157,7 @@ impl SetPoints {
         for (channel, member) in self.channels.iter_mut().zip(members) {
             let power = member.set_point();
             if member.is_known()
-                && now >= channel.retry_at
+                && channel.may_try(now, authority.epoch)
                 && now.since(authority.since) >= channel.first_wait(settings)
                 && channel.must_write(now, power, image)
                 && channel.limiter.take(now)
@@ -234,13 +237,16 @@ impl SetPoints {
                 }
             }
             WriteOutcome::Expired => last.state = WriteState::Failed,
-            WriteOutcome::Refused | WriteOutcome::TimedOut => {
+            WriteOutcome::Refused | WriteOutcome::Outdated { .. } | WriteOutcome::TimedOut => {
                 last.state = WriteState::Failed;
                 if channel.pause == Span::ZERO {
                     out.report(Event::WriteFailed { device, outcome });
                 }
                 channel.pause = (channel.pause + channel.pause).max(RETRY_FIRST).min(RETRY_LONGEST);
                 channel.retry_at = now + channel.pause;
+                if let WriteOutcome::Outdated { accepted } = outcome {
+                    channel.outdated_by = Some(Epoch::of_number(accepted));
+                }
             }
         }
     }
@@ -280,9 +286,15 @@ impl Channel {
 
     fn note_write(&mut self, now: LocalTime, power: Watts, ends_at: LocalTime) {
         self.last = Some(LastWrite { power, at: now, state: WriteState::Pending });
+        self.outdated_by = None;
         self.unanswered = self.unanswered.saturating_add(1);
         self.is_uncertain &= now < self.ends_at;
         self.ends_at = ends_at;
+    }
+
+    /// Whether a write may be tried after one that failed.
+    fn may_try(&self, now: LocalTime, epoch: Epoch) -> bool {
+        now >= self.retry_at || self.outdated_by.is_some_and(|accepted| epoch > accepted)
     }
 
     fn must_write(&self, now: LocalTime, wanted: Watts, image: &Image) -> bool {
@@ -328,6 +340,7 @@ mod tests {
             limiter: RateLimiter::new(Span::from_secs(1)),
             pause: Span::ZERO,
             retry_at: LocalTime::ZERO,
+            outdated_by: None,
             is_silent: false,
             last: None,
             unanswered: 0,

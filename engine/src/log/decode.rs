@@ -5,8 +5,8 @@ use core::ops::Range;
 
 use super::chain::ChainPair;
 use super::encode::{
-    ABSTAINS, CLOCK_CHANGED, CONTROLLER_CHANGED, DEGRADED, HAS_WALL, NEW_STEP, ORIGIN_SHIFT, RESTORED,
-    SAME_STEP, SAME_TIME, SNAPSHOTTED, TIME_SHIFT,
+    ABSTAINS, CLOCK_CHANGED, CONTROLLER_CHANGED, DEGRADED, HAS_WALL, NEW_STEP, ORIGIN_SHIFT, OUTCOME_BITS,
+    RESTORED, SAME_STEP, SAME_TIME, SNAPSHOTTED, TIME_SHIFT,
 };
 use super::error::Flaw;
 use super::memory::{Memory, Remembered};
@@ -199,8 +199,9 @@ fn take_step(
         }
         Kind::Written => {
             let word = cursor.varint()?;
-            let outcome = events::outcome((word & 3) as u8)?;
-            Ok(Decoded::Written { device: device_below(word >> 2, devices)?, outcome, prior })
+            let device = device_below(word >> OUTCOME_BITS, devices)?;
+            let outcome = events::outcome((word & ((1 << OUTCOME_BITS) - 1)) as u8, cursor)?;
+            Ok(Decoded::Written { device, outcome, prior })
         }
         Kind::Boot => take_boot(cursor, prior),
         Kind::Message => {

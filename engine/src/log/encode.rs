@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::MAX_SAMPLES;
 use super::chain::ChainPair;
-use super::events::outcome_code;
+use super::events::{outcome_code, put_accepted};
 use super::memory::{Memory, Remembered};
 use super::record::{Content, ESCAPE, Ending, Kind, Record};
 use super::varint::{put, put_signed};
@@ -32,6 +32,8 @@ pub(super) const HAS_WALL: u8 = 1;
 pub(super) const ABSTAINS: u8 = 2;
 /// Where the origin of the state begins in the code of a boot.
 pub(super) const ORIGIN_SHIFT: u32 = 2;
+/// So many bits of the word of an answered write say how it ended.
+pub(super) const OUTCOME_BITS: u32 = 3;
 /// What became of what was to be durable: from here on of a snapshot, below of a promise.
 pub(super) const SNAPSHOTTED: u8 = 2;
 /// The journal is kept again.
@@ -115,7 +117,8 @@ fn put_step(known: &mut Remembered, out: &mut Vec<u8>, step: &Step<'_>) {
         }
         Step::Input(Input::TimedOut { device }) => put(out, u64::from(device.0)),
         Step::Input(Input::Written { device, outcome }) => {
-            put(out, u64::from(device.0) << 2 | u64::from(outcome_code(outcome)));
+            put(out, u64::from(device.0) << OUTCOME_BITS | u64::from(outcome_code(outcome)));
+            put_accepted(out, outcome);
         }
         Step::Input(Input::Message { from, message }) => codec::encode(&(from, message), out),
         Step::Input(Input::Promised { succeeded }) => out.push(u8::from(succeeded)),

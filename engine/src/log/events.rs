@@ -40,6 +40,7 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         }
         Event::WriteFailed { device, outcome } => {
             whole(out, 8, &[u64::from(device.0), u64::from(outcome_code(outcome))]);
+            put_accepted(out, outcome);
         }
         Event::DeviceLimited { device, difference } => {
             whole(out, 9, &[u64::from(device.0)]);
@@ -100,7 +101,11 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             group: GroupIndex(id(cursor)?),
             worst: watts(cursor)?,
         },
-        8 => Event::WriteFailed { device: DeviceIndex(id(cursor)?), outcome: outcome(cursor.byte()?)? },
+        8 => {
+            let device = DeviceIndex(id(cursor)?);
+            let code = cursor.byte()?;
+            Event::WriteFailed { device, outcome: outcome(code, cursor)? }
+        }
         9 => Event::DeviceLimited { device: DeviceIndex(id(cursor)?), difference: watts(cursor)? },
         10 => Event::DeviceFollows { device: DeviceIndex(id(cursor)?) },
         11 => Event::SignSuspect {
@@ -219,15 +224,24 @@ pub(super) const fn outcome_code(outcome: WriteOutcome) -> u8 {
         WriteOutcome::Refused => 1,
         WriteOutcome::TimedOut => 2,
         WriteOutcome::Expired => 3,
+        WriteOutcome::Outdated { .. } => 4,
     }
 }
 
-pub(super) const fn outcome(code: u8) -> Result<WriteOutcome, Flaw> {
+/// What follows the code of an outcome: the epoch that a device has accepted.
+pub(super) fn put_accepted(out: &mut Vec<u8>, outcome: WriteOutcome) {
+    if let WriteOutcome::Outdated { accepted } = outcome {
+        put(out, accepted);
+    }
+}
+
+pub(super) fn outcome(code: u8, cursor: &mut Cursor<'_>) -> Result<WriteOutcome, Flaw> {
     match code {
         0 => Ok(WriteOutcome::Acknowledged),
         1 => Ok(WriteOutcome::Refused),
         2 => Ok(WriteOutcome::TimedOut),
         3 => Ok(WriteOutcome::Expired),
+        4 => Ok(WriteOutcome::Outdated { accepted: cursor.varint()? }),
         found => Err(Flaw::Code { what: "write outcome", found }),
     }
 }

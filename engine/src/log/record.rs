@@ -19,7 +19,7 @@
 //! Points   = 2 · device + f;  f = 0: bits of the values that have changed, those values (8 bytes each)
 //!                             f = 1: count, each: 2 · point + validity, value (8 bytes)
 //! TimedOut = device
-//! Written  = 4 · device + outcome
+//! Written  = 8 · device + outcome (0: acknowledged, 1: refused, 2: timed out, 3: expired, 4: outdated by an epoch), [that epoch]
 //! Durable  = code (0, 1: promise failed, durable; 2, 3: snapshot failed, durable; 4: journal kept again; 5 on: trouble)
 //! Restored = length, the encoded state
 //! WallClock = code (0; 1: what it shows follows), [zigzag ns]

@@ -129,6 +129,14 @@ impl Holder {
         self.held = Some(Held { epoch, until, since: now });
     }
 
+    /// Goes on under a higher epoch with what it holds without being granted anything.
+    pub fn move_to(&mut self, epoch: Epoch) {
+        self.asked = epoch;
+        if let Some(held) = &mut self.held {
+            held.epoch = epoch;
+        }
+    }
+
     /// Gives the lease up. Answers to earlier requests count no more.
     pub fn give_up(&mut self) {
         self.held = None;

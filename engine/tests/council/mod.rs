@@ -7,7 +7,8 @@ use r_ems_engine::LocalTime;
 use r_ems_engine::event::Event;
 use r_ems_engine::machine::{Effect, Effects};
 use r_ems_engine::redundancy::{
-    Command, Council, Health, Message, Promise, RedundancySupervisor, Role, Seat, Settings, SupervisorSpec,
+    Command, Council, Epoch, Health, Message, Promise, RedundancySupervisor, Role, Seat, Settings,
+    SupervisorSpec,
 };
 use r_ems_engine::rng::Stream;
 
@@ -170,6 +171,11 @@ impl World {
 
     pub(crate) fn report(&mut self, seat: usize, health: Health) {
         self.with(seat, |supervisor, now, out| supervisor.report(now, health, out));
+    }
+
+    /// A device refuses a write of the member, as it has accepted another epoch.
+    pub(crate) fn refuse(&mut self, seat: usize, accepted: Epoch) {
+        self.with(seat, |supervisor, _now, out| supervisor.outdated(accepted, out));
     }
 
     pub(crate) fn command(&mut self, seat: usize, command: Command) {

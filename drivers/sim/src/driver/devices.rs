@@ -191,7 +191,7 @@ impl SimDriver {
         }
         let accepted = &mut self.grids[usize::from(grid)].accepted[usize::from(component.0)];
         if checks_epochs && epoch < *accepted {
-            return WriteOutcome::Refused;
+            return WriteOutcome::Outdated { accepted: accepted.number() };
         }
         *accepted = epoch;
         self.link(post, device).count_write();

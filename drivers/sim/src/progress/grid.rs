@@ -42,7 +42,7 @@ pub(super) struct Grid {
     pub(super) leases: Vec<(u64, Time)>,
     /// Who wrote last, under which epoch, and when it was lost.
     pub(super) writer: Option<(u16, u64, Option<Time>)>,
-    /// By member: the highest epoch under which it wrote.
+    /// By member: the highest epoch under which it wrote, or to which it moved on from that within its lease.
     pub(super) wrote: Vec<u64>,
     /// Several of its members have lost their promises at once.
     pub(super) is_forgotten: bool,
@@ -213,9 +213,11 @@ impl Grid {
             && writer.is_some_and(|writer| !holds(writer))
     }
 
-    /// Whether a member of such a pair goes on beside the one that wrote last, and has written under its own epoch.
+    /// Whether a member has written under its epoch though another wrote last: of such a pair it goes on beside that, and where
+    /// an operator vouched in vain it has moved above.
     pub(super) fn writes_beside(&self, member: usize, epoch: u64) -> bool {
-        self.promised.needs_no_vote_of_the_dead && self.wrote[member] == epoch && self.writes_on(member)
+        let may = self.promised.needs_no_vote_of_the_dead || self.writer.is_some_and(|last| epoch > last.1);
+        may && self.wrote[member] == epoch && self.writes_on(member)
     }
 
     /// The core that was complete first, and since when.

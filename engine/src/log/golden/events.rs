@@ -46,6 +46,13 @@ fn golden() -> [(Event, &'static str); 28] {
         (Event::WriteFailed { device: DeviceIndex(300), outcome: WriteOutcome::TimedOut }, "08ac0202"),
         (Event::WriteFailed { device: DeviceIndex(300), outcome: WriteOutcome::Expired }, "08ac0203"),
         (
+            Event::WriteFailed {
+                device: DeviceIndex(300),
+                outcome: WriteOutcome::Outdated { accepted: 257 },
+            },
+            "08ac02048102",
+        ),
+        (
             Event::DeviceLimited { device: DeviceIndex(300), difference: Watts::of(1.0) },
             "09ac02000000000000f03f",
         ),

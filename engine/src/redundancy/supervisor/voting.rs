@@ -252,6 +252,20 @@ impl RedundancySupervisor {
         self.highest.max(self.holder.asked()).next_for(self.me())
     }
 
+    /// A device has accepted a higher epoch than that of a write: whoever remembered it has forgotten it, or somebody wrote who
+    /// should not have. Who holds a lease moves above it.
+    pub fn outdated(&mut self, accepted: Epoch, out: &mut Effects) {
+        self.note_epoch(accepted);
+        if self.highest <= self.holder.asked() {
+            return;
+        }
+        if self.spec.council.is_alone() {
+            self.holder.move_to(self.next_epoch());
+        } else if self.role.holds() {
+            self.seek_higher(out);
+        }
+    }
+
     /// Who holds a lease asks for a higher epoch with its next renewal, as soon as that is promised.
     pub(super) fn seek_higher(&mut self, out: &mut Effects) {
         let higher = self.next_epoch();

@@ -44,11 +44,8 @@ impl RedundancySupervisor {
         self.note_epoch(heartbeat.epoch);
         if heartbeat.role.holds() {
             self.follow(now, from, heartbeat, out);
-        } else if self.role.holds()
-            && heartbeat.epoch > self.holder.asked()
-            && self.spec.council.has(heartbeat.epoch.seat)
-        {
-            // Somebody held more who holds it no more, as where an operator vouched in vain: devices would refuse this one for ever.
+        } else if self.role.holds() && heartbeat.epoch > self.holder.asked() && heartbeat.epoch.seat == from {
+            // It held more and holds it no more, as where an operator vouched in vain: devices would refuse this one.
             self.seek_higher(out);
         }
         if heartbeat.renewal != 0 {
@@ -176,9 +173,11 @@ impl RedundancySupervisor {
         if held {
             self.miss_myself(now);
         }
-        // The others hear of it with each heartbeat: who is called next goes above it, and a voter that forgot what it granted
-        // gets its floor. Not before, or candidates would outbid each other.
-        self.note_epoch(self.holder.asked());
+        if let Some(held) = self.holder.held() {
+            // The others hear of it with each heartbeat: who is called next goes above it, and a voter that forgot what it granted
+            // gets its floor. Of what was only asked for they need not hear, and would outbid it.
+            self.note_epoch(held.epoch);
+        }
         self.seeking = None;
         self.term_began = None;
         self.handing = None;
