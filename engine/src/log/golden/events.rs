@@ -21,7 +21,7 @@ use crate::wall::WallTime;
 const EPOCH: Epoch = Epoch { round: 3, seat: Seat(1) };
 
 /// Written down from the documentation of the form, not from what the code gave.
-fn golden() -> [(Event, &'static str); 28] {
+fn golden() -> [(Event, &'static str); 29] {
     [
         (Event::Booted { incarnation: 300 }, "00ac02"),
         (Event::Started { after: Span::from_nanos(1_000_000) }, "01c0843d"),

@@ -174,8 +174,8 @@ impl RedundancySupervisor {
             self.miss_myself(now);
         }
         if let Some(held) = self.holder.held() {
-            // The others hear of it with each heartbeat: who is called next goes above it, and a voter that forgot what it granted
-            // gets its floor. Of what was only asked for they need not hear, and would outbid it.
+            // The others hear of it with each heartbeat: who is called next goes above it, and a voter that forgot what it
+            // granted gets its floor. Of what was only asked for they need not hear, and would outbid it.
             self.note_epoch(held.epoch);
         }
         self.seeking = None;
