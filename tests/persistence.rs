@@ -109,7 +109,7 @@ fn peak_w(site: &str, timeline: &str, persistence: &str) -> f64 {
         &format!("persistence={persistence}"),
         "expect=[]",
     ];
-    let set = changes.iter().flat_map(|change| ["--set", change.as_ref()]);
+    let set = changes.iter().flat_map(|change| ["--set", change]);
     let arguments: Vec<&str> = ["scenarios/upgrade.ron"].into_iter().chain(set).collect();
     summary(&arguments)["grids"][0]["peak"]["mean_w"].as_f64().expect("a number")
 }

@@ -212,6 +212,9 @@ mod tests {
         let discharges = Reading { pcc: 220.0, bess: 180.0, soc: 0.5, pv: 0.0 };
         let before = lived(&shaving, [discharges; 20]);
         let mut life = Rig::upgraded(&shaving, before.now(), Some(NOON), Ok(carried(&before)));
+        let fresh = Rig::upgraded(&shaving, before.now(), Some(NOON), Err(NotCarried::Missing));
+        let groups = |rig: &Rig| rig.controller().composition().groups().to_vec();
+        assert_eq!(groups(&life), groups(&fresh), "set-points are in the memory and are not taken");
         assert_eq!(life.scan(Reading { bess: 35.0, ..discharges }).bess, 35.0);
     }
 

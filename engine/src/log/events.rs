@@ -143,6 +143,13 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             let (seat, refusal) = cursor.value("event")?;
             Event::StateRefused { seat, refusal }
         }
+        code => return decode_of_host(code, cursor),
+    })
+}
+
+/// Reads what a controller tells of its persistence, its wall clock and its end.
+fn decode_of_host(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
+    Ok(match code {
         21 => Event::StateRecovered { origin: origin(cursor.byte()?)? },
         22 => Event::SnapshotTaken { after: span(cursor)? },
         23 => Event::SnapshotFailed,
