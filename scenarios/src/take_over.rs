@@ -236,8 +236,13 @@ mod tests {
 
     #[test]
     fn a_violation_names_who_and_what() {
-        let rule =
-            Rule::EpochsRise { controller: 0, component: ComponentIndex(1), epoch: 256, accepted: 513 };
+        let rule = Rule::EpochsRise {
+            controller: 0,
+            component: ComponentIndex(1),
+            epoch: 256,
+            accepted: 513,
+            way: None,
+        };
         let violation = Violation { at: at(7), grid: 0, rule };
         let words = who().violation(&violation);
         assert_eq!(words, "g/bess accepted epoch 1.0 of g/a after epoch 2.1");

@@ -100,6 +100,10 @@ where
         return super::failover::perform::<F>(arguments, &options, format, output);
     }
     let site = Site::<F>::open(&arguments.file, &arguments.set, arguments.length)?;
+    if site.length < site.settles {
+        let (length, settles) = (site.length, site.settles);
+        say(&format!("runs of {length} are too short to see authority come back: that takes {settles} here"));
+    }
     if let Some(folder) = &arguments.save {
         saved::prepare(folder)?;
     }

@@ -64,6 +64,8 @@ pub struct Site<F: FunctionSet> {
     pub start: String,
     /// How long a run is at the most.
     pub length: Span,
+    /// A run that is shorter sees nothing settle: that authority comes back in time is not checked in it.
+    pub settles: Span,
     /// What faults are drawn from.
     pub facts: Facts,
     settings: Vec<String>,
@@ -179,7 +181,8 @@ impl<F: FunctionSet> Site<F> {
         }
         let longest =
             whole.world.promised.iter().map(|promised| promised.settles_within + promised.within).max();
-        let least = LENGTH.max(longest.unwrap_or(Span::ZERO) * SETTLES);
+        let settles = longest.unwrap_or(Span::ZERO) * SETTLES;
+        let least = LENGTH.max(settles);
         let length = length.unwrap_or(least).min(whole.world.duration);
         let first = whole.world.timeline.first().map_or(Span::ZERO, |timed| timed.at.since(Time::ZERO));
         let second = Span::from_secs(1);
@@ -191,6 +194,7 @@ impl<F: FunctionSet> Site<F> {
             name: whole.name.clone(),
             start,
             length,
+            settles,
             facts,
             settings: settings.to_vec(),
             plain: Arc::new(Variant::of(whole)),

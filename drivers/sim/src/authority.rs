@@ -150,6 +150,7 @@ struct OnTheWay {
     controller: u16,
     component: ComponentIndex,
     epoch: u64,
+    sent_at: Time,
 }
 
 /// What a controller told of its lease.
@@ -235,16 +236,22 @@ impl Watcher {
     }
 
     /// A write leaves for a device that does not check epochs.
-    pub(crate) fn wrote(&mut self, controller: u16, component: ComponentIndex, epoch: u64) {
-        self.on_the_way.push(OnTheWay { controller, component, epoch });
+    pub(crate) fn wrote(&mut self, at: Time, controller: u16, component: ComponentIndex, epoch: u64) {
+        self.on_the_way.push(OnTheWay { controller, component, epoch, sent_at: at });
     }
 
-    /// A write that left has arrived.
-    pub(crate) fn arrived(&mut self, controller: u16, component: ComponentIndex, epoch: u64) {
-        let arrived = OnTheWay { controller, component, epoch };
-        if let Some(place) = self.on_the_way.iter().position(|write| *write == arrived) {
-            self.on_the_way.swap_remove(place);
-        }
+    /// A write that left has arrived; how long that took, if it was seen to leave.
+    pub(crate) fn arrived(
+        &mut self,
+        at: Time,
+        controller: u16,
+        component: ComponentIndex,
+        epoch: u64,
+    ) -> Option<Span> {
+        let is_it =
+            |way: &OnTheWay| (way.controller, way.component, way.epoch) == (controller, component, epoch);
+        let place = self.on_the_way.iter().position(is_it)?;
+        Some(at.since(self.on_the_way.swap_remove(place).sent_at))
     }
 
     /// A controller releases the voters of an epoch.
@@ -279,7 +286,7 @@ impl Watcher {
         at: Time,
         (grid, controller): (u16, u16),
         component: ComponentIndex,
-        epoch: u64,
+        (epoch, way): (u64, Option<Span>),
     ) {
         let began = &self.began[usize::from(controller)];
         let began_with = |epoch: u64| began.iter().rfind(|first| **first <= epoch);
@@ -293,7 +300,7 @@ impl Watcher {
             return;
         }
         if epoch < *accepted {
-            let rule = Rule::EpochsRise { controller, component, epoch, accepted: *accepted };
+            let rule = Rule::EpochsRise { controller, component, epoch, accepted: *accepted, way };
             return self.note(Violation { at, grid, rule });
         }
         *accepted = epoch;

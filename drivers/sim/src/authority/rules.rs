@@ -3,8 +3,8 @@
 use alloc::format;
 use alloc::string::String;
 
-use r_ems_engine::Time;
 use r_ems_engine::redundancy::Epoch;
+use r_ems_engine::{Span, Time};
 
 use crate::plant::ComponentIndex;
 
@@ -59,6 +59,8 @@ pub enum Rule {
         epoch: u64,
         /// The highest that had been accepted.
         accepted: u64,
+        /// How long it had been on its way, to a device that does not check epochs.
+        way: Option<Span>,
     },
     /// A write was sent that would have outlived the lease of its sender.
     WritesExpire {
@@ -88,10 +90,11 @@ impl Rule {
                     (Epoch::of_number(epoch), member(controller), device(component));
                 format!("{controller} gave epoch {epoch} up while a write of it was on its way to {device}")
             }
-            Self::EpochsRise { controller, component, epoch, accepted } => {
+            Self::EpochsRise { controller, component, epoch, accepted, way } => {
                 let (epoch, accepted) = (Epoch::of_number(epoch), Epoch::of_number(accepted));
                 let (controller, device) = (member(controller), device(component));
-                format!("{device} accepted epoch {epoch} of {controller} after epoch {accepted}")
+                let way = way.map_or_else(String::new, |way| format!(", {way} after it was sent"));
+                format!("{device} accepted epoch {epoch} of {controller} after epoch {accepted}{way}")
             }
             Self::WritesExpire { controller } => {
                 format!("{} sent a write that would have outlived its lease", member(controller))

@@ -183,9 +183,8 @@ impl SimDriver {
         let link = self.link(post, device);
         let (component, checks_epochs) = (link.component(), link.checks_epochs());
         let refuses = link.refuses();
-        if !checks_epochs {
-            self.authority.arrived(post, component, epoch.number());
-        }
+        let way =
+            if checks_epochs { None } else { self.authority.arrived(at, post, component, epoch.number()) };
         if refuses {
             return WriteOutcome::Refused;
         }
@@ -195,7 +194,7 @@ impl SimDriver {
         }
         *accepted = epoch;
         self.link(post, device).count_write();
-        self.authority.accepted(at, (grid, post), component, epoch.number());
+        self.authority.accepted(at, (grid, post), component, (epoch.number(), way));
         self.progress.accepted(at, post, epoch.number());
         let Grid { bus, ledger, account, .. } = &mut self.grids[usize::from(grid)];
         bus.command(component, power, at, &mut (ledger, (account, self.monitor.watch(grid))));
@@ -262,7 +261,7 @@ impl SimDriver {
                 let (component, checks_epochs) = (link.component(), link.checks_epochs());
                 let under_way = WriteUnderWay { of, device, power, epoch, sent: is_in_time.then_some(sent) };
                 if !checks_epochs {
-                    self.authority.wrote(post, component, write.epoch);
+                    self.authority.wrote(at, post, component, write.epoch);
                 }
                 self.queue.push(effect, Pending::Write(under_way));
                 if !is_in_time {

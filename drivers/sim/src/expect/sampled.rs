@@ -123,7 +123,9 @@ proptest! {
         prop_assume!(reference.total.abs_diff(total) > SAMPLED_MS && reference.longest.abs_diff(except_for) > 2);
         prop_assert_eq!(finding.held, reference.held);
         if reference.total <= total && reference.worst > f64::MIN && reference.held {
-            prop_assert!((finding.value - reference.worst).abs() <= SAMPLED_VALUE);
+            // Where a forgiven excursion crosses the limit, the limit itself is what is left: for less than sampling sees.
+            let crosses = reference.longest > 0 && (finding.value - limit).abs() < 1e-9;
+            prop_assert!(crosses || (finding.value - reference.worst).abs() <= SAMPLED_VALUE);
             prop_assert!((finding.margin - (limit - finding.value)).abs() < 1e-9);
         }
         if !finding.held {
