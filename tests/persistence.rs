@@ -96,8 +96,8 @@ fn strict_costs_a_sync_and_loses_nothing() {
 
 #[test]
 fn strict_delays_the_first_writes_of_a_take_over_and_no_vote() {
-    // Its file expects each of two dozen take-overs within 40 ms, which they may last longer by their bound with strict syncs; a vote
-    // that waited for a sync made them last 90.
+    // By their bound they may last longer than its file expects of each of two dozen; a vote that waited for a sync made them
+    // last 90 ms.
     let file = "scenarios/failover_fast.ron";
     let summary = summary(&[file, "--set", "persistence=(sync: Strict)", "--set", "expect=[]"]);
     assert_eq!((&summary["held"], &summary["take_overs"]["count"]), (&true.into(), &24.into()));
