@@ -105,6 +105,66 @@ fn strict_delays_the_first_writes_of_a_take_over_and_no_vote() {
     assert!(longest_s <= 0.04, "{longest_s} s");
 }
 
+/// The highest 15-minute mean of a run of `upgrade.ron` with other hosts and other disks, in W.
+fn peak_w(site: &str, timeline: &str, persistence: &str) -> f64 {
+    let changes = [
+        &format!("site=\"sites/{site}.ron\""),
+        &format!("timeline=[{timeline}]"),
+        &format!("persistence={persistence}"),
+        "expect=[]",
+    ];
+    let set = changes.iter().flat_map(|change| ["--set", change]);
+    let arguments: Vec<&str> = ["scenarios/upgrade.ron"].into_iter().chain(set).collect();
+    summary(&arguments)["grids"][0]["peak"]["mean_w"].as_f64().expect("a number")
+}
+
+#[test]
+fn an_upgrade_forgets_nothing_of_a_billing_window() {
+    const DOWN: &str = "\"+8 min 5 s\", \"+8 min 15 s\"";
+    const SHAVED_W: f64 = 221e3;
+    let upgraded = |how: &str, hosts: &[&str]| {
+        let on = |host: &&str| {
+            let upgrade = format!("At(\"+8 min 10 s\", Upgrade(host: \"{host}\"))");
+            format!("During({DOWN}, {how}(host: \"{host}\")), {upgrade}")
+        };
+        hosts.iter().map(on).collect::<Vec<String>>().join(", ")
+    };
+    // A lone controller, and a pair whose hosts are both away: neither has anybody who could tell it.
+    for (site, hosts) in [("commerce", &["a"][..]), ("commerce_redundant", &["a", "b"][..])] {
+        for how in ["Stop", "Crash"] {
+            let timeline = &upgraded(how, hosts);
+            let kept_w = peak_w(site, timeline, "(snapshots: (every: \"10 s\"))");
+            assert!(kept_w < SHAVED_W, "{site}, {how}: {kept_w} W");
+            let forgotten_w = peak_w(site, timeline, "(auto_replay: false)");
+            assert!(forgotten_w > SHAVED_W + 25e3, "{site}, {how}: {forgotten_w} W");
+        }
+    }
+    // One after the other, the one that is there tells the one that comes.
+    let [a, b] = ["a", "b"].map(|host| upgraded("Stop", &[host]));
+    let rolling = format!("{}, {b}", a.replace("+8 min", "+6 min"));
+    let rolling_w = peak_w("commerce_redundant", &rolling, "(snapshots: (every: \"10 s\"))");
+    assert!(rolling_w < SHAVED_W, "{rolling_w} W");
+}
+
+#[test]
+fn a_run_with_an_upgrade_replays_bit_for_bit_and_its_log_says_what_is_kept() {
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("upgraded.rlog");
+    let log = log.to_str().expect("text");
+    let ran = summary(&["scenarios/upgrade.ron", "--record", log]);
+    let replayed = emsctl(&["replay", log]);
+    let printed = String::from_utf8_lossy(&replayed.stdout);
+    assert_eq!(replayed.status.code(), Some(0), "{printed}");
+    assert!(printed.contains(ran["digest"].as_str().expect("a digest")), "{printed}");
+    for (kind, words) in [
+        ("memory_carried", "the memory of the version before, 11 s old"),
+        ("carried", "memory for other versions, form 1"),
+    ] {
+        let shown = emsctl(&["show", log, "--kind", kind]);
+        let printed = String::from_utf8_lossy(&shown.stdout);
+        assert_eq!(printed.matches(words).count(), 1, "{printed}");
+    }
+}
+
 /// Crashes, killed processes and troubled disks at random: what is durable outlives all of it, and one writes at a time.
 #[test]
 fn what_is_durable_outlives_whatever_happens() {

@@ -16,7 +16,7 @@ use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
 /// comes first.
-const SHIPPED: [(&str, Option<&str>); 17] = [
+const SHIPPED: [(&str, Option<&str>); 18] = [
     ("scenarios/clock_drift.ron", Some("12 min")),
     ("scenarios/disk_full.ron", Some("46 min")),
     ("scenarios/failover.ron", Some("35 min")),
@@ -32,6 +32,7 @@ const SHIPPED: [(&str, Option<&str>); 17] = [
     ("scenarios/rolling_restart.ron", Some("35 min")),
     ("scenarios/self_consumption.ron", None),
     ("scenarios/startup_under_load.ron", None),
+    ("scenarios/upgrade.ron", None),
     ("scenarios/witness.ron", Some("41 min")),
     ("scenarios/year.ron", Some("1 day")),
 ];

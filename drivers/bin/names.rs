@@ -119,6 +119,8 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
         | Event::SectionDiffers { .. }
         | Event::CommandRefused { .. }
         | Event::StateRecovered { .. }
+        | Event::MemoryCarried { .. }
+        | Event::MemoryNotCarried { .. }
         | Event::SnapshotTaken { .. }
         | Event::SnapshotFailed
         | Event::JournalDegraded { .. }

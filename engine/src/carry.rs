@@ -27,6 +27,10 @@ pub struct Carry<'a> {
     now: LocalTime,
     version: u16,
     is_sound: bool,
+    /// What is restored is too old for hysteresis and timers.
+    is_old: bool,
+    /// Hysteresis or timers are visited.
+    visits_timers: bool,
 }
 
 #[derive(Debug)]
@@ -39,17 +43,27 @@ enum Pass<'a> {
 impl<'a> Carry<'a> {
     /// Appends what it visits to `bytes`.
     pub const fn saving(now: LocalTime, bytes: &'a mut Vec<u8>) -> Self {
-        Self { pass: Pass::Save(bytes), now, version: 0, is_sound: true }
+        Self::of(now, Pass::Save(bytes))
     }
 
     /// Checks whether `bytes` could be restored; changes nothing that it visits.
     pub const fn checking(now: LocalTime, bytes: &'a [u8]) -> Self {
-        Self { pass: Pass::Check(Cursor::new(bytes, 0)), now, version: 0, is_sound: true }
+        Self::of(now, Pass::Check(Cursor::new(bytes, 0)))
     }
 
     /// Restores what it visits from `bytes` that a checking pass found sound.
     pub const fn restoring(now: LocalTime, bytes: &'a [u8]) -> Self {
-        Self { pass: Pass::Restore(Cursor::new(bytes, 0)), now, version: 0, is_sound: true }
+        Self::of(now, Pass::Restore(Cursor::new(bytes, 0)))
+    }
+
+    /// Restores the same but hysteresis and timers, which are as they were.
+    #[must_use]
+    pub const fn without_timers(self) -> Self {
+        Self { is_old: true, ..self }
+    }
+
+    const fn of(now: LocalTime, pass: Pass<'a>) -> Self {
+        Self { pass, now, version: 0, is_sound: true, is_old: false, visits_timers: false }
     }
 
     /// Begins a part whose form has a version of its own. The part then reads older forms by [`Carry::version`]; a newer
@@ -65,6 +79,14 @@ impl<'a> Carry<'a> {
     /// The version of the form in which the part that began last is written.
     pub const fn version(&self) -> u16 {
         self.version
+    }
+
+    /// Visits hysteresis and timers: what says nothing any more when it is a minute old, because what was measured since says
+    /// more. What is to be kept longer, such as the energy of a window that is billed, is visited outside.
+    pub fn timers(&mut self, visit: impl FnOnce(&mut Self)) {
+        let visits_timers = core::mem::replace(&mut self.visits_timers, true);
+        visit(self);
+        self.visits_timers = visits_timers;
     }
 
     /// Visits a yes or no.
@@ -203,7 +225,7 @@ impl<'a> Carry<'a> {
 
     /// Whether what is visited takes what the bytes say.
     pub const fn restores(&self) -> bool {
-        self.is_sound && matches!(self.pass, Pass::Restore(_))
+        self.is_sound && matches!(self.pass, Pass::Restore(_)) && !(self.is_old && self.visits_timers)
     }
 }
 
@@ -225,6 +247,7 @@ mod tests {
         power: Watts,
         since: Option<LocalTime>,
         each: Vec<Option<LocalTime>>,
+        timers: Vec<Option<LocalTime>>,
     }
 
     impl Kept {
@@ -235,6 +258,9 @@ mod tests {
             carry.real(&mut self.sum);
             carry.watts(&mut self.power);
             carry.option(&mut self.since, Carry::instant);
+            carry.timers(|carry| {
+                carry.list(&mut self.timers, |carry, entry| carry.option(entry, Carry::instant));
+            });
             carry.list(&mut self.each, |carry, entry| carry.option(entry, Carry::instant));
         }
     }
@@ -245,15 +271,16 @@ mod tests {
 
     fn kept() -> impl Strategy<Value = Kept> {
         let instant = || proptest::option::of((0..1_u64 << 40).prop_map(at));
-        let each = proptest::collection::vec(instant(), 0..5);
-        (any::<bool>(), any::<i64>(), -1e9..1e9_f64, -1e9..1e9_f64, instant(), each).prop_map(
-            |(is_on, count, sum, power, since, each)| Kept {
+        let list = || proptest::collection::vec(instant(), 0..5);
+        (any::<bool>(), any::<i64>(), -1e9..1e9_f64, -1e9..1e9_f64, instant(), list(), list()).prop_map(
+            |(is_on, count, sum, power, since, each, timers)| Kept {
                 is_on,
                 count,
                 sum,
                 power: Watts::of(power),
                 since,
                 each,
+                timers,
             },
         )
     }
@@ -287,9 +314,21 @@ mod tests {
             let expected = Kept {
                 since: from.since.map(moved),
                 each: from.each.iter().map(|entry| entry.map(moved)).collect(),
+                timers: from.timers.iter().map(|entry| entry.map(moved)).collect(),
                 ..from
             };
             prop_assert_eq!(kept, expected);
+        }
+
+        #[test]
+        fn of_old_memory_everything_is_restored_but_timers(from in kept(), into in kept()) {
+            let now = at(1 << 41);
+            let bytes = saved(&from, now);
+            let mut kept = into.clone();
+            let mut carry = Carry::restoring(now, &bytes).without_timers();
+            kept.carry(&mut carry);
+            prop_assert_eq!(carry.finish(), Ok(()));
+            prop_assert_eq!(kept, Kept { timers: into.timers, ..from });
         }
 
         #[test]

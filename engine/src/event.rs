@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use crate::carried::NotCarried;
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
 use crate::persistence::{Origin, Trouble};
@@ -160,6 +161,16 @@ pub enum Event {
         /// How much of it could be recovered.
         origin: Origin,
     },
+    /// The controller goes on with the memory of a life before, whose state was made by another version.
+    MemoryCarried {
+        /// How old it was at boot; `None`: unknown. Hysteresis and timers of memory that is older than a minute are left out.
+        age: Option<Span>,
+    },
+    /// The controller begins without the memory of a life before, whose state was made by another version.
+    MemoryNotCarried {
+        /// Why.
+        why: NotCarried,
+    },
     /// The state is durable.
     SnapshotTaken {
         /// How long after it was taken.
@@ -240,6 +251,8 @@ impl Event {
             Self::SectionDiffers { .. } => "section_differs",
             Self::CommandRefused { .. } => "command_refused",
             Self::StateRecovered { .. } => "state_recovered",
+            Self::MemoryCarried { .. } => "memory_carried",
+            Self::MemoryNotCarried { .. } => "memory_not_carried",
             Self::SnapshotTaken { .. } => "snapshot_taken",
             Self::SnapshotFailed => "snapshot_failed",
             Self::JournalDegraded { .. } => "journal_degraded",
@@ -252,7 +265,7 @@ impl Event {
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 29] = [
+    pub const KINDS: [&'static str; 31] = [
         "booted",
         "started",
         "scans_missed",
@@ -274,6 +287,8 @@ impl Event {
         "section_differs",
         "command_refused",
         "state_recovered",
+        "memory_carried",
+        "memory_not_carried",
         "snapshot_taken",
         "snapshot_failed",
         "journal_degraded",
@@ -295,6 +310,7 @@ impl Event {
             | Self::RoleChanged { .. }
             | Self::SetPointsTakenOver { .. }
             | Self::StateRecovered { origin: Origin::Fresh | Origin::Replayed }
+            | Self::MemoryCarried { .. }
             | Self::SnapshotTaken { .. }
             | Self::JournalRestored { .. }
             | Self::StopBegan
@@ -309,6 +325,7 @@ impl Event {
             | Self::SnapshotFailed
             | Self::WallClockSet { .. }
             | Self::StateRecovered { origin: Origin::Foreign }
+            | Self::MemoryNotCarried { .. }
             | Self::DeviceLimited { .. } => Severity::Warning,
             Self::FunctionLost { .. }
             | Self::ShortfallBegan { .. }

@@ -24,7 +24,7 @@
 //! |---|---|
 //! | [`machine`], [`fleet`] | the contract and the loop: read these first |
 //! | [`controller`] | one machine per controller: from image to set-points |
-//! | [`carry`] | what of its memory another host gets |
+//! | [`carry`], [`carried`] | what of its memory another host gets, and another version |
 //! | [`points`] | the process image: values with quality, age and measuring time |
 //! | [`functions`] | the control laws, one a file, and the list that names them |
 //! | [`event`] | what is reported: the observability contract |
@@ -56,6 +56,7 @@ extern crate self as r_ems_engine;
 // Users' functions derive their encodings through this re-export, so that they need no serde of their own.
 pub use serde;
 
+pub mod carried;
 pub mod carry;
 pub mod controller;
 pub mod digest;

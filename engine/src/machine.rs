@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::carried::{Carried, NotCarried};
 use crate::digest::Chain;
 use crate::event::Event;
 use crate::fleet::Poisoned;
@@ -41,6 +42,15 @@ pub trait Machine: Clone + Serialize + DeserializeOwned {
     fn wall_clock(&self, _now: LocalTime) -> Option<WallTime> {
         None
     }
+
+    /// The memory that a log keeps beside its state, for other versions; `None`: there is none.
+    fn carried(&self) -> Option<Carried> {
+        None
+    }
+
+    /// Only states of another version were found: the machine, as it was made, is to take this memory at its next boot, or to say
+    /// why there is none.
+    fn recall(&mut self, _found: Result<Carried, NotCarried>) {}
 }
 
 /// What a machine is told when it starts to live.
@@ -383,11 +393,18 @@ pub struct Outcome<'a> {
 pub trait State {
     /// Appends the encoded state to `bytes`.
     fn encode(&self, bytes: &mut Vec<u8>);
+
+    /// The memory that a log keeps beside it; `None`: there is none.
+    fn carried(&self) -> Option<Carried>;
 }
 
 impl<M: Machine> State for M {
     fn encode(&self, bytes: &mut Vec<u8>) {
         crate::log::codec::encode(self, bytes);
+    }
+
+    fn carried(&self) -> Option<Carried> {
+        Machine::carried(self)
     }
 }
 

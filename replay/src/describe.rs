@@ -5,6 +5,8 @@
 pub mod council;
 mod persistence;
 
+pub(crate) use persistence::carried_words;
+
 use std::fmt::Write;
 
 use r_ems_engine::LocalTime;
@@ -148,6 +150,8 @@ impl<'a> Words<'a> {
             | Event::SectionDiffers { .. }
             | Event::CommandRefused { .. } => self.council_event(event),
             Event::StateRecovered { .. }
+            | Event::MemoryCarried { .. }
+            | Event::MemoryNotCarried { .. }
             | Event::SnapshotTaken { .. }
             | Event::SnapshotFailed
             | Event::JournalDegraded { .. }

@@ -193,6 +193,8 @@ impl<R: Read> ReplayDriver<R> {
                     self.leading = false;
                     self.of[position].state = Some(bytes.to_vec());
                 }
+                // It is of the state before it, which is compared.
+                Content::Carried { .. } => {}
                 Content::Chains(chains) if self.leading => self.chains.set(record.controller, chains),
                 Content::Chains(expected) => self.compare_chains(record.controller, expected),
                 Content::Closing(ending) => self.check_ending(record.controller, ending),

@@ -10,7 +10,7 @@ use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::{Content, ControllerNames, End, Header, Kind, ReadError, Reader, Record, Status};
 use r_ems_engine::machine::{Input, Sample, Step, Validity};
 
-use crate::describe::Words;
+use crate::describe::{Words, carried_words};
 use crate::source::Bytes;
 
 /// One record in words.
@@ -148,6 +148,7 @@ pub(crate) fn entry<R: Read>(reader: &Reader<Bytes<R>>) -> Entry {
         Content::Delivery { .. }
         | Content::Effects { .. }
         | Content::State(_)
+        | Content::Carried { .. }
         | Content::Chains(_)
         | Content::Closing(_)
         | Content::Crashed => None,
@@ -175,6 +176,7 @@ fn text(words: Words<'_>, record: &Record<'_>) -> String {
             lines.join("; ")
         }
         Content::State(bytes) => format!("state {} of {} bytes", Digest::of(bytes).short(), bytes.len()),
+        Content::Carried { version, bytes } => carried_words(*version, bytes),
         Content::Chains(pair) => {
             format!("chains: effects {:016x}, events {:016x}", pair.effects.value(), pair.events.value())
         }

@@ -139,6 +139,7 @@ impl<M: Replayable, R: Read> Replay<M, R> {
                     Ok(machine) => machines[position] = Some(machine),
                     Err(codec::Undecodable) => return Err(undecodable(reader.header(), position)),
                 },
+                Content::Carried { .. } => {}
                 Content::Delivery { .. }
                 | Content::Event(_)
                 | Content::Effects { .. }

@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 16] = [
+const SCENARIOS: [&str; 17] = [
     "peak_shaving",
     "year",
     "self_consumption",
@@ -20,6 +20,7 @@ const SCENARIOS: [&str; 16] = [
     "rolling_restart",
     "failover_fast",
     "flaky_fieldbus",
+    "upgrade",
 ];
 const SITES: [&str; 11] = [
     "commerce",

@@ -266,6 +266,7 @@ mod tests {
     fn found(kept: Kept) -> Recovered {
         Recovered {
             state: None,
+            carried: None,
             chains: ChainPair::default(),
             origin: Origin::Fresh,
             promises: Found { kept, ..Found::NOTHING },

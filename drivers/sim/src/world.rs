@@ -304,7 +304,7 @@ pub enum Change {
         rate_ppb: i32,
     },
     /// The program of a host is another version from the next start of each of its controllers on, to which their states mean
-    /// nothing.
+    /// nothing; the memory beside them does.
     Upgrade {
         /// Which host.
         host: u16,

@@ -4,6 +4,7 @@ mod journal;
 
 use proptest::prelude::*;
 
+use r_ems_engine::carried::Carried;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::ChainPair;
 use r_ems_engine::machine::{Delivery, Effects, Input, Machine, Outcome, State, Step};
@@ -16,7 +17,7 @@ use r_ems_engine::persistence::{JournalStatus, Origin, Trouble};
 use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_sim::disk::DiskChange;
 
-use journal::{Counter, OWNER, PERIOD, Rig, SYNC, settings};
+use journal::{Counter, OWNER, PERIOD, Rig, SYNC, settings, upgraded};
 
 const EVERY: SyncRule = SyncRule::Every(Span::from_millis(50));
 
@@ -129,12 +130,17 @@ fn a_disk_that_never_answers_takes_a_bounded_memory() {
     struct Nothing;
     impl State for Nothing {
         fn encode(&self, _bytes: &mut Vec<u8>) {}
+
+        fn carried(&self) -> Option<Carried> {
+            None
+        }
     }
     let beginning = Beginning {
         header: journal::header(),
         settings: settings(EVERY),
         number: Some(1),
         state: &[],
+        carried: None,
         chains: ChainPair::default(),
         closed: Vec::new(),
         chores: Vec::new(),
@@ -337,13 +343,9 @@ fn another_site_or_version_is_not_gone_on_with() {
     rig.wait(Span::from_secs(1));
     let mut header = journal::header();
     header.site_text = "another".into();
-    let expected =
-        r_ems_engine::persistence::recovery::Expected { header: &header, auto_replay: true, at: rig.now };
-    let recovered = r_ems_engine::persistence::recovery::recover::<Counter, journal::Caught>(
-        &mut rig.disk.folder(OWNER),
-        &expected,
-    );
-    assert_eq!((recovered.state, recovered.origin, recovered.abstains), (None, Origin::Foreign, false));
+    let recovered = Rig::look_as(&header, &rig.disk, rig.now, true);
+    assert_eq!((recovered.origin, recovered.abstains), (Origin::Foreign, false));
+    assert_eq!((upgraded::found(&recovered).count, recovered.chains), (0, ChainPair::default()));
     assert!(matches!(recovered.findings[..], [Finding::Foreign { .. }]));
     assert!(recovered.last.is_some_and(|last| last.now > LocalTime::ZERO), "its clock goes on");
     assert_eq!(recovered.promises.kept.incarnation, 1);

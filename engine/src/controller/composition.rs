@@ -95,6 +95,14 @@ impl<F: Function> Composition<F> {
 
     /// Forgets decisions of an earlier life; every function takes over from the measured power.
     pub(super) fn forget(&mut self) {
+        self.forget_decisions();
+        for slot in &mut self.slots {
+            slot.law.forget();
+        }
+    }
+
+    /// The same, but what the functions remember stays.
+    pub(super) fn forget_decisions(&mut self) {
         self.composed_at = None;
         for group in &mut self.groups {
             group.forget();
@@ -103,7 +111,6 @@ impl<F: Function> Composition<F> {
             slot.phase = Phase::Enabling;
             slot.decided_on = None;
             slot.wishes.clear();
-            slot.law.forget();
         }
     }
 

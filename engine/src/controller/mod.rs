@@ -8,6 +8,7 @@
 //!
 //! - [`composition`] asks the functions; [`interval`] is what is left of a group's freedom; [`group`] and [`share`] split it;
 //! - [`set_points`] holds the role gate, epochs, expiry and the rate limit of writes;
+//! - `recall` is the memory that a log keeps for other versions;
 //! - `readiness` says when it may begin to run, and how it fares;
 //! - [`supervision`] watches whether devices do what they are told; [`tally`] sums what each function did;
 //! - [`crate::redundancy`] says whether this controller may write at all.
@@ -27,6 +28,7 @@ pub mod group;
 pub mod interval;
 pub mod member;
 mod readiness;
+mod recall;
 pub mod set_points;
 pub mod share;
 mod spec;
@@ -43,12 +45,14 @@ use serde::{Deserialize, Serialize};
 use self::composition::{Composition, Scan};
 use self::group::Group;
 pub use self::readiness::START_PATIENCE;
+use self::recall::Recall;
 use self::set_points::SetPoints;
 pub use self::spec::{ControllerSpec, StackError};
 pub use self::stopping::HAND_OVER_PATIENCE;
 use self::stopping::Stopping;
 use self::supervision::Supervision;
 use self::transfer::StateTransfer;
+use crate::carried::{Carried, NotCarried};
 use crate::event::Event;
 use crate::functions::Function;
 use crate::functions::wiring::GroupSpec;
@@ -77,6 +81,7 @@ pub struct Controller<F: Function> {
     redundancy: RedundancySupervisor,
     snapshots: SnapshotSchedule,
     transfer: StateTransfer,
+    recall: Recall,
     /// The authority under which it writes; `None` while it has none.
     writes: Option<Writing>,
     /// Scans in a row before which others were missed.
@@ -136,6 +141,7 @@ impl<F: Function> Machine for Controller<F> {
             supervision,
             redundancy: RedundancySupervisor::new(&spec.redundancy),
             snapshots: SnapshotSchedule::new(spec.snapshots),
+            recall: Recall::default(),
             writes: None,
             overruns: 0,
             phase: Phase::Made,
@@ -159,6 +165,8 @@ impl<F: Function> Machine for Controller<F> {
         self.wall_at_boot = boot.wall;
         out.report(Event::Booted { incarnation: boot.incarnation });
         self.snapshots.boot(now, boot.origin, out);
+        let parts = (&mut self.composition, &mut self.image);
+        self.recall.boot((now, boot.wall), self.transfer.layout(), parts, out);
         self.redundancy.boot(now, boot.incarnation, boot.promise, out);
         if boot.abstains {
             self.redundancy.abstain();
@@ -227,6 +235,17 @@ impl<F: Function> Machine for Controller<F> {
     fn wall_clock(&self, now: LocalTime) -> Option<WallTime> {
         self.wall_at_boot.map(|wall| wall + now.since(self.booted_at))
     }
+
+    fn carried(&self) -> Option<Carried> {
+        self.kept_memory()
+    }
+
+    fn recall(&mut self, found: Result<Carried, NotCarried>) {
+        // Who has no functions, as a witness, remembers nothing.
+        if !self.composition.slots().is_empty() {
+            self.recall.find(found);
+        }
+    }
 }
 
 impl<F: Function> Controller<F> {
@@ -265,6 +284,7 @@ impl<F: Function> Controller<F> {
         let elapsed = self.composition.elapsed(now);
         let scan = Scan { now, wall: self.wall_clock(now), image: &self.image, elapsed };
         self.composition.compose(&scan, out);
+        self.recall.decided(now, scan.wall);
     }
 
     /// Writes set-points, as far as there is authority.

@@ -97,6 +97,11 @@ impl StateTransfer {
         }
     }
 
+    /// Identifies what is carried.
+    pub(super) const fn layout(&self) -> u64 {
+        self.layout
+    }
+
     /// How old the state is that was taken last; `None` if there is none.
     pub fn age(&self, now: LocalTime) -> Option<Span> {
         self.receiver.last().map(|last| now.since(last.at))
@@ -104,7 +109,7 @@ impl StateTransfer {
 }
 
 /// Saves what a controller carries over to another host.
-fn save<F: Function>(
+pub(super) fn save<F: Function>(
     now: LocalTime,
     composition: &mut Composition<F>,
     image: &mut Image,

@@ -122,7 +122,7 @@ impl Function for PeakShaving {
 
     fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.part(1);
-        carry.flag(&mut self.is_refilling);
+        carry.timers(|carry| carry.flag(&mut self.is_refilling));
         // A window that is aligned to the clock of its host begins anew on another.
         carry.number(&mut self.used.window);
         carry.real(&mut self.used.joules);

@@ -115,9 +115,11 @@ impl Function for SocFloor {
 
     fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.part(1);
-        carry.list(&mut self.held, |carry, held| {
-            carry.option(&mut held.at_floor, Carry::instant);
-            carry.option(&mut held.forced, Carry::instant);
+        carry.timers(|carry| {
+            carry.list(&mut self.held, |carry, held| {
+                carry.option(&mut held.at_floor, Carry::instant);
+                carry.option(&mut held.forced, Carry::instant);
+            });
         });
     }
 

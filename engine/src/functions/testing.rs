@@ -5,9 +5,11 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{BuiltIn, BuiltInSpec};
+use crate::carried::{Carried, NotCarried};
 use crate::controller::{Controller, ControllerSpec};
+use crate::event::Event;
 use crate::ids::{DeviceIndex, PointIndex};
-use crate::machine::{Boot, Effects, Input, Machine, Sample, Validity};
+use crate::machine::{Boot, Effect, Effects, Input, Machine, Sample, Validity};
 use crate::persistence::Origin;
 use crate::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use crate::time::{LocalTime, Span};
@@ -81,19 +83,44 @@ impl Rig {
 
     /// The same on a host whose clock shows `now`, and maybe the time of day.
     pub(crate) fn booted_at(stack: &[BuiltInSpec], now: LocalTime, wall: Option<WallTime>) -> Self {
+        Self::made(stack).boots(now, Boot { wall, ..Boot::FIRST })
+    }
+
+    /// The same with what was found of another version of the engine.
+    pub(crate) fn upgraded(
+        stack: &[BuiltInSpec],
+        now: LocalTime,
+        wall: Option<WallTime>,
+        found: Result<Carried, NotCarried>,
+    ) -> Self {
+        let mut rig = Self::made(stack);
+        rig.controller.recall(found);
+        rig.boots(now, Boot { incarnation: 2, wall, origin: Origin::Foreign, ..Boot::FIRST })
+    }
+
+    fn made(stack: &[BuiltInSpec]) -> Self {
         let spec = ControllerSpec::wire("grid", "a", Span::from_secs(1), devices(), stack)
             .expect("the stack of a test is right");
-        let mut controller = Controller::new(&spec);
-        let mut effects = Effects::new();
-        controller.boot(now, Boot { wall, ..Boot::FIRST }, &mut effects);
-        Self { controller, now, effects }
+        Self { controller: Controller::new(&spec), now: LocalTime::ZERO, effects: Effects::new() }
+    }
+
+    fn boots(mut self, now: LocalTime, boot: Boot) -> Self {
+        self.now = now;
+        self.controller.boot(now, boot, &mut self.effects);
+        self
+    }
+
+    /// What it reported since its last scan or boot began.
+    pub(crate) fn reported(&self) -> Vec<Event> {
+        self.effects.as_slice().iter().filter_map(Effect::event).copied().collect()
     }
 
     /// A restart that takes so long by its clock, with the state of the life before.
     pub(crate) fn restart(&mut self, pause: Span) {
         self.now += pause;
         self.effects.clear();
-        let boot = Boot { incarnation: 2, origin: Origin::Replayed, ..Boot::FIRST };
+        let wall = self.controller.wall_clock(self.now);
+        let boot = Boot { incarnation: 2, wall, origin: Origin::Replayed, ..Boot::FIRST };
         self.controller.boot(self.now, boot, &mut self.effects);
     }
 

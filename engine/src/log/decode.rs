@@ -22,6 +22,9 @@ use crate::redundancy::{Command, Message, Seat};
 use crate::time::{LocalTime, Span, Time};
 use crate::wall::WallTime;
 
+/// Versions have 16 bits.
+const VERSION_END: usize = 1 << 16;
+
 /// What is decoded of a record; what is large stays where it is, in the memory, the scratch, or the group.
 #[derive(Clone, Debug)]
 pub(super) enum Decoded {
@@ -41,6 +44,7 @@ pub(super) enum Decoded {
     Event(Event),
     Effects { deadline: Option<LocalTime> },
     State(Range<usize>),
+    Carried { version: u16, bytes: Range<usize> },
     Chains(ChainPair),
     Closing { ending: Ending, count: u64 },
     Crashed,
@@ -120,6 +124,9 @@ pub(super) fn view<'a>(
         Decoded::Event(event) => Content::Event(event),
         Decoded::Effects { deadline } => Content::Effects { effects: scratch, deadline },
         Decoded::State(ref range) => Content::State(&payload[range.clone()]),
+        Decoded::Carried { version, ref bytes } => {
+            Content::Carried { version, bytes: &payload[bytes.clone()] }
+        }
         Decoded::Chains(pair) => Content::Chains(pair),
         Decoded::Closing { ending, .. } => Content::Closing(ending),
         Decoded::Crashed => Content::Crashed,
@@ -213,9 +220,13 @@ fn take_step(
         }
         Kind::WallClock => Ok(Decoded::WallClock { wall: events::wall(cursor)?, prior }),
         Kind::Command => Ok(Decoded::Command { command: cursor.value("command")?, prior }),
-        Kind::Event | Kind::Effects | Kind::State | Kind::Chains | Kind::Closing | Kind::Crashed => {
-            unreachable!("only deliveries come here")
-        }
+        Kind::Event
+        | Kind::Effects
+        | Kind::State
+        | Kind::Carried
+        | Kind::Chains
+        | Kind::Closing
+        | Kind::Crashed => unreachable!("only deliveries come here"),
     }
 }
 
@@ -290,6 +301,11 @@ fn take_other(
         Kind::State => {
             let length = cursor.varint()?;
             cursor.range(length).map(Decoded::State)
+        }
+        Kind::Carried => {
+            let version = cursor.below(VERSION_END, "version of a memory")?;
+            let length = cursor.varint()?;
+            Ok(Decoded::Carried { version, bytes: cursor.range(length)? })
         }
         Kind::Chains => {
             let (effects, events) = (cursor.u64()?, cursor.u64()?);

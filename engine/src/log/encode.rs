@@ -177,6 +177,11 @@ fn put_other(known: &mut Remembered, out: &mut Vec<u8>, now: LocalTime, content:
             put(out, bytes.len() as u64);
             out.extend_from_slice(bytes);
         }
+        Content::Carried { version, bytes } => {
+            put(out, u64::from(*version));
+            put(out, bytes.len() as u64);
+            out.extend_from_slice(bytes);
+        }
         Content::Chains(ChainPair { effects, events }) => {
             out.extend_from_slice(&effects.value().to_le_bytes());
             out.extend_from_slice(&events.value().to_le_bytes());

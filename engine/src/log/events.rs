@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::codec;
 use super::error::Flaw;
 use super::varint::{Cursor, put, put_signed};
+use crate::carried::NotCarried;
 use crate::event::Event;
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
@@ -72,6 +73,8 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::JournalRestored { after } => whole(out, 25, &[after.as_nanos()]),
         Event::StopBegan => whole(out, 26, &[]),
         Event::Stopped { after } => whole(out, 27, &[after.as_nanos()]),
+        Event::MemoryCarried { age } => value(out, 29, &age.map(Span::as_nanos)),
+        Event::MemoryNotCarried { why } => whole(out, 30, &[u64::from(why.code())]),
         Event::WallClockSet { before, after } => {
             out.push(28);
             put_wall(out, before);
@@ -140,6 +143,13 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             let (seat, refusal) = cursor.value("event")?;
             Event::StateRefused { seat, refusal }
         }
+        code => return decode_of_host(code, cursor),
+    })
+}
+
+/// Reads what a controller tells of its persistence, its wall clock and its end.
+fn decode_of_host(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
+    Ok(match code {
         21 => Event::StateRecovered { origin: origin(cursor.byte()?)? },
         22 => Event::SnapshotTaken { after: span(cursor)? },
         23 => Event::SnapshotFailed,
@@ -148,6 +158,8 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
         26 => Event::StopBegan,
         27 => Event::Stopped { after: span(cursor)? },
         28 => Event::WallClockSet { before: wall(cursor)?, after: wall(cursor)? },
+        29 => Event::MemoryCarried { age: cursor.value::<Option<u64>>("event")?.map(Span::from_nanos) },
+        30 => Event::MemoryNotCarried { why: not_carried(cursor.byte()?)? },
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }
@@ -203,6 +215,10 @@ pub(super) fn wall(cursor: &mut Cursor<'_>) -> Result<Option<WallTime>, Flaw> {
 
 pub(super) fn origin(code: u8) -> Result<Origin, Flaw> {
     Origin::of_code(code).ok_or(Flaw::Code { what: "origin of a state", found: code })
+}
+
+fn not_carried(code: u8) -> Result<NotCarried, Flaw> {
+    NotCarried::of_code(code).ok_or(Flaw::Code { what: "reason to carry nothing", found: code })
 }
 
 pub(super) fn trouble(code: u8) -> Result<Trouble, Flaw> {

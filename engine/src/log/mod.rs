@@ -29,6 +29,9 @@
 //! **Full chains are records of their controller, not a field of the group.** A fleet's log must filter to exactly the
 //! controller's own log. Groups of the two begin at different records, where the fleet's log has no full chain to copy.
 //!
+//! **Beside a state stands its memory.** A state is one version's encoding; the record after it holds what other versions can go
+//! on with, in a form with a number of its own. It may be missing, and a reader passes over a form that it does not know.
+//!
 //! **Groups end where their content says so**, after [`GROUP_BYTES`], never by a clock; only [`writer::Writer::flush`] ends one
 //! early.
 //!

@@ -27,6 +27,7 @@
 //! Event    = code, fields
 //! Effects  = deadline code (0, 1 and zigzag from now), count, each: 4 · device + code, fields
 //! State    = length, the encoded state
+//! Carried  = version of its form, length, the form
 //! Chains   = effects (8 bytes), events (8 bytes)
 //! Closing  = ending, number of records before it
 //! Crashed  = nothing
@@ -78,6 +79,13 @@ pub enum Content<'a> {
     },
     /// The controller's whole state here.
     State(&'a [u8]),
+    /// The controller's memory here, which follows its state so that other versions can go on with it.
+    Carried {
+        /// The version of its form, see [`crate::carried::VERSION`]; a reader passes over those that it does not know.
+        version: u16,
+        /// The form, see [`crate::carried::Carried`].
+        bytes: &'a [u8],
+    },
     /// The controller's chains here.
     Chains(ChainPair),
     /// The controller failed an assertion at the delivery before: that led to nothing, and its state is restored before anything
@@ -167,6 +175,8 @@ pub enum Kind {
     Crashed = 16,
     /// A controller was told what its host's wall clock shows.
     WallClock = 17,
+    /// A controller's memory, for other versions.
+    Carried = 18,
 }
 
 /// The bits of a tag that hold the kind.
@@ -174,11 +184,11 @@ pub(super) const KIND_BITS: u8 = 0x0f;
 /// Stands in a tag for a kind that has no room there: the byte after the tag holds it.
 pub(super) const ESCAPE: u8 = 15;
 /// Kinds have numbers below.
-pub(super) const KIND_END: usize = 18;
+pub(super) const KIND_END: usize = 19;
 
 impl Kind {
     /// All kinds, for checking what a user names.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Boot,
         Self::Wake,
         Self::Points,
@@ -196,6 +206,7 @@ impl Kind {
         Self::Transfer,
         Self::Crashed,
         Self::WallClock,
+        Self::Carried,
     ];
 
     /// The kind's name.
@@ -218,6 +229,7 @@ impl Kind {
             Self::Transfer => "transfer",
             Self::Crashed => "crashed",
             Self::WallClock => "wall_clock",
+            Self::Carried => "carried",
         }
     }
 
@@ -240,7 +252,13 @@ impl Kind {
             | Self::Restored
             | Self::Transfer
             | Self::WallClock => true,
-            Self::Event | Self::Effects | Self::State | Self::Chains | Self::Closing | Self::Crashed => false,
+            Self::Event
+            | Self::Effects
+            | Self::State
+            | Self::Carried
+            | Self::Chains
+            | Self::Closing
+            | Self::Crashed => false,
         }
     }
 
@@ -270,6 +288,7 @@ impl Content<'_> {
             Self::Event(_) => Kind::Event,
             Self::Effects { .. } => Kind::Effects,
             Self::State(_) => Kind::State,
+            Self::Carried { .. } => Kind::Carried,
             Self::Chains(_) => Kind::Chains,
             Self::Closing(_) => Kind::Closing,
             Self::Crashed => Kind::Crashed,

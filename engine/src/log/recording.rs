@@ -5,6 +5,7 @@
 //! ```
 //!
 //! A later segment of a run begins with the State of each controller and then the Chains of each, so that it replays alone.
+//! After the State of a controller that has decided something stands what it Carried, for other versions.
 //!
 //! Sans-IO: the recorder of a program and the simulated disks both stand on it.
 
@@ -15,6 +16,7 @@ use super::chain::{ChainPair, Chains};
 use super::header::{EffectsKept, Header, HeaderError};
 use super::record::{Content, Ending, Record};
 use super::writer::Writer;
+use crate::carried::VERSION;
 use crate::ids::ControllerIndex;
 use crate::machine::{Delivery, Effect, Outcome, State, Step};
 
@@ -216,6 +218,12 @@ impl Recording {
                 self.scratch.clear();
                 state.encode(&mut self.scratch);
                 self.writer.append_here(place, Content::State(&self.scratch));
+                if let Some(carried) = state.carried() {
+                    self.scratch.clear();
+                    carried.encode(&mut self.scratch);
+                    let content = Content::Carried { version: VERSION, bytes: &self.scratch };
+                    self.writer.append_here(place, content);
+                }
             }
         }
     }

@@ -34,6 +34,7 @@ pub use self::waiting::waits_for_sync;
 use super::disk::{DiskError, FileName, Reply, Request};
 use super::retention::{Closed, Retention};
 use super::status::{JournalStatus, Trouble};
+use crate::carried::Carried;
 use crate::digest::Digest;
 use crate::ids::ControllerIndex;
 use crate::log::{ChainPair, Ending, Header, HeaderError, Recording, Scope};
@@ -86,6 +87,8 @@ pub struct Beginning<'a> {
     pub number: Option<u64>,
     /// The controller's encoded state.
     pub state: &'a [u8],
+    /// Its memory, which stands beside the state.
+    pub carried: Option<&'a Carried>,
     /// What it had asked for before.
     pub chains: ChainPair,
     /// Segments that are there, the oldest first.
@@ -224,13 +227,21 @@ impl State for Lent<'_> {
     fn encode(&self, bytes: &mut Vec<u8>) {
         self.0.encode(bytes);
     }
+
+    fn carried(&self) -> Option<Carried> {
+        self.0.carried()
+    }
 }
 
-struct Encoded<'a>(&'a [u8]);
+struct Encoded<'a>(&'a [u8], Option<&'a Carried>);
 
 impl State for Encoded<'_> {
     fn encode(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(self.0);
+    }
+
+    fn carried(&self) -> Option<Carried> {
+        self.1.cloned()
     }
 }
 
@@ -240,8 +251,9 @@ impl Journal {
     /// # Errors
     /// [`HeaderError`] if the header is beyond a limit.
     pub fn begin(at: Time, beginning: Beginning<'_>) -> Result<Self, HeaderError> {
-        let Beginning { header, settings, number, state, chains, closed, chores } = beginning;
-        let mut recording = Recording::continued(&header, Scope::Fleet, &[Encoded(state)], &[chains])?;
+        let Beginning { header, settings, number, state, carried, chains, closed, chores } = beginning;
+        let mut recording =
+            Recording::continued(&header, Scope::Fleet, &[Encoded(state, carried)], &[chains])?;
         recording.flush();
         let mut journal = Self {
             settings,

@@ -22,6 +22,9 @@
 //! **What a killed process left may not be durable.** A recovery reads what is there; only the new life's own first segment
 //! makes it durable, and its own number is kept before it begins.
 //!
+//! **States are of one version, memory is not.** Beside each state stands what another version can read, see
+//! [`crate::carried`]: an upgrade begins a life with that, and not with nothing.
+//!
 //! **Invariant:** a disk that is full, slow, failing or read-only degrades persistence, says so, and never stops control.
 
 pub mod disk;

@@ -8,29 +8,32 @@
 //!   before them.
 //! - **Promises** are recovered whatever becomes of all that: see [`super::promises`].
 //! - **Upgrades.** A state that another version made is not taken. What was promised goes on, and so does the clock, as far as
-//!   deliveries are left that tell it; all else begins as it is made, and that is reported.
+//!   records are left that tell it; the memory beside the newest state that has one goes to the machine as it is made, see
+//!   [`crate::carried`]. All else begins anew, and that is reported.
 //!
 //! It must never fail, whatever the bytes are, and never take a state that another site, another stack of functions or another
 //! version of the engine made: such a state means something else.
 
+mod foreign;
 mod replaying;
 
 use alloc::vec::Vec;
 
+use self::foreign::Foreign;
 use self::replaying::{FileSource, Replaying, Stop};
 use super::disk::{DiskError, FileName, Storage};
 use super::journal::Chore;
 use super::promises::Found;
 use super::retention::Closed;
 use super::status::Origin;
+use crate::carried::Carried;
 use crate::fleet::Fleet;
 use crate::log::scan::highest_synced;
 use crate::log::{ChainPair, Content, End, Header, LogError, ReadError, Reader, Status, codec};
-use crate::machine::{Boot, Handled, Input, Machine, Step};
+use crate::machine::{Handled, Machine};
 use crate::mistakes::{Mistake, makes};
 use crate::time::{LocalTime, Span, Time};
 use crate::wall::WallTime;
-use crate::wall::told::Told;
 
 /// Confines a failed assertion; a program with a standard library catches the panic.
 pub trait Containment {
@@ -46,6 +49,8 @@ pub trait Containment {
 pub struct Expected<'a> {
     /// What each segment says about itself.
     pub header: &'a Header,
+    /// The encoded state of the machine as it is made.
+    pub fresh: &'a [u8],
     /// Whether the state is recovered; promises always are.
     pub auto_replay: bool,
     /// When it happens.
@@ -112,21 +117,6 @@ impl LastKnown {
         Self { now, wall: machine.wall_clock(now) }
     }
 
-    /// The same of a segment whose state is of no use: as its deliveries tell.
-    fn in_segment(storage: &mut dyn Storage, segment: u64) -> Option<Self> {
-        let mut reader = Reader::open(FileSource::new(storage, segment)).ok()?;
-        let (mut told, mut last) = (Told::NOTHING, None);
-        while let Ok(Status::Record) = reader.advance() {
-            let record = reader.record();
-            let Content::Delivery { step, .. } = record.content else { continue };
-            if let Step::Boot(Boot { wall, .. }) | Step::Input(Input::WallClock { wall }) = step {
-                told = Told { at: record.now, wall };
-            }
-            last = Some(record.now);
-        }
-        last.map(|now| Self { now, wall: told.believes(now) })
-    }
-
     /// What the clock of a host that boots must show at least, if its wall clock shows `wall`: the last instant and the outage
     /// since. A wall clock that was set back makes an outage shorter than it was, never negative; without one it is none.
     pub fn resumes_at(&self, wall: Option<WallTime>) -> LocalTime {
@@ -140,6 +130,8 @@ impl LastKnown {
 pub struct Recovered {
     /// The encoded state; `None`: as it is made.
     pub state: Option<Vec<u8>>,
+    /// The memory that stands beside it.
+    pub carried: Option<Carried>,
     /// What had been asked for up to it.
     pub chains: ChainPair,
     /// Where it comes from.
@@ -186,7 +178,7 @@ pub fn recover<M: Machine, C: Containment>(storage: &mut dyn Storage, expected: 
     // An earlier life may have found them so, and never learned what it had promised.
     recovered.abstains |= promises.is_damaged || promises.kept.promise.abstains;
     if expected.auto_replay {
-        recovered.rebuild::<M, C>(storage, expected.header);
+        recovered.rebuild::<M, C>(storage, expected);
     }
     recovered
 }
@@ -208,6 +200,7 @@ impl Recovered {
         let closed = numbers.into_iter().map(|number| Closed { number, ended: expected.at });
         Self {
             state: None,
+            carried: None,
             chains: ChainPair::default(),
             origin: Origin::Fresh,
             promises,
@@ -223,18 +216,18 @@ impl Recovered {
     }
 
     /// Goes from the newest segment back to one whose state can be believed.
-    fn rebuild<M: Machine, C: Containment>(&mut self, storage: &mut dyn Storage, header: &Header) {
+    fn rebuild<M: Machine, C: Containment>(&mut self, storage: &mut dyn Storage, expected: &Expected<'_>) {
         let numbers: Vec<u64> = self.closed.iter().rev().map(|closed| closed.number).collect();
         for (place, segment) in numbers.iter().copied().enumerate() {
-            match Opened::<M>::open(storage, segment, header) {
+            match Opened::<M>::open(storage, segment, expected.header) {
                 Ok(opened) => return self.replay::<M, C>(storage, opened),
                 Err(Unusable::Foreign) => {
                     self.findings.push(Finding::Foreign { segment });
                     self.origin = Origin::Foreign;
-                    // Its times mean the same in every version.
-                    self.last =
-                        numbers[place..].iter().find_map(|number| LastKnown::in_segment(storage, *number));
-                    return;
+                    return self.take_foreign::<M>(
+                        Foreign::in_segments(storage, &numbers[place..], expected),
+                        expected,
+                    );
                 }
                 Err(Unusable::Unreadable(error)) => {
                     let file = FileName::Segment(segment);
@@ -246,7 +239,23 @@ impl Recovered {
             }
         }
         // There were segments, and none of them can be believed.
-        self.state = None;
+        (self.state, self.carried) = (None, None);
+    }
+
+    /// Begins anew, with what another version has left.
+    fn take_foreign<M: Machine>(&mut self, foreign: Foreign, expected: &Expected<'_>) {
+        self.last = foreign.last;
+        // Who cannot be made as it was said to be made begins without.
+        if let Ok(mut machine) = codec::decode::<M>(expected.fresh) {
+            machine.recall(foreign.carried);
+            self.take_state(&machine);
+        }
+    }
+
+    fn take_state<M: Machine>(&mut self, machine: &M) {
+        let mut state = Vec::new();
+        codec::encode(machine, &mut state);
+        (self.state, self.carried) = (Some(state), machine.carried());
     }
 
     /// Replays what follows the state of a segment.
@@ -286,6 +295,7 @@ impl Recovered {
             self.findings.push(Finding::TornTail { segment, position });
         }
         self.state = Some(attempted.state);
+        self.carried = attempted.carried;
         self.chains = attempted.chains;
         self.replayed = attempted.deliveries;
         if self.origin == Origin::Fresh {
@@ -294,9 +304,7 @@ impl Recovered {
     }
 
     fn take_head<M: Machine>(&mut self, opened: &Opened<M>) {
-        let mut state = Vec::new();
-        codec::encode(&opened.machine, &mut state);
-        self.state = Some(state);
+        self.take_state(&opened.machine);
         self.chains = opened.chains;
         // A state does not say when it was taken, but when its machine wanted to be woken next.
         self.last = opened.machine.deadline().map(|deadline| LastKnown::of(&opened.machine, deadline));
@@ -362,7 +370,12 @@ impl<M: Machine> Opened<M> {
             return Err(Unusable::Damaged(reader.record_position()));
         };
         let machine = codec::decode(bytes).map_err(|codec::Undecodable| Unusable::Foreign)?;
-        let Content::Chains(chains) = next(&mut reader)? else {
+        let mut content = next(&mut reader)?;
+        if let Content::Carried { .. } = content {
+            // Who takes the state needs no memory of it.
+            content = next(&mut reader)?;
+        }
+        let Content::Chains(chains) = content else {
             return Err(Unusable::Damaged(reader.record_position()));
         };
         Ok(Self { segment, machine, chains })
@@ -380,6 +393,7 @@ fn next<'a>(reader: &'a mut Reader<FileSource<'_>>) -> Result<Content<'a>, Unusa
 struct Attempted {
     stop: Stop,
     state: Vec<u8>,
+    carried: Option<Carried>,
     chains: ChainPair,
     deliveries: u64,
     incarnation: u32,
@@ -391,6 +405,7 @@ fn attempt<M: Machine, C: Containment>(storage: &mut dyn Storage, opened: &Opene
     let nothing = |stop| Attempted {
         stop,
         state: Vec::new(),
+        carried: None,
         chains: opened.chains,
         deliveries: 0,
         incarnation: 0,
@@ -407,6 +422,7 @@ fn attempt<M: Machine, C: Containment>(storage: &mut dyn Storage, opened: &Opene
     let mut attempted = driver.finish(poisoned);
     for machine in fleet.machines() {
         codec::encode(machine, &mut attempted.state);
+        attempted.carried = machine.carried();
         attempted.last = last.map(|now| LastKnown::of(machine, now));
     }
     attempted

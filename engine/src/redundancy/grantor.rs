@@ -167,10 +167,10 @@ impl Grantor {
 
     /// What of it can still matter, without absolute times.
     #[cfg(test)]
-    pub(super) fn gist(&self, now: LocalTime) -> (Span, Epoch, Epoch, Option<(Epoch, u32, Span)>) {
+    pub(super) fn gist(&self, now: LocalTime) -> Gist {
         let granted =
             self.granted.map(|granted| (granted.epoch, granted.incarnation, granted.until.since(now)));
-        (self.opens_at.since(now), self.floor, self.ceiling, granted)
+        (self.opens_at.since(now), self.floor, self.ceiling, self.raising, granted)
     }
 
     /// Nothing above is granted before it has been raised.
@@ -178,6 +178,10 @@ impl Grantor {
         self.ceiling
     }
 }
+
+/// How long it stays closed, its floor, its ceiling, the one on its way, and what was granted with how long that binds.
+#[cfg(test)]
+type Gist = (Span, Epoch, Epoch, Option<Epoch>, Option<(Epoch, u32, Span)>);
 
 impl Granted {
     /// How long a grant still binds against `seat`; a controller is never bound by its own.

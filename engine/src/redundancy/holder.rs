@@ -158,30 +158,29 @@ impl Holder {
         self.asked
     }
 
-    /// What of it can still matter, without absolute times and numbers: requests of which a grant would still hold.
+    /// What of the lease can still matter, without absolute times: its epoch, and what is left of it, if anything.
     #[cfg(test)]
-    pub(super) fn gist(&self, now: LocalTime) -> Gist {
-        let held =
-            self.held.filter(|held| held.is_valid(now)).map(|held| (held.epoch, held.until.since(now)));
-        let counts = |request: &&Request| request.sent_at + self.span >= now;
-        let gist = |request: &Request| {
-            (self.behind(request.number), request.epoch, now.since(request.sent_at), request.grants)
-        };
-        let mut requests: Vec<_> = self.requests.iter().filter(counts).map(gist).collect();
-        requests.sort_unstable();
-        (self.asked, held, requests)
+    pub(super) fn gist(&self, now: LocalTime) -> Option<(Epoch, Option<Span>)> {
+        self.held.map(|held| (held.epoch, held.is_valid(now).then(|| held.until.since(now))))
     }
 
-    /// How far a request's number is behind the last one.
+    /// What of these requests can still matter, without absolute times: their epochs, ages and grants.
     #[cfg(test)]
-    pub(super) const fn behind(&self, number: u32) -> u32 {
-        self.number.wrapping_sub(number)
+    pub(super) fn gist_of_requests(&self, now: LocalTime, numbers: &[u32]) -> Vec<(Epoch, Span, u16)> {
+        // What a grant of an older one does is the same at any age.
+        let too_old = self.span + Span::from_nanos(1);
+        let gist =
+            |request: &Request| (request.epoch, now.since(request.sent_at).min(too_old), request.grants);
+        let of = |number: &u32| self.requests.iter().find(|request| request.number == *number);
+        numbers.iter().filter_map(of).map(gist).collect()
+    }
+
+    /// Whether an answer to request `number` is still waited for.
+    #[cfg(test)]
+    pub(super) fn remembers(&self, number: u32) -> bool {
+        self.requests.iter().any(|request| request.number == number)
     }
 }
-
-/// The asked epoch, the held one with what is left of it, and requests by number, age and grants.
-#[cfg(test)]
-type Gist = (Epoch, Option<(Epoch, Span)>, Vec<(u32, Epoch, Span, u16)>);
 
 #[cfg(test)]
 mod tests {

@@ -140,6 +140,8 @@ impl Words<'_> {
             | Event::DeviceLimited { .. }
             | Event::DeviceFollows { .. }
             | Event::StateRecovered { .. }
+            | Event::MemoryCarried { .. }
+            | Event::MemoryNotCarried { .. }
             | Event::SnapshotTaken { .. }
             | Event::SnapshotFailed
             | Event::JournalDegraded { .. }

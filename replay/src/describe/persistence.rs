@@ -1,5 +1,7 @@
 //! The words for what a host tells of itself: how a life begins, how its journal fares, what its wall clock shows.
 
+use r_ems_engine::Span;
+use r_ems_engine::carried::{Carried, NotCarried, TIMERS_LAST};
 use r_ems_engine::event::Event;
 use r_ems_engine::machine::Boot;
 use r_ems_engine::persistence::{JournalStatus, Origin};
@@ -40,6 +42,12 @@ pub(super) fn event(event: &Event) -> String {
     let kind = event.kind();
     match event {
         Event::StateRecovered { origin } => format!("{kind}: {}", origin_words(*origin)),
+        Event::MemoryCarried { age } => {
+            format!("{kind}: the memory of the version before, {}", age_words(*age))
+        }
+        Event::MemoryNotCarried { why } => {
+            format!("{kind}: nothing of the memory of the version before, since {}", why.name())
+        }
         Event::SnapshotTaken { after } => format!("{kind}: durable after {after}"),
         Event::JournalDegraded { trouble } => format!("{kind}: the disk is {}", trouble.name()),
         Event::JournalRestored { after } | Event::Stopped { after } => format!("{kind} after {after}"),
@@ -72,6 +80,35 @@ pub(super) fn event(event: &Event) -> String {
         | Event::SectionDiffers { .. }
         | Event::CommandRefused { .. }
         | Event::SignSuspect { .. } => String::from(kind),
+    }
+}
+
+/// What a log keeps beside a state.
+pub(crate) fn carried_words(version: u16, bytes: &[u8]) -> String {
+    let size = bytes.len();
+    match Carried::decode(version, bytes) {
+        Ok(Carried { at, memory, .. }) => {
+            let size = memory.len();
+            format!(
+                "memory for other versions, form {version}, of the decision at its clock {at}, {size} bytes"
+            )
+        }
+        Err(NotCarried::Version) => {
+            format!(
+                "memory for other versions in form {version}, which this version does not know, {size} bytes"
+            )
+        }
+        Err(NotCarried::Missing | NotCarried::Layout | NotCarried::Malformed) => {
+            format!("memory for other versions, form {version}, that cannot be read, {size} bytes")
+        }
+    }
+}
+
+fn age_words(age: Option<Span>) -> String {
+    match age {
+        Some(age) if age <= TIMERS_LAST => format!("{age} old"),
+        Some(age) => format!("{age} old: without hysteresis and timers"),
+        None => String::from("nobody knows how old: without hysteresis and timers"),
     }
 }
 

@@ -43,6 +43,7 @@ impl<R: Read> ReplayDriver<R> {
                 | Content::Effects { .. }
                 | Content::Delivery { .. }
                 | Content::State(_)
+                | Content::Carried { .. }
                 | Content::Chains(_)
                 | Content::Closing(_)
                 | Content::Crashed => break,

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
+use r_ems_engine::carried::Carried;
 use r_ems_engine::event::Event;
 use r_ems_engine::fleet::Fleet;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex, PointIndex};
@@ -77,6 +78,11 @@ impl Machine for Toy {
 
     fn deadline(&self) -> Option<LocalTime> {
         Some(self.due)
+    }
+
+    fn carried(&self) -> Option<Carried> {
+        let memory = self.sum.to_le_bytes().to_vec();
+        (self.scans > 0).then_some(Carried { at: self.due, wall: None, layout: 7, memory })
     }
 }
 

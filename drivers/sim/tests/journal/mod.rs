@@ -1,9 +1,11 @@
 //! A controller of a few lines with a real journal on a simulated disk, and a clock that is moved by hand.
 
 mod every;
+pub(crate) mod upgraded;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use r_ems_engine::carried::{Carried, NotCarried};
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::log::{ChainPair, ControllerNames, Header, codec};
 use r_ems_engine::machine::{
@@ -38,6 +40,8 @@ pub(crate) struct Counter {
     pub(crate) incarnation: u32,
     /// Makes the state as long as that of a controller.
     pub(crate) ballast: Vec<u8>,
+    /// What was found of another version.
+    pub(crate) found: Option<Result<Carried, NotCarried>>,
 }
 
 impl Machine for Counter {
@@ -45,7 +49,7 @@ impl Machine for Counter {
 
     fn new(spec: &Self::Spec) -> Self {
         let ballast = vec![7; spec.2];
-        Self { count: 0, snapshot_every: spec.0, fails_at: spec.1, incarnation: 0, ballast }
+        Self { count: 0, snapshot_every: spec.0, fails_at: spec.1, incarnation: 0, ballast, found: None }
     }
 
     fn boot(&mut self, _now: LocalTime, boot: Boot, _out: &mut Effects) {
@@ -70,6 +74,21 @@ impl Machine for Counter {
 
     fn deadline(&self) -> Option<LocalTime> {
         Some(LocalTime::from_nanos(self.count * 1_000))
+    }
+
+    /// Its count.
+    fn carried(&self) -> Option<Carried> {
+        let (at, memory) = (LocalTime::from_nanos(self.count), self.count.to_le_bytes().to_vec());
+        if let Some(found) = &self.found
+            && self.count == 0
+        {
+            return found.clone().ok();
+        }
+        (self.count > 0).then_some(Carried { at, wall: None, layout: 0, memory })
+    }
+
+    fn recall(&mut self, found: Result<Carried, NotCarried>) {
+        self.found = Some(found);
     }
 }
 
@@ -125,6 +144,8 @@ pub(crate) struct Rig {
     /// Whether the counter has stopped: nothing reaches it any more.
     has_stopped: bool,
     settings: JournalSettings,
+    /// Of which version it is.
+    pub(crate) header: Header,
     /// What the disk does for the journal, and for the keeper of promises.
     jobs: [Option<(Time, u32, Job)>; 2],
 }
@@ -137,13 +158,24 @@ impl Rig {
 
     /// Boots a counter on a disk on which there was none before.
     pub(crate) fn on(disk: SimDisk, settings: JournalSettings, machine: Counter) -> Self {
-        Self::begin(disk, settings, machine, (Time::ZERO, true), (Vec::new(), Kept::NOTHING))
+        Self::begin(disk, settings, header(), machine, (Time::ZERO, true), (Vec::new(), Kept::NOTHING))
     }
 
     /// Looks what a new life would find.
     pub(crate) fn look(disk: &SimDisk, at: Time, auto_replay: bool) -> Recovered {
-        let header = header();
-        let expected = Expected { header: &header, auto_replay, at };
+        Self::look_as(&header(), disk, at, auto_replay)
+    }
+
+    /// Looks what a new life of the same version would find.
+    pub(crate) fn look_again(&self) -> Recovered {
+        Self::look_as(&self.header, &self.disk, self.now, true)
+    }
+
+    /// The same of a life with another header.
+    pub(crate) fn look_as(header: &Header, disk: &SimDisk, at: Time, auto_replay: bool) -> Recovered {
+        let mut fresh = Vec::new();
+        Counter::new(&(25, u64::MAX, 300)).encode(&mut fresh);
+        let expected = Expected { header, fresh: &fresh, auto_replay, at };
         recover::<Counter, Caught>(&mut disk.folder(OWNER), &expected)
     }
 
@@ -154,17 +186,18 @@ impl Rig {
         let mut lives = self.lives;
         lives.push((self.history, self.journal.durable()));
         let before = (lives, self.promised);
-        Self::begin(self.disk, self.settings, fresh, (self.now, auto_replay), before)
+        Self::begin(self.disk, self.settings, self.header, fresh, (self.now, auto_replay), before)
     }
 
     fn begin(
         mut disk: SimDisk,
         settings: JournalSettings,
+        header: Header,
         fresh: Counter,
         (mut now, auto_replay): (Time, bool),
         (lives, promised): (Vec<(Vec<Stood>, u64)>, Kept),
     ) -> Self {
-        let recovered = Self::look(&disk, now, auto_replay);
+        let recovered = Self::look_as(&header, &disk, now, auto_replay);
         let mut state = Vec::new();
         fresh.encode(&mut state);
         let state = recovered.state.clone().unwrap_or(state);
@@ -180,10 +213,11 @@ impl Rig {
         }
         let promised = if keeper.take_answer() == Some(true) { keeper.kept() } else { promised };
         let beginning = Beginning {
-            header: header(),
+            header: header.clone(),
             settings,
             number: recovered.number,
             state: &state,
+            carried: recovered.carried.as_ref(),
             chains: recovered.chains,
             closed: recovered.closed.clone(),
             chores: recovered.chores.clone(),
@@ -204,6 +238,7 @@ impl Rig {
             has_broken_copy: false,
             has_stopped: false,
             settings,
+            header,
             jobs: [None, None],
         };
         rig.pump();

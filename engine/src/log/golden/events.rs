@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::super::events::{decode, encode};
 use super::super::varint::Cursor;
 use super::hex;
+use crate::carried::NotCarried;
 use crate::event::Event;
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
@@ -94,9 +95,12 @@ fn golden() -> [(Event, &'static str); 29] {
 }
 
 /// The same of what is told of persistence and of the wall clock.
-const fn of_persistence() -> [(Event, &'static str); 8] {
+const fn of_persistence() -> [(Event, &'static str); 11] {
     [
         (Event::StateRecovered { origin: Origin::Poisoned }, "1503"),
+        (Event::MemoryCarried { age: Some(Span::from_nanos(300)) }, "1d01fb2c01"),
+        (Event::MemoryCarried { age: None }, "1d00"),
+        (Event::MemoryNotCarried { why: NotCarried::Layout }, "1e02"),
         (Event::SnapshotTaken { after: Span::from_nanos(300) }, "16ac02"),
         (Event::SnapshotFailed, "17"),
         (Event::JournalDegraded { trouble: Trouble::Slow }, "1801"),

@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use super::{Completion, Encoded, Journal, Standing};
+use crate::carried::Carried;
 use crate::log::Ending;
 use crate::machine::State;
 use crate::time::{Span, Time};
@@ -18,6 +19,7 @@ pub const END_PATIENCE: Span = Span::from_secs(4);
 #[derive(Clone, Debug)]
 pub(super) struct End {
     state: Vec<u8>,
+    carried: Option<Carried>,
     until: Time,
     /// Whether the last segment has been begun.
     has_begun: bool,
@@ -28,7 +30,8 @@ impl Journal {
     pub(super) fn end(&mut self, at: Time, state: &dyn State) {
         let mut bytes = Vec::new();
         state.encode(&mut bytes);
-        self.end = Some(End { state: bytes, until: at + END_PATIENCE, has_begun: false });
+        self.end =
+            Some(End { state: bytes, carried: state.carried(), until: at + END_PATIENCE, has_begun: false });
         self.go_on_ending(at);
     }
 
@@ -46,8 +49,8 @@ impl Journal {
             | Standing::Durable => false,
         };
         if !end.has_begun && can_begin {
-            self.rotate(at, &Encoded(&end.state));
-            self.recording.close(&[Encoded(&end.state)], Ending::Stopped);
+            self.rotate(at, &Encoded(&end.state, end.carried.as_ref()));
+            self.recording.close(&[Encoded(&end.state, end.carried.as_ref())], Ending::Stopped);
             end.has_begun = true;
         } else if end.has_begun && can_begin {
             return self.completions.push_back(Completion::Ended(self.standing == Standing::Verified));

@@ -92,6 +92,7 @@ impl<'a, C> Replaying<'a, C> {
         Attempted {
             stop: found,
             state: Vec::new(),
+            carried: None,
             chains: self.chains,
             deliveries: self.deliveries,
             incarnation: self.incarnation,
@@ -119,7 +120,11 @@ impl<'a, C> Replaying<'a, C> {
                 Content::Delivery { .. } => false,
                 Content::Chains(chains) => chains.effects == self.chains.effects,
                 // What was reported and asked for is in the chains; a state at the end is the next segment's.
-                Content::State(_) | Content::Event(_) | Content::Effects { .. } | Content::Closing(_) => true,
+                Content::State(_)
+                | Content::Carried { .. }
+                | Content::Event(_)
+                | Content::Effects { .. }
+                | Content::Closing(_) => true,
                 // A journal ends with the life that it is of.
                 Content::Crashed => false,
             };

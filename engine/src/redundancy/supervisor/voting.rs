@@ -19,9 +19,9 @@ use crate::time::{LocalTime, Span};
 /// A candidate asks at its full rate for so many waits of a grantor, and at the rate of heartbeats from then on.
 const EAGER_WAITS: u64 = 4;
 /// So many waits of a grantor a term lasts.
-const TERM_WAITS: u64 = 2;
+pub(super) const TERM_WAITS: u64 = 2;
 /// The pause after a term doubles with each failure, up to so many times.
-const DOUBLINGS_MAX: u8 = 4;
+pub(super) const DOUBLINGS_MAX: u8 = 4;
 
 impl RedundancySupervisor {
     /// Asks all voters for the epoch that is sought.

@@ -15,9 +15,9 @@ use crate::redundancy::role::{Reason, Role};
 use crate::time::LocalTime;
 
 /// A better candidate is let go first for so many waits of a grantor.
-const DEFERENCE_WAITS: u64 = 2;
+pub(super) const DEFERENCE_WAITS: u64 = 2;
 /// Who holds a lease no more goes on asking for its renewal for so many waits of a grantor.
-const RENEWING_WAITS: u64 = 2;
+pub(super) const RENEWING_WAITS: u64 = 2;
 
 impl RedundancySupervisor {
     /// Whether an active is followed and was heard lately.
@@ -133,7 +133,7 @@ impl RedundancySupervisor {
     }
 
     /// Whether a candidate goes before this member: it reaches its devices and this one does not, or else it comes first.
-    fn is_better(&self, seat: Seat, peer: &Peer) -> bool {
+    pub(super) fn is_better(&self, seat: Seat, peer: &Peer) -> bool {
         let mine = self.health.reaches_devices;
         if peer.reaches_devices() == mine { seat < self.me() } else { !mine }
     }

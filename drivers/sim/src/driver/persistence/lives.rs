@@ -17,7 +17,7 @@ impl Persistence {
         }
         let disk = &self.disks[usize::from(keeping.host)];
         let auto_replay = self.spec.auto_replay;
-        let expected = Expected { header: &keeping.header, auto_replay, at };
+        let expected = Expected { header: &keeping.header, fresh: &keeping.fresh, auto_replay, at };
         let found = (self.rebuild)(&mut disk.folder(post), &expected);
         if keeping.lives > 0 {
             let lies = disk.lies().count(post);
@@ -52,6 +52,7 @@ impl Persistence {
             settings,
             number: found.number,
             state: keeping.state(),
+            carried: found.carried.as_ref(),
             chains: found.chains,
             closed: found.closed.clone(),
             chores: found.chores.clone(),
