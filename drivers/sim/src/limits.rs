@@ -28,8 +28,9 @@ use crate::plant::{
 /// staircase is passed a nanosecond late, and lines that meet are rounded.
 pub const TOLERANCE_SHARE: f64 = 1e-6;
 
-/// How often it looks, where something moves that often: what lasts longer is found.
-pub const LOOKS_EVERY: Span = Span::from_secs(1);
+/// How often it looks, where something moves that often: what lasts longer is found. A look each second took a fiftieth
+/// of a year's run.
+pub const LOOKS_EVERY: Span = Span::from_secs(2);
 
 /// So far the staircase of the taper lies above the law, as a share of the rating.
 const HALF_A_STEP: f64 = 0.5 / TAPER_STEPS as f64;
