@@ -1,11 +1,12 @@
-//! What a controller carries over to another host: the memory behind its decisions, as bytes without a clock.
+//! What a controller carries over to another host, or to a life of another version: the memory behind its decisions, as bytes
+//! without a clock.
 //!
 //! Each owner of memory passes it, field by field and in a fixed order, to one [`Carry`]; the same code saves, checks and
 //! restores, so that the three cannot disagree. Instants travel as ages: they are saved as how long ago they were and restored
 //! on the receiver's own clock.
 //!
 //! **Whole or not at all.** What is to be restored is checked by a pass of its own before, with the same visitor; a restore of
-//! bytes that passed cannot fail. **Invariants:** the checking pass changes nothing; bytes from outside cannot make it panic or
+//! bytes that passed cannot fail. Hysteresis and timers of memory that is too old are read and not taken. **Invariants:** the checking pass changes nothing; bytes from outside cannot make it panic or
 //! allocate.
 
 use alloc::vec::Vec;

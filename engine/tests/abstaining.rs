@@ -113,10 +113,16 @@ fn what_a_member_has_heard_of_it_knows_in_its_next_life() {
 }
 
 #[test]
-fn an_active_moves_above_what_a_device_has_accepted_and_above_what_others_held_in_vain() {
+fn an_active_moves_above_what_a_device_has_accepted_but_once() {
     let mut world = World::new(&[0, 1, 2], true, &Settings::FAST, 1);
     (0..3).for_each(|seat| world.boot(seat));
     world.run(1_000 * MILLI);
+    // Nonsense is not believed.
+    for (round, seat) in [(u32::MAX, 1), (1 << 30, 1), (500, 200)] {
+        world.refuse(0, Epoch { round, seat: Seat(seat) });
+        world.run(100 * MILLI);
+        assert_eq!(world.members[0].supervisor.epoch().round, 1);
+    }
     let accepted = Epoch { round: 500, seat: Seat(1) };
     for _write in 0..2 {
         // It is promised before it is asked for.
@@ -124,24 +130,49 @@ fn an_active_moves_above_what_a_device_has_accepted_and_above_what_others_held_i
         world.run(100 * MILLI);
     }
     assert_eq!((world.authorities(), world.overlaps), (vec![0], 0));
-    assert!(world.members[0].supervisor.epoch() > accepted, "{}", world.members[0].supervisor.epoch());
-    // Nonsense is not believed.
-    world.refuse(0, Epoch { round: u32::MAX, seat: Seat(9) });
-    world.run(100 * MILLI);
-    assert!(world.members[0].supervisor.epoch().round < 600);
-    // An operator vouches for one that hears the witness, though the other is not off.
-    (world.cut[0][1], world.cut[1][0]) = (true, true);
-    for _time in 0..3 {
-        world.command(1, Command::Sole { begins: true });
-        world.run(500 * MILLI);
-        world.command(1, Command::Sole { begins: false });
-        world.run(500 * MILLI);
+    let moved = world.members[0].supervisor.epoch();
+    assert!(moved > accepted, "{moved}");
+    // Somebody else writes: the two must not outbid each other.
+    for _write in 0..3 {
+        world.refuse(0, Epoch { round: moved.round + 1, seat: Seat(1) });
+        world.run(100 * MILLI);
     }
+    assert_eq!((world.authorities(), world.members[0].supervisor.epoch()), (vec![0], moved));
+}
+
+#[test]
+fn where_an_operator_vouched_in_vain_both_come_to_rest_once_they_hear_each_other() {
+    let mut world = World::new(&[0, 1, 2], true, &Settings::FAST, 1);
+    (0..3).for_each(|seat| world.boot(seat));
+    world.run(1_000 * MILLI);
+    (world.cut[0][1], world.cut[1][0]) = (true, true);
+    world.command(1, Command::Sole { begins: true });
+    world.run(500 * MILLI);
+    // Who acts on an operator's word alone does not move above the one that a majority chose.
     let held = world.members[1].supervisor.epoch();
-    assert_eq!(held.seat, Seat(1));
+    world.refuse(1, Epoch { round: held.round + 9, seat: Seat(0) });
+    world.run(100 * MILLI);
+    assert_eq!(world.members[1].supervisor.epoch(), held);
+    world.command(1, Command::Sole { begins: false });
     (world.cut[0][1], world.cut[1][0]) = (false, false);
     world.run(1_000 * MILLI);
-    assert_eq!(world.authorities(), [0]);
-    let holds = world.members[0].supervisor.epoch();
-    assert!(holds > held && held > accepted, "{holds} after {held}");
+    assert_eq!(world.authorities().len(), 1);
+    world.members.iter_mut().for_each(|member| member.events.clear());
+    world.run(1_000 * MILLI);
+    assert_eq!(world.authorities().len(), 1);
+    assert!(
+        world.members.iter().all(|member| member.events.is_empty()),
+        "nobody seeks or gives way any more"
+    );
+}
+
+#[test]
+fn a_candidate_that_the_active_does_not_reach_lets_its_epoch_be() {
+    let mut world = World::new(&[0, 1, 2], true, &Settings::FAST, 1);
+    (0..3).for_each(|seat| world.boot(seat));
+    world.run(1_000 * MILLI);
+    let held = world.members[0].supervisor.epoch();
+    world.cut[0][1] = true;
+    world.run(20_000 * MILLI);
+    assert_eq!((world.authorities(), world.members[0].supervisor.epoch()), (vec![0], held));
 }

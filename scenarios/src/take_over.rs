@@ -111,8 +111,9 @@ pub(crate) fn read(
         {
             let grid = named.grid;
             let bound = format!("{:.1} ms", (bound.as_secs_f64() * 1e4).ceil() / 10.0);
-            let message =
-                format!("{span} is less than a take-over of \"{grid}\" may last by its intervals: {bound}");
+            let message = format!(
+                "must be at least {bound}, got {span}: so long a take-over of \"{grid}\" may last by its intervals"
+            );
             subject.error(notes, message);
         }
     }

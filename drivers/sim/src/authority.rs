@@ -24,7 +24,7 @@
 //! - A set-point that the restart has taken away is missed in the same way, and the holder's epoch comes back with it; where the
 //!   device held rest anyway, with the next write, after half of the reversion time at the latest.
 //!
-//! **Where two members of a grid have lost their promises at once** nobody knows what they promised each other, and epochs begin
+//! **Where most members of a grid have lost their promises at once** nobody knows what they promised each other, and epochs begin
 //! anew for that grid. One that loses them learns from the others what it may have granted, so that costs nothing; but of a pair
 //! without a witness one alone may act, and what it did while the other was down only it knew.
 //!
@@ -340,13 +340,20 @@ impl Watcher {
         self.grids[usize::from(grid)].accepted[usize::from(component.0)] = 0;
     }
 
-    /// Whether a controller knows what it promised, or may have lost it; whether nobody of its grid knows any more.
-    pub(crate) fn remembers(&mut self, controller: u16, does: bool) -> bool {
+    /// A controller knows again what it and the others promised.
+    pub(crate) fn remembers(&mut self, controller: u16) {
+        self.abstaining[usize::from(controller)].1 = false;
+    }
+
+    /// A controller may have lost what it promised; whether several of its grid have, who do not know each other's promises yet.
+    pub(crate) fn forgets(&mut self, controller: u16) -> bool {
         let grid = self.abstaining[usize::from(controller)].0;
-        self.abstaining[usize::from(controller)].1 = !does;
+        self.abstaining[usize::from(controller)].1 = true;
         let members = self.abstaining.iter().filter(|of| of.0 == grid).count();
         let lost = self.abstaining.iter().filter(|of| **of == (grid, true)).count();
-        if lost > usize::from(members > 2) {
+        // Fewer than a majority take nothing with them that nobody else knows; of a pair one may have acted alone.
+        let is_enough = if members > 2 { lost > members / 2 } else { lost > 0 };
+        if is_enough {
             let watched = &mut self.grids[usize::from(grid)];
             watched.highest = 0;
             watched.accepted.fill(0);

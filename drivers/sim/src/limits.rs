@@ -157,7 +157,7 @@ impl Limits {
                     let power_w = pv.flow().end_w;
                     (power_w, plant.is_well_within(power_w, pv.available_w()))
                 }
-                (Limited::Battery(_) | Limited::Pv(_), _) => continue,
+                (Limited::Battery(_) | Limited::Pv(_), _) => unreachable!("a component stays of its kind"),
             };
             if !(is_live && is_well_within) {
                 self.look(bus, at, place, power_w);
@@ -177,7 +177,7 @@ impl Limits {
             (Limited::Pv(plant), Component::Pv(pv)) => {
                 plant.broken(power_w, if is_live { pv.available_w() } else { 0.0 })
             }
-            (Limited::Battery(_) | Limited::Pv(_), _) => None,
+            (Limited::Battery(_) | Limited::Pv(_), _) => unreachable!("a component stays of its kind"),
         };
         if let Some((limit, found, allowed)) = broken {
             self.first.get_or_insert(Excess { at, component, limit, found, allowed });

@@ -22,8 +22,7 @@
 //! a candidate that asked in vain pauses, and asks less often.
 //!
 //! A controller in maintenance is no core, a command of an operator is a change, and while a member is declared `sole` its grid
-//! promises nothing. Nor does one of which two members have lost their promises at once: devices that check epochs may know
-//! higher ones than anybody who is left.
+//! promises nothing. Nor does one of which most members have lost their promises, until they know each other's again.
 
 use alloc::vec::Vec;
 
@@ -194,6 +193,7 @@ impl Watch {
             let before = grid.orders[member];
             // What is given up counts until that is durable.
             let orders = if is_durable { asked } else { before.beside(asked) };
+            grid.was_sole |= orders.is_sole;
             if orders != before {
                 (grid.orders[member], grid.commanded_at) = (orders, at);
                 has_changed = true;
@@ -202,10 +202,18 @@ impl Watch {
         has_changed
     }
 
-    /// A grid knows no more what it promised, as a member of it is the last to find.
-    pub(crate) fn forgotten(&mut self, place: u16) {
+    /// Most members of a grid have lost what they promised, of which this is one.
+    pub(crate) fn forgets(&mut self, place: u16) {
         for grid in self.grids.iter_mut().filter(|grid| grid.member(place).is_some()) {
-            grid.is_forgotten = true;
+            grid.forgetful.push(place);
+        }
+    }
+
+    /// A member knows again what the others promised.
+    pub(crate) fn remembers(&mut self, at: Time, place: u16) {
+        for grid in self.grids.iter_mut().filter(|grid| grid.forgetful.contains(&place)) {
+            grid.forgetful.retain(|known| *known != place);
+            grid.commanded_at = at;
         }
     }
 

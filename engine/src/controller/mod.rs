@@ -60,7 +60,7 @@ use crate::ids::DeviceIndex;
 use crate::machine::{Boot, Effect, Effects, Input, Machine, WriteOutcome};
 use crate::persistence::SnapshotSchedule;
 use crate::points::{Connections, Image};
-use crate::redundancy::{Command, Epoch, RedundancySupervisor, Role};
+use crate::redundancy::{Command, RedundancySupervisor, Role};
 use crate::time::{LocalTime, Span};
 use crate::timing::{LoopTimingReporter, ScanClock};
 use crate::wall::WallTime;
@@ -190,7 +190,7 @@ impl<F: Function> Machine for Controller<F> {
             Input::Written { device, outcome } => {
                 self.set_points.written(now, device, outcome, out);
                 if let WriteOutcome::Outdated { accepted } = outcome {
-                    self.redundancy.outdated(Epoch::of_number(accepted), out);
+                    self.redundancy.outdated(accepted, out);
                 }
                 self.tell_health(now, out);
             }

@@ -56,6 +56,8 @@ pub struct Channel {
     retry_at: LocalTime,
     /// The device refused the last write because it has accepted this epoch: a higher one is worth another try at once.
     outdated_by: Option<Epoch>,
+    /// The epoch of the last write.
+    tried: Epoch,
     /// Whether the last poll of the device was not answered.
     is_silent: bool,
     /// The last write under the present authority.
@@ -109,6 +111,7 @@ impl SetPoints {
                 pause: Span::ZERO,
                 retry_at: LocalTime::ZERO,
                 outdated_by: None,
+                tried: Epoch::NONE,
                 is_silent: false,
                 last: None,
                 unanswered: 0,
@@ -166,6 +169,7 @@ impl SetPoints {
                 difference = Some(difference.unwrap_or(Watts::ZERO) + (power - held).abs());
                 let valid_until = authority.until.min(now + channel.reversion);
                 channel.note_write(now, power, channel.ends_at(now, valid_until, settings));
+                channel.tried = authority.epoch;
                 out.push(Effect::Write(SetPointWrite {
                     device: channel.device,
                     value: power.watts() * channel.factor + 0.0,
@@ -244,9 +248,14 @@ impl SetPoints {
                 }
                 channel.pause = (channel.pause + channel.pause).max(RETRY_FIRST).min(RETRY_LONGEST);
                 channel.retry_at = now + channel.pause;
-                if let WriteOutcome::Outdated { accepted } = outcome {
-                    channel.outdated_by = Some(Epoch::of_number(accepted));
-                }
+                let by = match outcome {
+                    WriteOutcome::Outdated { accepted } => Some(Epoch::of_number(accepted)),
+                    WriteOutcome::Acknowledged
+                    | WriteOutcome::Refused
+                    | WriteOutcome::TimedOut
+                    | WriteOutcome::Expired => None,
+                };
+                channel.outdated_by = by.filter(|accepted| *accepted > channel.tried);
             }
         }
     }
@@ -341,6 +350,7 @@ mod tests {
             pause: Span::ZERO,
             retry_at: LocalTime::ZERO,
             outdated_by: None,
+            tried: Epoch::NONE,
             is_silent: false,
             last: None,
             unanswered: 0,

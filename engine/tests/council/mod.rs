@@ -175,7 +175,7 @@ impl World {
 
     /// A device refuses a write of the member, as it has accepted another epoch.
     pub(crate) fn refuse(&mut self, seat: usize, accepted: Epoch) {
-        self.with(seat, |supervisor, _now, out| supervisor.outdated(accepted, out));
+        self.with(seat, |supervisor, _now, out| supervisor.outdated(accepted.number(), out));
     }
 
     pub(crate) fn command(&mut self, seat: usize, command: Command) {

@@ -59,18 +59,18 @@ fn a_lease_with_an_epoch_of_one_before_it_is_found() {
 fn epochs_begin_anew_where_two_have_lost_their_promises() {
     let mut watcher = Watcher::new(&[2, 2], &[0, 0, 0, 1]);
     watcher.told(at(0), (0, 0, 0), 512, until(20), HostClock::TRUE);
-    assert!(!watcher.remembers(0, false) && !watcher.remembers(3, false), "they share no grid");
-    watcher.remembers(0, true);
-    assert!(!watcher.remembers(1, false), "the other knows again");
+    assert!(!watcher.forgets(0) && !watcher.forgets(3), "they share no grid");
+    watcher.remembers(0);
+    assert!(!watcher.forgets(1), "the other knows again");
     watcher.told(at(30), (0, 1, 1), 257, until(50), HostClock::TRUE);
     assert_eq!(watcher.result(at(30)).violation_count, 1);
-    assert!(watcher.remembers(0, false));
+    assert!(watcher.forgets(0));
     watcher.told(at(60), (0, 0, 0), 256, until(80), HostClock::TRUE);
     assert_eq!(watcher.result(at(60)).violation_count, 1);
     // Of a pair either may have acted alone.
     let mut pair = Watcher::new(&[2], &[0, 0]);
     pair.told(at(0), (0, 0, 0), 512, until(20), HostClock::TRUE);
-    pair.remembers(0, false);
+    pair.forgets(0);
     pair.told(at(30), (0, 0, 0), 256, until(50), HostClock::TRUE);
     assert_eq!(pair.result(at(30)).violation_count, 0);
 }

@@ -87,7 +87,8 @@ impl SimDriver {
             self.authority.vouched(at, self.posts[usize::from(post)].grid);
         }
         if is_durable && !promise.abstains {
-            self.authority.remembers(post, true);
+            self.authority.remembers(post);
+            self.progress.remembers(at, post);
         }
         if self.progress.promised(at, post, promise, is_durable) {
             self.look_again(at);

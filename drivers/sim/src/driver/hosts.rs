@@ -248,9 +248,9 @@ impl SimDriver {
         let durable = self.posts[usize::from(post)].promise;
         let promise = self.persistence.as_deref().map_or(durable, |kept| kept.promise(post));
         self.look_at_promise(self.now, post, &promise, true);
-        let abstains = self.persistence.as_deref().is_some_and(|kept| kept.abstains(post));
-        if abstains && self.authority.remembers(post, false) {
-            self.progress.forgotten(post);
+        let has_lost = self.persistence.as_deref().is_some_and(|kept| kept.has_lost_promises(post));
+        if has_lost && self.authority.forgets(post) {
+            self.progress.forgets(post);
         }
         self.note_wall(post);
         self.orchestrator.began(self.now, ControllerIndex(post));

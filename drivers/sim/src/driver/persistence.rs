@@ -361,8 +361,9 @@ impl Persistence {
     }
 
     /// Whether what was promised may be lost.
-    pub(super) fn abstains(&self, post: u16) -> bool {
-        self.posts[usize::from(post)].found.as_ref().is_some_and(|found| found.abstains)
+    pub(super) fn has_lost_promises(&self, post: u16) -> bool {
+        let found = self.posts[usize::from(post)].found.as_ref().map(|found| &found.promises);
+        found.is_some_and(|promises| promises.is_damaged || promises.kept.promise.abstains)
     }
 
     /// What a machine is told when its life begins.

@@ -45,8 +45,10 @@ pub(super) struct Grid {
     pub(super) writer: Option<(u16, u64, Option<Time>)>,
     /// By member: the highest epoch under which it wrote, or to which it moved on from that within its lease.
     pub(super) wrote: Vec<u64>,
-    /// Several of its members have lost their promises at once.
-    pub(super) is_forgotten: bool,
+    /// An operator vouched once for one of them that all others are off.
+    pub(super) was_sole: bool,
+    /// Members that have lost their promises when most had.
+    pub(super) forgetful: Vec<u16>,
     /// Until when somebody is known to hold what it writes under.
     pub(super) written_until: Time,
     pub(super) take_over_due: Option<Due>,
@@ -106,7 +108,8 @@ impl Grid {
             leases: alloc::vec![(0, Time::ZERO); members],
             writer: None,
             wrote: alloc::vec![0; members],
-            is_forgotten: false,
+            was_sole: false,
+            forgetful: Vec::new(),
             written_until: Time::ZERO,
             take_over_due: None,
             late_since: None,
@@ -210,20 +213,24 @@ impl Grid {
             .is_some_and(|since| since == Time::ZERO || since + self.promised.settles_within <= at)
     }
 
-    /// Whether a member of a pair that takes over on silence holds authority while the one that wrote last does no more: it never
-    /// heard of a higher epoch, and goes on with its own.
+    /// Whether a member holds authority while the one that wrote last does no more, where they may overlap: it never heard of a
+    /// higher epoch, and goes on with its own.
     pub(super) fn outlives(&self, at: Time, member: usize) -> bool {
         let holds = |member: usize| self.leases[member].1 > at;
         let writer = self.writer.and_then(|writer| self.member(writer.0));
-        self.promised.needs_no_vote_of_the_dead
-            && holds(member)
-            && writer.is_some_and(|writer| !holds(writer))
+        self.may_overlap() && holds(member) && writer.is_some_and(|writer| !holds(writer))
     }
 
-    /// Whether a member has written under its epoch though another wrote last: of such a pair it goes on beside that, and where
-    /// an operator vouched in vain it has moved above.
+    /// Whether two may have held authority at once, one of which never heard of the other's epoch: by the rules of a pair that
+    /// takes over on silence, or because an operator vouched in vain.
+    const fn may_overlap(&self) -> bool {
+        self.promised.needs_no_vote_of_the_dead || self.was_sole
+    }
+
+    /// Whether a member has written under its epoch though another wrote last: it goes on beside that one where they may
+    /// overlap, or has moved above it.
     pub(super) fn writes_beside(&self, member: usize, epoch: u64) -> bool {
-        let may = self.promised.needs_no_vote_of_the_dead || self.writer.is_some_and(|last| epoch > last.1);
+        let may = self.may_overlap() || self.writer.is_some_and(|last| epoch > last.1);
         may && self.wrote[member] == epoch && self.writes_on(member)
     }
 
@@ -255,7 +262,7 @@ impl Grid {
     /// Reckons when which promise is due.
     pub(super) fn reckon(&mut self, at: Time) {
         (self.take_over_due, self.write_due, self.standbys.due) = (None, None, None);
-        if self.is_forgotten || self.orders.iter().any(|orders| orders.is_sole) {
+        if !self.forgetful.is_empty() || self.orders.iter().any(|orders| orders.is_sole) {
             return;
         }
         let Some((able, since)) = self.core else {

@@ -148,6 +148,9 @@ impl RedundancySupervisor {
         if self.role == Role::Witness {
             return Err(CommandRefusal::Witness);
         }
+        if begins && self.wanted.is_sole {
+            return Ok(());
+        }
         self.wanted.is_sole = begins;
         if begins {
             // The others are off: nothing is to be heard of them before it votes.
@@ -210,6 +213,11 @@ impl RedundancySupervisor {
         let possible = || self.spec.council.others().filter(|seat| self.may_succeed(now, *seat));
         let reaches = |seat: &Seat| self.peers[seat.position()].reaches_devices();
         possible().find(reaches).or_else(|| possible().next())
+    }
+
+    /// Its controller has written: that may be applied until `ends`.
+    pub const fn wrote(&mut self, ends: LocalTime) {
+        self.health.writes_end = ends;
     }
 
     /// Stops to write, and hands over when the last write has ended; to nobody in particular where nobody could take over.

@@ -149,6 +149,8 @@ pub struct RedundancySupervisor {
     /// Nothing is sought before: it has just handed over.
     defers_until: LocalTime,
     active_since: LocalTime,
+    /// The begin of the authority under which it moved above an epoch that a device had accepted.
+    moved_since: Option<LocalTime>,
     handing: Option<Handing>,
     /// It was called to take over, and why, while the ownership of the pair that comes with it is on its way to the disk.
     called: Option<Reason>,
@@ -187,6 +189,7 @@ impl RedundancySupervisor {
             evaluate_due: LocalTime::MAX,
             defers_until: LocalTime::ZERO,
             active_since: LocalTime::ZERO,
+            moved_since: None,
             handing: None,
             called: None,
             state_is_missed: false,
@@ -339,11 +342,6 @@ impl RedundancySupervisor {
             self.beat(now, out);
         }
         self.finish_handing(now, out);
-    }
-
-    /// Its controller has written: that may be applied until `ends`.
-    pub const fn wrote(&mut self, ends: LocalTime) {
-        self.health.writes_end = ends;
     }
 
     /// When it wants to be woken.

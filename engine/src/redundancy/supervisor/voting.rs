@@ -8,7 +8,7 @@
 use super::RedundancySupervisor;
 use crate::event::Event;
 use crate::machine::{Effect, Effects};
-use crate::redundancy::epoch::{Epoch, Seat};
+use crate::redundancy::epoch::{Epoch, MAX_SEATS, Seat};
 use crate::redundancy::grantor::{Answer, Refusal};
 use crate::redundancy::message::Content;
 use crate::redundancy::promise::Promise;
@@ -20,6 +20,8 @@ use crate::time::{LocalTime, Span};
 const EAGER_WAITS: u64 = 4;
 /// So many waits of a grantor a term lasts.
 pub(super) const TERM_WAITS: u64 = 2;
+/// A device is believed to be so many rounds ahead of everything that is known.
+const ROUNDS_BELIEVED: u32 = 1 << 20;
 /// The pause after a term doubles with each failure, up to so many times.
 pub(super) const DOUBLINGS_MAX: u8 = 4;
 
@@ -181,7 +183,7 @@ impl RedundancySupervisor {
         let is_anothers = self.spec.council.has(floor.seat) && floor.seat != self.me();
         match self.role {
             Role::Active | Role::HandingOver if !is_anothers => {
-                self.seek_higher(out);
+                let _is_asked = self.seek_higher(out);
             }
             Role::Lapsed if is_anothers => self.stand_by(now, Reason::Superseded, out),
             Role::Lapsed => self.seek(now, Reason::MajorityLost, out),
@@ -202,8 +204,12 @@ impl RedundancySupervisor {
         if let Some(owner) = self.owner() {
             return mine && owner == self.me();
         }
-        let takes_over = self.spec.council.is_pair() && self.spec.settings.on_silence == OnSilence::TakeOver;
+        let takes_over = self.takes_over_on_silence();
         self.is_majority_of_votes(grants) || (takes_over && mine && self.is_peer_silent(now))
+    }
+
+    fn takes_over_on_silence(&self) -> bool {
+        self.spec.council.is_pair() && self.spec.settings.on_silence == OnSilence::TakeOver
     }
 
     /// Whether these are most of the votes, and not only enough because others are silent or off.
@@ -252,28 +258,43 @@ impl RedundancySupervisor {
         self.highest.max(self.holder.asked()).next_for(self.me())
     }
 
-    /// A device has accepted a higher epoch than that of a write: whoever remembered it has forgotten it, or somebody wrote who
-    /// should not have. Who holds a lease moves above it.
-    pub fn outdated(&mut self, accepted: Epoch, out: &mut Effects) {
-        self.note_epoch(accepted);
-        if self.highest <= self.holder.asked() {
+    /// A device refused a write because it has accepted a higher epoch, by its number: whoever remembered that has forgotten it, or
+    /// somebody else writes. It is known from now on, so that the next authority goes above it. An active moves above it at once
+    /// where no other can be one, but once: if another writes nevertheless, two would outbid each other for ever, and the word of
+    /// the device stands. Who acts on its own word alone does not move at all: the other may be the one that a majority chose.
+    pub fn outdated(&mut self, accepted: u64, out: &mut Effects) {
+        let epoch = Epoch::of_number(accepted);
+        let known = self.highest.max(self.holder.asked());
+        let is_believed = epoch.number() == accepted
+            && epoch.seat.position() < MAX_SEATS
+            && epoch.round <= known.round.saturating_add(ROUNDS_BELIEVED);
+        if !is_believed || epoch <= self.holder.asked() {
+            return;
+        }
+        self.note_epoch(epoch);
+        let since = self.holder.held().map(|held| held.since);
+        let acts_alone = self.kept.is_sole || self.takes_over_on_silence();
+        if since == self.moved_since || !self.role.holds() || acts_alone {
             return;
         }
         if self.spec.council.is_alone() {
             self.holder.move_to(self.next_epoch());
-        } else if self.role.holds() {
-            self.seek_higher(out);
+            self.moved_since = since;
+        } else if self.seek_higher(out) {
+            self.moved_since = since;
         }
     }
 
-    /// Who holds a lease asks for a higher epoch with its next renewal, as soon as that is promised.
-    pub(super) fn seek_higher(&mut self, out: &mut Effects) {
+    /// Who holds a lease asks for a higher epoch with its next renewal; `false` if that must be promised before.
+    fn seek_higher(&mut self, out: &mut Effects) -> bool {
         let higher = self.next_epoch();
-        if higher <= self.kept.ceiling {
+        let is_promised = higher <= self.kept.ceiling;
+        if is_promised {
             self.holder.seek(higher);
         } else {
             self.raise_ceiling(higher, out);
         }
+        is_promised
     }
 
     /// Remembers the highest epoch that was heard of.

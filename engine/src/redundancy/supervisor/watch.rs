@@ -44,9 +44,6 @@ impl RedundancySupervisor {
         self.note_epoch(heartbeat.epoch);
         if heartbeat.role.holds() {
             self.follow(now, from, heartbeat, out);
-        } else if self.role.holds() && heartbeat.epoch > self.holder.asked() && heartbeat.epoch.seat == from {
-            // It held more and holds it no more, as where an operator vouched in vain: devices would refuse this one.
-            self.seek_higher(out);
         }
         if heartbeat.renewal != 0 {
             self.vote(now, from, heartbeat.renewal, heartbeat.renews, incarnation, out);
@@ -77,7 +74,8 @@ impl RedundancySupervisor {
         }
         // Whoever called has another to take over, and the votes are not split any more.
         (self.called, self.failed_terms) = (None, 0);
-        if self.followed.is_none_or(|followed| epoch >= followed.epoch) {
+        // Whatever this member held itself is over: where an operator vouched in vain the other goes on under a lower epoch.
+        if self.followed.is_none_or(|followed| epoch >= followed.epoch || followed.seat == self.me()) {
             self.followed = Some(Followed { seat: from, epoch, at: now });
         }
     }
