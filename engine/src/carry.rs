@@ -6,8 +6,8 @@
 //! on the receiver's own clock.
 //!
 //! **Whole or not at all.** What is to be restored is checked by a pass of its own before, with the same visitor; a restore of
-//! bytes that passed cannot fail. Hysteresis and timers of memory that is too old are read and not taken. **Invariants:** the checking pass changes nothing; bytes from outside cannot make it panic or
-//! allocate.
+//! bytes that passed cannot fail. Hysteresis and timers of memory that is too old are read and not taken. **Invariants:** the
+//! checking pass changes nothing; bytes from outside cannot make it panic or allocate.
 
 use alloc::vec::Vec;
 
