@@ -10,7 +10,8 @@
 //! - an answer to a request or a life that is over says only that its sender was alive, and so does a refusal of which nothing is
 //!   news: what is known and what is asked for only rise within a life, and another life takes no answer of this one's;
 //! - what a member knew when it crashed is gone: its next life has its disk alone;
-//! - what a standby asked for it has noted among what it has heard of, and before it asks it goes above that;
+//! - what a standby asked for is read only when it asks next, which is above that and above all that it has heard of: it matters
+//!   only where its round is the higher one;
 //! - an active forgets whom it followed, and misses itself when it is active no more;
 //! - a witness never seeks, so neither whom it follows nor whom it hears is ever read;
 //! - which standby goes before matters only to those behind it, and since when a candidate seeks is only reported, since the
@@ -56,18 +57,31 @@ pub(super) fn key(state: &State, members: &Digest, mail: &[Letter], bytes: &mut 
     if let [letter] = mail {
         gist_of_letter(state, mail, letter, bytes);
     } else {
-        let gist = |letter| {
-            let mut bytes = Vec::new();
-            gist_of_letter(state, mail, letter, &mut bytes);
-            bytes
-        };
-        let mut letters: Vec<Vec<u8>> = mail.iter().map(gist).collect();
+        let mut letters: Vec<Vec<u8>> = mail.iter().map(|letter| gist_among(state, mail, letter)).collect();
         letters.sort_unstable();
         letters.dedup();
         codec::encode(&letters, bytes);
     }
     let digest = Digest::of(bytes);
     u128::from_le_bytes(core::array::from_fn(|place| digest.as_bytes()[place]))
+}
+
+fn gist_among(state: &State, mail: &[Letter], letter: &Letter) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    gist_of_letter(state, mail, letter, &mut bytes);
+    bytes
+}
+
+/// Keeps one of those letters that say the same.
+pub(super) fn dedup(state: &State, letters: &mut Vec<Letter>) {
+    let all = letters.clone();
+    let mut gists: Vec<Vec<u8>> = Vec::new();
+    letters.retain(|letter| {
+        let gist = gist_among(state, &all, letter);
+        let is_new = !gists.contains(&gist);
+        gists.push(gist);
+        is_new
+    });
 }
 
 /// The request that a letter carries or answers: whose, of which life, and its number.
@@ -125,7 +139,8 @@ fn gist_of_member(member: &RedundancySupervisor, now: LocalTime, bytes: &mut Vec
     if member.role == Role::Witness {
         return member.peers.iter().for_each(|peer| codec::encode(&peer.incarnation, bytes));
     }
-    let asked = (member.role != Role::Standby).then(|| member.holder.asked());
+    let asked = member.holder.asked();
+    let asked = (member.role != Role::Standby || asked.round > member.highest.round).then_some(asked);
     codec::encode(&(asked, member.holder.gist(now)), bytes);
     gist_of_watch(member, now, bytes);
     let settings = &member.spec.settings;

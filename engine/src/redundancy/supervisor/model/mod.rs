@@ -10,8 +10,8 @@
 //! back may have granted. Within its bounds the search is **complete**: it ends when nothing that it reaches is new, and the
 //! tests fail where it does not.
 //!
-//! `cargo test` looks at 6.8 million states: all with two rounds; with a crash, and a round before and after it; with a crash
-//! and disks that are slow; and with two messages on their way. `cargo test --release -p r-ems-engine model` looks at 42 million
+//! `cargo test` looks at 8.8 million states: all with two rounds; with a crash, and a round before and after it; with a crash
+//! and disks that are slow; and with two messages on their way. `cargo test --release -p r-ems-engine model` looks at 65 million
 //! more, with two crashes, with two rounds before and after one, with disks that fail; it takes some minutes and 1.6 GB.
 //!
 //! This makes it possible, and loses nothing that matters for who has authority:
@@ -24,7 +24,7 @@
 //! This leaves behaviors out, which `r-emsctl explore` draws:
 //!
 //! - Plain heartbeats, which neither ask for a renewal nor tell of authority, arrive at once. They only say who is alive and
-//!   which epochs were heard of, and nobody is granted anything for them.
+//!   which epochs were heard of, above which others go, and nobody is granted anything for them.
 //! - Members are woken when they want to be, and their clocks go alike. What comes late of one that stands still is what its
 //!   messages do when they stay on their way.
 //!
@@ -102,22 +102,22 @@ fn look_at_all(bounds: Bounds, about: usize) {
 
 #[test]
 fn at_most_one_has_authority_in_every_behavior_of_two_rounds() {
-    look_at_all(Bounds { rounds: 2, ..ONE }, 1_080_000);
+    look_at_all(Bounds { rounds: 2, ..ONE }, 1_720_000);
 }
 
 #[test]
 fn at_most_one_has_authority_in_every_behavior_with_a_crash() {
-    look_at_all(Bounds { crashes: 1, ..ONE }, 3_580_000);
+    look_at_all(Bounds { crashes: 1, ..ONE }, 4_500_000);
 }
 
 #[test]
 fn at_most_one_has_authority_in_every_behavior_with_a_crash_and_slow_disks() {
-    look_at_all(Bounds { lease: 1, crashes: 1, saves: Saves::Later { failures: 0 }, ..ONE }, 1_870_000);
+    look_at_all(Bounds { lease: 1, crashes: 1, saves: Saves::Later { failures: 0 }, ..ONE }, 2_290_000);
 }
 
 #[test]
 fn at_most_one_has_authority_in_every_behavior_of_two_messages() {
-    look_at_all(Bounds { lease: 1, in_flight: 2, ..ONE }, 220_000);
+    look_at_all(Bounds { lease: 1, in_flight: 2, ..ONE }, 330_000);
 }
 
 /// What takes minutes and memory where it is not optimized.
@@ -125,19 +125,21 @@ fn at_most_one_has_authority_in_every_behavior_of_two_messages() {
 #[test]
 fn at_most_one_has_authority_in_every_behavior_within_wider_bounds() {
     let failing = Saves::Later { failures: 1 };
-    look_at_all(Bounds { in_flight: 2, ..ONE }, 1_600_000);
-    look_at_all(Bounds { lease: 1, crashes: 1, saves: failing, ..ONE }, 5_900_000);
-    look_at_all(Bounds { lease: 1, crashes: 2, ..ONE }, 10_200_000);
-    look_at_all(Bounds { lease: 1, crashes: 1, rounds: 2, ..ONE }, 24_100_000);
+    look_at_all(Bounds { in_flight: 2, ..ONE }, 2_390_000);
+    look_at_all(Bounds { lease: 1, crashes: 1, saves: failing, ..ONE }, 7_210_000);
+    look_at_all(Bounds { lease: 1, crashes: 2, ..ONE }, 13_200_000);
+    look_at_all(Bounds { lease: 1, crashes: 1, rounds: 2, ..ONE }, 42_400_000);
 }
 
 #[test]
 fn states_that_are_held_to_be_the_same_lead_to_the_same() {
-    let mut search = Search::new(Without::Nothing, Bounds { lease: 1, crashes: 1, ..ONE });
-    search.compare_twins(TWINS_ONE_IN);
-    search.run(usize::MAX);
-    let equal = search.twins.map_or(0, |twins| twins.equal);
-    assert!(equal > 10_000, "{equal} states were compared with others of their keys");
+    for bounds in [Bounds { lease: 1, crashes: 1, ..ONE }, Bounds { lease: 1, in_flight: 2, ..ONE }] {
+        let mut search = Search::new(Without::Nothing, bounds);
+        search.compare_twins(TWINS_ONE_IN);
+        search.run(usize::MAX);
+        let equal = search.twins.map_or(0, |twins| twins.equal);
+        assert!(equal > 10_000, "{equal} states were compared with others of their keys: {bounds:?}");
+    }
 }
 
 #[test]

@@ -178,7 +178,7 @@ impl Search {
             return;
         }
         let mut taken = Vec::new();
-        mails.iter().for_each(|mail| network(mail, sent, self.bounds.in_flight, &mut taken));
+        mails.iter().for_each(|mail| network(&state, mail, sent, self.bounds.in_flight, &mut taken));
         let members = gist::of_members(&state, &mut self.scratch);
         self.compare(&state, &members, &taken);
         taken.retain(|mail| self.seen.insert(gist::key(&state, &members, mail, &mut self.scratch)));
@@ -219,12 +219,16 @@ impl Search {
 /// Adds each choice of so many letters that the network may keep of what is on its way and what is sent.
 ///
 /// Who has a letter on its way can do all that who lost it can, so no smaller choice is needed.
-fn network(mail: &Mail, sent: &[Letter], in_flight: usize, taken: &mut Vec<Mail>) {
+fn network(state: &State, mail: &Mail, sent: &[Letter], in_flight: usize, taken: &mut Vec<Mail>) {
     let mut all: Vec<Letter> = Vec::new();
     for letter in mail.iter().chain(sent) {
         if !all.contains(letter) {
             all.push(*letter);
         }
+    }
+    if in_flight > 1 {
+        // Of two that say the same none takes the place of another.
+        gist::dedup(state, &mut all);
     }
     let full = in_flight.min(all.len()) as u32;
     for choice in (0_u32..1 << all.len()).filter(|choice| choice.count_ones() == full) {
@@ -253,7 +257,7 @@ impl Keys {
 
     /// Adds a key; `false` if it is there.
     fn insert(&mut self, key: u128) -> bool {
-        if self.len * 2 >= self.places.len() {
+        if self.len * 4 >= self.places.len() * 3 {
             let doubled = alloc::vec![0; self.places.len() * 2];
             for key in core::mem::replace(&mut self.places, doubled) {
                 let place = self.place(key);
