@@ -259,9 +259,11 @@ impl RedundancySupervisor {
     }
 
     /// A device refused a write because it has accepted a higher epoch, by its number: whoever remembered that has forgotten it,
-    /// or somebody else writes. It is known from now on, so that the next authority goes above it. An active moves above it at once
-    /// where no other can be one, but once: if another writes nevertheless, two would outbid each other for ever, and the word of
-    /// the device stands. Who acts on its own word alone does not move at all: the other may be the one that a majority chose.
+    /// or somebody else writes. It is known from now on, so that the next authority goes above it.
+    ///
+    /// An active moves above it at once where no other can be one, but once in an authority: if another writes nevertheless, two
+    /// would outbid each other for ever, and the word of the device stands. Who acts on its own word alone does not move at
+    /// all: the other may be the one that a majority chose.
     pub fn outdated(&mut self, accepted: u64, out: &mut Effects) {
         let epoch = Epoch::of_number(accepted);
         let known = self.highest.max(self.holder.asked());
