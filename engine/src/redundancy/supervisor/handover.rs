@@ -295,7 +295,7 @@ impl RedundancySupervisor {
         let Some(reason) = self.called else { return };
         if self.owner().is_none_or(|owner| owner == self.me()) {
             self.called = None;
-            if self.role == Role::Standby && self.health.is_ready {
+            if self.role == Role::Standby && self.is_able() {
                 self.seek(now, reason, out);
             }
         }

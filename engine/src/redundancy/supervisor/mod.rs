@@ -20,6 +20,7 @@ mod leaving;
 #[cfg(test)]
 mod model;
 mod peer;
+mod saving;
 pub mod voting;
 pub mod watch;
 
@@ -136,6 +137,8 @@ pub struct RedundancySupervisor {
     saving: Option<Promise>,
     /// What is to be durable.
     wanted: Promise,
+    /// The last try to write it failed.
+    saves_fail: bool,
     heartbeat_due: LocalTime,
     /// When a candidate asks again.
     retry_due: LocalTime,
@@ -181,6 +184,7 @@ impl RedundancySupervisor {
             kept: Promise::FIRST,
             saving: None,
             wanted: Promise::FIRST,
+            saves_fail: false,
             heartbeat_due: LocalTime::MAX,
             retry_due: LocalTime::MAX,
             seeking: None,
@@ -312,22 +316,6 @@ impl RedundancySupervisor {
         self.invariants(now);
     }
 
-    /// What was on its way to the disk is durable, or is not.
-    pub fn saved(&mut self, now: LocalTime, succeeded: bool, out: &mut Effects) {
-        let Some(saving) = self.saving.take() else { return };
-        self.lapse(now, out);
-        if succeeded {
-            self.kept = saving;
-            self.grantor.raised(saving.ceiling);
-            self.finish_handing(now, out);
-            self.save(out);
-            self.answer_call(now, out);
-        } else {
-            self.grantor.not_raised();
-            // The next evaluation tries again: a disk that fails is not asked without a pause.
-        }
-    }
-
     /// Takes what its controller says of itself.
     pub fn report(&mut self, now: LocalTime, health: Health, out: &mut Effects) {
         self.lapse(now, out);
@@ -443,7 +431,7 @@ impl RedundancySupervisor {
             epoch: self.epoch(),
             renewal: 0,
             renews: Epoch::NONE,
-            is_ready: self.health.is_ready,
+            is_ready: self.is_able(),
             reaches_devices: self.health.reaches_devices,
             owner: self.kept.owner,
             owned_from: self.kept.owned_from,
@@ -466,14 +454,6 @@ impl RedundancySupervisor {
         if self.role != role {
             self.role = role;
             out.report(Event::RoleChanged { role, reason, epoch: self.epoch() });
-        }
-    }
-
-    /// Writes what is to be durable, unless something is on its way.
-    fn save(&mut self, out: &mut Effects) {
-        if self.saving.is_none() && self.wanted != self.kept {
-            self.saving = Some(self.wanted);
-            out.push(Effect::Promise(self.wanted));
         }
     }
 

@@ -100,7 +100,7 @@ impl RedundancySupervisor {
     /// When this member seeks authority if nothing is heard until then; `None` if it does not.
     pub(super) fn seeks_at(&self) -> Option<LocalTime> {
         let may = self.role == Role::Standby
-            && self.health.is_ready
+            && self.is_able()
             && self.owner().is_none_or(|owner| owner == self.me() || self.kept.is_sole);
         if !may {
             return None;
