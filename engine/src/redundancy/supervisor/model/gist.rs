@@ -27,9 +27,11 @@ use crate::redundancy::message::{Content, Message};
 use crate::redundancy::supervisor::voting::{DOUBLINGS_MAX, TERM_WAITS};
 use crate::redundancy::supervisor::watch::{DEFERENCE_WAITS, RENEWING_WAITS};
 use crate::redundancy::supervisor::{Peer, RedundancySupervisor};
-use crate::redundancy::{Role, Seat};
+use crate::redundancy::{Promise, Role, Seat};
 use crate::time::{LocalTime, Span};
 
+/// So much of a digest names what it is of.
+const KEY_BYTES: usize = 16;
 const INSTANT: Span = Span::from_nanos(1);
 
 /// Names what can matter of the members, whatever is on its way.
@@ -38,10 +40,10 @@ pub(super) fn of_members(state: &State, bytes: &mut Vec<u8>) -> Digest {
     for (seat, member) in state.members.iter().enumerate() {
         if state.is_up[seat] {
             gist_of_member(member, state.now, bytes);
-            codec::encode(&state.saving[seat], bytes);
+            codec::encode(&state.saving[seat].as_ref().map(ceiling), bytes);
         }
     }
-    let rest = (state.is_up, state.disks, state.incarnations, state.round_max);
+    let rest = (state.is_up, state.disks.each_ref().map(ceiling), state.incarnations, state.round_max);
     codec::encode(&(rest, state.crashes_left, state.failures_left), bytes);
     Digest::of(bytes)
 }
@@ -49,8 +51,9 @@ pub(super) fn of_members(state: &State, bytes: &mut Vec<u8>) -> Digest {
 /// Names the gist of a state, of whose members `members` is what can matter, with `mail` on its way.
 pub(super) fn key(state: &State, members: &Digest, mail: &[Letter], bytes: &mut Vec<u8>) -> u128 {
     bytes.clear();
-    bytes.extend_from_slice(members.as_bytes());
-    for (seat, member) in state.members.iter().enumerate() {
+    bytes.extend_from_slice(&members.as_bytes()[..KEY_BYTES]);
+    for (seat, member) in state.members.iter().enumerate().filter(|(_, member)| member.role != Role::Witness)
+    {
         let answered = answered(state, mail, Seat(seat as u8));
         codec::encode(&member.holder.gist_of_requests(state.now, &answered), bytes);
     }
@@ -133,9 +136,17 @@ fn place(state: &State, mail: &[Letter], letter: &Letter) -> Option<usize> {
     answered(state, mail, whose).iter().position(|answered| *answered == number)
 }
 
+/// All that ever changes of a promise.
+fn ceiling(promise: &Promise) -> u32 {
+    let Promise { ceiling, .. } = *promise;
+    assert_eq!(*promise, Promise { ceiling, ..Promise::FIRST }, "no pair, no maintenance");
+    ceiling.round
+}
+
 fn gist_of_member(member: &RedundancySupervisor, now: LocalTime, bytes: &mut Vec<u8>) {
     codec::encode(&(member.role, member.incarnation, member.grantor.gist(now), member.highest), bytes);
-    codec::encode(&(member.kept, member.wanted, member.heartbeat_due.since(now)), bytes);
+    let (kept, wanted) = (ceiling(&member.kept), ceiling(&member.wanted));
+    codec::encode(&(kept, wanted, member.heartbeat_due.since(now)), bytes);
     if member.role == Role::Witness {
         return member.peers.iter().for_each(|peer| codec::encode(&peer.incarnation, bytes));
     }
