@@ -146,7 +146,7 @@ fn ceiling(promise: &Promise) -> u32 {
 fn gist_of_member(member: &RedundancySupervisor, now: LocalTime, bytes: &mut Vec<u8>) {
     codec::encode(&(member.role, member.incarnation, member.grantor.gist(now), member.highest), bytes);
     let (kept, wanted) = (ceiling(&member.kept), ceiling(&member.wanted));
-    codec::encode(&(kept, wanted, member.heartbeat_due.since(now)), bytes);
+    codec::encode(&(kept, wanted, member.saves_fail, member.heartbeat_due.since(now)), bytes);
     if member.role == Role::Witness {
         return member.peers.iter().for_each(|peer| codec::encode(&peer.incarnation, bytes));
     }
