@@ -10,6 +10,22 @@ use council::World;
 
 const MILLI: u64 = 1_000_000;
 
+/// A pair without a witness that waits for its owner, just booted.
+fn waiting_pair() -> World {
+    let settings = Settings { on_silence: OnSilence::Hold, ..Settings::FAST };
+    let mut world = World::new(&[0, 1], false, &settings, 1);
+    (0..2).for_each(|seat| world.boot(seat));
+    world
+}
+
+/// Two controllers and a witness, of which the first is active.
+fn settled() -> World {
+    let mut world = World::new(&[0, 1, 2], true, &Settings::FAST, 1);
+    (0..3).for_each(|seat| world.boot(seat));
+    world.run(1_000 * MILLI);
+    world
+}
+
 #[test]
 fn it_votes_again_when_every_other_voter_has_been_heard_and_there_is_never_a_second_authority() {
     for seed in 0..20 {
@@ -72,9 +88,7 @@ fn who_lost_the_numbers_of_its_lives_is_heard_again() {
 
 #[test]
 fn an_owner_that_acted_alone_and_lost_its_promises_goes_on_above_what_its_state_knows() {
-    let mut world =
-        World::new(&[0, 1], false, &Settings { on_silence: OnSilence::Hold, ..Settings::FAST }, 1);
-    (0..2).for_each(|seat| world.boot(seat));
+    let mut world = waiting_pair();
     world.run(1_000 * MILLI);
     // The other knows nothing of the epochs of these lives.
     world.crash(1);
@@ -97,9 +111,7 @@ fn an_owner_that_acted_alone_and_lost_its_promises_goes_on_above_what_its_state_
 
 #[test]
 fn what_a_member_has_heard_of_it_knows_in_its_next_life() {
-    let mut world =
-        World::new(&[0, 1], false, &Settings { on_silence: OnSilence::Hold, ..Settings::FAST }, 1);
-    (0..2).for_each(|seat| world.boot(seat));
+    let mut world = waiting_pair();
     for _life in 0..3 {
         world.run(1_000 * MILLI);
         world.crash(0);
@@ -114,9 +126,7 @@ fn what_a_member_has_heard_of_it_knows_in_its_next_life() {
 
 #[test]
 fn an_active_moves_above_what_a_device_has_accepted_but_once() {
-    let mut world = World::new(&[0, 1, 2], true, &Settings::FAST, 1);
-    (0..3).for_each(|seat| world.boot(seat));
-    world.run(1_000 * MILLI);
+    let mut world = settled();
     // Nonsense is not believed.
     for (round, seat) in [(u32::MAX, 1), (1 << 30, 1), (500, 200)] {
         world.refuse(0, Epoch { round, seat: Seat(seat) });
@@ -142,9 +152,7 @@ fn an_active_moves_above_what_a_device_has_accepted_but_once() {
 
 #[test]
 fn where_an_operator_vouched_in_vain_both_come_to_rest_once_they_hear_each_other() {
-    let mut world = World::new(&[0, 1, 2], true, &Settings::FAST, 1);
-    (0..3).for_each(|seat| world.boot(seat));
-    world.run(1_000 * MILLI);
+    let mut world = settled();
     (world.cut[0][1], world.cut[1][0]) = (true, true);
     world.command(1, Command::Sole { begins: true });
     world.run(500 * MILLI);
@@ -168,9 +176,7 @@ fn where_an_operator_vouched_in_vain_both_come_to_rest_once_they_hear_each_other
 
 #[test]
 fn a_candidate_that_the_active_does_not_reach_lets_its_epoch_be() {
-    let mut world = World::new(&[0, 1, 2], true, &Settings::FAST, 1);
-    (0..3).for_each(|seat| world.boot(seat));
-    world.run(1_000 * MILLI);
+    let mut world = settled();
     let held = world.members[0].supervisor.epoch();
     world.cut[0][1] = true;
     world.run(20_000 * MILLI);

@@ -182,9 +182,7 @@ impl RedundancySupervisor {
         // The floor of a voter that restarted belongs to nobody; that of a grant belongs to its holder.
         let is_anothers = self.spec.council.has(floor.seat) && floor.seat != self.me();
         match self.role {
-            Role::Active | Role::HandingOver if !is_anothers => {
-                let _is_asked = self.seek_higher(out);
-            }
+            Role::Active | Role::HandingOver if !is_anothers => self.seek_higher(out),
             Role::Lapsed if is_anothers => self.stand_by(now, Reason::Superseded, out),
             Role::Lapsed => self.seek(now, Reason::MajorityLost, out),
             // It asks for it with its next request.
@@ -281,22 +279,23 @@ impl RedundancySupervisor {
         }
         if self.spec.council.is_alone() {
             self.holder.move_to(self.next_epoch());
-            self.moved_since = since;
-        } else if self.seek_higher(out) {
+        } else {
+            self.seek_higher(out);
+        }
+        // It does not while that must still be promised.
+        if self.holder.asked() > epoch {
             self.moved_since = since;
         }
     }
 
-    /// Who holds a lease asks for a higher epoch with its next renewal; `false` if that must be promised before.
-    fn seek_higher(&mut self, out: &mut Effects) -> bool {
+    /// Who holds a lease asks for a higher epoch with its next renewal, as soon as that is promised.
+    fn seek_higher(&mut self, out: &mut Effects) {
         let higher = self.next_epoch();
-        let is_promised = higher <= self.kept.ceiling;
-        if is_promised {
+        if higher <= self.kept.ceiling {
             self.holder.seek(higher);
         } else {
             self.raise_ceiling(higher, out);
         }
-        is_promised
     }
 
     /// Remembers the highest epoch that was heard of.
