@@ -109,9 +109,9 @@ mod tests {
 
     use super::*;
     use crate::functions::BuiltInSpec;
-    use crate::functions::peak_shaving::{PeakShavingSpec, Window};
+    use crate::functions::peak_shaving::Window;
     use crate::functions::soc_floor::SocFloorSpec;
-    use crate::functions::testing::{Reading, Rig, kilowatts};
+    use crate::functions::testing::{Reading, Rig, shaving};
     use crate::machine::Machine;
     use crate::units::Ratio;
 
@@ -124,6 +124,7 @@ mod tests {
         "02000000000017f1c0 000000000017f1c0",
     ];
     const MINUTE: Span = Span::from_mins(1);
+    const QUARTERS: Window = Window::Mean(Span::from_mins(15));
 
     /// A law with timers, and one with hysteresis and a sum.
     fn stack() -> [BuiltInSpec; 2] {
@@ -135,18 +136,7 @@ mod tests {
             release: None,
             dwell: Some(Span::from_secs(200)),
         };
-        [BuiltInSpec::SocFloor(floor), BuiltInSpec::PeakShaving(shaving())]
-    }
-
-    fn shaving() -> PeakShavingSpec {
-        PeakShavingSpec {
-            meter: "pcc".into(),
-            battery: "bess".into(),
-            limit: kilowatts(220.0),
-            recharge: kilowatts(170.0),
-            reserve: Ratio::of(0.8),
-            window: Window::Mean(Span::from_mins(15)),
-        }
+        [BuiltInSpec::SocFloor(floor), BuiltInSpec::PeakShaving(shaving(QUARTERS))]
     }
 
     /// A life of some scans that began at noon.
@@ -208,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_was_measured_wins_over_what_is_remembered() {
-        let shaving = [BuiltInSpec::PeakShaving(shaving())];
+        let shaving = [BuiltInSpec::PeakShaving(shaving(QUARTERS))];
         let discharges = Reading { pcc: 220.0, bess: 180.0, soc: 0.5, pv: 0.0 };
         let before = lived(&shaving, [discharges; 20]);
         let mut life = Rig::upgraded(&shaving, before.now(), Some(NOON), Ok(carried(&before)));
@@ -266,7 +256,7 @@ mod tests {
             pause in 0..60_u64,
             future in readings(4..40),
         ) {
-            let (stack, pause) = ([BuiltInSpec::PeakShaving(shaving())], Span::from_secs(pause));
+            let (stack, pause) = ([BuiltInSpec::PeakShaving(shaving(QUARTERS))], Span::from_secs(pause));
             let mut restarted = lived(&stack, past);
             let found = Ok(carried(&restarted));
             restarted.restart(pause);

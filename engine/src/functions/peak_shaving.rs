@@ -190,22 +190,11 @@ impl PeakShaving {
 mod tests {
     use super::*;
     use crate::functions::BuiltInSpec;
-    use crate::functions::testing::{Reading, Rig, kilowatts};
+    use crate::functions::testing::{Reading, Rig, kilowatts, shaving};
     use crate::wall::WallTime;
 
-    fn spec(window: Window) -> PeakShavingSpec {
-        PeakShavingSpec {
-            meter: "pcc".into(),
-            battery: "bess".into(),
-            limit: kilowatts(220.0),
-            recharge: kilowatts(170.0),
-            reserve: Ratio::of(0.8),
-            window,
-        }
-    }
-
     fn law(window: Window) -> Rig {
-        Rig::of(&[BuiltInSpec::PeakShaving(spec(window))])
+        Rig::of(&[BuiltInSpec::PeakShaving(shaving(window))])
     }
 
     #[test]
@@ -248,8 +237,10 @@ mod tests {
             target: Watts::ZERO,
             discharge_above: Ratio::ZERO,
         };
-        let mut rig =
-            Rig::of(&[BuiltInSpec::PeakShaving(spec(Window::Instant)), BuiltInSpec::SelfConsumption(below)]);
+        let mut rig = Rig::of(&[
+            BuiltInSpec::PeakShaving(shaving(Window::Instant)),
+            BuiltInSpec::SelfConsumption(below),
+        ]);
         assert_eq!(rig.settled(Reading { pcc: 200.0, soc: 0.81, ..Reading::default() }).bess, 200.0);
         assert_eq!(rig.settled(Reading { pcc: 200.0, soc: 0.80, ..Reading::default() }).bess, 0.0);
         assert_eq!(rig.settled(Reading { pcc: 240.0, soc: 0.80, ..Reading::default() }).bess, 20.0);
@@ -291,7 +282,7 @@ mod tests {
         for (moved, expected) in
             [(None, 70.0), (Some(noon), 70.0), (Some(noon - day), 120.0), (Some(noon + day), 120.0)]
         {
-            let stack = [BuiltInSpec::PeakShaving(spec(Window::Mean(Span::from_mins(15))))];
+            let stack = [BuiltInSpec::PeakShaving(shaving(Window::Mean(Span::from_mins(15))))];
             let mut rig = Rig::booted_at(&stack, LocalTime::ZERO + Span::from_hours(7), Some(noon));
             for _second in 0..300 {
                 rig.scan(Reading { pcc: 200.0, soc: 0.79, ..Reading::default() });
@@ -306,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_recharge_power_above_the_limit_is_refused() {
-        let mut spec = spec(Window::Instant);
+        let mut spec = shaving(Window::Instant);
         spec.recharge = kilowatts(220.0);
         assert_eq!(Rig::errors(&[BuiltInSpec::PeakShaving(spec.clone())]), [""; 0]);
         spec.recharge = kilowatts(220.1);

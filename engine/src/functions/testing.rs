@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::peak_shaving::{PeakShavingSpec, Window};
 use super::{BuiltIn, BuiltInSpec};
 use crate::carried::{Carried, NotCarried};
 use crate::controller::{Controller, ControllerSpec};
@@ -13,7 +14,7 @@ use crate::machine::{Boot, Effect, Effects, Input, Machine, Sample, Validity};
 use crate::persistence::Origin;
 use crate::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use crate::time::{LocalTime, Span};
-use crate::units::Watts;
+use crate::units::{Ratio, Watts};
 use crate::wall::WallTime;
 
 /// What the devices measure: kW, positive into the bus, and the state of charge.
@@ -209,5 +210,17 @@ impl Rig {
         // Answers come 10 ms before the scan that they are for.
         let now = self.now + Span::from_millis(990);
         self.controller.handle(now, &input, &mut self.effects);
+    }
+}
+
+/// Shaves to 220 kW, recharges below 170 kW, and keeps four fifths in reserve.
+pub(crate) fn shaving(window: Window) -> PeakShavingSpec {
+    PeakShavingSpec {
+        meter: "pcc".into(),
+        battery: "bess".into(),
+        limit: kilowatts(220.0),
+        recharge: kilowatts(170.0),
+        reserve: Ratio::of(0.8),
+        window,
     }
 }
