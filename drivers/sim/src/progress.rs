@@ -127,6 +127,8 @@ pub const MAX_TAKE_OVERS_KEPT: usize = 1 << 16;
 pub(crate) trait Sight {
     /// Whether a member runs on a host whose clock is within `clock_rate_max_ppb`.
     fn runs(&self, place: u16, clock_rate_max_ppb: u32) -> bool;
+    /// Whether nothing is to be heard of a member, since it is down or stands still.
+    fn is_silent(&self, place: u16) -> bool;
     /// Whether the disk of its host answers as it should; then, for how long what was begun before may still last.
     fn disk_answers_after(&self, place: u16) -> Option<Span>;
     /// Whether all of its devices answer it as they should.

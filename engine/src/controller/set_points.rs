@@ -4,9 +4,9 @@
 //! last write failed, and when the device reads back something else; never without authority, and never more often than
 //! the device's rate limit. It carries its epoch and the instant after which it must not be performed.
 //!
-//! **Failures.** A device that refuses or is silent is written again after a pause that doubles with each failure, or once it
-//! answers polls again, and is reported when writes begin to fail and when they succeed again. A write that came too late is
-//! repeated at once.
+//! **Failures.** A device that refuses or is silent is written again after a pause that doubles with each failure and counts from
+//! the write, so that a time-out is part of it, or once the device answers polls again. It is reported when writes begin to fail
+//! and when they succeed again. A write that came too late is repeated at once.
 //!
 //! **Outstanding writes.** A write cannot be recalled, and until D after it nobody knows that it is not applied any more, unless
 //! the device says how it ended. That outlives what else is forgotten when authority comes and goes: who hands over waits for
@@ -247,7 +247,7 @@ impl SetPoints {
                     out.report(Event::WriteFailed { device, outcome });
                 }
                 channel.pause = (channel.pause + channel.pause).max(RETRY_FIRST).min(RETRY_LONGEST);
-                channel.retry_at = now + channel.pause;
+                channel.retry_at = last.at + channel.pause;
                 let by = match outcome {
                     WriteOutcome::Outdated { accepted } => Some(Epoch::of_number(accepted)),
                     WriteOutcome::Acknowledged
@@ -409,6 +409,20 @@ mod tests {
         set_points.channels[0].note_write(at(1_400), Watts::ZERO, at(1_400) + LONGEST);
         answer(&mut set_points, 1_410, WriteOutcome::Acknowledged);
         assert_eq!(set_points.writes_end(), LocalTime::ZERO, "by then it was over");
+    }
+
+    #[test]
+    fn the_pause_after_a_write_that_failed_counts_from_the_write() {
+        let retry_at = |answers: &[(u64, WriteOutcome)]| {
+            let mut set_points = written_at(&[1_000]);
+            for (millis, outcome) in answers {
+                answer(&mut set_points, *millis, *outcome);
+            }
+            set_points.channels[0].retry_at
+        };
+        assert_eq!(retry_at(&[(1_010, WriteOutcome::Refused)]), at(2_000));
+        assert_eq!(retry_at(&[(2_000, WriteOutcome::TimedOut)]), at(2_000), "that was pause enough");
+        assert_eq!(retry_at(&[(1_010, WriteOutcome::Refused), (1_020, WriteOutcome::Refused)]), at(3_000));
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl Sight for Seen<'_> {
             && clock.rate_ppb.unsigned_abs() <= clock_rate_max_ppb
     }
 
+    fn is_silent(&self, place: u16) -> bool {
+        // Who was asked to end tells of itself to its end.
+        !self.posts[usize::from(place)].is_up || self.is_stalled(place)
+    }
+
     fn disk_answers_after(&self, place: u16) -> Option<Span> {
         self.kept.map_or(Some(Span::ZERO), |kept| kept.disk_answers_after(place))
     }

@@ -192,7 +192,7 @@ impl Grid {
             let voter = self.promised.members[other];
             let votes = sight.runs(voter.place, self.promised.clock_rate_max_ppb)
                 && (one == other || sight.is_connected(place, voter.place));
-            let is_dead = self.promised.needs_no_vote_of_the_dead && !sight.runs(voter.place, u32::MAX);
+            let is_dead = self.promised.needs_no_vote_of_the_dead && sight.is_silent(voter.place);
             note(self.vote(one, other), at, voter.votes && runs && (votes || is_dead));
             self.joined[one * self.promised.members.len() + other] = sight.is_connected(place, voter.place);
         }

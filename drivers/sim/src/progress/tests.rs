@@ -7,6 +7,8 @@ use super::*;
 /// Members 0 and 1 write, member 2 is a witness.
 struct World {
     runs: [bool; 3],
+    /// Member 0 was asked to end, and still tells of itself.
+    leaves: bool,
     reaches: [bool; 2],
     is_split: bool,
     /// Of member 1: whether its disk answers.
@@ -15,12 +17,22 @@ struct World {
     is_late: bool,
 }
 
-const WHOLE: World =
-    World { runs: [true; 3], reaches: [true; 2], is_split: false, disk_answers: true, is_late: false };
+const WHOLE: World = World {
+    runs: [true; 3],
+    leaves: false,
+    reaches: [true; 2],
+    is_split: false,
+    disk_answers: true,
+    is_late: false,
+};
 
 impl Sight for World {
     fn runs(&self, place: u16, _clock_rate_max_ppb: u32) -> bool {
         self.runs[usize::from(place)]
+    }
+
+    fn is_silent(&self, place: u16) -> bool {
+        !self.runs[usize::from(place)] && !(self.leaves && place == 0)
     }
 
     fn disk_answers_after(&self, place: u16) -> Option<Span> {
@@ -251,6 +263,16 @@ fn a_pair_that_takes_over_on_silence_needs_no_vote_of_the_dead() {
     assert_eq!(pair(false).result(at(9_000)).late, []);
     let promises: Vec<Promise> = pair(true).result(at(9_000)).late.iter().map(|late| late.promise).collect();
     assert_eq!(promises, [Promise::Writes]);
+}
+
+#[test]
+fn who_was_asked_to_end_is_not_silent_before_it_has_ended() {
+    let mut watch = pair(true);
+    let leaving = World { runs: [false, true, true], leaves: true, ..WHOLE };
+    watch.changed(at(2_000), &World { is_split: true, ..leaving });
+    assert_eq!(watch.result(at(9_000)).late, []);
+    watch.changed(at(6_000), &World { leaves: false, is_split: true, ..leaving });
+    assert_eq!(watch.result(at(9_000)).late.len(), 1);
 }
 
 #[test]
