@@ -1,10 +1,12 @@
 //! The program as its users meet it: exit codes, streams, JSON fields and messages.
 //!
-//! The folder of the same name holds what needs room: arguments, streams, the files that a run writes, and expectations that
+//! The folder of the same name holds what needs room: arguments, streams, metrics, the files that a run writes, and expectations that
 //! are looked for in a log.
 
 #[path = "../replay/tests/mend/mod.rs"]
 mod mend;
+#[path = "emsctl/metrics.rs"]
+mod metrics;
 #[path = "emsctl/missed.rs"]
 mod missed;
 #[path = "emsctl/outputs.rs"]

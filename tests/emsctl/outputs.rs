@@ -53,7 +53,7 @@ mod unix {
         let _absent = fs::remove_file(&hard);
         fs::hard_link(&scenario, &hard).expect("one file system");
         let before = fs::read(&scenario).expect("it was just written");
-        for option in ["--record", "--csv"] {
+        for option in ["--record", "--csv", "--metrics"] {
             let run =
                 ["run", &*scenario.to_string_lossy(), "--until", "1 h", option, &hard.to_string_lossy()];
             let output = emsctl(&run);
@@ -80,7 +80,7 @@ mod unix {
             assert_eq!(code(&output), 1, "{arguments:?}");
             assert!(errors(&output).contains("no regular file"), "{}", errors(&output));
         }
-        for option in ["--record", "--csv"] {
+        for option in ["--record", "--csv", "--metrics"] {
             let output = hour(&[option, &pipe]);
             assert_eq!(code(&output), 2, "{option}");
             assert!(errors(&output).contains("no regular file"), "{}", errors(&output));
@@ -89,7 +89,7 @@ mod unix {
 
     #[test]
     fn what_nobody_wants_may_go_where_everything_is_forgotten() {
-        let output = hour(&["--record", "/dev/null", "--csv", "/dev/null"]);
+        let output = hour(&["--record", "/dev/null", "--csv", "/dev/null", "--metrics", "/dev/null"]);
         assert_eq!(code(&output), 0, "{}", errors(&output));
         assert!(text(&output).contains("digest"));
     }

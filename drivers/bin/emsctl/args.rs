@@ -270,6 +270,9 @@ pub struct Run {
     #[arg(long, value_name = "SPAN", default_value = "15 min", requires = "csv")]
     #[arg(value_parser = positive_span, allow_hyphen_values = true)]
     pub csv_step: Span,
+    /// Writes metrics of what the controllers reported, in Prometheus' text format
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
     /// Changes a value of the scenario: plant.commerce.bess.capacity="800 kWh"
     #[arg(long, value_name = "PATH=VALUE", value_parser = setting)]
     pub set: Vec<String>,

@@ -41,6 +41,7 @@ pub(super) fn perform<F: FunctionSet>(
     let options = Options {
         record: arguments.record.clone().map(|path| (path, effects)),
         csv: arguments.csv.clone().map(|path| (path, arguments.csv_step)),
+        metrics: arguments.metrics.clone(),
         progress: Shown::Yes,
         interrupt,
     };

@@ -5,7 +5,7 @@
 //!                 |         |        |        |        └ looks at the plant: curves, table
 //!                 |         |        |        └ writes the log; without one, `Digesting` names the run
 //!                 |         |        └ shows how far it is, ends it on Ctrl-C
-//!                 |         └ counts events and lost points
+//!                 |         └ counts events and lost points, and makes metrics of them
 //!                 └ confines a panic to its delivery
 //! ```
 //!
@@ -25,7 +25,7 @@ pub mod repeating;
 pub mod sampled;
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,7 +33,9 @@ use r_ems_engine::controller::{Controller, ControllerSpec};
 use r_ems_engine::digest::Digest;
 use r_ems_engine::fleet::{Fleet, Poisoned};
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::log::{EffectsKept, Ending as LogEnding, Header, ReadError, Reader, Scope};
+use r_ems_engine::log::{
+    ControllerNames, EffectsKept, Ending as LogEnding, Header, ReadError, Reader, Scope,
+};
 use r_ems_engine::machine::{Driver, Machine};
 use r_ems_engine::{Span, Time};
 use r_ems_replay::recorder::{RecordError, Recorded};
@@ -50,6 +52,7 @@ use self::progress::{Interrupt, Progress, Shown, Stopwatch};
 use self::repeating::{Departure, Repeating};
 use self::sampled::{Curve, Sampled};
 use crate::exit::{Failure, WRITTEN};
+use crate::metrics::Metrics;
 use crate::summary::{Ending, Facts, Remains, Summary, summarize};
 
 /// A scenario that is ready to run.
@@ -76,6 +79,8 @@ pub struct Options {
     pub record: Option<(PathBuf, EffectsKept)>,
     /// Where the table of the plant's truth goes, and the time between two rows.
     pub csv: Option<(PathBuf, Span)>,
+    /// Where metrics of what controllers reported go.
+    pub metrics: Option<PathBuf>,
     /// Whether progress is shown.
     pub progress: Shown,
     /// A wish to end early.
@@ -84,7 +89,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { record: None, csv: None, progress: Shown::No, interrupt: Interrupt::default() }
+        Self { record: None, csv: None, metrics: None, progress: Shown::No, interrupt: Interrupt::default() }
     }
 }
 
@@ -121,26 +126,36 @@ pub enum NotRepeated {
 /// with the delivery that did it.
 pub fn run<F: FunctionSet>(study: Study<F>, options: &Options) -> Result<Finished<F>, Failure> {
     let Prepared { facts, mut header, machines, world, inputs } = prepare(study)?;
-    let Outputs { record: log, csv } = Outputs::open(options, &inputs)?;
+    let Outputs { record: log, csv, metrics } = Outputs::open(options, &inputs)?;
     let end = world.end();
     let rows = match (&options.csv, csv) {
         (Some((path, step)), Some(file)) => Some(Rows::begin(path, file, frame(&facts), *step, &world)),
         (_, _) => None,
     };
     let sampled = Sampled::new(world, facts.grids.len(), rows);
-    let raced = match (&options.record, log) {
+    let mut raced = match (&options.record, log) {
         (Some((path, effects)), Some(file)) => {
             header.effects = *effects;
             record(sampled, (path, file), &header, machines, options, end)?
         }
         (_, _) => {
             let digesting = Digesting::new(sampled, machines.len());
-            let driven = drive(digesting, machines, options, end);
+            let driven = drive(digesting, machines, &header.controllers, options, end);
             let digest = driven.driver.digest(&header, driven.fleet.machines());
             driven.into_raced(Digesting::into_driver, digest, None)
         }
     };
-    finish(&facts, raced)
+    let reported = raced.metrics.take();
+    let finished = finish(&facts, raced)?;
+    if let (Some(path), Some(mut file), Some(reported)) = (&options.metrics, metrics, reported) {
+        let ended = finished.summary.controllers.iter().zip(&finished.machines);
+        for (names, (summary, machine)) in facts.controllers.iter().zip(ended) {
+            reported.is_now(names, summary.role, machine.redundancy().epoch());
+        }
+        let written = file.write_all(reported.to_string().as_bytes());
+        written.map_err(|error| Failure::file(path, WRITTEN, &error))?;
+    }
+    Ok(finished)
 }
 
 /// Runs a study that a log was recorded from, as far as the log goes, and compares every delivery with it.
@@ -155,7 +170,7 @@ pub fn repeat<F: FunctionSet, R: Read>(
     let end = world.end();
     let repeating = Repeating::new(Sampled::new(world, facts.grids.len(), None), log);
     let digesting = Digesting::new(repeating, machines.len());
-    let driven = drive(digesting, machines, &Options::default(), end);
+    let driven = drive(digesting, machines, &header.controllers, &Options::default(), end);
     let digest = driven.driver.digest(&header, driven.fleet.machines());
     let mut departure = None;
     let inner = |driver: Digesting<Repeating<R>>| {
@@ -213,6 +228,7 @@ struct Driven<D, F: FunctionSet> {
     words: Option<String>,
     ending: Ending,
     observations: Observations,
+    metrics: Option<Metrics>,
     wall: Duration,
 }
 
@@ -224,6 +240,7 @@ struct Raced<F: FunctionSet> {
     words: Option<String>,
     ending: Ending,
     observations: Observations,
+    metrics: Option<Metrics>,
     wall: Duration,
     digest: Digest,
     recorded: Option<Recorded>,
@@ -236,9 +253,9 @@ impl<D, F: FunctionSet> Driven<D, F> {
         digest: Digest,
         recorded: Option<Recorded>,
     ) -> Raced<F> {
-        let Self { driver, fleet, poisoned, words, ending, observations, wall } = self;
+        let Self { driver, fleet, poisoned, words, ending, observations, metrics, wall } = self;
         let sampled = inner(driver);
-        Raced { sampled, fleet, poisoned, words, ending, observations, wall, digest, recorded }
+        Raced { sampled, fleet, poisoned, words, ending, observations, metrics, wall, digest, recorded }
     }
 }
 
@@ -246,19 +263,21 @@ impl<D, F: FunctionSet> Driven<D, F> {
 fn drive<D: Driver, F: FunctionSet>(
     driver: D,
     machines: Vec<Controller<F>>,
+    controllers: &[ControllerNames],
     options: &Options,
     end: Time,
 ) -> Driven<D, F> {
     let stopwatch = Stopwatch::start();
     let progress = Progress::new(driver, end, options.interrupt.clone(), options.progress);
-    let mut contained = Contained::new(Observed::new(progress));
+    let metrics = options.metrics.as_ref().map(|_path| Metrics::new(controllers));
+    let mut contained = Contained::new(Observed::new(progress, metrics));
     let mut fleet = Fleet::new(machines);
     let poisoned = fleet.run(&mut contained).err();
     let words = contained.words.take();
-    let (progress, observations) = contained.inner.into_parts();
+    let (progress, observations, metrics) = contained.inner.into_parts();
     let (driver, was_stopped) = progress.into_parts();
     let ending = if was_stopped { Ending::Interrupted } else { Ending::Complete };
-    Driven { driver, fleet, poisoned, words, ending, observations, wall: stopwatch.elapsed() }
+    Driven { driver, fleet, poisoned, words, ending, observations, metrics, wall: stopwatch.elapsed() }
 }
 
 /// Runs a fleet and records it.
@@ -277,8 +296,8 @@ fn record<F: FunctionSet>(
         RecordError::Header(error) => Failure::error(format!("{}: {error}", path.display())),
         RecordError::Sink(error) => failed(&error),
     })?;
-    let driven = drive(recorder, machines, options, end);
-    let Driven { driver: recorder, fleet, poisoned, words, ending, observations, wall } = driven;
+    let driven = drive(recorder, machines, &header.controllers, options, end);
+    let Driven { driver: recorder, fleet, poisoned, words, ending, observations, metrics, wall } = driven;
     let log_ending = match (poisoned, ending) {
         (Some(_), Ending::Complete | Ending::Interrupted) => LogEnding::Poisoned,
         (None, Ending::Interrupted) => LogEnding::Stopped,
@@ -288,12 +307,12 @@ fn record<F: FunctionSet>(
     let recorded = recorded.map_err(|error| failed(&error))?;
     let digest = recorded.digest;
     let recorded = Some(recorded);
-    Ok(Raced { sampled, fleet, poisoned, words, ending, observations, wall, digest, recorded })
+    Ok(Raced { sampled, fleet, poisoned, words, ending, observations, metrics, wall, digest, recorded })
 }
 
 /// Closes all books.
 fn finish<F: FunctionSet>(facts: &Facts, raced: Raced<F>) -> Result<Finished<F>, Failure> {
-    let Raced { sampled, fleet, poisoned, words, ending, observations, wall, digest, recorded } = raced;
+    let Raced { sampled, fleet, poisoned, words, ending, observations, wall, digest, recorded, .. } = raced;
     let (mut world, curves, rows): (SimDriver, Vec<Curve>, _) = sampled.into_parts();
     if let Some(rows) = rows {
         rows.close()?;

@@ -11,11 +11,14 @@ use r_ems_engine::machine::{Afterwards, Delivery, Driver, Effect, Input, Outcome
 use r_ems_engine::points::Quality;
 use r_ems_engine::{Span, Time};
 
+use crate::metrics::Metrics;
+
 /// A driver whose outcomes are counted.
 pub struct Observed<D> {
     /// The driver.
     pub inner: D,
     observations: Observations,
+    metrics: Option<Metrics>,
 }
 
 /// What was seen.
@@ -66,14 +69,14 @@ pub const MAX_ALARMS_KEPT: usize = 8;
 pub const MAX_TOLD_KEPT: usize = 1_024;
 
 impl<D> Observed<D> {
-    /// Watches a driver.
-    pub fn new(inner: D) -> Self {
-        Self { inner, observations: Observations::default() }
+    /// Watches a driver, and keeps metrics if they are given.
+    pub fn new(inner: D, metrics: Option<Metrics>) -> Self {
+        Self { inner, observations: Observations::default(), metrics }
     }
 
-    /// Ends watching: the driver, and what was seen of it.
-    pub fn into_parts(self) -> (D, Observations) {
-        (self.inner, self.observations)
+    /// Ends watching: the driver, what was seen of it, and the metrics.
+    pub fn into_parts(self) -> (D, Observations, Option<Metrics>) {
+        (self.inner, self.observations, self.metrics)
     }
 }
 
@@ -166,7 +169,12 @@ impl<D: Driver> Driver for Observed<D> {
     fn perform(&mut self, outcome: &Outcome<'_>) {
         for effect in outcome.effects.as_slice() {
             match effect {
-                Effect::Report(event) => self.observations.note(outcome.at, outcome.from, event),
+                Effect::Report(event) => {
+                    self.observations.note(outcome.at, outcome.from, event);
+                    if let Some(metrics) = &mut self.metrics {
+                        metrics.note(outcome.from, event);
+                    }
+                }
                 Effect::Send { .. } => self.observations.messages_sent += 1,
                 Effect::Write(_)
                 | Effect::Poll { .. }

@@ -15,6 +15,8 @@ pub(super) struct Outputs {
     pub(super) record: Option<File>,
     /// For the table.
     pub(super) csv: Option<File>,
+    /// For metrics.
+    pub(super) metrics: Option<File>,
 }
 
 /// Makes sure that a file can be written later, and that this destroys nothing that is read: before hours are spent on what it is
@@ -53,8 +55,9 @@ impl Outputs {
     pub(super) fn open(options: &Options, inputs: &[PathBuf]) -> Result<Self, Failure> {
         let record = options.record.as_ref().map(|(path, _)| ("--record", path.as_path()));
         let csv = options.csv.as_ref().map(|(path, _)| ("--csv", path.as_path()));
+        let metrics = options.metrics.as_ref().map(|path| ("--metrics", path.as_path()));
         let mut opened = Vec::new();
-        let checked = [record, csv].into_iter().flatten().try_for_each(|(option, path)| {
+        let checked = [record, csv, metrics].into_iter().flatten().try_for_each(|(option, path)| {
             opened.push(Opened::new(option, path)?);
             opened.last().map_or(Ok(()), |newest| newest.refuse(inputs, &opened[..opened.len() - 1]))
         });
@@ -69,7 +72,8 @@ impl Outputs {
         let mut files = opened.into_iter();
         let record = record.and_then(|_| files.next()).map(|opened| opened.file);
         let csv = csv.and_then(|_| files.next()).map(|opened| opened.file);
-        Ok(Self { record, csv })
+        let metrics = metrics.and_then(|_| files.next()).map(|opened| opened.file);
+        Ok(Self { record, csv, metrics })
     }
 }
 

@@ -22,6 +22,17 @@ pub enum Role {
 }
 
 impl Role {
+    /// All roles.
+    pub const ALL: [Self; 7] = [
+        Self::Witness,
+        Self::Maintenance,
+        Self::Standby,
+        Self::Candidate,
+        Self::Lapsed,
+        Self::Active,
+        Self::HandingOver,
+    ];
+
     /// The role's name in messages and files.
     pub const fn name(self) -> &'static str {
         match self {

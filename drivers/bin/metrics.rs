@@ -1,0 +1,241 @@
+//! What controllers report, as metrics: typed events counted for Prometheus.
+//!
+//! Nothing is measured here. Every number is one that a controller reported, or says of itself. Label values are the names of the site file and those of logs.
+
+use std::fmt;
+
+use prometheus_client::encoding::prometheus_text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use r_ems_engine::event::Event;
+use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
+use r_ems_engine::log::ControllerNames;
+use r_ems_engine::points::{PointKind, Quality};
+use r_ems_engine::redundancy::{Epoch, Role};
+
+/// Upper bounds of buckets of take-overs, in seconds: from a fast council to a device that is only declared to forget.
+const TAKE_OVER_BUCKETS: [f64; 14] =
+    [0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.4, 1.0, 2.5, 5.0, 10.0, 60.0];
+/// Upper bounds of buckets of steps in set-points, in watts: from a sensor's noise to a whole plant.
+const STEP_BUCKETS: [f64; 9] = [0.0, 10.0, 100.0, 1e3, 1e4, 3e4, 1e5, 3e5, 1e6];
+/// Upper bounds of buckets of how old the state is with which a controller takes over, and of how late a wake is, in seconds.
+const AGE_BUCKETS: [f64; 10] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0];
+
+/// Names and values that tell a series from others of its family.
+type Labels = Vec<(&'static str, String)>;
+
+/// A histogram with fixed buckets.
+#[derive(Clone, Copy, Debug)]
+struct Buckets(&'static [f64]);
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
+type Distribution = Family<Labels, Histogram, Buckets>;
+
+/// The metrics of a fleet.
+pub struct Metrics {
+    registry: Registry,
+    controllers: Vec<ControllerNames>,
+    /// By controller and point: whether it can be used.
+    usable: Vec<Vec<bool>>,
+    events: Family<Labels, Counter>,
+    roles: Family<Labels, Gauge>,
+    epoch: Family<Labels, Gauge>,
+    boots: Family<Labels, Counter>,
+    missed: Family<Labels, Counter>,
+    lateness: Distribution,
+    take_overs: Family<Labels, Counter>,
+    detection: Distribution,
+    acting: Distribution,
+    step: Distribution,
+    state_age: Distribution,
+    unusable: Family<Labels, Gauge>,
+    write_failures: Family<Labels, Counter>,
+    snapshots: Family<Labels, Counter>,
+    snapshots_failed: Family<Labels, Counter>,
+    journal_degraded: Family<Labels, Gauge>,
+}
+
+impl Metrics {
+    /// Makes the metrics of these controllers; a series begins with the first thing that it counts.
+    pub fn new(controllers: &[ControllerNames]) -> Self {
+        let distribution = |buckets| Distribution::new_with_constructor(Buckets(buckets));
+        let usable = |names: &ControllerNames| {
+            vec![false; names.devices.iter().map(|device| device.class.points().len()).sum()]
+        };
+        let mut metrics = Self {
+            registry: Registry::with_prefix("r_ems"),
+            controllers: controllers.to_vec(),
+            usable: controllers.iter().map(usable).collect(),
+            events: Family::default(),
+            roles: Family::default(),
+            epoch: Family::default(),
+            boots: Family::default(),
+            missed: Family::default(),
+            lateness: distribution(&AGE_BUCKETS),
+            take_overs: Family::default(),
+            detection: distribution(&TAKE_OVER_BUCKETS),
+            acting: distribution(&TAKE_OVER_BUCKETS),
+            step: distribution(&STEP_BUCKETS),
+            state_age: distribution(&AGE_BUCKETS),
+            unusable: Family::default(),
+            write_failures: Family::default(),
+            snapshots: Family::default(),
+            snapshots_failed: Family::default(),
+            journal_degraded: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let watts = || Unit::Other("watts".to_owned());
+        let registry = &mut self.registry;
+        registry.register("events", "Events by kind", self.events.clone());
+        registry.register("role", "1 for the role that the controller has", self.roles.clone());
+        registry.register(
+            "epoch",
+            "Round of the epoch that is held, or the highest known",
+            self.epoch.clone(),
+        );
+        registry.register("boots", "Lives that the controller began", self.boots.clone());
+        registry.register("scans_missed", "Scans that were missed", self.missed.clone());
+        let help = "How late wakes were that missed scans";
+        registry.register_with_unit("scan_lateness", help, Unit::Seconds, self.lateness.clone());
+        registry.register("take_overs", "Take-overs by reason", self.take_overs.clone());
+        let help = "How long no active had been heard when a take-over was granted";
+        registry.register_with_unit("take_over_detection", help, Unit::Seconds, self.detection.clone());
+        let help = "How long after the grant the first set-points of a take-over were out";
+        registry.register_with_unit("take_over_acting", help, Unit::Seconds, self.acting.clone());
+        let help = "Step in the set-points of all devices at a take-over";
+        registry.register_with_unit("take_over_step", help, watts(), self.step.clone());
+        let help = "How old the state was with which a controller took over";
+        registry.register_with_unit("take_over_state_age", help, Unit::Seconds, self.state_age.clone());
+        registry.register("points_unusable", "Points that are not good", self.unusable.clone());
+        registry.register("write_failures", "Times that writes began to fail", self.write_failures.clone());
+        registry.register("snapshots", "States that became durable", self.snapshots.clone());
+        let help = "States that did not become durable";
+        registry.register("snapshots_failed", help, self.snapshots_failed.clone());
+        let help = "1 while the journal cannot be kept";
+        registry.register("journal_degraded", help, self.journal_degraded.clone());
+    }
+
+    /// Counts what a controller reports.
+    pub fn note(&mut self, from: ControllerIndex, event: &Event) {
+        let Some(names) = self.controllers.get(from.position()) else { return };
+        let who = || vec![("grid", names.grid.clone()), ("controller", names.id.clone())];
+        let with = |name: &'static str, value: &str| {
+            let mut labels = who();
+            labels.push((name, value.to_owned()));
+            labels
+        };
+        let of_device = |device: DeviceIndex| {
+            let known = names.devices.get(device.position());
+            with("device", known.map_or("unknown", |known| known.name.as_str()))
+        };
+        self.events.get_or_create(&with("event", event.kind())).inc();
+        match event {
+            Event::Booted { .. } => {
+                self.boots.get_or_create(&who()).inc();
+                self.journal_degraded.get_or_create(&who()).set(0);
+                self.begins(from);
+            }
+            Event::ScansMissed { count, lateness } => {
+                self.missed.get_or_create(&who()).inc_by(u64::from(*count));
+                self.lateness.get_or_create(&who()).observe(lateness.as_secs_f64());
+            }
+            Event::TookOver { reason, silent, .. } => {
+                self.take_overs.get_or_create(&with("reason", reason.name())).inc();
+                self.detection.get_or_create(&who()).observe(silent.as_secs_f64());
+            }
+            Event::SetPointsTakenOver { step, after, state_age } => {
+                self.acting.get_or_create(&who()).observe(after.as_secs_f64());
+                self.step.get_or_create(&who()).observe(step.watts());
+                if let Some(age) = state_age {
+                    self.state_age.get_or_create(&who()).observe(age.as_secs_f64());
+                }
+            }
+            Event::QualityChanged { point, quality } => {
+                let (name, _kind) = names.point(*point).unwrap_or(("unknown", PointKind::Power));
+                let is_good = *quality == Quality::Good;
+                let usable = self.usable[from.position()].get_mut(point.position());
+                let change = usable.map_or(0, |usable| i64::from(std::mem::replace(usable, is_good)));
+                self.unusable.get_or_create(&with("device", name)).inc_by(change - i64::from(is_good));
+            }
+            Event::WriteFailed { device, .. } => {
+                self.write_failures.get_or_create(&of_device(*device)).inc();
+            }
+
+            Event::SnapshotTaken { .. } => {
+                self.snapshots.get_or_create(&who()).inc();
+            }
+            Event::SnapshotFailed => {
+                self.snapshots_failed.get_or_create(&who()).inc();
+            }
+            Event::JournalDegraded { .. } => {
+                self.journal_degraded.get_or_create(&who()).set(1);
+            }
+            Event::JournalRestored { .. } => {
+                self.journal_degraded.get_or_create(&who()).set(0);
+            }
+            Event::Started { .. }
+            | Event::RoleChanged { .. }
+            | Event::FunctionLost { .. }
+            | Event::FunctionReturned { .. }
+            | Event::ShortfallBegan { .. }
+            | Event::ShortfallEnded { .. }
+            | Event::WritesSucceed { .. }
+            | Event::DeviceLimited { .. }
+            | Event::DeviceFollows { .. }
+            | Event::StateTaken { .. }
+            | Event::StateRefused { .. }
+            | Event::AuthoritiesOverlapped { .. }
+            | Event::SectionDiffers { .. }
+            | Event::CommandRefused { .. }
+            | Event::StateRecovered { .. }
+            | Event::MemoryCarried { .. }
+            | Event::MemoryNotCarried { .. }
+            | Event::WallClockSet { .. }
+            | Event::StopBegan
+            | Event::Stopped { .. }
+            | Event::SignSuspect { .. } => {}
+        }
+    }
+
+    /// A controller begins a life: until it reports them, its points are unknown.
+    fn begins(&mut self, from: ControllerIndex) {
+        let names = &self.controllers[from.position()];
+        self.usable[from.position()].fill(false);
+        for device in &names.devices {
+            let labels = [("grid", &names.grid), ("controller", &names.id), ("device", &device.name)];
+            let labels = labels.map(|(name, value)| (name, value.clone())).to_vec();
+            let points = i64::try_from(device.class.points().len()).unwrap_or(i64::MAX);
+            self.unusable.get_or_create(&labels).set(points);
+        }
+    }
+
+    /// Says what a controller is now: its role by name, none of the known ones where it does not run, and the epoch that it
+    /// holds or the highest that it knows.
+    pub fn is_now(&self, who: &ControllerNames, role: &str, epoch: Epoch) {
+        let who = vec![("grid", who.grid.clone()), ("controller", who.id.clone())];
+        self.epoch.get_or_create(&who).set(i64::from(epoch.round));
+        for possible in Role::ALL.map(Role::name) {
+            let labels = [who.clone(), vec![("role", possible.to_owned())]].concat();
+            self.roles.get_or_create(&labels).set(i64::from(possible == role));
+        }
+    }
+}
+
+impl fmt::Display for Metrics {
+    /// Writes them in Prometheus' text format, version 0.0.4.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        prometheus_text::encode(f, &self.registry)
+    }
+}
