@@ -1,9 +1,9 @@
 //! Watching the active: is it late, and who acts then?
 //!
 //! A standby seeks authority when it has not heard an active for the watchdog time. It lets better candidates go first: those
-//! that are alive and ready and reach their devices where it does not itself, and among equals those of lower order. But not for
-//! ever, and only while it hears them: a candidate that cannot reach a majority must not keep others from it, nor may one that
-//! died with the active.
+//! that are alive and ready and reach their devices where it does not itself, and among equals those of lower order; who has just
+//! booted lets those go first that ask already. But not for ever, and only while it hears them: a candidate that cannot reach a
+//! majority must not keep others from it, nor may one that died with the active.
 
 use super::RedundancySupervisor;
 use super::peer::{Followed, Peer};
@@ -12,6 +12,7 @@ use crate::machine::{Effect, Effects};
 use crate::redundancy::epoch::{Epoch, Seat};
 use crate::redundancy::message::{Content, Heartbeat};
 use crate::redundancy::role::{Reason, Role};
+use crate::redundancy::settings::Settings;
 use crate::time::LocalTime;
 
 /// A better candidate is let go first for so many waits of a grantor.
@@ -113,12 +114,20 @@ impl RedundancySupervisor {
             // become ready at once.
             let last = self.spec.council.seats() as u64;
             let place = if self.is_barred(silent_at) { last } else { u64::from(self.me().0) };
-            return Some(silent_at.max(self.ready_at) + patience * place);
+            // Others may have missed an active before: whoever asks already would only be kept from the votes.
+            let seeks = |peer: &Peer| peer.said.is_some_and(|said| said.role == Role::Candidate);
+            let asking = self.candidates().filter(|(_seat, peer)| seeks(peer));
+            return Some(self.after(asking, silent_at.max(self.ready_at) + patience * place));
         }
-        let until_silent = |at: LocalTime, heard: LocalTime| at.max(heard + self.spec.settings.watchdog);
-        let better = self.candidates().filter(|(seat, peer)| self.is_better(*seat, peer));
-        let heard = better.filter_map(|(_seat, peer)| peer.heard_at);
-        Some(heard.fold(silent_at, |at, heard| until_silent(at, heard).min(at + patience)))
+        Some(self.after(self.candidates().filter(|(seat, peer)| self.is_better(*seat, peer)), silent_at))
+    }
+
+    /// When those have had their turn that go first from `at` on: they are silent, or have been waited for.
+    fn after<'a>(&self, first: impl Iterator<Item = (Seat, &'a Peer)>, at: LocalTime) -> LocalTime {
+        let Settings { watchdog, .. } = self.spec.settings;
+        let patience = self.spec.settings.grantor_wait() * DEFERENCE_WAITS;
+        let heard = first.filter_map(|(_seat, peer)| peer.heard_at);
+        heard.fold(at, |at, heard| at.max(heard + watchdog).min(at + patience))
     }
 
     /// The others that would seek authority too, or do.
