@@ -225,6 +225,22 @@ fn lost_devices_move_authority_only_to_who_reaches_them() {
 }
 
 #[test]
+fn who_writes_too_late_is_left_at_once_but_by_who_was_called_for_that_only_after_a_while() {
+    let mut world = settled(&Settings::FAST, 12);
+    let late = Health { is_late: true, ..HEALTHY };
+    world.report(0, late);
+    world.run(200 * MILLI);
+    assert_eq!(world.authorities(), [1]);
+    assert_eq!(took_over(&world, 1).last().map(|taken| taken.1), Some(Reason::Overruns));
+    world.report(0, HEALTHY);
+    world.report(1, late);
+    world.run(50 * SECOND);
+    assert_eq!(world.authorities(), [1]);
+    world.run(20 * SECOND);
+    assert_eq!(world.authorities(), [0]);
+}
+
+#[test]
 fn maintenance_is_refused_on_the_active_without_a_ready_standby_unless_forced() {
     let mut world = settled(&Settings::FAST, 11);
     world.report(1, Health { is_ready: false, ..HEALTHY });

@@ -58,6 +58,8 @@ pub struct Channel {
     outdated_by: Option<Epoch>,
     /// The epoch of the last write.
     tried: Epoch,
+    /// Since when writes were too old when they could be performed, and none was performed.
+    late_since: Option<LocalTime>,
     /// Whether the last poll of the device was not answered.
     is_silent: bool,
     /// The last write under the present authority.
@@ -112,6 +114,7 @@ impl SetPoints {
                 retry_at: LocalTime::ZERO,
                 outdated_by: None,
                 tried: Epoch::NONE,
+                late_since: None,
                 is_silent: false,
                 last: None,
                 unanswered: 0,
@@ -139,6 +142,7 @@ impl SetPoints {
     pub(super) fn forget_decisions(&mut self) {
         for channel in &mut self.channels {
             channel.last = None;
+            channel.late_since = None;
             channel.pause = Span::ZERO;
             channel.retry_at = LocalTime::ZERO;
         }
@@ -192,6 +196,11 @@ impl SetPoints {
         ends.map(|channel| channel.ends_at).max().unwrap_or(LocalTime::ZERO)
     }
 
+    /// Since when all writes to a device were too old when they could be performed.
+    pub(super) fn late_since(&self) -> Option<LocalTime> {
+        self.channels.iter().filter_map(|channel| channel.late_since).min()
+    }
+
     /// Notes that a device did not answer a poll.
     pub(super) fn is_silent(&mut self, device: DeviceIndex) {
         let speaks = |channel: &&mut Channel| !channel.is_silent && channel.device == device;
@@ -228,6 +237,8 @@ impl SetPoints {
         channel.is_uncertain |= outcome == WriteOutcome::TimedOut;
         let is_last = channel.unanswered == 0;
         let Some(last) = &mut channel.last else { return };
+        let late_since = channel.late_since.unwrap_or(last.at);
+        channel.late_since = (outcome == WriteOutcome::Expired).then_some(late_since);
         match outcome {
             WriteOutcome::Acknowledged => {
                 // An answer to an older write tells nothing of a newer one, and does not turn its failure into a success.
@@ -351,6 +362,7 @@ mod tests {
             retry_at: LocalTime::ZERO,
             outdated_by: None,
             tried: Epoch::NONE,
+            late_since: None,
             is_silent: false,
             last: None,
             unanswered: 0,
@@ -423,6 +435,19 @@ mod tests {
         assert_eq!(retry_at(&[(1_010, WriteOutcome::Refused)]), at(2_000));
         assert_eq!(retry_at(&[(2_000, WriteOutcome::TimedOut)]), at(2_000), "that was pause enough");
         assert_eq!(retry_at(&[(1_010, WriteOutcome::Refused), (1_020, WriteOutcome::Refused)]), at(3_000));
+    }
+
+    #[test]
+    fn writes_are_late_from_the_first_that_was_until_one_is_performed() {
+        let mut set_points = written_at(&[1_000]);
+        answer(&mut set_points, 1_040, WriteOutcome::Expired);
+        set_points.channels[0].note_write(at(1_100), Watts::ZERO, at(1_100) + LONGEST);
+        assert_eq!(set_points.late_since(), Some(at(1_000)));
+        answer(&mut set_points, 1_140, WriteOutcome::Expired);
+        assert_eq!(set_points.late_since(), Some(at(1_000)));
+        set_points.channels[0].note_write(at(1_200), Watts::ZERO, at(1_200) + LONGEST);
+        answer(&mut set_points, 1_210, WriteOutcome::Acknowledged);
+        assert_eq!(set_points.late_since(), None);
     }
 
     #[test]

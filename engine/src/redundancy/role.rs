@@ -67,7 +67,7 @@ pub enum Reason {
     HeartbeatLost,
     /// The active's heartbeats came, but without authority, for longer than the watchdog allows.
     WatchdogExpired,
-    /// The active handed over because it missed scans.
+    /// The active handed over because it missed scans, or because all that it wrote was too late.
     Overruns,
     /// The active handed over because it lost its devices and another reaches them.
     DevicesLost,

@@ -310,5 +310,10 @@ impl World {
     }
 }
 
-pub(crate) const HEALTHY: Health =
-    Health { is_ready: true, reaches_devices: true, overruns: false, writes_end: LocalTime::ZERO };
+pub(crate) const HEALTHY: Health = Health {
+    is_ready: true,
+    reaches_devices: true,
+    overruns: false,
+    is_late: false,
+    writes_end: LocalTime::ZERO,
+};

@@ -173,7 +173,7 @@ pub const fn reason_words(reason: Reason) -> &'static str {
         Reason::Start => "there was no active at the start",
         Reason::HeartbeatLost => "the active fell silent",
         Reason::WatchdogExpired => "the active lost its authority",
-        Reason::Overruns => "the active missed its scans",
+        Reason::Overruns => "the active was too slow",
         Reason::DevicesLost => "the active lost its devices",
         Reason::FailBack => "fail-back",
         Reason::Operator => "an operator's word",

@@ -17,7 +17,8 @@ use crate::time::{LocalTime, Span};
 
 /// Who has handed over seeks nothing itself for so many watchdogs.
 const DEFERENCE_WATCHDOGS: u64 = 4;
-/// A host that misses its scans is left at most once in so long: two slow hosts must not toss authority to and fro.
+/// A host that is too slow is left at most once in so long where another was left for that: two slow hosts must not toss
+/// authority to and fro.
 const OVERRUNS_DWELL: Span = Span::from_secs(60);
 
 /// A hand-over under way.
@@ -172,7 +173,10 @@ impl RedundancySupervisor {
             return;
         }
         if let Some(standby) = self.best_standby(now) {
-            if self.health.overruns && self.active_long_enough(now, OVERRUNS_DWELL) {
+            let has_dwelt = self.active_long_enough(now, OVERRUNS_DWELL);
+            // Who misses scans still writes; who cannot write at all is left at once, unless it was called for the same reason.
+            let is_late = self.health.is_late && (has_dwelt || self.active_for != Reason::Overruns);
+            if is_late || (self.health.overruns && has_dwelt) {
                 return self.hand_over(now, Some(standby), Reason::Overruns, out);
             }
             if !self.health.reaches_devices && self.peers[standby.position()].reaches_devices() {

@@ -84,6 +84,8 @@ pub struct Health {
     pub reaches_devices: bool,
     /// Whether it misses its scans.
     pub overruns: bool,
+    /// Whether all that it writes is too old once it could be performed.
+    pub is_late: bool,
     /// A write of it may still be applied before this instant, whatever became of it.
     pub writes_end: LocalTime,
 }
@@ -152,6 +154,8 @@ pub struct RedundancySupervisor {
     /// Nothing is sought before: it has just handed over.
     defers_until: LocalTime,
     active_since: LocalTime,
+    /// Why it took over.
+    active_for: Reason,
     /// The begin of the authority under which it moved above an epoch that a device had accepted.
     moved_since: Option<LocalTime>,
     handing: Option<Handing>,
@@ -193,6 +197,7 @@ impl RedundancySupervisor {
             evaluate_due: LocalTime::MAX,
             defers_until: LocalTime::ZERO,
             active_since: LocalTime::ZERO,
+            active_for: Reason::Start,
             moved_since: None,
             handing: None,
             called: None,

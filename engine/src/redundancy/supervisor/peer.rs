@@ -134,6 +134,11 @@ impl Peer {
         self.heard_at.is_some_and(|at| now.since(at) <= span)
     }
 
+    /// Whether it asks for authority.
+    pub(super) fn asks(&self) -> bool {
+        self.said.is_some_and(|said| said.role == Role::Candidate && said.is_ready)
+    }
+
     /// Whether it would seek authority, or does.
     pub(super) fn is_candidate(&self) -> bool {
         let seeks = |said: &Heartbeat| match said.role {

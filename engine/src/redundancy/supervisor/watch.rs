@@ -115,8 +115,7 @@ impl RedundancySupervisor {
             let last = self.spec.council.seats() as u64;
             let place = if self.is_barred(silent_at) { last } else { u64::from(self.me().0) };
             // Others may have missed an active before: whoever asks already would only be kept from the votes.
-            let seeks = |peer: &Peer| peer.said.is_some_and(|said| said.role == Role::Candidate);
-            let asking = self.candidates().filter(|(_seat, peer)| seeks(peer));
+            let asking = self.candidates().filter(|(_seat, peer)| peer.asks());
             return Some(self.after(asking, silent_at.max(self.ready_at) + patience * place));
         }
         Some(self.after(self.candidates().filter(|(seat, peer)| self.is_better(*seat, peer)), silent_at))

@@ -14,8 +14,8 @@
 //!   only where its round is the higher one;
 //! - an active forgets whom it followed, and misses itself when it is active no more;
 //! - a witness never seeks, so neither whom it follows nor whom it hears is ever read;
-//! - which standby goes before matters only to those behind it, and since when a candidate seeks is only reported, since the
-//!   [settings](super::state) let it ask as often later as at first.
+//! - which standby goes before matters only to those behind it, and who asks already only to those that knew no active;
+//! - since when a candidate seeks is only reported, since the [settings](super::state) let it ask as often later as at first.
 
 use alloc::vec::Vec;
 
@@ -159,12 +159,18 @@ fn gist_of_member(member: &RedundancySupervisor, now: LocalTime, bytes: &mut Vec
     let silent = settings.watchdog + settings.heartbeat + INSTANT;
     for (seat, peer) in member.peers.iter().enumerate() {
         let heard = peer.heard_at.map_or(silent, |at| now.since(at).min(silent));
-        codec::encode(&(heard, peer.incarnation, goes_before(member, Seat(seat as u8), peer)), bytes);
+        let goes_first = (goes_before(member, Seat(seat as u8), peer), asks_before(member, peer));
+        codec::encode(&(heard, peer.incarnation, goes_first), bytes);
     }
 }
 
 fn goes_before(member: &RedundancySupervisor, seat: Seat, peer: &Peer) -> bool {
     peer.is_candidate() && member.is_better(seat, peer)
+}
+
+/// Whether it is let go first since it asks while nobody was active yet.
+fn asks_before(member: &RedundancySupervisor, peer: &Peer) -> bool {
+    member.followed.is_none() && !member.role.holds() && peer.asks()
 }
 
 /// When it seeks authority, and how long it has done so.
@@ -173,8 +179,9 @@ fn gist_of_watch(member: &RedundancySupervisor, now: LocalTime, bytes: &mut Vec<
     let followed = member.followed.map(|followed| followed.epoch);
     let heard = member.followed.map_or(member.booted_at, |followed| followed.at);
     let silent_at = (heard + settings.watchdog).max(member.defers_until);
-    // Who has none to go before it seeks authority at once.
-    let patience = wait * DEFERENCE_WAITS * u64::from(member.me().0);
+    // Who has none to go before it seeks authority at once, unless another asks already where nobody was active yet.
+    let others = u64::from(member.me().0) + u64::from(member.followed.is_none());
+    let patience = wait * DEFERENCE_WAITS * others;
     let watched = match member.role {
         Role::Standby | Role::Candidate | Role::Lapsed => Some((silent_at + patience).since(now)),
         // It misses itself when it is active no more.

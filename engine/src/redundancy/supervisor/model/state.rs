@@ -13,8 +13,13 @@ use crate::time::{LocalTime, Span};
 const LONG_AGO: Span = Span::from_millis(5);
 /// Longer than any behavior lasts that is looked at.
 const NEVER: Span = Span::from_hours(1_000_000);
-const HEALTHY: Health =
-    Health { is_ready: true, reaches_devices: true, overruns: false, writes_end: LocalTime::ZERO };
+const HEALTHY: Health = Health {
+    is_ready: true,
+    reaches_devices: true,
+    overruns: false,
+    is_late: false,
+    writes_end: LocalTime::ZERO,
+};
 
 /// A message on its way: who sent it, to whom, and what it says.
 pub(super) type Letter = (Seat, Seat, Message);
