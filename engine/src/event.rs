@@ -331,7 +331,7 @@ impl Event {
             | Self::ShortfallBegan { .. }
             | Self::AuthoritiesOverlapped { .. }
             | Self::SectionDiffers { .. }
-            | Self::StateRecovered { origin: Origin::Damaged | Origin::Poisoned }
+            | Self::StateRecovered { origin: Origin::Damaged | Origin::Poisoned | Origin::Lost }
             | Self::JournalDegraded { .. }
             | Self::StateRefused { .. }
             | Self::SignSuspect { .. } => Severity::Alarm,

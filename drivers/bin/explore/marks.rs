@@ -33,7 +33,8 @@ const ROLES: [Role; 6] =
 const REFUSALS: [CommandRefusal; 3] =
     [CommandRefusal::NotActive, CommandRefusal::NobodyReady, CommandRefusal::Sole];
 /// Where lives begin; that a delivery fails an assertion in each life is a bug.
-const ORIGINS: [(Origin, &str); 2] = [(Origin::Replayed, "replayed"), (Origin::Damaged, "damaged")];
+const ORIGINS: [(Origin, &str); 3] =
+    [(Origin::Replayed, "replayed"), (Origin::Damaged, "damaged"), (Origin::Lost, "lost")];
 /// What keeps a journal from being kept.
 const TROUBLES: [Trouble; 4] = [Trouble::Full, Trouble::Slow, Trouble::Failing, Trouble::ReadOnly];
 const OUTCOMES: [(WriteOutcome, &str); 4] = [

@@ -175,7 +175,7 @@ impl Survival {
         match recovered.origin {
             Origin::Fresh | Origin::Foreign => self.recoveries.fresh += 1,
             Origin::Replayed => self.recoveries.replayed += 1,
-            Origin::Damaged | Origin::Poisoned => self.recoveries.damaged += 1,
+            Origin::Damaged | Origin::Poisoned | Origin::Lost => self.recoveries.damaged += 1,
         }
         let is_unreadable =
             |finding: &Finding| matches!(finding, Finding::Unlisted(_) | Finding::Unreadable(..));

@@ -91,12 +91,12 @@ fn a_killed_process_loses_nothing_that_was_written_and_a_new_life_goes_on() {
 }
 
 #[test]
-fn segments_of_a_life_that_could_not_list_its_files_come_after_those_that_are_there() {
+fn a_life_that_could_not_list_its_files_keeps_nothing_and_stands_in_the_way_of_nothing() {
     let mut rig = rig(EVERY, 1);
     rig.run(300);
     rig.wait(Span::from_secs(1));
-    let known = Rig::look(&rig.disk, rig.now, true).number;
-    assert!(known > Some(3), "{known:?}");
+    let known = Rig::look(&rig.disk, rig.now, true);
+    assert!(known.number > Some(3), "{known:?}");
     rig.disk.change(DiskChange::Failing(true));
     assert_eq!(Rig::look(&rig.disk, rig.now, true).number, None);
     let mut reborn = rig.reborn(true);
@@ -104,11 +104,28 @@ fn segments_of_a_life_that_could_not_list_its_files_come_after_those_that_are_th
     assert_eq!((reborn.journal.trouble(), reborn.journal.durable()), (Some(Trouble::Failing), 0));
     reborn.disk.change(DiskChange::Failing(false));
     reborn.run(300);
-    assert_eq!(reborn.journal.trouble(), None);
-    reborn.crash();
-    survives(&reborn);
+    assert_eq!((reborn.journal.trouble(), reborn.journal.durable()), (Some(Trouble::Failing), 0));
     let found = Rig::look(&reborn.disk, reborn.now, true);
-    assert!(reborn.position_of(&found).is_some() && found.number > known, "{found:?} after {known:?}");
+    assert_eq!((found.state, found.number), (known.state, known.number));
+    assert_eq!(reborn.reborn(true).machine.count, 300);
+}
+
+#[test]
+fn where_no_state_can_be_believed_a_life_says_that_they_are_lost() {
+    let mut rig = rig(EVERY, 3);
+    rig.run(5);
+    rig.wait(Span::from_secs(1));
+    rig.crash();
+    let mut rots = 0;
+    while Rig::look(&rig.disk, rig.now, true).origin != Origin::Lost {
+        rig.disk.change(DiskChange::Rot);
+        rots += 1;
+        assert!(rots < 1_000, "each byte may rot");
+    }
+    assert!(rots > 0);
+    let recovered = Rig::look(&rig.disk, rig.now, true);
+    assert_eq!((recovered.state, recovered.replayed), (None, 0));
+    assert!(recovered.abstains);
 }
 
 #[test]
@@ -300,7 +317,7 @@ fn rot_is_damage_and_the_life_after_it_abstains() {
         let lies = rig.disk.lies().count(OWNER);
         match (lies, recovered.origin, recovered.abstains) {
             (0, ..) => {}
-            (_, Origin::Damaged, true) => seen[0] += 1,
+            (_, Origin::Damaged | Origin::Lost, true) => seen[0] += 1,
             // A promise's copy, or a segment that is no longer needed.
             (_, Origin::Replayed, true) => seen[1] += 1,
             (_, Origin::Replayed, false) => seen[2] += 1,
@@ -423,6 +440,9 @@ proptest! {
             DiskChange::Slow(None),
         ] {
             rig.disk.change(healed);
+        }
+        if !rig.journal.is_kept() {
+            rig = rig.reborn(true);
         }
         rig.run(70 * 100);
         prop_assert_eq!(rig.journal.trouble(), None);

@@ -105,8 +105,8 @@ pub enum Operation {
         /// So much of it.
         bytes: u32,
     },
-    /// Says the highest number of a segment in the controller's folder, whatever its standing.
-    HighestNumber,
+    /// Lists the controller's folder, to see whether it can be listed.
+    List,
 }
 
 /// What a disk says.
@@ -116,8 +116,6 @@ pub enum Reply<'a> {
     Done,
     /// The bytes that were asked for, or fewer if the file has no more.
     Bytes(&'a [u8]),
-    /// The highest number of a segment; 0 if there is none.
-    Highest(u64),
     /// It is not done, or only in part.
     Failed(DiskError),
 }

@@ -82,8 +82,8 @@ pub struct Beginning<'a> {
     pub header: Header,
     /// How it is kept.
     pub settings: JournalSettings,
-    /// The number of the first segment; no file of a number from here on is there. `None`: nobody knows what is there, so the
-    /// disk is asked before the first segment is begun.
+    /// The number of the first segment; no file of a number from here on is there. `None`: nobody knows what is there, so
+    /// nothing is kept: what the life before left must not be followed by what a life made that knew nothing of it.
     pub number: Option<u64>,
     /// The controller's encoded state.
     pub state: &'a [u8],
@@ -124,9 +124,9 @@ pub struct Journal {
     header: Header,
     /// The segment under way.
     recording: Recording,
-    /// Its number; of no meaning before it is [`Self::is_numbered`].
+    /// Its number; of no meaning where nothing [`Self::is_kept`].
     number: u64,
-    is_numbered: bool,
+    is_kept: bool,
     began: Time,
     /// Its bytes that were given to the disk.
     written: u64,
@@ -170,8 +170,6 @@ struct Head {
 /// How far a segment has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// Its number is still to be found out.
-    Unnumbered,
     Unwritten,
     Written,
     Synced,
@@ -203,7 +201,6 @@ struct UnderWay {
 enum Step {
     CloseWrite,
     CloseSync,
-    Number,
     Make(Standing),
     Write,
     Sync,
@@ -261,10 +258,10 @@ impl Journal {
             head: Head::of(&recording),
             recording,
             number: number.unwrap_or_default(),
-            is_numbered: number.is_some(),
+            is_kept: number.is_some(),
             began: at,
             written: 0,
-            standing: Standing::first(number.is_some()),
+            standing: Standing::Unwritten,
             before: None,
             closed,
             chores: chores.into(),
@@ -285,7 +282,12 @@ impl Journal {
             wants_sync: false,
             end: None,
         };
-        journal.plan(at);
+        if journal.is_kept {
+            journal.plan(at);
+        } else {
+            // The controller is told once it lives.
+            journal.standing = Standing::GivenUp;
+        }
         Ok(journal)
     }
 
@@ -334,11 +336,6 @@ impl Journal {
             Reply::Bytes(bytes) if step == Step::Make(Standing::Verified) && !self.head.is(bytes) => {
                 Some(DiskError::Failed)
             }
-            Reply::Highest(highest) => {
-                self.take_number(step, highest);
-                None
-            }
-            Reply::Done | Reply::Bytes(_) if step == Step::Number => Some(DiskError::Failed),
             Reply::Done | Reply::Bytes(_) => None,
         };
         match (failed, step) {
@@ -417,6 +414,11 @@ impl Journal {
         }
     }
 
+    /// Whether it is kept at all: whoever does not know what is there keeps nothing.
+    pub const fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
     /// What is the matter with it, if anything is.
     pub const fn trouble(&self) -> Option<Trouble> {
         self.trouble
@@ -437,14 +439,13 @@ impl Journal {
 
     fn is_to_rotate(&self, at: Time) -> bool {
         match self.standing {
-            Standing::GivenUp => self.under_way.is_none() && at >= self.pause_ends,
+            Standing::GivenUp => self.is_kept && self.under_way.is_none() && at >= self.pause_ends,
             Standing::Verified if self.before.is_none() => {
                 let is_long = self.recording.writer().position() >= self.settings.rotate_bytes;
                 let is_old = self.settings.rotate_after.is_some_and(|span| at >= self.began + span);
                 self.snapshot == Snapshot::Wanted || is_long || is_old
             }
             Standing::Verified
-            | Standing::Unnumbered
             | Standing::Unwritten
             | Standing::Written
             | Standing::Synced
@@ -467,7 +468,7 @@ impl Journal {
         self.recording.flush();
         self.head = Head::of(&self.recording);
         self.number = self.number.saturating_add(1);
-        (self.began, self.written, self.standing) = (at, 0, Standing::first(self.is_numbered));
+        (self.began, self.written, self.standing) = (at, 0, Standing::Unwritten);
         self.given = self.recorded;
         (self.sync_due, self.wants_sync) = (None, false);
         if self.snapshot == Snapshot::Wanted {
@@ -488,7 +489,7 @@ impl Journal {
 
     /// How many bytes have gathered for the disk, beside the head of a segment that is still to be written.
     pub fn waiting_bytes(&self) -> usize {
-        let is_headless = matches!(self.standing, Standing::Unnumbered | Standing::Unwritten);
+        let is_headless = self.standing == Standing::Unwritten;
         let head = if is_headless { self.head.bytes as usize } else { 0 };
         self.recording.writer().out().len().saturating_sub(head)
     }

@@ -259,11 +259,9 @@ impl PromiseKeeper {
         let next = match (look, reply) {
             (Look::Due(_) | Look::Done, _) => look,
             (Look::Listing | Look::Reading(_), Reply::Failed(_)) => Look::Due(at + LOOKS_AGAIN_AFTER),
-            (Look::Listing, Reply::Done | Reply::Bytes(_) | Reply::Highest(_)) => Look::Reading(CopyName::A),
-            (Look::Reading(CopyName::A), Reply::Done | Reply::Bytes(_) | Reply::Highest(_)) => {
-                Look::Reading(CopyName::B)
-            }
-            (Look::Reading(CopyName::B), Reply::Done | Reply::Bytes(_) | Reply::Highest(_)) => Look::Done,
+            (Look::Listing, Reply::Done | Reply::Bytes(_)) => Look::Reading(CopyName::A),
+            (Look::Reading(CopyName::A), Reply::Done | Reply::Bytes(_)) => Look::Reading(CopyName::B),
+            (Look::Reading(CopyName::B), Reply::Done | Reply::Bytes(_)) => Look::Done,
         };
         match next {
             Look::Reading(copy) => {
@@ -290,15 +288,15 @@ impl PromiseKeeper {
         match (reply, saving.stage) {
             // The copy may be broken now: the next attempt writes it again and leaves the other one alone.
             (Reply::Failed(_), _) => return self.end(&saving, false),
-            (Reply::Done | Reply::Bytes(_) | Reply::Highest(_), Stage::Writing) => {
+            (Reply::Done | Reply::Bytes(_), Stage::Writing) => {
                 saving.stage = Stage::Syncing;
                 self.ask(Operation::Sync { file });
             }
-            (Reply::Done | Reply::Bytes(_) | Reply::Highest(_), Stage::Syncing) if !is_named => {
+            (Reply::Done | Reply::Bytes(_), Stage::Syncing) if !is_named => {
                 saving.stage = Stage::Naming;
                 self.ask(Operation::SyncDirectory);
             }
-            (Reply::Done | Reply::Bytes(_) | Reply::Highest(_), Stage::Syncing | Stage::Naming) => {
+            (Reply::Done | Reply::Bytes(_), Stage::Syncing | Stage::Naming) => {
                 self.kept = saving.kept;
                 self.is_named[self.next.position()] = true;
                 self.next = self.next.other();
@@ -314,7 +312,7 @@ impl PromiseKeeper {
             && at >= due
         {
             self.look = Some(Look::Listing);
-            self.ask(Operation::HighestNumber);
+            self.ask(Operation::List);
         }
         if let Some(saving) = &mut self.saving
             && !saving.is_answered
@@ -438,9 +436,9 @@ mod tests {
             keeper.wake(at(look));
             for step in 1..=3 {
                 let Request { number, operation } = keeper.take_request().expect("it looks on");
-                let is_listing = operation == Operation::HighestNumber;
+                let is_listing = operation == Operation::List;
                 assert_eq!(is_listing, step == 1, "{operation:?}");
-                let found = if is_listing { Reply::Highest(3) } else { Reply::Bytes(&[]) };
+                let found = if is_listing { Reply::Done } else { Reply::Bytes(&[]) };
                 let fails = step == look;
                 keeper.reply(at(look), number, if fails { Reply::Failed(DiskError::Failed) } else { found });
                 if fails {

@@ -238,8 +238,9 @@ impl Recovered {
                 Err(Unusable::Damaged(position)) => self.damaged(segment, position),
             }
         }
-        // There were segments, and none of them can be believed.
-        (self.state, self.carried) = (None, None);
+        if !numbers.is_empty() {
+            (self.state, self.carried, self.origin) = (None, None, Origin::Lost);
+        }
     }
 
     /// Begins anew, with what another version has left.

@@ -47,7 +47,7 @@ impl SnapshotSchedule {
         *self = Self { asked_at: now, ..Self::new(self.settings) };
         match origin {
             Origin::Fresh => {}
-            Origin::Replayed | Origin::Damaged | Origin::Poisoned | Origin::Foreign => {
+            Origin::Replayed | Origin::Damaged | Origin::Poisoned | Origin::Foreign | Origin::Lost => {
                 out.report(Event::StateRecovered { origin });
             }
         }

@@ -67,10 +67,13 @@ pub enum Origin {
     Poisoned,
     /// From nowhere: the state that is there was made by another version of the engine, or for another site.
     Foreign,
+    /// From nowhere: of the states that are there none can be believed.
+    Lost,
 }
 
 impl Origin {
-    const ALL: [Self; 5] = [Self::Fresh, Self::Replayed, Self::Damaged, Self::Poisoned, Self::Foreign];
+    const ALL: [Self; 6] =
+        [Self::Fresh, Self::Replayed, Self::Damaged, Self::Poisoned, Self::Foreign, Self::Lost];
 
     /// The number of it in logs.
     pub const fn code(self) -> u8 {
@@ -80,6 +83,7 @@ impl Origin {
             Self::Damaged => 2,
             Self::Poisoned => 3,
             Self::Foreign => 4,
+            Self::Lost => 5,
         }
     }
 
@@ -97,6 +101,6 @@ mod tests {
     fn numbers_in_logs_mean_one_thing_both_ways() {
         assert!(Trouble::ALL.into_iter().all(|trouble| Trouble::of_code(trouble.code()) == Some(trouble)));
         assert!(Origin::ALL.into_iter().all(|origin| Origin::of_code(origin.code()) == Some(origin)));
-        assert_eq!((Trouble::of_code(4), Origin::of_code(5)), (None, None));
+        assert_eq!((Trouble::of_code(4), Origin::of_code(6)), (None, None));
     }
 }

@@ -11,7 +11,7 @@ use r_ems_engine::wall::WallTime;
 pub(super) fn boot(boot: &Boot) -> String {
     let state = match boot.origin {
         Origin::Fresh => String::new(),
-        Origin::Replayed | Origin::Damaged | Origin::Poisoned | Origin::Foreign => {
+        Origin::Replayed | Origin::Damaged | Origin::Poisoned | Origin::Foreign | Origin::Lost => {
             format!(", with {}", origin_words(boot.origin))
         }
     };
@@ -119,5 +119,6 @@ const fn origin_words(origin: Origin) -> &'static str {
         Origin::Damaged => "the newest state that is not damaged",
         Origin::Poisoned => "the newest state, without what failed an assertion after it",
         Origin::Foreign => "no state, since another version or another site file made the one that is there",
+        Origin::Lost => "no state, since none of those that are there can be believed",
     }
 }

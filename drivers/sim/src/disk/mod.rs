@@ -84,8 +84,6 @@ pub enum Job {
     SyncDirectory(u64),
     /// Bytes are on their way.
     Read(Result<Vec<u8>, DiskError>),
-    /// The highest number of a segment is on its way.
-    Highest(u64),
 }
 
 /// What a disk answers.
@@ -95,8 +93,6 @@ pub enum Answer {
     Done,
     /// The bytes that were asked for.
     Bytes(Vec<u8>),
-    /// The highest number of a segment.
-    Highest(u64),
     /// It is not done.
     Failed(DiskError),
 }
@@ -107,7 +103,6 @@ impl Answer {
         match self {
             Self::Done => Reply::Done,
             Self::Bytes(bytes) => Reply::Bytes(bytes),
-            Self::Highest(number) => Reply::Highest(*number),
             Self::Failed(error) => Reply::Failed(*error),
         }
     }
@@ -179,11 +174,7 @@ impl SimDisk {
                 into.truncate(count);
                 (WRITE, Job::Read(error.map_or(Ok(into), Err)))
             }
-            Operation::HighestNumber => {
-                let own = self.names.keys().filter(|path| path.0 == owner);
-                let highest = own.filter_map(|path| path.1.number()).max().unwrap_or_default();
-                (WRITE, error.map_or(Job::Highest(highest), |error| Job::Done(Err(error))))
-            }
+            Operation::List => (WRITE, Job::Done(error.map_or(Ok(()), Err))),
         }
     }
 
@@ -193,7 +184,6 @@ impl SimDisk {
             Job::Done(Ok(())) => Answer::Done,
             Job::Done(Err(error)) | Job::Read(Err(error)) => Answer::Failed(error),
             Job::Read(Ok(bytes)) => Answer::Bytes(bytes),
-            Job::Highest(number) => Answer::Highest(number),
             Job::Sync { owner, file, upto } => {
                 let is_lying = self.faults.is_lying;
                 let Some(file) = self.file_mut(owner, file) else { return Answer::Failed(DiskError::Failed) };
@@ -282,7 +272,7 @@ impl SimDisk {
             return Some(DiskError::Failed);
         }
         match operation {
-            Operation::Read { .. } | Operation::HighestNumber => None,
+            Operation::Read { .. } | Operation::List => None,
             Operation::Write { .. }
             | Operation::Sync { .. }
             | Operation::Rename { .. }
@@ -330,7 +320,7 @@ impl SimDisk {
             Operation::Write { .. }
             | Operation::Sync { .. }
             | Operation::SyncDirectory
-            | Operation::HighestNumber
+            | Operation::List
             | Operation::Read { .. } => unreachable!("these change no names"),
         }
     }

@@ -41,13 +41,15 @@ impl Journal {
         let can_begin = match self.standing {
             Standing::Verified => self.before.is_none(),
             Standing::GivenUp => self.under_way.is_none(),
-            Standing::Unnumbered
-            | Standing::Unwritten
+            Standing::Unwritten
             | Standing::Written
             | Standing::Synced
             | Standing::Named
             | Standing::Durable => false,
         };
+        if !self.is_kept {
+            return self.completions.push_back(Completion::Ended(false));
+        }
         if !end.has_begun && can_begin {
             self.rotate(at, &Encoded(&end.state, end.carried.as_ref()));
             self.recording.close(&[Encoded(&end.state, end.carried.as_ref())], Ending::Stopped);

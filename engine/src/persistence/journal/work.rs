@@ -15,6 +15,9 @@ use crate::time::Time;
 impl Journal {
     /// Asks the disk for what comes next, unless it works.
     pub(super) fn plan(&mut self, at: Time) {
+        if !self.is_kept {
+            return self.degrade(Trouble::Failing);
+        }
         if self.under_way.is_some() {
             return;
         }
@@ -32,7 +35,6 @@ impl Journal {
         }
         let (new, named) = (FileName::New(self.number), FileName::Segment(self.number));
         let (next, operation) = match self.standing {
-            Standing::Unnumbered => return self.ask(at, Step::Number, Operation::HighestNumber),
             Standing::Unwritten => (Standing::Written, self.write(new)),
             Standing::Written if makes(Mistake::NamedBeforeSync) => {
                 (Standing::Named, Operation::Rename { from: new, to: named })
@@ -117,7 +119,7 @@ impl Journal {
     /// Something has been done.
     pub(super) fn done(&mut self, step: Step, covers: u64) {
         match step {
-            Step::CloseWrite | Step::Number | Step::Write | Step::Tidy(_) | Step::Stale => {}
+            Step::CloseWrite | Step::Write | Step::Tidy(_) | Step::Stale => {}
             Step::CloseSync => {
                 self.before = None;
                 self.is_durable(covers);
@@ -129,23 +131,13 @@ impl Journal {
                 match standing {
                     Standing::Durable => self.is_durable(covers),
                     Standing::Verified => self.is_verified(),
-                    Standing::Unnumbered
-                    | Standing::Unwritten
+                    Standing::Unwritten
                     | Standing::Written
                     | Standing::Synced
                     | Standing::Named
                     | Standing::GivenUp => {}
                 }
             }
-        }
-    }
-
-    /// The disk says up to which number segments are there: the one under way comes after them all. No clock could say that,
-    /// since one that was set back would put the new segments before the old ones.
-    pub(super) const fn take_number(&mut self, step: Step, highest: u64) {
-        if matches!(step, Step::Number) {
-            (self.number, self.is_numbered) = (highest.saturating_add(1), true);
-            self.standing = Standing::Unwritten;
         }
     }
 
@@ -182,7 +174,7 @@ impl Journal {
             Standing::Named | Standing::Durable | Standing::Verified => {
                 self.closed.push(Closed { number: self.number, ended: at });
             }
-            Standing::Unnumbered | Standing::GivenUp => {}
+            Standing::GivenUp => {}
         }
         if let Some(under_way) = &mut self.under_way {
             under_way.step = Step::Stale;
@@ -219,23 +211,14 @@ impl Head {
     }
 }
 
-impl Standing {
-    /// How a segment begins.
-    pub(super) const fn first(is_numbered: bool) -> Self {
-        if is_numbered { Self::Unwritten } else { Self::Unnumbered }
-    }
-}
-
 impl Step {
     /// Whether it says how fast the disk is.
     pub(super) const fn is_sync(self) -> bool {
         match self {
             Self::CloseSync | Self::Sync | Self::Make(Standing::Synced | Standing::Durable) => true,
             Self::CloseWrite
-            | Self::Number
             | Self::Make(
-                Standing::Unnumbered
-                | Standing::Unwritten
+                Standing::Unwritten
                 | Standing::Written
                 | Standing::Named
                 | Standing::Verified
