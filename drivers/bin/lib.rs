@@ -14,7 +14,8 @@
 //! - [`mod@explore`] searches for faults that a site does not survive; [`faults`] are strategies for property tests of your own;
 //! - [`summary`] is what a run says about itself; [`explanation`] is why a set-point was what it was;
 //! - [`mod@emsctl`] is the program: arguments, one file a command, and the documented JSON forms;
-//! - [`metrics`] counts what controllers report, for Prometheus; [`present`] turns results into pages; [`output`] and [`exit`] are the ways out.
+//! - [`metrics`] counts what controllers report, for Prometheus; [`present`] turns results into pages; [`output`] and
+//!   [`exit`] are the ways out.
 //!
 //! **Invariant:** nothing here decides anything about a site. What is measured here (clocks, terminals) enters no delivery.
 

@@ -1,6 +1,7 @@
 //! What controllers report, as metrics: typed events counted for Prometheus.
 //!
-//! Nothing is measured here. Every number is one that a controller reported, or says of itself. Label values are the names of the site file and those of logs.
+//! Nothing is measured here. Every number is one that a controller reported, or says of itself. Label values are the names of the
+//! site file and those of logs.
 
 use std::fmt;
 

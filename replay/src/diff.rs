@@ -12,6 +12,7 @@ use r_ems_engine::log::{Content, End, Header, ReadError, Reader, Record, Status}
 use crate::divergence::CONTEXT_DELIVERIES;
 use crate::entries::{Entry, entry};
 use crate::source::Bytes;
+use crate::writes::Writes;
 
 /// What a comparison of two logs came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,13 +84,14 @@ pub fn diff<L: Read, R: Read>(left: L, right: R) -> Result<Comparison, ReadError
             return Ok(Comparison { difference: None, ends, effects });
         }
         if let Some(subject) = difference(&left.record(), &right.record()) {
-            let (left, right) = (Some(entry(&left)), Some(entry(&right)));
+            let (left, right) = (entry(&left, &Writes::UNKNOWN), entry(&right, &Writes::UNKNOWN));
+            let (left, right) = (Some(left), Some(right));
             return differs(Difference { subject, left, right, headers, before: before.into() });
         }
         if before.len() == CONTEXT_DELIVERIES {
             before.pop_front();
         }
-        before.push_back(entry(&left));
+        before.push_back(entry(&left, &Writes::UNKNOWN));
     }
 }
 

@@ -1,4 +1,8 @@
 //! The records of a log, in words and numbers, for people and programs.
+//!
+//! Nothing is kept but what may still be answered: a log of any length is shown in the same memory.
+
+mod fields;
 
 use std::io::{self, Read};
 
@@ -8,10 +12,13 @@ use r_ems_engine::Time;
 use r_ems_engine::digest::Digest;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::{Content, ControllerNames, End, Header, Kind, ReadError, Reader, Record, Status};
-use r_ems_engine::machine::{Input, Sample, Step, Validity};
+use r_ems_engine::machine::{Effect, Input, Sample, Step, Validity};
 
 use crate::describe::{Words, carried_words};
 use crate::source::Bytes;
+use crate::writes::Writes;
+
+pub use self::fields::{Answer, Asked, Fields, Written};
 
 /// One record in words.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,6 +36,9 @@ pub struct Entry {
     pub event: Option<&'static str>,
     /// What it says.
     pub text: String,
+    /// What it says in numbers, each a field of its own: of writes, answers to them, and events on authority.
+    #[serde(flatten)]
+    pub fields: Option<Fields>,
     /// The values that a device reported.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<Value>,
@@ -60,23 +70,53 @@ pub struct Filter {
     pub controller: Option<ControllerIndex>,
     /// Only these kinds; empty: all.
     pub kinds: Vec<Kind>,
+    /// What of effects.
+    pub of_effects: OfEffects,
+}
+
+/// What is wanted of the effects in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfEffects {
+    /// All, and when the controller wants to be woken.
+    All,
+    /// Writes; records without any are left out.
+    Writes,
 }
 
 impl Filter {
     /// Everything.
-    pub const ALL: Self = Self { from: Time::ZERO, to: Time::MAX, controller: None, kinds: Vec::new() };
+    pub const ALL: Self = Self {
+        from: Time::ZERO,
+        to: Time::MAX,
+        controller: None,
+        kinds: Vec::new(),
+        of_effects: OfEffects::All,
+    };
 
     fn takes(&self, record: &Record<'_>) -> bool {
         record.at >= self.from
             && self.controller.is_none_or(|wanted| wanted == record.controller)
             && (self.kinds.is_empty() || self.kinds.contains(&record.content.kind()))
+            && self.of_effects.takes(record)
     }
+}
+
+impl OfEffects {
+    fn takes(self, record: &Record<'_>) -> bool {
+        let Content::Effects { effects, .. } = record.content else { return true };
+        self == Self::All || effects.iter().any(is_write)
+    }
+}
+
+const fn is_write(effect: &Effect) -> bool {
+    matches!(effect, Effect::Write(_))
 }
 
 /// Iterates over the entries of a log that pass a filter.
 #[derive(Debug)]
 pub struct Entries<R> {
     reader: Reader<Bytes<R>>,
+    writes: Writes,
     filter: Filter,
     over: bool,
     end: Option<End>,
@@ -88,7 +128,9 @@ impl<R: Read> Entries<R> {
     /// # Errors
     /// If its header cannot be read.
     pub fn open(log: R, filter: Filter) -> Result<Self, ReadError<io::Error>> {
-        Ok(Self { reader: Reader::open(Bytes(log))?, filter, over: false, end: None })
+        let reader = Reader::open(Bytes(log))?;
+        let writes = Writes::of(reader.header());
+        Ok(Self { reader, writes, filter, over: false, end: None })
     }
 
     /// What the log says about itself.
@@ -119,8 +161,11 @@ impl<R: Read> Entries<R> {
             if record.at > self.filter.to {
                 return Ok(None);
             }
-            if self.filter.takes(&record) {
-                return Ok(Some(entry(&self.reader)));
+            let taken =
+                self.filter.takes(&record).then(|| put(&self.reader, &self.writes, self.filter.of_effects));
+            self.writes.note(&record);
+            if taken.is_some() {
+                return Ok(taken);
             }
         }
     }
@@ -140,8 +185,13 @@ impl<R: Read> Iterator for Entries<R> {
 }
 
 /// Puts the reader's current record into words.
-pub(crate) fn entry<R: Read>(reader: &Reader<Bytes<R>>) -> Entry {
+pub(crate) fn entry<R: Read>(reader: &Reader<Bytes<R>>, writes: &Writes) -> Entry {
+    put(reader, writes, OfEffects::All)
+}
+
+fn put<R: Read>(reader: &Reader<Bytes<R>>, writes: &Writes, of_effects: OfEffects) -> Entry {
     let record = reader.record();
+    let words = Words::within(&reader.header().controllers, record.controller.position());
     let names = &reader.header().controllers[record.controller.position()];
     let event = match record.content {
         Content::Event(event) => Some(event.kind()),
@@ -153,23 +203,31 @@ pub(crate) fn entry<R: Read>(reader: &Reader<Bytes<R>>) -> Entry {
         | Content::Closing(_)
         | Content::Crashed => None,
     };
+    let fields = Fields::of(words, &record, writes);
+    let more =
+        fields.as_ref().and_then(Fields::more_words).map_or_else(String::new, |more| format!(": {more}"));
     Entry {
         at_ns: record.at.as_nanos(),
         local_ns: record.now.as_nanos(),
         controller: names.full(),
         kind: record.content.kind().name(),
         event,
-        text: text(Words::within(&reader.header().controllers, record.controller.position()), &record),
+        text: text(words, &record, of_effects) + &more,
+        fields,
         values: values(names, &record),
         position: reader.record_position(),
         bytes: reader.record_bytes(),
     }
 }
 
-fn text(words: Words<'_>, record: &Record<'_>) -> String {
+fn text(words: Words<'_>, record: &Record<'_>, of_effects: OfEffects) -> String {
     match &record.content {
         Content::Delivery { step, .. } => words.step(step),
         Content::Event(event) => words.event(event),
+        Content::Effects { effects, .. } if of_effects == OfEffects::Writes => {
+            let writes = effects.iter().filter(|effect| is_write(effect));
+            writes.map(|effect| words.effect(effect, record.now)).collect::<Vec<_>>().join("; ")
+        }
         Content::Effects { effects, deadline } => {
             let lines = effects.iter().map(|effect| words.effect(effect, record.now));
             let lines: Vec<String> = lines.chain([words.deadline(*deadline, record.now)]).collect();

@@ -27,6 +27,7 @@ pub mod source;
 pub mod statistics;
 
 mod recent;
+mod writes;
 
 pub use compatibility::{Compatibility, Replayable};
 pub use diff::{Comparison, Difference, diff};

@@ -48,7 +48,11 @@ Examples:
 const SHOW_EXAMPLES: &str = "\
 Examples:
   r-emsctl show week.rlog --from \"+10 min\" --to \"+11 min\"
-  r-emsctl show week.rlog --kind shortfall_began --format json";
+  r-emsctl show week.rlog --kind shortfall_began --format json
+  r-emsctl show week.rlog --kind write";
+
+/// The kind of what `show` shows that is no kind of record: writes with their answers.
+pub const WRITES: &str = "write";
 
 const DIFF_EXAMPLES: &str = "\
 Example:
@@ -319,7 +323,7 @@ pub struct Show {
     /// Shows one controller only
     #[arg(long, value_name = "GRID/ID")]
     pub controller: Option<ControllerName>,
-    /// Shows one kind of record only (boot, wake, points, …) or one kind of event (shortfall_began, …)
+    /// Shows one kind of record (boot, wake, points, …) or of event (shortfall_began, …) only; write: writes and their answers
     #[arg(long, value_name = "KIND", value_parser = kind)]
     pub kind: Option<String>,
     /// How the result is written.
@@ -423,7 +427,8 @@ impl std::fmt::Display for ControllerName {
 }
 
 fn kind(text: &str) -> Result<String, String> {
-    let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).chain(Event::KINDS).collect();
+    let kinds = Kind::ALL.iter().map(|kind| kind.name());
+    let known: Vec<&str> = kinds.chain([WRITES]).chain(Event::KINDS).collect();
     if known.contains(&text) {
         return Ok(text.to_owned());
     }

@@ -2,10 +2,10 @@
 
 use r_ems_engine::Time;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::log::{End, Kind};
-use r_ems_replay::entries::{Entries, Entry, Filter};
+use r_ems_engine::log::{EffectsKept, End, Kind};
+use r_ems_replay::entries::{Entries, Entry, Filter, OfEffects};
 
-use super::args::{Format, Show};
+use super::args::{Format, Show, WRITES};
 use super::log_file::LogFile;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, State, say};
@@ -41,6 +41,9 @@ pub(super) fn perform<F: FunctionSet>(
     if shown == 0 {
         say("no record matches");
     }
+    if shows_writes(arguments) && log.header.effects == EffectsKept::Digests {
+        say("the log holds no writes, only that they were answered; record it with --record-effects");
+    }
     if let Some(end @ End::Torn { .. }) = entries.end() {
         say(&format!("{}: {end}", arguments.log.display()));
     }
@@ -50,18 +53,27 @@ pub(super) fn perform<F: FunctionSet>(
 fn filter(arguments: &Show, log: &LogFile) -> Result<Filter, Failure> {
     let (from, to) = log.window(arguments.from.as_ref(), arguments.to.as_ref())?;
     let controller = arguments.controller.as_ref().map(|name| log.controller(name)).transpose()?;
+    let everything = Filter { from, to, controller, ..Filter::ALL };
+    if shows_writes(arguments) {
+        let kinds = vec![Kind::Effects, Kind::Written];
+        return Ok(Filter { kinds, of_effects: OfEffects::Writes, ..everything });
+    }
     let kinds = arguments.kind.as_deref().map(|wanted| {
         let known = Kind::ALL.into_iter().find(|kind| kind.name() == wanted);
         // What is no kind of record is a kind of event: the arguments have been checked.
         known.unwrap_or(Kind::Event)
     });
-    Ok(Filter { from, to, controller, kinds: kinds.into_iter().collect() })
+    Ok(Filter { kinds: kinds.into_iter().collect(), ..everything })
+}
+
+fn shows_writes(arguments: &Show) -> bool {
+    arguments.kind.as_deref() == Some(WRITES)
 }
 
 /// Whether an entry passes what the reader's filter does not know: kinds of events.
 fn is_wanted(arguments: &Show, entry: &Entry) -> bool {
     let Some(wanted) = arguments.kind.as_deref() else { return true };
-    entry.kind == wanted || entry.event == Some(wanted)
+    wanted == WRITES || entry.kind == wanted || entry.event == Some(wanted)
 }
 
 fn heading(log: &LogFile) -> String {
