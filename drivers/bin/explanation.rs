@@ -16,6 +16,7 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::{DeviceIndex, GroupIndex, PointIndex};
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::points::{DeviceClass, PointKind};
+use r_ems_engine::redundancy::Role;
 use r_ems_engine::{LocalTime, Span};
 use r_ems_replay::describe::Words;
 use serde::Serialize;
@@ -37,6 +38,8 @@ pub struct Explanation {
     pub role: &'static str,
     /// The fencing number under which it writes, or else the highest that it knows.
     pub epoch: u64,
+    /// Whether it has authority: what is decided here is written, or else only computed.
+    pub writes: bool,
     /// What it saw.
     pub inputs: Vec<InputSeen>,
     /// Each group that it decides for.
@@ -137,7 +140,7 @@ pub struct MemberShare {
     pub device: String,
     /// Its set-point.
     pub set_point_w: f64,
-    /// What was written last.
+    /// What it wrote last, under an authority that is over if nothing was written since.
     pub written: Option<Written>,
     /// The set-point that the device says it holds.
     pub read_back_w: Option<f64>,
@@ -154,10 +157,14 @@ pub struct MemberShare {
 }
 
 /// A write and what became of it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Written {
     /// The power.
     pub power_w: f64,
+    /// The fencing number under which it was written, `round.seat`.
+    pub epoch: String,
+    /// Whether the authority under which it was written is over: another writes now, or will.
+    pub authority_over: bool,
     /// How long ago.
     pub ago_s: f64,
     /// `pending`, `acknowledged` or `failed`.
@@ -168,7 +175,8 @@ pub struct Written {
     pub reverts_in_s: Option<f64>,
 }
 
-/// Explains what `machine` had decided at `now`; `later` is the same controller a little later, if it lived so long.
+/// Explains what `machine` had decided when its clock showed `now`, and what had come of it by then;
+/// `later` is the same controller a little later, if it lived so long.
 ///
 /// With a device only the group that it belongs to is explained.
 pub fn explain<F: FunctionSet>(
@@ -182,12 +190,18 @@ pub fn explain<F: FunctionSet>(
     let groups = groups.map(|(position, group)| (GroupIndex::of(position), group));
     let wanted = |entry: &(GroupIndex, &Group)| device.is_none_or(|device| has_member(entry.1, device));
     let groups: Vec<(GroupIndex, &Group)> = groups.filter(wanted).collect();
+    // What was seen and lost is as old as it was to the decision.
+    let decided_at = machine.composition().composed_at().unwrap_or(LocalTime::ZERO);
     Explanation {
         controller: names.full(),
         role: machine.redundancy().role().name(),
         epoch: machine.redundancy().epoch().number(),
-        inputs: inputs(names, machine, now, &groups),
-        groups: groups.iter().map(|group| decision(names, machine, now, later, *group)).collect(),
+        writes: machine.redundancy().role() == Role::Active,
+        inputs: inputs(names, machine, decided_at, &groups),
+        groups: groups
+            .iter()
+            .map(|group| decision(names, machine, (decided_at, now), later, *group))
+            .collect(),
     }
 }
 
@@ -230,7 +244,7 @@ fn inputs<F: FunctionSet>(
 fn decision<F: FunctionSet>(
     names: &ControllerNames,
     machine: &Controller<F>,
-    now: LocalTime,
+    (decided_at, now): (LocalTime, LocalTime),
     later: Option<&Controller<F>>,
     (index, group): (GroupIndex, &Group),
 ) -> GroupDecision {
@@ -239,7 +253,7 @@ fn decision<F: FunctionSet>(
         devices: group.members().iter().map(|member| Words::of(names).device(member.device())).collect(),
         decided_w: group.applied().map(r_ems_engine::units::Watts::watts),
         bound_by: group.bound_by().map(|origin| names::origin(names, origin)),
-        steps: steps(names, machine, now, (index, group)),
+        steps: steps(names, machine, decided_at, (index, group)),
         members: group.members().iter().map(share).collect(),
     }
 }
@@ -255,7 +269,7 @@ fn share<F: FunctionSet>(
     let channels = machine.set_points().channels();
     let channel = channels.iter().find(|channel| channel.device() == device);
     let written = channel.and_then(|channel| {
-        let last = channel.last()?;
+        let last = channel.last().or(channel.past())?;
         let (state, acknowledged) = match last.state {
             WriteState::Pending => ("pending", None),
             WriteState::Acknowledged { at } => ("acknowledged", Some(at.since(last.at).as_secs_f64())),
@@ -263,6 +277,8 @@ fn share<F: FunctionSet>(
         };
         Some(Written {
             power_w: last.power.watts(),
+            epoch: last.epoch.to_string(),
+            authority_over: channel.last().is_none(),
             ago_s: now.since(last.at).as_secs_f64(),
             state,
             acknowledged_after_s: acknowledged,

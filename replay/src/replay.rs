@@ -8,7 +8,7 @@ use r_ems_engine::fleet::{Fleet, Poisoned};
 use r_ems_engine::log::{
     BEHAVIOR, Content, ENGINE_VERSION, End, Header, ReadError, Reader, Status, codec, identity,
 };
-use r_ems_engine::{Span, Time};
+use r_ems_engine::{LocalTime, Span, Time};
 
 use crate::compatibility::{Compatibility, OtherFunctions, Replayable};
 use crate::divergence::{Divergence, engine_name};
@@ -207,6 +207,13 @@ impl<M: Replayable, R: Read> Replay<M, R> {
     pub fn runs(&self, controller: usize, at: Time) -> bool {
         let Some((last_at, now, Some(deadline))) = self.driver.last(controller) else { return true };
         at.since(last_at) <= deadline.since(now) + LATENESS_MAX
+    }
+
+    /// What a controller's own clock showed at `at`, up to which the log was run, if it went on since the controller was last
+    /// heard of; nothing before that.
+    pub fn clock(&self, controller: usize, at: Time) -> Option<LocalTime> {
+        let (last_at, now, _deadline) = self.driver.last(controller)?;
+        Some(now + at.since(last_at))
     }
 
     /// What the log says about itself.

@@ -89,3 +89,36 @@ fn events_on_authority_carry_their_numbers() {
     assert_eq!(acted["step_w"], 50e3);
     assert_eq!(shown(&log, "role_changed")[0]["role"], "candidate");
 }
+
+/// What each controller says of the battery at an instant, by its name.
+fn explained(log: &str, at: &str) -> Vec<(Value, Value)> {
+    let output = emsctl(&["explain", log, "--at", at, "--point", "works/bess", "--format", "json"]);
+    assert_eq!(code(&output), 0, "{}", errors(&output));
+    let all = super::json(&output)["explanations"].as_array().expect("a list").clone();
+    let member = |of: &Value| of["groups"][0]["members"][0]["written"].clone();
+    all.iter().map(|of| (of["writes"].clone(), member(of))).collect()
+}
+
+#[test]
+fn who_has_lost_authority_still_says_what_it_wrote() {
+    let log = recorded("late_explained.rlog", &[]);
+    let [one, two, _witness] = explained(&log, "+621 ms").try_into().expect("three members");
+    let (writes, written) = one;
+    assert_eq!((writes, &written["authority_over"]), (false.into(), &true.into()));
+    assert_eq!((&written["epoch"], &written["state"]), (&"1.0".into(), &"pending".into()));
+    let ago_s = written["ago_s"].as_f64().expect("seconds");
+    assert!((0.319..0.320).contains(&ago_s), "between scans too it counts up to the moment: {ago_s}");
+    let (writes, written) = two;
+    assert_eq!((writes, &written["authority_over"]), (true.into(), &false.into()));
+    assert_eq!((&written["epoch"], &written["state"]), (&"2.1".into(), &"acknowledged".into()));
+    // Its answer comes when another writes, and is noted all the same.
+    let (_, written) = explained(&log, "+950 ms").remove(0);
+    assert_eq!((&written["state"], &written["authority_over"]), (&"acknowledged".into(), &true.into()));
+    let page = text(&emsctl(&["explain", &log, "--at", "+621 ms"]));
+    assert!(
+        page.contains("bess: would be 50.0 kW, bound by PeakShaving; it computes and does not write"),
+        "{page}"
+    );
+    assert!(page.contains("50.0 kW under epoch 1.0 320 ms ago, pending, authority over since"), "{page}");
+    assert!(page.contains("bess: 50.0 kW, bound by PeakShaving\n"), "{page}");
+}

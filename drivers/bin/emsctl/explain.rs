@@ -111,6 +111,7 @@ fn explanations<F: FunctionSet>(
     }
     let then: Vec<Controller<F>> = replay.machines().to_vec();
     let runs: Vec<bool> = (0..then.len()).map(|position| replay.runs(position, at)).collect();
+    let clocks: Vec<_> = (0..then.len()).map(|position| replay.clock(position, at)).collect();
     replay.run_until(at + LOOK_AFTER).map_err(failed)?;
     let ended_before = replay.result().end.is_some();
     log.note_torn(replay.result().end);
@@ -125,11 +126,12 @@ fn explanations<F: FunctionSet>(
         }
         let device = wanted.as_ref().and_then(|wanted| device(names, &wanted.device));
         let later = if ended_before { None } else { replay.machines().get(position) };
-        let now = machine.composition().composed_at().unwrap_or(LocalTime::ZERO);
+        let now = clocks[position].unwrap_or(LocalTime::ZERO);
         let mut explanation = explain(names, machine, now, later, device);
         if !runs[position] {
             // What it was when it was heard of last is not what it is.
             explanation.role = DOWN;
+            explanation.writes = false;
         }
         explanations.push(explanation);
     }

@@ -10,6 +10,7 @@ use crate::explanation::{
     Explanation, Fallback, GroupDecision, InputSeen, LOOK_AFTER, LostSeen, MemberShare, SlotState, Step,
     WishSeen,
 };
+use crate::summary::DOWN;
 
 /// Ends that are this close are one power to whoever reads them, W.
 const SAME_W: f64 = 0.5;
@@ -25,7 +26,7 @@ pub fn page(explanation: &Explanation) -> String {
         page += "  it controls nothing here\n";
     }
     for group in &explanation.groups {
-        page += &answer(group);
+        page += &answer(explanation, group);
     }
     page += &inputs(&explanation.inputs);
     for group in &explanation.groups {
@@ -35,7 +36,7 @@ pub fn page(explanation: &Explanation) -> String {
     page
 }
 
-fn answer(group: &GroupDecision) -> String {
+fn answer(explanation: &Explanation, group: &GroupDecision) -> String {
     let devices = group.devices.join(", ");
     let Some(decided_w) = group.decided_w else {
         return format!("  {devices}: nothing is decided yet; it waits for its measurements\n\n");
@@ -44,7 +45,14 @@ fn answer(group: &GroupDecision) -> String {
         Some(who) => format!("bound by {}", paint(GOOD, who)),
         None => "at rest: nobody wants anything else".to_owned(),
     };
-    format!("  {devices}: {}, {why}\n\n", paint(BOLD, &power(decided_w)))
+    let (would, reserve) = if explanation.writes {
+        ("", "")
+    } else if explanation.role == DOWN {
+        ("was to be ", "; it is down and writes nothing")
+    } else {
+        ("would be ", "; it computes and does not write")
+    };
+    format!("  {devices}: {would}{}, {why}{reserve}\n\n", paint(BOLD, &power(decided_w)))
 }
 
 fn inputs(inputs: &[InputSeen]) -> String {
@@ -173,12 +181,16 @@ fn known(value: Option<f64>) -> String {
 }
 
 fn written(member: &MemberShare) -> String {
-    let Some(written) = member.written else { return paint(BAD, "never") };
-    let ago = seconds(written.ago_s);
-    match written.acknowledged_after_s {
-        Some(after) => format!("{} {ago} ago, acknowledged after {}", power(written.power_w), seconds(after)),
-        None => format!("{} {ago} ago, {}", power(written.power_w), written.state),
+    let Some(written) = &member.written else { return paint(BAD, "never") };
+    let (what, ago) = (power(written.power_w), seconds(written.ago_s));
+    let became = match written.acknowledged_after_s {
+        Some(after) => format!("acknowledged after {}", seconds(after)),
+        None => written.state.to_owned(),
+    };
+    if written.authority_over {
+        return format!("{what} under epoch {} {ago} ago, {became}, authority over since", written.epoch);
     }
+    format!("{what} {ago} ago, {became}")
 }
 
 fn seconds(secs: f64) -> String {

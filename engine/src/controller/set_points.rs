@@ -56,14 +56,15 @@ pub struct Channel {
     retry_at: LocalTime,
     /// The device refused the last write because it has accepted this epoch: a higher one is worth another try at once.
     outdated_by: Option<Epoch>,
-    /// The epoch of the last write.
-    tried: Epoch,
     /// Since when writes were too old when they could be performed, and none was performed.
     late_since: Option<LocalTime>,
     /// Whether the last poll of the device was not answered.
     is_silent: bool,
     /// The last write under the present authority.
     last: Option<LastWrite>,
+    /// The last write under an authority that is over, until something is written again. It decides nothing: it is for those who
+    /// ask what may still be on its way.
+    past: Option<LastWrite>,
     /// So many writes have not been answered yet.
     unanswered: u16,
     /// Whether the answer to a write that may still be on its way did not come in time.
@@ -79,6 +80,8 @@ pub struct LastWrite {
     pub power: Watts,
     /// When.
     pub at: LocalTime,
+    /// Under which epoch.
+    pub epoch: Epoch,
     /// What became of it.
     pub state: WriteState,
 }
@@ -113,10 +116,10 @@ impl SetPoints {
                 pause: Span::ZERO,
                 retry_at: LocalTime::ZERO,
                 outdated_by: None,
-                tried: Epoch::NONE,
                 late_since: None,
                 is_silent: false,
                 last: None,
+                past: None,
                 unanswered: 0,
                 is_uncertain: false,
                 ends_at: LocalTime::ZERO,
@@ -132,6 +135,7 @@ impl SetPoints {
         for channel in &mut self.channels {
             channel.limiter.forget();
             channel.is_silent = false;
+            channel.past = None;
             (channel.unanswered, channel.is_uncertain) = (0, false);
             channel.ends_at = LocalTime::ZERO;
         }
@@ -141,7 +145,7 @@ impl SetPoints {
     /// take writes more often for it.
     pub(super) fn forget_decisions(&mut self) {
         for channel in &mut self.channels {
-            channel.last = None;
+            channel.past = channel.last.take().or(channel.past);
             channel.late_since = None;
             channel.pause = Span::ZERO;
             channel.retry_at = LocalTime::ZERO;
@@ -172,8 +176,8 @@ impl SetPoints {
                 let held = image.good(channel.device, PointKind::SetPoint).map_or(power, Watts::of);
                 difference = Some(difference.unwrap_or(Watts::ZERO) + (power - held).abs());
                 let valid_until = authority.until.min(now + channel.reversion);
-                channel.note_write(now, power, channel.ends_at(now, valid_until, settings));
-                channel.tried = authority.epoch;
+                let write = LastWrite { power, at: now, epoch: authority.epoch, state: WriteState::Pending };
+                channel.note_write(write, channel.ends_at(now, valid_until, settings));
                 out.push(Effect::Write(SetPointWrite {
                     device: channel.device,
                     value: power.watts() * channel.factor + 0.0,
@@ -236,7 +240,14 @@ impl SetPoints {
         channel.unanswered = channel.unanswered.saturating_sub(1);
         channel.is_uncertain |= outcome == WriteOutcome::TimedOut;
         let is_last = channel.unanswered == 0;
-        let Some(last) = &mut channel.last else { return };
+        let Some(last) = &mut channel.last else {
+            if let Some(past) =
+                channel.past.as_mut().filter(|past| is_last && past.state == WriteState::Pending)
+            {
+                past.state = WriteState::after(outcome, now);
+            }
+            return;
+        };
         let late_since = channel.late_since.unwrap_or(last.at);
         channel.late_since = (outcome == WriteOutcome::Expired).then_some(late_since);
         match outcome {
@@ -245,15 +256,15 @@ impl SetPoints {
                 if last.state != WriteState::Pending || !is_last {
                     return;
                 }
-                last.state = WriteState::Acknowledged { at: now };
+                last.state = WriteState::after(outcome, now);
                 if channel.pause > Span::ZERO {
                     channel.pause = Span::ZERO;
                     out.report(Event::WritesSucceed { device });
                 }
             }
-            WriteOutcome::Expired => last.state = WriteState::Failed,
+            WriteOutcome::Expired => last.state = WriteState::after(outcome, now),
             WriteOutcome::Refused | WriteOutcome::Outdated { .. } | WriteOutcome::TimedOut => {
-                last.state = WriteState::Failed;
+                last.state = WriteState::after(outcome, now);
                 if channel.pause == Span::ZERO {
                     out.report(Event::WriteFailed { device, outcome });
                 }
@@ -266,7 +277,7 @@ impl SetPoints {
                     | WriteOutcome::TimedOut
                     | WriteOutcome::Expired => None,
                 };
-                channel.outdated_by = by.filter(|accepted| *accepted > channel.tried);
+                channel.outdated_by = by.filter(|accepted| *accepted > last.epoch);
             }
         }
     }
@@ -274,6 +285,19 @@ impl SetPoints {
     /// The channels in the order of groups and members.
     pub fn channels(&self) -> &[Channel] {
         &self.channels
+    }
+}
+
+impl WriteState {
+    /// What an answer says of the write that it belongs to.
+    const fn after(outcome: WriteOutcome, now: LocalTime) -> Self {
+        match outcome {
+            WriteOutcome::Acknowledged => Self::Acknowledged { at: now },
+            WriteOutcome::Refused
+            | WriteOutcome::Outdated { .. }
+            | WriteOutcome::TimedOut
+            | WriteOutcome::Expired => Self::Failed,
+        }
     }
 }
 
@@ -286,6 +310,11 @@ impl Channel {
     /// The last write under the present authority.
     pub const fn last(&self) -> Option<&LastWrite> {
         self.last.as_ref()
+    }
+
+    /// The last write under an authority that is over; nothing once something is written again.
+    pub const fn past(&self) -> Option<&LastWrite> {
+        self.past.as_ref()
     }
 
     /// When the device falls back unless it is written again.
@@ -304,11 +333,12 @@ impl Channel {
         if self.longest_write.is_zero() { now } else { valid_until + settings.write_wait(self.longest_write) }
     }
 
-    fn note_write(&mut self, now: LocalTime, power: Watts, ends_at: LocalTime) {
-        self.last = Some(LastWrite { power, at: now, state: WriteState::Pending });
+    fn note_write(&mut self, write: LastWrite, ends_at: LocalTime) {
+        self.last = Some(write);
+        self.past = None;
         self.outdated_by = None;
         self.unanswered = self.unanswered.saturating_add(1);
-        self.is_uncertain &= now < self.ends_at;
+        self.is_uncertain &= write.at < self.ends_at;
         self.ends_at = ends_at;
     }
 
@@ -341,12 +371,18 @@ impl Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redundancy::Seat;
 
     const BATTERY: DeviceIndex = DeviceIndex(1);
     const LONGEST: Span = Span::from_millis(200);
 
     fn at(millis: u64) -> LocalTime {
         LocalTime::from_nanos(millis * 1_000_000)
+    }
+
+    fn write(millis: u64) -> LastWrite {
+        let epoch = Epoch::NONE.next_for(Seat(0));
+        LastWrite { power: Watts::of(1e3), at: at(millis), epoch, state: WriteState::Pending }
     }
 
     /// One device, to which was written at these instants.
@@ -361,17 +397,17 @@ mod tests {
             pause: Span::ZERO,
             retry_at: LocalTime::ZERO,
             outdated_by: None,
-            tried: Epoch::NONE,
             late_since: None,
             is_silent: false,
             last: None,
+            past: None,
             unanswered: 0,
             is_uncertain: false,
             ends_at: LocalTime::ZERO,
         };
         let mut set_points = SetPoints { channels: alloc::vec![channel], silent: 0 };
         for millis in instants {
-            set_points.channels[0].note_write(at(*millis), Watts::of(1e3), at(*millis) + LONGEST);
+            set_points.channels[0].note_write(write(*millis), at(*millis) + LONGEST);
         }
         set_points
     }
@@ -410,15 +446,33 @@ mod tests {
     }
 
     #[test]
+    fn the_last_write_outlives_its_authority_until_something_is_written_again() {
+        let mut set_points = written_at(&[1_000]);
+        let past = |set_points: &SetPoints| set_points.channels[0].past.map(|past| (past.at, past.state));
+        assert_eq!(past(&set_points), None);
+        set_points.forget_decisions();
+        assert!(set_points.channels[0].last.is_none());
+        assert_eq!(past(&set_points), Some((at(1_000), WriteState::Pending)));
+        // What is forgotten once more leaves it, and its answer is noted.
+        set_points.forget_decisions();
+        answer(&mut set_points, 1_320, WriteOutcome::Acknowledged);
+        assert_eq!(past(&set_points), Some((at(1_000), WriteState::Acknowledged { at: at(1_320) })));
+        set_points.channels[0].note_write(write(2_000), at(2_000) + LONGEST);
+        assert_eq!(past(&set_points), None);
+        set_points.forget();
+        assert_eq!(past(&set_points), None, "its clock was that of another life");
+    }
+
+    #[test]
     fn a_write_that_timed_out_is_outstanding_until_it_cannot_be_applied_any_more() {
         let mut set_points = written_at(&[1_000]);
         answer(&mut set_points, 1_050, WriteOutcome::TimedOut);
         assert_eq!(set_points.writes_end(), at(1_200));
         // The next one is acknowledged, but the first may still come after it.
-        set_points.channels[0].note_write(at(1_100), Watts::ZERO, at(1_100) + LONGEST);
+        set_points.channels[0].note_write(write(1_100), at(1_100) + LONGEST);
         answer(&mut set_points, 1_110, WriteOutcome::Acknowledged);
         assert_eq!(set_points.writes_end(), at(1_300));
-        set_points.channels[0].note_write(at(1_400), Watts::ZERO, at(1_400) + LONGEST);
+        set_points.channels[0].note_write(write(1_400), at(1_400) + LONGEST);
         answer(&mut set_points, 1_410, WriteOutcome::Acknowledged);
         assert_eq!(set_points.writes_end(), LocalTime::ZERO, "by then it was over");
     }
