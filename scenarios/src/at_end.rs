@@ -5,8 +5,11 @@
 
 use r_ems_engine::Time;
 use r_ems_sim::account::Peak;
+use r_ems_sim::authority;
 use r_ems_sim::driver::{GridResult, RunResult};
 use r_ems_sim::expect::{Comparison, Verdict};
+use r_ems_sim::progress::Promise;
+use r_ems_sim::survival;
 
 use crate::expectation::{compared, read_amount};
 use crate::mistake::{Notes, suggestion};
@@ -115,7 +118,7 @@ impl AtEnd {
     /// Judges a run. The margin of a sum is what is left to its limit, that of a take-over the time that was left; negative by
     /// what is missing.
     pub fn judge(&self, result: &RunResult) -> Verdict {
-        let Judged { held, margin, at, value, words: _ } = self.judged(result);
+        let Judged { held, margin, at, value, rule: _, words: _ } = self.judged(result);
         Verdict {
             name: self.name.clone(),
             held,
@@ -131,6 +134,21 @@ impl AtEnd {
     pub fn remark(&self, result: &RunResult) -> Option<String> {
         let words = self.judged(result).words;
         (!words.is_empty()).then_some(words)
+    }
+
+    /// Which rule a run broke first, of those that it stands for.
+    pub fn broken(&self, result: &RunResult) -> Option<&'static str> {
+        self.judged(result).rule
+    }
+
+    /// The rules that it stands for, by the names under which a search for faults reports them.
+    pub const fn rules(&self) -> &'static [&'static str] {
+        match self.subject {
+            Subject::Sum(_) | Subject::TakeOver(..) => &[],
+            Subject::OneAuthority(_) => &authority::Rule::NAMES,
+            Subject::Progress(_) => &Promise::NAMES,
+            Subject::Outlives(_) => &survival::Rule::NAMES,
+        }
     }
 
     /// Whether a part of a run says nothing about it.
@@ -164,7 +182,7 @@ impl Bound {
             Comparison::Above => (value - limit, value > limit),
             Comparison::AtLeast => (value - limit, value >= limit),
         };
-        Judged { held, margin, at, value, words: String::new() }
+        Judged { held, margin, at, value, ..Judged::unbroken(at) }
     }
 }
 

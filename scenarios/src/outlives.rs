@@ -19,7 +19,7 @@ pub(crate) fn judge(who: &Who, result: &RunResult) -> Judged {
         .flat_map(|(place, controller)| controller.broken.iter().map(move |broken| (place, *broken)))
         .collect();
     let Some((place, first)) = broken.iter().min_by_key(|(_, broken)| broken.at) else {
-        return Judged { held: true, margin: 0.0, at: end, value: 0.0, words: String::new() };
+        return Judged::unbroken(end);
     };
     let what = match first.rule {
         Rule::State => "is not in a state in which it stood",
@@ -28,7 +28,7 @@ pub(crate) fn judge(who: &Who, result: &RunResult) -> Judged {
     };
     let words = format!("{} {what}", who.member(*place));
     let value = broken.len() as f64;
-    Judged { held: false, margin: -value, at: first.at, value, words }
+    Judged { held: false, margin: -value, at: first.at, value, rule: Some(first.rule.name()), words }
 }
 
 #[cfg(test)]

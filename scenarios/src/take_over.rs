@@ -44,7 +44,16 @@ pub(crate) struct Judged {
     pub(crate) margin: f64,
     pub(crate) at: Time,
     pub(crate) value: f64,
+    /// Which rule was broken, of those that the expectation stands for.
+    pub(crate) rule: Option<&'static str>,
     pub(crate) words: String,
+}
+
+impl Judged {
+    /// None of the rules that the expectation stands for was broken up to `end`.
+    pub(crate) const fn unbroken(end: Time) -> Self {
+        Self { held: true, margin: 0.0, at: end, value: 0.0, rule: None, words: String::new() }
+    }
 }
 
 impl Who {
@@ -138,6 +147,7 @@ pub(crate) fn judge_limit(limit: &Limit, who: &Who, result: &RunResult) -> Judge
             margin: 0.0,
             at: end,
             value: 0.0,
+            rule: None,
             words: "no take-over happened".into(),
         };
     };
@@ -152,23 +162,24 @@ pub(crate) fn judge_limit(limit: &Limit, who: &Who, result: &RunResult) -> Judge
         ),
     };
     let margin = limit.span.as_secs_f64() - gap.as_secs_f64();
-    Judged { held: gap <= limit.span, margin, at, value: gap.as_secs_f64(), words }
+    Judged { held: gap <= limit.span, margin, at, value: gap.as_secs_f64(), rule: None, words }
 }
 
 /// Judges that there was one authority at a time.
 pub(crate) fn judge_one(who: &Who, authority: &AuthorityResult, end: Time) -> Judged {
     let count = authority.violation_count;
     let Some(first) = authority.violations.first() else {
-        return Judged { held: count == 0, margin: 0.0, at: end, value: 0.0, words: String::new() };
+        return Judged { held: count == 0, ..Judged::unbroken(end) };
     };
     let value = count as f64;
-    Judged { held: false, margin: -value, at: first.at, value, words: who.violation(first) }
+    let (rule, words) = (Some(first.rule.name()), who.violation(first));
+    Judged { held: false, margin: -value, at: first.at, value, rule, words }
 }
 
 /// Judges that somebody took over or wrote wherever somebody could.
 pub(crate) fn judge_progress(who: &Who, late: &[Late], end: Time) -> Judged {
     let Some(first) = late.first() else {
-        return Judged { held: true, margin: 0.0, at: end, value: 0.0, words: String::new() };
+        return Judged::unbroken(end);
     };
     let (able, since) = (who.member(first.able), first.at.since(first.since));
     let words = match first.promise {
@@ -179,7 +190,7 @@ pub(crate) fn judge_progress(who: &Who, late: &[Late], end: Time) -> Judged {
         }
     };
     let value = late.len() as f64;
-    Judged { held: false, margin: -value, at: first.at, value, words }
+    Judged { held: false, margin: -value, at: first.at, value, rule: Some(first.promise.name()), words }
 }
 
 #[cfg(test)]
@@ -257,6 +268,7 @@ mod tests {
             AuthorityResult { violations: vec![violation], violation_count: 3, ..AuthorityResult::default() };
         let found = judge_one(&who(), &authority, at(9));
         assert!(!found.held && found.at == at(7) && (found.margin + 3.0).abs() < 1e-9);
+        assert_eq!(found.rule, Some("epochs rise on every device"));
         assert!(judge_one(&who(), &AuthorityResult::default(), at(9)).held);
     }
 }

@@ -122,3 +122,26 @@ fn who_has_lost_authority_still_says_what_it_wrote() {
     assert!(page.contains("50.0 kW under epoch 1.0 320 ms ago, pending, authority over since"), "{page}");
     assert!(page.contains("bess: 50.0 kW, bound by PeakShaving\n"), "{page}");
 }
+
+#[test]
+fn a_run_names_the_rule_that_was_broken_and_explain_takes_that_name() {
+    let log = recorded("late_rule.rlog", &[]);
+    let page = text(&emsctl(&["run", SCENARIO]));
+    let line = page.lines().find(|line| line.contains("✗")).expect("one was violated");
+    assert!(line.contains("one authority at a time"), "{line}");
+    // The whole instant: the log is looked into there.
+    let told =
+        "2024-05-06 08:00:00.921; epochs rise on every device: works/bess accepted epoch 1.0 of works/one";
+    assert!(line.contains(told), "{line}");
+    let missed = |name: &str| emsctl(&["explain", &log, "--missed", name, "--format", "json"]);
+    let output = missed("epochs rise");
+    assert_eq!(code(&output), 0, "{}", errors(&output));
+    let expectation = super::json(&output)["expectation"].clone();
+    assert_eq!(expectation["name"], "one authority at a time");
+    assert_eq!(expectation["rule"], "epochs rise on every device");
+    // A rule that was kept is known too, and one that is none is not.
+    assert_eq!(code(&missed("others stand by while they can")), 0);
+    assert_eq!(code(&missed("epochs fall")), 2);
+    let page = text(&emsctl(&["explain", &log, "--missed", "epochs rise"]));
+    assert!(page.contains("this is when the first came; epochs rise on every device: works/bess"), "{page}");
+}

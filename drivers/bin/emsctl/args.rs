@@ -344,7 +344,7 @@ pub struct Explain {
     /// A point of a device, such as commerce/bess.set_point; without it everything that is controlled
     #[arg(long, value_name = "POINT")]
     pub point: Option<String>,
-    /// Takes the worst moment of an expectation, by its name or a part of it
+    /// Takes the worst moment of an expectation, by its name, that of a rule that it stands for, or a part of it
     #[arg(long, value_name = "EXPECTATION")]
     pub missed: Option<String>,
     /// Where the scenario is now, if its profiles are neither where the run had them nor beside the log

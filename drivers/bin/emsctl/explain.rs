@@ -148,7 +148,8 @@ fn text(printed: &Printed, due: Option<Due>) -> String {
         let (word, style) = if expectation.held == Some(true) { ("held", GOOD) } else { ("violated", BAD) };
         let margin = verdict::margin(expectation).unwrap_or_default();
         let instant = verdict::instant(expectation, due);
-        text += &format!("{}: {}, {margin}; {instant}\n", expectation.name, paint(style, word));
+        let remark = verdict::remark(expectation);
+        text += &format!("{}: {}, {margin}; {instant}{remark}\n", expectation.name, paint(style, word));
     }
     text += &paint(DIM, "powers are positive into the bus: discharge, generation, import\n");
     text += "\n";

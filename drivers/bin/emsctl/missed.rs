@@ -8,6 +8,7 @@ use r_ems_engine::controller::Controller;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::log::Reader;
 use r_ems_replay::{Bytes, Replay};
+use r_ems_scenarios::at_end::{AtEnd, in_places};
 
 use super::log_file::LogFile;
 use crate::exit::Failure;
@@ -32,7 +33,7 @@ pub(super) fn find<F: FunctionSet>(log: &LogFile, name: &str, search: Search<'_>
         return Err(log.failure(&format!("{cause}: no expectation was judged in so short a run")));
     }
     let study = again::<F>(&log.header, search)?;
-    let (dues, inputs) = (study.facts.dues.clone(), study.inputs.clone());
+    let (dues, inputs, at_end) = (study.facts.dues.clone(), study.inputs.clone(), study.facts.at_end.clone());
     let reader = Reader::open(Bytes(log.bytes()?)).map_err(|error| log.failure(&error))?;
     let finished = study::repeat(study, reader).map_err(|error| match error {
         NotRepeated::Differs(at) => differs::<F>(log, at, &inputs),
@@ -40,7 +41,8 @@ pub(super) fn find<F: FunctionSet>(log: &LogFile, name: &str, search: Search<'_>
         NotRepeated::Failed(failure) => failure,
     })?;
     let all = &finished.summary.expectations;
-    let position = chosen(all, name)?;
+    let rules = in_places(&at_end, vec![&[][..]; all.len() - at_end.len()], AtEnd::rules);
+    let position = chosen(all, &rules, name)?;
     let expectation = all[position].clone();
     if let Some(why) = expectation.not_judged {
         let (name, ends) = (&expectation.name, log.exact(ends));
@@ -51,12 +53,15 @@ pub(super) fn find<F: FunctionSet>(log: &LogFile, name: &str, search: Search<'_>
     Ok(Found { expectation, due: dues[position] })
 }
 
-/// The position of the one expectation that is meant.
-fn chosen(all: &[ExpectationSummary], name: &str) -> Result<usize, Failure> {
+/// The position of the one expectation that is meant, by its name or that of a rule that it stands for.
+fn chosen(all: &[ExpectationSummary], rules: &[&[&str]], name: &str) -> Result<usize, Failure> {
     if let Some(exact) = all.iter().position(|known| known.name == name) {
         return Ok(exact);
     }
-    let has_it: Vec<usize> = (0..all.len()).filter(|position| all[*position].name.contains(name)).collect();
+    let has = |position: &usize| {
+        all[*position].name.contains(name) || rules[*position].iter().any(|rule| rule.contains(name))
+    };
+    let has_it: Vec<usize> = (0..all.len()).filter(has).collect();
     match has_it.as_slice() {
         [only] => Ok(*only),
         [] => Err(Failure::usage(format!(

@@ -83,10 +83,12 @@ fn expectations(summary: &Summary) -> String {
 /// When and where it was closest to failing, or why nobody can say.
 fn worst(expectation: &ExpectationSummary) -> String {
     let why = expectation.not_judged.unwrap_or_default();
-    let at = expectation.at.as_deref().map_or_else(|| why.to_owned(), instant);
+    // When a rule was broken is where its log is looked into.
+    let is_exact = expectation.rule.is_some();
+    let shown = |at: &str| if is_exact { at.to_owned() } else { instant(at) };
+    let at = expectation.at.as_deref().map_or_else(|| why.to_owned(), shown);
     let value = verdict::value(expectation).map(|value| format!(" {value}")).unwrap_or_default();
-    let remark = expectation.remark.as_ref().map(|remark| format!("; {remark}")).unwrap_or_default();
-    format!("{at}{value}{}{remark}", verdict::excursions(expectation))
+    format!("{at}{value}{}{}", verdict::excursions(expectation), verdict::remark(expectation))
 }
 
 fn grid_part(grid: &GridSummary) -> String {

@@ -46,6 +46,13 @@ pub fn instant(expectation: &ExpectationSummary, due: Due) -> String {
     }
 }
 
+/// Which rule was broken, and what else is to be said; empty if nothing is.
+pub fn remark(expectation: &ExpectationSummary) -> String {
+    let rule = expectation.rule.filter(|rule| *rule != expectation.name);
+    let told: Vec<&str> = rule.into_iter().chain(expectation.remark.as_deref()).collect();
+    if told.is_empty() { String::new() } else { format!("; {}", told.join(": ")) }
+}
+
 /// How long it was not as it should be, where some of that is forgiven, and how long nothing was known; empty if never.
 pub fn excursions(expectation: &ExpectationSummary) -> String {
     let seconds = |secs: f64| duration(Span::from_secs_f64(secs));
@@ -85,6 +92,7 @@ mod tests {
             longest_excursion_s: None,
             excursions_s: None,
             no_value_s: 0.0,
+            rule: None,
             remark: None,
             not_judged: None,
         }
@@ -102,6 +110,20 @@ mod tests {
         ] {
             assert_eq!(margin(&expectation).as_deref(), Some(words));
         }
+    }
+
+    #[test]
+    fn the_rule_that_was_broken_is_named_once() {
+        let expectation = |rule: &'static str| ExpectationSummary {
+            name: "one authority at a time".to_owned(),
+            rule: Some(rule),
+            remark: Some("a and b held authority at once".to_owned()),
+            ..ended(false, -1.0, EVENTS, (1.0, EVENTS))
+        };
+        let words = "a and b held authority at once";
+        assert_eq!(remark(&expectation("one authority at a time")), format!("; {words}"));
+        assert_eq!(remark(&expectation("epochs rise")), format!("; epochs rise: {words}"));
+        assert_eq!(remark(&ended(true, 0.0, EVENTS, (0.0, EVENTS))), "");
     }
 
     #[test]

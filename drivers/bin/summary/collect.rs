@@ -95,15 +95,17 @@ pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summ
     let Remains { ending, result, machines, observations, first_failure, curves, digest, wall } = remains;
     let end = Time::ZERO + result.simulated;
     let verdicts = in_places(&facts.at_end, result.verdicts.clone(), |judged| judged.judge(result));
-    let remarks = in_places(&facts.at_end, vec![None; result.verdicts.len()], |judged| judged.remark(result));
+    let nothing = || vec![(None, None); result.verdicts.len()];
+    let remarks =
+        in_places(&facts.at_end, nothing(), |judged| (judged.broken(result), judged.remark(result)));
     let expectations: Vec<ExpectationSummary> = verdicts
         .iter()
         .zip(facts.units.iter().zip(&facts.dues))
         .zip(remarks)
-        .map(|((verdict, (units, due)), remark)| {
+        .map(|((verdict, (units, due)), (rule, remark))| {
             let not_judged = due.reason(verdict, result.simulated, facts.planned);
             let remark = remark.filter(|_remark| not_judged.is_none());
-            ExpectationSummary { remark, ..expectation(facts, verdict, *units, not_judged) }
+            ExpectationSummary { rule, remark, ..expectation(facts, verdict, *units, not_judged) }
         })
         .collect();
     let grids: Vec<GridSummary> = facts
@@ -180,6 +182,7 @@ fn expectation(
         longest_excursion_s: None,
         excursions_s: None,
         no_value_s: verdict.without_value.as_secs_f64(),
+        rule: None,
         remark: None,
         not_judged,
     };

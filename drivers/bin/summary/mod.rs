@@ -10,6 +10,7 @@
 //! | `simulated_s`, `wall_s`, `speed` | how long, in the plant's time and in ours, and their ratio |
 //! | `scans`, `deliveries`, `digest` | of all controllers; equal digests are equal runs, bit for bit |
 //! | `held`, `expectations` | whether all that were judged held; each with `name`, `held`, `margin`, `unit`, `at_s`, `value` and excursions |
+//! | `rule` | of an expectation that stands for several rules, such as `one authority at a time`: the one that was broken first, as `explore` names it; or null |
 //! | `not_judged` | of an expectation that a run which ended early could not judge: why; `held`, `margin`, `at_s`, `at` and `value` are null |
 //! | `energy_wh` | by kind, all grids together |
 //! | `cost` | by the tariff: `currency`, `energy`, `export_revenue`, `demand`, `total`, the same in `without_batteries`, `saved` |
@@ -122,6 +123,8 @@ pub struct ExpectationSummary {
     pub excursions_s: Option<f64>,
     /// How long a controller's image had no value that it believed.
     pub no_value_s: f64,
+    /// Which rule was broken first, if it stands for several: by the name under which `explore` reports it.
+    pub rule: Option<&'static str>,
     /// What else is to be said, in words.
     pub remark: Option<String>,
     /// Why it was not judged: the run ended too early for that.

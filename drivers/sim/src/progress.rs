@@ -94,6 +94,20 @@ pub enum Promise {
     StandsBy,
 }
 
+impl Promise {
+    /// The names of all promises.
+    pub const NAMES: [&'static str; 3] = [Self::TakesOver.name(), Self::Writes.name(), Self::StandsBy.name()];
+
+    /// What it is called: what should have held.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TakesOver => "another takes over in time",
+            Self::Writes => "somebody writes while somebody can",
+            Self::StandsBy => "others stand by while they can",
+        }
+    }
+}
+
 /// What a run showed of promises.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgressResult {

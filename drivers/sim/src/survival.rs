@@ -30,6 +30,19 @@ pub enum Rule {
     Damage,
 }
 
+impl Rule {
+    /// The names of all rules; a state that is damaged did not survive.
+    pub const NAMES: [&'static str; 2] = [Self::State.name(), Self::Promise.name()];
+
+    /// What the rule is called: what should have held.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::State | Self::Damage => "what is durable survives crashes",
+            Self::Promise => "promises survive crashes",
+        }
+    }
+}
+
 /// A rule that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken {

@@ -8,6 +8,12 @@ use r_ems_engine::{Span, Time};
 
 use crate::plant::ComponentIndex;
 
+const ONE_AUTHORITY: &str = "one authority at a time";
+const NEW_EPOCHS: &str = "each authority has a new epoch";
+const NOTHING_OUTSTANDING: &str = "who gives up has no write on its way";
+const EPOCHS_RISE: &str = "epochs rise on every device";
+const WRITES_EXPIRE: &str = "writes expire with their lease";
+
 /// A rule that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -75,6 +81,21 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// The names of all rules; to send in time and to expire with the lease are one.
+    pub const NAMES: [&'static str; 5] =
+        [ONE_AUTHORITY, NEW_EPOCHS, NOTHING_OUTSTANDING, EPOCHS_RISE, WRITES_EXPIRE];
+
+    /// What the rule is called: what should have held.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::OneAuthority { .. } => ONE_AUTHORITY,
+            Self::NewEpochs { .. } => NEW_EPOCHS,
+            Self::NothingOutstanding { .. } => NOTHING_OUTSTANDING,
+            Self::EpochsRise { .. } => EPOCHS_RISE,
+            Self::WritesExpire { .. } | Self::SentInTime { .. } => WRITES_EXPIRE,
+        }
+    }
+
     /// What happened, in words; `member` and `device` name what the rule knows by number.
     pub fn words(&self, member: impl Fn(u16) -> String, device: impl Fn(ComponentIndex) -> String) -> String {
         match *self {
