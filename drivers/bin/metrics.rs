@@ -11,6 +11,7 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use r_ems_engine::Span;
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::log::ControllerNames;
@@ -46,6 +47,8 @@ pub struct Metrics {
     controllers: Vec<ControllerNames>,
     /// By controller and point: whether it can be used.
     usable: Vec<Vec<bool>>,
+    /// By controller: how long it asked for its last authority.
+    sought: Vec<Span>,
     events: Family<Labels, Counter>,
     roles: Family<Labels, Gauge>,
     epoch: Family<Labels, Gauge>,
@@ -75,6 +78,7 @@ impl Metrics {
             registry: Registry::with_prefix("r_ems"),
             controllers: controllers.to_vec(),
             usable: controllers.iter().map(usable).collect(),
+            sought: vec![Span::ZERO; controllers.len()],
             events: Family::default(),
             roles: Family::default(),
             epoch: Family::default(),
@@ -111,9 +115,10 @@ impl Metrics {
         let help = "How late wakes were that missed scans";
         registry.register_with_unit("scan_lateness", help, Unit::Seconds, self.lateness.clone());
         registry.register("take_overs", "Take-overs by reason", self.take_overs.clone());
-        let help = "How long no active had been heard when a take-over was granted";
+        let help = "How long no active had been heard when authority was first asked for";
         registry.register_with_unit("take_over_detection", help, Unit::Seconds, self.detection.clone());
-        let help = "How long after the grant the first set-points of a take-over were out";
+        let help =
+            "How long after authority was first asked for the first set-points of a take-over were out";
         registry.register_with_unit("take_over_acting", help, Unit::Seconds, self.acting.clone());
         let help = "Step in the set-points of all devices at a take-over";
         registry.register_with_unit("take_over_step", help, watts(), self.step.clone());
@@ -152,12 +157,14 @@ impl Metrics {
                 self.missed.get_or_create(&who()).inc_by(u64::from(*count));
                 self.lateness.get_or_create(&who()).observe(lateness.as_secs_f64());
             }
-            Event::TookOver { reason, silent, .. } => {
+            Event::TookOver { reason, silent, sought, .. } => {
                 self.take_overs.get_or_create(&with("reason", reason.name())).inc();
-                self.detection.get_or_create(&who()).observe(silent.as_secs_f64());
+                self.detection.get_or_create(&who()).observe((*silent - *sought).as_secs_f64());
+                self.sought[from.position()] = *sought;
             }
             Event::SetPointsTakenOver { step, after, state_age } => {
-                self.acting.get_or_create(&who()).observe(after.as_secs_f64());
+                let acted = self.sought[from.position()] + *after;
+                self.acting.get_or_create(&who()).observe(acted.as_secs_f64());
                 self.step.get_or_create(&who()).observe(step.watts());
                 if let Some(age) = state_age {
                     self.state_age.get_or_create(&who()).observe(age.as_secs_f64());

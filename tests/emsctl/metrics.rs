@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{code, emsctl, errors, file};
+use super::{code, emsctl, errors, file, json};
 
 /// The first crash of the active.
 const CRASH: [&str; 4] = ["run", "scenarios/failover_fast.ron", "--until", "12 s"];
@@ -30,8 +30,15 @@ fn a_take_over_is_counted_with_its_reason_and_how_long_it_took() {
     let b = "grid=\"commerce\",controller=\"b\"";
     assert_eq!(value(&format!("r_ems_take_overs_total{{{b},reason=\"heartbeat_lost\"}}")), 1.0);
     assert_eq!(value(&format!("r_ems_take_over_detection_seconds_count{{{b}}}")), 1.0);
-    let silent = value(&format!("r_ems_take_over_detection_seconds_sum{{{b}}}"));
-    assert!((0.015..0.03).contains(&silent), "beyond the watchdog and within a lease: {silent}");
+    let detected_s = value(&format!("r_ems_take_over_detection_seconds_sum{{{b}}}"));
+    assert!((0.015..0.016).contains(&detected_s), "the watchdog, and not what the votes took: {detected_s}");
+    let acted_s = value(&format!("r_ems_take_over_acting_seconds_sum{{{b}}}"));
+    assert!((0.003..0.02).contains(&acted_s), "voters wait for the rest of the lease: {acted_s}");
+    let summary = json(&emsctl(&[&CRASH[..], &["--format", "json"]].concat()));
+    let found = &summary["take_overs"]["list"][0];
+    assert_eq!((&found["detected_s"], &found["acted_s"]), (&detected_s.into(), &acted_s.into()));
+    let gap_s = found["gap_s"].as_f64().expect("seconds");
+    assert!(gap_s > acted_s && gap_s < detected_s + acted_s + 0.005, "what devices saw: {found}");
     assert_eq!(value(&format!("r_ems_take_over_step_watts_count{{{b}}}")), 1.0);
     assert_eq!(value(&format!("r_ems_role{{{b},role=\"active\"}}")), 1.0);
     assert_eq!(value(&format!("r_ems_role{{{b},role=\"standby\"}}")), 0.0);

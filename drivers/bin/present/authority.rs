@@ -1,6 +1,8 @@
 //! Take-overs as people read them: who, when, how long nobody wrote, why, and by how much the set-points moved.
 
 use r_ems_engine::Span;
+use r_ems_engine::redundancy::Reason;
+use r_ems_replay::describe::council::reason_words;
 
 use super::style::{BOLD, DIM, WARN, paint};
 use super::table::{Align, Table};
@@ -55,7 +57,11 @@ pub fn part(authorities: Option<&Authorities>) -> String {
 }
 
 fn why(found: &TakeOverSummary) -> String {
-    let reason = found.reason.map(|reason| format!("{reason}; "));
+    // What nobody had to notice, such as an operator's word, was not noticed after a time.
+    let fell_silent = found.reason == Some(reason_words(Reason::HeartbeatLost));
+    let noticed = found.detected_s.filter(|_silence| fell_silent);
+    let noticed = noticed.map_or_else(String::new, |after| format!(", noticed after {}", precise(after)));
+    let reason = found.reason.map(|reason| format!("{reason}{noticed}; "));
     let epoch = found.epoch.as_ref().map(|epoch| format!("epoch {epoch}"));
     let step = found.step_w.map(|step| format!(", a step of {}", power(step)));
     let age = match (found.state_age_s, found.step_w) {
@@ -87,16 +93,20 @@ mod tests {
             gap_s: 0.1,
             reason: Some("the active fell silent"),
             epoch: Some("2.1".to_owned()),
+            detected_s: Some(0.03),
+            acted_s: Some(0.05),
             step_w: Some(0.0),
             state_age_s,
         };
-        let told = "the active fell silent; epoch 2.1, a step of 0 W";
+        let told = "the active fell silent, noticed after 30.0 ms; epoch 2.1, a step of 0 W";
         assert_eq!(why(&found("grid/b", Some(0.02))), format!("{told}, state 20.0 ms old"));
         assert_eq!(why(&found("grid/b", None)), format!("{told}, with no state of the one before"));
         assert_eq!(why(&found("grid/a", None)), told);
         assert_eq!(
             why(&TakeOverSummary { step_w: None, ..found("grid/a", None) }),
-            "the active fell silent; epoch 2.1"
+            "the active fell silent, noticed after 30.0 ms; epoch 2.1"
         );
+        let asked = TakeOverSummary { reason: Some("an operator's word"), ..found("grid/b", Some(0.02)) };
+        assert_eq!(why(&asked), "an operator's word; epoch 2.1, a step of 0 W, state 20.0 ms old");
     }
 }

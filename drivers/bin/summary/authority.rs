@@ -60,6 +60,10 @@ pub struct TakeOverSummary {
     pub reason: Option<&'static str>,
     /// The fencing number, `round.seat`.
     pub epoch: Option<String>,
+    /// How long it took to notice: how long no active had been heard when it began to ask for authority.
+    pub detected_s: Option<f64>,
+    /// How long it took to act: from when it began to ask until its first set-points were out.
+    pub acted_s: Option<f64>,
     /// By how much the first set-points differ from what the devices held, all devices added.
     pub step_w: Option<f64>,
     /// How old the state of the active before it was at the grant.
@@ -130,14 +134,17 @@ impl Authorities {
 fn take_over(facts: &Facts, observations: &Observations, found: &TakeOver) -> TakeOverSummary {
     let name = |place: u16| facts.controllers[usize::from(place)].full();
     let to = ControllerIndex(found.to);
-    let (mut reason, mut epoch, mut step_w, mut state_age_s) = (None, None, None, None);
+    let (mut reason, mut epoch, mut detected, mut acted) = (None, None, None, None);
+    let (mut sought_for, mut step_w, mut state_age_s) = (Span::ZERO, None, None);
     for Told { event, .. } in observations.told(to, found.at) {
-        if let Event::TookOver { reason: why, epoch: under, .. } = event {
-            // A step that was told before belongs to an authority before.
+        if let Event::TookOver { reason: why, epoch: under, silent, sought } = event {
             (reason, epoch) = (Some(reason_words(*why)), Some(under.to_string()));
-            (step_w, state_age_s) = (None, None);
+            (detected, sought_for) = (Some(*silent - *sought), *sought);
+            // A step that was told before belongs to an authority before.
+            (acted, step_w, state_age_s) = (None, None, None);
         }
-        if let Event::SetPointsTakenOver { step, state_age, .. } = event {
+        if let Event::SetPointsTakenOver { step, after, state_age } = event {
+            acted = Some(sought_for + *after);
             (step_w, state_age_s) = (Some(step.watts()), state_age.map(Span::as_secs_f64));
         }
     }
@@ -150,6 +157,8 @@ fn take_over(facts: &Facts, observations: &Observations, found: &TakeOver) -> Ta
         gap_s: found.gap().as_secs_f64(),
         reason,
         epoch,
+        detected_s: detected.map(Span::as_secs_f64),
+        acted_s: acted.map(Span::as_secs_f64),
         step_w,
         state_age_s,
     }
