@@ -157,19 +157,7 @@ impl Metrics {
                 self.missed.get_or_create(&who()).inc_by(u64::from(*count));
                 self.lateness.get_or_create(&who()).observe(lateness.as_secs_f64());
             }
-            Event::TookOver { reason, silent, sought, .. } => {
-                self.take_overs.get_or_create(&with("reason", reason.name())).inc();
-                self.detection.get_or_create(&who()).observe((*silent - *sought).as_secs_f64());
-                self.sought[from.position()] = *sought;
-            }
-            Event::SetPointsTakenOver { step, after, state_age } => {
-                let acted = self.sought[from.position()] + *after;
-                self.acting.get_or_create(&who()).observe(acted.as_secs_f64());
-                self.step.get_or_create(&who()).observe(step.watts());
-                if let Some(age) = state_age {
-                    self.state_age.get_or_create(&who()).observe(age.as_secs_f64());
-                }
-            }
+            Event::TookOver { .. } | Event::SetPointsTakenOver { .. } => self.take_over(from, event),
             Event::QualityChanged { point, quality } => {
                 let (name, _kind) = names.point(*point).unwrap_or(("unknown", PointKind::Power));
                 let is_good = *quality == Quality::Good;
@@ -180,7 +168,6 @@ impl Metrics {
             Event::WriteFailed { device, .. } => {
                 self.write_failures.get_or_create(&of_device(*device)).inc();
             }
-
             Event::SnapshotTaken { .. } => {
                 self.snapshots.get_or_create(&who()).inc();
             }
@@ -214,6 +201,26 @@ impl Metrics {
             | Event::StopBegan
             | Event::Stopped { .. }
             | Event::SignSuspect { .. } => {}
+        }
+    }
+
+    /// Counts a take-over, and how long it took to notice and to act: they part where authority was first asked for.
+    fn take_over(&mut self, from: ControllerIndex, event: &Event) {
+        let names = &self.controllers[from.position()];
+        let who = vec![("grid", names.grid.clone()), ("controller", names.id.clone())];
+        if let Event::TookOver { reason, silent, sought, .. } = event {
+            let labels = [who.clone(), vec![("reason", reason.name().to_owned())]].concat();
+            self.take_overs.get_or_create(&labels).inc();
+            self.detection.get_or_create(&who).observe((*silent - *sought).as_secs_f64());
+            self.sought[from.position()] = *sought;
+        }
+        if let Event::SetPointsTakenOver { step, after, state_age } = event {
+            let acted = self.sought[from.position()] + *after;
+            self.acting.get_or_create(&who).observe(acted.as_secs_f64());
+            self.step.get_or_create(&who).observe(step.watts());
+            if let Some(age) = state_age {
+                self.state_age.get_or_create(&who).observe(age.as_secs_f64());
+            }
         }
     }
 

@@ -65,6 +65,19 @@ fn an_answer_that_may_be_to_several_writes_says_so() {
 }
 
 #[test]
+fn a_write_that_is_answered_is_no_candidate_for_the_next_answer() {
+    let often = ["--record-effects", "--set", "site.grids.works.devices.bess.reversion=\"400 ms\""];
+    let log = recorded("late_again.rlog", &often);
+    let of_two = shown(&log, "written").into_iter().filter(|answer| answer["controller"] == "works/two");
+    let sent_s: Vec<_> = of_two.map(|answer| answer["sent_s"].as_f64()).collect();
+    assert!(sent_s.len() > 4, "a write each 200 ms: {sent_s:?}");
+    assert!(
+        sent_s.iter().all(|sent_s| *sent_s == Some(0.02)),
+        "each is answered before the next: {sent_s:?}"
+    );
+}
+
+#[test]
 fn a_log_without_effects_names_no_write() {
     let log = recorded("late_digests.rlog", &[]);
     let output = emsctl(&["show", &log, "--kind", "write"]);
