@@ -32,7 +32,8 @@ impl Sight for World {
     }
 
     fn is_silent(&self, place: u16) -> bool {
-        !self.runs[usize::from(place)] && !(self.leaves && place == 0)
+        let leaves = self.leaves && place == 0;
+        !(self.runs[usize::from(place)] || leaves)
     }
 
     fn disk_answers_after(&self, place: u16) -> Option<Span> {
