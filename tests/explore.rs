@@ -134,6 +134,42 @@ fn a_declared_d_that_the_link_does_not_keep_is_found_and_shrunk_to_few_lines() {
     assert_eq!(shrunk.broken.property, Property::EpochsRise);
 }
 
+/// Two hosts and a witness whose battery declares a D of 5 ms, with links that are as late for everybody as `links` says.
+fn short_d(links: &str) -> PathBuf {
+    let file = folder("explore_short_d").with_extension(format!("{}.ron", links.len()));
+    let site =
+        fs::read_to_string(root().join("scenarios/sites/commerce_redundant.ron")).expect("a shipped site");
+    let site_file = file.with_extension("site.ron");
+    fs::write(&site_file, site.replace("longest_write: \"25 ms\"", "longest_write: \"5 ms\""))
+        .expect("a file");
+    let used = root().join("scenarios/failover.ron");
+    let text = format!("Scenario(version: 1, use: [{used:?}], site: {site_file:?}, {links})");
+    fs::write(&file, text).expect("a file of the test");
+    file
+}
+
+#[test]
+fn a_d_below_the_delay_of_all_links_alike_is_found_and_warned_of() {
+    for (links, really) in
+        [("", "20 ms"), ("links: { \"commerce/bess\": (write_delay: \"300 ms\") }", "320 ms")]
+    {
+        let file = short_d(links);
+        let site: Site<BuiltIn> = Site::open(&file, &[], None).expect("a scenario of the test");
+        let device = &site.facts.grids[0].controlled[0];
+        assert_eq!(device.write_really.to_string(), really);
+        let found = explore(&site, &options(SHORT_D_RUNS, 2), &|_reached| {}).expect("it runs");
+        let is_found = |property| found.findings.contains_key(&property);
+        assert!(is_found(Property::EpochsRise) || is_found(Property::OneAuthority), "{:?}", found.findings);
+        let file = file.to_str().expect("a path that is text");
+        let errors = emsctl(&["explore", file, "--runs", "1", "--seed", "1"]).stderr;
+        let errors = String::from_utf8_lossy(&errors);
+        assert!(errors.contains(&format!("here a write may be on its way for {really}")), "{errors}");
+    }
+}
+
+/// So many runs find a D that is too short.
+const SHORT_D_RUNS: u64 = 300;
+
 #[test]
 fn a_saved_failure_fails_by_itself_names_its_property_and_replays() {
     let folder = folder("explore_saved");

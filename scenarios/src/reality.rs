@@ -14,9 +14,12 @@ use crate::naming::Names;
 use crate::network::read_delay;
 use crate::node::{Node, excerpt};
 
-/// Changes links to what `links` says that they really are: `"commerce/pcc"` for all controllers, `"a:commerce/pcc"` for one.
+/// Changes links to what `links` says that they really are: `"commerce/pcc"` for all controllers, `"a:commerce/pcc"` for one,
+/// which wins wherever it stands.
 pub(crate) fn read_links(node: &Node<'_>, names: &Names<'_, '_>, posts: &mut [Post], notes: &mut Notes) {
-    for entry in node.map(notes).unwrap_or_default() {
+    let mut entries = node.map(notes).unwrap_or_default();
+    entries.sort_by_key(|entry| entry.name.contains(':'));
+    for entry in entries {
         let meant = links(&entry.name, names).map_err(|message| entry.key.error(notes, message));
         let Ok(meant) = meant else { continue };
         let Some(mut fields) = entry.value.fields(notes) else { continue };

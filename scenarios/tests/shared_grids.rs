@@ -219,14 +219,17 @@ fn a_wall_clock_is_set_for_good_or_for_a_while() {
 
 #[test]
 fn a_link_may_be_another_for_one_controller() {
-    let more = "links: { \"g/bess\": (write_delay: \"5 ms\"), \"a:g/bess\": (latency: \"30 ms\") },";
-    let loaded = loaded("", more);
-    let link = |post: usize| {
-        (loaded.world.posts[post].links[1].latency, loaded.world.posts[post].links[1].write_delay)
-    };
-    let five = Delay::exactly(Span::from_millis(5));
-    assert_eq!(link(0), (Span::from_millis(20), five));
-    assert_eq!(link(1), (Span::from_millis(30), five));
+    let (of_all, of_one) = ("\"g/bess\": (write_delay: \"5 ms\")", "\"a:g/bess\": (latency: \"30 ms\")");
+    // What is said of one counts wherever it stands.
+    for (first, second) in [(of_all, of_one), (of_one, of_all)] {
+        let loaded = loaded("", &format!("links: {{ {first}, {second} }},"));
+        let link = |post: usize| {
+            (loaded.world.posts[post].links[1].latency, loaded.world.posts[post].links[1].write_delay)
+        };
+        let five = Delay::exactly(Span::from_millis(5));
+        assert_eq!(link(0), (Span::from_millis(20), five));
+        assert_eq!(link(1), (Span::from_millis(30), five));
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ use crate::explore::{
 };
 use crate::output::{Output, say};
 use crate::present;
+use crate::study::load::report_text;
 use crate::study::outputs;
 use crate::study::progress::{Interrupt, PLAIN_LINE_EVERY};
 
@@ -100,6 +101,9 @@ where
         return super::failover::perform::<F>(arguments, &options, format, output);
     }
     let site = Site::<F>::open(&arguments.file, &arguments.set, arguments.length)?;
+    if !site.warnings.mistakes.is_empty() {
+        say(&report_text(&site.warnings));
+    }
     if site.length < site.settles {
         let (length, settles) = (site.length, site.settles);
         say(&format!("runs of {length} are too short to see authority come back: that takes {settles} here"));

@@ -42,6 +42,8 @@ pub enum Lasts {
 
 /// The place of the one that shows what a disk did wrong.
 pub const HOST_CRASH: usize = 0;
+/// The place of the one that keeps a controller alive and unheard.
+pub const PARTITION: usize = 4;
 /// Everything that can be drawn.
 pub const KINDS: [Kind; 36] = [
     Kind { name: "host crash", is_beyond: false, draw: host_crash },
@@ -393,4 +395,17 @@ fn bit_rot(draw: &mut Draw<'_>) -> Option<Drawn> {
 /// Another version, which counts from the next start of the host's controllers on; what they begin with is on its disk.
 fn upgrade(draw: &mut Draw<'_>) -> Option<Drawn> {
     Some(Drawn { lasts: Lasts::Instant, ..of_disk(draw, "Upgrade")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_kinds_are_theirs() {
+        assert_eq!(
+            [HOST_CRASH, PARTITION].map(|place| KINDS[place].name),
+            ["host crash", "two-way partition"]
+        );
+    }
 }

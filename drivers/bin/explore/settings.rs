@@ -47,16 +47,29 @@ const MEANS: [u64; 3] = [1, 2, 8];
 /// A link that is quicker than it says leaves the most of D to what keeps writes waiting.
 const QUICK: Span = Span::from_millis(1);
 /// Set-points are repeated each time that half of this many scans have passed, which is as often as is allowed.
-const REVERSION_SCANS: u64 = 4;
+pub(super) const REVERSION_SCANS: u64 = 4;
 
-/// Draws how long writes to a device are on their way: up to D, or where the device checks epochs to a lease, and rarely longer.
-pub fn slow_writes(draw: &mut Draw<'_>, grid: &str, device: &Controlled) -> Option<Setting> {
-    let link = format!("links.{grid}/{}", device.name);
-    let is_quick = draw.below(2) == 0 && device.latency > QUICK;
+/// Draws how long writes to a device are on their way: from no time up to D, or to a lease where the device checks epochs, and
+/// rarely longer.
+///
+/// Where the scenario itself has them on their way for longer than D, they take up to that, or those of one controller take no
+/// time and those of the others what they really do: a delay that is the same for all lets no write overtake another, so that a
+/// wrong D would never show. Such a run is excused from nothing.
+pub fn slow_writes(draw: &mut Draw<'_>, grid: usize, device: &Controlled) -> Option<Setting> {
+    let name = format!("{}/{}", draw.site().grids[grid].name, device.name);
+    if device.exceeds_d().is_some() && draw.below(2) == 0 {
+        let quick = draw.controller_of(grid)?;
+        let link = format!("links.{}:{name}", draw.site().members[usize::from(quick)].id);
+        let latency = QUICK.min(device.latency);
+        return Some(set(format!("\"{link}.latency\": \"{latency}\", \"{link}.write_delay\": \"0 s\"")));
+    }
+    let link = format!("links.{name}");
+    let longest = device.longest_write.max(device.write_really);
+    let is_quick = (draw.below(2) == 0 || device.latency >= longest) && device.latency > QUICK;
     let latency = if is_quick { QUICK } else { device.latency };
-    let outlasts_d = draw.below(OUTLASTS_OF) == 0 && !device.checks_epochs;
+    let outlasts_d = draw.below(OUTLASTS_OF) == 0 && !device.checks_epochs && device.exceeds_d().is_none();
     let times = if outlasts_d { draw.one_of(&OUTLASTS)? } else { 1 };
-    let most = (device.longest_write * times).min(device.timeout) - latency;
+    let most = (longest * times).min(device.timeout).max(device.write_really) - latency;
     if most.is_zero() {
         return None;
     }
@@ -69,15 +82,20 @@ pub fn slow_writes(draw: &mut Draw<'_>, grid: &str, device: &Controlled) -> Opti
     Some(Setting { outlasts_d, ..set(text) })
 }
 
-/// Has a battery's set-point repeated often, so that writes are on their way when authority moves; the battery itself stays as
-/// it is.
-pub fn often_written(grid: &GridFacts, device: &Controlled) -> Option<Setting> {
-    let (grid, name, reversion, scan) = (&grid.name, &device.name, device.reversion?, grid.scan_brisk);
+/// Has the set-points of a grid's batteries repeated often, so that writes are on their way when authority moves; the batteries
+/// themselves stay as they are.
+pub fn often_written(grid: &GridFacts) -> Option<Setting> {
+    let (name, scan) = (&grid.name, grid.scan_brisk);
     let often = scan * REVERSION_SCANS;
-    Some(set(format!(
-        "\"site.grids.{grid}.scan\": \"{scan}\", \"site.grids.{grid}.devices.{name}.reversion\": \"{often}\", \
-         \"plant.{grid}.{name}.reversion\": \"{reversion}\""
-    )))
+    let of = |device: &Controlled| {
+        let (device, reversion) = (&device.name, device.reversion?);
+        Some(format!(
+            ", \"site.grids.{name}.devices.{device}.reversion\": \"{often}\", \
+             \"plant.{name}.{device}.reversion\": \"{reversion}\""
+        ))
+    };
+    let batteries: String = grid.controlled.iter().filter_map(of).collect();
+    (!batteries.is_empty()).then(|| set(format!("\"site.grids.{name}.scan\": \"{scan}\"{batteries}")))
 }
 
 /// The name of what a host believes otherwise.

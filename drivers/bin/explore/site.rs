@@ -16,7 +16,7 @@ use r_ems_engine::persistence::SyncRule;
 use r_ems_engine::points::DeviceSpec;
 use r_ems_engine::redundancy::{OnSilence, Settings};
 use r_ems_engine::{Span, Time};
-use r_ems_scenarios::{Disk, Document, Files, Loaded, Overrides};
+use r_ems_scenarios::{Disk, Document, Files, Loaded, Overrides, Report};
 use r_ems_sim::plant::{Bus, Component};
 use r_ems_sim::progress::Promised;
 use r_ems_sim::world::{LinkSpec, WorldSpec};
@@ -33,6 +33,8 @@ pub const LENGTH: Span = Span::from_secs(25);
 const SETTLES: u64 = 4;
 /// What happens in a scenario first lies at this part of the window.
 const FIRST_AT: u64 = 3;
+/// No shorter scan is set because a D is too short: runs with it take longer.
+const SCAN_SHORTEST: Span = Span::from_millis(5);
 /// A setting under which a scenario expects nothing.
 const NOTHING_EXPECTED: &str = "expect=[]";
 
@@ -68,6 +70,8 @@ pub struct Site<F: FunctionSet> {
     pub settles: Span,
     /// What faults are drawn from.
     pub facts: Facts,
+    /// What somebody should look at before exploring it.
+    pub warnings: Report,
     settings: Vec<String>,
     plain: Arc<Variant<F>>,
     others: Mutex<Variants<F>>,
@@ -134,7 +138,8 @@ pub struct GridFacts {
     pub points: Vec<String>,
     /// Those of them that take set-points.
     pub controlled: Vec<Controlled>,
-    /// A scan with which its controllers act often: two or more while a lease lasts.
+    /// A scan with which its controllers act often: two or more while a lease lasts, and where a D is too short so many that a
+    /// set-point can be repeated within the time by which it is.
     pub scan_brisk: Span,
     /// So many votes are a majority.
     pub majority: usize,
@@ -149,8 +154,10 @@ pub struct GridFacts {
 pub struct Controlled {
     /// Its name in its grid.
     pub name: String,
-    /// How long an exchange with it really takes.
+    /// How long an exchange with it really takes, over the slowest of its links.
     pub latency: Span,
+    /// How long the scenario itself has a write to it on its way at the most, over the slowest of its links.
+    pub write_really: Span,
     /// When an exchange has failed.
     pub timeout: Span,
     /// Whether it refuses lower epochs than it knows.
@@ -196,6 +203,7 @@ impl<F: FunctionSet> Site<F> {
             length,
             settles,
             facts,
+            warnings: whole.warnings.clone(),
             settings: settings.to_vec(),
             plain: Arc::new(Variant::of(whole)),
             others: Mutex::default(),
@@ -286,9 +294,12 @@ impl Files for Explored {
     }
 }
 
-/// What takes set-points from a controller: its devices, its links to them, and its grid's plant.
-fn controlled(devices: &[DeviceSpec], links: &[LinkSpec], bus: &Bus, lease: Span) -> Vec<Controlled> {
-    let of = |(device, link): (&DeviceSpec, &LinkSpec)| {
+/// What takes set-points in a grid: its devices, the links that each of its controllers has to them, and its plant.
+fn controlled(devices: &[DeviceSpec], links: &[&[LinkSpec]], bus: &Bus, lease: Span) -> Vec<Controlled> {
+    let of = |(place, device): (usize, &DeviceSpec)| {
+        let to_it = || links.iter().filter_map(|links| links.get(place));
+        let slowest = |takes: fn(&LinkSpec) -> Span| to_it().map(takes).max().unwrap_or(Span::ZERO);
+        let link = &links[0][place];
         // What the plant does by itself stays as it is only where the plant can be told so.
         let reversion = match &bus.components()[usize::from(link.component.0)] {
             Component::Battery(battery) if device.write_interval.is_zero() => battery.spec().reversion,
@@ -296,14 +307,24 @@ fn controlled(devices: &[DeviceSpec], links: &[LinkSpec], bus: &Bus, lease: Span
         };
         Controlled {
             name: device.name.clone(),
-            latency: link.latency,
+            latency: slowest(|link| link.latency),
+            write_really: slowest(|link| link.latency + link.write_delay.longest()),
             timeout: link.timeout,
             checks_epochs: device.checks_epochs,
             longest_write: if device.checks_epochs { lease } else { device.longest_write },
             reversion,
         }
     };
-    devices.iter().zip(links).filter(|(device, _)| device.class.is_controlled()).map(of).collect()
+    devices.iter().enumerate().filter(|(_, device)| device.class.is_controlled()).map(of).collect()
+}
+
+/// A scan so short that a set-point, which is repeated after half of [`settings::REVERSION_SCANS`], is sent within the time by
+/// which a D is too short, if one is; at the most `scan`.
+fn scan_brisk(scan: Span, controlled: &[Controlled]) -> Span {
+    let step = Span::from_millis(1);
+    let within = |excess: Span| step * part(excess, settings::REVERSION_SCANS / 2).whole(step);
+    let excesses = controlled.iter().filter_map(Controlled::exceeds_d);
+    excesses.map(|excess| within(excess).max(SCAN_SHORTEST)).fold(scan, Span::min)
 }
 
 fn points(devices: &[DeviceSpec]) -> Vec<String> {
@@ -325,7 +346,21 @@ fn beats<F: FunctionSet>(loaded: &Loaded<F>) -> Vec<Span> {
     sync.into_iter().chain(snapshots).collect()
 }
 
+impl Controlled {
+    /// By how much the scenario has writes on their way for longer than the site declares; nothing where it keeps what is
+    /// declared, or nothing has to be because the device checks epochs.
+    pub fn exceeds_d(&self) -> Option<Span> {
+        let excess = self.write_really - self.longest_write;
+        (!self.checks_epochs && !excess.is_zero()).then_some(excess)
+    }
+}
+
 impl Facts {
+    /// Whether the scenario has writes on their way for longer than its site declares.
+    pub fn exceeds_d(&self) -> bool {
+        self.grids.iter().flat_map(|grid| &grid.controlled).any(|device| device.exceeds_d().is_some())
+    }
+
     fn of<F: FunctionSet>(loaded: &Loaded<F>) -> Self {
         let mut members = Vec::new();
         let mut grids: Vec<GridFacts> = Vec::new();
@@ -336,12 +371,16 @@ impl Facts {
             let grid = usize::from(post.grid);
             if grid == grids.len() {
                 let bus = &loaded.world.grids[grid].bus;
+                let of_grid = loaded.world.posts.iter().filter(|known| known.grid == post.grid);
+                let links: Vec<&[LinkSpec]> =
+                    of_grid.map(|post| post.links.as_slice()).filter(|links| !links.is_empty()).collect();
+                let controlled = controlled(&spec.devices, &links, bus, settings.lease);
                 grids.push(GridFacts {
                     name: spec.grid.clone(),
                     devices: spec.devices.iter().map(|device| device.name.clone()).collect(),
                     points: points(&spec.devices),
-                    controlled: controlled(&spec.devices, &post.links, bus, settings.lease),
-                    scan_brisk: spec.scan.min(part(settings.lease, 2)),
+                    scan_brisk: scan_brisk(spec.scan.min(part(settings.lease, 2)), &controlled),
+                    controlled,
                     majority: council.majority() as usize,
                     may_overlap: council.is_pair() && settings.on_silence == OnSilence::TakeOver,
                     gives_way_within: settings.grantor_wait() + settings.heartbeat,

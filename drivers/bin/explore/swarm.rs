@@ -11,7 +11,7 @@ use r_ems_engine::rng::Stream;
 
 use super::case::{Case, part};
 use super::fault::{Fault, Scope, Value};
-use super::kinds::{Drawn, HOST_CRASH, KINDS, Kind, Lasts};
+use super::kinds::{Drawn, HOST_CRASH, KINDS, Kind, Lasts, PARTITION};
 use super::settings::{self, Setting};
 use super::site::Facts;
 
@@ -87,19 +87,21 @@ impl Draw<'_> {
         drawn
     }
 
-    /// Draws how long writes are on their way, in some of the runs, and in some of those how often there are any.
+    /// Draws how long writes are on their way, in some of the runs, and in some of those how often there are any. Where the
+    /// scenario itself exceeds what its site declares, that is looked at in more of them.
     fn writes(&mut self) -> Vec<Setting> {
-        if self.below(SLOW_WRITES_OF) != 0 {
+        let exceeds_d = self.site.exceeds_d();
+        if self.below(SLOW_WRITES_OF) != 0 && !(exceeds_d && self.below(SLOW_WRITES_OF) == 0) {
             return Vec::new();
         }
-        let (site, is_often) = (self.site, self.below(2) == 0);
+        let (site, is_often) = (self.site, self.below(2) == 0 || exceeds_d);
         let mut drawn = Vec::new();
-        for grid in &site.grids {
+        for (place, grid) in site.grids.iter().enumerate() {
             for device in &grid.controlled {
-                drawn.extend(settings::slow_writes(self, &grid.name, device));
-                if is_often {
-                    drawn.extend(settings::often_written(grid, device));
-                }
+                drawn.extend(settings::slow_writes(self, place, device));
+            }
+            if is_often {
+                drawn.extend(settings::often_written(grid));
             }
         }
         drawn
@@ -113,6 +115,10 @@ impl Draw<'_> {
         if self.has_disks {
             // Nobody sees what a disk did wrong before its host has lost its memory.
             weights[HOST_CRASH] = weights[HOST_CRASH].max(1 + self.below(WEIGHT_MAX));
+        }
+        if self.site.exceeds_d() {
+            // A write that is late counts only where its sender lives on and is not heard.
+            weights[PARTITION] = weights[PARTITION].max(1 + self.below(WEIGHT_MAX));
         }
         let most = self.one_of(&MOST).expect("the list is not empty");
         let count = 1 + self.below(most);
