@@ -196,7 +196,12 @@ fn a_saved_failure_fails_by_itself_names_its_property_and_replays() {
     let saved = epochs["scenario"].as_str().expect("it is saved");
     let text = fs::read_to_string(saved).expect("a saved scenario");
     assert!(text.starts_with("// Broken: epochs rise on every device"), "{text}");
-    assert!(text.lines().count() <= 20, "{text}");
+    assert!(text.lines().count() <= 22, "{text}");
+    let settings = epochs["settings"].as_array().expect("a list");
+    assert_eq!(text.contains("// The search drew what stands in `set`"), !settings.is_empty(), "{text}");
+    for setting in settings {
+        assert!(text.contains(setting.as_str().expect("text")), "{setting}: {text}");
+    }
     let (summary, exit) = json(&["run", saved]);
     assert_eq!(exit, Some(3), "{summary}");
     let remark = summary["expectations"][0]["remark"].as_str().expect("who broke it");

@@ -67,6 +67,8 @@ pub struct Told {
     pub words: String,
     /// What is left of its faults, a line each.
     pub faults: Vec<String>,
+    /// What is left of what was drawn for its scenario's `set`, a line each.
+    pub settings: Vec<String>,
     /// How many faults there were.
     pub faults_before: usize,
     /// Runs that shrinking took.
@@ -190,6 +192,7 @@ fn tell(
         run,
         words: shrunk.broken.to_string(),
         faults: shrunk.case.faults.iter().map(ToString::to_string).collect(),
+        settings: shrunk.case.settings.iter().map(ToString::to_string).collect(),
         faults_before,
         tries: shrunk.tries,
         steps: shrunk.steps,
@@ -201,7 +204,10 @@ fn tell(
 fn report(file: &Path, explored: &Explored, told: &[(Property, Told)]) -> String {
     let of = |property: Property| {
         let entry = told.iter().find(|entry| entry.0 == property)?;
-        Some(format!("{}\n{}", entry.1.words, entry.1.faults.join("\n")))
+        let Told { words, faults, settings, .. } = &entry.1;
+        let settings = settings.iter().map(|setting| present::explore::set(setting));
+        let needed: Vec<String> = faults.iter().cloned().chain(settings).collect();
+        Some(format!("{words}\n{}", needed.join("\n")))
     };
     junit::report(&file.to_string_lossy(), explored, &of)
 }

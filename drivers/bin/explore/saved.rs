@@ -156,6 +156,9 @@ fn text<F: FunctionSet>(
     if !settings.is_empty() {
         text += "// It was found with these settings, and needs them.\n";
     }
+    if !case.settings.is_empty() {
+        text += "// The search drew what stands in `set`, as it drew the faults.\n";
+    }
     text += &format!(
         "Scenario(\n    version: 1,\n    name: {:?},\n",
         format!("{}: {}", site.name, broken.property.name())

@@ -63,19 +63,30 @@ pub fn page(file: &Path, seed: u64, length: Span, explored: &Explored, told: &[T
 
 fn broken(told: &Told) -> String {
     let mut text = format!("\n{}\n", paint(BAD, &told.words));
-    text += &format!(
-        "  run {}, {} faults of {} are needed, found in {} runs\n",
-        told.run,
-        told.faults.len(),
-        told.faults_before,
-        told.tries
-    );
+    text += &format!("  run {}, {}, found in {} runs\n", told.run, needed(told), told.tries);
     told.faults.iter().for_each(|fault| text += &format!("    {fault},\n"));
+    told.settings.iter().for_each(|setting| text += &format!("    {}\n", set(setting)));
     match &told.scenario {
         Some(scenario) => text += &format!("  saved as {scenario}\n"),
         None => text += &format!("  {}\n", paint(DIM, "--save DIR saves it as a scenario with its log")),
     }
     text
+}
+
+/// A setting that a search drew, as a reader of a scenario knows it.
+pub fn set(setting: &str) -> String {
+    format!("set: {{ {setting} }}")
+}
+
+/// How much of what was drawn is needed.
+fn needed(told: &Told) -> String {
+    let count = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let faults = format!("{} of {}", count(told.faults.len(), "fault"), told.faults_before);
+    match (told.faults.len(), told.settings.len()) {
+        (1, 0) => format!("{faults} is needed"),
+        (_, 0) => format!("{faults} are needed"),
+        (_, settings) => format!("{faults} and {} are needed", count(settings, "drawn setting")),
+    }
 }
 
 /// A line with the quantiles of a distribution.
@@ -108,4 +119,38 @@ fn marks_text(explored: &Explored) -> String {
         text += &format!("  {} {}\n", paint(WARN, "never:"), never.join(", "));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(faults: usize, settings: usize) -> Told {
+        let lines = |word: &str, count: usize| (0..count).map(|place| format!("{word} {place}")).collect();
+        Told {
+            property: Property::EpochsRise.name(),
+            runs: 1,
+            run: 7,
+            words: "an older epoch".to_owned(),
+            faults: lines("fault", faults),
+            settings: lines("setting", settings),
+            faults_before: 5,
+            tries: 9,
+            steps: 3,
+            scenario: None,
+            log: None,
+        }
+    }
+
+    #[test]
+    fn what_is_needed_is_told_whole() {
+        let page = |faults, settings| broken(&told(faults, settings));
+        assert!(page(1, 0).contains("  run 7, 1 fault of 5 is needed, found in 9 runs\n    fault 0,\n"));
+        assert!(page(0, 0).contains("0 faults of 5 are needed"));
+        assert!(page(2, 0).contains("2 faults of 5 are needed"));
+        let both = page(1, 1);
+        assert!(both.contains("1 fault of 5 and 1 drawn setting are needed"), "{both}");
+        assert!(both.contains("    fault 0,\n    set: { setting 0 }\n"), "{both}");
+        assert!(page(0, 2).contains("0 faults of 5 and 2 drawn settings are needed"));
+    }
 }
