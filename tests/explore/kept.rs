@@ -4,6 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use r_ems::engine::functions::BuiltIn;
+use r_ems::engine::{Span, Time};
+use r_ems::explore::settings::DRAWN;
+use r_ems::explore::{Broken, Case, Property, Site, saved};
 use serde_json::Value;
 
 use super::{LATE_WRITES, emsctl, folder, json, root};
@@ -54,9 +58,7 @@ fn a_search_that_is_killed_leaves_what_it_found() {
         let text = fs::read_to_string(&scenario).expect("it is whole");
         assert!(text.contains("// As it was found"), "{text}");
         let scenario = scenario.to_str().expect("a path that is text");
-        let settings = LATE_WRITES.iter().flat_map(|setting| ["--set", setting]);
-        let run: Vec<&str> = ["run", scenario].into_iter().chain(settings).collect();
-        assert_eq!(json(&run).1, Some(3), "{text}");
+        assert_eq!(json(&["run", scenario]).1, Some(3), "{text}");
     }
 }
 
@@ -93,6 +95,8 @@ fn what_is_shrunk_is_saved_over_what_was_found() {
     for scenario in kept {
         let text = fs::read_to_string(&scenario).expect("it is whole");
         assert!(!text.contains("// As it was found"), "{text}");
+        // What the command line set stands in it, so that it fails by itself.
+        assert_eq!(json(&["run", scenario.to_str().expect("a path that is text")]).1, Some(3), "{text}");
         assert!(scenario.with_extension("rlog").exists());
     }
 }
@@ -134,4 +138,29 @@ fn a_report_for_ci_that_cannot_be_written_any_more_costs_no_result() {
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("interrupted after ") && text.contains("saved as "), "{text}");
     assert!(errors.contains("error: ") && errors.contains(path) && errors.contains("be written"), "{errors}");
+}
+
+/// What is saved of a run in which one snapshot is kept, on a site of which `settings` change that.
+fn saved_with(settings: &[&str], name: &str) -> String {
+    let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+    let file = root().join("scenarios/pair_without_witness.ron");
+    let site: Site<BuiltIn> = Site::open(&file, &settings, None).expect("a shipped scenario");
+    let length = Span::from_secs(1);
+    let settings = DRAWN[2].to_vec();
+    let case = Case { network_seed: 1, length, faults: Vec::new(), calmed: 0, settings };
+    let broken = Broken { property: Property::OneAuthority, at: Time::ZERO, words: String::new() };
+    let scenario = saved::keep(&site, &folder(name), &case, &broken, "a test").expect("it is saved");
+    fs::read_to_string(scenario).expect("it is there")
+}
+
+#[test]
+fn what_a_command_line_sets_stands_in_what_is_saved_unless_the_search_set_it_too() {
+    let takes_over = "site.grids.commerce.redundancy.on_silence=TakeOver";
+    let text = saved_with(&[takes_over, takes_over], "explore_stated");
+    let set = "set: { \"persistence.keep\": 1, \"site.grids.commerce.redundancy.on_silence\": TakeOver },";
+    assert!(text.contains(set) && !text.contains("--set"), "{text}");
+    assert!(text.starts_with("// Broken: one authority at a time"), "{text}");
+    let text = saved_with(&["persistence.keep=2"], "explore_stated_twice");
+    assert!(text.contains("--set persistence.keep=2 ") && text.contains("and needs them"), "{text}");
+    assert!(text.contains("set: { \"persistence.keep\": 1 },"), "{text}");
 }

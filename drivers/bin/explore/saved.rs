@@ -40,8 +40,8 @@ pub fn save<F: FunctionSet>(
     broken: &Broken,
     found_by: &str,
 ) -> Result<Saved, Failure> {
-    let scenario = write(site, folder, (case, Size::Shrunk), broken, found_by)?;
-    let log = record::<F>(site, &scenario, broken)?;
+    let (scenario, typed) = write(site, folder, (case, Size::Shrunk), broken, found_by)?;
+    let log = record::<F>(site, (&scenario, typed), broken)?;
     Ok(Saved { scenario, log })
 }
 
@@ -57,7 +57,7 @@ pub fn keep<F: FunctionSet>(
     broken: &Broken,
     found_by: &str,
 ) -> Result<PathBuf, Failure> {
-    write(site, folder, (case, Size::AsFound), broken, found_by)
+    write(site, folder, (case, Size::AsFound), broken, found_by).map(|written| written.0)
 }
 
 /// Whether a case has been made as small as it gets.
@@ -73,19 +73,20 @@ fn write<F: FunctionSet>(
     (case, size): (&Case, Size),
     broken: &Broken,
     found_by: &str,
-) -> Result<PathBuf, Failure> {
+) -> Result<(PathBuf, Typed), Failure> {
     fs::create_dir_all(folder).map_err(|error| Failure::file(folder, "be made", &error))?;
     let stem = site.file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let name = format!("{stem}_{}_{:08x}", broken.property.file_name(), case.network_seed);
     let scenario = folder.join(format!("{name}.ron"));
     let used = way(folder, &site.file)?;
+    let told = Told { site, case, size, broken, used: &used, found_by, file: &scenario };
+    let (text, typed) = told.whole();
     // What is there is the same failure, smaller, of a search that came to its end.
     if size == Size::AsFound && scenario.exists() {
-        return Ok(scenario);
+        return Ok((scenario, typed));
     }
-    let text = text(site, (case, size), broken, &used, found_by, &scenario);
     durably(folder, &scenario, &text).map_err(|error| Failure::file(&scenario, WRITTEN, &error))?;
-    Ok(scenario)
+    Ok((scenario, typed))
 }
 
 /// Writes a file that is there whole or not at all, whenever the program or the machine ends.
@@ -134,47 +135,84 @@ fn on_a_line(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// The scenario's text.
-fn text<F: FunctionSet>(
-    site: &Site<F>,
-    (case, size): (&Case, Size),
-    broken: &Broken,
-    used: &str,
-    found_by: &str,
-    file: &Path,
-) -> String {
-    let mut text = format!("// Broken: {broken}\n// Found by: {}\n", on_a_line(found_by));
-    if size == Size::AsFound {
-        text += "// As it was found: the program ended before it had looked for what of this is needed.\n";
+/// What is saved of a failure, as a text.
+struct Told<'a, F: FunctionSet> {
+    site: &'a Site<F>,
+    case: &'a Case,
+    size: Size,
+    broken: &'a Broken,
+    /// The way to the scenario that is used.
+    used: &'a str,
+    found_by: &'a str,
+    file: &'a Path,
+}
+
+/// Who says what the command line of a search set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Typed {
+    /// The field `set` of the file.
+    Stated,
+    /// The command line, again.
+    Again,
+}
+
+impl<F: FunctionSet> Told<'_, F> {
+    /// The scenario's text.
+    fn text(&self, typed: Typed) -> String {
+        let Self { site, case, broken, file, .. } = self;
+        let mut text = format!("// Broken: {broken}\n// Found by: {}\n", on_a_line(self.found_by));
+        if self.size == Size::AsFound {
+            text +=
+                "// As it was found: the program ended before it had looked for what of this is needed.\n";
+        }
+        let again = if typed == Typed::Again { site.settings() } else { &[] };
+        let settings: String = again.iter().map(|setting| format!(" --set {}", quoted(setting))).collect();
+        let file = quoted(&file.to_string_lossy());
+        let record = "--record found.rlog --record-effects && r-emsctl show found.rlog";
+        text += &on_a_line(&format!("// See it: r-emsctl run {file}{settings} {record}"));
+        text.push('\n');
+        if !settings.is_empty() {
+            text += "// It was found with these settings, and needs them.\n";
+        }
+        let mut set: Vec<String> = case.settings.iter().map(ToString::to_string).collect();
+        let stated = if typed == Typed::Stated { site.stated() } else { Vec::new() };
+        text += match (set.is_empty(), stated.is_empty()) {
+            (true, true) => "",
+            (false, true) => "// The search drew what stands in `set`, as it drew the faults.\n",
+            (true, false) => "// What stands in `set` was set on the command line of the search.\n",
+            (false, false) => {
+                "// The search drew what stands in `set`, as it drew the faults, but for what its command line set, which \
+                 stands last.\n"
+            }
+        };
+        set.extend(stated);
+        text += &format!(
+            "Scenario(\n    version: 1,\n    name: {:?},\n",
+            format!("{}: {}", site.name, broken.property.name())
+        );
+        text += &site.fields(self.used, case.calmed, &set, case.length);
+        text += &format!("    network_seed: {},\n", case.network_seed);
+        text + &format!("    faults: {},\n)\n", fault::list(&case.faults, "    "))
     }
-    let settings: String =
-        site.settings().iter().map(|setting| format!(" --set {}", quoted(setting))).collect();
-    let file = quoted(&file.to_string_lossy());
-    let record = "--record found.rlog --record-effects && r-emsctl show found.rlog";
-    text += &on_a_line(&format!("// See it: r-emsctl run {file}{settings} {record}"));
-    text.push('\n');
-    if !settings.is_empty() {
-        text += "// It was found with these settings, and needs them.\n";
+
+    /// The text with all that was set, if the language reads it: what is set twice has to be set on a command line.
+    fn whole(&self) -> (String, Typed) {
+        let text = self.text(Typed::Stated);
+        if self.site.settings().is_empty() || self.site.reads(self.file, &text) {
+            return (text, Typed::Stated);
+        }
+        (self.text(Typed::Again), Typed::Again)
     }
-    if !case.settings.is_empty() {
-        text += "// The search drew what stands in `set`, as it drew the faults.\n";
-    }
-    text += &format!(
-        "Scenario(\n    version: 1,\n    name: {:?},\n",
-        format!("{}: {}", site.name, broken.property.name())
-    );
-    text += &site.fields(used, case.calmed, &case.settings, case.length);
-    text += &format!("    network_seed: {},\n", case.network_seed);
-    text + &format!("    faults: {},\n)\n", fault::list(&case.faults, "    "))
 }
 
 /// Records the run of what was saved.
 fn record<F: FunctionSet>(
     site: &Site<F>,
-    scenario: &Path,
+    (scenario, typed): (&Path, Typed),
     broken: &Broken,
 ) -> Result<Option<PathBuf>, Failure> {
-    let overrides = Overrides { settings: site.settings().to_vec(), ..Overrides::default() };
+    let settings = if typed == Typed::Again { site.settings().to_vec() } else { Vec::new() };
+    let overrides = Overrides { settings, ..Overrides::default() };
     let study = load::load::<F>(scenario, &overrides)?.study;
     let log = scenario.with_extension("rlog");
     let options = Options { record: Some((log.clone(), EffectsKept::Whole)), ..Options::default() };

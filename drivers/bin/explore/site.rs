@@ -37,6 +37,8 @@ const FIRST_AT: u64 = 3;
 const SCAN_SHORTEST: Span = Span::from_millis(5);
 /// A setting under which a scenario expects nothing.
 const NOTHING_EXPECTED: &str = "expect=[]";
+/// What that sets.
+const EXPECT: &str = "expect";
 
 /// What can be made calmer about a site, for a failure that is easier to understand.
 pub const CALMS: [Calm; 3] = [
@@ -73,6 +75,8 @@ pub struct Site<F: FunctionSet> {
     /// What somebody should look at before exploring it.
     pub warnings: Report,
     settings: Vec<String>,
+    /// The same as a field `set` states it: paths, and values in RON.
+    stated: Vec<(String, String)>,
     plain: Arc<Variant<F>>,
     others: Mutex<Variants<F>>,
 }
@@ -205,6 +209,7 @@ impl<F: FunctionSet> Site<F> {
             facts,
             warnings: whole.warnings.clone(),
             settings: settings.to_vec(),
+            stated: whole.settings.iter().filter(|set| set.0 != EXPECT).cloned().collect(),
             plain: Arc::new(Variant::of(whole)),
             others: Mutex::default(),
         };
@@ -212,8 +217,8 @@ impl<F: FunctionSet> Site<F> {
         Ok(site)
     }
 
-    /// The fields of a scenario that uses this one's file under the name `used`.
-    pub fn fields(&self, used: &str, calmed: u8, settings: &[Setting], length: Span) -> String {
+    /// The fields of a scenario that uses this one's file under the name `used`, with entries of a map `set`.
+    pub fn fields(&self, used: &str, calmed: u8, set: &[String], length: Span) -> String {
         let calms =
             || CALMS.iter().enumerate().filter(|(place, _)| calmed >> place & 1 == 1).map(|calm| calm.1);
         let without: Vec<&str> = LEFT_OUT.into_iter().chain(calms().map(|calm| calm.leaves_out)).collect();
@@ -221,8 +226,8 @@ impl<F: FunctionSet> Site<F> {
         for instead in calms().filter_map(|calm| calm.instead) {
             text += &format!("    {instead},\n");
         }
-        if !settings.is_empty() {
-            text += &format!("    set: {},\n", settings::map(settings));
+        if !set.is_empty() {
+            text += &format!("    set: {{ {} }},\n", set.join(", "));
         }
         text + &format!("    start: \"{}\",\n    duration: \"{length}\",\n", self.start)
     }
@@ -235,6 +240,19 @@ impl<F: FunctionSet> Site<F> {
     /// What the command line sets.
     pub fn settings(&self) -> &[String] {
         &self.settings
+    }
+
+    /// The same as entries of a map `set`; of what is set twice the last counts.
+    pub fn stated(&self) -> Vec<String> {
+        let is_last = |place: usize, path: &str| self.stated[place + 1..].iter().all(|later| later.0 != path);
+        let last = self.stated.iter().enumerate().filter(|(place, (path, _))| is_last(*place, path));
+        last.map(|(_, (path, value))| format!("{path:?}: {value}")).collect()
+    }
+
+    /// Whether a text is read as a scenario, as it would be as a file of this name.
+    pub fn reads(&self, path: &Path, text: &str) -> bool {
+        let files = Explored { path: path.to_string_lossy().into_owned(), text: text.to_owned() };
+        load::<F>(&files, path, &[]).is_ok()
     }
 
     /// The site as it is, or calmer, or with other settings.
@@ -259,8 +277,8 @@ impl<F: FunctionSet> Site<F> {
 
     fn load(&self, calmed: u8, settings: &[Setting]) -> Result<Variant<F>, Failure> {
         let used = self.file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let text =
-            format!("Scenario(\n    version: 1,\n{})\n", self.fields(used, calmed, settings, self.length));
+        let set: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        let text = format!("Scenario(\n    version: 1,\n{})\n", self.fields(used, calmed, &set, self.length));
         let path = self.file.with_file_name(format!("{used}: explored"));
         let files = Explored { path: path.to_string_lossy().into_owned(), text };
         load::<F>(&files, &path, &self.settings).map(Variant::of)
