@@ -5,6 +5,7 @@ mod kept;
 #[path = "explore/margins.rs"]
 mod margins;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -12,7 +13,8 @@ use std::process::Output;
 use assert_cmd::cargo::cargo_bin_cmd;
 use r_ems::engine::Span;
 use r_ems::engine::functions::BuiltIn;
-use r_ems::explore::{Case, Options, Property, Site, explore, shrink, swarm, trial};
+use r_ems::explore::settings::{Setting, Sort};
+use r_ems::explore::{Case, Options, Property, Site, explore, marks, shrink, swarm, trial};
 use r_ems::scenarios::Overrides;
 use r_ems::study::load::load;
 use r_ems::study::progress::Interrupt;
@@ -64,18 +66,32 @@ fn results_do_not_depend_on_the_number_of_threads() {
     assert_eq!((one.runs, three.runs), (24, 24));
     assert_eq!((one.failures, &one.marks), (three.failures, &three.marks));
     assert_eq!((one.deliveries, &one.take_overs), (three.deliveries, &three.take_overs));
+    assert_eq!((one.crashed, one.taken_over), (three.crashed, three.taken_over));
+    assert!(one.crashed > 0, "{:?}", one.marks);
 }
 
 #[test]
 fn every_kind_of_fault_is_drawn_and_read_by_the_language() {
     let site = site(&[]);
     let mut drawn = [false; r_ems::explore::kinds::KINDS.len()];
+    let mut set = BTreeSet::new();
     for number in 0..400 {
         let case = swarm::draw(&site.facts, site.length, 3, number);
         case.faults.iter().for_each(|fault| drawn[fault.kind] = true);
+        set.extend(case.settings.iter().map(|setting| setting.sort));
         assert!(case.faults.iter().all(|fault| fault.from <= site.length), "{case:?}");
     }
     assert!(drawn.iter().all(|is_drawn| *is_drawn), "{drawn:?}");
+    // One of them is drawn only where a D is too short.
+    let others = Sort::ALL.into_iter().filter(|sort| !matches!(sort, Sort::OneQuick | Sort::OutlastsD));
+    assert_eq!(set, others.collect(), "the battery checks epochs and has no D");
+    let site: Site<BuiltIn> = Site::open(&short_d(""), &[], None).expect("a scenario of the test");
+    let is_one_quick = |setting: &Setting| setting.sort == Sort::OneQuick;
+    let mut cases = (0..20).map(|number| swarm::draw(&site.facts, site.length, 3, number));
+    let case = cases.find(|case| case.settings.iter().any(is_one_quick)).expect("it is drawn");
+    let marks = trial::run(&site, &Case { faults: Vec::new(), ..case }).expect("it runs").marks.0;
+    let place = marks::names().iter().position(|name| name == "set: one controller's writes quick");
+    assert!(marks[place.expect("it has a mark")]);
 }
 
 #[test]
@@ -168,7 +184,7 @@ fn a_d_below_the_delay_of_all_links_alike_is_found_and_warned_of() {
 }
 
 /// So many runs find a D that is too short.
-const SHORT_D_RUNS: u64 = 300;
+const SHORT_D_RUNS: u64 = 20;
 
 #[test]
 fn a_saved_failure_fails_by_itself_names_its_property_and_replays() {
@@ -225,6 +241,9 @@ fn a_search_is_told_as_json_and_to_ci() {
             .as_array()
             .is_some_and(|marks| marks.iter().any(|mark| mark["name"] == "fault: host crash"))
     );
+    for field in ["crashed_runs", "taken_over_runs"] {
+        assert!(found[field].is_u64(), "{field}: {found}");
+    }
     for field in ["count", "p50", "p99", "p999", "max"] {
         assert!(found["failover_ms"].get(field).is_some(), "{field}: {found}");
     }

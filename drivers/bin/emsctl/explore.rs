@@ -44,6 +44,8 @@ struct Printed {
     length_s: f64,
     marks: Vec<PrintedMark>,
     failover_ms: Quantiles,
+    crashed_runs: u64,
+    taken_over_runs: u64,
     broken: Vec<Told>,
 }
 
@@ -226,6 +228,8 @@ fn printed(file: &Path, seed: u64, length: Span, explored: &Explored, broken: Ve
         length_s: length.as_secs_f64(),
         marks: marks.map(|(name, runs)| PrintedMark { name, runs: *runs }).collect(),
         failover_ms: explored.take_overs.quantiles(),
+        crashed_runs: explored.crashed,
+        taken_over_runs: explored.taken_over,
         broken,
     }
 }

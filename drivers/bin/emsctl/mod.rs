@@ -13,7 +13,7 @@
 //! | `show` | one object a line, one line a record: see [`r_ems_replay::Entry`] |
 //! | `diff` | `{ ok, same, end, notes, difference }` |
 //! | `explain` | `{ at, at_s, expectation, explanations }`: see [`crate::explanation`] |
-//! | `explore` | `{ file, seed, runs, failures, interrupted, simulated_s, wall_s, deliveries, length_s, marks: [{ name, runs }], failover_ms: { count, p50, p99, p999, max }, broken: [{ property, runs, run, words, faults, settings, faults_before, tries, steps, scenario, log }] }` |
+//! | `explore` | `{ file, seed, runs, failures, interrupted, simulated_s, wall_s, deliveries, length_s, marks: [{ name, runs }], failover_ms: { count, p50, p99, p999, max }, crashed_runs, taken_over_runs, broken: [{ property, runs, run, words, faults, settings, faults_before, tries, steps, scenario, log }] }` |
 //! | `explore --report failover` | `{ file, seed, interrupted, rows: [{ longest_write, runs, failures, failover_ms, distribution: [{ from_ms, count }] }] }` |
 //! | `margin` | `{ file, seed, runs, interrupted, margins: [{ subject, property, unit, declared, present, breaks_at, holds_at, limit, finished }] }` |
 //!

@@ -42,6 +42,8 @@ pub enum Lasts {
 
 /// The place of the one that shows what a disk did wrong.
 pub const HOST_CRASH: usize = 0;
+/// The places of those from which take-overs are counted.
+pub const CRASHES: [usize; 2] = [HOST_CRASH, 1];
 /// The place of the one that keeps a controller alive and unheard.
 pub const PARTITION: usize = 4;
 /// Everything that can be drawn.
@@ -403,9 +405,8 @@ mod tests {
 
     #[test]
     fn places_of_kinds_are_theirs() {
-        assert_eq!(
-            [HOST_CRASH, PARTITION].map(|place| KINDS[place].name),
-            ["host crash", "two-way partition"]
-        );
+        let names = |places: &[usize]| places.iter().map(|place| KINDS[*place].name).collect::<Vec<_>>();
+        assert_eq!(names(&CRASHES), ["host crash", "process kill"]);
+        assert_eq!(names(&[HOST_CRASH, PARTITION]), ["host crash", "two-way partition"]);
     }
 }

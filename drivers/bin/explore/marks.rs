@@ -1,4 +1,4 @@
-//! Coverage marks: which kinds of fault and which rare branches were reached, and which never.
+//! Coverage marks: which kinds of fault and of settings and which rare branches were reached, and which never.
 //!
 //! A mark counts runs, not times: what is reached a thousand times in one run of a thousand is rare.
 
@@ -13,7 +13,8 @@ use r_ems_engine::persistence::{Origin, Trouble};
 use r_ems_engine::redundancy::supervisor::CommandRefusal;
 use r_ems_engine::redundancy::{Reason, Role};
 
-use super::kinds::KINDS;
+use super::kinds::{CRASHES, KINDS};
+use super::settings::Sort;
 
 /// Reasons for which authority is taken.
 const REASONS: [Reason; 8] = [
@@ -44,7 +45,8 @@ const OUTCOMES: [(WriteOutcome, &str); 4] = [
     (WriteOutcome::Expired, "expired before it was sent"),
 ];
 
-const EVENTS_AT: usize = KINDS.len();
+const SETTINGS_AT: usize = KINDS.len();
+const EVENTS_AT: usize = SETTINGS_AT + Sort::ALL.len();
 const REASONS_AT: usize = EVENTS_AT + Event::KINDS.len();
 const ROLES_AT: usize = REASONS_AT + REASONS.len();
 const REFUSALS_AT: usize = ROLES_AT + ROLES.len();
@@ -57,6 +59,7 @@ pub const COUNT: usize = TROUBLES_AT + TROUBLES.len();
 /// The names of all marks, in their order.
 pub fn names() -> Vec<String> {
     let faults = KINDS.iter().map(|kind| format!("fault: {}", kind.name));
+    let settings = Sort::ALL.iter().map(|sort| format!("set: {}", sort.name()));
     let events = Event::KINDS.iter().map(|kind| format!("event: {kind}"));
     let reasons = REASONS.iter().map(|reason| format!("took over: {}", reason.name()));
     let roles = ROLES.iter().map(|role| format!("role: {}", role.name()));
@@ -64,7 +67,8 @@ pub fn names() -> Vec<String> {
     let outcomes = OUTCOMES.iter().map(|outcome| format!("write: {}", outcome.1));
     let origins = ORIGINS.iter().map(|origin| format!("recovered: {}", origin.1));
     let troubles = TROUBLES.iter().map(|trouble| format!("journal's disk: {}", trouble.name()));
-    let before = faults.chain(events).chain(reasons).chain(roles).chain(refusals).chain(outcomes);
+    let before =
+        faults.chain(settings).chain(events).chain(reasons).chain(roles).chain(refusals).chain(outcomes);
     before.chain(origins).chain(troubles).collect()
 }
 
@@ -82,6 +86,16 @@ impl Marks {
     /// A kind of fault was drawn.
     pub fn fault(&mut self, kind: usize) {
         self.0[kind] = true;
+    }
+
+    /// Something of the scenario was set.
+    pub fn setting(&mut self, sort: Sort) {
+        self.place(SETTINGS_AT, &Sort::ALL, &sort);
+    }
+
+    /// Whether somebody was drawn to crash, a host or a process.
+    pub(super) fn has_crash(&self) -> bool {
+        CRASHES.iter().any(|kind| self.0[*kind])
     }
 
     /// Whether somebody's lease ended without its will.

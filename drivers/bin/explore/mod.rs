@@ -104,6 +104,10 @@ pub struct Explored {
     pub marks: Vec<u64>,
     /// How long take-overs after crashes took.
     pub take_overs: Distribution,
+    /// In how many runs a host or a process was to crash.
+    pub crashed: u64,
+    /// In how many of them a take-over was counted.
+    pub taken_over: u64,
     /// How long it took.
     pub wall: Duration,
     /// Whether it was ended early by its user.
@@ -224,6 +228,9 @@ impl Explored {
         for (count, is_reached) in self.marks.iter_mut().zip(trial.marks.0) {
             *count += u64::from(is_reached);
         }
+        let has_crash = trial.marks.has_crash();
+        self.crashed += u64::from(has_crash);
+        self.taken_over += u64::from(has_crash && !trial.take_overs.is_empty());
         trial.take_overs.iter().for_each(|span| self.take_overs.add(*span));
         for broken in &trial.broken {
             let finding = Finding { number, broken: broken.clone() };

@@ -20,22 +20,89 @@ pub struct Setting {
     pub beat: Option<Span>,
     /// Whether writes last longer than the site declares: such runs may break what D protects.
     pub outlasts_d: bool,
+    /// What of a scenario it changes.
+    pub sort: Sort,
+}
+
+/// What of a scenario a setting changes: what marks tell of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sort {
+    /// Things are kept on disks at all.
+    Disks,
+    /// Nothing goes on before it is durable.
+    StrictSync,
+    /// What is logged becomes durable at another interval.
+    SyncEvery,
+    /// Snapshots are taken often.
+    Snapshots,
+    /// Nothing but the last is kept.
+    KeepOne,
+    /// Segments of logs are small.
+    Rotate,
+    /// Lives begin with a snapshot alone.
+    NoReplay,
+    /// Writes are on their way for up to D, or for what the scenario's links take.
+    WriteDelay,
+    /// Writes are on their way for longer than D.
+    OutlastsD,
+    /// Those of one controller take no time where D is too short.
+    OneQuick,
+    /// Set-points are repeated often.
+    Repeated,
+    /// A host has another site file.
+    Differs,
+}
+
+impl Sort {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Disks,
+        Self::StrictSync,
+        Self::SyncEvery,
+        Self::Snapshots,
+        Self::KeepOne,
+        Self::Rotate,
+        Self::NoReplay,
+        Self::WriteDelay,
+        Self::OutlastsD,
+        Self::OneQuick,
+        Self::Repeated,
+        Self::Differs,
+    ];
+
+    /// What it is called in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Disks => "disks",
+            Self::StrictSync => "strict sync",
+            Self::SyncEvery => "another interval of syncs",
+            Self::Snapshots => "frequent snapshots",
+            Self::KeepOne => "keep: 1",
+            Self::Rotate => "small segments",
+            Self::NoReplay => "no replay",
+            Self::WriteDelay => "write delay",
+            Self::OutlastsD => "write delay beyond D",
+            Self::OneQuick => "one controller's writes quick",
+            Self::Repeated => "set-points repeated often",
+            Self::Differs => "site that differs",
+        }
+    }
 }
 
 /// Has disks simulated where the scenario's site keeps nothing: what else is set needs them.
-pub const KEPT: Setting = of(r#""persistence": ()"#);
+pub const KEPT: Setting = of(Sort::Disks, r#""persistence": ()"#);
 
 /// What is drawn of how things are kept: of each line one value, or none.
 pub const DRAWN: [&[Setting]; 5] = [
     &[
-        of(r#""persistence.sync": Strict"#),
-        at(r#""persistence.sync": "5 ms""#, Span::from_millis(5)),
-        at(r#""persistence.sync": "1 s""#, Span::from_secs(1)),
+        of(Sort::StrictSync, r#""persistence.sync": Strict"#),
+        at(Sort::SyncEvery, r#""persistence.sync": "5 ms""#, Span::from_millis(5)),
+        at(Sort::SyncEvery, r#""persistence.sync": "1 s""#, Span::from_secs(1)),
     ],
-    &[at(r#""persistence.snapshots": (every: "100 ms")"#, Span::from_millis(100))],
-    &[of(r#""persistence.keep": 1"#)],
-    &[of(r#""persistence.rotate": "64 kB""#)],
-    &[of(r#""persistence.auto_replay": false"#)],
+    &[at(Sort::Snapshots, r#""persistence.snapshots": (every: "100 ms")"#, Span::from_millis(100))],
+    &[of(Sort::KeepOne, r#""persistence.keep": 1"#)],
+    &[of(Sort::Rotate, r#""persistence.rotate": "64 kB""#)],
+    &[of(Sort::NoReplay, r#""persistence.auto_replay": false"#)],
 ];
 
 /// Of so many runs with slow writes one has such that last longer than declared.
@@ -61,7 +128,10 @@ pub fn slow_writes(draw: &mut Draw<'_>, grid: usize, device: &Controlled) -> Opt
         let quick = draw.controller_of(grid)?;
         let link = format!("links.{}:{name}", draw.site().members[usize::from(quick)].id);
         let latency = QUICK.min(device.latency);
-        return Some(set(format!("\"{link}.latency\": \"{latency}\", \"{link}.write_delay\": \"0 s\"")));
+        return Some(set(
+            Sort::OneQuick,
+            format!("\"{link}.latency\": \"{latency}\", \"{link}.write_delay\": \"0 s\""),
+        ));
     }
     let link = format!("links.{name}");
     let longest = device.longest_write.max(device.write_really);
@@ -79,7 +149,8 @@ pub fn slow_writes(draw: &mut Draw<'_>, grid: usize, device: &Controlled) -> Opt
         text += &format!("\"{link}.latency\": \"{latency}\", ");
     }
     text += &format!("\"{link}.write_delay\": (at_least: \"0 s\", mean: \"{mean}\", at_most: \"{most}\")");
-    Some(Setting { outlasts_d, ..set(text) })
+    let sort = if outlasts_d { Sort::OutlastsD } else { Sort::WriteDelay };
+    Some(Setting { outlasts_d, ..set(sort, text) })
 }
 
 /// Has the set-points of a grid's batteries repeated often, so that writes are on their way when authority moves; the batteries
@@ -95,16 +166,14 @@ pub fn often_written(grid: &GridFacts) -> Option<Setting> {
         ))
     };
     let batteries: String = grid.controlled.iter().filter_map(of).collect();
-    (!batteries.is_empty()).then(|| set(format!("\"site.grids.{name}.scan\": \"{scan}\"{batteries}")))
+    (!batteries.is_empty())
+        .then(|| set(Sort::Repeated, format!("\"site.grids.{name}.scan\": \"{scan}\"{batteries}")))
 }
-
-/// The name of what a host believes otherwise.
-const DIFFERS: &str = "\"differs\"";
 
 impl Setting {
     /// Whether a host believes something else than the others.
     pub fn differs(&self) -> bool {
-        self.text.starts_with(DIFFERS)
+        self.sort == Sort::Differs
     }
 }
 
@@ -120,19 +189,19 @@ pub fn differs(draw: &mut Draw<'_>) -> Option<Setting> {
     } else {
         format!("scan\": \"{}\"", part(grid.scan_brisk, 2))
     };
-    Some(set(format!("{DIFFERS}: {{ \"{host}\": {{ \"site.grids.{}.{own} }} }}", grid.name)))
+    Some(set(Sort::Differs, format!("\"differs\": {{ \"{host}\": {{ \"site.grids.{}.{own} }} }}", grid.name)))
 }
 
-const fn of(text: &'static str) -> Setting {
-    Setting { text: Cow::Borrowed(text), beat: None, outlasts_d: false }
+const fn of(sort: Sort, text: &'static str) -> Setting {
+    Setting { text: Cow::Borrowed(text), beat: None, outlasts_d: false, sort }
 }
 
-const fn at(text: &'static str, beat: Span) -> Setting {
-    Setting { text: Cow::Borrowed(text), beat: Some(beat), outlasts_d: false }
+const fn at(sort: Sort, text: &'static str, beat: Span) -> Setting {
+    Setting { text: Cow::Borrowed(text), beat: Some(beat), outlasts_d: false, sort }
 }
 
-const fn set(text: String) -> Setting {
-    Setting { text: Cow::Owned(text), beat: None, outlasts_d: false }
+const fn set(sort: Sort, text: String) -> Setting {
+    Setting { text: Cow::Owned(text), beat: None, outlasts_d: false, sort }
 }
 
 /// Settings as they stand in a scenario.

@@ -56,9 +56,10 @@ impl Trial {
         self.broken.is_empty()
     }
 
-    /// Marks what kinds of fault its case has.
+    /// Marks what kinds of fault its case has, and what it sets.
     pub(super) fn drawn(&mut self, case: &Case) {
         case.faults.iter().for_each(|fault| self.marks.fault(fault.kind));
+        case.settings.iter().for_each(|setting| self.marks.setting(setting.sort));
     }
 
     /// Whether this property was broken.

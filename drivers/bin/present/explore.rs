@@ -47,6 +47,7 @@ pub fn page(file: &Path, seed: u64, length: Span, explored: &Explored, told: &[T
         text::count((simulated_s / wall_s) as u64)
     );
     page += &format!("\n{}", take_overs("take-overs after crashes", &explored.take_overs));
+    page += &format!("  {}\n", paint(DIM, &crashes(explored)));
     page += &format!("\n{}\n", marks_text(explored));
     let mut properties = Table::new(2, &[Align::Left, Align::Right]);
     for property in Property::ALL {
@@ -71,6 +72,16 @@ fn broken(told: &Told) -> String {
         None => text += &format!("  {}\n", paint(DIM, "--save DIR saves it as a scenario with its log")),
     }
     text
+}
+
+/// What take-overs are those of: which crashes give one, and what else happens in their runs.
+fn crashes(explored: &Explored) -> String {
+    format!(
+        "in {} of {} runs with a crash: it counts if it ended who wrote and another could take over all the while;\n  \
+         other faults of a run may make it longer than the bound of `check`",
+        text::count(explored.taken_over),
+        text::count(explored.crashed)
+    )
 }
 
 /// A setting that a search drew, as a reader of a scenario knows it.
@@ -140,6 +151,13 @@ mod tests {
             scenario: None,
             log: None,
         }
+    }
+
+    #[test]
+    fn take_overs_are_told_beside_the_runs_with_crashes() {
+        let explored = Explored { crashed: 1_970, taken_over: 70, ..Explored::default() };
+        let page = page(Path::new("x.ron"), 1, Span::from_secs(25), &explored, &[]);
+        assert!(page.contains("in 70 of 1,970 runs with a crash: it counts if"), "{page}");
     }
 
     #[test]
