@@ -1,8 +1,10 @@
 //! The program as its users meet it: exit codes, streams, JSON fields and messages.
 //!
-//! The folder of the same name holds what needs room: arguments, streams, metrics, the files that a run writes, a log of a write
-//! that came late, and expectations that are looked for in a log.
+//! The folder of the same name holds what needs room: arguments, streams, metrics, the files that a run writes, logs that were
+//! forged, a log of a write that came late, and expectations that are looked for in a log.
 
+#[path = "emsctl/forged.rs"]
+mod forged;
 #[path = "emsctl/late.rs"]
 mod late;
 #[path = "../replay/tests/mend/mod.rs"]

@@ -4,13 +4,15 @@
 //! phase never drifts. A scan that comes late runs at once; whole periods that passed meanwhile are missed, counted and
 //! never made up for, because a burst of late scans helps nobody.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::time::{LocalTime, Span};
 
 /// The absolute schedule of a scan cycle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScanClock {
+    #[serde(deserialize_with = "period")]
     period: Span,
     due: LocalTime,
 }
@@ -56,6 +58,12 @@ impl ScanClock {
         self.due += self.period * (missed + 1);
         Some(ScanTurn { lateness, missed: u32::try_from(missed).unwrap_or(u32::MAX) })
     }
+}
+
+/// Decodes a period: with none, the next scan would never lie ahead.
+fn period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+    let period = Span::deserialize(deserializer)?;
+    if period.is_zero() { Err(D::Error::custom("a scan without a period")) } else { Ok(period) }
 }
 
 /// How many classes the lateness histogram has: below 1 µs, then one for each doubling, the last open (from 16.8 s).
@@ -190,5 +198,14 @@ mod tests {
         assert!(limiter.take(at(10)));
         assert!(!limiter.take(at(259)));
         assert!(limiter.take(at(260)));
+    }
+
+    #[test]
+    fn a_scan_clock_without_a_period_is_not_decoded() {
+        for (period, is_read) in [(Span::from_nanos(1), true), (Span::ZERO, false)] {
+            let mut bytes = alloc::vec::Vec::new();
+            crate::log::codec::encode(&ScanClock::new(period, LocalTime::ZERO), &mut bytes);
+            assert_eq!(crate::log::codec::decode::<ScanClock>(&bytes).is_ok(), is_read, "{period}");
+        }
     }
 }

@@ -58,7 +58,7 @@ pub enum ReplayError {
     NoState,
     /// Its program had other functions.
     Functions(OtherFunctions),
-    /// A state is of another program: other functions, or another version.
+    /// A state is of another program: other functions, or another version; or it was changed.
     State {
         /// Whose state.
         controller: String,
@@ -78,6 +78,11 @@ impl fmt::Display for ReplayError {
             }
             Self::NoState => f.write_str("the log does not begin with the state of each controller"),
             Self::Functions(other) => other.fmt(f),
+            Self::State { controller, logged_by, replayed_by } if logged_by == replayed_by => write!(
+                f,
+                "the state of {controller} cannot be read, though {logged_by} wrote it: it has a value that no controller has; \
+                 the log was changed, or a function's state is another one in the program that recorded it"
+            ),
             Self::State { controller, logged_by, replayed_by } => write!(
                 f,
                 "the state of {controller} was written by {logged_by} and cannot be read by {replayed_by}: \

@@ -6,7 +6,7 @@
 use r_ems_engine::Span;
 use r_ems_engine::digest::Digest;
 use r_ems_engine::points::{Connections, DeviceSpec};
-use r_ems_engine::redundancy::{FailBack, OnSilence, Settings};
+use r_ems_engine::redundancy::{CLOCK_RATE_PPB_MAX, FailBack, OnSilence, Settings};
 use r_ems_engine::units::Ratio;
 
 use crate::council::Council;
@@ -30,7 +30,7 @@ pub(crate) const STATE_SCANS: u64 = 5;
 /// At least one unit may be late.
 pub(crate) const STATE_SCANS_MIN: u64 = 2;
 /// Largest clock-rate bound, as the simulated clocks have it.
-pub(crate) const RATE_MAX: f64 = 0.1;
+pub(crate) const RATE_MAX: f64 = CLOCK_RATE_PPB_MAX as f64 / 1e9;
 
 /// What a section says.
 #[derive(Debug)]

@@ -8,7 +8,8 @@
 
 use alloc::string::String;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Function, Rank, View, Wiring, Wishes};
 use crate::carry::Carry;
@@ -70,6 +71,7 @@ pub struct PeakShaving {
     limit: Watts,
     recharge: Watts,
     reserve: Ratio,
+    #[serde(deserialize_with = "window")]
     window: Window,
     is_refilling: bool,
     used: Used,
@@ -92,9 +94,7 @@ impl Function for PeakShaving {
         let allowed = alloc::format!("at most the limit of {}", spec.limit);
         wiring.require("recharge", spec.recharge <= spec.limit, spec.recharge, &allowed);
         if let Window::Mean(span) = spec.window {
-            let hour = Span::from_hours(1).as_nanos();
-            let divides = !span.is_zero() && hour.is_multiple_of(span.as_nanos());
-            wiring.require("window", divides, span, "a part of the hour, such as \"15 min\"");
+            wiring.require("window", divides_the_hour(span), span, "a part of the hour, such as \"15 min\"");
         }
         Self {
             meter: wiring.meter("meter", &spec.meter),
@@ -146,6 +146,21 @@ impl Function for PeakShaving {
         let keeps_reserve = soc.is_none_or(|soc| soc <= self.reserve);
         let high = if keeps_reserve { excess.at_least(Watts::ZERO) } else { view.rating(battery) };
         wishes.limit(battery, excess, high.at_least(excess));
+    }
+}
+
+fn divides_the_hour(span: Span) -> bool {
+    !span.is_zero() && Span::from_hours(1).as_nanos().is_multiple_of(span.as_nanos())
+}
+
+/// Decodes what the limit of a law holds for: time is divided by a window.
+fn window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Window, D::Error> {
+    let window = Window::deserialize(deserializer)?;
+    match window {
+        Window::Mean(span) if !divides_the_hour(span) => {
+            Err(D::Error::custom("a window that is no part of the hour"))
+        }
+        Window::Instant | Window::Mean(_) => Ok(window),
     }
 }
 
@@ -303,5 +318,30 @@ mod tests {
         spec.recharge = kilowatts(220.1);
         let errors = Rig::errors(&[BuiltInSpec::PeakShaving(spec)]);
         assert_eq!(errors, ["recharge: must be at most the limit of 220 kW, got 220.1 kW"]);
+    }
+
+    #[test]
+    fn a_window_that_no_site_may_state_is_not_decoded() {
+        let mean = |span| Window::Mean(span);
+        for (window, is_read) in [
+            (Window::Instant, true),
+            (mean(Span::from_mins(15)), true),
+            (mean(Span::ZERO), false),
+            (mean(Span::MAX), false),
+        ] {
+            let law = PeakShaving {
+                meter: DeviceIndex::default(),
+                battery: [GroupIndex::default()],
+                limit: Watts::ZERO,
+                recharge: Watts::ZERO,
+                reserve: Ratio::ONE,
+                window,
+                is_refilling: true,
+                used: Used::default(),
+            };
+            let mut bytes = alloc::vec::Vec::new();
+            crate::log::codec::encode(&law, &mut bytes);
+            assert_eq!(crate::log::codec::decode(&bytes).ok(), is_read.then_some(law), "{window:?}");
+        }
     }
 }

@@ -3,7 +3,8 @@
 //! Its controllers have seats in failover order; a witness has the last one and only votes. There is **one vote per host**: of
 //! several controllers of a grid on one host the first casts it, because a host that fails must not take two votes with it.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::epoch::{MAX_SEATS, Seat};
 
@@ -30,6 +31,15 @@ impl Council {
         Self { controllers: seats - u8::from(has_witness), seats, voters, me }
     }
 
+    /// Decodes one whose seats are there: their numbers shift bits.
+    pub(super) fn decoded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let council = Self::deserialize(deserializer)?;
+        let Self { controllers, seats, voters, me } = &council;
+        let is_whole = usize::from(*seats) <= MAX_SEATS && controllers <= seats && me.0 < *seats;
+        let of_seats = u32::from(*voters) >> *seats == 0;
+        if is_whole && of_seats { Ok(council) } else { Err(D::Error::custom("a council without its seats")) }
+    }
+
     /// The council of a controller that is alone.
     pub fn alone() -> Self {
         Self::new(&[0], false, Seat(0))
@@ -47,7 +57,7 @@ impl Council {
 
     /// Whether it is a pair without a witness: two hosts with controllers, and nobody who could break a tie.
     pub const fn is_pair(&self) -> bool {
-        self.voters.count_ones() == 2 && self.voters >> self.controllers == 0
+        self.voters.count_ones() == 2 && self.voters as u32 >> self.controllers == 0
     }
 
     /// Whether `seat` is a witness.
@@ -96,6 +106,8 @@ impl Council {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::codec;
+    use crate::redundancy::SupervisorSpec;
     use alloc::vec::Vec;
 
     #[test]
@@ -110,5 +122,24 @@ mod tests {
         assert!(!Council::new(&[0, 0, 1], true, Seat(0)).is_pair(), "two votes, but one is a witness's");
         assert!(!council.votes(Seat(200)), "a seat that is not there has no vote");
         assert_eq!(Council::alone().majority(), 1);
+    }
+
+    #[test]
+    fn a_council_that_lacks_a_seat_which_it_speaks_of_is_not_decoded() {
+        let whole = Council { controllers: 2, seats: 3, voters: 0b111, me: Seat(2) };
+        let full = Council::new(&[7; MAX_SEATS], false, Seat(15));
+        for (council, is_read) in [
+            (whole.clone(), true),
+            (full, true),
+            (Council { me: Seat(3), ..whole.clone() }, false),
+            (Council { voters: 0b1111, ..whole.clone() }, false),
+            (Council { controllers: 4, ..whole.clone() }, false),
+            (Council { controllers: 17, seats: 17, ..whole }, false),
+        ] {
+            let spec = SupervisorSpec { council, ..SupervisorSpec::alone() };
+            let mut bytes = Vec::new();
+            codec::encode(&spec, &mut bytes);
+            assert_eq!(codec::decode(&bytes).ok(), is_read.then_some(spec.clone()), "{spec:?}");
+        }
     }
 }

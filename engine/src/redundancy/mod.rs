@@ -29,5 +29,5 @@ pub use epoch::{Epoch, Seat};
 pub use message::Message;
 pub use promise::Promise;
 pub use role::{Reason, Role};
-pub use settings::{FailBack, OnSilence, Settings};
+pub use settings::{CLOCK_RATE_PPB_MAX, FailBack, OnSilence, Settings};
 pub use supervisor::{Authority, Command, Health, RedundancySupervisor, SupervisorSpec};

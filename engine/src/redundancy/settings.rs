@@ -20,13 +20,17 @@
 //! what was decided before is not done after the end of the lease. A stall in which the clock stands still too is an error of
 //! its rate: it makes a lease last longer, which ρ allows up to L/(1 − ρ).
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::holder::REQUESTS_KEPT;
 use crate::time::Span;
 
 /// Parts per billion in one.
 const BILLION: u128 = 1_000_000_000;
+
+/// Largest bound of a clock's rate error, in parts per billion: a clock that is wrong by more than a tenth is broken.
+pub const CLOCK_RATE_PPB_MAX: u32 = 100_000_000;
 
 /// The redundancy section of a grid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +45,8 @@ pub struct Settings {
     pub retry: Span,
     /// Time between two looks at readiness, devices and fail-back.
     pub evaluate: Span,
-    /// Bound of every host's clock-rate error, ρ, in parts per billion.
+    /// Bound of every host's clock-rate error, ρ, in parts per billion; at most [`CLOCK_RATE_PPB_MAX`].
+    #[serde(deserialize_with = "clock_rate")]
     pub clock_rate_max_ppb: u32,
     /// A standby whose state from the active is older is not ready to take over while the active is there.
     pub state_age_max: Span,
@@ -143,6 +148,12 @@ impl Settings {
     }
 }
 
+/// Decodes the bound of a clock's rate error: a forged log may hold any, and intervals are divided by what it leaves of one.
+fn clock_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let rate = u32::deserialize(deserializer)?;
+    if rate <= CLOCK_RATE_PPB_MAX { Ok(rate) } else { Err(D::Error::custom("a clock-rate bound above 10 %")) }
+}
+
 /// `span · numerator / denominator`, rounded up.
 fn stretched(span: Span, numerator: u128, denominator: u128) -> Span {
     let nanos = (u128::from(span.as_nanos()) * numerator).div_ceil(denominator);
@@ -152,6 +163,8 @@ fn stretched(span: Span, numerator: u128, denominator: u128) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::codec;
+    use alloc::vec::Vec;
 
     const FAST: Settings = Settings::FAST;
 
@@ -176,5 +189,17 @@ mod tests {
         assert_eq!(FAST.request_pause(), FAST.retry);
         let eager = Settings { retry: Span::from_micros(1), ..FAST };
         assert!(eager.request_pause() * (REQUESTS_KEPT as u64 - 1) > eager.lease);
+    }
+
+    #[test]
+    fn a_clock_rate_that_no_site_may_state_is_not_decoded() {
+        for (rate, is_read) in
+            [(CLOCK_RATE_PPB_MAX, true), (CLOCK_RATE_PPB_MAX + 1, false), (2_000_000_000, false)]
+        {
+            let settings = Settings { clock_rate_max_ppb: rate, ..FAST };
+            let mut bytes = Vec::new();
+            codec::encode(&settings, &mut bytes);
+            assert_eq!(codec::decode::<Settings>(&bytes).is_ok(), is_read, "{rate}");
+        }
     }
 }

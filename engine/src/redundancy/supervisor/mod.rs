@@ -50,6 +50,7 @@ use crate::time::{LocalTime, Span};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SupervisorSpec {
     /// Who has seats and votes.
+    #[serde(deserialize_with = "Council::decoded")]
     pub council: Council,
     /// The intervals.
     pub settings: Settings,
