@@ -7,6 +7,7 @@ use r_ems_engine::Span;
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::persistence::SnapshotSettings;
+use r_ems_engine::points::DeviceSpec;
 use r_ems_sim::network::Delay;
 use r_ems_sim::plant::ComponentIndex;
 use r_ems_sim::world::{LinkSpec, Post};
@@ -73,6 +74,11 @@ pub(crate) fn posts<S>(site: &Site<'_, S>, plants: &[Option<Plant<'_>>]) -> Vec<
     posts
 }
 
+/// How long an image believes an answer of a device after its arrival.
+pub(crate) fn believed_for(device: &DeviceSpec) -> Span {
+    device.age_max - device.latency
+}
+
 /// The links of a grid's devices as the site declares them; they lead nowhere where the plant is broken, which was noted.
 fn links<S>(grid: &site::Grid<'_, S>, plant: Option<&Plant<'_>>) -> Vec<LinkSpec> {
     let parts = plant.map_or(&[][..], |plant| plant.parts.as_slice());
@@ -92,7 +98,7 @@ fn links<S>(grid: &site::Grid<'_, S>, plant: Option<&Plant<'_>>) -> Vec<LinkSpec
             one_connection: device.one_connection,
             timeout: device.timeout,
             reconnect: RECONNECT,
-            valid_for: device.spec.age_max - device.spec.latency,
+            valid_for: believed_for(&device.spec),
             drop_outs: None,
         });
     }

@@ -41,7 +41,7 @@ pub(crate) const KEEP_MAX: u64 = 1_000;
 const BYTES: [(&str, u64); 4] = [("B", 1), ("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
 
 /// What a section says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stated {
     pub(crate) spec: PersistenceSpec,
     pub(crate) snapshots: SnapshotSettings,

@@ -220,7 +220,7 @@ fn make<F: FunctionSet>(
     let site = site?;
     let mut names = fleet::names(&site, &plants);
     check_initial(&names, &begin, notes);
-    let (posts, hosts, network) = really(&header, fleet::posts(&site, &plants), &names, notes);
+    let (mut posts, hosts, network) = really(&header, fleet::posts(&site, &plants), &names, notes);
     let kept = header.persistence.or(site.persistence);
     let usual = Usual { network: &network, clocks: &hosts, has_disks: kept.is_some() };
     let context = happening::Context { names: &names, calendar: &calendar, usual };
@@ -235,7 +235,7 @@ fn make<F: FunctionSet>(
         judgeable(expected, duration, calendar.duration, root.document(), notes);
     timeline.retain(|timed| timed.at <= Time::ZERO + duration);
     let components: Vec<Vec<String>> = plants.iter().map(component_names).collect();
-    let controllers = who_runs::<F>(&header, texts.documents(), &site, &mut promised, notes);
+    let controllers = who_runs::<F>(&header, texts.documents(), &site, (&mut promised, &mut posts), notes);
     if notes.errors() > 0 {
         return None;
     }
@@ -281,13 +281,14 @@ fn who_runs<F: FunctionSet>(
     header: &Header<'_>,
     documents: (&Document, Option<&Document>),
     site: &Site<'_, F::Spec>,
-    promised: &mut [Promised],
+    (promised, posts): (&mut [Promised], &mut [Post]),
     notes: &mut Notes,
 ) -> Vec<ControllerSpec<F>> {
     let snapshots = persistence::snapshots(header.persistence.or(site.persistence));
     let mut controllers = fleet::controllers::<F>(site, snapshots, notes);
     let site = (site, snapshots);
-    let others = differing::replace(header.differs.as_ref(), documents, site, &mut controllers, notes);
+    let others =
+        differing::replace(header.differs.as_ref(), documents, site, (&mut controllers, posts), notes);
     differing::promise_less(promised, &others);
     controllers
 }

@@ -5,6 +5,7 @@ use r_ems_engine::event::Event;
 use r_ems_engine::fleet::Fleet;
 use r_ems_engine::functions::BuiltIn;
 use r_ems_engine::machine::{Delivery, Driver, Effect, Machine, Outcome};
+use r_ems_engine::points::Positive;
 use r_ems_engine::redundancy::Seat;
 use r_ems_engine::redundancy::transfer::Refusal;
 use r_ems_engine::{Span, Time};
@@ -190,4 +191,43 @@ fn a_site_file_of_its_own_differs_by_the_same_paths() {
         load(&files, "x.ron", &Overrides::default()).unwrap_or_else(|report| panic!("{report}"));
     let scans: Vec<Span> = loaded.controllers.iter().take(2).map(|controller| controller.scan).collect();
     assert_eq!(scans, [Span::from_secs(1), Span::from_secs(2)]);
+}
+
+#[test]
+fn what_the_controllers_of_a_host_do_not_read_is_refused_where_it_is_set() {
+    let link = |more: &str| {
+        let link = "\"site.grids.g.devices.bess.link\": Points(positive: Discharge, longest_write: \"50 ms\"";
+        format!("{link}, {more})")
+    };
+    for (setting, path, allowed) in [
+        (
+            "\"site.persistence\": (sync: Strict)".into(),
+            "site.persistence",
+            "what the others have, got (sync: Strict)",
+        ),
+        ("\"site.time_zone\": \"UTC+2\"".into(), "site.time_zone", "\"UTC+1\", got \"UTC+2\""),
+        ("\"site.hosts.i\": (address: \"10.0.0.1:1\")".into(), "site.hosts", "what the others have"),
+        (link("timeout: \"2 s\""), "link.timeout", "\"1 s\", got Points("),
+    ] {
+        let files = Memory::new().with("x.ron", text(&differs(&setting))).with("short.csv", PROFILE);
+        let refused =
+            load::<BuiltIn>(&files, "x.ron", &Overrides::default()).expect_err(&setting).to_string();
+        for words in ["differs.i", path, "expected", allowed] {
+            assert!(refused.contains(words), "{words}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn what_an_expectation_reads_in_an_image_is_what_the_host_of_that_image_makes_of_it() {
+    let link = "\"site.grids.g.devices.bess.link\": Points(positive: Charge, longest_write: \"50 ms\")";
+    let age = "\"site.grids.g.devices.bess.max_age\": \"9 s\"";
+    let loaded = loaded(&differs(&format!("{link}, {age}")));
+    let [a, b] = [0, 1].map(|post: usize| {
+        let link = &loaded.world.posts[post].links[1];
+        (link.positive, link.declared, link.valid_for)
+    });
+    assert_eq!((a.0, a.1), (Positive::Discharge, Positive::Discharge));
+    assert_eq!((b.0, b.1), (Positive::Discharge, Positive::Charge));
+    assert_eq!((a.2, b.2), (Span::from_secs(3), Span::from_millis(8_980)));
 }

@@ -1,18 +1,22 @@
 //! Hosts whose site file is not that of the others: `differs: { "b": { "site.grids.commerce.redundancy.lease": "60 ms" } }`.
 //!
-//! Such a host runs the same controllers on the same devices, or there would be nothing that the world could carry; all else may
-//! be another. What the world is follows the site file that the others have.
+//! Such a host runs the same controllers on the same devices, or there would be nothing that the world could carry; what its
+//! controllers believe and do may be another. What the world is follows the site file that the others have.
+//!
+//! **Invariant:** what a host's site file says otherwise takes effect in its controllers, or is refused (`ineffective`).
 
+use r_ems_engine::Span;
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::persistence::SnapshotSettings;
 use r_ems_sim::progress::Promised;
+use r_ems_sim::world::Post;
 
 use super::site_root_of;
 use crate::files::Document;
 use crate::fleet;
 use crate::mistake::{Notes, suggestion};
-use crate::node::{Entry, Node};
+use crate::node::{Entry, Node, excerpt};
 use crate::overrides;
 use crate::site::{self, Site};
 
@@ -23,12 +27,13 @@ pub(super) struct Other {
     is_foreign: bool,
 }
 
-/// Makes the controllers of the hosts in `differs` from what their site file says; returns which they are.
+/// Makes the controllers of the hosts in `differs` from what their site file says, and what their images make of their links,
+/// which are the `posts`' (none if no world is made); returns which they are.
 pub(super) fn replace<F: FunctionSet>(
     differs: Option<&Node<'_>>,
     texts: (&Document, Option<&Document>),
     (site, snapshots): (&Site<'_, F::Spec>, SnapshotSettings),
-    controllers: &mut [ControllerSpec<F>],
+    (controllers, posts): (&mut [ControllerSpec<F>], &mut [Post]),
     notes: &mut Notes,
 ) -> Vec<Other> {
     let mut others = Vec::new();
@@ -46,6 +51,10 @@ pub(super) fn replace<F: FunctionSet>(
             };
             let is_foreign = common.redundancy.section != own.redundancy.section;
             others.push(Other { place, is_foreign });
+            let links = posts.get_mut(place).map_or(&mut [][..], |post| &mut post.links);
+            for (link, device) in links.iter_mut().zip(&own.devices) {
+                (link.declared, link.valid_for) = (device.positive, fleet::believed_for(device));
+            }
             *common = own;
         }
     }
@@ -74,7 +83,60 @@ fn fleet_of<F: FunctionSet>(
         entry.value.error(notes, allowed);
         return None;
     }
+    let refused = ineffective(&own, site);
+    let settings = entry.value.map(&mut Notes::default()).unwrap_or_default();
+    for Ineffective { path, allowed } in &refused {
+        let states_it =
+            |setting: &&Entry<'_>| path.starts_with(&setting.name) || setting.name.starts_with(path);
+        let place = settings.iter().rfind(states_it).map_or(&entry.value, |setting| &setting.value);
+        let found = excerpt(place.text());
+        place.error(
+            notes,
+            format!("all hosts of a simulated run have one `{path}`: expected {allowed}, got {found}"),
+        );
+    }
+    if !refused.is_empty() {
+        return None;
+    }
     Some(fleet::controllers::<F>(&own, snapshots, notes))
+}
+
+/// What one host's site file says otherwise, and what nothing would follow from.
+struct Ineffective {
+    path: String,
+    /// What the others have.
+    allowed: String,
+}
+
+/// What belongs to no controller: the world takes it from the site file that the others have.
+fn ineffective<S>(own: &Site<'_, S>, site: &Site<'_, S>) -> Vec<Ineffective> {
+    let mut all = Vec::new();
+    let mut compare = |path: String, is_same: bool, allowed: String| {
+        if !is_same {
+            all.push(Ineffective { path, allowed });
+        }
+    };
+    let of_others = || "what the others have".to_string();
+    let zone = site.time_zone.unwrap_or_default();
+    compare("site.time_zone".into(), own.time_zone == site.time_zone, format!("\"{zone}\""));
+    let host = |host: &Entry<'_>| (host.name.clone(), host.value.text().to_string());
+    let are_same = own.hosts.iter().map(host).eq(site.hosts.iter().map(host));
+    compare("site.hosts".into(), are_same, of_others());
+    compare("site.persistence".into(), own.persistence == site.persistence, of_others());
+    for (grid, others) in own.grids.iter().zip(&site.grids) {
+        for (device, others) in grid.devices.iter().zip(&others.devices) {
+            let mut same = |field: &str, found: Span, allowed: Span| {
+                let path = format!("site.grids.{}.devices.{}.link.{field}", grid.name, others.spec.name);
+                compare(path, found == allowed, format!("\"{allowed}\""));
+            };
+            same("timeout", device.timeout, others.timeout);
+            if let (Some(found), Some(allowed)) = (device.one_connection, others.one_connection) {
+                same("connect", found.connect, allowed.connect);
+                same("dead_connection", found.dead_after, allowed.dead_after);
+            }
+        }
+    }
+    all
 }
 
 /// What a world is built on.

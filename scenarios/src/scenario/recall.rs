@@ -48,7 +48,7 @@ pub(crate) fn recall<F: FunctionSet>(documents: &[Document], notes: &mut Notes) 
     let site = site_root(&header, rest.first(), notes).and_then(|node| site::read::<F>(&node, notes))?;
     let time_zone = site.time_zone?;
     let start = header.start(time_zone, notes);
-    let controllers = who_runs::<F>(&header, (scenario, rest.first()), &site, &mut [], notes);
+    let controllers = who_runs::<F>(&header, (scenario, rest.first()), &site, (&mut [], &mut []), notes);
     if notes.errors() > 0 {
         return None;
     }
