@@ -17,7 +17,7 @@ use crate::naming::Names;
 use crate::node::{Node, excerpt};
 use crate::outlives;
 use crate::plant::Unit;
-use crate::take_over::{Judged, Limit, Who, judge_limit, judge_one, judge_progress};
+use crate::take_over::{self, Judged, Limit, Who, judge_limit, judge_one, judge_progress};
 
 /// What is judged when a run has ended: a sum that is compared with a number, or who had authority.
 #[derive(Clone, Debug)]
@@ -148,6 +148,14 @@ impl AtEnd {
             Subject::OneAuthority(_) => &authority::Rule::NAMES,
             Subject::Progress(_) => &Promise::NAMES,
             Subject::Outlives(_) => &survival::Rule::NAMES,
+        }
+    }
+
+    /// What happened at the instant of the verdict, as the end of a sentence, where that is more than can be said of any value.
+    pub fn decided(&self, result: &RunResult) -> Option<String> {
+        match &self.subject {
+            Subject::TakeOver(limit, who) => Some(take_over::decided(limit, who, result)),
+            Subject::Sum(_) | Subject::OneAuthority(_) | Subject::Progress(_) | Subject::Outlives(_) => None,
         }
     }
 

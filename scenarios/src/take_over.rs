@@ -130,18 +130,42 @@ pub(crate) fn read(
     Some(Limit { span: span?, grids })
 }
 
+/// The longest time without authority.
+#[derive(Clone, Copy, Debug)]
+enum Longest<'r> {
+    /// Until another took over.
+    TakeOver(&'r TakeOver),
+    /// Until the run's end, and longer than is allowed.
+    Wait(Span),
+}
+
+impl<'r> Longest<'r> {
+    fn of(limit: &Limit, result: &'r RunResult) -> Option<Self> {
+        let end = Time::ZERO + result.simulated;
+        let waiting = result.authority.waiting.iter().filter(|found| limit.grids.contains(&found.0));
+        let waits = waiting.map(|found| end.since(found.1)).filter(|gap| *gap > limit.span);
+        let take_over = take_overs(limit, result).max_by_key(|found| found.gap()).map(Self::TakeOver);
+        waits.max().map(Self::Wait).into_iter().chain(take_over).max_by_key(|found| found.gap())
+    }
+
+    fn gap(self) -> Span {
+        match self {
+            Self::TakeOver(found) => found.gap(),
+            Self::Wait(gap) => gap,
+        }
+    }
+}
+
+fn take_overs<'r>(limit: &Limit, result: &'r RunResult) -> impl Iterator<Item = &'r TakeOver> {
+    result.authority.take_overs.iter().filter(|found| limit.grids.contains(&found.grid))
+}
+
 /// Judges every take-over of a run, and grids that nobody has taken over for longer.
 pub(crate) fn judge_limit(limit: &Limit, who: &Who, result: &RunResult) -> Judged {
     let end = Time::ZERO + result.simulated;
-    let all: Vec<&TakeOver> =
-        result.authority.take_overs.iter().filter(|found| limit.grids.contains(&found.grid)).collect();
-    let waiting = result.authority.waiting.iter().filter(|found| limit.grids.contains(&found.0));
-    let waits = waiting.filter(|found| end.since(found.1) > limit.span);
-    let worst_wait = waits.map(|found| (end.since(found.1), end)).max();
-    let worst = all.iter().map(|found| (found.gap(), found.at)).max_by_key(|found| found.0);
-    let counted =
-        if all.len() == 1 { "1 take-over".to_string() } else { format!("{} take-overs", all.len()) };
-    let Some((gap, at)) = worst_wait.into_iter().chain(worst).max_by_key(|found| found.0) else {
+    let count = take_overs(limit, result).count();
+    let counted = if count == 1 { "1 take-over".to_string() } else { format!("{count} take-overs") };
+    let Some(longest) = Longest::of(limit, result) else {
         return Judged {
             held: false,
             margin: 0.0,
@@ -151,18 +175,32 @@ pub(crate) fn judge_limit(limit: &Limit, who: &Who, result: &RunResult) -> Judge
             words: "no take-over happened".into(),
         };
     };
-    let is_waited_for = worst_wait.is_some_and(|wait| wait.0 == gap);
-    let words = match all.iter().find(|found| found.gap() == gap && found.at == at) {
-        Some(found) if !is_waited_for => {
-            format!("{counted}; the longest from {} to {}", who.member(found.from), who.member(found.to))
+    let gap = longest.gap();
+    let (at, words) = match longest {
+        Longest::TakeOver(TakeOver { from, to, at, .. }) => {
+            (*at, format!("{counted}; the longest from {} to {}", who.member(*from), who.member(*to)))
         }
-        Some(_) | None => format!(
-            "{counted}; at the end nobody has written since {}",
-            Time::ZERO + (end.since(Time::ZERO) - gap)
-        ),
+        Longest::Wait(gap) => (end, format!("{counted}; at the end nobody has written since {}", end - gap)),
     };
     let margin = limit.span.as_secs_f64() - gap.as_secs_f64();
     Judged { held: gap <= limit.span, margin, at, value: gap.as_secs_f64(), rule: None, words }
+}
+
+/// What happened at the instant that decided.
+pub(crate) fn decided(limit: &Limit, who: &Who, result: &RunResult) -> String {
+    // Below a microsecond nobody reads.
+    let shown = |gap: Span| Span::from_micros(gap.as_nanos() / 1_000);
+    match Longest::of(limit, result) {
+        Some(Longest::TakeOver(found)) => {
+            let (from, to) = (who.member(found.from), who.member(found.to));
+            let gap = shown(found.gap());
+            format!("this is when {to} had taken over from {from}, {gap} after its crash or last write")
+        }
+        Some(Longest::Wait(gap)) => {
+            format!("this is the end of the run: nobody has written for {}", shown(gap))
+        }
+        None => "this is the end of the run: nobody took over in it".to_string(),
+    }
 }
 
 /// Judges that there was one authority at a time.
@@ -209,9 +247,17 @@ mod tests {
         }
     }
 
+    fn limit() -> Limit {
+        Limit { span: Span::from_millis(100), grids: vec![0] }
+    }
+
     fn judged(take_overs: Vec<TakeOver>, waiting: Vec<(u16, Time)>) -> Judged {
+        judge_limit(&limit(), &who(), &ran(take_overs, waiting))
+    }
+
+    fn ran(take_overs: Vec<TakeOver>, waiting: Vec<(u16, Time)>) -> RunResult {
         let authority = AuthorityResult { take_overs, waiting, ..AuthorityResult::default() };
-        let result = RunResult {
+        RunResult {
             simulated: Span::from_secs(10),
             grids: Vec::new(),
             verdicts: Vec::new(),
@@ -220,9 +266,7 @@ mod tests {
             progress: Default::default(),
             failures: Vec::new(),
             persistence: None,
-        };
-        let limit = Limit { span: Span::from_millis(100), grids: vec![0] };
-        judge_limit(&limit, &who(), &result)
+        }
     }
 
     fn take_over(lost_at: Time, at: Time) -> TakeOver {
@@ -236,6 +280,23 @@ mod tests {
         assert_eq!(found.words, "2 take-overs; the longest from g/a to g/b");
         assert!(judged(vec![take_over(at(0), at(100))], Vec::new()).held);
         assert!(!judged(vec![take_over(at(0), at(101))], Vec::new()).held);
+    }
+
+    #[test]
+    fn the_instant_that_decided_is_said_to_be_what_it_was() {
+        let short = take_over(at(0), at(60));
+        let other = TakeOver { grid: 1, ..take_over(at(0), at(5_000)) };
+        for (take_overs, waiting, words) in [
+            (
+                vec![short, take_over(at(500), at(590)), other],
+                vec![(0, at(9_950))],
+                "this is when g/b had taken over from g/a, 90 ms after its crash or last write",
+            ),
+            (vec![short], vec![(0, at(9_000))], "this is the end of the run: nobody has written for 1 s"),
+            (vec![other], Vec::new(), "this is the end of the run: nobody took over in it"),
+        ] {
+            assert_eq!(decided(&limit(), &who(), &ran(take_overs, waiting)), words);
+        }
     }
 
     #[test]

@@ -147,3 +147,23 @@ fn a_log_that_was_cut_off_at_once_says_so() {
     assert_eq!(code(&output), 1);
     assert!(errors(&output).contains("the log ends where the run begins"), "{}", errors(&output));
 }
+
+#[test]
+fn a_take_over_is_told_as_one_and_explained_when_it_was_over() {
+    let path = file("take_over.rlog");
+    let log = path.to_string_lossy().into_owned();
+    let expect = "expect=[TakeOverWithin(\"100 ms\", (name: \"tow\"))]";
+    let run = ["run", "scenarios/failover.ron", "--set", expect, "--record", &log, "--format", "json"];
+    let summary = json(&emsctl(&run));
+    let output = emsctl(&["explain", &log, "--missed", "tow"]);
+    assert_eq!(code(&output), 0, "{}", errors(&output));
+    let told = text(&output);
+    assert!(
+        told.contains("this is when commerce/b had taken over from commerce/a, 77 ms 187 us after its crash"),
+        "{told}"
+    );
+    let end = summary["simulated_s"].as_f64().expect("a number");
+    let expectations = summary["expectations"].as_array().expect("a list");
+    let judged = expectations.iter().find(|judged| judged["name"] == "tow").expect("it was judged");
+    assert!(judged["at_s"].as_f64().is_some_and(|at| at < end), "{judged}");
+}

@@ -34,6 +34,9 @@ pub fn value(expectation: &ExpectationSummary) -> Option<String> {
 
 /// What the instant that decided is to the expectation, as the end of a sentence.
 pub fn instant(expectation: &ExpectationSummary, due: Due) -> String {
+    if let Some(decided) = &expectation.decided {
+        return decided.clone();
+    }
     let seen = expectation.value.is_some_and(|value| value >= 1.0);
     if expectation.value_unit == EVENTS {
         return if seen { "this is when the first came" } else { "this is when watching ended" }.to_owned();
@@ -94,6 +97,7 @@ mod tests {
             no_value_s: 0.0,
             rule: None,
             remark: None,
+            decided: None,
             not_judged: None,
         }
     }

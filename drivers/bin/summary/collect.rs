@@ -95,17 +95,16 @@ pub fn summarize<F: FunctionSet>(facts: &Facts, remains: Remains<'_, F>) -> Summ
     let Remains { ending, result, machines, observations, first_failure, curves, digest, wall } = remains;
     let end = Time::ZERO + result.simulated;
     let verdicts = in_places(&facts.at_end, result.verdicts.clone(), |judged| judged.judge(result));
-    let nothing = || vec![(None, None); result.verdicts.len()];
-    let remarks =
-        in_places(&facts.at_end, nothing(), |judged| (judged.broken(result), judged.remark(result)));
+    let said = |judged: &AtEnd| (judged.broken(result), judged.remark(result), judged.decided(result));
+    let said = in_places(&facts.at_end, vec![(None, None, None); result.verdicts.len()], said);
     let expectations: Vec<ExpectationSummary> = verdicts
         .iter()
         .zip(facts.units.iter().zip(&facts.dues))
-        .zip(remarks)
-        .map(|((verdict, (units, due)), (rule, remark))| {
+        .zip(said)
+        .map(|((verdict, (units, due)), (rule, remark, decided))| {
             let not_judged = due.reason(verdict, result.simulated, facts.planned);
-            let remark = remark.filter(|_remark| not_judged.is_none());
-            ExpectationSummary { rule, remark, ..expectation(facts, verdict, *units, not_judged) }
+            let (remark, decided) = if not_judged.is_none() { (remark, decided) } else { (None, None) };
+            ExpectationSummary { rule, remark, decided, ..expectation(facts, verdict, *units, not_judged) }
         })
         .collect();
     let grids: Vec<GridSummary> = facts
@@ -184,6 +183,7 @@ fn expectation(
         no_value_s: verdict.without_value.as_secs_f64(),
         rule: None,
         remark: None,
+        decided: None,
         not_judged,
     };
     if not_judged.is_none() {

@@ -127,6 +127,9 @@ pub struct ExpectationSummary {
     pub rule: Option<&'static str>,
     /// What else is to be said, in words.
     pub remark: Option<String>,
+    /// What happened at the instant, as the end of a sentence, where its value does not say that.
+    #[serde(skip)]
+    pub decided: Option<String>,
     /// Why it was not judged: the run ended too early for that.
     pub not_judged: Option<&'static str>,
 }
