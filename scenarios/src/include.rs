@@ -22,32 +22,42 @@ pub(crate) const MAX_USE_DEPTH: usize = 8;
 /// How deep maps are merged by name: a grid's components are the deepest.
 const MERGED_LEVELS: usize = 2;
 
-/// Makes one text of a scenario and all that it uses; the scenario itself if it uses none, or is none.
-pub(crate) fn merged(files: &dyn Files, scenario: Document, notes: &mut Notes) -> Document {
+/// Makes one text of a scenario and all that it uses; the scenario itself if it uses none, or is none. None if something that it
+/// uses cannot be had, which was noted: all that is missing would seem to be another mistake.
+pub(crate) fn merged(files: &dyn Files, scenario: Document, notes: &mut Notes) -> Option<Document> {
     // What cannot be read is noted by whoever reads it next.
     let uses_others = Node::root(&scenario, &mut Notes::default())
         .filter(|root| root.name() == "Scenario")
         .and_then(|root| root.try_fields())
         .is_some_and(|fields| fields.iter().any(|field| field.0 == "use"));
     if !uses_others {
-        return scenario;
+        return Some(scenario);
     }
     let path = scenario.path().to_string();
+    let errors = notes.errors();
     let mut gathering =
         Gathering { files, seen: BTreeSet::new(), bytes: scenario.text().len(), used: Vec::new() };
     let seen = resolved("", &path);
     gathering.seen.insert(seen.clone());
     gathering.gather(scenario, String::new(), &mut vec![seen], notes);
+    let mut is_whole = notes.errors() == errors;
     let mut fields = Fields::new();
     for used in &gathering.used {
-        let Some(own) = fields_of(used, notes) else { continue };
+        let Some(own) = fields_of(used, notes) else {
+            // The scenario itself is opened again by its reader, who says what is wrong.
+            is_whole &= used.from_scenario.is_empty();
+            continue;
+        };
         let left_out = left_out(&used.document, notes);
         // What is refused to be left out stays, so that nothing else seems to be missing.
         fields.retain(|named| !left_out.contains(&named.name));
         fields = merged_fields(fields, own);
     }
+    if !is_whole {
+        return None;
+    }
     let own = gathering.used.last().map(|used| &used.document);
-    own.map_or_else(|| Document::new(&path, ""), |own| written(own, fields))
+    Some(own.map_or_else(|| Document::new(&path, ""), |own| written(own, fields)))
 }
 
 /// A file with its path as seen from the scenario's folder; empty for the scenario itself.

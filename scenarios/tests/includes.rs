@@ -152,6 +152,21 @@ fn files_that_are_missing_or_something_else_are_refused_where_they_are_named() {
 }
 
 #[test]
+fn nothing_is_said_to_be_missing_where_what_is_used_cannot_be_had() {
+    let alone =
+        |own: &str| mistakes(&Memory::new().with("run/x.ron", own).with("run/site.ron", "Site(version: 1)"));
+    let own = |used: &str| {
+        format!("Scenario(version: 1, use: [\"{used}\"], plant: {{ \"g\": {{ \"bess\": () }} }})")
+    };
+    assert_eq!(alone(&own("none.ron")), ["run/x.ron:1:28: cannot read \"run/none.ron\": no such file"]);
+    assert_eq!(alone(&own("x.ron")), ["run/x.ron:1:28: the file uses itself: run/x.ron → run/x.ron"]);
+    assert_eq!(
+        alone(&own("site.ron")),
+        ["run/site.ron:1:1: expected Scenario(…), the only file to be used, got Site(version: 1)"]
+    );
+}
+
+#[test]
 fn long_chains_and_many_files_are_refused() {
     let chain = |length: usize| {
         let last = format!("run/{length}.ron");

@@ -24,7 +24,7 @@ impl Texts {
         settings: &[String],
         notes: &mut Notes,
     ) -> Option<Self> {
-        let merged = include::merged(files, read_document(files, path, notes)?, notes);
+        let merged = include::merged(files, read_document(files, path, notes)?, notes)?;
         let mut typed = Vec::new();
         let (scenario, for_site) = Settings::read(&merged, settings, notes).apply(&merged, &mut typed, notes);
         let site = Self::read_site(files, &scenario, (&for_site, &mut typed), notes);
