@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 17] = [
+const SCENARIOS: [&str; 18] = [
     "peak_shaving",
     "year",
     "self_consumption",
@@ -17,6 +17,7 @@ const SCENARIOS: [&str; 17] = [
     "one_connection",
     "pair_without_witness",
     "clock_drift",
+    "disk_full",
     "rolling_restart",
     "failover_fast",
     "flaky_fieldbus",
@@ -38,6 +39,27 @@ const SITES: [&str; 11] = [
 
 fn path(name: &str) -> String {
     format!("{}/{name}.ron", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The names of the files of the language in a folder, sorted.
+fn in_folder(folder: &str) -> Vec<String> {
+    let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+    let entries = std::fs::read_dir(folder).expect("it is shipped");
+    let names =
+        entries.map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> =
+        names.filter_map(|name| Some(name.strip_suffix(".ron")?.to_owned())).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn what_is_listed_here_is_what_is_in_the_folders() {
+    for (folder, listed) in [("", &SCENARIOS[..]), ("sites", &SITES)] {
+        let mut listed = listed.to_vec();
+        listed.sort_unstable();
+        assert_eq!(listed, in_folder(folder), "scenarios/{folder}");
+    }
 }
 
 #[test]
