@@ -4,6 +4,8 @@
 //! terminal shows them and `NO_COLOR` is not set.
 
 use std::io::{self, Write};
+#[cfg(unix)]
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -22,6 +24,20 @@ pub enum State {
     Read,
     /// The reader has gone: more output helps nobody.
     Closed,
+}
+
+/// Makes a write that passes the limit of a file's size (`ulimit -f`) an error of that write: by default the system ends the
+/// program without a word.
+///
+/// A library must not do this behind its user's back: the programs call it once.
+///
+/// # Errors
+/// The operating system's refusal.
+pub fn survive_file_limits() -> io::Result<()> {
+    // A signal that has a handler ends nobody, and the write then fails. What the handler does is nothing to anybody.
+    #[cfg(unix)]
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
+    Ok(())
 }
 
 impl Default for Output {

@@ -108,4 +108,20 @@ mod unix {
         assert_eq!(code(&output), 2);
         assert!(errors(&output).contains("output goes there already"), "{}", errors(&output));
     }
+
+    #[test]
+    fn a_limit_of_file_sizes_is_an_error_of_the_file_that_passes_it() {
+        for option in ["--record", "--csv"] {
+            let path = file("limited");
+            let _absent = fs::remove_file(&path);
+            let limited = "ulimit -f 8 && exec \"$0\" \"$@\"";
+            let mut run = Command::new("sh");
+            run.current_dir(env!("CARGO_MANIFEST_DIR")).args(["-c", limited]).arg(cargo_bin!("r-emsctl"));
+            run.args(["run", SCENARIO, "--until", "2 days", option]).arg(&path);
+            let output = run.output().expect("every Unix has a shell");
+            assert_eq!(output.status.code(), Some(1), "{option}: {:?}: {}", output.status, errors(&output));
+            let told = errors(&output);
+            assert!(told.contains("limited: cannot be written: File too large"), "{option}: {told}");
+        }
+    }
 }

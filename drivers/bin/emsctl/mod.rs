@@ -46,7 +46,7 @@ pub use self::explore::Told;
 
 use self::args::{Arguments, Command};
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, say};
+use crate::output::{Output, say, survive_file_limits};
 use crate::present::style::{BAD, paint};
 use crate::study::contained::quiet_contained_panics;
 
@@ -58,9 +58,10 @@ where
 {
     quiet_contained_panics();
     let mut output = Output::default();
-    let ended = match Arguments::read(arguments) {
-        Ok(Arguments { command }) => perform::<F>(command, &mut output),
-        Err(error) => answer(&error, &mut output),
+    let ended = match (survive_file_limits(), Arguments::read(arguments)) {
+        (Err(error), _) => Err(Failure::error(format!("signals cannot be handled: {error}"))),
+        (Ok(()), Ok(Arguments { command })) => perform::<F>(command, &mut output),
+        (Ok(()), Err(error)) => answer(&error, &mut output),
     };
     match ended {
         Ok(exit) => exit,
