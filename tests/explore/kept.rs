@@ -123,6 +123,38 @@ fn what_cannot_be_written_is_said_before_the_search_with_the_place_and_the_remed
     }
 }
 
+#[test]
+fn a_report_for_ci_is_written_over_nothing_that_the_search_reads() {
+    let folder = folder("explore_junit_inputs");
+    fs::create_dir_all(&folder).expect("a folder of the test");
+    let copy = |from: &str, name: &str| {
+        let to = folder.join(name);
+        fs::copy(root().join("scenarios").join(from), &to).expect("a shipped file");
+        to
+    };
+    let profile = copy("profiles/simbench_2016_15min.csv", "profile.csv");
+    let site = copy("sites/commerce_failover_fast.ron", "site.ron");
+    let used = copy("failover_fast.ron", "used.ron");
+    let text = fs::read_to_string(&used).expect("a file of the test");
+    let text = text.replace("profiles/simbench_2016_15min.csv", "profile.csv");
+    let text = text.replace("sites/commerce_failover_fast.ron", "site.ron");
+    fs::write(&used, text).expect("a file of the test");
+    let file = folder.join("scenario.ron");
+    fs::write(&file, "Scenario(version: 1, use: [\"used.ron\"])").expect("a file of the test");
+    for input in [&profile, &site, &used, &file] {
+        let before = fs::read(input).expect("a file of the test");
+        let [file, path] = [&file, input].map(|path| path.to_str().expect("a path that is text"));
+        let output = emsctl(&["explore", file, "--runs", "1", "--seed", "1", "--junit", path]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(
+            errors.contains(path) && errors.contains("which the run reads; name another file"),
+            "{errors}"
+        );
+        assert_eq!(fs::read(input).expect("it is there"), before);
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_report_for_ci_that_cannot_be_written_any_more_costs_no_result() {

@@ -116,7 +116,7 @@ where
         saved::prepare(folder)?;
     }
     if let Some(path) = &arguments.junit {
-        outputs::probe("--junit", path, std::slice::from_ref(&arguments.file))?;
+        outputs::probe("--junit", path, &site.inputs)?;
     }
     if arguments.seed.is_none() {
         say(&format!("seed {}", options.seed));

@@ -25,7 +25,7 @@ use super::case::part;
 use super::fault::Value;
 use super::settings::{self, Setting};
 use crate::exit::Failure;
-use crate::study::load::NotLoaded;
+use crate::study::load::{NotLoaded, Noted};
 
 /// How long a run is, if authority settles soon enough.
 pub const LENGTH: Span = Span::from_secs(25);
@@ -74,6 +74,8 @@ pub struct Site<F: FunctionSet> {
     pub facts: Facts,
     /// What somebody should look at before exploring it.
     pub warnings: Report,
+    /// Every file that was read for it: a search writes over none of them.
+    pub inputs: Vec<PathBuf>,
     settings: Vec<String>,
     /// The same as a field `set` states it: paths, and values in RON.
     stated: Vec<(String, String)>,
@@ -181,7 +183,8 @@ impl<F: FunctionSet> Site<F> {
         // What it expects is no part of what is explored, and other intervals are not held against it.
         let unexpecting: Vec<String> =
             settings.iter().cloned().chain([NOTHING_EXPECTED.to_owned()]).collect();
-        let whole = load::<F>(&Disk, file, &unexpecting)?;
+        let files = Noted::default();
+        let whole = load::<F>(&files, file, &unexpecting)?;
         let facts = Facts::of(&whole);
         if facts.shared().next().is_none() {
             let message = format!(
@@ -208,6 +211,7 @@ impl<F: FunctionSet> Site<F> {
             settles,
             facts,
             warnings: whole.warnings.clone(),
+            inputs: files.into_inputs(),
             settings: settings.to_vec(),
             stated: whole.settings.iter().filter(|set| set.0 != EXPECT).cloned().collect(),
             plain: Arc::new(Variant::of(whole)),

@@ -49,9 +49,17 @@ impl From<NotLoaded> for Failure {
     }
 }
 
-/// Notes which files are read.
-struct Noted {
+/// The disk; notes which files are read.
+#[derive(Default)]
+pub(crate) struct Noted {
     read: RefCell<Vec<PathBuf>>,
+}
+
+impl Noted {
+    /// The files that were read.
+    pub(crate) fn into_inputs(self) -> Vec<PathBuf> {
+        self.read.into_inner()
+    }
 }
 
 impl Files for Noted {
@@ -70,11 +78,11 @@ pub fn load<F: FunctionSet>(file: &Path, overrides: &Overrides) -> Result<Loaded
         let message = format!("{}: the path must be UTF-8 text; rename it", file.display());
         NotLoaded::Refused(Failure::usage(message))
     })?;
-    let files = Noted { read: RefCell::new(Vec::new()) };
+    let files = Noted::default();
     let whole = Overrides { until: None, ..overrides.clone() };
     let loaded = r_ems_scenarios::load::<F>(&files, path, &whole).map_err(NotLoaded::Wrong)?;
     let warnings = loaded.warnings.clone();
-    let mut study = study(loaded, files.read.into_inner());
+    let mut study = study(loaded, files.into_inputs());
     if let Some(until) = overrides.until {
         end_at(&mut study.world, until).map_err(NotLoaded::Refused)?;
     }
