@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use r_ems::engine::functions::BuiltIn;
 use r_ems::engine::{Span, Time};
+use r_ems::explore::saved::Writer;
 use r_ems::explore::settings::DRAWN;
 use r_ems::explore::{Broken, Case, Property, Site, saved};
 use serde_json::Value;
@@ -181,8 +182,8 @@ fn saved_with(settings: &[&str], name: &str) -> String {
     let settings = DRAWN[2].to_vec();
     let case = Case { network_seed: 1, length, faults: Vec::new(), calmed: 0, settings };
     let broken = Broken { property: Property::OneAuthority, at: Time::ZERO, words: String::new() };
-    let scenario = saved::keep(&site, &folder(name), &case, &broken, "a test").expect("it is saved");
-    fs::read_to_string(scenario).expect("it is there")
+    let kept = saved::keep(&site, &folder(name), &case, &broken, "a test").expect("it is saved");
+    fs::read_to_string(kept.0).expect("it is there")
 }
 
 #[test]
@@ -195,4 +196,47 @@ fn what_a_command_line_sets_stands_in_what_is_saved_unless_the_search_set_it_too
     let text = saved_with(&["persistence.keep=2"], "explore_stated_twice");
     assert!(text.contains("--set persistence.keep=2 ") && text.contains("and needs them"), "{text}");
     assert!(text.contains("set: { \"persistence.keep\": 1 },"), "{text}");
+}
+
+#[test]
+fn a_saved_failure_is_replaced_by_nothing_but_what_the_same_search_finds() {
+    let (folder, other_folder) = (folder("explore_collide"), folder("explore_collide_site"));
+    fs::create_dir_all(&other_folder).expect("a folder of the test");
+    let shipped = root().join("scenarios/pair_without_witness.ron");
+    let other = other_folder.join("pair_without_witness.ron");
+    fs::write(&other, format!("Scenario(version: 1, use: [{shipped:?}])")).expect("a file of the test");
+    let [site, other]: [Site<BuiltIn>; 2] =
+        [shipped, other].map(|file| Site::open(&file, &[], None).expect("a scenario that is right"));
+    let case = |millis| {
+        let length = Span::from_millis(millis);
+        Case { network_seed: 1, length, faults: Vec::new(), calmed: 0, settings: Vec::new() }
+    };
+    let broken = Broken { property: Property::OneAuthority, at: Time::ZERO, words: String::new() };
+    let name = |path: &Path| path.file_stem().and_then(|name| name.to_str()).expect("text").to_owned();
+    let save = |site: &Site<BuiltIn>, millis, found_by: &str| {
+        let saved = saved::save(site, &folder, &case(millis), &broken, found_by).expect("it is saved");
+        assert!(saved.log.is_some_and(|log| log == saved.scenario.with_extension("rlog")));
+        name(&saved.scenario)
+    };
+    let keep = |site: &Site<BuiltIn>, found_by: &str| {
+        let (scenario, writer) =
+            saved::keep(site, &folder, &case(100), &broken, found_by).expect("it is kept");
+        (name(&scenario), writer)
+    };
+    let own = |number: &str| format!("pair_without_witness_one_authority_00000001{number}");
+    assert_eq!(save(&site, 50, "one"), own(""));
+    let read = |name: &str| fs::read(folder.join(format!("{name}.ron"))).expect("it is there");
+    let first = read(&own(""));
+    // Another command line, the same one over another file, and what is there already.
+    assert_eq!(keep(&site, "two"), (own("_2"), Writer::This));
+    assert_eq!(save(&site, 60, "two"), own("_2"));
+    assert_eq!(save(&other, 70, "two"), own("_3"));
+    assert_eq!(keep(&site, "one"), (own(""), Writer::Before));
+    assert!(first == read(&own("")), "it is as it was saved");
+    // A file of somebody else, and a log that has lost its scenario.
+    fs::write(folder.join(own("_4.ron")), "mine").expect("a file of the test");
+    fs::write(folder.join(own("_5.rlog")), "mine").expect("a file of the test");
+    assert_eq!(save(&site, 50, "three"), own("_6"));
+    assert_eq!(save(&site, 40, "one"), own(""));
+    assert!(first != read(&own("")), "the same search replaces it");
 }

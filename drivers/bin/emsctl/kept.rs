@@ -1,8 +1,8 @@
 //! What a search found, on the disk as soon as it is found.
 //!
 //! A search of a night may be ended by anything: each property's first failure is saved when it breaks, and what is left of it
-//! after shrinking is saved over it. The file that goes is removed only after its successor has been written. A failure that
-//! cannot be saved is told of, and the search goes on.
+//! after shrinking is saved over it. The file that goes is removed only after its successor has been written, and only if this
+//! search wrote it. A failure that cannot be saved is told of, and the search goes on.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use r_ems_engine::functions::FunctionSet;
 
-use crate::explore::saved::{self, Saved};
+use crate::explore::saved::{self, Saved, Writer};
 use crate::explore::{Finding, Property, Shrunk, Site, swarm};
 use crate::output::say;
 
@@ -21,8 +21,8 @@ pub(super) struct Kept<'a, F: FunctionSet> {
     folder: Option<&'a Path>,
     /// What was typed, for a run's number.
     found_by: &'a (dyn Fn(u64) -> String + Sync),
-    /// By property: where its first failure is.
-    scenarios: Mutex<BTreeMap<Property, PathBuf>>,
+    /// By property: where its first failure is, and who wrote it.
+    scenarios: Mutex<BTreeMap<Property, (PathBuf, Writer)>>,
 }
 
 impl<'a, F: FunctionSet> Kept<'a, F> {
@@ -52,22 +52,22 @@ impl<'a, F: FunctionSet> Kept<'a, F> {
         let found_by = (self.found_by)(number);
         match saved::save(self.site, self.folder?, &shrunk.case, &shrunk.broken, &found_by) {
             Ok(saved) => {
-                self.replace(property, saved.scenario.clone());
+                self.replace(property, (saved.scenario.clone(), Writer::This));
                 Some(saved)
             }
             Err(failure) => {
                 say(&failure.to_string());
                 let scenarios = self.scenarios.lock().expect("nobody panics while holding it");
-                let scenario = scenarios.get(&property)?.clone();
+                let scenario = scenarios.get(&property)?.0.clone();
                 Some(Saved { scenario, log: None })
             }
         }
     }
 
-    fn replace(&self, property: Property, scenario: PathBuf) {
+    fn replace(&self, property: Property, (scenario, writer): (PathBuf, Writer)) {
         let mut scenarios = self.scenarios.lock().expect("nobody panics while holding it");
-        if let Some(before) =
-            scenarios.insert(property, scenario.clone()).filter(|before| *before != scenario)
+        if let Some((before, Writer::This)) = scenarios.insert(property, (scenario.clone(), writer))
+            && before != scenario
             && let Err(error) = std::fs::remove_file(&before)
         {
             say(&format!("{}: cannot be removed: {error}", before.display()));

@@ -2,6 +2,9 @@
 //!
 //! The scenario uses the one that was explored and adds the faults; comments say what it breaks, how it was found, and how to
 //! look at it. Such a file is a regression as it stands.
+//!
+//! **Invariant:** no file is replaced but by what the same command line found over the same scenario. Its name tells a failure
+//! from others of that search alone; where it is taken by something else, the next one that is free is used.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -40,13 +43,14 @@ pub fn save<F: FunctionSet>(
     broken: &Broken,
     found_by: &str,
 ) -> Result<Saved, Failure> {
-    let (scenario, typed) = write(site, folder, (case, Size::Shrunk), broken, found_by)?;
+    let Written { scenario, typed, .. } = write(site, folder, (case, Size::Shrunk), broken, found_by)?;
     let log = record::<F>(site, (&scenario, typed), broken)?;
     Ok(Saved { scenario, log })
 }
 
 /// Saves a failure as it was found, before it is shrunk: the scenario alone, which fails by itself and from which its log can be
-/// made. When this returns, the scenario outlives the program and a loss of power.
+/// made. When this returns, the scenario outlives the program and a loss of power. The same failure, found before by the same
+/// command line, stays as it is.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -56,8 +60,25 @@ pub fn keep<F: FunctionSet>(
     case: &Case,
     broken: &Broken,
     found_by: &str,
-) -> Result<PathBuf, Failure> {
-    write(site, folder, (case, Size::AsFound), broken, found_by).map(|written| written.0)
+) -> Result<(PathBuf, Writer), Failure> {
+    let written = write(site, folder, (case, Size::AsFound), broken, found_by)?;
+    Ok((written.scenario, written.writer))
+}
+
+/// Who wrote a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// This search.
+    This,
+    /// One before it, of the same command line over the same scenario.
+    Before,
+}
+
+/// A scenario that is there.
+struct Written {
+    scenario: PathBuf,
+    typed: Typed,
+    writer: Writer,
 }
 
 /// Whether a case has been made as small as it gets.
@@ -67,43 +88,110 @@ enum Size {
     Shrunk,
 }
 
+/// So many failures may have the same name but for a number.
+const NAMESAKES_MAX: u32 = 1_000;
+
 fn write<F: FunctionSet>(
     site: &Site<F>,
     folder: &Path,
     (case, size): (&Case, Size),
     broken: &Broken,
     found_by: &str,
-) -> Result<(PathBuf, Typed), Failure> {
+) -> Result<Written, Failure> {
     fs::create_dir_all(folder).map_err(|error| Failure::file(folder, "be made", &error))?;
     let stem = site.file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let name = format!("{stem}_{}_{:08x}", broken.property.file_name(), case.network_seed);
-    let scenario = folder.join(format!("{name}.ron"));
     let used = way(folder, &site.file)?;
-    let told = Told { site, case, size, broken, used: &used, found_by, file: &scenario };
-    let (text, typed) = told.whole();
-    // What is there is the same failure, smaller, of a search that came to its end.
-    if size == Size::AsFound && scenario.exists() {
-        return Ok((scenario, typed));
+    for number in 1..=NAMESAKES_MAX {
+        let number = if number > 1 { format!("_{number}") } else { String::new() };
+        let scenario = folder.join(format!("{name}{number}.ron"));
+        let told = Told { site, case, size, broken, used: &used, found_by, file: &scenario };
+        let (text, typed) = told.whole();
+        let place = Place::of(&scenario, &text);
+        let writer = match (place, size) {
+            (Place::Taken, _) => continue,
+            // What is there is the same failure, perhaps smaller.
+            (Place::Own, Size::AsFound) => Writer::Before,
+            (Place::Free | Place::Own, _) => match durably(folder, &scenario, &text, place) {
+                // Another search was quicker.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                written => {
+                    written.map_err(|error| Failure::file(&scenario, WRITTEN, &error))?;
+                    Writer::This
+                }
+            },
+        };
+        return Ok(Written { scenario, typed, writer });
     }
-    durably(folder, &scenario, &text).map_err(|error| Failure::file(&scenario, WRITTEN, &error))?;
-    Ok((scenario, typed))
+    let folder = folder.display();
+    Err(Failure::error(format!("{folder}: {NAMESAKES_MAX} files are there as {name}; name another folder")))
+}
+
+/// What is where a scenario is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Nothing.
+    Free,
+    /// What the same command line found over the same scenario.
+    Own,
+    /// Something else.
+    Taken,
+}
+
+impl Place {
+    fn of(scenario: &Path, text: &str) -> Self {
+        let is_free = |path: &Path| fs::symlink_metadata(path).is_err();
+        match fs::read_to_string(scenario) {
+            Ok(there) if origin(&there).eq(origin(text)) => Self::Own,
+            // A log without its scenario is somebody's.
+            Err(_) if is_free(scenario) && is_free(&scenario.with_extension("rlog")) => Self::Free,
+            Ok(_) | Err(_) => Self::Taken,
+        }
+    }
+}
+
+/// A line of a saved scenario that says which search found it begins with this.
+const FOUND_BY: &str = "// Found by: ";
+/// The line with the scenario that it uses begins with this.
+const USED: &str = "    use: [";
+
+/// The lines of a saved scenario that say which search of what it comes from.
+fn origin(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| line.starts_with(FOUND_BY) || line.starts_with(USED))
 }
 
 /// Writes a file that is there whole or not at all, whenever the program or the machine ends.
-fn durably(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
+///
+/// # Errors
+/// It cannot be written; or the place is no longer free, and nothing has changed.
+fn durably(folder: &Path, path: &Path, text: &str, place: Place) -> io::Result<()> {
     // Another search may save the same at the same time.
     let fresh = path.with_extension(format!("{}.new", std::process::id()));
     let written = File::create(&fresh).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    if let Err(error) = written.and_then(|()| fs::rename(&fresh, path)) {
+    let placed = written.and_then(|()| match place {
+        Place::Free => rename_to_nothing(&fresh, path),
+        Place::Own | Place::Taken => fs::rename(&fresh, path),
+    });
+    if let Err(error) = placed {
         // A part of a file is of no use; that it cannot be removed changes nothing.
         let _is_left = fs::remove_file(&fresh);
         return Err(error);
     }
     // The name is in the folder; not every system lets a folder be opened, and such a one keeps it by itself.
     File::open(folder).and_then(|folder| folder.sync_all()).or(Ok(()))
+}
+
+/// Gives a file another name, which nothing must have.
+fn rename_to_nothing(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // Not every file system has links.
+        Err(_) => fs::rename(from, to),
+    }
 }
 
 /// Makes sure that scenarios can be saved in a folder, before hours are spent on finding them.
@@ -160,7 +248,8 @@ impl<F: FunctionSet> Told<'_, F> {
     /// The scenario's text.
     fn text(&self, typed: Typed) -> String {
         let Self { site, case, broken, file, .. } = self;
-        let mut text = format!("// Broken: {broken}\n// Found by: {}\n", on_a_line(self.found_by));
+        let mut text = on_a_line(&format!("// Broken: {broken}"));
+        text += &format!("\n{FOUND_BY}{}\n", on_a_line(self.found_by));
         if self.size == Size::AsFound {
             text +=
                 "// As it was found: the program ended before it had looked for what of this is needed.\n";
