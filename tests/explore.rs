@@ -112,6 +112,58 @@ fn what_is_set_in_a_run_is_drawn_and_read_by_the_language() {
     }
 }
 
+/// A scenario with one grid or several that two hosts share: of each the interval of its scans, what the link of its battery
+/// says, and its redundancy.
+fn of_grids(name: &str, grids: &[(&str, &str, &str)]) -> Site<BuiltIn> {
+    let [mut site, mut plant] = [String::new(), String::new()];
+    for (place, (scan, link, redundancy)) in grids.iter().enumerate() {
+        site += &format!(
+            "\"g{place}\": (scan: {scan:?}, controllers: {{ \"a\": (host: \"a\", order: 0), \
+             \"b\": (host: \"b\", order: 1) }}, witness: \"w\", functions: [], redundancy: ({redundancy}), \
+             devices: {{ \"bess\": Battery(rating: \"250 kW\", reversion: \"9 h\", max_age: \"3 h\", \
+             link: Points(positive: Discharge, {link})) }}), "
+        );
+        plant += &format!(
+            "\"g{place}\": {{ \"bess\": Battery(capacity: \"1 MWh\", rating: \"250 kW\", soc: \"80 %\", reversion: \"9 h\"), \
+             \"pcc\": GridConnection(import_max: \"1 MW\") }}, "
+        );
+    }
+    let text = format!(
+        "Scenario(version: 1, name: {name:?}, start: \"2016-03-09\", duration: \"1 d\", plant: {{ {plant} }}, \
+         site: Site(version: 1, time_zone: \"UTC\", hosts: {{ \"a\": (), \"b\": (), \"w\": () }}, grids: {{ {site} }}))"
+    );
+    let file = folder(&format!("explore_{name}")).with_extension("ron");
+    fs::write(&file, text).expect("a file of the test");
+    Site::open(&file, &[], None).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// So many cases of each site at its limits are drawn.
+const AT_LIMITS_CASES: u64 = 150;
+
+#[test]
+fn what_is_drawn_keeps_the_limits_of_the_language_where_a_site_is_at_them() {
+    let link = "longest_write: \"25 ms\"";
+    let late = "longest_write: \"1 h\", timeout: \"2 h\"";
+    let quick = "heartbeat: \"1 ms\", watchdog: \"2 ms\", lease: \"2 ms\", retry: \"100 us\"";
+    let slow = "heartbeat: \"30 min\", watchdog: \"1 h\", lease: \"1 h\"";
+    let less_slow = "heartbeat: \"1 min\", watchdog: \"5 min\", lease: \"10 min\"";
+    for (name, grids) in [
+        ("any_clock", &[("100 ms", link, "clock_rate_max: \"10 %\"")][..]),
+        ("quick", &[("1 ms", link, quick)]),
+        ("slow", &[("100 ms", late, slow)]),
+        ("unlike", &[("1 ms", link, quick), ("100 ms", link, less_slow)]),
+    ] {
+        let site = of_grids(name, grids);
+        for length in [Span::from_nanos(1), Span::from_secs(1), site.length] {
+            for number in 0..AT_LIMITS_CASES {
+                let case = swarm::draw(&site.facts, length, 5, number);
+                let read = trial::run(&site, &Case { length: Span::from_nanos(1), ..case.clone() });
+                assert!(read.is_ok(), "{name}: {} {:?}", read.expect_err("it is none"), case.settings);
+            }
+        }
+    }
+}
+
 /// So many runs of each scenario are made; a search of CI makes thousands.
 const ORDINARY_RUNS: u64 = 60;
 

@@ -23,7 +23,7 @@ use crate::plant::Unit;
 pub(crate) const DEVICE_FAULTS: [&str; 8] =
     ["Silent", "Late", "Frozen", "Wrong", "Invalid", "Short", "Refuses", "Disconnected"];
 /// Longest time by which answers are late: what comes later than this comes never.
-pub(crate) const LATE_MAX: Span = Span::from_mins(10);
+pub const LATE_MAX: Span = Span::from_mins(10);
 
 /// What of a device is at fault: two of one part must not overlap with different changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -85,6 +85,15 @@ pub use tariff::Tariff;
 use mistake::Notes;
 use node::Node;
 
+/// Limits of the language, for programs that write scenarios.
+pub mod limits {
+    pub use crate::device_fault::LATE_MAX;
+    pub use crate::network::DELAY_MAX;
+    pub use crate::redundancy::INTERVAL_MAX;
+    pub use crate::site::SCAN_MIN;
+    pub use r_ems_sim::world::RATE_PPB_MAX;
+}
+
 /// A scenario that is ready to run.
 #[derive(Clone, Debug)]
 pub struct Loaded<F: FunctionSet> {

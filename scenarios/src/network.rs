@@ -13,7 +13,7 @@ use crate::node::{Fields, Node, excerpt};
 /// How long a promise takes to become durable unless the scenario says otherwise: one sync of a usual disk.
 pub(crate) const SYNC: Span = Span::from_millis(4);
 /// Longest time on the way: what comes later than this is lost to everybody.
-pub(crate) const DELAY_MAX: Span = Span::from_mins(10);
+pub const DELAY_MAX: Span = Span::from_mins(10);
 
 /// The paths between hosts.
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use crate::node::{Entry, Fields, Node, excerpt};
 /// Shortest time between two heartbeats: below that a network carries little else.
 pub(crate) const HEARTBEAT_MIN: Span = Span::from_millis(1);
 /// Longest interval of any kind.
-pub(crate) const INTERVAL_MAX: Span = Span::from_hours(1);
+pub const INTERVAL_MAX: Span = Span::from_hours(1);
 /// Shortest time between two requests of a candidate.
 pub(crate) const RETRY_MIN: Span = Span::from_micros(100);
 /// A watchdog that expires at the first heartbeat that is late would expire every day.

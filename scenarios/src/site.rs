@@ -33,7 +33,7 @@ pub(crate) const MAX_DEVICES: usize = 512;
 /// Most functions of a stack.
 pub(crate) const MAX_FUNCTIONS: usize = 64;
 /// Shortest time between two scans: a millisecond is shorter than any fieldbus.
-pub(crate) const SCAN_MIN: Span = Span::from_millis(1);
+pub const SCAN_MIN: Span = Span::from_millis(1);
 /// Longest time between two scans.
 pub(crate) const SCAN_MAX: Span = Span::from_hours(1);
 

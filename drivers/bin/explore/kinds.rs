@@ -5,6 +5,7 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::persistence::promises::PATIENCE;
+use r_ems_scenarios::limits::{DELAY_MAX, LATE_MAX, RATE_PPB_MAX};
 
 use super::case::part;
 use super::fault::{Scope, Value, What};
@@ -167,7 +168,7 @@ fn duplication(draw: &mut Draw<'_>) -> Option<Drawn> {
 fn delay(draw: &mut Draw<'_>) -> Option<Drawn> {
     let drawn = path(draw, "Delay")?;
     let lease = draw.lease();
-    let most = draw.span(part(lease, 20), lease * 5);
+    let most = draw.span(part(lease, 20), (lease * 5).min(DELAY_MAX));
     // Half of them are alike for all messages; the others let later ones overtake earlier ones.
     let (least, mean) = if draw.below(2) == 0 { (most, Span::ZERO) } else { (part(most, 20), part(most, 4)) };
     let drawn = with(drawn, "at_least", Value::Span(least));
@@ -190,12 +191,16 @@ fn clock_within(draw: &mut Draw<'_>) -> Option<Drawn> {
 }
 
 /// Largest clock-rate error that the language allows, in parts per million.
-const PPM_MAX: u64 = 100_000;
+const PPM_MAX: u64 = RATE_PPB_MAX as u64 / 1_000;
 
 fn clock_beyond(draw: &mut Draw<'_>) -> Option<Drawn> {
     let host = draw.host()?;
     let bound = u64::from(draw.clock_rate_max_ppm());
-    let magnitude = draw.between(bound + 1, PPM_MAX.max(bound + 1));
+    // No clock can leave a bound that is the largest error of all.
+    if bound >= PPM_MAX {
+        return None;
+    }
+    let magnitude = draw.between(bound + 1, PPM_MAX);
     Some(clock(draw, host, magnitude as i32))
 }
 
@@ -262,7 +267,7 @@ fn silent_to_one(draw: &mut Draw<'_>) -> Option<Drawn> {
 
 fn late(draw: &mut Draw<'_>) -> Option<Drawn> {
     let (device, scope) = device_of_some(draw)?;
-    let by = draw.span(part(draw.lease(), 20), part(draw.length(), 4));
+    let by = draw.span(part(draw.lease(), 20), part(draw.length(), 4).min(LATE_MAX));
     let what = What::new("Late").with("device", Value::Name(device)).with("by", Value::Span(by));
     Some(Drawn { what, scope, lasts: Lasts::For(spell(draw)) })
 }

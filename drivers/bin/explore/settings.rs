@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use r_ems_engine::Span;
+use r_ems_scenarios::limits::{DELAY_MAX, INTERVAL_MAX, SCAN_MIN};
 
 use super::case::part;
 use super::site::{Controlled, GridFacts};
@@ -140,6 +141,7 @@ pub fn slow_writes(draw: &mut Draw<'_>, grid: usize, device: &Controlled) -> Opt
     let outlasts_d = draw.below(OUTLASTS_OF) == 0 && !device.checks_epochs && device.exceeds_d().is_none();
     let times = if outlasts_d { draw.one_of(&OUTLASTS)? } else { 1 };
     let most = (longest * times).min(device.timeout).max(device.write_really) - latency;
+    let most = most.min(DELAY_MAX);
     if most.is_zero() {
         return None;
     }
@@ -177,17 +179,19 @@ impl Setting {
     }
 }
 
-/// Draws a host whose site file says otherwise than that of the others: another lease, or a shorter scan.
+/// Draws a host whose site file says otherwise than that of the others: another lease, or a shorter scan; nothing where what was
+/// drawn has no room to differ.
 pub fn differs(draw: &mut Draw<'_>) -> Option<Setting> {
     let grid = draw.shared_grid()?;
     let host = draw.host()?;
     let is_lease = draw.below(2) == 0;
     let site = draw.site();
     let (host, grid) = (&site.hosts[usize::from(host)], &site.grids[grid]);
-    let own = if is_lease {
-        format!("redundancy.lease\": \"{}\"", site.lease + part(site.lease, 2))
-    } else {
-        format!("scan\": \"{}\"", part(grid.scan_brisk, 2))
+    let (lease, scan) = (grid.lease + part(grid.lease, 2), part(grid.scan_brisk, 2));
+    let own = match is_lease {
+        true if lease <= INTERVAL_MAX => format!("redundancy.lease\": \"{lease}\""),
+        false if scan >= SCAN_MIN => format!("scan\": \"{scan}\""),
+        true | false => return None,
     };
     Some(set(Sort::Differs, format!("\"differs\": {{ \"{host}\": {{ \"site.grids.{}.{own} }} }}", grid.name)))
 }

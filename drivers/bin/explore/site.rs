@@ -140,6 +140,8 @@ pub struct GridFacts {
     pub name: String,
     /// Its devices.
     pub devices: Vec<String>,
+    /// Its lease, where several controllers share it.
+    pub lease: Span,
     /// What they report, as points of a device.
     pub points: Vec<String>,
     /// Those of them that take set-points.
@@ -400,6 +402,7 @@ impl Facts {
                 grids.push(GridFacts {
                     name: spec.grid.clone(),
                     devices: spec.devices.iter().map(|device| device.name.clone()).collect(),
+                    lease: settings.lease,
                     points: points(&spec.devices),
                     scan_brisk: scan_brisk(spec.scan.min(part(settings.lease, 2)), &controlled),
                     controlled,
