@@ -124,6 +124,43 @@ fn what_cannot_be_written_is_said_before_the_search_with_the_place_and_the_remed
     }
 }
 
+/// What a search says that may write no file larger than so many blocks of 512 bytes, or of 1,024.
+#[cfg(unix)]
+fn on_a_full_disk(blocks: u32, folder: &Path, more: &[&str]) -> (String, String) {
+    let save = folder.to_str().expect("a path that is text");
+    let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.current_dir(root()).args(["-c", &limited, env!("CARGO_BIN_EXE_r-emsctl")]);
+    let output = command.args(search(&["--runs", "40", "--save", save])).args(more).output();
+    let output = output.expect("there is a shell");
+    let [text, errors] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+    assert_eq!(output.status.code(), Some(3), "{errors}");
+    (text, errors)
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_full_disk_does_not_take_is_told_and_no_part_of_a_log_stays() {
+    let folder = folder("explore_full");
+    let (text, errors) = on_a_full_disk(0, &folder, &[]);
+    assert!(text.contains("\n  it could not be saved: ") && !text.contains("--save DIR"), "{text}");
+    assert!(errors.contains("cannot be written"), "{errors}");
+    assert_eq!(fs::read_dir(&folder).expect("it was made").count(), 0, "nothing is left");
+    // The scenarios fit, their logs do not; before, there was room for both.
+    json(&search(&["--runs", "40", "--save", folder.to_str().expect("a path that is text")]));
+    let is_log = |path: &PathBuf| path.with_extension("rlog").exists();
+    assert!(scenarios(&folder).iter().all(is_log));
+    let (text, _) = on_a_full_disk(8, &folder, &["--format", "json"]);
+    let found: Value = serde_json::from_str(&text).expect("a whole result");
+    for broken in found["broken"].as_array().expect("a list") {
+        assert!(broken["scenario"].is_string() && broken["log"].is_null(), "{broken}");
+        let unsaved = broken["unsaved"].as_str().expect("it is told");
+        assert!(unsaved.starts_with("its log could not be saved: "), "{unsaved}");
+    }
+    assert!(!scenarios(&folder).iter().any(is_log));
+}
+
 #[test]
 fn a_report_for_ci_is_written_over_nothing_that_the_search_reads() {
     let folder = folder("explore_junit_inputs");

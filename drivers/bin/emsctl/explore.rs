@@ -17,10 +17,10 @@ use r_ems_engine::functions::FunctionSet;
 use serde::Serialize;
 
 use super::args::{Explore, Format, Report};
-use super::kept::Kept;
+use super::kept::{Kept, Outcome};
 use crate::exit::{Exit, Failure, WRITTEN};
 use crate::explore::distribution::Quantiles;
-use crate::explore::saved::{self, Saved};
+use crate::explore::saved;
 use crate::explore::{
     self, Explored, Options, Property, Reached, Shrunk, Site, Watch, junit, marks, shrink, swarm,
 };
@@ -81,6 +81,8 @@ pub struct Told {
     pub scenario: Option<String>,
     /// The log of its run.
     pub log: Option<String>,
+    /// What could not be saved, though it should be, and why.
+    pub unsaved: Option<String>,
 }
 
 /// So many runs are made if nobody says how many, or for how long.
@@ -183,11 +185,9 @@ fn tell(
     run: u64,
     shrunk: &Shrunk,
     faults_before: usize,
-    saved: Option<Saved>,
+    saved: Outcome,
 ) -> Told {
     let path = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-    let (scenario, log) =
-        saved.map_or((None, None), |saved| (Some(path(saved.scenario)), saved.log.map(path)));
     Told {
         property: property.name(),
         runs,
@@ -198,8 +198,9 @@ fn tell(
         faults_before,
         tries: shrunk.tries,
         steps: shrunk.steps,
-        scenario,
-        log,
+        scenario: saved.scenario.map(path),
+        log: saved.log.map(path),
+        unsaved: saved.unsaved,
     }
 }
 

@@ -25,6 +25,17 @@ pub(super) struct Kept<'a, F: FunctionSet> {
     scenarios: Mutex<BTreeMap<Property, (PathBuf, Writer)>>,
 }
 
+/// What of a failure was saved.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Its scenario.
+    pub(super) scenario: Option<PathBuf>,
+    /// The log of its run.
+    pub(super) log: Option<PathBuf>,
+    /// What could not be saved, and why.
+    pub(super) unsaved: Option<String>,
+}
+
 impl<'a, F: FunctionSet> Kept<'a, F> {
     pub(super) fn new(
         site: &'a Site<F>,
@@ -47,19 +58,25 @@ impl<'a, F: FunctionSet> Kept<'a, F> {
     }
 
     /// Saves what is left of a failure, in place of what was found. What could not be saved any more is there as it was found.
-    pub(super) fn shrunk(&self, number: u64, shrunk: &Shrunk) -> Option<Saved> {
+    pub(super) fn shrunk(&self, number: u64, shrunk: &Shrunk) -> Outcome {
+        let Some(folder) = self.folder else { return Outcome::default() };
         let property = shrunk.broken.property;
         let found_by = (self.found_by)(number);
-        match saved::save(self.site, self.folder?, &shrunk.case, &shrunk.broken, &found_by) {
-            Ok(saved) => {
-                self.replace(property, (saved.scenario.clone(), Writer::This));
-                Some(saved)
+        match saved::save(self.site, folder, &shrunk.case, &shrunk.broken, &found_by) {
+            Ok(Saved { scenario, log, unlogged }) => {
+                self.replace(property, (scenario.clone(), Writer::This));
+                let unsaved = unlogged.map(|failure| format!("its log could not be saved: {failure}"));
+                Outcome { scenario: Some(scenario), log, unsaved }
             }
             Err(failure) => {
-                say(&failure.to_string());
                 let scenarios = self.scenarios.lock().expect("nobody panics while holding it");
-                let scenario = scenarios.get(&property)?.0.clone();
-                Some(Saved { scenario, log: None })
+                let scenario = scenarios.get(&property).map(|known| known.0.clone());
+                let what = if scenario.is_some() { "what is left after shrinking" } else { "it" };
+                Outcome {
+                    scenario,
+                    log: None,
+                    unsaved: Some(format!("{what} could not be saved: {failure}")),
+                }
             }
         }
     }

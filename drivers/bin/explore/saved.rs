@@ -7,7 +7,7 @@
 //! from others of that search alone; where it is taken by something else, the next one that is free is used.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufReader, Write};
 use std::path::{Component, Path, PathBuf};
 
 use r_ems_engine::functions::FunctionSet;
@@ -30,12 +30,15 @@ pub struct Saved {
     pub scenario: PathBuf,
     /// The log of its run; none if an assertion of the world failed.
     pub log: Option<PathBuf>,
+    /// Why there is no log, though there should be one.
+    pub unlogged: Option<Failure>,
 }
 
-/// Saves a failure in a folder, which is made if it is not there: the scenario, and the log of its run.
+/// Saves a failure in a folder, which is made if it is not there: the scenario, and the log of its run. A log that cannot be
+/// written whole is not there.
 ///
 /// # Errors
-/// A file cannot be written.
+/// The scenario cannot be written.
 pub fn save<F: FunctionSet>(
     site: &Site<F>,
     folder: &Path,
@@ -44,8 +47,11 @@ pub fn save<F: FunctionSet>(
     found_by: &str,
 ) -> Result<Saved, Failure> {
     let Written { scenario, typed, .. } = write(site, folder, (case, Size::Shrunk), broken, found_by)?;
-    let log = record::<F>(site, (&scenario, typed), broken)?;
-    Ok(Saved { scenario, log })
+    let (log, unlogged) = match record::<F>(site, (&scenario, typed), broken) {
+        Ok(log) => (log, None),
+        Err(failure) => (None, Some(failure)),
+    };
+    Ok(Saved { scenario, log, unlogged })
 }
 
 /// Saves a failure as it was found, before it is shrunk: the scenario alone, which fails by itself and from which its log can be
@@ -300,17 +306,31 @@ fn record<F: FunctionSet>(
     (scenario, typed): (&Path, Typed),
     broken: &Broken,
 ) -> Result<Option<PathBuf>, Failure> {
+    let log = scenario.with_extension("rlog");
+    // It is of what this scenario was before; what cannot be removed cannot be written over either, and that is told below.
+    let _removed = fs::remove_file(&log);
     let settings = if typed == Typed::Again { site.settings().to_vec() } else { Vec::new() };
     let overrides = Overrides { settings, ..Overrides::default() };
     let study = load::load::<F>(scenario, &overrides)?.study;
-    let log = scenario.with_extension("rlog");
     let options = Options { record: Some((log.clone(), EffectsKept::Whole)), ..Options::default() };
     // An assertion of the world ends this run as it ended the one that was found; the log then holds what came before.
     match contained(|| study::run(study, &options)) {
         Ok(Ok(_)) => Ok(Some(log)),
-        Ok(Err(failure)) if broken.property != Property::NothingPanics => Err(failure),
-        Ok(Err(_)) | Err(_) => Ok(log.exists().then_some(log)),
+        Ok(Err(_)) if broken.property == Property::NothingPanics && is_closed(&log) => Ok(Some(log)),
+        Ok(Err(failure)) => {
+            // A part of a log is of no use; that it cannot be removed changes nothing.
+            let _is_left = fs::remove_file(&log);
+            Err(failure)
+        }
+        Err(_words) => Ok(log.exists().then_some(log)),
     }
+}
+
+/// Whether a log is there to its end.
+fn is_closed(log: &Path) -> bool {
+    let statistics =
+        File::open(log).ok().and_then(|file| r_ems_replay::statistics(BufReader::new(file)).ok());
+    statistics.is_some_and(|statistics| statistics.closed)
 }
 
 /// The way from a folder to a file.

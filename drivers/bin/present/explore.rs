@@ -67,9 +67,14 @@ fn broken(told: &Told) -> String {
     text += &format!("  run {}, {}, found in {} runs\n", told.run, needed(told), told.tries);
     told.faults.iter().for_each(|fault| text += &format!("    {fault},\n"));
     told.settings.iter().for_each(|setting| text += &format!("    {}\n", set(setting)));
-    match &told.scenario {
-        Some(scenario) => text += &format!("  saved as {scenario}\n"),
-        None => text += &format!("  {}\n", paint(DIM, "--save DIR saves it as a scenario with its log")),
+    if let Some(scenario) = &told.scenario {
+        text += &format!("  saved as {scenario}\n");
+    }
+    if let Some(unsaved) = &told.unsaved {
+        text += &format!("  {}\n", paint(WARN, unsaved));
+    }
+    if told.scenario.is_none() && told.unsaved.is_none() {
+        text += &format!("  {}\n", paint(DIM, "--save DIR saves it as a scenario with its log"));
     }
     text
 }
@@ -150,6 +155,7 @@ mod tests {
             steps: 3,
             scenario: None,
             log: None,
+            unsaved: None,
         }
     }
 
