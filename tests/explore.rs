@@ -304,6 +304,30 @@ fn a_search_is_told_as_json_and_to_ci() {
 }
 
 #[test]
+fn a_length_beyond_that_of_the_scenario_is_cut_and_said() {
+    let search = [
+        "explore",
+        "scenarios/failover_fast.ron",
+        "--runs",
+        "1",
+        "--seed",
+        "1",
+        "--set",
+        "duration=3 s",
+        "--set",
+        "faults=[]",
+    ];
+    for report in [&[][..], &["--report", "failover"]] {
+        for (length, is_cut) in [("1 week", true), ("4 s", true), ("3 s", false)] {
+            let output = emsctl(&[&search[..], &["--length", length], report].concat());
+            let errors = String::from_utf8_lossy(&output.stderr);
+            let note = format!("runs are 3 s long and not {}", length.replace("1 week", "7 d"));
+            assert_eq!(errors.contains(&note), is_cut, "{errors}");
+        }
+    }
+}
+
+#[test]
 fn a_site_that_nobody_shares_has_nothing_to_explore() {
     let output = emsctl(&["explore", "scenarios/peak_shaving.ron"]);
     assert_eq!(output.status.code(), Some(2));

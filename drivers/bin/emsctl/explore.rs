@@ -20,7 +20,7 @@ use super::args::{Explore, Format, Report};
 use super::kept::{Kept, Outcome};
 use crate::exit::{Exit, Failure, WRITTEN};
 use crate::explore::distribution::Quantiles;
-use crate::explore::saved;
+use crate::explore::saved::{self, quoted};
 use crate::explore::{
     self, Explored, Options, Property, Reached, Shrunk, Site, Watch, junit, marks, shrink, swarm,
 };
@@ -110,6 +110,7 @@ where
     if !site.warnings.mistakes.is_empty() {
         say(&report_text(&site.warnings));
     }
+    note_cut(arguments.length, site.length);
     if site.length < site.settles {
         let (length, settles) = (site.length, site.settles);
         say(&format!("runs of {length} are too short to see authority come back: that takes {settles} here"));
@@ -158,6 +159,15 @@ where
         .map_err(|failure| if exit == Exit::Violated { Failure { exit, ..failure } } else { failure })
 }
 
+/// Says that runs are shorter than was asked for.
+pub(super) fn note_cut(asked: Option<Span>, length: Span) {
+    if let Some(asked) = asked.filter(|asked| *asked > length) {
+        say(&format!(
+            "--length: runs are {length} long and not {asked}: that is the duration of the scenario, which --set duration changes"
+        ));
+    }
+}
+
 /// How a search ends.
 pub(super) const fn ended(failures: u64, was_interrupted: bool) -> Exit {
     match (failures, was_interrupted) {
@@ -169,12 +179,13 @@ pub(super) const fn ended(failures: u64, was_interrupted: bool) -> Exit {
 
 /// What was typed, but for what only shows or saves.
 fn command(arguments: &Explore, seed: u64, number: u64) -> String {
-    let mut text = format!("r-emsctl explore {} --seed {seed}", arguments.file.display());
+    let file = quoted(&arguments.file.to_string_lossy());
+    let mut text = format!("r-emsctl explore {file} --seed {seed}");
     if let Some(length) = arguments.length {
-        text += &format!(" --length \"{length}\"");
+        text += &format!(" --length {}", quoted(&length.to_string()));
     }
     for set in &arguments.set {
-        text += &format!(" --set {set:?}");
+        text += &format!(" --set {}", quoted(set));
     }
     text + &format!(", run {number}")
 }
@@ -300,5 +311,32 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::{Arguments, Command};
+    use super::*;
+
+    #[test]
+    fn what_was_typed_is_told_as_a_shell_takes_it() {
+        let words = [
+            "r-emsctl",
+            "explore",
+            "my site/x.ron",
+            "--length",
+            "1 min",
+            "--set",
+            "a.b=\"1 h\"",
+            "--save",
+            "f",
+        ];
+        let arguments = Arguments::read(words.map(Into::into)).expect("they are right");
+        let Command::Explore(explore) = arguments.command else { panic!("it is another command") };
+        assert_eq!(
+            command(&explore, 5, 7),
+            "r-emsctl explore 'my site/x.ron' --seed 5 --length '1 min' --set 'a.b=\"1 h\"', run 7"
+        );
     }
 }

@@ -6,7 +6,7 @@ use r_ems_engine::functions::FunctionSet;
 use serde::Serialize;
 
 use super::args::{Explore, Format};
-use super::explore::{Progress, ended};
+use super::explore::{Progress, ended, note_cut};
 use crate::exit::{Exit, Failure};
 use crate::explore::distribution::Quantiles;
 use crate::explore::failover::{Row, was_interrupted};
@@ -62,6 +62,7 @@ where
     let rows: Vec<Row> =
         failover::rows::<F>(&arguments.file, &arguments.set, arguments.length, options, &show)?;
     progress.end();
+    rows.iter().take(1).for_each(|row| note_cut(arguments.length, row.length));
     match format {
         Format::Human => {
             output.text(&present::failover::page(&arguments.file, options.seed, &rows, RANGES))?

@@ -31,6 +31,8 @@ const SHIFT_MAX: Span = Span::from_millis(20);
 pub struct Row {
     /// What D is.
     pub name: String,
+    /// How long a run was.
+    pub length: Span,
     /// What the runs showed.
     pub explored: Explored,
 }
@@ -59,7 +61,10 @@ where
     if let Some(why) = nobody_takes_over(&declared) {
         return Err(Failure::usage(format!("{}: {why}", file.display())));
     }
-    let mut rows = vec![Row { name: "as declared".to_owned(), explored: measure(&declared, options, show)? }];
+    let row = |name: String, site: &Site<F>| {
+        measure(site, options, show).map(|explored| Row { name, length: site.length, explored })
+    };
+    let mut rows = vec![row("as declared".to_owned(), &declared)?];
     for longest_write in LONGEST_WRITES {
         let mut settings = settings.to_vec();
         for grid in declared.facts.shared().map(|grid| &declared.facts.grids[grid]) {
@@ -70,7 +75,7 @@ where
             }
         }
         let site = Site::<F>::open(file, &settings, length)?;
-        rows.push(Row { name: longest_write.to_string(), explored: measure(&site, options, show)? });
+        rows.push(row(longest_write.to_string(), &site)?);
     }
     Ok(rows)
 }

@@ -1,5 +1,9 @@
 //! What must hold of every run, by name.
 
+use r_ems_sim::authority::{EPOCHS_RISE, NEW_EPOCHS, NOTHING_OUTSTANDING, ONE_AUTHORITY, WRITES_EXPIRE};
+use r_ems_sim::progress::Promise;
+use r_ems_sim::survival;
+
 /// What must hold of every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Property {
@@ -52,19 +56,19 @@ impl Property {
         Self::NothingPanics,
     ];
 
-    /// Its name in reports.
+    /// Its name in reports: that of the rule where the simulated world has one for it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::OneAuthority => "one authority at a time",
-            Self::EpochsRise => "epochs rise on every device",
-            Self::NewEpochs => "each authority has a new epoch",
-            Self::NothingOutstanding => "who gives up has no write on its way",
-            Self::WritesExpire => "writes expire with their lease",
-            Self::TakesOver => "another takes over in time",
-            Self::SomebodyWrites => "somebody writes while somebody can",
-            Self::OthersStandBy => "others stand by while they can",
-            Self::PromisesSurvive => "promises survive crashes",
-            Self::StateSurvives => "what is durable survives crashes",
+            Self::OneAuthority => ONE_AUTHORITY,
+            Self::EpochsRise => EPOCHS_RISE,
+            Self::NewEpochs => NEW_EPOCHS,
+            Self::NothingOutstanding => NOTHING_OUTSTANDING,
+            Self::WritesExpire => WRITES_EXPIRE,
+            Self::TakesOver => Promise::TakesOver.name(),
+            Self::SomebodyWrites => Promise::Writes.name(),
+            Self::OthersStandBy => Promise::StandsBy.name(),
+            Self::PromisesSurvive => survival::Rule::Promise.name(),
+            Self::StateSurvives => survival::Rule::State.name(),
             Self::EnergyBalances => "energy balances",
             Self::LimitsHold => "limits of the plant hold",
             Self::SetPointsEnd => "set-points end where devices have a timer",

@@ -216,7 +216,7 @@ pub fn prepare(folder: &Path) -> Result<(), Failure> {
 }
 
 /// A word of a command as a shell takes it whole.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+,:=".contains(letter);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();

@@ -43,7 +43,9 @@ use r_ems_engine::{LocalTime, Span, Time};
 use crate::plant::ComponentIndex;
 use crate::world::HostClock;
 
-pub use self::rules::{Rule, Violation};
+pub use self::rules::{
+    EPOCHS_RISE, NEW_EPOCHS, NOTHING_OUTSTANDING, ONE_AUTHORITY, Rule, Violation, WRITES_EXPIRE,
+};
 
 /// So many violations are kept, the first ones: they are nearest to the cause. Of each rule the first one is kept in any case.
 pub const MAX_VIOLATIONS_KEPT: usize = 16;

@@ -8,11 +8,16 @@ use r_ems_engine::{Span, Time};
 
 use crate::plant::ComponentIndex;
 
-const ONE_AUTHORITY: &str = "one authority at a time";
-const NEW_EPOCHS: &str = "each authority has a new epoch";
-const NOTHING_OUTSTANDING: &str = "who gives up has no write on its way";
-const EPOCHS_RISE: &str = "epochs rise on every device";
-const WRITES_EXPIRE: &str = "writes expire with their lease";
+/// What [`Rule::OneAuthority`] is called.
+pub const ONE_AUTHORITY: &str = "one authority at a time";
+/// What [`Rule::NewEpochs`] is called.
+pub const NEW_EPOCHS: &str = "each authority has a new epoch";
+/// What [`Rule::NothingOutstanding`] is called.
+pub const NOTHING_OUTSTANDING: &str = "who gives up has no write on its way";
+/// What [`Rule::EpochsRise`] is called.
+pub const EPOCHS_RISE: &str = "epochs rise on every device";
+/// What [`Rule::WritesExpire`] and [`Rule::SentInTime`] are called.
+pub const WRITES_EXPIRE: &str = "writes expire with their lease";
 
 /// A rule that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
