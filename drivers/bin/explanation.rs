@@ -16,7 +16,6 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::{DeviceIndex, GroupIndex, PointIndex};
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::points::{DeviceClass, PointKind};
-use r_ems_engine::redundancy::Role;
 use r_ems_engine::{LocalTime, Span};
 use r_ems_replay::describe::Words;
 use serde::Serialize;
@@ -196,7 +195,7 @@ pub fn explain<F: FunctionSet>(
         controller: names.full(),
         role: machine.redundancy().role().name(),
         epoch: machine.redundancy().epoch().number(),
-        writes: machine.redundancy().role() == Role::Active,
+        writes: machine.redundancy().authority(now).is_some(),
         inputs: inputs(names, machine, decided_at, &groups),
         groups: groups
             .iter()

@@ -211,7 +211,9 @@ impl Metrics {
         if let Event::TookOver { reason, silent, sought, .. } = event {
             let labels = [who.clone(), vec![("reason", reason.name().to_owned())]].concat();
             self.take_overs.get_or_create(&labels).inc();
-            self.detection.get_or_create(&who).observe((*silent - *sought).as_secs_f64());
+            if reason.is_noticed() {
+                self.detection.get_or_create(&who).observe((*silent - *sought).as_secs_f64());
+            }
             self.sought[from.position()] = *sought;
         }
         if let Event::SetPointsTakenOver { step, after, state_age } = event {

@@ -201,8 +201,7 @@ fn two_hosts_that_miss_their_scans_do_not_toss_authority_to_and_fro() {
     (0..2).for_each(|seat| world.report(seat, slow));
     world.run(59 * SECOND);
     let hand_overs = |world: &World| {
-        let took =
-            |event: &&(u64, Event)| matches!(event.1, Event::TookOver { reason: Reason::Overruns, .. });
+        let took = |event: &&(u64, Event)| matches!(event.1, Event::TookOver { reason: Reason::TooSlow, .. });
         world.members.iter().flat_map(|member| member.events.iter()).filter(took).count()
     };
     assert!(hand_overs(&world) <= 1, "{}", hand_overs(&world));

@@ -31,6 +31,7 @@ const QUIET: Heartbeat = Heartbeat {
     renews: Epoch::NONE,
     is_ready: true,
     reaches_devices: true,
+    is_slow: false,
     owner: Seat(0),
     owned_from: Epoch::NONE,
     active_for: Span::ZERO,

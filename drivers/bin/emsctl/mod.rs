@@ -58,11 +58,12 @@ where
 {
     quiet_contained_panics();
     let mut output = Output::default();
-    let ended = match (survive_file_limits(), Arguments::read(arguments)) {
-        (Err(error), _) => Err(Failure::error(format!("signals cannot be handled: {error}"))),
-        (Ok(()), Ok(Arguments { command })) => perform::<F>(command, &mut output),
-        (Ok(()), Err(error)) => answer(&error, &mut output),
-    };
+    let survives = survive_file_limits();
+    let survives = survives.map_err(|error| Failure::error(format!("signals cannot be handled: {error}")));
+    let ended = survives.and_then(|()| match Arguments::read(arguments) {
+        Ok(Arguments { command }) => perform::<F>(command, &mut output),
+        Err(error) => answer(&error, &mut output),
+    });
     match ended {
         Ok(exit) => exit,
         Err(Failure { exit, message }) => {

@@ -21,7 +21,7 @@ const REASONS: [Reason; 8] = [
     Reason::Start,
     Reason::HeartbeatLost,
     Reason::WatchdogExpired,
-    Reason::Overruns,
+    Reason::TooSlow,
     Reason::DevicesLost,
     Reason::FailBack,
     Reason::Operator,

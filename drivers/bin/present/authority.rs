@@ -1,8 +1,6 @@
 //! Take-overs as people read them: who, when, how long nobody wrote, why, and by how much the set-points moved.
 
 use r_ems_engine::Span;
-use r_ems_engine::redundancy::Reason;
-use r_ems_replay::describe::council::reason_words;
 
 use super::style::{BOLD, DIM, WARN, paint};
 use super::table::{Align, Table};
@@ -57,10 +55,8 @@ pub fn part(authorities: Option<&Authorities>) -> String {
 }
 
 fn why(found: &TakeOverSummary) -> String {
-    // What nobody had to notice, such as an operator's word, was not noticed after a time.
-    let fell_silent = found.reason == Some(reason_words(Reason::HeartbeatLost));
-    let noticed = found.detected_s.filter(|_silence| fell_silent);
-    let noticed = noticed.map_or_else(String::new, |after| format!(", noticed after {}", precise(after)));
+    let noticed =
+        found.detected_s.map_or_else(String::new, |after| format!(", noticed after {}", precise(after)));
     let reason = found.reason.map(|reason| format!("{reason}{noticed}; "));
     let epoch = found.epoch.as_ref().map(|epoch| format!("epoch {epoch}"));
     let step = found.step_w.map(|step| format!(", a step of {}", power(step)));

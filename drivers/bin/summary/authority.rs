@@ -139,7 +139,7 @@ fn take_over(facts: &Facts, observations: &Observations, found: &TakeOver) -> Ta
     for Told { event, .. } in observations.told(to, found.at) {
         if let Event::TookOver { reason: why, epoch: under, silent, sought } = event {
             (reason, epoch) = (Some(reason_words(*why)), Some(under.to_string()));
-            (detected, sought_for) = (Some(*silent - *sought), *sought);
+            (detected, sought_for) = (why.is_noticed().then_some(*silent - *sought), *sought);
             // A step that was told before belongs to an authority before.
             (acted, step_w, state_age_s) = (None, None, None);
         }

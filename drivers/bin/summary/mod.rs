@@ -18,7 +18,7 @@
 //! | `peak` | null in a run without a whole quarter of an hour |
 //! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
 //! | `controllers` also | `role` and `epoch` (`round.seat`) at the end |
-//! | `take_overs` | null where nobody shares a grid: `count`, `longest_gap_s`, `messages`, `waiting`, `unheard`, and a `list` with `at_s`, `from`, `to`, `gap_s`, `reason`, `epoch`, `step_w`, and how long it took to notice (`detected_s`: silence until it began to ask) and to act (`acted_s`: from there to its first set-points) |
+//! | `take_overs` | null where nobody shares a grid: `count`, `longest_gap_s`, `messages`, `waiting`, `unheard`, and a `list` with `at_s`, `from`, `to`, `gap_s`, `reason`, `epoch`, `step_w`, and how long it took to notice (`detected_s`: silence until it began to ask, null where nobody had to notice anything) and to act (`acted_s`: from there to its first set-points) |
 //! | `persistence` | null without it: by controller `snapshots`, `snapshots_failed`, lives `replayed`, `damaged` and `fresh`, those that `stopped` in order or did so without their state (`stopped_unkept`), and `degraded_s` without a journal |
 //! | `failures` | assertions of controllers that failed, which are bugs: `controller`, `at_s`, `at`, and the `words` of the first |
 //! | `events`, `alarms` | events by kind with severity and count, without each point's first good value; the first alarms in words |

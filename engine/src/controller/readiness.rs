@@ -15,9 +15,6 @@ use crate::time::{LocalTime, Span};
 
 /// So many scans in a row that were late by a whole period are a fault of the host: authority is handed over.
 const OVERRUNS_MAX: u8 = 3;
-/// A controller all of whose writes to a device are too late for so long, and for that many scans, cannot write: its disk or its
-/// host is too slow.
-const LATE_MAX: Span = Span::from_secs(1);
 /// So long a start waits for devices that do not answer; then it begins with those that do.
 pub const START_PATIENCE: Span = Span::from_secs(10);
 
@@ -46,12 +43,11 @@ impl<F: Function> Controller<F> {
         let mut meters = self.meters.iter().copied().filter(|meter| counts(*meter));
         let members = self.composition.groups().iter().flat_map(|group| group.members());
         let mut members = members.filter(|member| counts(member.device()));
-        let late_max = LATE_MAX.max(self.scan_clock.period() * u64::from(OVERRUNS_MAX));
         let health = Health {
             is_ready: self.can_start() && self.has_state(now),
             reaches_devices: meters.all(is_good) && members.all(|member| member.takes_part()),
             overruns: self.overruns >= OVERRUNS_MAX,
-            is_late: self.set_points.late_since().is_some_and(|since| now.since(since) >= late_max),
+            is_late: self.set_points.is_late(now, counts),
             writes_end: self.set_points.writes_end(),
         };
         self.redundancy.report(now, health, out);

@@ -30,6 +30,9 @@ use crate::units::Watts;
 
 /// The pause after the first write that failed; it doubles with each further one.
 pub const RETRY_FIRST: Span = Span::from_secs(1);
+/// So many writes in a row that come too late, over so long, are a fault of the host or its disk.
+const LATE_WRITES: u8 = 3;
+const LATE_FOR: Span = Span::from_secs(1);
 /// The longest pause between writes that fail.
 pub const RETRY_LONGEST: Span = Span::from_secs(16);
 
@@ -56,8 +59,9 @@ pub struct Channel {
     retry_at: LocalTime,
     /// The device refused the last write because it has accepted this epoch: a higher one is worth another try at once.
     outdated_by: Option<Epoch>,
-    /// Since when writes were too old when they could be performed, and none was performed.
-    late_since: Option<LocalTime>,
+    /// Writes in a row that were too old when they could be performed, and when the first of them was written.
+    late: u8,
+    late_since: LocalTime,
     /// Whether the last poll of the device was not answered.
     is_silent: bool,
     /// The last write under the present authority.
@@ -116,7 +120,8 @@ impl SetPoints {
                 pause: Span::ZERO,
                 retry_at: LocalTime::ZERO,
                 outdated_by: None,
-                late_since: None,
+                late: 0,
+                late_since: LocalTime::ZERO,
                 is_silent: false,
                 last: None,
                 past: None,
@@ -146,7 +151,7 @@ impl SetPoints {
     pub(super) fn forget_decisions(&mut self) {
         for channel in &mut self.channels {
             channel.past = channel.last.take().or(channel.past);
-            channel.late_since = None;
+            channel.late = 0;
             channel.pause = Span::ZERO;
             channel.retry_at = LocalTime::ZERO;
         }
@@ -200,9 +205,15 @@ impl SetPoints {
         ends.map(|channel| channel.ends_at).max().unwrap_or(LocalTime::ZERO)
     }
 
-    /// Since when all writes to a device were too old when they could be performed.
-    pub(super) fn late_since(&self) -> Option<LocalTime> {
-        self.channels.iter().filter_map(|channel| channel.late_since).min()
+    /// Whether writes come too late to all devices that count, of those to which anything was written, and have for a while.
+    pub(super) fn is_late(&self, now: LocalTime, counts: impl Fn(DeviceIndex) -> bool) -> bool {
+        let mut written = self
+            .channels
+            .iter()
+            .filter(|channel| channel.last.is_some() && counts(channel.device))
+            .peekable();
+        written.peek().is_some()
+            && written.all(|channel| channel.late >= LATE_WRITES && now.since(channel.late_since) >= LATE_FOR)
     }
 
     /// Notes that a device did not answer a poll.
@@ -248,8 +259,10 @@ impl SetPoints {
             }
             return;
         };
-        let late_since = channel.late_since.unwrap_or(last.at);
-        channel.late_since = (outcome == WriteOutcome::Expired).then_some(late_since);
+        if channel.late == 0 {
+            channel.late_since = last.at;
+        }
+        channel.late = if outcome == WriteOutcome::Expired { channel.late.saturating_add(1) } else { 0 };
         match outcome {
             WriteOutcome::Acknowledged => {
                 // An answer to an older write tells nothing of a newer one, and does not turn its failure into a success.

@@ -148,7 +148,8 @@ pub struct Recovered {
     pub replayed: u64,
     /// Segments that are there, the oldest first.
     pub closed: Vec<Closed>,
-    /// The number of the next segment; `None`: the files could not be listed, so the disk must be asked again.
+    /// The number of the next segment; `None`: the files or the promises could not be read, so this life ends once they can be, and
+    /// nothing is kept of it.
     pub number: Option<u64>,
     /// What is to be tidied up.
     pub chores: Vec<Chore>,
@@ -166,10 +167,10 @@ pub fn recover<M: Machine, C: Containment>(storage: &mut dyn Storage, expected: 
     let forgets = makes(Mistake::PromiseNeedsReplay) && !expected.auto_replay;
     let promises = if forgets { Found::NOTHING } else { promises };
     let mut recovered = Recovered::from_names(&names, promises, expected);
+    recovered.number = recovered.number.filter(|_number| promises.is_known);
     if let Some(error) = unlisted {
         recovered.findings.push(Finding::Unlisted(error));
         recovered.abstains = true;
-        recovered.number = None;
         return recovered;
     }
     if promises.is_damaged {

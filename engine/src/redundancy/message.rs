@@ -92,6 +92,8 @@ pub struct Heartbeat {
     pub is_ready: bool,
     /// Whether it reaches the devices that its functions need.
     pub reaches_devices: bool,
+    /// Whether all that it wrote came too late, not long ago: no authority should go to it on purpose.
+    pub is_slow: bool,
     /// The owner of a pair that waits for its owner, as this member has it on its disk.
     pub owner: Seat,
     /// The epoch with which that began.

@@ -68,7 +68,7 @@ pub enum Reason {
     /// The active's heartbeats came, but without authority, for longer than the watchdog allows.
     WatchdogExpired,
     /// The active handed over because it missed scans, or because all that it wrote was too late.
-    Overruns,
+    TooSlow,
     /// The active handed over because it lost its devices and another reaches them.
     DevicesLost,
     /// The active handed over to a controller of lower order that was ready again.
@@ -86,13 +86,29 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether somebody had to notice that an active was missing, which takes time.
+    pub const fn is_noticed(self) -> bool {
+        match self {
+            Self::HeartbeatLost | Self::WatchdogExpired => true,
+            Self::Start
+            | Self::TooSlow
+            | Self::DevicesLost
+            | Self::FailBack
+            | Self::Operator
+            | Self::Superseded
+            | Self::MajorityLost
+            | Self::Renewed
+            | Self::Stopping => false,
+        }
+    }
+
     /// The reason's name in messages and files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::HeartbeatLost => "heartbeat_lost",
             Self::WatchdogExpired => "watchdog_expired",
-            Self::Overruns => "overruns",
+            Self::TooSlow => "too_slow",
             Self::DevicesLost => "devices_lost",
             Self::FailBack => "fail_back",
             Self::Operator => "operator",

@@ -50,6 +50,7 @@ impl Words<'_> {
             renews,
             is_ready,
             reaches_devices,
+            is_slow,
             owner: _,
             owned_from: _,
             active_for: _,
@@ -66,6 +67,9 @@ impl Words<'_> {
         }
         if *role != Role::Witness && !reaches_devices {
             text += ", without its devices";
+        }
+        if *is_slow {
+            text += ", too slow to write";
         }
         text
     }
@@ -173,7 +177,7 @@ pub const fn reason_words(reason: Reason) -> &'static str {
         Reason::Start => "there was no active at the start",
         Reason::HeartbeatLost => "the active fell silent",
         Reason::WatchdogExpired => "the active lost its authority",
-        Reason::Overruns => "the active was too slow",
+        Reason::TooSlow => "the active was too slow",
         Reason::DevicesLost => "the active lost its devices",
         Reason::FailBack => "fail-back",
         Reason::Operator => "an operator's word",

@@ -297,6 +297,7 @@ fn says(role: Role, round: u32, is_ready: bool) -> Heartbeat {
         renews: Epoch::NONE,
         is_ready,
         reaches_devices: true,
+        is_slow: false,
         owner: Seat(0),
         owned_from: Epoch::NONE,
         active_for: Span::ZERO,

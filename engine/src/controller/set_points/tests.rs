@@ -27,7 +27,8 @@ fn written_at(instants: &[u64]) -> SetPoints {
         pause: Span::ZERO,
         retry_at: LocalTime::ZERO,
         outdated_by: None,
-        late_since: None,
+        late: 0,
+        late_since: LocalTime::ZERO,
         is_silent: false,
         last: None,
         past: None,
@@ -122,16 +123,25 @@ fn the_pause_after_a_write_that_failed_counts_from_the_write() {
 }
 
 #[test]
-fn writes_are_late_from_the_first_that_was_until_one_is_performed() {
-    let mut set_points = written_at(&[1_000]);
-    answer(&mut set_points, 1_040, WriteOutcome::Expired);
-    set_points.channels[0].note_write(write(1_100), at(1_100) + LONGEST);
-    assert_eq!(set_points.late_since(), Some(at(1_000)));
-    answer(&mut set_points, 1_140, WriteOutcome::Expired);
-    assert_eq!(set_points.late_since(), Some(at(1_000)));
-    set_points.channels[0].note_write(write(1_200), at(1_200) + LONGEST);
-    answer(&mut set_points, 1_210, WriteOutcome::Acknowledged);
-    assert_eq!(set_points.late_since(), None);
+fn writes_are_late_when_some_in_a_row_over_a_while_were_and_none_was_performed() {
+    let counts = |_device: DeviceIndex| true;
+    let late_at = |expired: &[u64], now: u64| {
+        let mut set_points = written_at(&[]);
+        for millis in expired {
+            set_points.channels[0].note_write(write(*millis), at(*millis) + LONGEST);
+            answer(&mut set_points, millis + 40, WriteOutcome::Expired);
+        }
+        (set_points.is_late(at(now), counts), set_points)
+    };
+    assert!(late_at(&[1_000, 1_400, 1_800], 2_000).0);
+    assert!(!late_at(&[1_000, 1_400, 1_800], 1_999).0, "not for long enough");
+    assert!(!late_at(&[1_000, 1_400], 9_000).0, "two may be an accident");
+    let (_, mut set_points) = late_at(&[1_000, 1_400, 1_800], 2_000);
+    assert!(!set_points.is_late(at(2_000), |_device| false), "none that counts");
+    set_points.channels[0].note_write(write(2_100), at(2_100) + LONGEST);
+    answer(&mut set_points, 2_110, WriteOutcome::Acknowledged);
+    assert!(!set_points.is_late(at(9_000), counts));
+    assert!(!written_at(&[]).is_late(at(9_000), counts), "nothing was written");
 }
 
 #[test]

@@ -38,6 +38,9 @@ impl Journal {
     /// Begins the last segment as soon as one can be begun, and tells when it is kept or cannot be.
     pub(super) fn go_on_ending(&mut self, at: Time) {
         let Some(mut end) = self.end.take() else { return };
+        if !self.is_kept {
+            return self.completions.push_back(Completion::Ended(false));
+        }
         let can_begin = match self.standing {
             Standing::Verified => self.before.is_none(),
             Standing::GivenUp => self.under_way.is_none(),
@@ -47,9 +50,6 @@ impl Journal {
             | Standing::Named
             | Standing::Durable => false,
         };
-        if !self.is_kept {
-            return self.completions.push_back(Completion::Ended(false));
-        }
         if !end.has_begun && can_begin {
             self.rotate(at, &Encoded(&end.state, end.carried.as_ref()));
             self.recording.close(&[Encoded(&end.state, end.carried.as_ref())], Ending::Stopped);

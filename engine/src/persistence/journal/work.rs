@@ -13,7 +13,7 @@ use crate::persistence::status::{JournalStatus, Trouble};
 use crate::time::Time;
 
 impl Journal {
-    /// Asks the disk for what comes next, unless it works.
+    /// Asks the disk for what comes next, unless it works; where nothing is kept, that is told.
     pub(super) fn plan(&mut self, at: Time) {
         if !self.is_kept {
             return self.degrade(Trouble::Failing);

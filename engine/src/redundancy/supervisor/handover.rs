@@ -17,9 +17,10 @@ use crate::time::{LocalTime, Span};
 
 /// Who has handed over seeks nothing itself for so many watchdogs.
 const DEFERENCE_WATCHDOGS: u64 = 4;
-/// A host that is too slow is left at most once in so long where another was left for that: two slow hosts must not toss
-/// authority to and fro.
+/// A host that misses its scans is left at most once in so long: two slow hosts must not toss authority to and fro.
 const OVERRUNS_DWELL: Span = Span::from_secs(60);
+/// For the same reason who wrote too late gets no authority on purpose for so long.
+pub(super) const SLOW_FOR: Span = Span::from_secs(60);
 
 /// A hand-over under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,18 +174,18 @@ impl RedundancySupervisor {
             return;
         }
         if let Some(standby) = self.best_standby(now) {
-            let has_dwelt = self.active_long_enough(now, OVERRUNS_DWELL);
-            // Who misses scans still writes; who cannot write at all is left at once, unless it was called for the same reason.
-            let is_late = self.health.is_late && (has_dwelt || self.active_for != Reason::Overruns);
-            if is_late || (self.health.overruns && has_dwelt) {
-                return self.hand_over(now, Some(standby), Reason::Overruns, out);
+            // Who misses scans still writes; who cannot write at all is left at once.
+            let is_late = self.health.is_late && !self.peers[standby.position()].is_slow();
+            if is_late || (self.health.overruns && self.active_long_enough(now, OVERRUNS_DWELL)) {
+                return self.hand_over(now, Some(standby), Reason::TooSlow, out);
             }
             if !self.health.reaches_devices && self.peers[standby.position()].reaches_devices() {
                 return self.hand_over(now, Some(standby), Reason::DevicesLost, out);
             }
         }
         let FailBack::After(dwell) = self.spec.settings.fail_back else { return };
-        let preferred = self.best_standby(now).filter(|seat| *seat < self.me());
+        let is_fit = |seat: &Seat| *seat < self.me() && !self.peers[seat.position()].is_slow();
+        let preferred = self.best_standby(now).filter(is_fit);
         if let Some(seat) = preferred
             && self.active_long_enough(now, dwell)
             && self.peers[seat.position()].ready_since.is_some_and(|since| now.since(since) >= dwell)
@@ -212,11 +213,13 @@ impl RedundancySupervisor {
         }
     }
 
-    /// The standby of lowest order that could take over, one that reaches its devices first.
+    /// The standby of lowest order that could take over, one that reaches its devices first, and among these one that is fast.
     pub(super) fn best_standby(&self, now: LocalTime) -> Option<Seat> {
-        let possible = || self.spec.council.others().filter(|seat| self.may_succeed(now, *seat));
-        let reaches = |seat: &Seat| self.peers[seat.position()].reaches_devices();
-        possible().find(reaches).or_else(|| possible().next())
+        let possible = self.spec.council.others().filter(|seat| self.may_succeed(now, *seat));
+        possible.min_by_key(|seat| {
+            let peer = &self.peers[seat.position()];
+            (!peer.reaches_devices(), peer.is_slow())
+        })
     }
 
     /// Its controller has written: that may be applied until `ends`.

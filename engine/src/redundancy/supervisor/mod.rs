@@ -31,7 +31,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use self::handover::Handing;
+use self::handover::{Handing, SLOW_FOR};
 use self::peer::{Followed, Peer};
 use super::council::Council;
 use super::epoch::{Epoch, Seat};
@@ -155,8 +155,8 @@ pub struct RedundancySupervisor {
     /// Nothing is sought before: it has just handed over.
     defers_until: LocalTime,
     active_since: LocalTime,
-    /// Why it took over.
-    active_for: Reason,
+    /// All that it wrote came too late, not long before.
+    slow_until: LocalTime,
     /// The begin of the authority under which it moved above an epoch that a device had accepted.
     moved_since: Option<LocalTime>,
     handing: Option<Handing>,
@@ -198,7 +198,7 @@ impl RedundancySupervisor {
             evaluate_due: LocalTime::MAX,
             defers_until: LocalTime::ZERO,
             active_since: LocalTime::ZERO,
-            active_for: Reason::Start,
+            slow_until: LocalTime::ZERO,
             moved_since: None,
             handing: None,
             called: None,
@@ -330,7 +330,10 @@ impl RedundancySupervisor {
         if health.is_ready && !before.is_ready {
             self.ready_at = now;
         }
-        let tells = |health: Health| (health.is_ready, health.reaches_devices);
+        if health.is_late {
+            self.slow_until = now + SLOW_FOR;
+        }
+        let tells = |health: Health| (health.is_ready, health.reaches_devices, health.is_late);
         if tells(before) != tells(health) {
             // The others count on it or act for it at once, not a heartbeat later.
             self.beat(now, out);
@@ -439,6 +442,7 @@ impl RedundancySupervisor {
             renews: Epoch::NONE,
             is_ready: self.is_able(),
             reaches_devices: self.health.reaches_devices,
+            is_slow: now < self.slow_until,
             owner: self.kept.owner,
             owned_from: self.kept.owned_from,
             active_for: if holds { now.since(self.active_since) } else { Span::ZERO },

@@ -129,6 +129,11 @@ impl Peer {
         self.said.is_some_and(|said| said.reaches_devices)
     }
 
+    /// Whether all that it wrote came too late not long ago, as it said last.
+    pub(super) fn is_slow(&self) -> bool {
+        self.said.is_some_and(|said| said.is_slow)
+    }
+
     /// Whether it was heard within `span`.
     pub(super) fn is_heard(&self, now: LocalTime, span: Span) -> bool {
         self.heard_at.is_some_and(|at| now.since(at) <= span)

@@ -234,7 +234,7 @@ impl RedundancySupervisor {
     fn take_over(&mut self, now: LocalTime, out: &mut Effects) {
         let (since, reason) = self.seeking.take().expect("a candidate knows since when");
         let silent = self.followed.map_or(now.since(self.booted_at), |followed| now.since(followed.at));
-        (self.active_since, self.active_for) = (now, reason);
+        self.active_since = now;
         (self.term_began, self.failed_terms) = (None, 0);
         self.followed = None;
         self.role = Role::Active;
