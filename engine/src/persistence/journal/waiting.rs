@@ -25,10 +25,11 @@ pub(super) const fn asks_for_sync(step: &Step<'_>) -> bool {
 /// Whether somebody sees an effect, so that what led to it must be durable before it is performed in strict mode.
 ///
 /// Votes and heartbeats wait for nothing: what they rest on after a crash is promised, and promises are durable by themselves.
+/// Nor do polls: they change nothing at a device, and would make a slow disk look like devices that are silent.
 /// What lets others write waits with the writes that left before it, which it must not overtake.
 pub const fn waits_for_sync(effect: &Effect) -> bool {
     match effect {
-        Effect::Write(_) | Effect::Poll { .. } | Effect::Disconnect { .. } | Effect::Transfer { .. } => true,
+        Effect::Write(_) | Effect::Disconnect { .. } | Effect::Transfer { .. } => true,
         Effect::Send { message, .. } => match message.content {
             Content::Release { .. } | Content::HandOver { .. } => true,
             Content::Heartbeat(_)
@@ -41,6 +42,7 @@ pub const fn waits_for_sync(effect: &Effect) -> bool {
         // That it holds authority is a fact already, and so is that it gave it up: what it wrote before and has not left yet
         // ends with it.
         Effect::Authority { .. }
+        | Effect::Poll { .. }
         | Effect::Promise(_)
         | Effect::Snapshot
         | Effect::Stopped
