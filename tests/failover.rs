@@ -1,5 +1,5 @@
-//! A property of one's own site, in a page of code: whatever goes wrong, one writes at a time, and all else that the site promises
-//! holds, too.
+//! A property of one's own site, in a page of code: whatever goes wrong, one writes at a time, and all else that the site
+//! promises holds, too.
 //!
 //! Copy it and name your scenario. A failure prints the faults that it needs, ready for the `faults` of a scenario; more are
 //! found by `r-emsctl explore`, which saves each as a file.

@@ -14,7 +14,8 @@
 //! - **(e')** Then every other controller that runs, reaches its devices, has an answering disk and hears the active as usual
 //!   stands by, ready to take over, as long as the active is one of that kind too: what they are they say of themselves.
 //!
-//! Three things excuse. Who crashes while what it sends is late is heard for longer than it lives. Who has lost its devices
+//! Four things excuse. Who asks for authority and crashes meanwhile keeps others from the votes that it was granted: the time
+//! counts from that crash. Who crashes while what it sends is late is heard for longer than it lives. Who has lost its devices
 //! keeps its authority while it hears nobody to whom it could give it. And a member that has just taken over may lose its
 //! devices before it writes.
 //!

@@ -58,7 +58,8 @@ pub const STRICT_REST: Span = Span::from_millis(100);
 pub enum SyncRule {
     /// So long after the first that is not: a crash loses no more.
     Every(Span),
-    /// Before anything that they led to is done, but for votes, heartbeats and polls: a crash loses nothing that changed a device.
+    /// Before anything that they led to is done, but for votes, heartbeats and polls: a crash loses nothing that changed a
+    /// device.
     Strict,
 }
 

@@ -148,8 +148,8 @@ pub struct Recovered {
     pub replayed: u64,
     /// Segments that are there, the oldest first.
     pub closed: Vec<Closed>,
-    /// The number of the next segment; `None`: the files or the promises could not be read, so this life ends once they can be, and
-    /// nothing is kept of it.
+    /// The number of the next segment; `None`: the files or the promises could not be read, so this life ends once they can be,
+    /// and nothing is kept of it.
     pub number: Option<u64>,
     /// What is to be tidied up.
     pub chores: Vec<Chore>,

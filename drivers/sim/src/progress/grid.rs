@@ -19,6 +19,8 @@ pub(super) struct Grid {
     reaches: Vec<bool>,
     /// When a member last lost its devices.
     devices_lost_at: Time,
+    /// When a member that may ask for authority last fell silent.
+    fell_at: Time,
     /// By member: until when its devices may be doubted.
     doubted_until: Vec<Time>,
     /// By member: whether another is able to which it could hand over.
@@ -94,6 +96,7 @@ impl Grid {
             answers: alloc::vec![true; members],
             reaches: alloc::vec![false; members],
             devices_lost_at: Time::ZERO,
+            fell_at: Time::ZERO,
             doubted_until: alloc::vec![Time::ZERO; members],
             has_heir: alloc::vec![false; members],
             calm: None,
@@ -132,6 +135,9 @@ impl Grid {
             if core::mem::replace(&mut self.up[one], is_up) != is_up {
                 // Whoever counts on its vote, or on its silence, begins anew.
                 (0..count).for_each(|other| *self.vote(other, one) = None);
+                if !is_up && self.promised.members[one].writes {
+                    self.fell_at = at;
+                }
             }
         }
         for one in 0..count {
@@ -275,7 +281,8 @@ impl Grid {
             && settled <= lost_at
             && self.devices_lost_at <= lost_at
         {
-            let due = lost_at + self.within(lost_at);
+            // Who asked and fell silent keeps the votes that it was granted from others until they run out.
+            let due = lost_at.max(self.fell_at) + self.within(lost_at);
             if due >= at {
                 self.take_over_due = Some(Due { at: due, since: lost_at, able });
             }

@@ -123,6 +123,15 @@ fn who_crashed_may_come_back_and_take_over_itself() {
 }
 
 #[test]
+fn who_comes_back_asks_and_crashes_again_keeps_the_votes_that_it_was_granted() {
+    let mut watch = crashed();
+    watch.changed(at(2_001), &WHOLE);
+    watch.changed(at(2_030), &World { runs: [false, true, true], ..WHOLE });
+    assert_eq!(watch.result(at(2_070)).late, []);
+    assert_eq!(watch.result(at(2_071)).late.len(), 1);
+}
+
+#[test]
 fn nothing_is_promised_while_no_core_is_whole() {
     for broken in [
         World { runs: [false, true, false], ..WHOLE },
