@@ -102,7 +102,8 @@ mod tests {
             why(&TakeOverSummary { step_w: None, ..found("grid/a", None) }),
             "the active fell silent, noticed after 30.0 ms; epoch 2.1"
         );
-        let asked = TakeOverSummary { reason: Some("an operator's word"), ..found("grid/b", Some(0.02)) };
+        let reason = Some("an operator's word");
+        let asked = TakeOverSummary { reason, detected_s: None, ..found("grid/b", Some(0.02)) };
         assert_eq!(why(&asked), "an operator's word; epoch 2.1, a step of 0 W, state 20.0 ms old");
     }
 }
