@@ -136,12 +136,8 @@ impl Metrics {
     /// Counts what a controller reports.
     pub fn note(&mut self, from: ControllerIndex, event: &Event) {
         let Some(names) = self.controllers.get(from.position()) else { return };
-        let who = || vec![("grid", names.grid.clone()), ("controller", names.id.clone())];
-        let with = |name: &'static str, value: &str| {
-            let mut labels = who();
-            labels.push((name, value.to_owned()));
-            labels
-        };
+        let who = || labels(names);
+        let with = |name: &'static str, value: &str| labels_with(names, name, value);
         let of_device = |device: DeviceIndex| {
             let known = names.devices.get(device.position());
             with("device", known.map_or("unknown", |known| known.name.as_str()))
@@ -207,10 +203,9 @@ impl Metrics {
     /// Counts a take-over, and how long it took to notice and to act: they part where authority was first asked for.
     fn take_over(&mut self, from: ControllerIndex, event: &Event) {
         let names = &self.controllers[from.position()];
-        let who = vec![("grid", names.grid.clone()), ("controller", names.id.clone())];
+        let who = labels(names);
         if let Event::TookOver { reason, silent, sought, .. } = event {
-            let labels = [who.clone(), vec![("reason", reason.name().to_owned())]].concat();
-            self.take_overs.get_or_create(&labels).inc();
+            self.take_overs.get_or_create(&labels_with(names, "reason", reason.name())).inc();
             if reason.is_noticed() {
                 self.detection.get_or_create(&who).observe((*silent - *sought).as_secs_f64());
             }
@@ -231,23 +226,32 @@ impl Metrics {
         let names = &self.controllers[from.position()];
         self.usable[from.position()].fill(false);
         for device in &names.devices {
-            let labels = [("grid", &names.grid), ("controller", &names.id), ("device", &device.name)];
-            let labels = labels.map(|(name, value)| (name, value.clone())).to_vec();
             let points = i64::try_from(device.class.points().len()).unwrap_or(i64::MAX);
-            self.unusable.get_or_create(&labels).set(points);
+            self.unusable.get_or_create(&labels_with(names, "device", &device.name)).set(points);
         }
     }
 
     /// Says what a controller is now: its role by name, none of the known ones where it does not run, and the epoch that it
     /// holds or the highest that it knows.
     pub fn is_now(&self, who: &ControllerNames, role: &str, epoch: Epoch) {
-        let who = vec![("grid", who.grid.clone()), ("controller", who.id.clone())];
-        self.epoch.get_or_create(&who).set(i64::from(epoch.round));
+        self.epoch.get_or_create(&labels(who)).set(i64::from(epoch.round));
         for possible in Role::ALL.map(Role::name) {
-            let labels = [who.clone(), vec![("role", possible.to_owned())]].concat();
-            self.roles.get_or_create(&labels).set(i64::from(possible == role));
+            let of_role = self.roles.get_or_create(&labels_with(who, "role", possible));
+            of_role.set(i64::from(possible == role));
         }
     }
+}
+
+/// The labels of a controller.
+fn labels(who: &ControllerNames) -> Labels {
+    vec![("grid", who.grid.clone()), ("controller", who.id.clone())]
+}
+
+/// The labels of a controller and one more.
+fn labels_with(who: &ControllerNames, name: &'static str, value: &str) -> Labels {
+    let mut labels = labels(who);
+    labels.push((name, value.to_owned()));
+    labels
 }
 
 impl fmt::Display for Metrics {

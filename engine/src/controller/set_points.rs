@@ -108,28 +108,7 @@ impl SetPoints {
     /// Makes a channel for each member of `groups`.
     pub fn new(groups: &[Group], devices: &[DeviceSpec]) -> Self {
         let members = groups.iter().flat_map(|group| group.members());
-        let channel = |member: &Member| {
-            let device = &devices[member.device().position()];
-            Channel {
-                device: member.device(),
-                factor: device.positive.factor(),
-                dead_band: device.dead_band,
-                reversion: device.reversion,
-                longest_write: if device.checks_epochs { Span::ZERO } else { device.longest_write },
-                limiter: RateLimiter::new(device.write_interval),
-                pause: Span::ZERO,
-                retry_at: LocalTime::ZERO,
-                outdated_by: None,
-                late: 0,
-                late_since: LocalTime::ZERO,
-                is_silent: false,
-                last: None,
-                past: None,
-                unanswered: 0,
-                is_uncertain: false,
-                ends_at: LocalTime::ZERO,
-            }
-        };
+        let channel = |member: &Member| Channel::new(member.device(), &devices[member.device().position()]);
         Self { channels: members.map(channel).collect(), silent: 0 }
     }
 
@@ -263,21 +242,20 @@ impl SetPoints {
             channel.late_since = last.at;
         }
         channel.late = if outcome == WriteOutcome::Expired { channel.late.saturating_add(1) } else { 0 };
+        // An answer to an older write tells nothing of a newer one, and does not turn its failure into a success.
+        if outcome == WriteOutcome::Acknowledged && (last.state != WriteState::Pending || !is_last) {
+            return;
+        }
+        last.state = WriteState::after(outcome, now);
         match outcome {
             WriteOutcome::Acknowledged => {
-                // An answer to an older write tells nothing of a newer one, and does not turn its failure into a success.
-                if last.state != WriteState::Pending || !is_last {
-                    return;
-                }
-                last.state = WriteState::after(outcome, now);
                 if channel.pause > Span::ZERO {
                     channel.pause = Span::ZERO;
                     out.report(Event::WritesSucceed { device });
                 }
             }
-            WriteOutcome::Expired => last.state = WriteState::after(outcome, now),
+            WriteOutcome::Expired => {}
             WriteOutcome::Refused | WriteOutcome::Outdated { .. } | WriteOutcome::TimedOut => {
-                last.state = WriteState::after(outcome, now);
                 if channel.pause == Span::ZERO {
                     out.report(Event::WriteFailed { device, outcome });
                 }
@@ -315,6 +293,29 @@ impl WriteState {
 }
 
 impl Channel {
+    /// The channel of a device to which nothing was written.
+    fn new(device: DeviceIndex, spec: &DeviceSpec) -> Self {
+        Self {
+            device,
+            factor: spec.positive.factor(),
+            dead_band: spec.dead_band,
+            reversion: spec.reversion,
+            longest_write: if spec.checks_epochs { Span::ZERO } else { spec.longest_write },
+            limiter: RateLimiter::new(spec.write_interval),
+            pause: Span::ZERO,
+            retry_at: LocalTime::ZERO,
+            outdated_by: None,
+            late: 0,
+            late_since: LocalTime::ZERO,
+            is_silent: false,
+            last: None,
+            past: None,
+            unanswered: 0,
+            is_uncertain: false,
+            ends_at: LocalTime::ZERO,
+        }
+    }
+
     /// Whose set-point this is.
     pub const fn device(&self) -> DeviceIndex {
         self.device

@@ -49,7 +49,7 @@ pub(crate) fn kilowatts(power: f64) -> Watts {
     Watts::of(power * 1e3)
 }
 
-fn device(name: &str, class: DeviceClass, positive: Positive, rating_kw: f64) -> DeviceSpec {
+pub(crate) fn device(name: &str, class: DeviceClass, positive: Positive, rating_kw: f64) -> DeviceSpec {
     DeviceSpec {
         name: name.to_string(),
         class,

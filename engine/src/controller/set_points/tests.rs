@@ -1,6 +1,8 @@
 //! Writes, their answers and what is forgotten, on one device.
 
 use super::*;
+use crate::functions::testing::device;
+use crate::points::{DeviceClass, Positive};
 use crate::redundancy::Seat;
 
 const BATTERY: DeviceIndex = DeviceIndex(1);
@@ -17,25 +19,12 @@ fn write(millis: u64) -> LastWrite {
 
 /// One device, to which was written at these instants.
 fn written_at(instants: &[u64]) -> SetPoints {
-    let channel = Channel {
-        device: BATTERY,
-        factor: 1.0,
-        dead_band: Watts::ZERO,
-        reversion: Span::from_secs(60),
+    let spec = DeviceSpec {
         longest_write: LONGEST,
-        limiter: RateLimiter::new(Span::from_secs(1)),
-        pause: Span::ZERO,
-        retry_at: LocalTime::ZERO,
-        outdated_by: None,
-        late: 0,
-        late_since: LocalTime::ZERO,
-        is_silent: false,
-        last: None,
-        past: None,
-        unanswered: 0,
-        is_uncertain: false,
-        ends_at: LocalTime::ZERO,
+        write_interval: Span::from_secs(1),
+        ..device("bess", DeviceClass::Battery, Positive::Discharge, 250.0)
     };
+    let channel = Channel::new(BATTERY, &spec);
     let mut set_points = SetPoints { channels: alloc::vec![channel], silent: 0 };
     for millis in instants {
         set_points.channels[0].note_write(write(*millis), at(*millis) + LONGEST);
