@@ -259,6 +259,31 @@ fn an_owner_that_is_no_controller_is_not_believed() {
 }
 
 #[test]
+fn a_life_that_finds_a_pair_given_away_says_so_when_that_is_durable_and_no_lease_of_before_runs() {
+    let given = epoch(5, 0);
+    let found = Promise { owner: PEER, owned_from: given, ..Promise::FIRST };
+    let boot = |outcomes: &[bool]| {
+        let mut lone = Lone::new(0, 1, false);
+        lone.act(|supervisor, now, out| {
+            supervisor.boot(now, 2, found, out);
+            outcomes.iter().for_each(|succeeded| supervisor.saved(now, *succeeded, out));
+        });
+        lone
+    };
+    let quiet = Heartbeat { role: Role::Standby, ..QUIET };
+    let mut durable = boot(&[true]);
+    assert_eq!(durable.beat().owned_from, Epoch::NONE, "the lease of the life before may still run");
+    durable.pass(100, PEER, quiet);
+    assert_eq!((durable.beat().owner, durable.beat().owned_from), (PEER, given));
+    let mut failing = boot(&[false]);
+    failing.pass(100, PEER, quiet);
+    assert_eq!(failing.beat().owned_from, Epoch::NONE, "it was there to be read, and may be lost");
+    failing.save();
+    failing.pass(10, PEER, quiet);
+    assert_eq!(failing.beat().owned_from, given);
+}
+
+#[test]
 fn a_pair_remembers_a_call_until_it_is_durable_that_it_owns() {
     let mut lone = Lone::new(1, 1, false);
     let active = Heartbeat { role: Role::Active, epoch: epoch(5, 0), ..QUIET };

@@ -84,6 +84,11 @@ impl Grantor {
         grantor
     }
 
+    /// Whether a grant of the life before may still run.
+    pub fn waits(&self, now: LocalTime) -> bool {
+        now < self.opens_at
+    }
+
     /// Grants nothing from now on: what was durable is lost.
     pub const fn abstain(&mut self) {
         self.abstains = true;

@@ -96,7 +96,7 @@ pub struct Heartbeat {
     pub is_slow: bool,
     /// The owner of a pair that waits for its owner, as this member has it on its disk.
     pub owner: Seat,
-    /// The epoch with which that began.
+    /// The epoch with which that began; none as long as it must not be believed.
     pub owned_from: Epoch,
     /// How long it has been active without a break.
     pub active_for: Span,

@@ -308,6 +308,16 @@ impl RedundancySupervisor {
         }
     }
 
+    /// The owner of a pair that waits for its owner, as far as others may hear of it, and since which epoch.
+    ///
+    /// That it belongs to another is said only when that is durable for sure, and when nothing can be left of the authority that
+    /// this member, or its life before, had as the owner: the other needs no vote of this one, and does not wait.
+    pub(super) fn told_owner(&self, now: LocalTime) -> (Seat, Epoch) {
+        let Promise { owner, owned_from, .. } = self.kept;
+        let has_ended = self.has_saved && !self.holder.is_valid(now) && !self.grantor.waits(now);
+        (owner, if owner == self.me() || has_ended { owned_from } else { Epoch::NONE })
+    }
+
     /// In a pair that waits for its owner: learns to whom it was given, and makes that durable.
     ///
     /// The giver tells it with its call and with every heartbeat once it is durable there, so nobody needs to ask again.

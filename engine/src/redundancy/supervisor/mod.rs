@@ -142,6 +142,8 @@ pub struct RedundancySupervisor {
     wanted: Promise,
     /// The last try to write it failed.
     saves_fail: bool,
+    /// Something was made durable in this life, and with it what was found on the disk: that may have been there to be read only.
+    has_saved: bool,
     heartbeat_due: LocalTime,
     /// When a candidate asks again.
     retry_due: LocalTime,
@@ -190,6 +192,7 @@ impl RedundancySupervisor {
             saving: None,
             wanted: Promise::FIRST,
             saves_fail: false,
+            has_saved: false,
             heartbeat_due: LocalTime::MAX,
             retry_due: LocalTime::MAX,
             seeking: None,
@@ -435,6 +438,7 @@ impl RedundancySupervisor {
         };
         let renewal = if renews { self.holder.send(now) } else { 0 };
         let holds = self.role.holds();
+        let (owner, owned_from) = self.told_owner(now);
         let heartbeat = Heartbeat {
             role: self.role,
             epoch: self.epoch(),
@@ -443,8 +447,8 @@ impl RedundancySupervisor {
             is_ready: self.is_able(),
             reaches_devices: self.health.reaches_devices,
             is_slow: now < self.slow_until,
-            owner: self.kept.owner,
-            owned_from: self.kept.owned_from,
+            owner,
+            owned_from,
             active_for: if holds { now.since(self.active_since) } else { Span::ZERO },
         };
         // A vote that is renewed for who cannot hear it is of no use to it, and kept from everybody else.

@@ -20,6 +20,7 @@ impl RedundancySupervisor {
         self.saves_fail = !succeeded;
         if succeeded {
             self.kept = saving;
+            self.has_saved = true;
             self.grantor.raised(saving.ceiling);
             self.finish_handing(now, out);
             self.save(out);
