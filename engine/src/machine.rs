@@ -429,6 +429,15 @@ pub trait Driver {
     }
 }
 
+/// A driver that passes on what is asked of its world from outside, such as by an operator while a run goes on.
+pub trait Commanded {
+    /// Delivers a command as if it had always been planned: at `at`, after what has been delivered by then.
+    fn command(&mut self, at: Time, to: ControllerIndex, command: Command);
+
+    /// Asks every controller at `at` to end its life in order. The run is over when all have, and `until` at the latest.
+    fn stop(&mut self, at: Time, until: Time);
+}
+
 /// What follows a failed assertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Afterwards {

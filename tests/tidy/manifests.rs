@@ -27,10 +27,10 @@ pub(crate) struct Package {
 }
 
 /// Our packages. None depends on the root package, and the engine on none.
-pub(crate) const PACKAGES: [Package; 7] = [
+pub(crate) const PACKAGES: [Package; 8] = [
     Package {
         manifest: "Cargo.toml",
-        ours: &["r-ems-engine", "r-ems-sim", "r-ems-scenarios", "r-ems-replay"],
+        ours: &["r-ems-engine", "r-ems-sim", "r-ems-site", "r-ems-scenarios", "r-ems-replay"],
         foreign: Foreign::Anything,
     },
     Package {
@@ -47,6 +47,11 @@ pub(crate) const PACKAGES: [Package; 7] = [
         ]),
     },
     Package { manifest: "drivers/sim/Cargo.toml", ours: &["r-ems-engine"], foreign: Foreign::Exactly(&[]) },
+    Package {
+        manifest: "drivers/site/Cargo.toml",
+        ours: &["r-ems-engine"],
+        foreign: Foreign::Exactly(&["rustix", "thread-priority"]),
+    },
     Package {
         manifest: "scenarios/Cargo.toml",
         ours: &["r-ems-engine", "r-ems-sim"],

@@ -10,10 +10,12 @@
 //! - `persistence` keeps what outlives controllers, on the hosts' disks;
 //! - `stalls` lets hosts and processes stand still for a while;
 //! - `walls` are the wall clocks that controllers are told of;
+//! - `commands` lets a run that goes on be told something from outside;
 //! - `timeline` is what happens to the world, beside the queue; `ties` is the order of what happens at one instant.
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 
+mod commands;
 mod cores;
 mod devices;
 mod effects;

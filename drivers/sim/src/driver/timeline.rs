@@ -51,6 +51,14 @@ impl Timeline {
         self.entries[place as usize].change
     }
 
+    /// Plans something more, after what is planned for the same instant already.
+    pub(super) fn insert(&mut self, timed: Timed) {
+        let next = self.next as usize;
+        let place = next + self.entries[next..].partition_point(|planned| planned.at <= timed.at);
+        self.entries.insert(place, timed);
+        self.due = due(&self.entries[next..]);
+    }
+
     /// All that happens at an instant.
     pub(super) fn at(&self, at: Time) -> impl Iterator<Item = Change> {
         let begins = self.entries.partition_point(|timed| timed.at < at);

@@ -1,0 +1,150 @@
+//! The clock: the only place in R-EMS where a run's time comes from a real one, and where something waits for it.
+//!
+//! It is CLOCK_BOOTTIME: it never steps, and goes on while the machine is suspended, as batteries and leases do. A wait names an
+//! instant and not a length, so that what happens between deciding and waiting makes nothing late; and it ends early when
+//! somebody wakes it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use r_ems_engine::time::NANOS_PER_SECOND;
+use r_ems_engine::{Span, Time};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::{Errno, read, write};
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
+
+/// A source of time that can be waited for.
+pub trait Clock {
+    /// The time since the run began.
+    fn now(&self) -> Time;
+
+    /// Waits until an instant, or until woken; an instant that is over is not waited for.
+    fn wait(&mut self, until: Time) -> Waited;
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// The instant has come.
+    Reached,
+    /// Somebody has something to say.
+    Woken,
+}
+
+/// Ends a wait of another thread.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<OwnedFd>);
+
+impl Waker {
+    /// Ends the wait under way, or else the next one.
+    pub fn wake(&self) {
+        // The counter can only be full, and then it wakes as well.
+        let _written = write(&*self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+/// CLOCK_BOOTTIME since the run began.
+#[derive(Debug)]
+pub struct BootClock {
+    /// What the clock showed then.
+    began: u64,
+    timer: OwnedFd,
+    woken: Arc<OwnedFd>,
+}
+
+impl BootClock {
+    /// A clock that shows zero now.
+    ///
+    /// # Errors
+    /// The operating system has no such timers, or no more file descriptors.
+    pub fn start() -> io::Result<Self> {
+        let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        let woken = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { began: boot_time(), timer, woken: Arc::new(woken) })
+    }
+
+    /// What wakes whoever waits for this clock.
+    pub fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.woken))
+    }
+
+    /// Waits for the timer as it is set, or to be woken.
+    fn sleep(&self) -> io::Result<Waited> {
+        let mut watched = [PollFd::new(&self.timer, PollFlags::IN), PollFd::new(&*self.woken, PollFlags::IN)];
+        loop {
+            match poll(&mut watched, None) {
+                Ok(_) => break,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if !watched[1].revents().contains(PollFlags::IN) {
+            return Ok(Waited::Reached);
+        }
+        // It is woken once, however often that was asked for.
+        let _count = read(&*self.woken, &mut [0; 8]);
+        Ok(Waited::Woken)
+    }
+}
+
+impl Clock for BootClock {
+    fn now(&self) -> Time {
+        Time::ZERO + Span::from_nanos(boot_time().saturating_sub(self.began))
+    }
+
+    fn wait(&mut self, until: Time) -> Waited {
+        if until <= self.now() {
+            return Waited::Reached;
+        }
+        let nanos = self.began.saturating_add(until.as_nanos());
+        let seconds = i64::try_from(nanos / NANOS_PER_SECOND).unwrap_or(i64::MAX);
+        // Below a second's worth, which is below a billion.
+        let at = Timespec { tv_sec: seconds, tv_nsec: (nanos % NANOS_PER_SECOND) as i64 };
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &once)
+            .expect("the timer is ours and the instant is one");
+        self.sleep().expect("both descriptors are ours and open")
+    }
+}
+
+/// CLOCK_BOOTTIME in ns.
+fn boot_time() -> u64 {
+    let shown = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(shown.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(shown.tv_nsec).unwrap_or(0);
+    seconds.saturating_mul(NANOS_PER_SECOND).saturating_add(nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_that_is_over_is_not_waited_for() {
+        let mut clock = BootClock::start().expect("a clock");
+        assert_eq!(clock.wait(Time::ZERO), Waited::Reached);
+    }
+
+    #[test]
+    fn a_wait_lasts_until_its_instant() {
+        let mut clock = BootClock::start().expect("a clock");
+        let until = clock.now() + Span::from_micros(300);
+        assert_eq!(clock.wait(until), Waited::Reached);
+        assert!(clock.now() >= until);
+    }
+
+    #[test]
+    fn who_is_woken_waits_no_longer_and_once_only() {
+        let mut clock = BootClock::start().expect("a clock");
+        let waker = clock.waker();
+        waker.wake();
+        waker.wake();
+        assert_eq!(clock.wait(Time::MAX), Waited::Woken);
+        let until = clock.now() + Span::from_micros(300);
+        assert_eq!(clock.wait(until), Waited::Reached, "it was woken once");
+    }
+}

@@ -1,0 +1,120 @@
+//! Lets each delivery of another driver pass at its time.
+//!
+//! The inner driver says what happens next and when; this one waits until then. It never skips a delivery: a loop that is late
+//! catches up without waiting. A command that comes while it waits is delivered after the delivery that it waits for, at that
+//! one's time: the inner driver gets it and delivers it, so that whatever records the run records it too.
+//!
+//! **Invariant:** what passes, and in which order, is the inner driver's matter alone; how late it passes is told to nobody
+//! inside.
+
+use r_ems_engine::fleet::Poisoned;
+use r_ems_engine::machine::{Afterwards, Commanded, Delivery, Driver, Handled, Outcome};
+use r_ems_engine::{Span, Time};
+
+use crate::clock::{Clock, Waited};
+use crate::control::Controlled;
+use crate::lateness::Lateness;
+
+/// The longest time without a sign of life, also where nothing happens: a watchdog's patience must be longer.
+pub const SIGN_OF_LIFE_EVERY: Span = Span::from_millis(500);
+
+/// How far a run in real time is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Runs,
+    /// Everybody was asked to end in order.
+    Stops,
+    /// Nothing passes any more.
+    Ended,
+}
+
+/// A driver whose deliveries pass at their time.
+#[derive(Debug)]
+pub struct Paced<D, C> {
+    inner: D,
+    clock: C,
+    controlled: Controlled,
+    lateness: Lateness,
+    /// How long an end in order may take.
+    patience: Span,
+    stage: Stage,
+    /// The time of the last delivery.
+    last: Time,
+}
+
+impl<D, C> Paced<D, C> {
+    /// Paces `inner` by `clock`. Whoever is asked to end in order has `patience` for it.
+    pub fn new(inner: D, clock: C, controlled: Controlled, patience: Span) -> Self {
+        let (lateness, stage, last) = (Lateness::default(), Stage::Runs, Time::ZERO);
+        Self { inner, clock, controlled, lateness, patience, stage, last }
+    }
+
+    /// How late deliveries passed.
+    pub const fn lateness(&self) -> &Lateness {
+        &self.lateness
+    }
+
+    /// Whether somebody asked for the end of the run.
+    pub fn was_stopped(&self) -> bool {
+        self.stage != Stage::Runs
+    }
+
+    /// Ends pacing.
+    pub fn into_inner(self) -> D {
+        self.inner
+    }
+}
+
+impl<D: Commanded, C> Paced<D, C> {
+    /// Hands what was asked for to the inner driver.
+    fn pass_on(&mut self) {
+        while let Some(asked) = self.controlled.take() {
+            self.inner.command(self.last, asked.to, asked.command);
+        }
+        if self.stage == Stage::Runs && self.controlled.stops() {
+            self.stage = Stage::Stops;
+            self.inner.stop(self.last, self.last + self.patience);
+        }
+    }
+}
+
+impl<D: Driver + Commanded, C: Clock> Driver for Paced<D, C> {
+    fn next(&mut self) -> Option<Delivery<'_>> {
+        self.pass_on();
+        if self.stage == Stage::Ended {
+            return None;
+        }
+        let delivery = self.inner.next()?;
+        loop {
+            if self.controlled.ends() {
+                self.stage = Stage::Ended;
+                return None;
+            }
+            self.controlled.tick();
+            let now = self.clock.now();
+            if now >= delivery.at {
+                self.lateness.count(now.since(delivery.at));
+                self.last = delivery.at;
+                return Some(delivery);
+            }
+            // Who is woken looks whether the run ends, and waits on.
+            let (Waited::Reached | Waited::Woken) =
+                self.clock.wait(delivery.at.min(now + SIGN_OF_LIFE_EVERY));
+        }
+    }
+
+    fn perform(&mut self, outcome: &Outcome<'_>) {
+        self.inner.perform(outcome);
+    }
+
+    fn failed(&mut self, failure: Poisoned) -> Afterwards {
+        self.inner.failed(failure)
+    }
+
+    fn contain(run: &mut dyn FnMut()) -> Handled {
+        D::contain(run)
+    }
+}
+
+#[cfg(test)]
+mod tests;
