@@ -14,6 +14,7 @@
 //! - [`mod@explore`] searches for faults that a site does not survive; [`faults`] are strategies for property tests of your own;
 //! - [`summary`] is what a run says about itself; [`explanation`] is why a set-point was what it was;
 //! - [`mod@emsctl`] is the program: arguments, one file a command, and the documented JSON forms;
+//! - [`mod@emsd`] is the daemon: the same controllers in real time; [`api`] is what both programs tell each other;
 //! - [`metrics`] counts what controllers report, for Prometheus; [`present`] turns results into pages; [`output`] and
 //!   [`exit`] are the ways out.
 //!
@@ -23,8 +24,11 @@ pub use r_ems_engine as engine;
 pub use r_ems_replay as replay;
 pub use r_ems_scenarios as scenarios;
 pub use r_ems_sim as sim;
+pub use r_ems_site as site;
 
+pub mod api;
 pub mod emsctl;
+pub mod emsd;
 pub mod exit;
 pub mod explanation;
 pub mod explore;
@@ -53,6 +57,15 @@ where
     F::Spec: Send + Sync,
 {
     emsctl::main::<F>(std::env::args_os()).into()
+}
+
+/// Is `r-emsd` with the functions of `F`: reads the program's arguments and runs until it is ended.
+#[expect(clippy::disallowed_methods, reason = "this is where the arguments are handed to clap")]
+pub fn emsd<F>() -> ExitCode
+where
+    F: FunctionSet + Send + Sync + 'static,
+{
+    emsd::main::<F>(std::env::args_os()).into()
 }
 
 /// Loads a scenario with changes and runs it.

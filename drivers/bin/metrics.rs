@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -131,6 +132,13 @@ impl Metrics {
         registry.register("snapshots_failed", help, self.snapshots_failed.clone());
         let help = "1 while the journal cannot be kept";
         registry.register("journal_degraded", help, self.journal_degraded.clone());
+    }
+
+    /// The same, and what `more` has to tell at each scrape.
+    #[must_use]
+    pub fn with(mut self, more: impl Collector) -> Self {
+        self.registry.register_collector(Box::new(more));
+        self
     }
 
     /// Counts what a controller reports.

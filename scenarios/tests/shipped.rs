@@ -22,8 +22,9 @@ const SCENARIOS: [&str; 18] = [
     "failover_fast",
     "flaky_fieldbus",
     "upgrade",
+    "demo",
 ];
-const SITES: [&str; 11] = [
+const SITES: [&str; 12] = [
     "commerce",
     "commerce_year",
     "commerce_tight",
@@ -35,6 +36,7 @@ const SITES: [&str; 11] = [
     "commerce_failover_fast",
     "commerce_one_connection",
     "commerce_flaky",
+    "demo",
 ];
 
 fn path(name: &str) -> String {

@@ -12,6 +12,8 @@ use r_ems_engine::log::Kind;
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_engine::{Span, Time};
 
+use super::daemon_args::DaemonCommand;
+
 /// Runs, replays and explains energy management, from scenario files and from logs.
 #[derive(Parser, Debug)]
 #[command(name = "r-emsctl", version, about, after_help = FIRST_STEPS, max_term_width = 110)]
@@ -133,6 +135,9 @@ pub enum Command {
     /// prints what was found.
     #[command(after_help = MARGIN_EXAMPLES)]
     Margin(MarginArguments),
+    /// Asks a running r-emsd.
+    #[command(flatten)]
+    Daemon(DaemonCommand),
     /// Writes completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -435,7 +440,7 @@ fn kind(text: &str) -> Result<String, String> {
     Err(format!("expected one of {}", known.join(", ")))
 }
 
-fn setting(text: &str) -> Result<String, String> {
+pub(crate) fn setting(text: &str) -> Result<String, String> {
     match text.split_once('=') {
         Some((path, value)) if !path.trim().is_empty() && !value.trim().is_empty() => Ok(text.to_owned()),
         Some(_) | None => {

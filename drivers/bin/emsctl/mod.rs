@@ -1,4 +1,4 @@
-//! `r-emsctl`: runs and explores scenarios, and replays, shows, compares and explains logs.
+//! `r-emsctl`: runs and explores scenarios, replays, shows, compares and explains logs, and asks a running daemon.
 //!
 //! One file a command. Each turns its arguments into a call of the library, prints the result as a page or as JSON, and says
 //! how the program ends. **Invariant:** data goes to standard output, everything else to standard error.
@@ -17,6 +17,8 @@
 //! | `explore --report failover` | `{ file, seed, interrupted, rows: [{ longest_write, runs, failures, failover_ms, distribution: [{ from_ms, count }] }] }` |
 //! | `margin` | `{ file, seed, runs, interrupted, margins: [{ subject, property, unit, declared, present, breaks_at, holds_at, limit, finished }] }` |
 //!
+//! What the commands for a running daemon print is what it answers: see [`crate::api`]; `events` prints one object a line.
+//!
 //! A mistake that has no place in a file has null for `line` and `column`.
 //!
 //! `end` is how a log ended: `over`, `stopped`, `poisoned` (a controller failed an assertion), `torn` (it has no closing record,
@@ -24,6 +26,8 @@
 
 pub mod args;
 mod check;
+mod daemon;
+pub mod daemon_args;
 mod diff;
 mod explain;
 mod explore;
@@ -98,6 +102,7 @@ where
         Command::Explain(arguments) => explain::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Explore(arguments) => explore::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Margin(arguments) => margin::perform::<F>(&arguments, arguments.printed.format, output),
+        Command::Daemon(command) => daemon::perform(&command, output),
         Command::Completions { shell } => generate::completions(shell, output),
         Command::Man { directory } => generate::manual(directory.as_deref(), output),
     }

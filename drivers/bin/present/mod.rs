@@ -10,6 +10,7 @@ pub mod failover;
 pub mod margin;
 pub mod persistence;
 pub mod spark;
+pub mod status;
 pub mod style;
 pub mod summary;
 pub mod table;

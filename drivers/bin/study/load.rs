@@ -11,7 +11,7 @@ use r_ems_engine::log::ControllerNames;
 use r_ems_engine::units::Watts;
 use r_ems_engine::{Span, Time};
 use r_ems_scenarios::at_end::{AtEnd, in_places};
-use r_ems_scenarios::{Disk, Document, Files, Overrides, Report};
+use r_ems_scenarios::{Disk, Document, Files, Memory, Overrides, Report};
 use r_ems_sim::world::WorldSpec;
 
 use super::Study;
@@ -67,6 +67,20 @@ impl Files for Noted {
         self.read.borrow_mut().push(PathBuf::from(path));
         Disk.read(path, bytes_max)
     }
+}
+
+/// Loads a scenario that the program brings along, from files in memory.
+///
+/// # Errors
+/// [`NotLoaded`] as for [`load`]: what is set in it may be wrong.
+pub fn load_from<F: FunctionSet>(
+    files: &Memory,
+    path: &str,
+    overrides: &Overrides,
+) -> Result<Loaded<F>, NotLoaded> {
+    let loaded = r_ems_scenarios::load::<F>(files, path, overrides).map_err(NotLoaded::Wrong)?;
+    let warnings = loaded.warnings.clone();
+    Ok(Loaded { study: study(loaded, Vec::new()), warnings })
 }
 
 /// Loads a scenario.

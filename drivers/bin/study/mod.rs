@@ -187,15 +187,15 @@ pub fn repeat<F: FunctionSet, R: Read>(
 }
 
 /// What a run begins with.
-struct Prepared<F: FunctionSet> {
-    facts: Facts,
-    header: Header,
-    machines: Vec<Controller<F>>,
-    world: SimDriver,
-    inputs: Vec<PathBuf>,
+pub(crate) struct Prepared<F: FunctionSet> {
+    pub(crate) facts: Facts,
+    pub(crate) header: Header,
+    pub(crate) machines: Vec<Controller<F>>,
+    pub(crate) world: SimDriver,
+    pub(crate) inputs: Vec<PathBuf>,
 }
 
-fn prepare<F: FunctionSet>(study: Study<F>) -> Result<Prepared<F>, Failure> {
+pub(crate) fn prepare<F: FunctionSet>(study: Study<F>) -> Result<Prepared<F>, Failure> {
     let Study { facts, world, controllers, scenario, site, inputs } = study;
     let machines: Vec<Controller<F>> = controllers.iter().map(Controller::new).collect();
     let mut header = Header::new(F::NAMES, facts.controllers.clone());

@@ -47,6 +47,19 @@ impl Waker {
     }
 }
 
+/// A run's clock to look at, on any thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Face {
+    began: u64,
+}
+
+impl Face {
+    /// The time since the run began.
+    pub fn now(&self) -> Time {
+        Time::ZERO + Span::from_nanos(boot_time().saturating_sub(self.began))
+    }
+}
+
 /// CLOCK_BOOTTIME since the run began.
 #[derive(Debug)]
 pub struct BootClock {
@@ -72,6 +85,11 @@ impl BootClock {
         Waker(Arc::clone(&self.woken))
     }
 
+    /// The same clock for those who only look.
+    pub const fn face(&self) -> Face {
+        Face { began: self.began }
+    }
+
     /// Waits for the timer as it is set, or to be woken.
     fn sleep(&self) -> io::Result<Waited> {
         let mut watched = [PollFd::new(&self.timer, PollFlags::IN), PollFd::new(&*self.woken, PollFlags::IN)];
@@ -93,7 +111,7 @@ impl BootClock {
 
 impl Clock for BootClock {
     fn now(&self) -> Time {
-        Time::ZERO + Span::from_nanos(boot_time().saturating_sub(self.began))
+        self.face().now()
     }
 
     fn wait(&mut self, until: Time) -> Waited {

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use r_ems_engine::Span;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::redundancy::Command;
 
 use crate::clock::Waker;
+use crate::lateness::{Counters, Lateness};
 
 /// So many commands wait for the loop; one more is refused.
 pub const COMMANDS_MAX: usize = 64;
@@ -49,6 +51,7 @@ struct Shared {
     stops: AtomicBool,
     ends: AtomicBool,
     progress: AtomicU64,
+    lateness: Counters,
 }
 
 /// The side of those who ask; clones ask the same loop.
@@ -99,9 +102,19 @@ impl Control {
         self.wake();
     }
 
+    /// Whether somebody asked for the end, in order or at once.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.stops.load(Ordering::Acquire) || self.shared.ends.load(Ordering::Acquire)
+    }
+
     /// Rises while the loop lives, also when it has nothing to do: what a watchdog is fed from.
     pub fn progress(&self) -> u64 {
         self.shared.progress.load(Ordering::Acquire)
+    }
+
+    /// How late deliveries passed so far.
+    pub fn lateness(&self) -> Lateness {
+        self.shared.lateness.so_far()
     }
 
     fn wake(&self) {
@@ -125,6 +138,11 @@ impl Controlled {
     /// Whether the run is to end now.
     pub fn ends(&self) -> bool {
         self.shared.ends.load(Ordering::Acquire)
+    }
+
+    /// Counts how late a delivery passed.
+    pub fn passed(&self, late: Span) {
+        self.shared.lateness.count(late);
     }
 
     /// Shows that the loop lives.

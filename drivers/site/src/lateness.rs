@@ -1,4 +1,8 @@
 //! How late deliveries passed: counts in fixed classes, so that nothing is allocated and nothing is forgotten.
+//!
+//! One thread counts, any other may look meanwhile; nobody waits for anybody.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use r_ems_engine::Span;
 
@@ -20,6 +24,34 @@ pub const BOUNDS: [Span; 14] = [
     Span::from_secs(1),
 ];
 
+/// Counts how late deliveries pass, by one thread.
+#[derive(Debug, Default)]
+pub struct Counters {
+    counts: [AtomicU64; BOUNDS.len() + 1],
+    total_ns: AtomicU64,
+    worst_ns: AtomicU64,
+}
+
+impl Counters {
+    /// Counts a delivery.
+    pub fn count(&self, late: Span) {
+        let class = BOUNDS.partition_point(|bound| *bound < late);
+        self.counts[class].fetch_add(1, Ordering::Relaxed);
+        self.total_ns.fetch_add(late.as_nanos(), Ordering::Relaxed);
+        self.worst_ns.fetch_max(late.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// What was counted so far.
+    pub fn so_far(&self) -> Lateness {
+        let span = |nanos: &AtomicU64| Span::from_nanos(nanos.load(Ordering::Relaxed));
+        Lateness {
+            counts: std::array::from_fn(|class| self.counts[class].load(Ordering::Relaxed)),
+            total: span(&self.total_ns),
+            worst: span(&self.worst_ns),
+        }
+    }
+}
+
 /// How late deliveries passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lateness {
@@ -29,14 +61,6 @@ pub struct Lateness {
 }
 
 impl Lateness {
-    /// Counts a delivery.
-    pub fn count(&mut self, late: Span) {
-        let class = BOUNDS.partition_point(|bound| *bound < late);
-        self.counts[class] += 1;
-        self.total += late;
-        self.worst = self.worst.max(late);
-    }
-
     /// Deliveries by class: up to each of [`BOUNDS`], and beyond the last.
     pub const fn counts(&self) -> &[u64; BOUNDS.len() + 1] {
         &self.counts
@@ -77,11 +101,12 @@ mod tests {
 
     #[test]
     fn a_bound_belongs_to_its_class_and_a_nanosecond_more_to_the_next() {
-        let mut lateness = Lateness::default();
-        lateness.count(Span::ZERO);
-        lateness.count(BOUNDS[0]);
-        lateness.count(BOUNDS[0] + Span::from_nanos(1));
-        lateness.count(BOUNDS[13] + Span::from_nanos(1));
+        let counters = Counters::default();
+        for late in [Span::ZERO, BOUNDS[0], BOUNDS[0] + Span::from_nanos(1), BOUNDS[13] + Span::from_nanos(1)]
+        {
+            counters.count(late);
+        }
+        let lateness = counters.so_far();
         assert_eq!((lateness.counts()[0], lateness.counts()[1], lateness.counts()[14]), (2, 1, 1));
         assert_eq!(lateness.deliveries(), 4);
         assert_eq!(lateness.worst(), BOUNDS[13] + Span::from_nanos(1));

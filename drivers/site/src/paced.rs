@@ -13,7 +13,6 @@ use r_ems_engine::{Span, Time};
 
 use crate::clock::{Clock, Waited};
 use crate::control::Controlled;
-use crate::lateness::Lateness;
 
 /// The longest time without a sign of life, also where nothing happens: a watchdog's patience must be longer.
 pub const SIGN_OF_LIFE_EVERY: Span = Span::from_millis(500);
@@ -34,7 +33,6 @@ pub struct Paced<D, C> {
     inner: D,
     clock: C,
     controlled: Controlled,
-    lateness: Lateness,
     /// How long an end in order may take.
     patience: Span,
     stage: Stage,
@@ -45,13 +43,7 @@ pub struct Paced<D, C> {
 impl<D, C> Paced<D, C> {
     /// Paces `inner` by `clock`. Whoever is asked to end in order has `patience` for it.
     pub fn new(inner: D, clock: C, controlled: Controlled, patience: Span) -> Self {
-        let (lateness, stage, last) = (Lateness::default(), Stage::Runs, Time::ZERO);
-        Self { inner, clock, controlled, lateness, patience, stage, last }
-    }
-
-    /// How late deliveries passed.
-    pub const fn lateness(&self) -> &Lateness {
-        &self.lateness
+        Self { inner, clock, controlled, patience, stage: Stage::Runs, last: Time::ZERO }
     }
 
     /// Whether somebody asked for the end of the run.
@@ -93,7 +85,7 @@ impl<D: Driver + Commanded, C: Clock> Driver for Paced<D, C> {
             self.controlled.tick();
             let now = self.clock.now();
             if now >= delivery.at {
-                self.lateness.count(now.since(delivery.at));
+                self.controlled.passed(now.since(delivery.at));
                 self.last = delivery.at;
                 return Some(delivery);
             }

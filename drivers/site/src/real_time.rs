@@ -13,27 +13,33 @@ use thread_priority::{
 /// The loop's priority of 1 to 99: above all ordinary work, below the kernel's own threads of interrupts.
 pub const PRIORITY: u8 = 40;
 
-/// Asks for real-time priority for this thread and for locked memory for the process; says in one line each what was refused,
-/// and what helps.
-pub fn ask() -> Vec<String> {
-    let mut refused = Vec::new();
+/// Asks for real-time priority for this thread.
+///
+/// # Errors
+/// Says what was refused, and what helps.
+pub fn ask_for_priority() -> Result<(), String> {
     let value = ThreadPriorityValue::try_from(PRIORITY).expect("it is below 100");
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
-    if let Err(error) =
-        set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Crossplatform(value), policy)
-    {
-        refused.push(format!(
+    let thread = thread_native_id();
+    set_thread_priority_and_policy(thread, ThreadPriority::Crossplatform(value), policy).map_err(|error| {
+        format!(
             "no real-time priority ({error}): scans may be late under load; allow it with LimitRTPRIO={PRIORITY} in the unit, \
              or `ulimit -r {PRIORITY}`"
-        ));
-    }
-    if let Err(error) = lock_memory() {
-        refused.push(format!(
+        )
+    })
+}
+
+/// Asks for memory that stays, for the whole process.
+///
+/// # Errors
+/// Says what was refused, and what helps.
+pub fn ask_for_memory() -> Result<(), String> {
+    lock_memory().map_err(|error| {
+        format!(
             "no locked memory ({error}): a page that was swapped out makes a scan late; allow it with LimitMEMLOCK=infinity in \
              the unit, or `ulimit -l unlimited`"
-        ));
-    }
-    refused
+        )
+    })
 }
 
 /// Locks what the process has and will have. Under a limit it locks nothing: memory beyond it could not be had at all, and the

@@ -388,6 +388,11 @@ impl RedundancySupervisor {
         self.spec.council.me()
     }
 
+    /// What its controller said of itself last.
+    pub const fn health(&self) -> Health {
+        self.health
+    }
+
     /// The settings under which it runs.
     pub const fn settings(&self) -> &Settings {
         &self.spec.settings

@@ -1,0 +1,256 @@
+//! What `r-emsd` and `r-emsctl` tell each other: the JSON forms of the control API, version 1.
+//!
+//! **The fields are stable:** a later version adds fields and changes none. Units are in the names: `_s` seconds since the run's
+//! start, or a length; `_w` W, positive into the bus; shares are 0 to 1. A time without `_s` is local text.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version of this program, which both sides tell each other.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The header of an answer that names the daemon's version.
+pub const VERSION_HEADER: &str = "r-ems-version";
+/// Where a daemon listens that is told nothing else, below the directory of its user or of the system.
+const SOCKET: &str = "r-emsd.sock";
+/// The directory of the system's daemon.
+const SYSTEM_DIRECTORY: &str = "/run/r-emsd";
+
+/// Where the daemon listens, and is looked for, if nobody says otherwise.
+#[expect(clippy::disallowed_methods, reason = "where users keep their sockets is no input of a run")]
+pub fn default_socket() -> PathBuf {
+    let of_user = std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty());
+    PathBuf::from(of_user.unwrap_or_else(|| SYSTEM_DIRECTORY.into())).join(SOCKET)
+}
+
+/// `GET /v1/status`: how everything is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// `simulation`.
+    pub mode: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// Time since the run began.
+    pub now_s: f64,
+    /// The same as local time.
+    pub now: String,
+    /// Whether it ends.
+    pub is_stopping: bool,
+    /// How late the loop is.
+    pub timing: Timing,
+    /// Events that the loop could not pass on, because nobody took them in time.
+    pub events_lost: u64,
+    /// Each grid.
+    pub grids: Vec<GridStatus>,
+}
+
+/// How late deliveries passed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Timing {
+    /// How many passed.
+    pub deliveries: u64,
+    /// Half of them were not later.
+    pub p50_s: f64,
+    /// 99 of 100 were not later.
+    pub p99_s: f64,
+    /// The latest.
+    pub worst_s: f64,
+}
+
+/// One grid, as its active controller sees it; as the first one that lives does, if none is active.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GridStatus {
+    /// Its name.
+    pub name: String,
+    /// The id of the controller that may write; nothing if none may.
+    pub active: Option<String>,
+    /// Its fencing number, `round.seat`.
+    pub epoch: Option<String>,
+    /// The id of the controller whose view this is.
+    pub seen_by: Option<String>,
+    /// The limit that peaks are shaved to.
+    pub limit_w: Option<f64>,
+    /// Each device.
+    pub devices: Vec<DeviceStatus>,
+    /// Each controller, and the witness.
+    pub controllers: Vec<ControllerStatus>,
+    /// What is not as it should be, oldest first.
+    pub conditions: Vec<Condition>,
+}
+
+/// One device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeviceStatus {
+    /// Its name.
+    pub name: String,
+    /// `Meter`, `Battery` or `Pv`.
+    pub class: String,
+    /// Its measured power.
+    pub power_w: Option<f64>,
+    /// Its state of charge.
+    pub soc: Option<f64>,
+    /// The worst quality of its points.
+    pub quality: String,
+    /// How old the oldest of its points is.
+    pub age_s: Option<f64>,
+    /// What was decided for it.
+    pub set_point_w: Option<f64>,
+    /// Who bound that.
+    pub bound_by: Option<String>,
+    /// What became of the last write: `pending`, `acknowledged` or `failed`.
+    pub write: Option<String>,
+    /// When it falls back unless it is written again.
+    pub reverts_in_s: Option<f64>,
+}
+
+/// One member of a grid's council.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ControllerStatus {
+    /// Its full name, `grid/id`.
+    pub name: String,
+    /// `active`, `standby`, `witness`, `maintenance`, …; `down` if it does not run.
+    pub role: String,
+    /// The fencing number that it holds, or the highest that it knows.
+    pub epoch: String,
+    /// `starting`, `running`, `voting`, `stopped`, `failed`, or `down` before its first boot.
+    pub life: String,
+    /// Whether it could write at once.
+    pub is_ready: bool,
+    /// Whether it reaches the devices that it needs.
+    pub reaches_devices: bool,
+    /// How old the state is that it has from the active.
+    pub state_age_s: Option<f64>,
+    /// How many scans it made.
+    pub scans: u64,
+    /// How many it missed.
+    pub missed: u64,
+    /// How late its latest scan was, by its own clock.
+    pub lateness_worst_s: f64,
+    /// How long ago it was seen as it is told here.
+    pub seen_s: f64,
+}
+
+/// Something that is not as it should be, from its beginning to its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Condition {
+    /// Since when.
+    pub since_s: f64,
+    /// The same as local time.
+    pub since: String,
+    /// Who reported it.
+    pub controller: String,
+    /// `warning` or `alarm`.
+    pub severity: String,
+    /// In words.
+    pub message: String,
+}
+
+/// `GET /v1/points`: every point of every controller.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Points {
+    /// Time since the run began.
+    pub now_s: f64,
+    /// All of them, by controller and device.
+    pub points: Vec<PointStatus>,
+}
+
+/// One point, as one controller sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PointStatus {
+    /// Who sees it, `grid/id`.
+    pub controller: String,
+    /// The point, `device.point`.
+    pub point: String,
+    /// The last value that was a number; null before the first.
+    pub value: Option<f64>,
+    /// `W`, or `1` for a share.
+    pub unit: String,
+    /// `good`, `stale`, `invalid`, `stuck` or `unknown`.
+    pub quality: String,
+    /// How long ago it was measured.
+    pub age_s: Option<f64>,
+}
+
+/// A line of `GET /v1/events`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventLine {
+    /// Counts the daemon's events from 1; a gap is what was lost.
+    pub number: u64,
+    /// When.
+    pub at_s: f64,
+    /// The same as local time.
+    pub at: String,
+    /// Who reported it, `grid/id`.
+    pub controller: String,
+    /// What.
+    pub kind: String,
+    /// `info`, `warning` or `alarm`.
+    pub severity: String,
+    /// In words.
+    pub message: String,
+}
+
+/// `GET /v1/config`: what is in effect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Config {
+    /// The daemon's version.
+    pub version: String,
+    /// `simulation`.
+    pub mode: String,
+    /// The scenario file, with what was changed by `--set`.
+    pub scenario: Text,
+    /// The site file; empty if the site stands in the scenario.
+    pub site: Text,
+}
+
+/// A file as it was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Text {
+    /// Its path.
+    pub path: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// `POST /v1/switchover`: moves authority in a grid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchOver {
+    /// In which grid.
+    pub grid: String,
+    /// To which controller, by its id; to the best standby without it.
+    #[serde(default)]
+    pub to: Option<String>,
+}
+
+/// `POST /v1/maintenance`: takes a controller out of the candidates, or lets it be one again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Maintenance {
+    /// Which, `grid/id`.
+    pub controller: String,
+    /// Whether it begins.
+    pub on: bool,
+    /// Also on the active when nobody is ready to take over.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Done {
+    /// `done`, or `asked` if what was asked for has not been seen to happen yet.
+    pub outcome: String,
+    /// What happened, in words.
+    pub message: String,
+}
+
+/// What every answer says that is no success.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Refusal {
+    /// What is wrong, and the remedy.
+    pub error: String,
+}

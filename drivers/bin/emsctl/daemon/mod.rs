@@ -1,0 +1,126 @@
+//! Asks a running daemon: how it is, what happens, what it runs, and what operators want of it.
+
+mod client;
+
+use std::time::Duration;
+
+use self::client::Client;
+use super::args::Format;
+use super::daemon_args::{
+    DaemonCommand, EventsArguments, MaintenanceArguments, OfDaemon, StatusArguments, SwitchOverArguments,
+    Turned,
+};
+use crate::api::{Config, Done, EventLine, Maintenance, Points, Status, SwitchOver};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, State, say};
+use crate::present;
+
+/// How often a status that is watched is shown anew.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Clears a terminal; where there is none it is taken away again.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
+
+/// Asks what the arguments say.
+pub(super) fn perform(command: &DaemonCommand, output: &mut Output) -> Result<Exit, Failure> {
+    match command {
+        DaemonCommand::Status(arguments) => status(arguments, output),
+        DaemonCommand::Points(arguments) => points(arguments, output),
+        DaemonCommand::Events(arguments) => events(arguments, output),
+        DaemonCommand::Config(arguments) => config(arguments, output),
+        DaemonCommand::SwitchOver(arguments) => switch_over(arguments, output),
+        DaemonCommand::Maintenance(arguments) => maintenance(arguments, output),
+        DaemonCommand::Shutdown(arguments) => shut_down(arguments, output),
+    }
+}
+
+/// Shows how a daemon is.
+fn status(arguments: &StatusArguments, output: &mut Output) -> Result<Exit, Failure> {
+    let mut client = Client::new(arguments.daemon.socket.clone())?;
+    loop {
+        let status: Status = client.get("/v1/status")?;
+        let state = match (arguments.daemon.printed.format, arguments.watch) {
+            (Format::Json, true) => output.json_line(&status)?,
+            (Format::Json, false) => output.json(&status)?,
+            (Format::Human, true) => output.text(&format!("{CLEAR}{}", present::status::page(&status)))?,
+            (Format::Human, false) => output.text(&present::status::page(&status))?,
+        };
+        if !arguments.watch || state == State::Closed {
+            return Ok(Exit::Ok);
+        }
+        client.pause(WATCH_EVERY);
+    }
+}
+
+/// Lists points.
+fn points(arguments: &OfDaemon, output: &mut Output) -> Result<Exit, Failure> {
+    let points: Points = Client::new(arguments.socket.clone())?.get("/v1/points")?;
+    match arguments.printed.format {
+        Format::Json => output.json(&points)?,
+        Format::Human => output.text(&present::status::points(&points))?,
+    };
+    Ok(Exit::Ok)
+}
+
+/// Lists events.
+fn events(arguments: &EventsArguments, output: &mut Output) -> Result<Exit, Failure> {
+    let mut client = Client::new(arguments.daemon.socket.clone())?;
+    let path = format!("/v1/events?from={}&follow={}", arguments.from, arguments.follow);
+    let mut last = 0;
+    client.lines(&path, |line: EventLine| {
+        if last > 0 && line.number > last + 1 {
+            say(&format!(
+                "{} events are missing here: the daemon could not keep them",
+                line.number - last - 1
+            ));
+        }
+        last = line.number;
+        match arguments.daemon.printed.format {
+            Format::Json => output.json_line(&line),
+            Format::Human => output.text(&present::status::event(&line)),
+        }
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// Prints what is in effect.
+fn config(arguments: &OfDaemon, output: &mut Output) -> Result<Exit, Failure> {
+    let config: Config = Client::new(arguments.socket.clone())?.get("/v1/config")?;
+    match arguments.printed.format {
+        Format::Json => output.json(&config)?,
+        Format::Human => output.text(&present::status::config(&config))?,
+    };
+    Ok(Exit::Ok)
+}
+
+/// Moves authority.
+fn switch_over(arguments: &SwitchOverArguments, output: &mut Output) -> Result<Exit, Failure> {
+    let wanted = SwitchOver { grid: arguments.grid.clone(), to: arguments.to.clone() };
+    done(&arguments.daemon, "/v1/switchover", Some(&wanted), output)
+}
+
+/// Begins or ends maintenance.
+fn maintenance(arguments: &MaintenanceArguments, output: &mut Output) -> Result<Exit, Failure> {
+    let on = arguments.turned == Turned::On;
+    let wanted = Maintenance { controller: arguments.controller.clone(), on, force: arguments.force };
+    done(&arguments.daemon, "/v1/maintenance", Some(&wanted), output)
+}
+
+/// Ends the daemon.
+fn shut_down(arguments: &OfDaemon, output: &mut Output) -> Result<Exit, Failure> {
+    done(arguments, "/v1/shutdown", None::<&()>, output)
+}
+
+/// Asks for something and says what came of it.
+fn done<T: serde::Serialize>(
+    daemon: &OfDaemon,
+    path: &str,
+    wanted: Option<&T>,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let done: Done = Client::new(daemon.socket.clone())?.post(path, wanted)?;
+    match daemon.printed.format {
+        Format::Json => output.json(&done)?,
+        Format::Human => output.text(&format!("{}\n", done.message))?,
+    };
+    Ok(Exit::Ok)
+}

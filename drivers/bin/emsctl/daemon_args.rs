@@ -1,0 +1,126 @@
+//! The arguments of the commands for a running daemon.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::args::Printed;
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  r-emsctl status --watch
+  r-emsctl status --socket /tmp/r-emsd.sock --format json";
+
+const EVENTS_EXAMPLES: &str = "\
+Examples:
+  r-emsctl events
+  r-emsctl events --follow --format json";
+
+const SWITCHOVER_EXAMPLES: &str = "\
+Examples:
+  r-emsctl switchover workshop
+  r-emsctl switchover workshop --to b";
+
+const MAINTENANCE_EXAMPLES: &str = "\
+Examples:
+  r-emsctl maintenance workshop/b on
+  r-emsctl maintenance workshop/b off";
+
+/// What can be asked of a running daemon.
+#[derive(Subcommand, Debug)]
+pub enum DaemonCommand {
+    /// Shows how a running r-emsd is
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(StatusArguments),
+    /// Lists the points of a running r-emsd, as each controller sees them
+    Points(OfDaemon),
+    /// Lists the events of a running r-emsd
+    #[command(after_help = EVENTS_EXAMPLES)]
+    Events(EventsArguments),
+    /// Prints the scenario and the site that a running r-emsd runs
+    Config(OfDaemon),
+    /// Moves authority to another controller of a running r-emsd
+    #[command(name = "switchover", after_help = SWITCHOVER_EXAMPLES)]
+    SwitchOver(SwitchOverArguments),
+    /// Takes a controller of a running r-emsd out of the candidates, or lets it be one again
+    #[command(after_help = MAINTENANCE_EXAMPLES)]
+    Maintenance(MaintenanceArguments),
+    /// Ends a running r-emsd in order
+    Shutdown(OfDaemon),
+}
+
+/// Which daemon, and how its answer is printed.
+#[derive(Args, Debug)]
+pub struct OfDaemon {
+    /// Where the daemon listens, by default r-emsd.sock in $XDG_RUNTIME_DIR, or /run/r-emsd/r-emsd.sock
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub printed: Printed,
+}
+
+/// Shows how a daemon is.
+#[derive(Args, Debug)]
+pub struct StatusArguments {
+    /// Shows it again every second, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: OfDaemon,
+}
+
+/// Lists events.
+#[derive(Args, Debug)]
+pub struct EventsArguments {
+    /// Goes on with what happens, until Ctrl-C or the daemon ends
+    #[arg(long)]
+    pub follow: bool,
+    /// Begins with the event of this number, by default with the oldest that the daemon keeps
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub from: u64,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: OfDaemon,
+}
+
+/// Moves authority.
+#[derive(Args, Debug)]
+pub struct SwitchOverArguments {
+    /// The grid
+    #[arg(value_name = "GRID")]
+    pub grid: String,
+    /// The controller that takes over, by default the best standby
+    #[arg(long, value_name = "ID")]
+    pub to: Option<String>,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: OfDaemon,
+}
+
+/// Begins or ends maintenance.
+#[derive(Args, Debug)]
+pub struct MaintenanceArguments {
+    /// The controller
+    #[arg(value_name = "GRID/ID")]
+    pub controller: String,
+    /// Whether it begins or ends
+    #[arg(value_enum, value_name = "on|off", hide_possible_values = true)]
+    pub turned: Turned,
+    /// Also on the active when nobody is ready to take over: then nobody writes
+    #[arg(long)]
+    pub force: bool,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: OfDaemon,
+}
+
+/// Whether something begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Turned {
+    /// It begins.
+    On,
+    /// It ends.
+    Off,
+}

@@ -1,0 +1,156 @@
+//! `r-emsd`: runs the controllers of a site in real time, with an API by which people and programs look and ask.
+//!
+//! - `args` is what a user may write, `demo` the scenario that the program brings along;
+//! - `running` is the loop, on a thread of its own; `published` and `feed` pass on what happens in it;
+//! - `service` answers requests on a Unix socket, on another thread; `socket` is the place of that socket;
+//! - `signals` end the daemon in order; `systemd` is told how it is; `logging` is what standard error says.
+//!
+//! **Invariant:** the loop waits for nobody but its clock. What is asked of it is bounded, logged with the run, and replayed
+//! with it.
+
+pub mod args;
+pub mod demo;
+pub mod feed;
+mod logging;
+pub mod published;
+mod running;
+mod service;
+mod signals;
+mod socket;
+mod systemd;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use r_ems_engine::functions::FunctionSet;
+use r_ems_replay::recorder::Recorded;
+use r_ems_scenarios::Overrides;
+use r_ems_site::control::control;
+use r_ems_site::{BootClock, real_time};
+use tokio::sync::oneshot;
+
+use self::args::Arguments;
+use self::running::{Ended, Loop};
+use self::service::Plan;
+use self::socket::Socket;
+use crate::api::{Config, Text, VERSION, default_socket};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, say};
+use crate::present::style::{BAD, paint};
+use crate::study::contained::quiet_contained_panics;
+use crate::study::load::{Loaded, load, load_from, report_text};
+use crate::study::outputs::Outputs;
+use crate::study::{Options, Prepared, prepare};
+
+/// Does what the arguments say, with the functions of `F`.
+pub fn main<F>(arguments: impl IntoIterator<Item = OsString>) -> Exit
+where
+    F: FunctionSet + Send + Sync + 'static,
+{
+    quiet_contained_panics();
+    let ended = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => run::<F>(&arguments),
+        Err(error) => answer(&error),
+    };
+    ended.unwrap_or_else(|Failure { exit, message }| {
+        say(&format!("{} {message}", paint(BAD, "error:")));
+        exit
+    })
+}
+
+/// Help and version are answers; everything else that the parser says is about wrong arguments.
+fn answer(error: &clap::Error) -> Result<Exit, Failure> {
+    let text = error.render().ansi().to_string();
+    if error.use_stderr() {
+        say(text.trim_end());
+        return Ok(Exit::Usage);
+    }
+    Output::default().text(&text)?;
+    Ok(Exit::Ok)
+}
+
+/// Runs until somebody ends it, or the scenario is over.
+fn run<F>(arguments: &Arguments) -> Result<Exit, Failure>
+where
+    F: FunctionSet + Send + Sync + 'static,
+{
+    arguments.mode.check()?;
+    logging::start(arguments.log);
+    let overrides = Overrides { settings: arguments.set.clone(), ..Overrides::default() };
+    let Loaded { study, warnings } = match &arguments.file {
+        Some(file) => load::<F>(file, &overrides)?,
+        None => load_from::<F>(&demo::files(), demo::PATH, &overrides)?,
+    };
+    if !warnings.mistakes.is_empty() {
+        say(&report_text(&warnings));
+    }
+    let text = |document: &r_ems_scenarios::Document| Text {
+        path: document.path().to_owned(),
+        text: document.text().to_owned(),
+    };
+    let config = Config {
+        version: VERSION.to_owned(),
+        mode: "simulation".to_owned(),
+        scenario: text(&study.scenario),
+        site: text(&study.site),
+    };
+    let Prepared { facts, header, machines, world, inputs } = prepare(study)?;
+    let socket =
+        Socket::bind(&arguments.socket.clone().unwrap_or_else(default_socket), arguments.socket.is_none())?;
+    let effects = header.effects;
+    let record = arguments.record.clone();
+    let options = Options { record: record.clone().map(|path| (path, effects)), ..Options::default() };
+    let outputs = Outputs::open(&options, &inputs)?;
+    let failed = |what: &str, error: std::io::Error| Failure::error(format!("{what}: {error}"));
+    if let Err(refused) = real_time::ask_for_memory() {
+        tracing::warn!("{refused}");
+    }
+    let clock = BootClock::start().map_err(|error| failed("the clock cannot be used", error))?;
+    let (control, controlled) = control(Some(clock.waker()));
+    let (feed, fed, events) = feed::feed(machines.len());
+    let (over, ended) = oneshot::channel();
+    let plan = Plan {
+        facts,
+        config,
+        machines: machines.clone(),
+        control: control.clone(),
+        face: clock.face(),
+        fed,
+        events,
+        listener: socket.listener().map_err(|error| failed("the socket cannot be shared", error))?,
+        over: ended,
+    };
+    let record = record.zip(outputs.record);
+    let signals = signals::watch(control).map_err(|error| failed("signals cannot be watched", error))?;
+    tracing::info!("{}: r-emsctl finds this daemon at {}", plan.facts.scenario, socket.path().display());
+    let serving = service::start(plan).map_err(|error| failed("the service cannot start", error))?;
+    let looping = Loop { world, machines, header, record, clock, controlled, feed };
+    let looping = looping
+        .start(move || {
+            // Whoever listens ends with it; nobody listens if the service has ended already.
+            let _told = over.send(());
+        })
+        .map_err(|error| failed("the loop cannot start", error))?;
+    let ran = looping.join();
+    signals.end();
+    if serving.join().is_err() {
+        tracing::error!("the service failed; the loop went on without it");
+    }
+    drop(socket);
+    let ended =
+        ran.map_err(|_panic| Failure::error("the loop failed, which is a bug of r-ems; see above"))??;
+    Ok(tell(&ended))
+}
+
+/// Says how it ended.
+fn tell(ended: &Ended) -> Exit {
+    if let Some(Recorded { bytes, records, digest, .. }) = &ended.recorded {
+        tracing::info!("the log is closed: {records} records, {bytes} bytes, digest {digest}");
+    }
+    if let Some(words) = &ended.words {
+        tracing::error!("a controller failed an assertion: {words}; record the run and send its log");
+        return Exit::Error;
+    }
+    tracing::info!("{}", if ended.was_stopped { "stopped in order" } else { "the scenario is over" });
+    Exit::Ok
+}

@@ -1,0 +1,138 @@
+//! The loop of a run in real time, on a thread of its own.
+//!
+//! ```text
+//!     Fleet <-> Contained<Published<Recorder<Paced<SimDriver>>>>
+//!                 |         |         |        └ lets each delivery pass at its time, hands on what is asked for
+//!                 |         |         └ writes the log, if one is wanted
+//!                 |         └ tells the service what happens
+//!                 └ confines a panic to its controller
+//! ```
+//!
+//! **Invariant:** nothing that the service does makes this thread wait: see [`super::feed`] and [`r_ems_site::control`].
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use r_ems_engine::Span;
+use r_ems_engine::controller::Controller;
+use r_ems_engine::fleet::{Fleet, Poisoned};
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::log::{Ending, Header, Scope};
+use r_ems_engine::machine::Driver;
+use r_ems_replay::Recorder;
+use r_ems_replay::recorder::Recorded;
+use r_ems_sim::driver::SimDriver;
+use r_ems_site::control::Controlled;
+use r_ems_site::{BootClock, Paced, real_time};
+
+use super::feed::Feed;
+use super::published::Published;
+use crate::exit::{Failure, WRITTEN};
+use crate::study::contained::{Contained, last_words};
+
+/// So long an end in order may take, from the request to the last controller's stop: a hand-over and a state that is kept.
+const STOP_PATIENCE: Span = Span::from_secs(10);
+
+/// What a loop is made from.
+pub(super) struct Loop<F: FunctionSet> {
+    pub(super) world: SimDriver,
+    pub(super) machines: Vec<Controller<F>>,
+    pub(super) header: Header,
+    pub(super) record: Option<(PathBuf, File)>,
+    pub(super) clock: BootClock,
+    pub(super) controlled: Controlled,
+    pub(super) feed: Feed,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    /// Whether somebody asked for it; else the scenario is over.
+    pub(super) was_stopped: bool,
+    /// What was recorded.
+    pub(super) recorded: Option<Recorded>,
+    /// What the first failed assertion said that the run went on after.
+    pub(super) words: Option<String>,
+}
+
+impl<F> Loop<F>
+where
+    F: FunctionSet + Send + 'static,
+{
+    /// Starts the thread; `over` is done on it when the run has ended, however it did.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the loop is this thread's only work, and nothing else decides"
+    )]
+    pub(super) fn start(
+        self,
+        over: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<JoinHandle<Result<Ended, Failure>>> {
+        std::thread::Builder::new().name("loop".to_owned()).spawn(move || {
+            let over = OnDrop(Some(over));
+            if let Err(refused) = real_time::ask_for_priority() {
+                tracing::warn!("{refused}");
+            }
+            let ended = self.run();
+            drop(over);
+            ended
+        })
+    }
+
+    fn run(self) -> Result<Ended, Failure> {
+        let Self { world, machines, header, record, clock, controlled, feed } = self;
+        let paced = Paced::new(world, clock, controlled, STOP_PATIENCE);
+        let Some((path, file)) = record else {
+            let (_paced, _fleet, ended) = turn(paced, machines, feed, |paced| paced.was_stopped());
+            return ended;
+        };
+        let failed = |error: &std::io::Error| Failure::file(&path, WRITTEN, error);
+        let recorder = Recorder::new(paced, BufWriter::new(file), header, Scope::Fleet, &machines);
+        let recorder = recorder.map_err(|error| Failure::error(format!("{}: {error}", path.display())))?;
+        let (recorder, fleet, ended) =
+            turn(recorder, machines, feed, |recorder| recorder.driver().was_stopped());
+        let ending = match &ended {
+            Ok(Ended { was_stopped: true, .. }) => Ending::Stopped,
+            Ok(Ended { was_stopped: false, .. }) => Ending::Over,
+            Err(_) => Ending::Poisoned,
+        };
+        let (_paced, recorded) = recorder.finish(fleet.machines(), ending);
+        let recorded = recorded.map_err(|error| failed(&error))?;
+        Ok(Ended { recorded: Some(recorded), ..ended? })
+    }
+}
+
+/// Lets a fleet run on `driver` until that is over.
+fn turn<D: Driver, F: FunctionSet>(
+    driver: D,
+    machines: Vec<Controller<F>>,
+    feed: Feed,
+    was_stopped: impl FnOnce(&D) -> bool,
+) -> (D, Fleet<Controller<F>>, Result<Ended, Failure>) {
+    let mut contained = Contained::new(Published::new(driver, feed, machines.len()));
+    let mut fleet = Fleet::new(machines);
+    let ran = fleet.run(&mut contained);
+    let words = contained.words.take();
+    let driver = contained.inner.into_inner();
+    let ended = match ran {
+        Ok(()) => Ok(Ended { was_stopped: was_stopped(&driver), recorded: None, words }),
+        Err(Poisoned { controller, at }) => Err(Failure::error(format!(
+            "controller {controller} failed an assertion {at} after the start: {}; record the run and send its log",
+            last_words()
+        ))),
+    };
+    (driver, fleet, ended)
+}
+
+/// Does something when it goes, also when a panic takes it.
+struct OnDrop<D: FnOnce()>(Option<D>);
+
+impl<D: FnOnce()> Drop for OnDrop<D> {
+    fn drop(&mut self) {
+        if let Some(deed) = self.0.take() {
+            deed();
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The service plane: what people and programs ask of a running daemon, on a thread of its own.
+//!
+//! - `server` takes connections from a Unix socket, within bounds; `routes` says what can be asked, `openapi` describes it;
+//! - `views` reads the states of controllers, `status` puts them together, `history` keeps events, `conditions` what lasts;
+//! - `commands` passes on what operators want and waits for what comes of it; `scrape` is for Prometheus.
+//!
+//! **Invariant:** the loop waits for nothing here. What comes from it comes by [`super::feed`], what goes to it goes by
+//! [`r_ems_site::control`]; both are bounded and say what happens when they are full.
+
+mod commands;
+mod conditions;
+mod history;
+mod openapi;
+mod routes;
+mod scrape;
+mod server;
+mod status;
+mod views;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use r_ems_engine::Time;
+use r_ems_engine::controller::Controller;
+use r_ems_engine::event::{Event, Severity};
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::points::Quality;
+use r_ems_site::Control;
+use r_ems_site::clock::Face;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::{oneshot, watch};
+
+use self::history::History;
+use self::views::{States, Views};
+use super::feed::{Fed, Told, What};
+use super::socket::Listener;
+use super::{logging, systemd};
+use crate::api::Config;
+use crate::metrics::Metrics;
+use crate::summary::Facts;
+
+/// How often is looked whether the loop has begun.
+const BEGINS_LOOK: Duration = Duration::from_millis(2);
+
+/// What a service is made from.
+pub(super) struct Plan<F: FunctionSet> {
+    pub(super) facts: Facts,
+    pub(super) config: Config,
+    pub(super) machines: Vec<Controller<F>>,
+    pub(super) control: Control,
+    pub(super) face: Face,
+    pub(super) fed: Fed,
+    pub(super) events: Receiver<Told>,
+    pub(super) listener: Listener,
+    /// Comes when the loop has ended.
+    pub(super) over: oneshot::Receiver<()>,
+}
+
+/// What requests are answered from.
+pub(super) struct Api {
+    facts: Facts,
+    config: Config,
+    control: Control,
+    face: Face,
+    fed: Fed,
+    views: Box<dyn Views>,
+    history: Mutex<History>,
+    metrics: Mutex<Metrics>,
+    /// The number of the last event, for those who wait for the next.
+    newest: watch::Sender<u64>,
+    /// Whether there is no next one.
+    is_over: AtomicBool,
+}
+
+impl Api {
+    fn new<F>(plan: &Plan<F>) -> Self
+    where
+        F: FunctionSet + Send + Sync + 'static,
+    {
+        let metrics = Metrics::new(&plan.facts.controllers);
+        let metrics = metrics.with(scrape::Loop::new(plan.control.clone(), plan.fed.clone()));
+        Self {
+            facts: plan.facts.clone(),
+            config: plan.config.clone(),
+            control: plan.control.clone(),
+            face: plan.face,
+            fed: plan.fed.clone(),
+            views: Box::new(States::new(&plan.facts.controllers, &plan.machines)),
+            history: Mutex::default(),
+            metrics: Mutex::new(metrics),
+            newest: watch::Sender::new(0),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn metrics(&self) -> MutexGuard<'_, Metrics> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Time {
+        self.face.now()
+    }
+
+    fn controllers(&self) -> impl Iterator<Item = ControllerIndex> + use<> {
+        (0..self.facts.controllers.len()).map(ControllerIndex::of)
+    }
+
+    /// No event comes any more: whoever follows them has all.
+    fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.newest.send_modify(|_last| {});
+    }
+
+    /// Takes in what happened in the loop.
+    fn note(&self, told: Told, skipped: u64) {
+        let (line, severity) = self.history().add(told, skipped, &self.facts, &*self.views);
+        if let What::Event(event) = &told.what {
+            self.metrics().note(told.from, event);
+        }
+        let is_return =
+            matches!(told.what, What::Event(Event::QualityChanged { quality: Quality::Good, .. }));
+        logging::event(&line, if is_return { Severity::Info } else { severity });
+        self.newest.send_replace(line.number);
+    }
+}
+
+/// Starts the thread.
+#[expect(clippy::disallowed_methods, reason = "it serves people and decides nothing")]
+pub(super) fn start<F>(plan: Plan<F>) -> io::Result<JoinHandle<()>>
+where
+    F: FunctionSet + Send + Sync + 'static,
+{
+    plan.listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("service".to_owned()).spawn(move || runtime.block_on(serve(plan)))
+}
+
+/// Serves until the loop has ended.
+async fn serve<F>(plan: Plan<F>)
+where
+    F: FunctionSet + Send + Sync + 'static,
+{
+    let api = std::sync::Arc::new(Api::new(&plan));
+    let Plan { mut events, listener, over, .. } = plan;
+    let listener = match tokio::net::UnixListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("the control API cannot be served: {error}"),
+    };
+    let places = server::Places::new();
+    let notes = async {
+        let mut lost = 0;
+        while let Some(told) = events.recv().await {
+            let now_lost = api.fed.lost();
+            api.note(told, now_lost - lost);
+            lost = now_lost;
+        }
+    };
+    tokio::select! {
+        () = notes => {}
+        () = server::accept(&listener, &api, &places) => {}
+        () = care(&api) => {}
+        _ = over => {}
+    }
+    // What the loop told last.
+    while let Ok(told) = events.try_recv() {
+        api.note(told, 0);
+    }
+    api.end();
+    places.linger().await;
+}
+
+/// Tells systemd how everything is.
+async fn care(api: &Api) {
+    let watchdog = systemd::Watchdog::start();
+    let every = watchdog.as_ref().map_or(systemd::STATUS_EVERY, |(_, every)| *every);
+    let mut watchdog = watchdog.map(|(watchdog, _)| watchdog);
+    let mut told = String::new();
+    while api.control.progress() == 0 {
+        tokio::time::sleep(BEGINS_LOOK).await;
+    }
+    systemd::ready();
+    loop {
+        tokio::time::sleep(every.min(systemd::STATUS_EVERY)).await;
+        if let Some(watchdog) = &mut watchdog
+            && !watchdog.look(api.control.progress())
+        {
+            tracing::error!("the loop stands still");
+        }
+        let line = status::line(&api.status());
+        if line != told {
+            systemd::status(&line);
+            told = line;
+        }
+    }
+}

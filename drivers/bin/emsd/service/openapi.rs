@@ -1,0 +1,105 @@
+//! The description of the control API, made from the table of routes and the types of the answers.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use super::routes::{Method, ROUTES, Route};
+use crate::api;
+
+/// The description, in OpenAPI 3.1.
+pub(super) fn document() -> Value {
+    let mut paths = Map::new();
+    for route in &ROUTES {
+        let method = match route.method {
+            Method::Get => "get",
+            Method::Post => "post",
+        };
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[method] = operation(route);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "r-emsd control API", "version": api::VERSION },
+        "paths": paths,
+        "components": { "schemas": schemas() },
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let (status, media, schema) = route.gives;
+    let body = |schema: &str| json!({ "$ref": format!("#/components/schemas/{schema}") });
+    let given = schema.map_or_else(|| json!({}), body);
+    let refusal = json!({
+        "description": "What is wrong, and the remedy",
+        "content": { "application/json": { "schema": body("Refusal") } },
+    });
+    let content = json!({ media: { "schema": given } });
+    let mut operation = json!({
+        "summary": route.summary,
+        "responses": {
+            status.to_string(): { "description": route.summary, "content": content },
+            "default": refusal,
+        },
+    });
+    if !route.query.is_empty() {
+        let parameter = |(name, meaning): &(&str, &str)| {
+            let text = json!({ "type": "string" });
+            json!({ "name": name, "in": "query", "description": meaning, "schema": text })
+        };
+        operation["parameters"] = route.query.iter().map(parameter).collect();
+    }
+    if let Some(taken) = route.takes {
+        operation["requestBody"] =
+            json!({ "required": true, "content": { "application/json": { "schema": body(taken) } } });
+    }
+    operation
+}
+
+/// The schemas of everything that is told as JSON.
+fn schemas() -> Map<String, Value> {
+    let settings = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into());
+    let mut generator = settings.into_generator();
+    add::<api::Status>(&mut generator);
+    add::<api::Points>(&mut generator);
+    add::<api::EventLine>(&mut generator);
+    add::<api::Config>(&mut generator);
+    add::<api::SwitchOver>(&mut generator);
+    add::<api::Maintenance>(&mut generator);
+    add::<api::Done>(&mut generator);
+    add::<api::Refusal>(&mut generator);
+    generator.take_definitions(true)
+}
+
+fn add<T: JsonSchema>(generator: &mut SchemaGenerator) {
+    // It is kept among the definitions, where others refer to it.
+    let _reference = generator.subschema_for::<T>();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_leads_to_a_schema() {
+        let document = document();
+        let mut open = vec![&document];
+        let mut found = 0;
+        while let Some(value) = open.pop() {
+            match value {
+                Value::Object(fields) => {
+                    if let Some(Value::String(reference)) = fields.get("$ref") {
+                        let pointer = reference.strip_prefix('#').expect("within the document");
+                        assert!(document.pointer(pointer).is_some(), "{reference}");
+                        found += 1;
+                    }
+                    open.extend(fields.values());
+                }
+                Value::Array(values) => open.extend(values),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+        assert!(found > ROUTES.len(), "{found}");
+    }
+}

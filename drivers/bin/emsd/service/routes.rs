@@ -1,0 +1,332 @@
+//! What can be asked of a daemon: one table, from which requests are served and the API's description is made.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Json, Router};
+use futures_util::stream::unfold;
+use serde::Deserialize;
+
+use super::commands::Trouble;
+use super::server::Peer;
+use super::status::active;
+use super::{Api, openapi};
+use crate::api::{Maintenance, Refusal, SwitchOver, VERSION, VERSION_HEADER};
+
+/// Largest body of a request: what is asked for is a few names.
+const BODY_MAX: usize = 16 << 10;
+/// So long an answer may take to begin, body of the request included.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// So many events go into one piece of an answer.
+const EVENTS_AT_ONCE: usize = 256;
+
+/// The media type of lines of JSON.
+pub(super) const NDJSON: &str = "application/x-ndjson";
+/// The media type of metrics.
+pub(super) const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Something that can be asked.
+pub(super) struct Route {
+    pub(super) path: &'static str,
+    pub(super) method: Method,
+    pub(super) summary: &'static str,
+    /// Arguments in the query: name, and what it means.
+    pub(super) query: &'static [(&'static str, &'static str)],
+    /// The name of the schema of the request's body.
+    pub(super) takes: Option<&'static str>,
+    /// The status of success, the media type of the answer, and the name of its schema.
+    pub(super) gives: (u16, &'static str, Option<&'static str>),
+    serve: fn() -> MethodRouter<Arc<Api>>,
+}
+
+/// How something is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// It changes nothing.
+    Get,
+    /// It changes something.
+    Post,
+}
+
+const JSON: &str = "application/json";
+
+/// Everything that can be asked.
+pub(super) const ROUTES: [Route; 10] = [
+    Route {
+        path: "/v1/status",
+        method: Method::Get,
+        summary: "How everything is: who is active, what devices do, what is not as it should be",
+        query: &[],
+        takes: None,
+        gives: (200, JSON, Some("Status")),
+        serve: || get(status),
+    },
+    Route {
+        path: "/v1/points",
+        method: Method::Get,
+        summary: "Every point as every controller sees it, with quality and age",
+        query: &[],
+        takes: None,
+        gives: (200, JSON, Some("Points")),
+        serve: || get(points),
+    },
+    Route {
+        path: "/v1/events",
+        method: Method::Get,
+        summary: "Events, one JSON object a line; a gap in their numbers is what was lost",
+        query: &[
+            ("from", "the number of the first event, by default the oldest that is kept"),
+            ("follow", "true: the answer goes on with what happens"),
+        ],
+        takes: None,
+        gives: (200, NDJSON, Some("EventLine")),
+        serve: || get(events),
+    },
+    Route {
+        path: "/v1/config",
+        method: Method::Get,
+        summary: "The configuration in effect: the scenario and the site as texts",
+        query: &[],
+        takes: None,
+        gives: (200, JSON, Some("Config")),
+        serve: || get(config),
+    },
+    Route {
+        path: "/v1/explain",
+        method: Method::Get,
+        summary: "Why set-points are what they are, by the active controller of the device's grid",
+        query: &[("point", "grid/device or grid/device.point")],
+        takes: None,
+        gives: (200, JSON, None),
+        serve: || get(explain),
+    },
+    Route {
+        path: "/v1/switchover",
+        method: Method::Post,
+        summary: "Moves authority to another controller",
+        query: &[],
+        takes: Some("SwitchOver"),
+        gives: (200, JSON, Some("Done")),
+        serve: || post(switch_over),
+    },
+    Route {
+        path: "/v1/maintenance",
+        method: Method::Post,
+        summary: "Takes a controller out of the candidates, or lets it be one again",
+        query: &[],
+        takes: Some("Maintenance"),
+        gives: (200, JSON, Some("Done")),
+        serve: || post(maintenance),
+    },
+    Route {
+        path: "/v1/shutdown",
+        method: Method::Post,
+        summary: "Ends the daemon in order",
+        query: &[],
+        takes: None,
+        gives: (202, JSON, Some("Done")),
+        serve: || post(shut_down),
+    },
+    Route {
+        path: "/v1/openapi.json",
+        method: Method::Get,
+        summary: "This description",
+        query: &[],
+        takes: None,
+        gives: (200, JSON, None),
+        serve: || get(describe),
+    },
+    Route {
+        path: "/metrics",
+        method: Method::Get,
+        summary: "Metrics for Prometheus",
+        query: &[],
+        takes: None,
+        gives: (200, PROMETHEUS, None),
+        serve: || get(metrics),
+    },
+];
+
+/// Serves every route.
+pub(super) fn router(api: Arc<Api>) -> Router {
+    let routes = ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, (route.serve)()));
+    routes
+        .fallback(async || refuse(StatusCode::NOT_FOUND, "there is no such path; /v1/openapi.json lists all"))
+        .method_not_allowed_fallback(async || {
+            refuse(StatusCode::METHOD_NOT_ALLOWED, "the path is asked in another way; see /v1/openapi.json")
+        })
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn(within_bounds))
+        .with_state(api)
+}
+
+/// Bounds the time to an answer, and says whose it is.
+async fn within_bounds(request: Request, next: Next) -> Response {
+    let answered = tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await;
+    let mut answer = answered
+        .unwrap_or_else(|_elapsed| refuse(StatusCode::REQUEST_TIMEOUT, "the request did not come in time"));
+    answer.headers_mut().insert(VERSION_HEADER, HeaderValue::from_static(VERSION));
+    answer
+}
+
+fn refuse(status: StatusCode, error: impl Into<String>) -> Response {
+    (status, Json(Refusal { error: error.into() })).into_response()
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unknown(error) => refuse(StatusCode::NOT_FOUND, error),
+            Self::Conflict(error) => refuse(StatusCode::CONFLICT, error),
+            Self::Busy(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, error),
+        }
+    }
+}
+
+async fn status(State(api): State<Arc<Api>>) -> Response {
+    Json(api.status()).into_response()
+}
+
+async fn points(State(api): State<Arc<Api>>) -> Response {
+    Json(api.points()).into_response()
+}
+
+async fn config(State(api): State<Arc<Api>>) -> Response {
+    Json(&api.config).into_response()
+}
+
+async fn metrics(State(api): State<Arc<Api>>) -> Response {
+    ([(header::CONTENT_TYPE, PROMETHEUS)], api.scrape()).into_response()
+}
+
+async fn describe() -> Response {
+    Json(openapi::document()).into_response()
+}
+
+/// From which event on, and whether that goes on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    #[serde(default)]
+    from: u64,
+    #[serde(default)]
+    follow: bool,
+}
+
+async fn events(State(api): State<Arc<Api>>, wanted: Result<Query<Wanted>, QueryRejection>) -> Response {
+    let Wanted { from, follow } = match wanted {
+        Ok(Query(wanted)) => wanted,
+        Err(rejected) => return refuse(rejected.status(), rejected.body_text()),
+    };
+    let newest = api.newest.subscribe();
+    // The body must not keep the service's own end from being seen.
+    let api = Arc::downgrade(&api);
+    let pieces = unfold((from, newest, follow), move |(next, mut newest, follow)| {
+        let api = api.clone();
+        async move {
+            loop {
+                newest.mark_unchanged();
+                // Looked at before the events: what comes with the end is still told.
+                let api = api.upgrade()?;
+                let is_over = api.is_over.load(Ordering::Acquire);
+                let (piece, next) = piece(&api, next);
+                drop(api);
+                if !piece.is_empty() {
+                    return Some((
+                        Ok::<_, std::convert::Infallible>(Bytes::from(piece)),
+                        (next, newest, follow),
+                    ));
+                }
+                if !follow || is_over {
+                    return None;
+                }
+                newest.changed().await.ok()?;
+            }
+        }
+    });
+    ([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(pieces)).into_response()
+}
+
+/// Lines of events from a number on, and the number after them.
+fn piece(api: &Api, from: u64) -> (String, u64) {
+    let (mut lines, mut next) = (String::new(), from);
+    for entry in api.history().from(from, EVENTS_AT_ONCE) {
+        lines += &serde_json::to_string(&entry.line).expect("its keys are strings");
+        lines.push('\n');
+        next = entry.line.number + 1;
+    }
+    (lines, next)
+}
+
+/// Of which device.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfPoint {
+    point: String,
+}
+
+async fn explain(State(api): State<Arc<Api>>, wanted: Result<Query<OfPoint>, QueryRejection>) -> Response {
+    let point = match wanted {
+        Ok(Query(OfPoint { point })) => point,
+        Err(rejected) => return refuse(rejected.status(), rejected.body_text()),
+    };
+    let Some((grid, device)) = point.split_once('/') else {
+        return refuse(StatusCode::BAD_REQUEST, format!("point: must be grid/device, got '{point}'"));
+    };
+    let device = device.split_once('.').map_or(device, |(device, _kind)| device);
+    let looked = api.look();
+    let members = api.of_grid(&looked, grid);
+    let Some(active) = active(&members) else {
+        return refuse(StatusCode::CONFLICT, format!("nobody is active in a grid '{grid}'"));
+    };
+    let names = &api.facts.controllers[active.of.position()];
+    let Some(index) = names.devices.iter().position(|known| known.name == device) else {
+        return refuse(StatusCode::NOT_FOUND, format!("{grid}: there is no device '{device}'"));
+    };
+    let index = r_ems_engine::ids::DeviceIndex::of(index);
+    match api.views.explain(active.of, &active.seen, Some(index)) {
+        Some(explanation) => Json(explanation).into_response(),
+        None => refuse(StatusCode::CONFLICT, format!("{grid}: nothing has been decided yet")),
+    }
+}
+
+async fn switch_over(
+    State(api): State<Arc<Api>>,
+    Extension(peer): Extension<Peer>,
+    wanted: Result<Json<SwitchOver>, JsonRejection>,
+) -> Response {
+    let wanted = match wanted {
+        Ok(Json(wanted)) => wanted,
+        Err(rejected) => return refuse(rejected.status(), rejected.body_text()),
+    };
+    let (grid, to) = (&wanted.grid, wanted.to.as_deref().unwrap_or("the best standby"));
+    tracing::info!(uid = peer.uid, pid = peer.pid, "an operator asks to switch {grid} over to {to}");
+    api.switch_over(&wanted).await.map(Json).into_response()
+}
+
+async fn maintenance(
+    State(api): State<Arc<Api>>,
+    Extension(peer): Extension<Peer>,
+    wanted: Result<Json<Maintenance>, JsonRejection>,
+) -> Response {
+    let wanted = match wanted {
+        Ok(Json(wanted)) => wanted,
+        Err(rejected) => return refuse(rejected.status(), rejected.body_text()),
+    };
+    let (controller, on) = (&wanted.controller, if wanted.on { "on" } else { "off" });
+    tracing::info!(uid = peer.uid, pid = peer.pid, "an operator turns maintenance of {controller} {on}");
+    api.maintenance(&wanted).await.map(Json).into_response()
+}
+
+async fn shut_down(State(api): State<Arc<Api>>, Extension(peer): Extension<Peer>) -> Response {
+    tracing::info!(uid = peer.uid, pid = peer.pid, "an operator ends the daemon");
+    (StatusCode::ACCEPTED, Json(api.shut_down())).into_response()
+}

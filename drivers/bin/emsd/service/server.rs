@@ -1,0 +1,94 @@
+//! Connections of the control API: over a Unix socket, HTTP/1.1, one request each.
+//!
+//! **Every part is bounded:** how many connections there are, how long one may wait before it asks, how long it may refuse to
+//! read, and what a request may hold. Who is beyond a bound is dropped; the loop feels nothing of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutWriter;
+
+use super::{Api, routes};
+
+/// So many connections at once; one more is dropped at once. Those that do nothing end soon, by the bounds below.
+const CONNECTIONS_MAX: u32 = 256;
+/// So long a connection may take to say what it wants.
+const REQUEST_WITHIN: Duration = Duration::from_secs(2);
+/// So long a client may read nothing while there is something to read.
+const READS_WITHIN: Duration = Duration::from_secs(10);
+/// So long what is being answered may take when the daemon ends.
+const LINGER: Duration = Duration::from_secs(1);
+/// A pause after a connection could not be taken: there may be no file descriptor left.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    pub(super) uid: u32,
+    pub(super) pid: Option<i32>,
+}
+
+/// The places that connections take.
+#[derive(Clone, Debug)]
+pub(super) struct Places(Arc<Semaphore>);
+
+impl Places {
+    /// All of them are free.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(CONNECTIONS_MAX as usize)))
+    }
+
+    /// Waits until all are free again, for a while.
+    pub(super) async fn linger(&self) {
+        // Who has not ended by then is cut off.
+        let _all = tokio::time::timeout(LINGER, self.0.acquire_many(CONNECTIONS_MAX)).await;
+    }
+}
+
+/// Takes connections for ever.
+pub(super) async fn accept(listener: &UnixListener, api: &Arc<Api>, places: &Places) {
+    let router = routes::router(Arc::clone(api));
+    loop {
+        match listener.accept().await {
+            Ok((stream, _address)) => {
+                let Ok(place) = Arc::clone(&places.0).try_acquire_owned() else { continue };
+                let router = router.clone();
+                tokio::spawn(async move {
+                    connection(stream, router).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("a connection cannot be taken: {error}");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection.
+async fn connection(stream: UnixStream, router: Router) {
+    let credentials = match stream.peer_cred() {
+        Ok(credentials) => credentials,
+        Err(error) => return tracing::warn!("a connection does not say whose it is: {error}"),
+    };
+    let peer = Peer { uid: credentials.uid(), pid: credentials.pid() };
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(READS_WITHIN));
+    let service = TowerToHyperService::new(router.layer(Extension(peer)));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST_WITHIN)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(uid = peer.uid, pid = peer.pid, "a connection ended early: {error}");
+    }
+}

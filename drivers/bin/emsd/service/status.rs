@@ -1,0 +1,169 @@
+//! Puts together how everything is, from the newest state of each controller.
+
+use r_ems_engine::controller::Phase;
+use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::log::ControllerNames;
+use r_ems_engine::redundancy::Epoch;
+use r_ems_engine::{Span, Time};
+
+use super::super::feed::{Life, Seen};
+use super::Api;
+use super::views::View;
+use crate::api::{ControllerStatus, GridStatus, Points, Status, Timing, VERSION};
+use crate::summary::DOWN;
+
+/// Of whom nothing was seen for so long is taken as down: in a simulated world whole hosts may go.
+const SILENT_AFTER: Span = Span::from_secs(10);
+
+/// A controller as it was seen last.
+pub(super) struct Looked {
+    pub(super) of: ControllerIndex,
+    pub(super) seen: Seen,
+    pub(super) view: Option<View>,
+    /// How long ago.
+    pub(super) ago: Span,
+}
+
+impl Looked {
+    /// Whether it lives, as far as it was seen.
+    pub(super) fn lives(&self) -> bool {
+        self.seen.life == Life::Lives && self.ago < SILENT_AFTER && self.view.is_some()
+    }
+
+    /// The epoch under which it may write.
+    pub(super) fn held(&self) -> Option<Epoch> {
+        let view = self.view.as_ref().filter(|view| self.lives() && view.role.holds())?;
+        Some(view.epoch)
+    }
+
+    fn controls(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| view.phase != Phase::Voting)
+    }
+
+    fn life(&self) -> &'static str {
+        match (self.seen.life, &self.view) {
+            (Life::Failed, _) => "failed",
+            (Life::Stopped, _) => "stopped",
+            (Life::Made, _) | (Life::Lives, None) => DOWN,
+            (Life::Lives, Some(_)) if !self.lives() => "silent",
+            (Life::Lives, Some(view)) => match view.phase {
+                Phase::Made => DOWN,
+                Phase::Starting => "starting",
+                Phase::Running => "running",
+                Phase::Voting => "voting",
+                Phase::Stopped => "stopped",
+            },
+        }
+    }
+
+    fn status(&self, names: &ControllerNames) -> ControllerStatus {
+        let view = self.view.as_ref();
+        let living = view.filter(|_view| self.lives());
+        ControllerStatus {
+            name: names.full(),
+            role: living.map_or(DOWN, |view| view.role.name()).to_owned(),
+            epoch: view.map_or(Epoch::NONE, |view| view.epoch).to_string(),
+            life: self.life().to_owned(),
+            is_ready: living.is_some_and(|view| view.health.is_ready),
+            reaches_devices: living.is_some_and(|view| view.health.reaches_devices),
+            state_age_s: living.and_then(|view| view.state_age).map(Span::as_secs_f64),
+            scans: view.map_or(0, |view| view.scans),
+            missed: view.map_or(0, |view| view.missed),
+            lateness_worst_s: view.map_or(0.0, |view| view.lateness_worst.as_secs_f64()),
+            seen_s: self.ago.as_secs_f64(),
+        }
+    }
+}
+
+impl Api {
+    /// Looks at all controllers.
+    pub(super) fn look(&self) -> Vec<Looked> {
+        let look = |of| {
+            let seen = self.fed.seen(of);
+            let view = self.views.view(of, &seen);
+            let ago = self.now().since(seen.at);
+            Looked { of, seen, view, ago }
+        };
+        self.controllers().map(look).collect()
+    }
+
+    /// Those of one grid.
+    pub(super) fn of_grid<'a>(&self, looked: &'a [Looked], grid: &str) -> Vec<&'a Looked> {
+        let names = &self.facts.controllers;
+        looked.iter().filter(|looked| names[looked.of.position()].grid == grid).collect()
+    }
+
+    /// How everything is.
+    pub(super) fn status(&self) -> Status {
+        let (now, looked, lateness) = (self.now(), self.look(), self.control.lateness());
+        Status {
+            version: VERSION.to_owned(),
+            mode: self.config.mode.clone(),
+            scenario: self.facts.scenario.clone(),
+            now_s: now.as_secs_f64(),
+            now: self.local(now),
+            is_stopping: self.control.is_stopping(),
+            timing: Timing {
+                deliveries: lateness.deliveries(),
+                p50_s: lateness.quantile(1, 2).as_secs_f64(),
+                p99_s: lateness.quantile(99, 100).as_secs_f64(),
+                worst_s: lateness.worst().as_secs_f64(),
+            },
+            events_lost: self.fed.lost(),
+            grids: self.grid_names().map(|grid| self.grid(grid, &looked)).collect(),
+        }
+    }
+
+    fn grid(&self, grid: &str, looked: &[Looked]) -> GridStatus {
+        let members = self.of_grid(looked, grid);
+        let id = |looked: &Looked| self.facts.controllers[looked.of.position()].id.clone();
+        let active = active(&members);
+        let seer =
+            active.or_else(|| members.iter().copied().find(|member| member.lives() && member.controls()));
+        let devices = seer.and_then(|seer| seer.view.as_ref()).map(|view| view.devices.clone());
+        let known = self.facts.grids.iter().find(|known| known.name == grid);
+        let is_of_grid = |of: ControllerIndex| self.facts.controllers[of.position()].grid == grid;
+        let status = |member: &&Looked| member.status(&self.facts.controllers[member.of.position()]);
+        GridStatus {
+            name: grid.to_owned(),
+            active: active.map(id),
+            epoch: active.and_then(Looked::held).map(|epoch| epoch.to_string()),
+            seen_by: seer.map(id),
+            limit_w: known.and_then(|known| known.limit_w),
+            devices: devices.unwrap_or_default(),
+            controllers: members.iter().map(status).collect(),
+            conditions: self.history().conditions.list(is_of_grid),
+        }
+    }
+
+    /// Every point of every controller that lives.
+    pub(super) fn points(&self) -> Points {
+        let looked = self.look();
+        let living = looked.into_iter().filter(Looked::lives).filter_map(|looked| looked.view);
+        Points { now_s: self.now().as_secs_f64(), points: living.flat_map(|view| view.points).collect() }
+    }
+
+    /// The grids' names, each once.
+    pub(super) fn grid_names(&self) -> impl Iterator<Item = &str> {
+        self.facts.grids.iter().map(|grid| grid.name.as_str())
+    }
+
+    /// The text of an instant; in whole seconds, as nobody reads more of a clock that moves.
+    fn local(&self, at: Time) -> String {
+        self.facts.local(Time::ZERO + Span::from_secs(at.since(Time::ZERO).whole(Span::from_secs(1))))
+    }
+}
+
+/// Who may write: of two that say so, one of which has just gone, the one of the later authority.
+pub(super) fn active<'a>(members: &[&'a Looked]) -> Option<&'a Looked> {
+    members.iter().copied().filter(|member| member.held().is_some()).max_by_key(|member| member.held())
+}
+
+/// The same in one line: "workshop: a is active, epoch 1.0".
+pub(super) fn line(status: &Status) -> String {
+    let grid = |grid: &GridStatus| match (&grid.active, &grid.epoch) {
+        (Some(active), Some(epoch)) => format!("{}: {active} is active, epoch {epoch}", grid.name),
+        (_, _) => format!("{}: nobody is active", grid.name),
+    };
+    status.grids.iter().map(grid).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,165 @@
+//! What a controller's state says to people: read from the state itself, nothing is computed anew.
+
+use r_ems_engine::controller::set_points::WriteState;
+use r_ems_engine::controller::{Controller, Phase};
+use r_ems_engine::event::Event;
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::ids::{ControllerIndex, DeviceIndex, PointIndex};
+use r_ems_engine::log::{ControllerNames, codec};
+use r_ems_engine::points::{PointKind, Quality};
+use r_ems_engine::redundancy::{Epoch, Health, Role, Seat};
+use r_ems_engine::{LocalTime, Span};
+use r_ems_replay::describe::Words;
+
+use super::super::feed::Seen;
+use crate::api::{DeviceStatus, PointStatus};
+use crate::explanation::{Explanation, explain};
+use crate::names;
+
+/// What is read from a controller's state.
+pub(super) struct View {
+    pub(super) role: Role,
+    pub(super) epoch: Epoch,
+    pub(super) seat: Seat,
+    pub(super) phase: Phase,
+    pub(super) health: Health,
+    pub(super) state_age: Option<Span>,
+    pub(super) scans: u64,
+    pub(super) missed: u64,
+    pub(super) lateness_worst: Span,
+    pub(super) devices: Vec<DeviceStatus>,
+    pub(super) points: Vec<PointStatus>,
+}
+
+/// Reads states, whatever the functions in them are.
+pub(super) trait Views: Send + Sync {
+    /// What a state says; nothing before the first boot.
+    fn view(&self, of: ControllerIndex, seen: &Seen) -> Option<View>;
+
+    /// Why set-points are what they are, of one device or of all.
+    fn explain(&self, of: ControllerIndex, seen: &Seen, device: Option<DeviceIndex>) -> Option<Explanation>;
+
+    /// An event in words.
+    fn words(&self, from: ControllerIndex, event: &Event) -> String;
+}
+
+/// The states of controllers with the functions of `F`.
+pub(super) struct States<F: FunctionSet> {
+    names: Vec<ControllerNames>,
+    /// As they were made: their groups are what they will always be.
+    made: Vec<Controller<F>>,
+}
+
+impl<F: FunctionSet> States<F> {
+    /// Reads the states of these controllers.
+    pub(super) fn new(names: &[ControllerNames], made: &[Controller<F>]) -> Self {
+        Self { names: names.to_vec(), made: made.to_vec() }
+    }
+
+    fn machine(seen: &Seen) -> Option<Controller<F>> {
+        codec::decode(&seen.state).ok()
+    }
+}
+
+impl<F: FunctionSet + Send + Sync> Views for States<F> {
+    fn view(&self, of: ControllerIndex, seen: &Seen) -> Option<View> {
+        let names = &self.names[of.position()];
+        let machine = Self::machine(seen)?;
+        let redundancy = machine.redundancy();
+        let timing = machine.timing();
+        Some(View {
+            role: redundancy.role(),
+            epoch: redundancy.epoch(),
+            seat: redundancy.me(),
+            phase: machine.phase(),
+            health: redundancy.health(),
+            state_age: machine.transfer().age(seen.now),
+            scans: timing.scans(),
+            missed: timing.missed(),
+            lateness_worst: timing.worst(),
+            devices: devices(names, &machine, seen.now),
+            points: points(names, &machine, seen.now),
+        })
+    }
+
+    fn explain(&self, of: ControllerIndex, seen: &Seen, device: Option<DeviceIndex>) -> Option<Explanation> {
+        Some(explain(&self.names[of.position()], &Self::machine(seen)?, seen.now, None, device))
+    }
+
+    fn words(&self, from: ControllerIndex, event: &Event) -> String {
+        let (position, names) = (from.position(), &self.names[from.position()]);
+        let groups = self.made[position].composition().groups();
+        names::event(Words::within(&self.names, position), names, groups, event)
+    }
+}
+
+fn points<F: FunctionSet>(
+    names: &ControllerNames,
+    machine: &Controller<F>,
+    now: LocalTime,
+) -> Vec<PointStatus> {
+    let point = |(position, point): (usize, &r_ems_engine::points::image::Point)| {
+        let index = PointIndex::of(position);
+        let (_device, kind) = names.point(index)?;
+        let has_arrived = point.measured != LocalTime::ZERO;
+        Some(PointStatus {
+            controller: names.full(),
+            point: Words::of(names).point(index),
+            value: has_arrived.then_some(point.value),
+            unit: names::unit(kind).to_owned(),
+            quality: point.quality.name().to_owned(),
+            age_s: has_arrived.then(|| now.since(point.measured).as_secs_f64()),
+        })
+    };
+    machine.image().points().iter().enumerate().filter_map(point).collect()
+}
+
+fn devices<F: FunctionSet>(
+    names: &ControllerNames,
+    machine: &Controller<F>,
+    now: LocalTime,
+) -> Vec<DeviceStatus> {
+    let mut next = 0;
+    let mut found = Vec::with_capacity(names.devices.len());
+    for (position, device) in names.devices.iter().enumerate() {
+        let (index, first) = (DeviceIndex::of(position), next);
+        next += device.class.points().len();
+        let points = machine.image().points().get(first..next).unwrap_or_default();
+        let worst = points.iter().map(|point| point.quality).find(|quality| *quality != Quality::Good);
+        let arrived = points.iter().filter(|point| point.measured != LocalTime::ZERO);
+        let age = arrived.map(|point| now.since(point.measured)).max();
+        let groups = machine.composition().groups().iter();
+        let group = groups
+            .flat_map(|group| group.members().iter().map(move |member| (group, member)))
+            .find(|(_, member)| member.device() == index);
+        let channels = machine.set_points().channels();
+        let channel = channels.iter().find(|channel| channel.device() == index);
+        let last = channel.and_then(|channel| channel.last());
+        let decided = group.filter(|(group, _)| group.applied().is_some());
+        found.push(DeviceStatus {
+            name: device.name.clone(),
+            class: device.class.name().to_owned(),
+            power_w: machine.image().good(index, PointKind::Power),
+            soc: machine.image().good(index, PointKind::StateOfCharge),
+            quality: worst.unwrap_or(Quality::Good).name().to_owned(),
+            age_s: age.map(Span::as_secs_f64),
+            set_point_w: decided.map(|(_, member)| member.set_point().watts()),
+            bound_by: decided
+                .and_then(|(group, _)| group.bound_by())
+                .map(|origin| names::origin(names, origin)),
+            write: last.map(|last| word(last.state).to_owned()),
+            reverts_in_s: channel
+                .and_then(|channel| channel.reverts_at())
+                .map(|at| at.since(now).as_secs_f64()),
+        });
+    }
+    found
+}
+
+const fn word(state: WriteState) -> &'static str {
+    match state {
+        WriteState::Pending => "pending",
+        WriteState::Acknowledged { .. } => "acknowledged",
+        WriteState::Failed => "failed",
+    }
+}

@@ -1,0 +1,53 @@
+//! Signals: the first SIGTERM or SIGINT ends the daemon in order, the second at once; SIGHUP is refused.
+
+use std::io;
+use std::thread::JoinHandle;
+
+use r_ems_site::Control;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+
+use super::systemd;
+
+/// Watches signals until it is ended.
+pub(super) struct Watch {
+    handle: Handle,
+    thread: JoinHandle<()>,
+}
+
+/// Passes signals to the loop, on a thread of its own.
+#[expect(clippy::disallowed_methods, reason = "it waits for signals and decides nothing")]
+pub(super) fn watch(control: Control) -> io::Result<Watch> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let handle = signals.handle();
+    let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            take(signal, &control);
+        }
+    })?;
+    Ok(Watch { handle, thread })
+}
+
+fn take(signal: i32, control: &Control) {
+    if signal == SIGHUP {
+        tracing::warn!(
+            "SIGHUP: nothing can be loaded again in a simulation; end the daemon and start it anew"
+        );
+    } else if control.is_stopping() {
+        tracing::warn!("a second signal: it ends at once");
+        control.end();
+    } else {
+        tracing::info!("it ends in order; a second signal ends it at once");
+        systemd::stopping();
+        control.stop();
+    }
+}
+
+impl Watch {
+    /// Ends watching.
+    pub(super) fn end(self) {
+        self.handle.close();
+        // It has nothing left to do and cannot fail.
+        let _ended = self.thread.join();
+    }
+}

@@ -1,0 +1,159 @@
+//! What the API says of itself is what it does, and metrics are metrics.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::daemon::Daemon;
+
+#[test]
+fn every_route_is_described_and_answers_as_described() {
+    let daemon = Daemon::start("described", &[]);
+    daemon.follow("set_points_taken_over");
+    let (status, text) = daemon.ask("GET", "/v1/openapi.json", "");
+    assert_eq!(status, 200);
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    let paths = document["paths"].as_object().expect("paths");
+    let expected = [
+        "/metrics",
+        "/v1/config",
+        "/v1/events",
+        "/v1/explain",
+        "/v1/maintenance",
+        "/v1/openapi.json",
+        "/v1/points",
+        "/v1/shutdown",
+        "/v1/status",
+        "/v1/switchover",
+    ];
+    assert_eq!(paths.keys().collect::<Vec<_>>(), expected);
+    for (path, operations) in paths {
+        for (method, operation) in operations.as_object().expect("operations") {
+            // It would end the others.
+            if path != "/v1/shutdown" {
+                answers_as_described(&daemon, &document, (path, method), operation);
+            }
+        }
+        let other = if operations.get("get").is_some() { "DELETE" } else { "GET" };
+        let (status, body) = daemon.ask(other, path, "");
+        assert_eq!(status, 405, "{other} {path}: {body}");
+        fits(&document, "Refusal", &body);
+    }
+    let (status, body) = daemon.ask("GET", "/v1/nothing", "");
+    assert_eq!(status, 404);
+    fits(&document, "Refusal", &body);
+}
+
+fn answers_as_described(daemon: &Daemon, document: &Value, (path, method): (&str, &str), operation: &Value) {
+    let arguments = if path == "/v1/explain" { "?point=workshop/bess" } else { "" };
+    let body = match path {
+        "/v1/switchover" => r#"{"grid":"workshop"}"#,
+        "/v1/maintenance" => r#"{"controller":"workshop/w","on":false}"#,
+        _ => "",
+    };
+    let (status, answer) = daemon.ask(&method.to_uppercase(), &format!("{path}{arguments}"), body);
+    let described = &operation["responses"][status.to_string()];
+    assert!(described.is_object(), "{method} {path}: {status} is not described: {answer}");
+    let content = described["content"].as_object().expect("contents");
+    let schema = content.values().next().and_then(|content| content["schema"]["$ref"].as_str());
+    let Some(name) = schema.and_then(|schema| schema.rsplit_once('/')).map(|(_, name)| name) else { return };
+    if content.contains_key("application/x-ndjson") {
+        // Its length comes piece by piece.
+        let lines: Vec<&str> = answer.lines().filter(|line| line.starts_with('{')).collect();
+        assert!(!lines.is_empty());
+        lines.iter().for_each(|line| fits(document, name, line));
+    } else {
+        fits(document, name, &answer);
+    }
+}
+
+/// Asserts that a text has exactly the fields of a schema, with the types that it names, at its top level and below.
+fn fits(document: &Value, name: &str, text: &str) {
+    let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"));
+    let schema = &document["components"]["schemas"][name];
+    assert!(schema.is_object(), "there is no schema {name}");
+    check(document, schema, &value, name);
+}
+
+fn check(document: &Value, schema: &Value, value: &Value, place: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = document.pointer(reference.trim_start_matches('#')).expect("a schema");
+        return check(document, target, value, place);
+    }
+    let one = schema["type"].as_str().into_iter();
+    let types: Vec<&str> =
+        one.chain(schema["type"].as_array().into_iter().flatten().filter_map(Value::as_str)).collect();
+    let found = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_u64() && types.contains(&"integer") => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    assert!(types.contains(&found), "{place}: {found} is none of {types:?}");
+    if let Some(items) = value.as_array() {
+        items.iter().for_each(|item| check(document, &schema["items"], item, place));
+    }
+    if let (Some(fields), Some(known)) = (value.as_object(), schema["properties"].as_object()) {
+        for (field, value) in fields {
+            let known = known.get(field).unwrap_or_else(|| panic!("{place}.{field} is not described"));
+            check(document, known, value, &format!("{place}.{field}"));
+        }
+        let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        required.for_each(|field| assert!(fields.contains_key(field), "{place}: {field} is missing"));
+    }
+}
+
+#[test]
+fn metrics_are_what_a_scraper_reads() {
+    let daemon = Daemon::start("metrics", &[]);
+    daemon.follow("set_points_taken_over");
+    let (status, text) = daemon.ask("GET", "/metrics", "");
+    assert_eq!(status, 200);
+    let sample = |line: &str| {
+        let (series, value) = line.rsplit_once(' ').expect("a series and its value");
+        (series.to_owned(), value.parse::<f64>().expect("a number"))
+    };
+    let samples: BTreeMap<String, f64> =
+        text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(sample).collect();
+    let active = |controller: &str| {
+        samples[&format!("r_ems_role{{grid=\"workshop\",controller=\"{controller}\",role=\"active\"}}")]
+    };
+    assert_eq!(["a", "b", "w"].map(active), [1.0, 0.0, 0.0]);
+    let passed = samples["r_ems_loop_lateness_seconds_count"];
+    assert!(passed > 0.0);
+    assert_eq!(samples["r_ems_loop_lateness_seconds_bucket{le=\"+Inf\"}"], passed);
+    let buckets = text.lines().filter(|line| line.starts_with("r_ems_loop_lateness_seconds_bucket"));
+    let counts: Vec<f64> = buckets.map(|line| sample(line).1).collect();
+    assert!(counts.is_sorted(), "{counts:?}");
+    assert_eq!(samples["r_ems_events_lost_total"], 0.0);
+}
+
+#[test]
+fn events_are_listed_from_a_number_on_and_followed_to_the_end() {
+    let daemon = Daemon::start("events", &[]);
+    daemon.follow("set_points_taken_over");
+    let all = lines(&super::text(&daemon.emsctl(&["events", "--format", "json"]).stdout));
+    assert_eq!(all[0]["number"], 1);
+    assert_eq!(all[0]["kind"], "booted");
+    let later = lines(&super::text(&daemon.emsctl(&["events", "--from", "4", "--format", "json"]).stdout));
+    assert_eq!(later[0], all[3]);
+    let followed = std::process::Command::new(assert_cmd::cargo::cargo_bin("r-emsctl"))
+        .args(["events", "--follow", "--format", "json", "--socket", daemon.socket()])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    daemon.json(&["shutdown"]);
+    let followed = followed.wait_with_output().expect("it ends with the daemon");
+    assert_eq!(followed.status.code(), Some(0), "that is no mistake");
+    let followed = lines(&super::text(&followed.stdout));
+    assert_eq!(followed[..all.len()], all);
+    let stopped = followed.iter().filter(|line| line["kind"] == "stopped").count();
+    assert_eq!(stopped, 3, "it hears the last word of each");
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}

@@ -1,0 +1,125 @@
+//! A daemon that runs for one test, and ways to ask it.
+
+#![expect(clippy::disallowed_types, reason = "a client of the control API has a socket")]
+
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
+use serde_json::Value;
+
+/// A place for a test's file.
+pub(crate) fn file(name: &str) -> String {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).to_string_lossy().into_owned()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub(crate) fn emsctl(arguments: &[&str]) -> Output {
+    cargo_bin_cmd!("r-emsctl").args(arguments).output().expect("the program runs")
+}
+
+/// A daemon on a socket of its own; it ends with this.
+pub(crate) struct Daemon {
+    child: RefCell<Child>,
+    said: RefCell<BufReader<ChildStderr>>,
+    socket: String,
+}
+
+impl Daemon {
+    /// Starts one, and waits until it listens.
+    pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
+        let socket = file(&format!("{name}.sock"));
+        let mut child = Command::new(cargo_bin("r-emsd"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(arguments)
+            .args(["--log", "json", "--socket", &socket])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut said = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut lines = String::new();
+        while !lines.contains("finds this daemon") {
+            let more = said.read_line(&mut lines).expect("it is text");
+            assert!(more > 0, "it ended: {lines}");
+        }
+        Self { child: RefCell::new(child), said: RefCell::new(said), socket }
+    }
+
+    pub(crate) fn socket(&self) -> &str {
+        &self.socket
+    }
+
+    /// Waits for an event of this kind.
+    pub(crate) fn follow(&self, kind: &str) {
+        let events = BufReader::new(self.connect("GET", "/v1/events?follow=true", ""));
+        let wanted = format!("\"kind\":\"{kind}\"");
+        let found = events.lines().map(|line| line.expect("it is text")).any(|line| line.contains(&wanted));
+        assert!(found, "the daemon ended before {kind}");
+    }
+
+    /// Asks by the program.
+    pub(crate) fn emsctl(&self, arguments: &[&str]) -> Output {
+        emsctl(&[arguments, &["--socket", &self.socket]].concat())
+    }
+
+    /// The same, as JSON; the program must succeed.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.emsctl(&[arguments, &["--format", "json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// Connects.
+    pub(crate) fn stream(&self) -> UnixStream {
+        UnixStream::connect(&self.socket).expect("it listens")
+    }
+
+    /// Sends a request as HTTP.
+    pub(crate) fn connect(&self, method: &str, path: &str, body: &str) -> UnixStream {
+        let mut stream = self.stream();
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).expect("it is taken");
+        stream
+    }
+
+    /// The status and the body of an answer.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let mut answer = String::new();
+        self.connect(method, path, body).read_to_string(&mut answer).expect("an answer");
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let (_head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        (status.expect("a status"), body.to_owned())
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.borrow().id().to_string();
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status();
+        assert!(sent.expect("there is a shell").success());
+    }
+
+    /// Waits for its end: its exit code, and what it said.
+    pub(crate) fn ended(&self) -> (Option<i32>, String) {
+        let mut said = String::new();
+        self.said.borrow_mut().read_to_string(&mut said).expect("it is text");
+        let status = self.child.borrow_mut().wait().expect("it is our child");
+        (status.code(), said)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _killed = self.child.borrow_mut().kill();
+        let _ended = self.child.borrow_mut().wait();
+    }
+}

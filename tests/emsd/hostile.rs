@@ -1,0 +1,80 @@
+//! Odd clients: what they do is bounded, and the loop goes on.
+
+use std::io::{Read, Write};
+
+use super::daemon::Daemon;
+
+/// More connections than the daemon takes at once.
+const MANY: usize = 1_000;
+
+/// How much reached the controllers so far.
+fn deliveries(daemon: &Daemon) -> u64 {
+    let (status, body) = daemon.ask("GET", "/v1/status", "");
+    assert_eq!(status, 200, "{body}");
+    let status: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(status["grids"][0]["active"], "a", "authority does not move for it");
+    status["timing"]["deliveries"].as_u64().expect("a number")
+}
+
+#[test]
+fn odd_requests_are_refused_and_the_loop_goes_on() {
+    let daemon = Daemon::start("odd", &[]);
+    daemon.follow("set_points_taken_over");
+    let before = deliveries(&daemon);
+    let huge = "x".repeat(1 << 20);
+    let far = format!(r#"{{"grid":"{}"}}"#, "x".repeat(20_000));
+    for (method, path, body, expected) in [
+        ("POST", "/v1/switchover", r#"{"grid":"nowhere"}"#, 404),
+        ("POST", "/v1/switchover", r#"{"grid":"workshop","too":"b"}"#, 422),
+        ("POST", "/v1/switchover", r#"{"grid":7}"#, 422),
+        ("POST", "/v1/switchover", "{", 400),
+        ("POST", "/v1/switchover", "", 400),
+        ("POST", "/v1/switchover", far.as_str(), 413),
+        ("POST", "/v1/maintenance", r#"{"controller":"workshop/b"}"#, 422),
+        ("GET", "/v1/events?from=-1", "", 400),
+        ("GET", "/v1/events?until=5", "", 400),
+        ("GET", "/v1/explain?point=bess", "", 400),
+        ("GET", "/v1/explain?point=workshop/nothing", "", 404),
+        ("GET", "/v1/status/x", "", 404),
+        ("PUT", "/v1/status", "", 405),
+    ] {
+        let (status, answer) = daemon.ask(method, path, body);
+        assert_eq!(status, expected, "{method} {path}: {answer}");
+        assert!(answer.contains("\"error\""), "{method} {path}: {answer}");
+    }
+    // What is far too large is not even read.
+    let mut stream = daemon.stream();
+    let head = "POST /v1/switchover HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1048576\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("it is taken");
+    let _refused = stream.write_all(huge.as_bytes());
+    for bytes in [&b"\x00\xff\x80\r\n\r\n"[..], b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", &[b'a'; 70_000]] {
+        let mut stream = daemon.stream();
+        // It may end while it is written to.
+        let _written = stream.write_all(bytes);
+        let _answer = stream.read_to_end(&mut Vec::new());
+    }
+    assert!(deliveries(&daemon) > before);
+}
+
+#[test]
+fn a_thousand_idle_connections_end_by_themselves_and_the_loop_goes_on() {
+    let daemon = Daemon::start("idle", &[]);
+    daemon.follow("set_points_taken_over");
+    let before = deliveries(&daemon);
+    let idle: Vec<_> = (0..MANY).map(|_| daemon.stream()).collect();
+    for mut stream in idle {
+        // Whether it is told why, or just closed: it ends.
+        let _ended = stream.read_to_end(&mut Vec::new());
+    }
+    assert!(deliveries(&daemon) > before);
+}
+
+#[test]
+fn who_follows_and_never_reads_delays_nobody() {
+    let daemon = Daemon::start("unread", &[]);
+    daemon.follow("set_points_taken_over");
+    let before = deliveries(&daemon);
+    let _unread: Vec<_> = (0..50).map(|_| daemon.connect("GET", "/v1/events?follow=true", "")).collect();
+    assert!(deliveries(&daemon) >= before);
+    assert_eq!(daemon.json(&["switchover", "workshop"])["outcome"], "done");
+}

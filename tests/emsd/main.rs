@@ -1,0 +1,154 @@
+//! `r-emsd` as a process in simulation mode: people ask it, operators command it, it ends in order, and what it recorded replays.
+//!
+//! Nothing here is about time: tests wait for events, whenever they come.
+
+mod api;
+mod daemon;
+mod hostile;
+
+use assert_cmd::cargo::cargo_bin_cmd;
+
+use self::daemon::{Daemon, emsctl, file, text};
+
+#[test]
+fn one_controller_is_active_and_an_operator_moves_that() {
+    let daemon = Daemon::start("moves", &[]);
+    daemon.follow("set_points_taken_over");
+    let status = daemon.json(&["status"]);
+    let grid = &status["grids"][0];
+    assert_eq!((&grid["name"], &grid["active"]), (&"workshop".into(), &"a".into()), "{status}");
+    assert_eq!(roles(grid), ["active", "standby", "witness"]);
+    let done = daemon.json(&["switchover", "workshop"]);
+    assert_eq!(done["outcome"], "done", "{done}");
+    let grid = &daemon.json(&["status"])["grids"][0];
+    assert_eq!(grid["active"], "b");
+    assert_eq!(roles(grid), ["standby", "active", "witness"]);
+    let page = text(&daemon.emsctl(&["status"]).stdout);
+    assert!(page.contains("workshop  b active, epoch 2.1  ·  pcc "), "{page}");
+    let refused = daemon.emsctl(&["switchover", "workshop", "--to", "b"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("the active already"), "{}", text(&refused.stderr));
+}
+
+fn roles(grid: &serde_json::Value) -> Vec<&str> {
+    let controllers = grid["controllers"].as_array().expect("a list");
+    controllers.iter().map(|controller| controller["role"].as_str().expect("a word")).collect()
+}
+
+#[test]
+fn maintenance_begins_and_ends() {
+    let daemon = Daemon::start("maintenance", &[]);
+    daemon.follow("set_points_taken_over");
+    for (turned, role) in [("on", "maintenance"), ("on", "maintenance"), ("off", "standby")] {
+        let done = daemon.json(&["maintenance", "workshop/b", turned]);
+        assert_eq!(done["outcome"], "done", "{done}");
+        assert_eq!(roles(&daemon.json(&["status"])["grids"][0])[1], role);
+    }
+    let unknown = daemon.emsctl(&["maintenance", "workshop/c", "on"]);
+    assert!(text(&unknown.stderr).contains("there is workshop/a, workshop/b, workshop/w"));
+}
+
+#[test]
+fn what_was_recorded_replays_bit_for_bit_after_an_end_in_order() {
+    let log = file("recorded.rlog");
+    let daemon = Daemon::start("recorded", &["--record", &log]);
+    daemon.follow("set_points_taken_over");
+    daemon.json(&["switchover", "workshop"]);
+    daemon.signal("TERM");
+    let (code, said) = daemon.ended();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("stopped in order"), "{said}");
+    let replayed = emsctl(&["replay", &log, "--format", "json"]);
+    assert_eq!(replayed.status.code(), Some(0), "{}", text(&replayed.stderr));
+    let replayed: serde_json::Value = serde_json::from_slice(&replayed.stdout).expect("JSON");
+    assert_eq!((&replayed["ok"], &replayed["end"]), (&true.into(), &"stopped".into()), "{replayed}");
+    assert!(said.contains(replayed["digest"].as_str().expect("a digest")), "it is the same run: {said}");
+    let commands = emsctl(&["show", &log, "--controller", "workshop/a"]);
+    assert!(text(&commands.stdout).contains("switch over"), "what an operator asked for is in the log");
+}
+
+#[test]
+fn a_shutdown_ends_it_and_its_socket_is_gone() {
+    let daemon = Daemon::start("shutdown", &[]);
+    daemon.follow("started");
+    let socket = daemon.socket().to_owned();
+    assert_eq!(daemon.json(&["shutdown"])["outcome"], "asked");
+    let (code, said) = daemon.ended();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!std::path::Path::new(&socket).exists());
+    let nobody = emsctl(&["status", "--socket", &socket]);
+    assert_eq!(nobody.status.code(), Some(1));
+    let said = text(&nobody.stderr);
+    assert!(said.contains(&socket) && said.contains("start one with `r-emsd`"), "{said}");
+}
+
+#[test]
+fn sighup_is_refused_and_the_run_goes_on() {
+    let daemon = Daemon::start("hup", &[]);
+    daemon.follow("set_points_taken_over");
+    daemon.signal("HUP");
+    daemon.json(&["switchover", "workshop"]);
+    daemon.signal("INT");
+    let (code, said) = daemon.ended();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("SIGHUP: nothing can be loaded again"), "{said}");
+}
+
+#[test]
+fn a_scenario_of_ones_own_runs_and_is_told() {
+    let daemon =
+        Daemon::start("own", &["scenarios/failover_fast.ron", "--set", "site.grids.commerce.scan=\"20 ms\""]);
+    daemon.follow("set_points_taken_over");
+    let config = daemon.json(&["config"]);
+    assert_eq!(config["scenario"]["path"], "scenarios/failover_fast.ron");
+    assert!(
+        config["site"]["text"].as_str().expect("a text").contains("20 ms"),
+        "what is in effect: {config}"
+    );
+    assert_eq!(daemon.json(&["status"])["grids"][0]["active"], "a");
+}
+
+#[test]
+fn a_second_daemon_leaves_the_socket_of_the_first_alone() {
+    let daemon = Daemon::start("second", &[]);
+    daemon.follow("started");
+    let second = emsd(&["--socket", daemon.socket()]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second.stderr).contains("another daemon listens there"), "{}", text(&second.stderr));
+    daemon.json(&["status"]);
+    let plain = file("plain.txt");
+    std::fs::write(&plain, "kept").expect("a file can be written");
+    let refused = emsd(&["--socket", &plain]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
+    assert_eq!(std::fs::read_to_string(&plain).expect("it is still there"), "kept");
+}
+
+#[test]
+fn the_socket_of_a_daemon_that_was_killed_is_taken_over() {
+    let daemon = Daemon::start("killed", &[]);
+    daemon.follow("started");
+    daemon.signal("KILL");
+    assert_eq!(daemon.ended().0, None);
+    let next = Daemon::start("killed", &[]);
+    next.follow("started");
+}
+
+#[test]
+fn what_cannot_be_run_is_refused_with_what_is_missing() {
+    for (mode, missing) in
+        [("production", "the fieldbus, links between hosts, and real disks"), ("hybrid", "fieldbus")]
+    {
+        let refused = emsd(&["--mode", mode]);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused.stderr).contains(missing), "{}", text(&refused.stderr));
+    }
+    let wrong = emsd(&["scenarios/tests/bad/five_mistakes.ron", "--socket", &file("wrong.sock")]);
+    assert_eq!(wrong.status.code(), Some(5), "{}", text(&wrong.stderr));
+    let unknown = emsd(&["--set", "plant.workshop.bess.capasity=\"1 kWh\"", "--socket", &file("wrong.sock")]);
+    assert_eq!(unknown.status.code(), Some(5), "{}", text(&unknown.stderr));
+}
+
+fn emsd(arguments: &[&str]) -> std::process::Output {
+    let root = env!("CARGO_MANIFEST_DIR");
+    cargo_bin_cmd!("r-emsd").current_dir(root).args(arguments).output().expect("the program runs")
+}
