@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
@@ -34,8 +34,28 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts one, and waits until it listens.
     pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::begin(name, arguments, &mut Command::new(cargo_bin("r-emsd")))
+    }
+
+    /// Starts one as systemd does; what it tells systemd comes from what is returned beside it.
+    pub(crate) fn start_under_systemd(name: &str) -> (Self, impl Fn() -> String) {
+        let place = file(&format!("{name}.notify"));
+        let _old = std::fs::remove_file(&place);
+        let notified = UnixDatagram::bind(&place).expect("a place for a socket");
+        let mut command = Command::new(cargo_bin("r-emsd"));
+        command.env("NOTIFY_SOCKET", &place).env("WATCHDOG_USEC", "3000000");
+        let daemon = Self::begin(name, &[], &mut command);
+        let told = move || {
+            let mut bytes = [0; 4_096];
+            let length = notified.recv(&mut bytes).expect("a message");
+            text(&bytes[..length])
+        };
+        (daemon, told)
+    }
+
+    fn begin(name: &str, arguments: &[&str], command: &mut Command) -> Self {
         let socket = file(&format!("{name}.sock"));
-        let mut child = Command::new(cargo_bin("r-emsd"))
+        let mut child = command
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .args(arguments)
             .args(["--log", "json", "--socket", &socket])

@@ -148,6 +148,23 @@ fn what_cannot_be_run_is_refused_with_what_is_missing() {
     assert_eq!(unknown.status.code(), Some(5), "{}", text(&unknown.stderr));
 }
 
+#[test]
+fn systemd_is_told_that_it_is_ready_lives_and_ends() {
+    let (daemon, told) = Daemon::start_under_systemd("systemd");
+    let mut heard = String::new();
+    let mut hear = |word: &str| {
+        while !heard.contains(word) {
+            heard += &told();
+        }
+    };
+    hear("READY=1");
+    hear("WATCHDOG=1");
+    hear("STATUS=workshop: a is active, epoch 1.0");
+    daemon.signal("TERM");
+    hear("STOPPING=1");
+    assert_eq!(daemon.ended().0, Some(0));
+}
+
 fn emsd(arguments: &[&str]) -> std::process::Output {
     let root = env!("CARGO_MANIFEST_DIR");
     cargo_bin_cmd!("r-emsd").current_dir(root).args(arguments).output().expect("the program runs")
