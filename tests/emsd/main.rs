@@ -95,6 +95,21 @@ fn sighup_is_refused_and_the_run_goes_on() {
 }
 
 #[test]
+fn a_second_signal_ends_it_at_once_and_the_log_is_closed_all_the_same() {
+    let log = file("at_once.rlog");
+    let daemon = Daemon::start("at_once", &["--record", &log]);
+    daemon.follow("set_points_taken_over");
+    // The active waits a while for a successor, who stops too.
+    daemon.signal("TERM");
+    daemon.follow("stop_began");
+    daemon.signal("TERM");
+    let (code, said) = daemon.ended();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("stopped at once"), "{said}");
+    assert_eq!(emsctl(&["replay", &log]).status.code(), Some(0));
+}
+
+#[test]
 fn a_scenario_of_ones_own_runs_and_is_told() {
     let daemon =
         Daemon::start("own", &["scenarios/failover_fast.ron", "--set", "site.grids.commerce.scan=\"20 ms\""]);

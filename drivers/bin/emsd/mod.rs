@@ -22,15 +22,17 @@ mod systemd;
 use std::ffi::OsString;
 
 use clap::Parser;
+use r_ems_engine::Span;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_replay::recorder::Recorded;
 use r_ems_scenarios::Overrides;
 use r_ems_site::control::control;
+use r_ems_site::paced::End;
 use r_ems_site::{BootClock, real_time};
 use tokio::sync::oneshot;
 
 use self::args::Arguments;
-use self::running::{Ended, Loop};
+use self::running::{Ended, Loop, STOP_PATIENCE};
 use self::service::Plan;
 use self::socket::Socket;
 use crate::api::{Config, Text, VERSION, default_socket};
@@ -41,6 +43,9 @@ use crate::study::contained::quiet_contained_panics;
 use crate::study::load::{Loaded, load, load_from, report_text};
 use crate::study::outputs::Outputs;
 use crate::study::{Options, Prepared, prepare};
+
+/// So long the start of all threads may take: the run's time begins then.
+const LEAD: Span = Span::from_millis(50);
 
 /// Does what the arguments say, with the functions of `F`.
 pub fn main<F>(arguments: impl IntoIterator<Item = OsString>) -> Exit
@@ -105,7 +110,7 @@ where
     if let Err(refused) = real_time::ask_for_memory() {
         tracing::warn!("{refused}");
     }
-    let clock = BootClock::start().map_err(|error| failed("the clock cannot be used", error))?;
+    let clock = BootClock::begin_in(LEAD).map_err(|error| failed("the clock cannot be used", error))?;
     let (control, controlled) = control(Some(clock.waker()));
     let (feed, fed, events) = feed::feed(machines.len());
     let (over, ended) = oneshot::channel();
@@ -151,6 +156,17 @@ fn tell(ended: &Ended) -> Exit {
         tracing::error!("a controller failed an assertion: {words}; record the run and send its log");
         return Exit::Error;
     }
-    tracing::info!("{}", if ended.was_stopped { "stopped in order" } else { "the scenario is over" });
+    match ended.end {
+        End::Over => tracing::info!("the scenario is over"),
+        End::InOrder if ended.living > 0 => tracing::warn!(
+            "stopped: {} of the controllers had not ended in order after {STOP_PATIENCE}, or were down before",
+            ended.living
+        ),
+        End::InOrder => tracing::info!("stopped in order"),
+        End::AtOnce => {
+            tracing::warn!("stopped at once, as it was asked twice");
+            return Exit::Error;
+        }
+    }
     Exit::Ok
 }

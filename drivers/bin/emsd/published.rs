@@ -54,6 +54,11 @@ impl<D> Published<D> {
         Self { inner, feed, controllers: vec![Account::default(); controllers] }
     }
 
+    /// How many controllers live, as far as is seen here.
+    pub fn living(&self) -> usize {
+        self.controllers.iter().filter(|account| account.life == Life::Lives).count()
+    }
+
     /// Ends publishing.
     pub fn into_inner(self) -> D {
         self.inner

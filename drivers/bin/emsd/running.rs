@@ -25,6 +25,7 @@ use r_ems_replay::Recorder;
 use r_ems_replay::recorder::Recorded;
 use r_ems_sim::driver::SimDriver;
 use r_ems_site::control::Controlled;
+use r_ems_site::paced::End;
 use r_ems_site::{BootClock, Paced, real_time};
 
 use super::feed::Feed;
@@ -33,7 +34,7 @@ use crate::exit::{Failure, WRITTEN};
 use crate::study::contained::{Contained, last_words};
 
 /// So long an end in order may take, from the request to the last controller's stop: a hand-over and a state that is kept.
-const STOP_PATIENCE: Span = Span::from_secs(10);
+pub(super) const STOP_PATIENCE: Span = Span::from_secs(10);
 
 /// What a loop is made from.
 pub(super) struct Loop<F: FunctionSet> {
@@ -49,8 +50,10 @@ pub(super) struct Loop<F: FunctionSet> {
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub(super) struct Ended {
-    /// Whether somebody asked for it; else the scenario is over.
-    pub(super) was_stopped: bool,
+    /// Why.
+    pub(super) end: End,
+    /// How many controllers had not ended in order, as far as was seen.
+    pub(super) living: usize,
     /// What was recorded.
     pub(super) recorded: Option<Recorded>,
     /// What the first failed assertion said that the run went on after.
@@ -85,17 +88,16 @@ where
         let Self { world, machines, header, record, clock, controlled, feed } = self;
         let paced = Paced::new(world, clock, controlled, STOP_PATIENCE);
         let Some((path, file)) = record else {
-            let (_paced, _fleet, ended) = turn(paced, machines, feed, |paced| paced.was_stopped());
+            let (_paced, _fleet, ended) = turn(paced, machines, feed, Paced::end);
             return ended;
         };
         let failed = |error: &std::io::Error| Failure::file(&path, WRITTEN, error);
         let recorder = Recorder::new(paced, BufWriter::new(file), header, Scope::Fleet, &machines);
         let recorder = recorder.map_err(|error| Failure::error(format!("{}: {error}", path.display())))?;
-        let (recorder, fleet, ended) =
-            turn(recorder, machines, feed, |recorder| recorder.driver().was_stopped());
+        let (recorder, fleet, ended) = turn(recorder, machines, feed, |recorder| recorder.driver().end());
         let ending = match &ended {
-            Ok(Ended { was_stopped: true, .. }) => Ending::Stopped,
-            Ok(Ended { was_stopped: false, .. }) => Ending::Over,
+            Ok(Ended { end: End::InOrder | End::AtOnce, .. }) => Ending::Stopped,
+            Ok(Ended { end: End::Over, .. }) => Ending::Over,
             Err(_) => Ending::Poisoned,
         };
         let (_paced, recorded) = recorder.finish(fleet.machines(), ending);
@@ -109,15 +111,16 @@ fn turn<D: Driver, F: FunctionSet>(
     driver: D,
     machines: Vec<Controller<F>>,
     feed: Feed,
-    was_stopped: impl FnOnce(&D) -> bool,
+    end: impl FnOnce(&D) -> End,
 ) -> (D, Fleet<Controller<F>>, Result<Ended, Failure>) {
     let mut contained = Contained::new(Published::new(driver, feed, machines.len()));
     let mut fleet = Fleet::new(machines);
     let ran = fleet.run(&mut contained);
     let words = contained.words.take();
+    let living = contained.inner.living();
     let driver = contained.inner.into_inner();
     let ended = match ran {
-        Ok(()) => Ok(Ended { was_stopped: was_stopped(&driver), recorded: None, words }),
+        Ok(()) => Ok(Ended { end: end(&driver), living, recorded: None, words }),
         Err(Poisoned { controller, at }) => Err(Failure::error(format!(
             "controller {controller} failed an assertion {at} after the start: {}; record the run and send its log",
             last_words()

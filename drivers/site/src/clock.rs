@@ -70,14 +70,15 @@ pub struct BootClock {
 }
 
 impl BootClock {
-    /// A clock that shows zero now.
+    /// A clock that shows zero until `lead` is over, and then begins to run: what has to be made for a run makes nothing late.
     ///
     /// # Errors
     /// The operating system has no such timers, or no more file descriptors.
-    pub fn start() -> io::Result<Self> {
+    pub fn begin_in(lead: Span) -> io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
         let woken = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { began: boot_time(), timer, woken: Arc::new(woken) })
+        let began = boot_time().saturating_add(lead.as_nanos());
+        Ok(Self { began, timer, woken: Arc::new(woken) })
     }
 
     /// What wakes whoever waits for this clock.
@@ -143,21 +144,29 @@ mod tests {
 
     #[test]
     fn an_instant_that_is_over_is_not_waited_for() {
-        let mut clock = BootClock::start().expect("a clock");
+        let mut clock = BootClock::begin_in(Span::ZERO).expect("a clock");
         assert_eq!(clock.wait(Time::ZERO), Waited::Reached);
     }
 
     #[test]
     fn a_wait_lasts_until_its_instant() {
-        let mut clock = BootClock::start().expect("a clock");
+        let mut clock = BootClock::begin_in(Span::ZERO).expect("a clock");
         let until = clock.now() + Span::from_micros(300);
         assert_eq!(clock.wait(until), Waited::Reached);
         assert!(clock.now() >= until);
     }
 
     #[test]
+    fn a_clock_shows_zero_until_it_begins() {
+        let mut clock = BootClock::begin_in(Span::from_millis(2)).expect("a clock");
+        assert_eq!(clock.now(), Time::ZERO);
+        assert_eq!(clock.wait(Time::ZERO + Span::from_nanos(1)), Waited::Reached);
+        assert!(clock.now() > Time::ZERO);
+    }
+
+    #[test]
     fn who_is_woken_waits_no_longer_and_once_only() {
-        let mut clock = BootClock::start().expect("a clock");
+        let mut clock = BootClock::begin_in(Span::ZERO).expect("a clock");
         let waker = clock.waker();
         waker.wake();
         waker.wake();

@@ -27,6 +27,17 @@ enum Stage {
     Ended,
 }
 
+/// Why a run in real time ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The inner driver has nothing more.
+    Over,
+    /// Everybody was asked to end in order.
+    InOrder,
+    /// Somebody did not want to wait for that.
+    AtOnce,
+}
+
 /// A driver whose deliveries pass at their time.
 #[derive(Debug)]
 pub struct Paced<D, C> {
@@ -46,9 +57,13 @@ impl<D, C> Paced<D, C> {
         Self { inner, clock, controlled, patience, stage: Stage::Runs, last: Time::ZERO }
     }
 
-    /// Whether somebody asked for the end of the run.
-    pub fn was_stopped(&self) -> bool {
-        self.stage != Stage::Runs
+    /// Why the run ended, once it has.
+    pub const fn end(&self) -> End {
+        match self.stage {
+            Stage::Runs => End::Over,
+            Stage::Stops => End::InOrder,
+            Stage::Ended => End::AtOnce,
+        }
     }
 
     /// Ends pacing.

@@ -103,6 +103,7 @@ fn times<D: Driver>(driver: &mut D) -> Vec<Time> {
 fn each_delivery_passes_at_its_time() {
     let (mut driver, control, seen) = paced(&[10, 30], 0, |_| {});
     assert_eq!(times(&mut driver), [at(10), at(30)]);
+    assert_eq!(driver.end(), End::Over);
     assert_eq!(*seen.borrow(), [Seen::Waited(at(10)), Seen::Waited(at(30))]);
     assert_eq!(control.lateness().worst(), Span::ZERO);
 }
@@ -134,14 +135,14 @@ fn an_end_in_order_is_asked_for_once_and_has_its_time() {
     let stops =
         seen.borrow().iter().filter(|seen| matches!(seen, Seen::Stopped(..))).cloned().collect::<Vec<_>>();
     assert_eq!(stops, [Seen::Stopped(at(10), at(110))]);
-    assert!(driver.was_stopped());
+    assert_eq!(driver.end(), End::InOrder);
 }
 
 #[test]
 fn an_end_at_once_lets_nothing_more_pass() {
     let (mut driver, control, _seen) = paced(&[10, 30], 0, Control::end);
     assert_eq!(times(&mut driver), []);
-    assert!(driver.was_stopped());
+    assert_eq!(driver.end(), End::AtOnce);
     control.stop();
     assert_eq!(times(&mut driver), []);
 }
