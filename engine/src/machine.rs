@@ -434,7 +434,7 @@ pub trait Commanded {
     /// Delivers a command as if it had always been planned: at `at`, after what has been delivered by then.
     fn command(&mut self, at: Time, to: ControllerIndex, command: Command);
 
-    /// Asks every controller at `at` to end its life in order. The run is over when all have, and `until` at the latest.
+    /// Asks every controller from `at` on to end its life in order. The run is over when all have, and `until` at the latest.
     fn stop(&mut self, at: Time, until: Time);
 }
 

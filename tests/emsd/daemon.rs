@@ -122,8 +122,14 @@ impl Daemon {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.borrow().id().to_string();
-        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status();
+        self.signals(&[name]);
+    }
+
+    /// Sends signals, one right after the other.
+    pub(crate) fn signals(&self, names: &[&str]) {
+        let id = self.child.borrow().id();
+        let kills: Vec<String> = names.iter().map(|name| format!("kill -{name} {id}")).collect();
+        let sent = Command::new("sh").args(["-c", &kills.join(" && ")]).status();
         assert!(sent.expect("there is a shell").success());
     }
 
