@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 18] = [
+const SCENARIOS: [&str; 19] = [
     "peak_shaving",
     "year",
     "self_consumption",
