@@ -12,7 +12,7 @@ use r_ems_engine::machine::{Afterwards, Commanded, Delivery, Driver, Handled, Ou
 use r_ems_engine::{Span, Time};
 
 use crate::clock::{Clock, Waited};
-use crate::control::Controlled;
+use crate::control::{COMMANDS_MAX, Controlled};
 
 /// The longest time without a sign of life, also where nothing happens: a watchdog's patience must be longer.
 pub const SIGN_OF_LIFE_EVERY: Span = Span::from_millis(500);
@@ -24,7 +24,7 @@ enum Stage {
     /// Everybody was asked to end in order.
     Stops,
     /// Nothing passes any more.
-    Ended,
+    Ended(End),
 }
 
 /// Why a run in real time ended.
@@ -62,7 +62,7 @@ impl<D, C> Paced<D, C> {
         match self.stage {
             Stage::Runs => End::Over,
             Stage::Stops => End::InOrder,
-            Stage::Ended => End::AtOnce,
+            Stage::Ended(end) => end,
         }
     }
 
@@ -75,7 +75,8 @@ impl<D, C> Paced<D, C> {
 impl<D: Commanded, C> Paced<D, C> {
     /// Hands what was asked for to the inner driver.
     fn pass_on(&mut self) {
-        while let Some(asked) = self.controlled.take() {
+        // Whoever asks without end does not keep the loop from what is due: the rest is taken after that.
+        for asked in (0..COMMANDS_MAX).map_while(|_| self.controlled.take()) {
             self.inner.command(self.last, asked.to, asked.command);
         }
         if self.stage == Stage::Runs && self.controlled.stops() {
@@ -88,25 +89,34 @@ impl<D: Commanded, C> Paced<D, C> {
 impl<D: Driver + Commanded, C: Clock> Driver for Paced<D, C> {
     fn next(&mut self) -> Option<Delivery<'_>> {
         self.pass_on();
-        if self.stage == Stage::Ended {
+        if matches!(self.stage, Stage::Ended(_)) {
             return None;
         }
         let delivery = self.inner.next()?;
+        // Who is asked to end only hears of it with the next delivery, and that may be far.
+        let mut given_up = Time::MAX;
         loop {
             if self.controlled.ends() {
-                self.stage = Stage::Ended;
+                self.stage = Stage::Ended(End::AtOnce);
                 return None;
             }
             self.controlled.tick();
             let now = self.clock.now();
+            if self.stage == Stage::Runs && given_up == Time::MAX && self.controlled.stops() {
+                given_up = now + self.patience;
+            }
             if now >= delivery.at {
                 self.controlled.passed(now.since(delivery.at));
                 self.last = delivery.at;
                 return Some(delivery);
             }
+            if now >= given_up {
+                self.stage = Stage::Ended(End::InOrder);
+                return None;
+            }
             // Who is woken looks whether the run ends, and waits on.
             let (Waited::Reached | Waited::Woken) =
-                self.clock.wait(delivery.at.min(now + SIGN_OF_LIFE_EVERY));
+                self.clock.wait(delivery.at.min(given_up).min(now + SIGN_OF_LIFE_EVERY));
         }
     }
 

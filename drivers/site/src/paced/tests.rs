@@ -49,6 +49,8 @@ impl Clock for Hand {
 struct Planned {
     times: VecDeque<Time>,
     seen: Seens,
+    /// Who asks for more whenever something was handed on.
+    insists: Option<Control>,
 }
 
 impl Driver for Planned {
@@ -65,6 +67,10 @@ impl Commanded for Planned {
     fn command(&mut self, at: Time, _to: ControllerIndex, command: Command) {
         self.seen.borrow_mut().push(Seen::Commanded(at, command));
         self.times.push_front(at);
+        if let Some(control) = &self.insists {
+            assert!(self.times.len() <= 2 * COMMANDS_MAX, "nothing passes any more");
+            control.ask(ASKED).expect("there is room for one");
+        }
     }
 
     fn stop(&mut self, at: Time, until: Time) {
@@ -88,7 +94,8 @@ fn paced(
 ) -> (Paced<Planned, Hand>, Control, Seens) {
     let seen = Seens::default();
     let (control, controlled) = control(None);
-    let inner = Planned { times: times.iter().map(|time| at(*time)).collect(), seen: seen.clone() };
+    let inner =
+        Planned { times: times.iter().map(|time| at(*time)).collect(), seen: seen.clone(), insists: None };
     let asks = control.clone();
     let meanwhile: Option<Box<dyn FnOnce()>> = Some(Box::new(move || meanwhile(&asks)));
     let clock = Hand { now: at(now), seen: seen.clone(), meanwhile };
@@ -136,6 +143,22 @@ fn an_end_in_order_is_asked_for_once_and_has_its_time() {
         seen.borrow().iter().filter(|seen| matches!(seen, Seen::Stopped(..))).cloned().collect::<Vec<_>>();
     assert_eq!(stops, [Seen::Stopped(at(10), at(110))]);
     assert_eq!(driver.end(), End::InOrder);
+}
+
+#[test]
+fn an_end_in_order_waits_for_no_delivery_longer_than_its_patience() {
+    let (mut driver, _control, seen) = paced(&[3_600_000], 10, Control::stop);
+    assert_eq!(times(&mut driver), []);
+    assert_eq!(seen.borrow().last(), Some(&Seen::Waited(at(110))));
+    assert_eq!(driver.end(), End::InOrder);
+}
+
+#[test]
+fn whoever_asks_without_end_keeps_nothing_from_passing() {
+    let (mut driver, control, _seen) = paced(&[10, 30], 0, |_| {});
+    driver.inner.insists = Some(control.clone());
+    control.ask(ASKED).expect("room");
+    assert_eq!(driver.next().map(|delivery| delivery.at), Some(Time::ZERO));
 }
 
 #[test]
