@@ -348,7 +348,7 @@ impl SimDriver {
                 }
                 None
             }
-            Pending::Timeline { place } => self.change(at, self.timeline.change(place)),
+            Pending::Timeline(change) => self.change(at, change),
             Pending::Next { post } => self.let_in(at, post),
         }
     }

@@ -10,6 +10,7 @@ use r_ems_engine::wall::told::LOOKS_EVERY;
 
 use super::PostState;
 use super::devices::{WriteAnswer, WriteUnderWay};
+use crate::world::Change;
 
 /// Neighboring devices of one controller, which were polled together: their answers travel together.
 #[derive(Clone, Copy, Debug)]
@@ -46,9 +47,8 @@ pub(super) enum Pending {
         post: u16,
         device: DeviceIndex,
     },
-    Timeline {
-        place: u32,
-    },
+    /// What was planned for the world happens.
+    Timeline(Change),
     /// A controller that stood still takes the next thing that waits for it.
     Next {
         post: u16,

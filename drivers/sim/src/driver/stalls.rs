@@ -299,10 +299,8 @@ impl SimDriver {
                 let post = self.office.addressee(slot);
                 return self.posts[usize::from(post)].has_booted.then_some(post);
             }
-            Pending::Timeline { place } => {
-                let Change::Command { controller, .. } = self.timeline.change(place) else {
-                    return None;
-                };
+            Pending::Timeline(change) => {
+                let Change::Command { controller, .. } = change else { return None };
                 return self.posts[usize::from(controller)].has_booted.then_some(controller);
             }
             // What has left its host, and what is none.

@@ -143,7 +143,7 @@ fn place_of(pending: &Pending) -> Place {
     let of_all = |of| Devices { of, first: 0, count: u16::MAX };
     let of_one = |of, device: DeviceIndex| Devices { of, first: device.0, count: 1 };
     Place::Devices(match *pending {
-        Pending::Timeline { .. } | Pending::Mail { .. } | Pending::LookAtWalls => return Place::Timeline,
+        Pending::Timeline(_) | Pending::Mail { .. } | Pending::LookAtWalls => return Place::Timeline,
         Pending::Boot(of)
         | Pending::Saved(of)
         | Pending::Disk { of, .. }

@@ -41,18 +41,21 @@ impl Timeline {
     /// # Panics
     /// If nothing is left: whoever asks has seen when it is due.
     pub(super) fn take(&mut self) -> Pending {
-        let place = self.next;
+        let Timed { change, .. } = self.entries[self.next as usize];
         self.next += 1;
         self.due = due(&self.entries[self.next as usize..]);
-        Pending::Timeline { place }
+        Pending::Timeline(change)
     }
 
-    pub(super) fn change(&self, place: u32) -> Change {
-        self.entries[place as usize].change
-    }
-
-    /// Plans something more, after what is planned for the same instant already.
+    /// Plans something more, after what is planned for the same instant already. What is over is forgotten, but for its last
+    /// instant: whoever asks for more for ever takes no more room for it.
     pub(super) fn insert(&mut self, timed: Timed) {
+        if let Some(last) = self.next.checked_sub(1) {
+            let last = self.entries[last as usize].at;
+            let over = self.entries.partition_point(|entry| entry.at < last);
+            self.entries.drain(..over);
+            self.next -= over as u32;
+        }
         let next = self.next as usize;
         let place = next + self.entries[next..].partition_point(|planned| planned.at <= timed.at);
         self.entries.insert(place, timed);
@@ -116,8 +119,8 @@ mod tests {
         let mut taken = Vec::new();
         while timeline.due() < Time::MAX {
             let due = timeline.due();
-            let Pending::Timeline { place } = timeline.take() else { panic!("it is of the timeline") };
-            taken.push(Timed { at: due, change: timeline.change(place) });
+            let Pending::Timeline(change) = timeline.take() else { panic!("it is of the timeline") };
+            taken.push(Timed { at: due, change });
         }
         assert_eq!(taken, [down(1), down(2), other]);
     }
@@ -132,6 +135,26 @@ mod tests {
         assert!(timeline.has_begun_as(now, &[down(1)]));
         assert!(!timeline.has_begun_as(now, &[down(1), down(2)]), "that would have happened");
         assert!(!timeline.has_begun_as(now, &[down(3)]) && !timeline.has_begun_as(now, &[]));
+    }
+
+    #[test]
+    fn whoever_asks_for_more_again_and_again_takes_no_more_room() {
+        let mut timeline = Timeline::new(Vec::new());
+        for seconds in 1..1_000 {
+            timeline.insert(down(seconds));
+            timeline.take();
+        }
+        assert_eq!(timeline.entries, [down(998), down(999)]);
+    }
+
+    #[test]
+    fn what_happens_at_the_present_instant_is_not_forgotten() {
+        let mut timeline = Timeline::new(alloc::vec![down(1), down(2), down(2)]);
+        timeline.take();
+        timeline.take();
+        timeline.insert(down(2));
+        assert_eq!(timeline.entries, [down(2); 3]);
+        assert_eq!((timeline.next, timeline.due), (1, down(2).at));
     }
 
     #[test]
