@@ -43,6 +43,8 @@ pub struct Status {
     pub timing: Timing,
     /// Events that the loop could not pass on, because nobody took them in time.
     pub events_lost: u64,
+    /// Lines on the daemon's standard error that nobody read in time.
+    pub lines_lost: u64,
     /// Each grid.
     pub grids: Vec<GridStatus>,
 }

@@ -129,6 +129,7 @@ fn metrics_are_what_a_scraper_reads() {
     let counts: Vec<f64> = buckets.map(|line| sample(line).1).collect();
     assert!(counts.is_sorted(), "{counts:?}");
     assert_eq!(samples["r_ems_events_lost_total"], 0.0);
+    assert_eq!(samples["r_ems_lines_lost_total"], 0.0);
 }
 
 #[test]

@@ -7,9 +7,15 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::Duration;
 
 use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
 use serde_json::Value;
+
+/// So long is waited for what must happen some time: a test that waits longer fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// How often is looked whether it has happened.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A place for a test's file.
 pub(crate) fn file(name: &str) -> String {
@@ -27,7 +33,8 @@ pub(crate) fn emsctl(arguments: &[&str]) -> Output {
 /// A daemon on a socket of its own; it ends with this.
 pub(crate) struct Daemon {
     child: RefCell<Child>,
-    said: RefCell<BufReader<ChildStderr>>,
+    /// Nothing once nobody reads it any more.
+    said: RefCell<Option<BufReader<ChildStderr>>>,
     socket: String,
 }
 
@@ -68,7 +75,7 @@ impl Daemon {
             let more = said.read_line(&mut lines).expect("it is text");
             assert!(more > 0, "it ended: {lines}");
         }
-        Self { child: RefCell::new(child), said: RefCell::new(said), socket }
+        Self { child: RefCell::new(child), said: RefCell::new(Some(said)), socket }
     }
 
     pub(crate) fn socket(&self) -> &str {
@@ -97,7 +104,9 @@ impl Daemon {
 
     /// Connects.
     pub(crate) fn stream(&self) -> UnixStream {
-        UnixStream::connect(&self.socket).expect("it listens")
+        let stream = UnixStream::connect(&self.socket).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("that is a length");
+        stream
     }
 
     /// Sends a request as HTTP.
@@ -133,10 +142,29 @@ impl Daemon {
         assert!(sent.expect("there is a shell").success());
     }
 
+    /// From now on nobody can read what it says.
+    pub(crate) fn stop_reading(&self) {
+        self.said.take();
+    }
+
+    /// Waits for its end without reading what it says: its exit code.
+    #[expect(clippy::disallowed_methods, reason = "a process that does not end is waited for, for a while")]
+    pub(crate) fn ended_unread(&self) -> Option<i32> {
+        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+            if let Some(status) = self.child.borrow_mut().try_wait().expect("it is our child") {
+                return status.code();
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        panic!("it did not end within {PATIENCE:?}");
+    }
+
     /// Waits for its end: its exit code, and what it said.
     pub(crate) fn ended(&self) -> (Option<i32>, String) {
         let mut said = String::new();
-        self.said.borrow_mut().read_to_string(&mut said).expect("it is text");
+        if let Some(reader) = &mut *self.said.borrow_mut() {
+            reader.read_to_string(&mut said).expect("it is text");
+        }
         let status = self.child.borrow_mut().wait().expect("it is our child");
         (status.code(), said)
     }

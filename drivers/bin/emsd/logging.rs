@@ -1,32 +1,70 @@
 //! What the program says on standard error: one line an event, for people or for programs.
 
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
 use r_ems_engine::event::Severity;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use super::args::LogFormat;
+use super::lines::Lines;
 use crate::api::EventLine;
 
 /// What is told without a filter.
 const USUAL: &str = "info";
+/// So long the last lines may take before the program ends without them.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Lets lines go to standard error; RUST_LOG filters them.
-pub(super) fn start(format: LogFormat) {
+/// Where everything is said, once logging has started.
+pub(super) struct Said(Arc<Lines>);
+
+/// Lets lines go to standard error, the last words of a panic too; RUST_LOG filters them.
+///
+/// # Errors
+/// The operating system has no more threads.
+pub(super) fn start(format: LogFormat) -> io::Result<Said> {
+    let tells = |lost| tracing::warn!(lost, "lines were lost: nobody read them in time");
+    let lines = Lines::to(anstream::stderr(), tells)?;
     let filter =
         EnvFilter::builder().with_default_directive(USUAL.parse().expect("a level")).from_env_lossy();
-    let lines = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(Arc::clone(&lines))
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_target(false)
         .with_span_events(FmtSpan::NONE);
     // A second program in one process says what it says where the first one does.
     let _first = match format {
-        LogFormat::Human => {
-            use std::io::IsTerminal;
-            lines.with_ansi(std::io::stderr().is_terminal()).try_init()
-        }
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Human => subscriber.with_ansi(true).try_init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
     };
+    let last = Arc::clone(&lines);
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!("{panic}");
+        last.settle(LAST_LINES);
+    }));
+    Ok(Said(lines))
+}
+
+impl Said {
+    /// Says something that is no event.
+    pub(super) fn say(&self, message: &str) {
+        // A line is lost rather than refused.
+        let _said = (&*self.0).write(format!("{message}\n").as_bytes());
+    }
+
+    /// The lines on their way.
+    pub(super) fn lines(&self) -> Arc<Lines> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Drop for Said {
+    fn drop(&mut self) {
+        self.0.settle(LAST_LINES);
+    }
 }
 
 /// Tells what a controller reported.

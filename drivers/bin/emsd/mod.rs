@@ -3,7 +3,7 @@
 //! - `args` is what a user may write, `demo` the scenario that the program brings along;
 //! - `running` is the loop, on a thread of its own; `published` and `feed` pass on what happens in it;
 //! - `service` answers requests on a Unix socket, on another thread; `socket` is the place of that socket;
-//! - `signals` end the daemon in order; `systemd` is told how it is; `logging` is what standard error says.
+//! - `signals` end the daemon in order; `systemd` is told how it is; `logging` is what standard error says, by `lines`.
 //!
 //! **Invariant:** the loop waits for nobody but its clock. What is asked of it is bounded, logged with the run, and replayed
 //! with it.
@@ -11,6 +11,7 @@
 pub mod args;
 pub mod demo;
 pub mod feed;
+mod lines;
 mod logging;
 pub mod published;
 mod running;
@@ -32,6 +33,7 @@ use r_ems_site::{BootClock, real_time};
 use tokio::sync::oneshot;
 
 use self::args::Arguments;
+use self::logging::Said;
 use self::running::{Ended, Loop, STOP_PATIENCE};
 use self::service::Plan;
 use self::socket::Socket;
@@ -52,15 +54,20 @@ pub fn main<F>(arguments: impl IntoIterator<Item = OsString>) -> Exit
 where
     F: FunctionSet + Send + Sync + 'static,
 {
-    quiet_contained_panics();
-    let ended = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => run::<F>(&arguments),
-        Err(error) => answer(&error),
-    };
-    ended.unwrap_or_else(|Failure { exit, message }| {
+    let failed = |say: &dyn Fn(&str), Failure { exit, message }| {
         say(&format!("{} {message}", paint(BAD, "error:")));
         exit
-    })
+    };
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return answer(&error).unwrap_or_else(|failure| failed(&say, failure)),
+    };
+    let said = match logging::start(arguments.log) {
+        Ok(said) => said,
+        Err(error) => return failed(&say, Failure::error(format!("nothing can be told: {error}"))),
+    };
+    quiet_contained_panics();
+    run::<F>(&arguments, &said).unwrap_or_else(|failure| failed(&|message| said.say(message), failure))
 }
 
 /// Help and version are answers; everything else that the parser says is about wrong arguments.
@@ -75,19 +82,18 @@ fn answer(error: &clap::Error) -> Result<Exit, Failure> {
 }
 
 /// Runs until somebody ends it, or the scenario is over.
-fn run<F>(arguments: &Arguments) -> Result<Exit, Failure>
+fn run<F>(arguments: &Arguments, said: &Said) -> Result<Exit, Failure>
 where
     F: FunctionSet + Send + Sync + 'static,
 {
     arguments.mode.check()?;
-    logging::start(arguments.log);
     let overrides = Overrides { settings: arguments.set.clone(), ..Overrides::default() };
     let Loaded { study, warnings } = match &arguments.file {
         Some(file) => load::<F>(file, &overrides)?,
         None => load_from::<F>(&demo::files(), demo::PATH, &overrides)?,
     };
     if !warnings.mistakes.is_empty() {
-        say(&report_text(&warnings));
+        said.say(&report_text(&warnings));
     }
     let text = |document: &r_ems_scenarios::Document| Text {
         path: document.path().to_owned(),
@@ -123,6 +129,7 @@ where
         fed,
         events,
         listener: socket.listener().map_err(|error| failed("the socket cannot be shared", error))?,
+        lines: said.lines(),
         over: ended,
     };
     let record = record.zip(outputs.record);
@@ -138,9 +145,7 @@ where
         .map_err(|error| failed("the loop cannot start", error))?;
     let ran = looping.join();
     signals.end();
-    if serving.join().is_err() {
-        tracing::error!("the service failed; the loop went on without it");
-    }
+    serving.end();
     drop(socket);
     let ended =
         ran.map_err(|_panic| Failure::error("the loop failed, which is a bug of r-ems; see above"))??;

@@ -34,12 +34,12 @@ fn take(signal: i32, control: &Control) {
             "SIGHUP: nothing can be loaded again in a simulation; end the daemon and start it anew"
         );
     } else if control.is_stopping() {
-        tracing::warn!("a second signal: it ends at once");
         control.end();
+        tracing::warn!("a second signal: it ends at once");
     } else {
+        control.stop();
         tracing::info!("it ends in order; a second signal ends it at once");
         systemd::stopping();
-        control.stop();
     }
 }
 

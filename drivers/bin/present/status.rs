@@ -34,8 +34,13 @@ pub fn page(status: &Status) -> String {
         span(timing.worst_s)
     );
     let _ = writeln!(page, "\n{}", paint(DIM, &loop_line));
-    if status.events_lost > 0 {
-        let _ = writeln!(page, "{}", paint(BAD, &format!("{} events were lost", count(status.events_lost))));
+    for (lost, what) in [
+        (status.events_lost, "events were lost"),
+        (status.lines_lost, "lines on the daemon's standard error were lost: nobody reads it"),
+    ] {
+        if lost > 0 {
+            let _ = writeln!(page, "{}", paint(BAD, &format!("{} {what}", count(lost))));
+        }
     }
     page
 }

@@ -19,7 +19,8 @@ mod views;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver as Signal, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -37,12 +38,15 @@ use tokio::sync::{oneshot, watch};
 use self::history::History;
 use self::views::{States, Views};
 use super::feed::{Fed, Told, What};
+use super::lines::Lines;
 use super::socket::Listener;
 use super::{logging, systemd};
 use crate::api::Config;
 use crate::metrics::Metrics;
 use crate::summary::Facts;
 
+/// So long the thread may take to end once the loop has ended: longer than what is being answered may.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// How often is looked whether the loop has begun.
 const BEGINS_LOOK: Duration = Duration::from_millis(2);
 
@@ -56,6 +60,7 @@ pub(super) struct Plan<F: FunctionSet> {
     pub(super) fed: Fed,
     pub(super) events: Receiver<Told>,
     pub(super) listener: Listener,
+    pub(super) lines: Arc<Lines>,
     /// Comes when the loop has ended.
     pub(super) over: oneshot::Receiver<()>,
 }
@@ -67,6 +72,7 @@ pub(super) struct Api {
     control: Control,
     face: Face,
     fed: Fed,
+    lines: Arc<Lines>,
     views: Box<dyn Views>,
     history: Mutex<History>,
     metrics: Mutex<Metrics>,
@@ -82,13 +88,15 @@ impl Api {
         F: FunctionSet + Send + Sync + 'static,
     {
         let metrics = Metrics::new(&plan.facts.controllers);
-        let metrics = metrics.with(scrape::Loop::new(plan.control.clone(), plan.fed.clone()));
+        let (control, fed, lines) = (plan.control.clone(), plan.fed.clone(), Arc::clone(&plan.lines));
+        let metrics = metrics.with(scrape::Loop::new(control, fed, lines));
         Self {
             facts: plan.facts.clone(),
             config: plan.config.clone(),
             control: plan.control.clone(),
             face: plan.face,
             fed: plan.fed.clone(),
+            lines: Arc::clone(&plan.lines),
             views: Box::new(States::new(&plan.facts.controllers, &plan.machines)),
             history: Mutex::default(),
             metrics: Mutex::new(metrics),
@@ -132,15 +140,38 @@ impl Api {
     }
 }
 
+/// A service that runs.
+pub(super) struct Serving {
+    thread: JoinHandle<()>,
+    /// Nothing ever comes: it is closed when the thread ends.
+    ended: Signal<()>,
+}
+
+impl Serving {
+    /// Waits until it has ended, for a while: nobody whom it waits for keeps the daemon.
+    pub(super) fn end(self) {
+        if self.ended.recv_timeout(ENDS_WITHIN) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the service did not end; the daemon ends without it");
+        } else if self.thread.join().is_err() {
+            tracing::error!("the service failed; the loop went on without it");
+        }
+    }
+}
+
 /// Starts the thread.
 #[expect(clippy::disallowed_methods, reason = "it serves people and decides nothing")]
-pub(super) fn start<F>(plan: Plan<F>) -> io::Result<JoinHandle<()>>
+pub(super) fn start<F>(plan: Plan<F>) -> io::Result<Serving>
 where
     F: FunctionSet + Send + Sync + 'static,
 {
     plan.listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("service".to_owned()).spawn(move || runtime.block_on(serve(plan)))
+    let (ends, ended) = channel();
+    let thread = std::thread::Builder::new().name("service".to_owned()).spawn(move || {
+        let _ends = ends;
+        runtime.block_on(serve(plan));
+    })?;
+    Ok(Serving { thread, ended })
 }
 
 /// Serves until the loop has ended.
@@ -148,7 +179,7 @@ async fn serve<F>(plan: Plan<F>)
 where
     F: FunctionSet + Send + Sync + 'static,
 {
-    let api = std::sync::Arc::new(Api::new(&plan));
+    let api = Arc::new(Api::new(&plan));
     let Plan { mut events, listener, over, .. } = plan;
     let listener = match tokio::net::UnixListener::from_std(listener) {
         Ok(listener) => listener,

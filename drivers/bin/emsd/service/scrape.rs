@@ -1,6 +1,7 @@
 //! What a scrape gets beside what controllers report: how late the loop is, and what it could not pass on.
 
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
@@ -11,6 +12,7 @@ use r_ems_site::Control;
 use r_ems_site::lateness::BOUNDS;
 
 use super::super::feed::Fed;
+use super::super::lines::Lines;
 use super::Api;
 use crate::summary::DOWN;
 
@@ -19,11 +21,12 @@ use crate::summary::DOWN;
 pub(super) struct Loop {
     control: Control,
     fed: Fed,
+    lines: Arc<Lines>,
 }
 
 impl Loop {
-    pub(super) const fn new(control: Control, fed: Fed) -> Self {
-        Self { control, fed }
+    pub(super) const fn new(control: Control, fed: Fed, lines: Arc<Lines>) -> Self {
+        Self { control, fed, lines }
     }
 }
 
@@ -39,7 +42,10 @@ impl Collector for Loop {
         histogram.encode_histogram::<NoLabelSet>(total_s, lateness.deliveries(), &buckets, None)?;
         let lost = ConstCounter::new(self.fed.lost());
         let help = "Events that the service could not take in";
-        lost.encode(encoder.encode_descriptor("events_lost", help, None, lost.metric_type())?)
+        lost.encode(encoder.encode_descriptor("events_lost", help, None, lost.metric_type())?)?;
+        let lost = ConstCounter::new(self.lines.lost());
+        let help = "Lines of the log on standard error that nobody read in time";
+        lost.encode(encoder.encode_descriptor("lines_lost", help, None, lost.metric_type())?)
     }
 }
 

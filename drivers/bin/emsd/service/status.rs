@@ -110,6 +110,7 @@ impl Api {
                 worst_s: lateness.worst().as_secs_f64(),
             },
             events_lost: self.fed.lost(),
+            lines_lost: self.lines.lost(),
             grids: self.grid_names().map(|grid| self.grid(grid, &looked)).collect(),
         }
     }
