@@ -45,8 +45,21 @@ pub struct Status {
     pub events_lost: u64,
     /// Lines on the daemon's standard error that nobody read in time.
     pub lines_lost: u64,
+    /// The log, if the run is recorded.
+    pub log: Option<LogStatus>,
     /// Each grid.
     pub grids: Vec<GridStatus>,
+}
+
+/// The log of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogStatus {
+    /// Its path, as the daemon was told it.
+    pub path: String,
+    /// So many bytes of it are durable.
+    pub bytes: u64,
+    /// Why it ended before the run, if it did.
+    pub cut: Option<String>,
 }
 
 /// How late deliveries passed.

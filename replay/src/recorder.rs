@@ -122,6 +122,16 @@ impl<D: Driver, W: Write> Recorder<D, W> {
         Ok(Self { driver, log })
     }
 
+    /// Hands all that was recorded so far to the sink: whoever is cut off then loses only what follows.
+    ///
+    /// An error ends the run as one of the run does.
+    pub fn flush(&mut self) {
+        if self.log.failed.is_none() {
+            self.log.recording.flush();
+            self.log.failed = self.log.write().and_then(|()| self.log.sink.flush()).err();
+        }
+    }
+
     /// Ends the log with the states of the fleet's machines, and gives the inner driver back.
     ///
     /// # Errors

@@ -13,12 +13,31 @@ use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
 use serde_json::Value;
 
 /// So long is waited for what must happen some time: a test that waits longer fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How often is looked whether it has happened.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Looks until there is something.
+#[expect(clippy::disallowed_methods, reason = "what a process does is waited for, for a while")]
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    panic!("within {PATIENCE:?} it did not come so far that {what}");
+}
+
+/// A place for a test's file, where none is.
+pub(crate) fn file(name: &str) -> String {
+    let place = place(name);
+    let _old = std::fs::remove_file(&place);
+    place
+}
 
 /// A place for a test's file.
-pub(crate) fn file(name: &str) -> String {
+fn place(name: &str) -> String {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).to_string_lossy().into_owned()
 }
 
@@ -47,7 +66,6 @@ impl Daemon {
     /// Starts one as systemd does; what it tells systemd comes from what is returned beside it.
     pub(crate) fn start_under_systemd(name: &str) -> (Self, impl Fn() -> String) {
         let place = file(&format!("{name}.notify"));
-        let _old = std::fs::remove_file(&place);
         let notified = UnixDatagram::bind(&place).expect("a place for a socket");
         let mut command = Command::new(cargo_bin("r-emsd"));
         command.env("NOTIFY_SOCKET", &place).env("WATCHDOG_USEC", "3000000");
@@ -60,8 +78,14 @@ impl Daemon {
         (daemon, told)
     }
 
+    /// Starts one that can write no file beyond so many blocks.
+    pub(crate) fn start_with_small_files(name: &str, blocks: u32, arguments: &[&str]) -> Self {
+        let limited = format!("ulimit -f {blocks} && exec \"$0\" \"$@\"");
+        Self::begin(name, arguments, Command::new("sh").args(["-c", &limited]).arg(cargo_bin("r-emsd")))
+    }
+
     fn begin(name: &str, arguments: &[&str], command: &mut Command) -> Self {
-        let socket = file(&format!("{name}.sock"));
+        let socket = place(&format!("{name}.sock"));
         let mut child = command
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .args(arguments)
@@ -148,15 +172,8 @@ impl Daemon {
     }
 
     /// Waits for its end without reading what it says: its exit code.
-    #[expect(clippy::disallowed_methods, reason = "a process that does not end is waited for, for a while")]
     pub(crate) fn ended_unread(&self) -> Option<i32> {
-        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
-            if let Some(status) = self.child.borrow_mut().try_wait().expect("it is our child") {
-                return status.code();
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-        panic!("it did not end within {PATIENCE:?}");
+        until("it ends", || self.child.borrow_mut().try_wait().expect("it is our child")).code()
     }
 
     /// Waits for its end: its exit code, and what it said.

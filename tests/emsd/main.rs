@@ -5,6 +5,7 @@
 mod api;
 mod daemon;
 mod hostile;
+mod recorded;
 mod unread;
 
 use assert_cmd::cargo::cargo_bin_cmd;

@@ -29,7 +29,7 @@ pub struct Arguments {
     /// Where r-emsctl finds it, by default r-emsd.sock in $XDG_RUNTIME_DIR, or /run/r-emsd/r-emsd.sock
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Records the run into this log
+    /// Records the run into this log, a new file that grows without a bound: by 12 MB an hour of the workshop
     #[arg(long, value_name = "LOG")]
     pub record: Option<PathBuf>,
     /// Changes a value of the scenario: plant.workshop.bess.capacity="200 kWh"

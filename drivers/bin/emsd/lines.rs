@@ -1,6 +1,6 @@
 //! Lines on their way to standard error, which a thread of their own writes: who says something never waits for who reads it.
 //!
-//! **Policy when full:** a line for which there is no room is lost, and so is one that cannot be written, because whoever read has
+//! **Policy when full:** a line for which there is no room is lost, and so is one that cannot be written because whoever read has
 //! gone. Lost lines are counted, and told once a line could be written again.
 //!
 //! The thread of tracing-appender is no help here: whoever ends it says on standard error that it did not end in time, and waits
@@ -125,8 +125,10 @@ mod tests {
     fn lines() -> (Arc<Lines>, Receiver<Vec<u8>>, Receiver<u64>) {
         let (sender, reader) = sync_channel(0);
         let (tells, told): (Sender<u64>, _) = channel();
-        // Nobody may listen any more when the test is over.
-        let tell = move |lost| drop(tells.send(lost));
+        let tell = move |lost| {
+            // Nobody may listen any more when the test is over.
+            let _sent = tells.send(lost);
+        };
         (Lines::to(Reader(sender), tell).expect("a thread"), reader, told)
     }
 

@@ -2,6 +2,7 @@
 //!
 //! - `args` is what a user may write, `demo` the scenario that the program brings along;
 //! - `running` is the loop, on a thread of its own; `published` and `feed` pass on what happens in it;
+//! - `recording` keeps its log, which `flushed` does not let wait;
 //! - `service` answers requests on a Unix socket, on another thread; `socket` is the place of that socket;
 //! - `signals` end the daemon in order; `systemd` is told how it is; `logging` is what standard error says, by `lines`.
 //!
@@ -11,9 +12,11 @@
 pub mod args;
 pub mod demo;
 pub mod feed;
+mod flushed;
 mod lines;
 mod logging;
 pub mod published;
+mod recording;
 mod running;
 mod service;
 mod signals;
@@ -25,7 +28,6 @@ use std::ffi::OsString;
 use clap::Parser;
 use r_ems_engine::Span;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_replay::recorder::Recorded;
 use r_ems_scenarios::Overrides;
 use r_ems_site::control::control;
 use r_ems_site::paced::End;
@@ -34,17 +36,17 @@ use tokio::sync::oneshot;
 
 use self::args::Arguments;
 use self::logging::Said;
+use self::recording::{Kept, Log};
 use self::running::{Ended, Loop, STOP_PATIENCE};
 use self::service::Plan;
 use self::socket::Socket;
 use crate::api::{Config, Text, VERSION, default_socket};
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, say};
+use crate::output::{Output, say, survive_file_limits};
 use crate::present::style::{BAD, paint};
 use crate::study::contained::quiet_contained_panics;
 use crate::study::load::{Loaded, load, load_from, report_text};
-use crate::study::outputs::Outputs;
-use crate::study::{Options, Prepared, prepare};
+use crate::study::{Prepared, prepare};
 
 /// So long the start of all threads may take: the run's time begins then.
 const LEAD: Span = Span::from_millis(50);
@@ -87,6 +89,8 @@ where
     F: FunctionSet + Send + Sync + 'static,
 {
     arguments.mode.check()?;
+    let failed = |what: &str, error: std::io::Error| Failure::error(format!("{what}: {error}"));
+    survive_file_limits().map_err(|error| failed("signals cannot be handled", error))?;
     let overrides = Overrides { settings: arguments.set.clone(), ..Overrides::default() };
     let Loaded { study, warnings } = match &arguments.file {
         Some(file) => load::<F>(file, &overrides)?,
@@ -108,11 +112,8 @@ where
     let Prepared { facts, header, machines, world, inputs } = prepare(study)?;
     let socket =
         Socket::bind(&arguments.socket.clone().unwrap_or_else(default_socket), arguments.socket.is_none())?;
-    let effects = header.effects;
-    let record = arguments.record.clone();
-    let options = Options { record: record.clone().map(|path| (path, effects)), ..Options::default() };
-    let outputs = Outputs::open(&options, &inputs)?;
-    let failed = |what: &str, error: std::io::Error| Failure::error(format!("{what}: {error}"));
+    let (record, log) =
+        arguments.record.as_deref().map(|path| recording::begin(path, &inputs)).transpose()?.unzip();
     if let Err(refused) = real_time::ask_for_memory() {
         tracing::warn!("{refused}");
     }
@@ -130,9 +131,9 @@ where
         events,
         listener: socket.listener().map_err(|error| failed("the socket cannot be shared", error))?,
         lines: said.lines(),
+        log: log.as_ref().map(Log::kept),
         over: ended,
     };
-    let record = record.zip(outputs.record);
     let signals = signals::watch(control).map_err(|error| failed("signals cannot be watched", error))?;
     tracing::info!("{}: r-emsctl finds this daemon at {}", plan.facts.scenario, socket.path().display());
     let serving = service::start(plan).map_err(|error| failed("the service cannot start", error))?;
@@ -144,19 +145,18 @@ where
         })
         .map_err(|error| failed("the loop cannot start", error))?;
     let ran = looping.join();
+    let kept = log.map(Log::end);
     signals.end();
     serving.end();
     drop(socket);
     let ended =
         ran.map_err(|_panic| Failure::error("the loop failed, which is a bug of r-ems; see above"))??;
-    Ok(tell(&ended))
+    Ok(tell(&ended, kept))
 }
 
-/// Says how it ended.
-fn tell(ended: &Ended) -> Exit {
-    if let Some(Recorded { bytes, records, digest, .. }) = &ended.recorded {
-        tracing::info!("the log is closed: {records} records, {bytes} bytes, digest {digest}");
-    }
+/// Says how it ended, and its log.
+fn tell(ended: &Ended, kept: Option<Kept>) -> Exit {
+    let log = kept.zip(ended.recorded.as_ref()).map_or(Exit::Ok, |(kept, recorded)| kept.tell_end(recorded));
     if let Some(words) = &ended.words {
         tracing::error!("a controller failed an assertion: {words}; record the run and send its log");
         return Exit::Error;
@@ -173,5 +173,5 @@ fn tell(ended: &Ended) -> Exit {
             return Exit::Error;
         }
     }
-    Exit::Ok
+    log
 }

@@ -1,18 +1,17 @@
 //! The loop of a run in real time, on a thread of its own.
 //!
 //! ```text
-//!     Fleet <-> Contained<Published<Recorder<Paced<SimDriver>>>>
-//!                 |         |         |        └ lets each delivery pass at its time, hands on what is asked for
-//!                 |         |         └ writes the log, if one is wanted
+//!     Fleet <-> Contained<Published<Flushed<Recorder<Paced<SimDriver>>>>>
+//!                 |         |         |       |        └ lets each delivery pass at its time, hands on what is asked for
+//!                 |         |         |       └ writes the log, if one is wanted
+//!                 |         |         └ and does not let it wait in memory
 //!                 |         └ tells the service what happens
 //!                 └ confines a panic to its controller
 //! ```
 //!
-//! **Invariant:** nothing that the service does makes this thread wait: see [`super::feed`] and [`r_ems_site::control`].
+//! **Invariant:** nothing that the service or a disk does makes this thread wait: see [`super::feed`], [`r_ems_site::control`]
+//! and [`r_ems_site::appender`].
 
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use r_ems_engine::Span;
@@ -24,13 +23,15 @@ use r_ems_engine::machine::Driver;
 use r_ems_replay::Recorder;
 use r_ems_replay::recorder::Recorded;
 use r_ems_sim::driver::SimDriver;
+use r_ems_site::appender::Blocks;
 use r_ems_site::control::Controlled;
 use r_ems_site::paced::End;
 use r_ems_site::{BootClock, Paced, real_time};
 
 use super::feed::Feed;
+use super::flushed::Flushed;
 use super::published::Published;
-use crate::exit::{Failure, WRITTEN};
+use crate::exit::Failure;
 use crate::study::contained::{Contained, last_words};
 
 /// So long an end in order may take, from the request to the last controller's stop: a hand-over and a state that is kept.
@@ -41,7 +42,7 @@ pub(super) struct Loop<F: FunctionSet> {
     pub(super) world: SimDriver,
     pub(super) machines: Vec<Controller<F>>,
     pub(super) header: Header,
-    pub(super) record: Option<(PathBuf, File)>,
+    pub(super) record: Option<Blocks>,
     pub(super) clock: BootClock,
     pub(super) controlled: Controlled,
     pub(super) feed: Feed,
@@ -87,21 +88,21 @@ where
     fn run(self) -> Result<Ended, Failure> {
         let Self { world, machines, header, record, clock, controlled, feed } = self;
         let paced = Paced::new(world, clock, controlled, STOP_PATIENCE);
-        let Some((path, file)) = record else {
+        let Some(blocks) = record else {
             let (_paced, _fleet, ended) = turn(paced, machines, feed, Paced::end);
             return ended;
         };
-        let failed = |error: &std::io::Error| Failure::file(&path, WRITTEN, error);
-        let recorder = Recorder::new(paced, BufWriter::new(file), header, Scope::Fleet, &machines);
-        let recorder = recorder.map_err(|error| Failure::error(format!("{}: {error}", path.display())))?;
-        let (recorder, fleet, ended) = turn(recorder, machines, feed, |recorder| recorder.driver().end());
+        let recorder = Recorder::new(paced, blocks, header, Scope::Fleet, &machines);
+        let recorder = recorder.map_err(|error| Failure::error(format!("the log cannot begin: {error}")))?;
+        let flushed = Flushed::new(recorder);
+        let (flushed, fleet, ended) = turn(flushed, machines, feed, |flushed| flushed.driver().end());
         let ending = match &ended {
             Ok(Ended { end: End::InOrder | End::AtOnce, .. }) => Ending::Stopped,
             Ok(Ended { end: End::Over, .. }) => Ending::Over,
             Err(_) => Ending::Poisoned,
         };
-        let (_paced, recorded) = recorder.finish(fleet.machines(), ending);
-        let recorded = recorded.map_err(|error| failed(&error))?;
+        let (_paced, recorded) = flushed.into_recorder().finish(fleet.machines(), ending);
+        let recorded = recorded.expect("whoever keeps blocks takes them all");
         Ok(Ended { recorded: Some(recorded), ..ended? })
     }
 }

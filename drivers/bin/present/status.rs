@@ -7,7 +7,9 @@ use r_ems_engine::Span;
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
 use super::text::{count, duration, percent, power, quantity};
-use crate::api::{Condition, Config, ControllerStatus, DeviceStatus, EventLine, GridStatus, Points, Status};
+use crate::api::{
+    Condition, Config, ControllerStatus, DeviceStatus, EventLine, GridStatus, LogStatus, Points, Status,
+};
 
 /// What is not known.
 const NOTHING: &str = "–";
@@ -34,6 +36,13 @@ pub fn page(status: &Status) -> String {
         span(timing.worst_s)
     );
     let _ = writeln!(page, "\n{}", paint(DIM, &loop_line));
+    if let Some(LogStatus { path, bytes, cut }) = &status.log {
+        let log = format!("log: {path}, {} bytes", count(*bytes));
+        let _ = match cut {
+            None => writeln!(page, "{}", paint(DIM, &log)),
+            Some(cut) => writeln!(page, "{}", paint(BAD, &format!("{log}, ended before the run: {cut}"))),
+        };
+    }
     for (lost, what) in [
         (status.events_lost, "events were lost"),
         (status.lines_lost, "lines on the daemon's standard error were lost: nobody reads it"),

@@ -32,6 +32,23 @@ pub(crate) fn probe(option: &'static str, path: &Path, inputs: &[PathBuf]) -> Re
     refused
 }
 
+/// Opens a file that is to hold what cannot be had again: only one that holds nothing yet.
+///
+/// # Errors
+/// As those of a run's files, and if there is something in it; nothing has changed then.
+pub(crate) fn open_new(option: &'static str, path: &Path, inputs: &[PathBuf]) -> Result<File, Failure> {
+    let opened = Opened::new(option, path)?;
+    opened.refuse(inputs, &[])?;
+    let about = opened.file.metadata().map_err(|error| Failure::file(path, WRITTEN, &error))?;
+    if about.len() > 0 {
+        let path = path.display();
+        return Err(Failure::usage(format!(
+            "{option} {path}: it holds something already, the log of an earlier run perhaps; name another file, or move it away"
+        )));
+    }
+    Ok(opened.file)
+}
+
 /// A file that was opened and not changed.
 struct Opened<'a> {
     option: &'static str,

@@ -39,6 +39,7 @@ use self::history::History;
 use self::views::{States, Views};
 use super::feed::{Fed, Told, What};
 use super::lines::Lines;
+use super::recording::Kept;
 use super::socket::Listener;
 use super::{logging, systemd};
 use crate::api::Config;
@@ -61,6 +62,7 @@ pub(super) struct Plan<F: FunctionSet> {
     pub(super) events: Receiver<Told>,
     pub(super) listener: Listener,
     pub(super) lines: Arc<Lines>,
+    pub(super) log: Option<Kept>,
     /// Comes when the loop has ended.
     pub(super) over: oneshot::Receiver<()>,
 }
@@ -73,6 +75,7 @@ pub(super) struct Api {
     face: Face,
     fed: Fed,
     lines: Arc<Lines>,
+    log: Option<Kept>,
     views: Box<dyn Views>,
     history: Mutex<History>,
     metrics: Mutex<Metrics>,
@@ -88,8 +91,13 @@ impl Api {
         F: FunctionSet + Send + Sync + 'static,
     {
         let metrics = Metrics::new(&plan.facts.controllers);
-        let (control, fed, lines) = (plan.control.clone(), plan.fed.clone(), Arc::clone(&plan.lines));
-        let metrics = metrics.with(scrape::Loop::new(control, fed, lines));
+        let looked_at = scrape::Loop {
+            control: plan.control.clone(),
+            fed: plan.fed.clone(),
+            lines: Arc::clone(&plan.lines),
+            log: plan.log.clone(),
+        };
+        let metrics = metrics.with(looked_at);
         Self {
             facts: plan.facts.clone(),
             config: plan.config.clone(),
@@ -97,6 +105,7 @@ impl Api {
             face: plan.face,
             fed: plan.fed.clone(),
             lines: Arc::clone(&plan.lines),
+            log: plan.log.clone(),
             views: Box::new(States::new(&plan.facts.controllers, &plan.machines)),
             history: Mutex::default(),
             metrics: Mutex::new(metrics),
@@ -218,8 +227,11 @@ async fn care(api: &Api) {
         tokio::time::sleep(BEGINS_LOOK).await;
     }
     systemd::ready();
+    let mut whole_log = api.log.as_ref();
     loop {
         tokio::time::sleep(every.min(systemd::STATUS_EVERY)).await;
+        // It is told once.
+        let _told = whole_log.take_if(|log| log.tell_cut());
         if let Some(watchdog) = &mut watchdog
             && !watchdog.look(api.control.progress())
         {

@@ -7,27 +7,24 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use r_ems_site::Control;
 use r_ems_site::lateness::BOUNDS;
 
 use super::super::feed::Fed;
 use super::super::lines::Lines;
+use super::super::recording::Kept;
 use super::Api;
 use crate::summary::DOWN;
 
 /// The loop, to be scraped.
 #[derive(Debug)]
 pub(super) struct Loop {
-    control: Control,
-    fed: Fed,
-    lines: Arc<Lines>,
-}
-
-impl Loop {
-    pub(super) const fn new(control: Control, fed: Fed, lines: Arc<Lines>) -> Self {
-        Self { control, fed, lines }
-    }
+    pub(super) control: Control,
+    pub(super) fed: Fed,
+    pub(super) lines: Arc<Lines>,
+    pub(super) log: Option<Kept>,
 }
 
 impl Collector for Loop {
@@ -40,12 +37,17 @@ impl Collector for Loop {
             encoder.encode_descriptor("loop_lateness", help, Some(&Unit::Seconds), MetricType::Histogram)?;
         let total_s = lateness.total().as_secs_f64();
         histogram.encode_histogram::<NoLabelSet>(total_s, lateness.deliveries(), &buckets, None)?;
-        let lost = ConstCounter::new(self.fed.lost());
-        let help = "Events that the service could not take in";
-        lost.encode(encoder.encode_descriptor("events_lost", help, None, lost.metric_type())?)?;
-        let lost = ConstCounter::new(self.lines.lost());
-        let help = "Lines of the log on standard error that nobody read in time";
-        lost.encode(encoder.encode_descriptor("lines_lost", help, None, lost.metric_type())?)
+        let mut count = |name, help, unit: Option<&Unit>, count| {
+            let counter = ConstCounter::new(count);
+            counter.encode(encoder.encode_descriptor(name, help, unit, counter.metric_type())?)
+        };
+        count("events_lost", "Events that the service could not take in", None, self.fed.lost())?;
+        count("lines_lost", "Lines on standard error that nobody read in time", None, self.lines.lost())?;
+        let Some(log) = &self.log else { return Ok(()) };
+        count("log", "Bytes of the recorded log that are durable", Some(&Unit::Bytes), log.bytes())?;
+        let cut = ConstGauge::new(i64::from(log.is_cut()));
+        let help = "Whether the recorded log ended before the run";
+        cut.encode(encoder.encode_descriptor("log_cut", help, None, cut.metric_type())?)
     }
 }
 

@@ -7,6 +7,7 @@ use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::{Span, Time};
 
 use super::super::feed::{Life, Seen};
+use super::super::recording::Kept;
 use super::Api;
 use super::views::View;
 use crate::api::{ControllerStatus, GridStatus, Points, Status, Timing, VERSION};
@@ -111,6 +112,7 @@ impl Api {
             },
             events_lost: self.fed.lost(),
             lines_lost: self.lines.lost(),
+            log: self.log.as_ref().map(Kept::status),
             grids: self.grid_names().map(|grid| self.grid(grid, &looked)).collect(),
         }
     }

@@ -26,7 +26,8 @@ impl Commanded for SimDriver {
         self.timeline.insert(Timed { at: at.max(self.now), change });
     }
 
-    /// Who has authority is asked last, and whoever cannot hear it yet just ends; who has ended stays so, and what was planned for later than `until` does not happen.
+    /// Who has authority is asked last, and whoever cannot hear it yet just ends; who has ended stays so, and what was planned
+    /// for later than `until` does not happen.
     fn stop(&mut self, at: Time, until: Time) {
         let at = at.max(self.now);
         for controller in (0..).take(self.posts.len()) {
