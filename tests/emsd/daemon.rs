@@ -13,7 +13,7 @@ use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
 use serde_json::Value;
 
 /// So long is waited for what must happen some time: a test that waits longer fails.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// How often is looked whether it has happened.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 

@@ -10,7 +10,7 @@ mod unread;
 
 use assert_cmd::cargo::cargo_bin_cmd;
 
-use self::daemon::{Daemon, emsctl, file, text};
+use self::daemon::{Daemon, PATIENCE, emsctl, file, text};
 
 #[test]
 fn one_controller_is_active_and_an_operator_moves_that() {
@@ -182,5 +182,10 @@ fn systemd_is_told_that_it_is_ready_lives_and_ends() {
 
 fn emsd(arguments: &[&str]) -> std::process::Output {
     let root = env!("CARGO_MANIFEST_DIR");
-    cargo_bin_cmd!("r-emsd").current_dir(root).args(arguments).output().expect("the program runs")
+    cargo_bin_cmd!("r-emsd")
+        .current_dir(root)
+        .args(arguments)
+        .timeout(PATIENCE)
+        .output()
+        .expect("the program runs")
 }
