@@ -49,7 +49,7 @@ impl Medium for File {
 /// Why a file ended before whoever appended to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// The disk was so far behind that there was no room for more.
+    /// The disk was so far behind that there was no room for more, or no time left at the end.
     Behind,
     /// The disk refused something.
     Failed(String),
@@ -58,9 +58,7 @@ pub enum Cut {
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Behind => {
-                write!(f, "the disk is too slow or stands still: {WAITING_MAX} bytes wait for it")
-            }
+            Self::Behind => f.write_str("the disk is too slow, or stands still"),
             Self::Failed(error) => f.write_str(error),
         }
     }
