@@ -147,7 +147,7 @@ where
     let ran = looping.join();
     let kept = log.map(Log::end);
     signals.end();
-    serving.end();
+    serving.end(service::ENDS_WITHIN);
     drop(socket);
     let ended =
         ran.map_err(|_panic| Failure::error("the loop failed, which is a bug of r-ems; see above"))??;

@@ -47,7 +47,7 @@ use crate::metrics::Metrics;
 use crate::summary::Facts;
 
 /// So long the thread may take to end once the loop has ended: longer than what is being answered may.
-const ENDS_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// How often is looked whether the loop has begun.
 const BEGINS_LOOK: Duration = Duration::from_millis(2);
 
@@ -158,8 +158,8 @@ pub(super) struct Serving {
 
 impl Serving {
     /// Waits until it has ended, for a while: nobody whom it waits for keeps the daemon.
-    pub(super) fn end(self) {
-        if self.ended.recv_timeout(ENDS_WITHIN) == Err(RecvTimeoutError::Timeout) {
+    pub(super) fn end(self, patience: Duration) {
+        if self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
             tracing::error!("the service did not end; the daemon ends without it");
         } else if self.thread.join().is_err() {
             tracing::error!("the service failed; the loop went on without it");
@@ -242,5 +242,23 @@ async fn care(api: &Api) {
             systemd::status(&line);
             told = line;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a thread that does not end")]
+    fn who_waits_for_a_service_that_does_not_end_goes_on_without_it() {
+        let (ends, ended) = channel();
+        let (lets_go, held) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let _let_go = held.recv_timeout(Duration::from_secs(60));
+            drop(ends);
+        });
+        Serving { thread, ended }.end(Duration::ZERO);
+        assert_eq!(lets_go.send(()), Ok(()), "it still waits");
     }
 }
