@@ -45,7 +45,7 @@ pub fn page(status: &Status) -> String {
     }
     for (lost, what) in [
         (status.events_lost, "events were lost"),
-        (status.lines_lost, "lines on the daemon's standard error were lost: nobody reads it"),
+        (status.lines_lost, "lines on the daemon's standard error were lost: nobody read them in time"),
     ] {
         if lost > 0 {
             let _ = writeln!(page, "{}", paint(BAD, &format!("{} {what}", count(lost))));
