@@ -1,5 +1,5 @@
 //! Publishes what passes in a loop: events as they are reported, and what each controller has become, a few times a second and
-//! when its role changes.
+//! when its role changes. The state comes before the events: whoever hears of a take-over and looks, sees it.
 //!
 //! **Invariant:** nothing that passes is changed, and nobody is waited for.
 
@@ -8,7 +8,7 @@ use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::machine::{Afterwards, Delivery, Driver, Effect, Handled, Outcome, Step};
 use r_ems_engine::{Span, Time};
 
-use super::feed::{Feed, Life, Told, What};
+use super::feed::{Feed, Life, What};
 
 /// A controller's state is published this often at most, on average.
 pub const STATE_EVERY: Span = Span::from_millis(100);
@@ -28,6 +28,8 @@ pub struct Published<D> {
 struct Account {
     life: Life,
     allowance: Allowance,
+    /// Whether its state has to be published as soon as that can be done.
+    owes: bool,
 }
 
 /// Bounds how often a state is published: each publication takes one of a few places, which free themselves with time.
@@ -66,13 +68,9 @@ impl<D> Published<D> {
 
     fn publish(&mut self, outcome: &Outcome<'_>) {
         let account = &mut self.controllers[outcome.from.position()];
-        let mut must_show = false;
         for effect in outcome.effects.as_slice() {
-            if let Some(event) = effect.event() {
-                self.feed.tell(Told { at: outcome.at, from: outcome.from, what: What::Event(*event) });
-            }
             // Who may write is told at once; after the last word nothing comes.
-            must_show |= match effect {
+            account.owes |= match effect {
                 Effect::Report(event) => matches!(event, Event::RoleChanged { .. } | Event::TookOver { .. }),
                 Effect::Stopped => {
                     account.life = Life::Stopped;
@@ -88,17 +86,20 @@ impl<D> Published<D> {
                 | Effect::Snapshot => false,
             };
         }
-        if !must_show && !account.allowance.allows(outcome.at) {
-            return;
+        if account.owes || account.allowance.allows(outcome.at) {
+            let is_shown = self.feed.show(outcome.from, |seen| {
+                (seen.at, seen.now) = (outcome.at, outcome.now);
+                seen.state.clear();
+                outcome.state.encode(&mut seen.state);
+            });
+            account.owes = !is_shown;
+            if is_shown {
+                account.allowance.take(outcome.at);
+            }
         }
-        let life = account.life;
-        let is_shown = self.feed.show(outcome.from, |seen| {
-            (seen.at, seen.now, seen.life) = (outcome.at, outcome.now, life);
-            seen.state.clear();
-            outcome.state.encode(&mut seen.state);
-        });
-        if is_shown {
-            account.allowance.take(outcome.at);
+        self.feed.lives(outcome.from, account.life);
+        for event in outcome.effects.as_slice().iter().filter_map(Effect::event) {
+            self.feed.tell(outcome.at, outcome.from, What::Event(*event));
         }
     }
 }
@@ -107,7 +108,9 @@ impl<D: Driver> Driver for Published<D> {
     fn next(&mut self) -> Option<Delivery<'_>> {
         let delivery = self.inner.next()?;
         if matches!(delivery.step, Step::Boot(_)) {
-            self.controllers[delivery.to.position()].life = Life::Lives;
+            // What is seen of it is of the life before.
+            let account = &mut self.controllers[delivery.to.position()];
+            (account.life, account.owes) = (Life::Lives, true);
         }
         Some(delivery)
     }
@@ -121,8 +124,8 @@ impl<D: Driver> Driver for Published<D> {
     fn failed(&mut self, failure: Poisoned) -> Afterwards {
         let afterwards = self.inner.failed(failure);
         self.controllers[failure.controller.position()].life = Life::Failed;
-        self.feed.show(failure.controller, |seen| (seen.at, seen.life) = (failure.at, Life::Failed));
-        self.feed.tell(Told { at: failure.at, from: failure.controller, what: What::Failed });
+        self.feed.lives(failure.controller, Life::Failed);
+        self.feed.tell(failure.at, failure.controller, What::Failed);
         afterwards
     }
 
@@ -133,7 +136,96 @@ impl<D: Driver> Driver for Published<D> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use r_ems_engine::LocalTime;
+    use r_ems_engine::carried::Carried;
+    use r_ems_engine::ids::ControllerIndex;
+    use r_ems_engine::machine::{Effects, State};
+    use r_ems_engine::redundancy::{Epoch, Reason, Role};
+
+    use super::super::feed::feed;
     use super::*;
+
+    const WHO: ControllerIndex = ControllerIndex(0);
+
+    /// A driver of which nothing comes.
+    struct Nothing;
+
+    impl Driver for Nothing {
+        fn next(&mut self) -> Option<Delivery<'_>> {
+            None
+        }
+
+        fn perform(&mut self, _outcome: &Outcome<'_>) {}
+    }
+
+    /// A state of one byte; `check` is done when it is encoded.
+    struct Byte<F: Fn()>(u8, F);
+
+    impl<F: Fn()> State for Byte<F> {
+        fn encode(&self, bytes: &mut Vec<u8>) {
+            (self.1)();
+            bytes.push(self.0);
+        }
+
+        fn carried(&self) -> Option<Carried> {
+            None
+        }
+    }
+
+    /// An outcome at so many ms, after which the state is `state`.
+    fn perform(published: &mut Published<Nothing>, millis: u64, effects: &Effects, state: &dyn State) {
+        let (at, now) = (Time::ZERO + Span::from_millis(millis), LocalTime::ZERO);
+        published.perform(&Outcome { at, now, from: WHO, deadline: None, effects, state });
+    }
+
+    fn role_changed() -> Effects {
+        let mut effects = Effects::new();
+        effects.report(Event::RoleChanged { role: Role::Active, reason: Reason::Start, epoch: Epoch::NONE });
+        effects
+    }
+
+    #[test]
+    fn what_could_not_be_shown_is_shown_with_the_next_outcome() {
+        let (feed, fed, _events) = feed(1);
+        let mut published = Published::new(Nothing, feed, 1);
+        let none = Effects::new();
+        // Its allowance is used up.
+        (1..=4).for_each(|state| perform(&mut published, 0, &none, &Byte(state, || {})));
+        assert_eq!(fed.seen(WHO).state, [3]);
+        let reading = fed.reading(WHO);
+        perform(&mut published, 1, &role_changed(), &Byte(5, || {}));
+        drop(reading);
+        assert_eq!(fed.seen(WHO).state, [3], "it was just being read");
+        perform(&mut published, 2, &none, &Byte(6, || {}));
+        assert_eq!(fed.seen(WHO).state, [6]);
+        perform(&mut published, 3, &none, &Byte(7, || {}));
+        assert_eq!(fed.seen(WHO).state, [6], "nothing is owed any more");
+    }
+
+    #[test]
+    fn an_event_is_told_once_its_state_can_be_seen() {
+        let (feed, fed, events) = feed(1);
+        let events = RefCell::new(events);
+        let mut published = Published::new(Nothing, feed, 1);
+        let nothing_is_told = || assert!(events.borrow_mut().try_recv().is_err());
+        perform(&mut published, 0, &role_changed(), &Byte(1, nothing_is_told));
+        assert_eq!(fed.seen(WHO).state, [1]);
+        assert!(events.borrow_mut().try_recv().is_ok());
+    }
+
+    #[test]
+    fn the_last_word_is_heard_also_while_the_state_is_being_read() {
+        let (feed, fed, _events) = feed(1);
+        let mut published = Published::new(Nothing, feed, 1);
+        let reading = fed.reading(WHO);
+        let mut stopped = Effects::new();
+        stopped.push(Effect::Stopped);
+        perform(&mut published, 0, &stopped, &Byte(1, || {}));
+        drop(reading);
+        assert_eq!(fed.life(WHO), Life::Stopped);
+    }
 
     #[test]
     fn a_few_states_follow_at_once_and_then_ten_a_second() {

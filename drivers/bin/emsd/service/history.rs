@@ -31,21 +31,15 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Adds what happened; returns how it is told, and how much it matters. `skipped` events were lost before it.
-    pub(super) fn add(
-        &mut self,
-        told: Told,
-        skipped: u64,
-        facts: &Facts,
-        views: &dyn Views,
-    ) -> (EventLine, Severity) {
-        self.last += 1 + skipped;
+    /// Adds what happened; returns how it is told, and how much it matters.
+    pub(super) fn add(&mut self, told: Told, facts: &Facts, views: &dyn Views) -> (EventLine, Severity) {
+        self.last = told.number;
         let (kind, severity, message) = match &told.what {
             What::Event(event) => (event.kind(), event.severity(), views.words(told.from, event)),
             What::Failed => ("failed", Severity::Alarm, "failed: an assertion, and starts again".to_owned()),
         };
         let line = EventLine {
-            number: self.last,
+            number: told.number,
             at_s: told.at.as_secs_f64(),
             at: facts.local(told.at),
             controller: facts.controllers[told.from.position()].full(),

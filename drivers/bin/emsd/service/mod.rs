@@ -137,8 +137,8 @@ impl Api {
     }
 
     /// Takes in what happened in the loop.
-    fn note(&self, told: Told, skipped: u64) {
-        let (line, severity) = self.history().add(told, skipped, &self.facts, &*self.views);
+    fn note(&self, told: Told) {
+        let (line, severity) = self.history().add(told, &self.facts, &*self.views);
         if let What::Event(event) = &told.what {
             self.metrics().note(told.from, event);
         }
@@ -196,11 +196,8 @@ where
     };
     let places = server::Places::new();
     let notes = async {
-        let mut lost = 0;
         while let Some(told) = events.recv().await {
-            let now_lost = api.fed.lost();
-            api.note(told, now_lost - lost);
-            lost = now_lost;
+            api.note(told);
         }
     };
     tokio::select! {
@@ -211,7 +208,7 @@ where
     }
     // What the loop told last.
     while let Ok(told) = events.try_recv() {
-        api.note(told, 0);
+        api.note(told);
     }
     api.end();
     places.linger().await;

@@ -19,6 +19,7 @@ const SILENT_AFTER: Span = Span::from_secs(10);
 /// A controller as it was seen last.
 pub(super) struct Looked {
     pub(super) of: ControllerIndex,
+    life: Life,
     pub(super) seen: Seen,
     pub(super) view: Option<View>,
     /// How long ago.
@@ -28,7 +29,7 @@ pub(super) struct Looked {
 impl Looked {
     /// Whether it lives, as far as it was seen.
     pub(super) fn lives(&self) -> bool {
-        self.seen.life == Life::Lives && self.ago < SILENT_AFTER && self.view.is_some()
+        self.life == Life::Lives && self.ago < SILENT_AFTER && self.view.is_some()
     }
 
     /// The epoch under which it may write.
@@ -42,7 +43,7 @@ impl Looked {
     }
 
     fn life(&self) -> &'static str {
-        match (self.seen.life, &self.view) {
+        match (self.life, &self.view) {
             (Life::Failed, _) => "failed",
             (Life::Stopped, _) => "stopped",
             (Life::Made, _) | (Life::Lives, None) => DOWN,
@@ -80,10 +81,10 @@ impl Api {
     /// Looks at all controllers.
     pub(super) fn look(&self) -> Vec<Looked> {
         let look = |of| {
-            let seen = self.fed.seen(of);
+            let (life, seen) = (self.fed.life(of), self.fed.seen(of));
             let view = self.views.view(of, &seen);
             let ago = self.now().since(seen.at);
-            Looked { of, seen, view, ago }
+            Looked { of, life, seen, view, ago }
         };
         self.controllers().map(look).collect()
     }
