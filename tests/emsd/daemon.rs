@@ -49,6 +49,15 @@ pub(crate) fn emsctl(arguments: &[&str]) -> Output {
     cargo_bin_cmd!("r-emsctl").args(arguments).output().expect("the program runs")
 }
 
+/// The status and the body of what comes over a connection.
+pub(crate) fn answer(mut stream: UnixStream) -> (u16, String) {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let (_head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    (status.expect("a status"), body.to_owned())
+}
+
 /// A daemon on a socket of its own; it ends with this.
 pub(crate) struct Daemon {
     child: RefCell<Child>,
@@ -146,11 +155,7 @@ impl Daemon {
 
     /// The status and the body of an answer.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut answer = String::new();
-        self.connect(method, path, body).read_to_string(&mut answer).expect("an answer");
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let (_head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-        (status.expect("a status"), body.to_owned())
+        answer(self.connect(method, path, body))
     }
 
     /// Sends a signal.

@@ -1,8 +1,8 @@
 //! Odd clients: what they do is bounded, and the loop goes on.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 
-use super::daemon::Daemon;
+use super::daemon::{Daemon, answer, text};
 
 /// More connections than the daemon takes at once.
 const MANY: usize = 1_000;
@@ -70,11 +70,42 @@ fn a_thousand_idle_connections_end_by_themselves_and_the_loop_goes_on() {
 }
 
 #[test]
-fn who_follows_and_never_reads_delays_nobody() {
-    let daemon = Daemon::start("unread", &[]);
+fn followers_beyond_the_bound_are_refused_and_operators_are_heard() {
+    let daemon = Daemon::start("followers", &[]);
     daemon.follow("set_points_taken_over");
-    let before = deliveries(&daemon);
-    let _unread: Vec<_> = (0..50).map(|_| daemon.connect("GET", "/v1/events?follow=true", "")).collect();
-    assert!(deliveries(&daemon) >= before);
+    // More than there are connections at once.
+    let mut followers: Vec<_> = (0..300).map(|_| follower(&daemon)).collect();
+    let taken = followers.iter().filter(|(line, _)| line.contains(" 200 ")).count();
+    let refused = followers.iter().filter(|(line, _)| line.contains(" 503 ")).count();
+    assert_eq!((taken, refused), (64, 236), "each is told");
     assert_eq!(daemon.json(&["switchover", "workshop"])["outcome"], "done");
+    assert!(daemon.emsctl(&["events"]).status.success(), "who only lists events takes no place");
+    let refused = daemon.emsctl(&["events", "--follow"]);
+    assert!(text(&refused.stderr).contains("64 clients follow events already"), "{}", text(&refused.stderr));
+    followers.clear();
+    // The daemon sees before long that they are gone.
+    assert!((0..10_000).any(|_| follower(&daemon).0.contains(" 200 ")));
+}
+
+/// One more who follows events: the first line of its answer, and its connection.
+fn follower(daemon: &Daemon) -> (String, impl Sized) {
+    let mut answer = BufReader::new(daemon.connect("GET", "/v1/events?follow=true", ""));
+    let mut line = String::new();
+    answer.read_line(&mut line).expect("it is text");
+    (line, answer)
+}
+
+#[test]
+fn of_two_commands_at_once_one_is_done_and_the_other_refused() {
+    let daemon = Daemon::start("two", &[]);
+    daemon.follow("set_points_taken_over");
+    // Both are there before the daemon looks.
+    daemon.signal("STOP");
+    let both = [0; 2].map(|_| daemon.connect("POST", "/v1/switchover", r#"{"grid":"workshop"}"#));
+    daemon.signal("CONT");
+    let mut answers = both.map(answer);
+    answers.sort();
+    let [(done, first), (refused, second)] = &answers;
+    assert_eq!((*done, *refused), (200, 503), "{answers:?}");
+    assert!(first.contains("workshop/b is active") && second.contains("another command is under way"));
 }

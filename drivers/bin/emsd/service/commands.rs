@@ -1,15 +1,19 @@
 //! What operators want: it is passed to the loop, and what comes of it is waited for among the events.
+//!
+//! An event does not say which request it answers. So a grid has one command under way at a time, also while whoever asked for it
+//! has gone; one more is refused.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::ControllerIndex;
-use r_ems_engine::redundancy::{Command, Role};
+use r_ems_engine::log::ControllerNames;
+use r_ems_engine::redundancy::{Command, Role, Seat};
 use r_ems_site::control::{Asked, Refused};
 
-use super::super::feed::What;
-use super::history::Entry;
+use super::super::feed::{Told, What};
 use super::status::{Looked, active};
 use super::{Api, systemd};
 use crate::api::{Done, Maintenance, SwitchOver};
@@ -28,16 +32,10 @@ pub(super) enum Trouble {
     Busy(String),
 }
 
-/// What an event says about a command.
-enum Judged {
-    Done(String),
-    Refused(String),
-}
-
 impl Api {
     /// Moves authority in a grid.
-    pub(super) async fn switch_over(&self, wanted: &SwitchOver) -> Result<Done, Trouble> {
-        let (grid, names) = (wanted.grid.as_str(), &self.facts.controllers);
+    pub(super) async fn switch_over(self: &Arc<Self>, wanted: &SwitchOver) -> Result<Done, Trouble> {
+        let grid = wanted.grid.as_str();
         if !self.grid_names().any(|known| known == grid) {
             let known: Vec<&str> = self.grid_names().collect();
             return Err(Trouble::Unknown(format!(
@@ -52,28 +50,14 @@ impl Api {
         };
         let to = match &wanted.to {
             None => None,
-            Some(id) => Some(self.seat(&members, grid, id)?),
+            Some(id) => Some(self.member(&members, grid, id)?),
         };
-        let from = active.of;
-        let of_grid = |of: ControllerIndex| names[of.position()].grid == grid;
-        let command = Command::SwitchOver { to };
-        self.ask(Asked { to: from, command }, |entry| match entry.told.what {
-            What::Event(Event::CommandRefused { command: asked, refusal })
-                if entry.told.from == from && asked == command =>
-            {
-                Some(Judged::Refused(format!("{}: {}", names[from.position()].full(), refusal.name())))
-            }
-            What::Event(Event::TookOver { epoch, .. }) if of_grid(entry.told.from) => {
-                let to = names[entry.told.from.position()].full();
-                Some(Judged::Done(format!("{to} is active, epoch {epoch}")))
-            }
-            What::Event(_) | What::Failed => None,
-        })
-        .await
+        let command = Command::SwitchOver { to: to.map(|(_, seat)| seat) };
+        self.ask(Asked { to: active.of, command }, to.map(|(successor, _)| successor)).await
     }
 
     /// Begins or ends maintenance of a controller.
-    pub(super) async fn maintenance(&self, wanted: &Maintenance) -> Result<Done, Trouble> {
+    pub(super) async fn maintenance(self: &Arc<Self>, wanted: &Maintenance) -> Result<Done, Trouble> {
         let of = self.find(&wanted.controller)?;
         let (name, begins) = (&wanted.controller, wanted.on);
         let looked = self.look();
@@ -83,24 +67,10 @@ impl Api {
         };
         if (view.role == Role::Maintenance) == begins {
             let state = if begins { "in maintenance already" } else { "not in maintenance" };
-            return Ok(Done { outcome: "done".to_owned(), message: format!("{name} is {state}") });
+            return Ok(done(format!("{name} is {state}")));
         }
         let command = Command::Maintenance { begins, is_forced: wanted.force };
-        self.ask(Asked { to: of, command }, |entry| {
-            if entry.told.from != of {
-                return None;
-            }
-            match entry.told.what {
-                What::Event(Event::CommandRefused { command: asked, refusal }) if asked == command => {
-                    Some(Judged::Refused(format!("{name}: {}", refusal.name())))
-                }
-                What::Event(Event::RoleChanged { role, .. }) if (role == Role::Maintenance) == begins => {
-                    Some(Judged::Done(format!("{name} is {}", role.name())))
-                }
-                What::Event(_) | What::Failed => None,
-            }
-        })
-        .await
+        self.ask(Asked { to: of, command }, None).await
     }
 
     /// Ends the run in order.
@@ -110,35 +80,54 @@ impl Api {
         Done { outcome: "asked".to_owned(), message: "every controller is asked to stop in order".to_owned() }
     }
 
-    /// Passes a command to the loop and waits for the first event that `judge` can judge it by.
-    async fn ask(&self, asked: Asked, judge: impl Fn(&Entry) -> Option<Judged>) -> Result<Done, Trouble> {
+    /// Passes a command to the loop and waits for its outcome. `successor` is who should take over, if somebody named it.
+    async fn ask(
+        self: &Arc<Self>,
+        asked: Asked,
+        successor: Option<ControllerIndex>,
+    ) -> Result<Done, Trouble> {
+        let grid = &self.facts.controllers[asked.to.position()].grid;
+        let place = self.grid_names().position(|known| known == grid).expect("a controller has a grid");
+        let Ok(turn) = Arc::clone(&self.turns[place]).try_lock_owned() else {
+            return Err(Trouble::Busy(format!(
+                "{grid}: another command is under way; ask again when it is done"
+            )));
+        };
+        let api = Arc::clone(self);
+        // It goes on without the client: what comes next must not be taken for the outcome of another command.
+        let outcome = tokio::spawn(async move {
+            let outcome = api.outcome(asked, successor).await;
+            drop(turn);
+            outcome
+        });
+        outcome.await.expect("it does not panic, and nobody ends it")
+    }
+
+    async fn outcome(&self, asked: Asked, successor: Option<ControllerIndex>) -> Result<Done, Trouble> {
         let mut newest = self.newest.subscribe();
         let mut next = self.history().last() + 1;
         self.control.ask(asked).map_err(|refused: Refused| Trouble::Busy(refused.to_string()))?;
+        let names = &self.facts.controllers;
         let judged = async {
             while newest.changed().await.is_ok() {
                 let history = self.history();
-                if let Some(judged) = history.from(next, usize::MAX).find_map(&judge) {
-                    return Some(judged);
+                let mut told = history.from(next, usize::MAX).map(|entry| &entry.told);
+                if let Some(judged) = told.find_map(|told| judge(names, asked, successor, told)) {
+                    return judged;
                 }
                 next = history.last() + 1;
                 if self.is_over.load(Ordering::Acquire) {
                     break;
                 }
             }
-            None
+            Err(Trouble::Busy(Refused::Over.to_string()))
         };
-        match tokio::time::timeout(OUTCOME_WITHIN, judged).await {
-            Ok(Some(Judged::Done(message))) => Ok(Done { outcome: "done".to_owned(), message }),
-            Ok(Some(Judged::Refused(message))) => Err(Trouble::Conflict(message)),
-            Ok(None) => Err(Trouble::Busy(Refused::Over.to_string())),
-            Err(_elapsed) => {
-                let seconds = OUTCOME_WITHIN.as_secs();
-                let message =
-                    format!("it has not happened within {seconds} s; look at the status and the events");
-                Ok(Done { outcome: "asked".to_owned(), message })
-            }
-        }
+        tokio::time::timeout(OUTCOME_WITHIN, judged).await.unwrap_or_else(|_elapsed| {
+            let seconds = OUTCOME_WITHIN.as_secs();
+            let message =
+                format!("it has not happened within {seconds} s; look at the status and the events");
+            Ok(Done { outcome: "asked".to_owned(), message })
+        })
     }
 
     /// A controller by its full name.
@@ -151,15 +140,139 @@ impl Api {
         })
     }
 
-    fn seat(
-        &self,
-        members: &[&Looked],
-        grid: &str,
-        id: &str,
-    ) -> Result<r_ems_engine::redundancy::Seat, Trouble> {
+    /// A controller of a grid by its id, and its seat.
+    fn member(&self, members: &[&Looked], grid: &str, id: &str) -> Result<(ControllerIndex, Seat), Trouble> {
         let of = self.find(&format!("{grid}/{id}"))?;
         let member = members.iter().find(|member| member.of == of);
         let view = member.and_then(|member| member.view.as_ref());
-        view.map(|view| view.seat).ok_or_else(|| Trouble::Conflict(format!("{grid}/{id} does not run")))
+        let seat = view.map(|view| view.seat);
+        seat.map(|seat| (of, seat)).ok_or_else(|| Trouble::Conflict(format!("{grid}/{id} does not run")))
+    }
+}
+
+/// What an event says about a command under way; nothing if it is about something else.
+fn judge(
+    names: &[ControllerNames],
+    asked: Asked,
+    successor: Option<ControllerIndex>,
+    told: &Told,
+) -> Option<Result<Done, Trouble>> {
+    let name = |of: ControllerIndex| names[of.position()].full();
+    let is_of_grid = names[told.from.position()].grid == names[asked.to.position()].grid;
+    let What::Event(event) = told.what else { return None };
+    match (event, asked.command) {
+        (Event::CommandRefused { command, refusal }, _)
+            if told.from == asked.to && command == asked.command =>
+        {
+            Some(Err(Trouble::Conflict(format!("{}: {}", name(told.from), refusal.name()))))
+        }
+        (Event::TookOver { epoch, .. }, Command::SwitchOver { .. }) if is_of_grid => {
+            let message = format!("{} is active, epoch {epoch}", name(told.from));
+            Some(match successor {
+                Some(other) if other != told.from => {
+                    Err(Trouble::Conflict(format!("{} did not take over: {message}", name(other))))
+                }
+                None if told.from == asked.to => {
+                    Err(Trouble::Conflict(format!("nobody else took over: {message}")))
+                }
+                Some(_) | None => Ok(done(message)),
+            })
+        }
+        (Event::RoleChanged { role, .. }, Command::Maintenance { begins, .. })
+            if told.from == asked.to && (role == Role::Maintenance) == begins =>
+        {
+            let state = if begins { "in maintenance" } else { role.name() };
+            Some(Ok(done(format!("{} is {state}", name(told.from)))))
+        }
+        (_, _) => None,
+    }
+}
+
+fn done(message: String) -> Done {
+    Done { outcome: "done".to_owned(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use r_ems_engine::redundancy::supervisor::CommandRefusal;
+    use r_ems_engine::redundancy::{Epoch, Reason};
+    use r_ems_engine::{Span, Time};
+
+    const A: ControllerIndex = ControllerIndex(0);
+    const B: ControllerIndex = ControllerIndex(1);
+    const C: ControllerIndex = ControllerIndex(2);
+    /// Of another grid.
+    const FAR: ControllerIndex = ControllerIndex(3);
+    const SWITCH_OVER: Command = Command::SwitchOver { to: None };
+
+    /// What an event says about a command to `A` that `successor` should follow.
+    fn judged(
+        command: Command,
+        successor: Option<ControllerIndex>,
+        from: ControllerIndex,
+        event: Event,
+    ) -> Option<Result<String, String>> {
+        let named = |(grid, id): (&str, &str)| ControllerNames {
+            grid: grid.to_owned(),
+            id: id.to_owned(),
+            devices: Vec::new(),
+            functions: Vec::new(),
+        };
+        let names = [("g", "a"), ("g", "b"), ("g", "c"), ("far", "a")].map(named);
+        let told = Told { number: 1, at: Time::ZERO, from, what: What::Event(event) };
+        judge(&names, Asked { to: A, command }, successor, &told).map(|judged| match judged {
+            Ok(Done { message, .. }) => Ok(message),
+            Err(Trouble::Conflict(message) | Trouble::Unknown(message) | Trouble::Busy(message)) => {
+                Err(message)
+            }
+        })
+    }
+
+    fn took_over() -> Event {
+        let (silent, sought) = (Span::ZERO, Span::ZERO);
+        Event::TookOver { reason: Reason::Operator, epoch: Epoch::NONE, silent, sought }
+    }
+
+    #[test]
+    fn a_switch_over_is_done_when_the_one_that_was_wanted_has_taken_over() {
+        let epoch = Epoch::NONE;
+        let active = |id: &str| format!("g/{id} is active, epoch {epoch}");
+        for (successor, from, expected) in [
+            (None, B, Some(Ok(active("b")))),
+            (None, C, Some(Ok(active("c")))),
+            (None, A, Some(Err(format!("nobody else took over: {}", active("a"))))),
+            (Some(C), C, Some(Ok(active("c")))),
+            (Some(C), B, Some(Err(format!("g/c did not take over: {}", active("b"))))),
+            (Some(C), A, Some(Err(format!("g/c did not take over: {}", active("a"))))),
+            (None, FAR, None),
+        ] {
+            assert_eq!(judged(SWITCH_OVER, successor, from, took_over()), expected);
+        }
+    }
+
+    #[test]
+    fn a_refusal_counts_from_the_one_that_was_asked_of_what_it_was_asked() {
+        let refusal = CommandRefusal::NobodyReady;
+        let refused = Event::CommandRefused { command: SWITCH_OVER, refusal };
+        let expected = Some(Err("g/a: nobody is ready to take over".to_owned()));
+        assert_eq!(judged(SWITCH_OVER, None, A, refused), expected);
+        assert_eq!(judged(SWITCH_OVER, None, B, refused), None);
+        let other = Command::Maintenance { begins: true, is_forced: false };
+        assert_eq!(judged(other, None, A, refused), None);
+    }
+
+    #[test]
+    fn maintenance_is_done_with_the_change_of_role_and_not_with_a_take_over() {
+        let role_changed = |role| Event::RoleChanged { role, reason: Reason::Operator, epoch: Epoch::NONE };
+        let on = Command::Maintenance { begins: true, is_forced: false };
+        let off = Command::Maintenance { begins: false, is_forced: false };
+        assert_eq!(judged(on, None, A, role_changed(Role::HandingOver)), None);
+        assert_eq!(judged(on, None, B, role_changed(Role::Maintenance)), None);
+        assert_eq!(judged(on, None, B, took_over()), None);
+        let expected = Some(Ok("g/a is in maintenance".to_owned()));
+        assert_eq!(judged(on, None, A, role_changed(Role::Maintenance)), expected);
+        assert_eq!(judged(off, None, A, role_changed(Role::Maintenance)), None);
+        assert_eq!(judged(off, None, A, role_changed(Role::Standby)), Some(Ok("g/a is standby".to_owned())));
     }
 }

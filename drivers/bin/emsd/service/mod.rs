@@ -33,7 +33,7 @@ use r_ems_engine::points::Quality;
 use r_ems_site::Control;
 use r_ems_site::clock::Face;
 use tokio::sync::mpsc::Receiver;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use self::history::History;
 use self::views::{States, Views};
@@ -79,6 +79,10 @@ pub(super) struct Api {
     views: Box<dyn Views>,
     history: Mutex<History>,
     metrics: Mutex<Metrics>,
+    /// The places of those who follow events.
+    followers: Arc<Semaphore>,
+    /// By grid, whose turn it is to command it.
+    turns: Vec<Arc<tokio::sync::Mutex<()>>>,
     /// The number of the last event, for those who wait for the next.
     newest: watch::Sender<u64>,
     /// Whether there is no next one.
@@ -109,6 +113,8 @@ impl Api {
             views: Box::new(States::new(&plan.facts.controllers, &plan.machines)),
             history: Mutex::default(),
             metrics: Mutex::new(metrics),
+            followers: Arc::new(Semaphore::new(server::FOLLOWERS_MAX)),
+            turns: plan.facts.grids.iter().map(|_grid| Arc::default()).collect(),
             newest: watch::Sender::new(0),
             is_over: AtomicBool::new(false),
         }

@@ -16,7 +16,7 @@ use futures_util::stream::unfold;
 use serde::Deserialize;
 
 use super::commands::Trouble;
-use super::server::Peer;
+use super::server::{FOLLOWERS_MAX, Peer};
 use super::status::active;
 use super::{Api, openapi};
 use crate::api::{Maintenance, Refusal, SwitchOver, VERSION, VERSION_HEADER};
@@ -226,10 +226,20 @@ async fn events(State(api): State<Arc<Api>>, wanted: Result<Query<Wanted>, Query
         Ok(Query(wanted)) => wanted,
         Err(rejected) => return refuse(rejected.status(), rejected.body_text()),
     };
+    let place = if follow { Arc::clone(&api.followers).try_acquire_owned().map(Some) } else { Ok(None) };
+    let Ok(place) = place else {
+        return refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!(
+                "{FOLLOWERS_MAX} clients follow events already; end one of them, or ask without following"
+            ),
+        );
+    };
     let newest = api.newest.subscribe();
     // The body must not keep the service's own end from being seen.
     let api = Arc::downgrade(&api);
-    let pieces = unfold((from, newest, follow), move |(next, mut newest, follow)| {
+    // The place is free again when the answer has ended, however it did.
+    let pieces = unfold((from, newest, place), move |(next, mut newest, place)| {
         let api = api.clone();
         async move {
             loop {
@@ -242,7 +252,7 @@ async fn events(State(api): State<Arc<Api>>, wanted: Result<Query<Wanted>, Query
                 if !piece.is_empty() {
                     return Some((
                         Ok::<_, std::convert::Infallible>(Bytes::from(piece)),
-                        (next, newest, follow),
+                        (next, newest, place),
                     ));
                 }
                 if !follow || is_over {

@@ -1,7 +1,7 @@
 //! Connections of the control API: over a Unix socket, HTTP/1.1, one request each.
 //!
-//! **Every part is bounded:** how many connections there are, how long one may wait before it asks, how long it may refuse to
-//! read, and what a request may hold. Who is beyond a bound is dropped; the loop feels nothing of it.
+//! **Every part is bounded:** how many connections there are, how many of them may last, how long one may wait before it asks,
+//! how long it may refuse to read, and what a request may hold. Who is beyond a bound is dropped; the loop feels nothing of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,8 @@ use super::{Api, routes};
 
 /// So many connections at once; one more is dropped at once. Those that do nothing end soon, by the bounds below.
 const CONNECTIONS_MAX: u32 = 256;
+/// So many of them may follow events, for as long as they like; one more is refused. The others are for who asks or commands.
+pub(super) const FOLLOWERS_MAX: usize = 64;
 /// So long a connection may take to say what it wants.
 const REQUEST_WITHIN: Duration = Duration::from_secs(2);
 /// So long a client may read nothing while there is something to read.
