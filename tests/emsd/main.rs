@@ -6,6 +6,7 @@ mod api;
 mod daemon;
 mod hostile;
 mod recorded;
+mod socket;
 mod unread;
 
 use assert_cmd::cargo::cargo_bin_cmd;
@@ -121,31 +122,6 @@ fn a_scenario_of_ones_own_runs_and_is_told() {
         "what is in effect: {config}"
     );
     assert_eq!(daemon.json(&["status"])["grids"][0]["active"], "a");
-}
-
-#[test]
-fn a_second_daemon_leaves_the_socket_of_the_first_alone() {
-    let daemon = Daemon::start("second", &[]);
-    daemon.follow("started");
-    let second = emsd(&["--socket", daemon.socket()]);
-    assert_eq!(second.status.code(), Some(1));
-    assert!(text(&second.stderr).contains("another daemon listens there"), "{}", text(&second.stderr));
-    daemon.json(&["status"]);
-    let plain = file("plain.txt");
-    std::fs::write(&plain, "kept").expect("a file can be written");
-    let refused = emsd(&["--socket", &plain]);
-    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
-    assert_eq!(std::fs::read_to_string(&plain).expect("it is still there"), "kept");
-}
-
-#[test]
-fn the_socket_of_a_daemon_that_was_killed_is_taken_over() {
-    let daemon = Daemon::start("killed", &[]);
-    daemon.follow("started");
-    daemon.signal("KILL");
-    assert_eq!(daemon.ended().0, None);
-    let next = Daemon::start("killed", &[]);
-    next.follow("started");
 }
 
 #[test]
