@@ -160,14 +160,8 @@ impl Daemon {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
-        self.signals(&[name]);
-    }
-
-    /// Sends signals, one right after the other.
-    pub(crate) fn signals(&self, names: &[&str]) {
-        let id = self.child.borrow().id();
-        let kills: Vec<String> = names.iter().map(|name| format!("kill -{name} {id}")).collect();
-        let sent = Command::new("sh").args(["-c", &kills.join(" && ")]).status();
+        let kill = format!("kill -{name} {}", self.child.borrow().id());
+        let sent = Command::new("sh").args(["-c", &kill]).status();
         assert!(sent.expect("there is a shell").success());
     }
 

@@ -9,6 +9,8 @@ mod recorded;
 mod socket;
 mod unread;
 
+use std::os::unix::fs::MetadataExt;
+
 use assert_cmd::cargo::cargo_bin_cmd;
 
 use self::daemon::{Daemon, PATIENCE, emsctl, file, text};
@@ -100,14 +102,46 @@ fn sighup_is_refused_and_the_run_goes_on() {
 #[test]
 fn a_second_signal_ends_it_at_once_and_the_log_is_closed_all_the_same() {
     let log = file("at_once.rlog");
-    let daemon = Daemon::start("at_once", &["--record", &log]);
+    let scenario = file("stands_still.ron");
+    let demo = include_str!("../../scenarios/demo.ron");
+    let site = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/sites/demo.ron");
+    // A host that stands still cannot end in order: the first signal alone would need all of the patience.
+    let stall = r#"faults: [During("+1 ms", "+1 day", Stall(host: "b"))], network:"#;
+    let text_of = demo.replace("sites/demo.ron", site).replace("network:", stall);
+    std::fs::write(&scenario, text_of).expect("a file can be written");
+    let daemon = Daemon::start("at_once", &[&scenario, "--record", &log]);
     daemon.follow("set_points_taken_over");
-    // The active stops after the others: the second signal comes before that.
-    daemon.signals(&["TERM", "INT"]);
+    daemon.signal("TERM");
+    daemon.follow("stopped");
+    daemon.signal("INT");
     let (code, said) = daemon.ended();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("stopped at once"), "{said}");
     assert_eq!(emsctl(&["replay", &log]).status.code(), Some(0));
+}
+
+#[test]
+fn who_commands_is_noted() {
+    let daemon = Daemon::start("noted", &[]);
+    daemon.follow("set_points_taken_over");
+    assert_eq!(daemon.ask("POST", "/v1/switchover", r#"{"grid":"workshop"}"#).0, 200);
+    assert_eq!(daemon.ask("POST", "/v1/maintenance", r#"{"controller":7}"#).0, 422);
+    assert_eq!(daemon.ask("POST", "/v1/shutdown", "").0, 202);
+    let (_code, said) = daemon.ended();
+    let me = std::fs::metadata("/proc/self").expect("there is one");
+    for what in [
+        "asks to switch workshop over to the best standby",
+        "commands what is not understood",
+        "ends the daemon",
+    ] {
+        let line = said.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {said}"));
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(
+            (&line["uid"], &line["gid"], &line["pid"]),
+            (&me.uid().into(), &me.gid().into(), &std::process::id().into()),
+            "{line}"
+        );
+    }
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn a_second_daemon_leaves_the_socket_of_the_first_alone() {
 #[test]
 fn who_has_claimed_the_place_has_it_before_it_listens() {
     let socket = file("starting.sock");
+    let _old = fs::remove_file(&socket);
     let other = File::create(claim(&socket)).expect("a file can be made");
     other.set_permissions(Permissions::from_mode(0o600)).expect("it is ours");
     other.lock().expect("it can be locked");

@@ -315,11 +315,18 @@ async fn switch_over(
 ) -> Response {
     let wanted = match wanted {
         Ok(Json(wanted)) => wanted,
-        Err(rejected) => return refuse(rejected.status(), rejected.body_text()),
+        Err(rejected) => return misunderstood(peer, &rejected),
     };
     let (grid, to) = (&wanted.grid, wanted.to.as_deref().unwrap_or("the best standby"));
-    tracing::info!(uid = peer.uid, pid = peer.pid, "an operator asks to switch {grid} over to {to}");
+    peer.does(format_args!("asks to switch {grid} over to {to}"));
     api.switch_over(&wanted).await.map(Json).into_response()
+}
+
+/// Refuses a command that is none.
+fn misunderstood(peer: Peer, rejected: &JsonRejection) -> Response {
+    let error = rejected.body_text();
+    peer.does(format_args!("commands what is not understood: {error}"));
+    refuse(rejected.status(), error)
 }
 
 async fn maintenance(
@@ -329,14 +336,14 @@ async fn maintenance(
 ) -> Response {
     let wanted = match wanted {
         Ok(Json(wanted)) => wanted,
-        Err(rejected) => return refuse(rejected.status(), rejected.body_text()),
+        Err(rejected) => return misunderstood(peer, &rejected),
     };
     let (controller, on) = (&wanted.controller, if wanted.on { "on" } else { "off" });
-    tracing::info!(uid = peer.uid, pid = peer.pid, "an operator turns maintenance of {controller} {on}");
+    peer.does(format_args!("turns maintenance of {controller} {on}"));
     api.maintenance(&wanted).await.map(Json).into_response()
 }
 
 async fn shut_down(State(api): State<Arc<Api>>, Extension(peer): Extension<Peer>) -> Response {
-    tracing::info!(uid = peer.uid, pid = peer.pid, "an operator ends the daemon");
+    peer.does(format_args!("ends the daemon"));
     (StatusCode::ACCEPTED, Json(api.shut_down())).into_response()
 }

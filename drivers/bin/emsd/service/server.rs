@@ -3,6 +3,7 @@
 //! **Every part is bounded:** how many connections there are, how many of them may last, how long one may wait before it asks,
 //! how long it may refuse to read, and what a request may hold. Who is beyond a bound is dropped; the loop feels nothing of it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,11 +30,20 @@ const LINGER: Duration = Duration::from_secs(1);
 /// A pause after a connection could not be taken: there may be no file descriptor left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Who is at the other end of a connection.
+/// Who is at the other end of a connection, as the operating system knows it. Whether they may ask is decided by the socket's
+/// mode: see [`super::super::socket`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
-    pub(super) uid: u32,
-    pub(super) pid: Option<i32>,
+    uid: u32,
+    gid: u32,
+    pid: Option<i32>,
+}
+
+impl Peer {
+    /// Notes what this operator does.
+    pub(super) fn does(self, what: fmt::Arguments<'_>) {
+        tracing::info!(uid = self.uid, gid = self.gid, pid = self.pid, "an operator {what}");
+    }
 }
 
 /// The places that connections take.
@@ -80,7 +90,7 @@ async fn connection(stream: UnixStream, router: Router) {
         Ok(credentials) => credentials,
         Err(error) => return tracing::warn!("a connection does not say whose it is: {error}"),
     };
-    let peer = Peer { uid: credentials.uid(), pid: credentials.pid() };
+    let peer = Peer { uid: credentials.uid(), gid: credentials.gid(), pid: credentials.pid() };
     let mut stream = TimeoutWriter::new(stream);
     stream.set_timeout(Some(READS_WITHIN));
     let service = TowerToHyperService::new(router.layer(Extension(peer)));
@@ -91,6 +101,46 @@ async fn connection(stream: UnixStream, router: Router) {
         .serve_connection(TokioIo::new(Box::pin(stream)), service)
         .await;
     if let Err(error) = served {
-        tracing::debug!(uid = peer.uid, pid = peer.pid, "a connection ended early: {error}");
+        tracing::debug!(uid = peer.uid, gid = peer.gid, pid = peer.pid, "a connection ended early: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::body::{Body, Bytes};
+    use axum::routing::get;
+    use futures_util::stream::repeat_with;
+    use tokio::runtime::Builder;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Serves one connection that says `said` and then neither says nor reads anything; asserts that it ends. The clock runs as fast
+    /// as nothing happens.
+    fn ends(said: &[u8]) {
+        let runtime = Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async {
+            let (client, server) = UnixStream::pair().expect("a pair");
+            client.writable().await.expect("it is open");
+            assert_eq!(client.try_write(said).expect("there is room"), said.len());
+            let piece = || Ok::<_, Infallible>(Bytes::from_static(&[0; 4_096]));
+            let endless = async move || Body::from_stream(repeat_with(piece));
+            let served = connection(server, Router::new().route("/", get(endless)));
+            assert!(timeout(Duration::from_secs(3_600), served).await.is_ok(), "it lasts for ever");
+            drop(client);
+        });
+    }
+
+    #[test]
+    fn who_reads_nothing_of_an_answer_that_fills_all_buffers_is_dropped() {
+        ends(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    }
+
+    #[test]
+    fn who_does_not_say_what_it_wants_is_dropped() {
+        ends(b"");
+        ends(b"GET / HTTP/1.1\r\nhost");
     }
 }
