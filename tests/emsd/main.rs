@@ -9,9 +9,11 @@ mod recorded;
 mod socket;
 mod unread;
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
+use std::process::Stdio;
 
-use assert_cmd::cargo::cargo_bin_cmd;
+use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
 
 use self::daemon::{Daemon, PATIENCE, emsctl, file, text};
 
@@ -38,6 +40,29 @@ fn one_controller_is_active_and_an_operator_moves_that() {
 fn roles(grid: &serde_json::Value) -> Vec<&str> {
     let controllers = grid["controllers"].as_array().expect("a list");
     controllers.iter().map(|controller| controller["role"].as_str().expect("a word")).collect()
+}
+
+#[test]
+fn a_status_that_is_watched_is_shown_again_until_the_daemon_ends() {
+    let daemon = Daemon::start("watched", &[]);
+    daemon.follow("set_points_taken_over");
+    let mut watch = std::process::Command::new(cargo_bin("r-emsctl"))
+        .args(["status", "--watch", "--format", "json", "--socket", daemon.socket()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let shown = BufReader::new(watch.stdout.take().expect("it is piped"));
+    let mut scans = shown.lines().map(|line| {
+        let status: serde_json::Value = serde_json::from_str(&line.expect("it is text")).expect("JSON");
+        status["grids"][0]["controllers"][0]["scans"].as_u64().expect("a number")
+    });
+    let first = scans.next().expect("a line");
+    assert!(scans.any(|later| later > first), "it is shown anew");
+    daemon.json(&["shutdown"]);
+    assert!(scans.all(|later| later > first));
+    let ended = watch.wait_with_output().expect("it ends with the daemon");
+    assert!(text(&ended.stderr).contains("no daemon listens there"), "{}", text(&ended.stderr));
 }
 
 #[test]
@@ -102,18 +127,19 @@ fn sighup_is_refused_and_the_run_goes_on() {
 #[test]
 fn a_second_signal_ends_it_at_once_and_the_log_is_closed_all_the_same() {
     let log = file("at_once.rlog");
-    let scenario = file("stands_still.ron");
-    let demo = include_str!("../../scenarios/demo.ron");
-    let site = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/sites/demo.ron");
-    // A host that stands still cannot end in order: the first signal alone would need all of the patience.
-    let stall = r#"faults: [During("+1 ms", "+1 day", Stall(host: "b"))], network:"#;
-    let text_of = demo.replace("sites/demo.ron", site).replace("network:", stall);
-    std::fs::write(&scenario, text_of).expect("a file can be written");
+    // The active ends once its last write has been answered or its lease is over: an end in order takes seconds.
+    let (scenario, site) = (file("slow_writes.ron"), file("slow_writes_site.ron"));
+    let slow = r#"links: { "workshop/bess": (write_delay: "2.8 s", timeout: "3 s") }, network:"#;
+    let changed = include_str!("../../scenarios/demo.ron").replace("network:", slow);
+    std::fs::write(&scenario, changed.replace("sites/demo.ron", "slow_writes_site.ron")).expect("a file");
+    let demo = include_str!("../../scenarios/sites/demo.ron");
+    let changed = demo.replace("longest_write: \"50 ms\"", "longest_write: \"3 s\"");
+    let changed = changed.replace("lease: \"400 ms\"", "lease: \"3 s\"");
+    std::fs::write(&site, changed).expect("a file");
     let daemon = Daemon::start("at_once", &[&scenario, "--record", &log]);
     daemon.follow("set_points_taken_over");
-    daemon.signal("TERM");
-    daemon.follow("stopped");
-    daemon.signal("INT");
+    // Both are there before the daemon sees one.
+    ["STOP", "TERM", "INT", "CONT"].iter().for_each(|signal| daemon.signal(signal));
     let (code, said) = daemon.ended();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("stopped at once"), "{said}");

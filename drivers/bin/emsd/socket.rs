@@ -1,8 +1,8 @@
-//! The socket's place: one daemon has it at a time. It is taken over from one that died, never from one that lives or from another
-//! program, and it is free again at the end.
+//! The socket's place: one daemon has it at a time. It is taken over from one that died, never from one that lives or from
+//! another program, and it is free again at the end.
 //!
-//! **Who may ask** is decided by the socket's mode alone: its owner and its group may, and root. The operating system checks all groups
-//! of whoever connects, which a daemon could not do as well; nobody can connect before the mode is set.
+//! **Who may ask** is decided by the socket's mode alone: its owner and its group may, and root. The operating system checks all
+//! groups of whoever connects, which a daemon could not do as well; nobody can connect before the mode is set.
 
 #![expect(
     clippy::disallowed_types,

@@ -17,8 +17,8 @@ use crate::present;
 
 /// How often a status that is watched is shown anew.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// Clears a terminal; where there is none it is taken away again.
-const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
+/// Begins a terminal's screen anew, and leaves what was scrolled away; where there is no terminal it is taken away again.
+const CLEAR: &str = "\u{1b}[H\u{1b}[J";
 
 /// Asks what the arguments say.
 pub(super) fn perform(command: &DaemonCommand, output: &mut Output) -> Result<Exit, Failure> {

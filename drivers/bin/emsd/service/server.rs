@@ -117,8 +117,8 @@ mod tests {
 
     use super::*;
 
-    /// Serves one connection that says `said` and then neither says nor reads anything; asserts that it ends. The clock runs as fast
-    /// as nothing happens.
+    /// Serves one connection that says `said` and then neither says nor reads anything; asserts that it ends. While nothing
+    /// happens, time passes at once.
     fn ends(said: &[u8]) {
         let runtime = Builder::new_current_thread().enable_all().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
