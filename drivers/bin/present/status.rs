@@ -13,6 +13,8 @@ use crate::api::{
 
 /// What is not known.
 const NOTHING: &str = "–";
+/// By so much of it a limit may be passed without being marked: what holds it sees the power only after it has changed.
+const LIMIT_SLACK: f64 = 0.01;
 
 /// The page.
 pub fn page(status: &Status) -> String {
@@ -24,12 +26,12 @@ pub fn page(status: &Status) -> String {
     page.push('\n');
     for grid in &status.grids {
         page.push('\n');
-        page += &grid_page(grid);
+        page += &grid_page(grid, status.is_stopping);
     }
     let timing = &status.timing;
     let span = |seconds: f64| duration(Span::from_secs_f64(seconds));
     let loop_line = format!(
-        "loop: {} deliveries, half within {}, 99 of 100 within {}, worst {}",
+        "loop: {} deliveries, half late by at most {}, 99 of 100 by {}, the worst by {}",
         count(timing.deliveries),
         span(timing.p50_s),
         span(timing.p99_s),
@@ -54,23 +56,29 @@ pub fn page(status: &Status) -> String {
     page
 }
 
-fn grid_page(grid: &GridStatus) -> String {
-    let mut parts = Vec::new();
-    parts.push(match (&grid.active, &grid.epoch) {
+/// Something that an operator should know.
+struct Worry {
+    /// Whether somebody has to do something about it now.
+    is_alarm: bool,
+    text: String,
+}
+
+fn grid_page(grid: &GridStatus, is_stopping: bool) -> String {
+    let mut parts = vec![match (&grid.active, &grid.epoch) {
         (Some(active), Some(epoch)) => paint(GOOD, &format!("{active} active, epoch {epoch}")),
         (_, _) => paint(BAD, "nobody is active"),
-    });
-    parts.extend(grid.devices.iter().filter_map(|device| glance(device, grid.limit_w)));
-    let alarms = grid.conditions.iter().filter(|condition| condition.severity == "alarm").count();
-    parts.push(match (alarms, grid.conditions.len()) {
+    }];
+    parts.extend(grid.devices.iter().filter_map(|device| glance(device, grid)));
+    let worries = worries(grid, is_stopping);
+    let alarms = worries.iter().filter(|worry| worry.is_alarm).count();
+    parts.push(match (alarms, worries.len()) {
         (0, 0) => paint(GOOD, "all is well"),
         (0, warnings) => paint(WARN, &plural(warnings, "warning")),
         (alarms, _) => paint(BAD, &plural(alarms, "alarm")),
     });
     let mut page = format!("{}  {}\n", paint(BOLD, &grid.name), parts.join("  ·  "));
-    for Condition { since, controller, severity, message, .. } in &grid.conditions {
-        let style = if severity == "alarm" { BAD } else { WARN };
-        let _ = writeln!(page, "  {}  {} since {since}", paint(style, message), paint(DIM, controller));
+    for Worry { is_alarm, text } in &worries {
+        let _ = writeln!(page, "  {}", paint(if *is_alarm { BAD } else { WARN }, text));
     }
     page.push('\n');
     page += &devices(&grid.devices);
@@ -79,34 +87,86 @@ fn grid_page(grid: &GridStatus) -> String {
     page
 }
 
+/// What is not as it should be: what controllers report, and what is seen of them. Who ends is no worry.
+fn worries(grid: &GridStatus, is_stopping: bool) -> Vec<Worry> {
+    let mut worries = Vec::new();
+    let members = &grid.controllers;
+    if !is_stopping {
+        if grid.active.is_none() {
+            let text =
+                "nobody writes: set-points are computed only, and devices fall back when theirs expire"
+                    .to_owned();
+            worries.push(Worry { is_alarm: true, text });
+        }
+        let down = members.iter().filter(|member| member.role == "down");
+        worries.extend(
+            down.map(|down| Worry { is_alarm: false, text: format!("{} is {}", down.name, down.life) }),
+        );
+        let is_shared = members.iter().filter(|member| member.role != "witness").count() > 1;
+        if is_shared && grid.active.is_some() && !members.iter().any(could_take_over) {
+            worries.push(Worry { is_alarm: false, text: "nobody could take over".to_owned() });
+        }
+    }
+    let unusable = grid.devices.iter().filter(|device| device.quality != "good");
+    worries.extend(
+        unusable
+            .map(|device| Worry { is_alarm: false, text: format!("{} is {}", device.name, device.quality) }),
+    );
+    worries.extend(grid.conditions.iter().map(
+        |Condition { since, controller, severity, message, .. }| Worry {
+            is_alarm: severity == "alarm",
+            text: format!("{message}  ({controller}, since {since})"),
+        },
+    ));
+    worries
+}
+
+fn could_take_over(controller: &ControllerStatus) -> bool {
+    controller.role == "standby" && controller.is_ready
+}
+
 /// What is first asked of a device: a meter's power against the limit, a battery's state of charge and where it goes.
-fn glance(device: &DeviceStatus, limit_w: Option<f64>) -> Option<String> {
-    let power_w = device.power_w;
+fn glance(device: &DeviceStatus, grid: &GridStatus) -> Option<String> {
+    let DeviceStatus { name, power_w, .. } = device;
     match device.class.as_str() {
-        "Meter" => Some(match (power_w, limit_w) {
-            (Some(now), Some(limit)) => format!("{} {} of {}", device.name, power(now), power(limit)),
-            (Some(now), None) => format!("{} {}", device.name, power(now)),
-            (None, _) => paint(BAD, &format!("{} is not known", device.name)),
-        }),
+        "Meter" => {
+            // Of several, which one the limit is for is not known here.
+            let is_only = grid.devices.iter().filter(|device| device.class == "Meter").count() == 1;
+            let limit_w = grid.limit_w.filter(|_limit| is_only);
+            let limit = limit_w.map_or_else(String::new, |limit| format!(", limit {}", power(limit)));
+            Some(match *power_w {
+                Some(now) if now < 0.0 => format!("{name} exports {}{limit}", power(-now)),
+                Some(now) if limit_w.is_some_and(|limit| now > limit * (1.0 + LIMIT_SLACK)) => {
+                    paint(WARN, &format!("{name} imports {}{limit}", power(now)))
+                }
+                Some(now) => format!("{name} imports {}{limit}", power(now)),
+                None => paint(BAD, &format!("{name} is not known")),
+            })
+        }
         "Battery" => {
             let charge = device.soc.map_or_else(|| NOTHING.to_owned(), percent);
-            let goes = match power_w {
-                Some(now) if now >= 1.0 => format!(", discharges {}", power(now)),
-                Some(now) if now <= -1.0 => format!(", charges {}", power(-now)),
+            let lasts = |end: &str| {
+                let lasts = device.lasts_s.map(|lasts| duration(Span::from_secs_f64(lasts)));
+                lasts.map_or_else(String::new, |lasts| format!(", {end} in {lasts}"))
+            };
+            let goes = match *power_w {
+                Some(now) if now >= 1.0 => format!(", discharges {}{}", power(now), lasts("empty")),
+                Some(now) if now <= -1.0 => format!(", charges {}{}", power(-now), lasts("full")),
                 Some(_) => ", rests".to_owned(),
                 None => String::new(),
             };
-            Some(format!("{} {charge}{goes}", device.name))
+            Some(format!("{name} {charge}{goes}"))
         }
         _ => None,
     }
 }
 
 fn devices(devices: &[DeviceStatus]) -> String {
-    const COLUMNS: [Align; 8] = [
+    const COLUMNS: [Align; 9] = [
         Align::Left,
         Align::Right,
         Align::Right,
+        Align::Left,
         Align::Left,
         Align::Right,
         Align::Left,
@@ -114,19 +174,31 @@ fn devices(devices: &[DeviceStatus]) -> String {
         Align::Right,
     ];
     let mut table = Table::new(2, &COLUMNS);
-    table.row(["device", "measured", "set-point", "bound by", "charge", "quality", "age", "reverts in"]);
-    let seconds = |seconds: Option<f64>| {
-        seconds.map_or_else(|| NOTHING.to_owned(), |seconds| duration(Span::from_secs_f64(seconds)))
-    };
+    table.row([
+        "device",
+        "set-point",
+        "measured",
+        "bound by",
+        "write",
+        "SoC",
+        "quality",
+        "age",
+        "expires in",
+    ]);
     for device in devices {
         let watts = |watts: Option<f64>| watts.map_or_else(|| NOTHING.to_owned(), power);
         let quality =
             if device.quality == "good" { device.quality.clone() } else { paint(BAD, &device.quality) };
+        let write = match device.write.as_deref() {
+            Some("failed") => paint(BAD, "failed"),
+            write => write.unwrap_or(NOTHING).to_owned(),
+        };
         table.row([
             device.name.clone(),
-            watts(device.power_w),
             watts(device.set_point_w),
+            watts(device.power_w),
             device.bound_by.clone().unwrap_or_else(|| NOTHING.to_owned()),
+            write,
             device.soc.map_or_else(|| NOTHING.to_owned(), percent),
             quality,
             seconds(device.age_s),
@@ -137,32 +209,51 @@ fn devices(devices: &[DeviceStatus]) -> String {
 }
 
 fn controllers(controllers: &[ControllerStatus]) -> String {
-    const COLUMNS: [Align; 7] =
-        [Align::Left, Align::Left, Align::Right, Align::Left, Align::Right, Align::Right, Align::Right];
+    const COLUMNS: [Align; 8] = [
+        Align::Left,
+        Align::Left,
+        Align::Right,
+        Align::Left,
+        Align::Right,
+        Align::Right,
+        Align::Right,
+        Align::Right,
+    ];
     let mut table = Table::new(2, &COLUMNS);
-    table.row(["controller", "role", "epoch", "ready", "scans", "missed", "seen"]);
+    table.row(["controller", "role", "epoch", "ready", "state age", "scans", "missed", "seen"]);
     for controller in controllers {
         let role = match controller.role.as_str() {
             "active" => paint(GOOD, "active"),
             "down" => paint(BAD, &controller.life),
+            "maintenance" => paint(WARN, "maintenance"),
             other => other.replace('_', " "),
         };
-        let ready = match (controller.role.as_str(), controller.is_ready) {
-            ("witness" | "down", _) => NOTHING.to_owned(),
-            (_, true) => "yes".to_owned(),
-            (_, false) => paint(WARN, "no"),
+        let ready = match (controller.role.as_str(), controller.is_ready, controller.reaches_devices) {
+            ("witness" | "down" | "maintenance", _, _) => NOTHING.to_owned(),
+            (_, true, _) => "yes".to_owned(),
+            (_, false, true) => paint(WARN, "no"),
+            (_, false, false) => paint(WARN, "no, misses devices"),
         };
         table.row([
             controller.name.clone(),
             role,
             controller.epoch.clone(),
             ready,
+            seconds(controller.state_age_s),
             count(controller.scans),
             count(controller.missed),
-            format!("{} ago", duration(Span::from_secs_f64(controller.seen_s))),
+            match controller.seen_s {
+                // What is usual, and would only flicker.
+                seen if seen < 1.0 => "now".to_owned(),
+                seen => format!("{} ago", seconds(Some(seen))),
+            },
         ]);
     }
     table.headed()
+}
+
+fn seconds(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| NOTHING.to_owned(), |seconds| duration(Span::from_secs_f64(seconds)))
 }
 
 /// All points as a table.
@@ -205,4 +296,118 @@ pub fn config(config: &Config) -> String {
 
 fn plural(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(name: &str, class: &str, power_w: Option<f64>) -> DeviceStatus {
+        DeviceStatus {
+            name: name.to_owned(),
+            class: class.to_owned(),
+            power_w,
+            soc: None,
+            lasts_s: None,
+            quality: "good".to_owned(),
+            age_s: Some(0.1),
+            set_point_w: None,
+            bound_by: None,
+            write: None,
+            reverts_in_s: None,
+        }
+    }
+
+    fn controller(id: &str, role: &str) -> ControllerStatus {
+        ControllerStatus {
+            name: format!("g/{id}"),
+            role: role.to_owned(),
+            epoch: "1.0".to_owned(),
+            life: if role == "down" { "silent" } else { "running" }.to_owned(),
+            is_ready: true,
+            reaches_devices: true,
+            state_age_s: None,
+            scans: 1,
+            missed: 0,
+            lateness_worst_s: 0.0,
+            seen_s: 0.1,
+        }
+    }
+
+    fn grid() -> GridStatus {
+        GridStatus {
+            name: "g".to_owned(),
+            active: Some("a".to_owned()),
+            epoch: Some("1.0".to_owned()),
+            seen_by: Some("a".to_owned()),
+            limit_w: Some(100e3),
+            devices: vec![device("pcc", "Meter", Some(100e3)), device("bess", "Battery", Some(3e3))],
+            controllers: vec![
+                controller("a", "active"),
+                controller("b", "standby"),
+                controller("w", "witness"),
+            ],
+            conditions: Vec::new(),
+        }
+    }
+
+    /// The page of a grid without its colors.
+    fn plain(grid: &GridStatus) -> String {
+        anstream::adapter::strip_str(&grid_page(grid, false)).to_string()
+    }
+
+    fn changed(change: impl FnOnce(&mut GridStatus)) -> String {
+        let mut grid = grid();
+        change(&mut grid);
+        plain(&grid)
+    }
+
+    #[test]
+    fn the_first_line_says_who_is_active_what_the_connection_and_the_battery_do_and_what_is_wrong() {
+        let page =
+            changed(|grid| (grid.devices[1].soc, grid.devices[1].lasts_s) = (Some(0.69), Some(99_360.0)));
+        let first = page.lines().next().expect("a line");
+        let expected = "g  a active, epoch 1.0  ·  pcc imports 100.0 kW, limit 100.0 kW  ·  bess 69.0 %, discharges 3.0 kW, \
+                        empty in 1 day 3 h  ·  all is well";
+        assert_eq!(first, expected);
+        let page = changed(|grid| {
+            grid.devices[0].power_w = Some(-2e3);
+            (grid.devices[1].power_w, grid.devices[1].lasts_s) = (Some(-6e3), Some(1_800.0));
+        });
+        assert!(
+            page.contains("pcc exports 2.0 kW") && page.contains("charges 6.0 kW, full in 30 min"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn all_is_well_only_where_somebody_writes_another_could_and_all_is_seen() {
+        assert!(plain(&grid()).contains("all is well"));
+        for (page, expected) in [
+            (changed(|grid| grid.active = None), "1 alarm\n  nobody writes"),
+            (
+                changed(|grid| grid.controllers[1].role = "maintenance".to_owned()),
+                "1 warning\n  nobody could take over",
+            ),
+            (changed(|grid| grid.controllers[1].is_ready = false), "1 warning\n  nobody could take over"),
+            (changed(|grid| grid.controllers[2] = controller("w", "down")), "1 warning\n  g/w is silent"),
+            (changed(|grid| grid.devices[0].quality = "stale".to_owned()), "1 warning\n  pcc is stale"),
+        ] {
+            assert!(page.contains(expected) && !page.contains("all is well"), "{expected}: {page}");
+        }
+        let alone = changed(|grid| drop(grid.controllers.drain(1..)));
+        assert!(alone.contains("all is well"), "nobody else was meant to: {alone}");
+    }
+
+    #[test]
+    fn a_limit_is_marked_where_it_is_passed_and_belongs_to_an_only_meter() {
+        let marked = |watts: f64| {
+            let mut grid = grid();
+            grid.devices[0].power_w = Some(watts);
+            grid_page(&grid, false).contains(&format!("{WARN}pcc imports"))
+        };
+        assert!(!marked(100.9e3) && marked(101.1e3));
+        let two = changed(|grid| grid.devices.push(device("genset", "Meter", Some(5e3))));
+        assert!(two.contains("pcc imports 100.0 kW  ·") && two.contains("genset imports 5.0 kW"), "{two}");
+    }
 }

@@ -4,6 +4,7 @@
 //! summary can say what could not be judged.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use r_ems_engine::functions::FunctionSet;
@@ -12,6 +13,7 @@ use r_ems_engine::units::Watts;
 use r_ems_engine::{Span, Time};
 use r_ems_scenarios::at_end::{AtEnd, in_places};
 use r_ems_scenarios::{Disk, Document, Files, Memory, Overrides, Report};
+use r_ems_sim::plant::Component;
 use r_ems_sim::world::WorldSpec;
 
 use super::Study;
@@ -134,6 +136,7 @@ pub(super) fn study<F: FunctionSet>(loaded: r_ems_scenarios::Loaded<F>, inputs: 
     let world = &loaded.world;
     let grids = loaded.components.into_iter().enumerate().map(|(grid, components)| GridFacts {
         name: grid_name(grid, world, &controllers),
+        capacities_wh: capacities(&components, world.grids[grid].bus.components()),
         components,
         limit_w: world.grids[grid].shaving_limit.map(Watts::watts),
     });
@@ -167,4 +170,13 @@ pub(super) fn study<F: FunctionSet>(loaded: r_ems_scenarios::Loaded<F>, inputs: 
 fn grid_name(grid: usize, world: &WorldSpec, controllers: &[ControllerNames]) -> String {
     let post = world.posts.iter().position(|post| usize::from(post.grid) == grid);
     post.map_or_else(|| format!("grid {grid}"), |post| controllers[post].grid.clone())
+}
+
+/// How much batteries hold, by their names.
+fn capacities(names: &[String], components: &[Component]) -> BTreeMap<String, f64> {
+    let capacity = |(name, component): (&String, &Component)| match component {
+        Component::Battery(battery) => Some((name.clone(), battery.spec().capacity.watt_hours())),
+        Component::Connection(_) | Component::Load(_) | Component::Pv(_) => None,
+    };
+    names.iter().zip(components).filter_map(capacity).collect()
 }

@@ -1,5 +1,6 @@
 //! Collects a summary from what is left at a run's end: the plant's books, the machines' tallies, and what was observed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use r_ems_engine::controller::Controller;
@@ -65,6 +66,8 @@ pub struct GridFacts {
     pub components: Vec<String>,
     /// The limit that peaks are shaved to.
     pub limit_w: Option<f64>,
+    /// How much its batteries hold, by their names.
+    pub capacities_wh: BTreeMap<String, f64>,
 }
 
 /// What a run left behind.

@@ -10,11 +10,13 @@ use super::super::feed::{Life, Seen};
 use super::super::recording::Kept;
 use super::Api;
 use super::views::View;
-use crate::api::{ControllerStatus, GridStatus, Points, Status, Timing, VERSION};
+use crate::api::{ControllerStatus, DeviceStatus, GridStatus, Points, Status, Timing, VERSION};
 use crate::summary::DOWN;
 
 /// Of whom nothing was seen for so long is taken as down: in a simulated world whole hosts may go.
 const SILENT_AFTER: Span = Span::from_secs(10);
+
+const SECONDS_PER_HOUR: f64 = 3_600.0;
 
 /// A controller as it was seen last.
 pub(super) struct Looked {
@@ -125,7 +127,12 @@ impl Api {
         let seer =
             active.or_else(|| members.iter().copied().find(|member| member.lives() && member.controls()));
         let devices = seer.and_then(|seer| seer.view.as_ref()).map(|view| view.devices.clone());
+        let mut devices = devices.unwrap_or_default();
         let known = self.facts.grids.iter().find(|known| known.name == grid);
+        for device in &mut devices {
+            let capacity_wh = known.and_then(|known| known.capacities_wh.get(&device.name));
+            device.lasts_s = capacity_wh.and_then(|capacity_wh| lasts(device, *capacity_wh));
+        }
         let is_of_grid = |of: ControllerIndex| self.facts.controllers[of.position()].grid == grid;
         let status = |member: &&Looked| member.status(&self.facts.controllers[member.of.position()]);
         GridStatus {
@@ -134,7 +141,7 @@ impl Api {
             epoch: active.and_then(Looked::held).map(|epoch| epoch.to_string()),
             seen_by: seer.map(id),
             limit_w: known.and_then(|known| known.limit_w),
-            devices: devices.unwrap_or_default(),
+            devices,
             controllers: members.iter().map(status).collect(),
             conditions: self.history().conditions.list(is_of_grid),
         }
@@ -161,6 +168,13 @@ impl Api {
 /// Who may write: of two that say so, one of which has just gone, the one of the later authority.
 pub(super) fn active<'a>(members: &[&'a Looked]) -> Option<&'a Looked> {
     members.iter().copied().filter(|member| member.held().is_some()).max_by_key(|member| member.held())
+}
+
+/// How long a battery's charge, or the room for more, lasts at its power; nothing while it rests.
+fn lasts(device: &DeviceStatus, capacity_wh: f64) -> Option<f64> {
+    let (power_w, soc) = (device.power_w?, device.soc?);
+    let share = if power_w > 0.0 { soc } else { 1.0 - soc };
+    (power_w.abs() >= 1.0).then(|| share * capacity_wh / power_w.abs() * SECONDS_PER_HOUR)
 }
 
 /// The same in one line: "workshop: a is active, epoch 1.0".

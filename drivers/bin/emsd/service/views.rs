@@ -141,6 +141,8 @@ fn devices<F: FunctionSet>(
             class: device.class.name().to_owned(),
             power_w: machine.image().good(index, PointKind::Power),
             soc: machine.image().good(index, PointKind::StateOfCharge),
+            // Nobody here knows its capacity.
+            lasts_s: None,
             quality: worst.unwrap_or(Quality::Good).name().to_owned(),
             age_s: age.map(Span::as_secs_f64),
             set_point_w: decided.map(|(_, member)| member.set_point().watts()),
