@@ -71,11 +71,14 @@ impl Lines {
         loop {
             let line = self.oldest();
             let written = sink.write_all(&line).and_then(|()| sink.flush());
+            let is_lost = written.is_err();
+            if is_lost {
+                self.lose();
+            }
+            // Whoever waits for this line then knows what became of it.
             self.waiting().pop_front();
             self.changed.notify_all();
-            if written.is_err() {
-                self.lose();
-            } else if self.lost() > told {
+            if !is_lost && self.lost() > told {
                 told = self.lost();
                 tells(told);
             }
