@@ -112,12 +112,18 @@ fn worries(grid: &GridStatus, is_stopping: bool) -> Vec<Worry> {
         unusable
             .map(|device| Worry { is_alarm: false, text: format!("{} is {}", device.name, device.quality) }),
     );
-    worries.extend(grid.conditions.iter().map(
-        |Condition { since, controller, severity, message, .. }| Worry {
-            is_alarm: severity == "alarm",
-            text: format!("{message}  ({controller}, since {since})"),
-        },
-    ));
+    let mut reported: Vec<(&Condition, Vec<&str>)> = Vec::new();
+    for condition in &grid.conditions {
+        // What several controllers see is one thing, from when the first one saw it.
+        match reported.iter_mut().find(|(first, _by)| first.message == condition.message) {
+            Some((_first, by)) => by.push(&condition.controller),
+            None => reported.push((condition, vec![&condition.controller])),
+        }
+    }
+    worries.extend(reported.iter().map(|(Condition { since, severity, message, .. }, by)| Worry {
+        is_alarm: severity == "alarm",
+        text: format!("{message}  ({}, since {since})", by.join(", ")),
+    }));
     worries
 }
 
@@ -397,6 +403,22 @@ mod tests {
         }
         let alone = changed(|grid| drop(grid.controllers.drain(1..)));
         assert!(alone.contains("all is well"), "nobody else was meant to: {alone}");
+    }
+
+    #[test]
+    fn what_several_controllers_report_is_one_thing() {
+        let condition = |controller: &str, since_s: f64, message: &str| Condition {
+            since_s,
+            since: format!("10:00:0{since_s}"),
+            controller: controller.to_owned(),
+            severity: "alarm".to_owned(),
+            message: message.to_owned(),
+        };
+        let conditions =
+            vec![condition("g/a", 1.0, "lost"), condition("g/a", 2.0, "full"), condition("g/b", 3.0, "lost")];
+        let page = changed(|grid| grid.conditions = conditions);
+        let expected = "2 alarms\n  lost  (g/a, g/b, since 10:00:01)\n  full  (g/a, since 10:00:02)\n";
+        assert!(page.contains(expected), "{page}");
     }
 
     #[test]

@@ -13,8 +13,9 @@ use super::views::View;
 use crate::api::{ControllerStatus, DeviceStatus, GridStatus, Points, Status, Timing, VERSION};
 use crate::summary::DOWN;
 
-/// Of whom nothing was seen for so long is taken as down: in a simulated world whole hosts may go.
-const SILENT_AFTER: Span = Span::from_secs(10);
+/// Who wanted to be woken so long ago, and of whom nothing was seen since, is taken as down: in a simulated world whole hosts
+/// may go. A loop that is late by less is not taken for it.
+const SILENT_AFTER: Span = Span::from_secs(3);
 
 const SECONDS_PER_HOUR: f64 = 3_600.0;
 
@@ -31,7 +32,7 @@ pub(super) struct Looked {
 impl Looked {
     /// Whether it lives, as far as it was seen.
     pub(super) fn lives(&self) -> bool {
-        self.life == Life::Lives && self.ago < SILENT_AFTER && self.view.is_some()
+        self.life == Life::Lives && self.view.as_ref().is_some_and(|view| !is_silent(self.ago, view.wakes_in))
     }
 
     /// The epoch under which it may write.
@@ -170,6 +171,11 @@ pub(super) fn active<'a>(members: &[&'a Looked]) -> Option<&'a Looked> {
     members.iter().copied().filter(|member| member.held().is_some()).max_by_key(|member| member.held())
 }
 
+/// Whether somebody is silent who was seen so long ago, and then wanted to be woken so much later, if at all.
+fn is_silent(ago: Span, wakes_in: Option<Span>) -> bool {
+    wakes_in.is_some_and(|wakes_in| ago >= wakes_in + SILENT_AFTER)
+}
+
 /// How long a battery's charge, or the room for more, lasts at its power; nothing while it rests.
 fn lasts(device: &DeviceStatus, capacity_wh: f64) -> Option<f64> {
     let (power_w, soc) = (device.power_w?, device.soc?);
@@ -184,4 +190,17 @@ pub(super) fn line(status: &Status) -> String {
         (_, _) => format!("{}: nobody is active", grid.name),
     };
     status.grids.iter().map(grid).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_nothing_to_do_for_long_is_not_silent() {
+        let seconds = Span::from_secs;
+        assert!(!is_silent(seconds(62), Some(seconds(60))) && is_silent(seconds(63), Some(seconds(60))));
+        assert!(!is_silent(seconds(2), Some(Span::ZERO)) && is_silent(seconds(3), Some(Span::ZERO)));
+        assert!(!is_silent(seconds(3_600), None), "only an input can change it");
+    }
 }

@@ -6,6 +6,7 @@ use r_ems_engine::event::Event;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use r_ems_engine::log::{ControllerNames, codec};
+use r_ems_engine::machine::Machine;
 use r_ems_engine::points::{PointKind, Quality};
 use r_ems_engine::redundancy::{Epoch, Health, Role, Seat};
 use r_ems_engine::{LocalTime, Span};
@@ -24,6 +25,8 @@ pub(super) struct View {
     pub(super) phase: Phase,
     pub(super) health: Health,
     pub(super) state_age: Option<Span>,
+    /// How much later than it was seen it wants to be woken; nothing if never.
+    pub(super) wakes_in: Option<Span>,
     pub(super) scans: u64,
     pub(super) missed: u64,
     pub(super) lateness_worst: Span,
@@ -74,6 +77,7 @@ impl<F: FunctionSet + Send + Sync> Views for States<F> {
             phase: machine.phase(),
             health: redundancy.health(),
             state_age: machine.transfer().age(seen.now),
+            wakes_in: machine.deadline().map(|deadline| deadline.since(seen.now)),
             scans: timing.scans(),
             missed: timing.missed(),
             lateness_worst: timing.worst(),
