@@ -119,7 +119,7 @@ pub struct DeviceStatus {
     pub bound_by: Option<String>,
     /// What became of the last write: `pending`, `acknowledged` or `failed`.
     pub write: Option<String>,
-    /// When it falls back unless it is written again.
+    /// When it falls back unless it is written again; null where the last write failed.
     pub reverts_in_s: Option<f64>,
 }
 

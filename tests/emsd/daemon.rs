@@ -41,6 +41,23 @@ fn place(name: &str) -> String {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).to_string_lossy().into_owned()
 }
 
+/// A scenario like the demo, in which something is written otherwise, and something in its site.
+pub(crate) fn demo(name: &str, scenario: &[(&str, &str)], site: &[(&str, &str)]) -> String {
+    let write = |name: &str, text: &str, changes: &[(&str, &str)]| {
+        let text = changes.iter().fold(text.to_owned(), |text, (old, new)| {
+            assert!(text.contains(old), "the demo says {old}");
+            text.replace(old, new)
+        });
+        let file = file(name);
+        std::fs::write(&file, text).expect("a file can be written");
+        file
+    };
+    let site_name = format!("{name}_site.ron");
+    write(&site_name, include_str!("../../scenarios/sites/demo.ron"), site);
+    let scenario = [&[("sites/demo.ron", site_name.as_str())], scenario].concat();
+    write(&format!("{name}.ron"), include_str!("../../scenarios/demo.ron"), &scenario)
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -83,7 +83,7 @@ fn followers_beyond_the_bound_are_refused_and_operators_are_heard() {
     let refused = daemon.emsctl(&["events", "--follow"]);
     assert!(text(&refused.stderr).contains("64 clients follow events already"), "{}", text(&refused.stderr));
     followers.clear();
-    until("a place that is free again", || follower(&daemon).0.contains(" 200 ").then_some(()));
+    until("a place is free again", || follower(&daemon).0.contains(" 200 ").then_some(()));
 }
 
 /// One more who follows events: the first line of its answer, and its connection.

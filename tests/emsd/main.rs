@@ -15,7 +15,7 @@ use std::process::Stdio;
 
 use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
 
-use self::daemon::{Daemon, PATIENCE, emsctl, file, text};
+use self::daemon::{Daemon, PATIENCE, demo, emsctl, file, text, until};
 
 #[test]
 fn one_controller_is_active_and_an_operator_moves_that() {
@@ -40,6 +40,19 @@ fn one_controller_is_active_and_an_operator_moves_that() {
 fn roles(grid: &serde_json::Value) -> Vec<&str> {
     let controllers = grid["controllers"].as_array().expect("a list");
     controllers.iter().map(|controller| controller["role"].as_str().expect("a word")).collect()
+}
+
+#[test]
+fn a_write_that_failed_is_told_and_no_time_at_which_it_ends() {
+    let refuses = r#"faults: [During("+1 s", "+1 day", Refuses("workshop/bess"))], network:"#;
+    let daemon = Daemon::start("refuses", &[&demo("refuses", &[("network:", refuses)], &[])]);
+    let status = until("a write has failed", || {
+        let status = daemon.json(&["status"]);
+        (status["grids"][0]["devices"][1]["write"] == "failed").then_some(status)
+    });
+    assert!(status["grids"][0]["devices"][1]["reverts_in_s"].is_null(), "{status}");
+    daemon.follow("write_failed");
+    assert!(text(&daemon.emsctl(&["status"]).stdout).contains("write_failed: to bess, refused"));
 }
 
 #[test]
@@ -128,14 +141,10 @@ fn sighup_is_refused_and_the_run_goes_on() {
 fn a_second_signal_ends_it_at_once_and_the_log_is_closed_all_the_same() {
     let log = file("at_once.rlog");
     // The active ends once its last write has been answered or its lease is over: an end in order takes seconds.
-    let (scenario, site) = (file("slow_writes.ron"), file("slow_writes_site.ron"));
     let slow = r#"links: { "workshop/bess": (write_delay: "2.8 s", timeout: "3 s") }, network:"#;
-    let changed = include_str!("../../scenarios/demo.ron").replace("network:", slow);
-    std::fs::write(&scenario, changed.replace("sites/demo.ron", "slow_writes_site.ron")).expect("a file");
-    let demo = include_str!("../../scenarios/sites/demo.ron");
-    let changed = demo.replace("longest_write: \"50 ms\"", "longest_write: \"3 s\"");
-    let changed = changed.replace("lease: \"400 ms\"", "lease: \"3 s\"");
-    std::fs::write(&site, changed).expect("a file");
+    let long =
+        [("longest_write: \"50 ms\"", "longest_write: \"3 s\""), ("lease: \"400 ms\"", "lease: \"3 s\"")];
+    let scenario = demo("slow_writes", &[("network:", slow)], &long);
     let daemon = Daemon::start("at_once", &[&scenario, "--record", &log]);
     daemon.follow("set_points_taken_over");
     // Both are there before the daemon sees one.

@@ -50,7 +50,6 @@ fn a_second_daemon_leaves_the_socket_of_the_first_alone() {
 #[test]
 fn who_has_claimed_the_place_has_it_before_it_listens() {
     let socket = file("starting.sock");
-    let _old = fs::remove_file(&socket);
     let other = File::create(claim(&socket)).expect("a file can be made");
     other.set_permissions(Permissions::from_mode(0o600)).expect("it is ours");
     other.lock().expect("it can be locked");
@@ -88,7 +87,6 @@ fn who_ends_leaves_what_another_has_made_in_its_place() {
 #[test]
 fn another_programs_socket_is_left_alone_and_not_waited_for() {
     let path = file("busy.sock");
-    let _old = fs::remove_file(&path);
     let address = SocketAddrUnix::new(path.as_str()).expect("it is short");
     let stream = || {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
