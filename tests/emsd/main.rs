@@ -140,12 +140,7 @@ fn sighup_is_refused_and_the_run_goes_on() {
 #[test]
 fn a_second_signal_ends_it_at_once_and_the_log_is_closed_all_the_same() {
     let log = file("at_once.rlog");
-    // The active ends once its last write has been answered or its lease is over: an end in order takes seconds.
-    let slow = r#"links: { "workshop/bess": (write_delay: "2.8 s", timeout: "3 s") }, network:"#;
-    let long =
-        [("longest_write: \"50 ms\"", "longest_write: \"3 s\""), ("lease: \"400 ms\"", "lease: \"3 s\"")];
-    let scenario = demo("slow_writes", &[("network:", slow)], &long);
-    let daemon = Daemon::start("at_once", &[&scenario, "--record", &log]);
+    let daemon = Daemon::start("at_once", &[&slow_writes("at_once"), "--record", &log]);
     daemon.follow("set_points_taken_over");
     // Both are there before the daemon sees one.
     ["STOP", "TERM", "INT", "CONT"].iter().for_each(|signal| daemon.signal(signal));
@@ -153,6 +148,25 @@ fn a_second_signal_ends_it_at_once_and_the_log_is_closed_all_the_same() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("stopped at once"), "{said}");
     assert_eq!(emsctl(&["replay", &log]).status.code(), Some(0));
+}
+
+#[test]
+fn the_first_signal_after_a_shutdown_lets_it_end_in_order() {
+    let daemon = Daemon::start("asked_already", &[&slow_writes("asked_already")]);
+    daemon.follow("set_points_taken_over");
+    daemon.json(&["shutdown"]);
+    daemon.signal("TERM");
+    let (code, said) = daemon.ended();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("stopped in order"), "{said}");
+}
+
+/// A scenario in which an end in order takes seconds: the active ends once its last write has been answered or its lease is over.
+fn slow_writes(name: &str) -> String {
+    let slow = r#"links: { "workshop/bess": (write_delay: "2.8 s", timeout: "3 s") }, network:"#;
+    let long =
+        [("longest_write: \"50 ms\"", "longest_write: \"3 s\""), ("lease: \"400 ms\"", "lease: \"3 s\"")];
+    demo(name, &[("network:", slow)], &long)
 }
 
 #[test]

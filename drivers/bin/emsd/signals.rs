@@ -21,19 +21,22 @@ pub(super) fn watch(control: Control) -> io::Result<Watch> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let handle = signals.handle();
     let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut has_asked = false;
         for signal in signals.forever() {
-            take(signal, &control);
+            take(signal, &control, &mut has_asked);
         }
     })?;
     Ok(Watch { handle, thread })
 }
 
-fn take(signal: i32, control: &Control) {
+/// Takes a signal; `has_asked` says whether one before it asked for the end. What operators ask for counts for nothing here:
+/// they and whoever sends signals need not know of each other.
+fn take(signal: i32, control: &Control, has_asked: &mut bool) {
     if signal == SIGHUP {
         tracing::warn!(
             "SIGHUP: nothing can be loaded again in a simulation; end the daemon and start it anew"
         );
-    } else if control.is_stopping() {
+    } else if std::mem::replace(has_asked, true) {
         control.end();
         tracing::warn!("a second signal: it ends at once");
     } else {
