@@ -65,7 +65,7 @@ impl Api {
         let Some(view) = member.and_then(|member| member.view.as_ref()) else {
             return Err(Trouble::Conflict(format!("{name} does not run")));
         };
-        if (view.role == Role::Maintenance) == begins {
+        if stands(view.role, begins) {
             let state = if begins { "in maintenance already" } else { "not in maintenance" };
             return Ok(done(format!("{name} is {state}")));
         }
@@ -147,6 +147,16 @@ impl Api {
         let view = member.and_then(|member| member.view.as_ref());
         let seat = view.map(|view| view.seat);
         seat.map(|seat| (of, seat)).ok_or_else(|| Trouble::Conflict(format!("{grid}/{id} does not run")))
+    }
+}
+
+/// Whether whoever has this role is in maintenance, or out of it, for certain: who is about to get another role may be wanted in
+/// maintenance already.
+const fn stands(role: Role, in_maintenance: bool) -> bool {
+    match role {
+        Role::Maintenance => in_maintenance,
+        Role::Witness | Role::Standby | Role::Active => !in_maintenance,
+        Role::Candidate | Role::Lapsed | Role::HandingOver => false,
     }
 }
 
@@ -260,6 +270,14 @@ mod tests {
         assert_eq!(judged(SWITCH_OVER, None, B, refused), None);
         let other = Command::Maintenance { begins: true, is_forced: false };
         assert_eq!(judged(other, None, A, refused), None);
+    }
+
+    #[test]
+    fn maintenance_is_asked_for_unless_it_is_certain_that_nothing_changes() {
+        let certain =
+            |in_maintenance| Role::ALL.into_iter().filter(move |role| stands(*role, in_maintenance));
+        assert!(certain(true).eq([Role::Maintenance]));
+        assert!(certain(false).eq([Role::Witness, Role::Standby, Role::Active]));
     }
 
     #[test]
