@@ -107,7 +107,8 @@ pub struct DeviceStatus {
     pub power_w: Option<f64>,
     /// Its state of charge.
     pub soc: Option<f64>,
-    /// How long its charge, or the room for more, lasts at this power, losses left out; null where its capacity is not known.
+    /// How long its charge, or the room for more, lasts at this power, losses left out; null where its capacity is not known, and
+    /// beyond 100 days.
     pub lasts_s: Option<f64>,
     /// The worst quality of its points.
     pub quality: String,

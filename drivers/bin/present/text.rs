@@ -83,7 +83,7 @@ pub fn duration(span: Span) -> String {
         let seconds = format!("{:.1}", nanos as f64 / 1e9);
         return format!("{} s", seconds.trim_end_matches('0').trim_end_matches('.'));
     }
-    let seconds = (nanos + 500_000_000) / 1_000_000_000;
+    let seconds = nanos.saturating_add(500_000_000) / 1_000_000_000;
     let largest = UNITS.iter().position(|unit| seconds >= unit.0).unwrap_or(UNITS.len() - 1);
     let (unit, name) = UNITS[largest];
     let whole = seconds / unit;
@@ -136,6 +136,7 @@ mod tests {
             assert_eq!(duration(Span::from_millis(millis)), text);
             assert!(text.parse::<Span>().is_ok(), "{text} can be typed");
         }
+        assert_eq!(duration(Span::MAX), "213503 days 23 h");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::super::feed::{Life, Seen};
 use super::super::recording::Kept;
 use super::Api;
 use super::views::View;
-use crate::api::{ControllerStatus, DeviceStatus, GridStatus, Points, Status, Timing, VERSION};
+use crate::api::{ControllerStatus, GridStatus, Points, Status, Timing, VERSION};
 use crate::summary::DOWN;
 
 /// Who wanted to be woken so long ago, and of whom nothing was seen since, is taken as down: in a simulated world whole hosts
@@ -18,6 +18,8 @@ use crate::summary::DOWN;
 const SILENT_AFTER: Span = Span::from_secs(3);
 
 const SECONDS_PER_HOUR: f64 = 3_600.0;
+/// A battery that lasts longer is at rest for whoever looks: nobody plans by a trickle.
+const LASTS_MAX_S: f64 = 100.0 * 24.0 * SECONDS_PER_HOUR;
 
 /// A controller as it was seen last.
 pub(super) struct Looked {
@@ -132,7 +134,8 @@ impl Api {
         let known = self.facts.grids.iter().find(|known| known.name == grid);
         for device in &mut devices {
             let capacity_wh = known.and_then(|known| known.capacities_wh.get(&device.name));
-            device.lasts_s = capacity_wh.and_then(|capacity_wh| lasts(device, *capacity_wh));
+            device.lasts_s =
+                capacity_wh.and_then(|capacity_wh| lasts(device.power_w?, device.soc?, *capacity_wh));
         }
         let is_of_grid = |of: ControllerIndex| self.facts.controllers[of.position()].grid == grid;
         let status = |member: &&Looked| member.status(&self.facts.controllers[member.of.position()]);
@@ -176,11 +179,11 @@ fn is_silent(ago: Span, wakes_in: Option<Span>) -> bool {
     wakes_in.is_some_and(|wakes_in| ago >= wakes_in + SILENT_AFTER)
 }
 
-/// How long a battery's charge, or the room for more, lasts at its power; nothing while it rests.
-fn lasts(device: &DeviceStatus, capacity_wh: f64) -> Option<f64> {
-    let (power_w, soc) = (device.power_w?, device.soc?);
+/// How long a battery's charge, or the room for more, lasts at its power; nothing while it rests, or as good as rests.
+fn lasts(power_w: f64, soc: f64, capacity_wh: f64) -> Option<f64> {
     let share = if power_w > 0.0 { soc } else { 1.0 - soc };
-    (power_w.abs() >= 1.0).then(|| share * capacity_wh / power_w.abs() * SECONDS_PER_HOUR)
+    let lasts_s = share * capacity_wh / power_w.abs() * SECONDS_PER_HOUR;
+    (power_w.abs() >= 1.0 && lasts_s <= LASTS_MAX_S).then_some(lasts_s)
 }
 
 /// The same in one line: "workshop: a is active, epoch 1.0".
@@ -202,5 +205,14 @@ mod tests {
         assert!(!is_silent(seconds(62), Some(seconds(60))) && is_silent(seconds(63), Some(seconds(60))));
         assert!(!is_silent(seconds(2), Some(Span::ZERO)) && is_silent(seconds(3), Some(Span::ZERO)));
         assert!(!is_silent(seconds(3_600), None), "only an input can change it");
+    }
+
+    #[test]
+    fn a_battery_lasts_by_its_charge_or_its_room_and_not_for_ever() {
+        assert_eq!(lasts(5e3, 0.5, 10e3), Some(3_600.0));
+        assert_eq!(lasts(-5e3, 0.25, 10e3), Some(5_400.0));
+        assert_eq!(lasts(0.9, 0.5, 10.0), None, "it rests");
+        assert_eq!(lasts(1.0, 1.0, 2_400.0), Some(LASTS_MAX_S));
+        assert_eq!((lasts(1.0, 1.0, 2_401.0), lasts(1.0, 1.0, 1e300)), (None, None));
     }
 }
