@@ -175,11 +175,21 @@ fn who_commands_is_noted() {
     daemon.follow("set_points_taken_over");
     assert_eq!(daemon.ask("POST", "/v1/switchover", r#"{"grid":"workshop"}"#).0, 200);
     assert_eq!(daemon.ask("POST", "/v1/maintenance", r#"{"controller":7}"#).0, 422);
+    // A line of its own would look like one that the daemon says.
+    for (path, forged) in [
+        ("/v1/switchover", r#"{"grid":"x\n INFO forged"}"#),
+        ("/v1/switchover", r#"{"grid":"workshop","to":"x\n INFO forged"}"#),
+        ("/v1/switchover", r#"{"grid":"workshop","x\n INFO forged":1}"#),
+        ("/v1/maintenance", r#"{"controller":"x\n INFO forged","on":true}"#),
+    ] {
+        let (status, answer) = daemon.ask("POST", path, forged);
+        assert!(matches!(status, 404 | 422), "{status}: {answer}");
+    }
     assert_eq!(daemon.ask("POST", "/v1/shutdown", "").0, 202);
     let (_code, said) = daemon.ended();
     let me = std::fs::metadata("/proc/self").expect("there is one");
     for what in [
-        "asks to switch workshop over to the best standby",
+        r#"asks to switch \"workshop\" over to the best standby"#,
         "commands what is not understood",
         "ends the daemon",
     ] {
@@ -191,6 +201,8 @@ fn who_commands_is_noted() {
             "{line}"
         );
     }
+    assert_eq!(said.lines().filter(|line| line.contains("forged")).count(), 4, "{said}");
+    assert!(!said.contains(r"x\n INFO forged"), "as JSON a line's end that is not escaped is so: {said}");
 }
 
 #[test]

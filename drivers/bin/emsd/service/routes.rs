@@ -317,15 +317,16 @@ async fn switch_over(
         Ok(Json(wanted)) => wanted,
         Err(rejected) => return misunderstood(peer, &rejected),
     };
-    let (grid, to) = (&wanted.grid, wanted.to.as_deref().unwrap_or("the best standby"));
-    peer.does(format_args!("asks to switch {grid} over to {to}"));
+    let (grid, to) = (&wanted.grid, wanted.to.as_ref().map(|to| format!("{to:?}")));
+    let to = to.as_deref().unwrap_or("the best standby");
+    peer.does(format_args!("asks to switch {grid:?} over to {to}"));
     api.switch_over(&wanted).await.map(Json).into_response()
 }
 
 /// Refuses a command that is none.
 fn misunderstood(peer: Peer, rejected: &JsonRejection) -> Response {
     let error = rejected.body_text();
-    peer.does(format_args!("commands what is not understood: {error}"));
+    peer.does(format_args!("commands what is not understood: {error:?}"));
     refuse(rejected.status(), error)
 }
 
@@ -339,7 +340,7 @@ async fn maintenance(
         Err(rejected) => return misunderstood(peer, &rejected),
     };
     let (controller, on) = (&wanted.controller, if wanted.on { "on" } else { "off" });
-    peer.does(format_args!("turns maintenance of {controller} {on}"));
+    peer.does(format_args!("turns maintenance of {controller:?} {on}"));
     api.maintenance(&wanted).await.map(Json).into_response()
 }
 

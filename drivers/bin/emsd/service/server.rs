@@ -40,7 +40,8 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Notes what this operator does.
+    /// Notes what this operator does. What it names is from outside, and stands in `what` with its control characters escaped:
+    /// else it could look like a line of the daemon's own.
     pub(super) fn does(self, what: fmt::Arguments<'_>) {
         tracing::info!(uid = self.uid, gid = self.gid, pid = self.pid, "an operator {what}");
     }
