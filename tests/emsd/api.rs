@@ -1,6 +1,7 @@
 //! What the API says of itself is what it does, and metrics are metrics.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
 
 use serde_json::Value;
 
@@ -148,15 +149,18 @@ fn events_are_listed_from_a_number_on_and_followed_to_the_end() {
     assert_eq!(all[0]["kind"], "booted");
     let later = lines(&super::text(&daemon.emsctl(&["events", "--from", "4", "--format", "json"]).stdout));
     assert_eq!(later[0], all[3]);
-    let followed = std::process::Command::new(assert_cmd::cargo::cargo_bin("r-emsctl"))
+    let mut follower = std::process::Command::new(assert_cmd::cargo::cargo_bin("r-emsctl"))
         .args(["events", "--follow", "--format", "json", "--socket", daemon.socket()])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("the program starts");
+    let mut heard = BufReader::new(follower.stdout.take().expect("it is piped"));
+    let mut followed = String::new();
+    heard.read_line(&mut followed).expect("it is text");
     daemon.json(&["shutdown"]);
-    let followed = followed.wait_with_output().expect("it ends with the daemon");
-    assert_eq!(followed.status.code(), Some(0), "that is no mistake");
-    let followed = lines(&super::text(&followed.stdout));
+    heard.read_to_string(&mut followed).expect("it is text");
+    assert_eq!(follower.wait().expect("it is our child").code(), Some(0), "that is no mistake");
+    let followed = lines(&followed);
     assert_eq!(followed[..all.len()], all);
     let stopped = followed.iter().filter(|line| line["kind"] == "stopped").count();
     assert_eq!(stopped, 3, "it hears the last word of each");
