@@ -164,17 +164,24 @@ impl Shared {
         let mut whole = 0;
         while let Ok(first) = blocks.recv() {
             let together: Vec<Vec<u8>> = std::iter::once(first).chain(blocks.try_iter()).collect();
-            let written = together.into_iter().try_for_each(|block| {
+            let written: io::Result<()> = together.into_iter().try_for_each(|block| {
                 medium.write_all(&block)?;
                 whole += block.len() as u64;
                 self.waiting.fetch_sub(block.len() as u64, Ordering::AcqRel);
                 Ok(())
             });
-            if let Err(error) = written.and_then(|()| medium.sync()) {
+            if let Err(error) = written {
                 let _known = self.cut.set(Cut::Failed(error.to_string()));
                 // A disk that fails may refuse this as well: half a block at the end is then told by whoever reads.
-                let _cut = medium.cut(whole).and_then(|()| medium.sync());
-                return self.kept.store(whole, Ordering::Release);
+                if medium.cut(whole).and_then(|()| medium.sync()).is_ok() {
+                    self.kept.store(whole, Ordering::Release);
+                }
+                return;
+            }
+            if let Err(error) = medium.sync() {
+                // What became of the bytes since the last one that succeeded, nobody knows.
+                let _known = self.cut.set(Cut::Failed(error.to_string()));
+                return;
             }
             self.kept.store(whole, Ordering::Release);
         }

@@ -57,6 +57,31 @@ impl Medium for Disk {
     }
 }
 
+/// A disk that has room for so many bytes, and makes nothing durable.
+struct Broken(usize);
+
+impl Write for Broken {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let fits = bytes.len().min(self.0);
+        self.0 -= fits;
+        if fits == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(fits) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Medium for Broken {
+    fn sync(&mut self) -> io::Result<()> {
+        Err(io::Error::other("it does not sync"))
+    }
+
+    fn cut(&mut self, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A disk with so much room: who appends to it, what is on it, what lets it sync, and what is heard of that.
 fn disk(room: usize) -> (Blocks, Appender, Arc<Mutex<Held>>, SyncSender<()>, Receiver<u64>) {
     let held = Arc::<Mutex<Held>>::default();
@@ -137,4 +162,17 @@ fn a_full_disk_ends_the_file_with_the_last_whole_block() {
     blocks.write_all(BLOCK).expect("that never fails, later either");
     assert_eq!(appended.bytes(), 16);
     assert_eq!(held.lock().expect("nobody panicked").bytes, BLOCK.repeat(2));
+}
+
+#[test]
+fn what_could_not_be_synced_is_not_told_as_durable() {
+    // The second block fits, or half of it.
+    for room in [100, 12] {
+        let (mut blocks, appender) = append(Broken(room)).expect("a thread");
+        (0..2).for_each(|_| blocks.write_all(BLOCK).expect("that never fails"));
+        drop(blocks);
+        let appended = appender.end(Duration::MAX);
+        assert!(matches!(appended.cut(), Some(Cut::Failed(_))), "{appended:?}");
+        assert_eq!(appended.bytes(), 0);
+    }
 }
