@@ -235,6 +235,24 @@ fn what_cannot_be_run_is_refused_with_what_is_missing() {
 }
 
 #[test]
+fn programs_read_a_failure_and_warnings_as_json() {
+    let socket = file("json.sock");
+    let said = |scenario: &str| {
+        let file = format!("scenarios/tests/bad/{scenario}");
+        let refused = emsd(&[&file, "--log", "json", "--socket", &socket, "--record", "scenarios"]);
+        let said = text(&refused.stderr);
+        let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        said.lines().map(read).collect::<Vec<serde_json::Value>>()
+    };
+    let [failed] = &said("five_mistakes.ron")[..] else { panic!("it is one line") };
+    assert_eq!(failed["level"], "ERROR");
+    assert!(failed["message"].as_str().expect("a text").contains("5 errors"), "{failed}");
+    let [warned, failed] = &said("ratings.ron")[..] else { panic!("it is two lines") };
+    assert_eq!((&warned["level"], &failed["level"]), (&"WARN".into(), &"ERROR".into()));
+    assert!(warned["message"].as_str().expect("a text").contains("1 warning"), "{warned}");
+}
+
+#[test]
 fn systemd_is_told_that_it_is_ready_lives_and_ends() {
     let (daemon, told) = Daemon::start_under_systemd("systemd");
     let mut heard = String::new();

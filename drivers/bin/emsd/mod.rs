@@ -43,7 +43,6 @@ use self::socket::Socket;
 use crate::api::{Config, Text, VERSION, default_socket};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, say, survive_file_limits};
-use crate::present::style::{BAD, paint};
 use crate::study::contained::quiet_contained_panics;
 use crate::study::load::{Loaded, load, load_from, report_text};
 use crate::study::{Prepared, prepare};
@@ -56,20 +55,23 @@ pub fn main<F>(arguments: impl IntoIterator<Item = OsString>) -> Exit
 where
     F: FunctionSet + Send + Sync + 'static,
 {
-    let failed = |say: &dyn Fn(&str), Failure { exit, message }| {
-        say(&format!("{} {message}", paint(BAD, "error:")));
+    let failed = |Failure { exit, message }| {
+        say(&logging::failure(&message));
         exit
     };
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => return answer(&error).unwrap_or_else(|failure| failed(&say, failure)),
+        Err(error) => return answer(&error).unwrap_or_else(failed),
     };
     let said = match logging::start(arguments.log) {
         Ok(said) => said,
-        Err(error) => return failed(&say, Failure::error(format!("nothing can be told: {error}"))),
+        Err(error) => return failed(Failure::error(format!("nothing can be told: {error}"))),
     };
     quiet_contained_panics();
-    run::<F>(&arguments, &said).unwrap_or_else(|failure| failed(&|message| said.say(message), failure))
+    run::<F>(&arguments, &said).unwrap_or_else(|Failure { exit, message }| {
+        said.fail(&message);
+        exit
+    })
 }
 
 /// Help and version are answers; everything else that the parser says is about wrong arguments.
@@ -97,7 +99,7 @@ where
         None => load_from::<F>(&demo::files(), demo::PATH, &overrides)?,
     };
     if !warnings.mistakes.is_empty() {
-        said.say(&report_text(&warnings));
+        said.warn(&report_text(&warnings));
     }
     let text = |document: &r_ems_scenarios::Document| Text {
         path: document.path().to_owned(),
