@@ -26,7 +26,7 @@ pub fn page(status: &Status) -> String {
     page.push('\n');
     for grid in &status.grids {
         page.push('\n');
-        page += &grid_page(grid, status.is_stopping);
+        page += &grid_page(grid, status);
     }
     let timing = &status.timing;
     let span = |seconds: f64| duration(Span::from_secs_f64(seconds));
@@ -63,13 +63,13 @@ struct Worry {
     text: String,
 }
 
-fn grid_page(grid: &GridStatus, is_stopping: bool) -> String {
+fn grid_page(grid: &GridStatus, status: &Status) -> String {
     let mut parts = vec![match (&grid.active, &grid.epoch) {
         (Some(active), Some(epoch)) => paint(GOOD, &format!("{active} active, epoch {epoch}")),
         (_, _) => paint(BAD, "nobody is active"),
     }];
     parts.extend(grid.devices.iter().filter_map(|device| glance(device, grid)));
-    let worries = worries(grid, is_stopping);
+    let worries = worries(grid, status);
     let alarms = worries.iter().filter(|worry| worry.is_alarm).count();
     parts.push(match (alarms, worries.len()) {
         (0, 0) => paint(GOOD, "all is well"),
@@ -88,10 +88,14 @@ fn grid_page(grid: &GridStatus, is_stopping: bool) -> String {
 }
 
 /// What is not as it should be: what controllers report, and what is seen of them. Who ends is no worry.
-fn worries(grid: &GridStatus, is_stopping: bool) -> Vec<Worry> {
+fn worries(grid: &GridStatus, status: &Status) -> Vec<Worry> {
     let mut worries = Vec::new();
     let members = &grid.controllers;
-    if !is_stopping {
+    if status.events_lost > 0 {
+        let text = "events were lost: what is listed here may be incomplete, or over".to_owned();
+        worries.push(Worry { is_alarm: false, text });
+    }
+    if !status.is_stopping {
         if grid.active.is_none() {
             let text =
                 "nobody writes: set-points are computed only, and devices fall back when theirs expire"
@@ -307,6 +311,7 @@ fn plural(count: usize, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Timing;
 
     fn device(name: &str, class: &str, power_w: Option<f64>) -> DeviceStatus {
         DeviceStatus {
@@ -357,9 +362,26 @@ mod tests {
         }
     }
 
+    /// Of a daemon that runs as it should.
+    fn status() -> Status {
+        Status {
+            version: "1".to_owned(),
+            mode: "simulation".to_owned(),
+            scenario: "s".to_owned(),
+            now_s: 1.0,
+            now: "10:00:00".to_owned(),
+            is_stopping: false,
+            timing: Timing { deliveries: 1, p50_s: 0.0, p99_s: 0.0, worst_s: 0.0 },
+            events_lost: 0,
+            lines_lost: 0,
+            log: None,
+            grids: vec![grid()],
+        }
+    }
+
     /// The page of a grid without its colors.
     fn plain(grid: &GridStatus) -> String {
-        anstream::adapter::strip_str(&grid_page(grid, false)).to_string()
+        anstream::adapter::strip_str(&grid_page(grid, &status())).to_string()
     }
 
     fn changed(change: impl FnOnce(&mut GridStatus)) -> String {
@@ -406,6 +428,15 @@ mod tests {
     }
 
     #[test]
+    fn who_ends_is_no_worry_and_lost_events_are_one() {
+        let nobody = GridStatus { active: None, controllers: vec![controller("a", "down")], ..grid() };
+        let ending = grid_page(&nobody, &Status { is_stopping: true, ..status() });
+        assert!(ending.contains("all is well"), "{ending}");
+        let lossy = grid_page(&grid(), &Status { events_lost: 1, ..status() });
+        assert!(lossy.contains("events were lost: what") && !lossy.contains("all is well"), "{lossy}");
+    }
+
+    #[test]
     fn what_several_controllers_report_is_one_thing() {
         let condition = |controller: &str, since_s: f64, message: &str| Condition {
             since_s,
@@ -426,7 +457,7 @@ mod tests {
         let marked = |watts: f64| {
             let mut grid = grid();
             grid.devices[0].power_w = Some(watts);
-            grid_page(&grid, false).contains(&format!("{WARN}pcc imports"))
+            grid_page(&grid, &status()).contains(&format!("{WARN}pcc imports"))
         };
         assert!(!marked(100.9e3) && marked(101.1e3));
         let two = changed(|grid| grid.devices.push(device("genset", "Meter", Some(5e3))));
