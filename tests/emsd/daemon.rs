@@ -4,9 +4,11 @@
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::mem::take;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
@@ -16,11 +18,13 @@ use serde_json::Value;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// How often is looked whether it has happened.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// So often is looked.
+const LOOKS: u128 = PATIENCE.as_millis() / LOOK_EVERY.as_millis();
 
 /// Looks until there is something.
 #[expect(clippy::disallowed_methods, reason = "what a process does is waited for, for a while")]
 pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+    for _ in 0..LOOKS {
         if let Some(found) = look() {
             return found;
         }
@@ -63,7 +67,19 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 pub(crate) fn emsctl(arguments: &[&str]) -> Output {
-    cargo_bin_cmd!("r-emsctl").args(arguments).output().expect("the program runs")
+    cargo_bin_cmd!("r-emsctl").args(arguments).timeout(PATIENCE).output().expect("the program runs")
+}
+
+/// The lines that come from a pipe. Each is read once the one before has been taken, so that a pipe of which nobody takes any
+/// fills up; it is closed when whoever takes them goes.
+#[expect(clippy::disallowed_methods, reason = "a pipe cannot be waited for, for a while")]
+fn lines(pipe: ChildStderr) -> Receiver<String> {
+    let (takes, lines) = sync_channel(0);
+    std::thread::spawn(move || {
+        let (mut pipe, mut line) = (BufReader::new(pipe), String::new());
+        while pipe.read_line(&mut line).expect("it is text") > 0 && takes.send(take(&mut line)).is_ok() {}
+    });
+    lines
 }
 
 /// The status and the body of what comes over a connection.
@@ -78,8 +94,8 @@ pub(crate) fn answer(mut stream: UnixStream) -> (u16, String) {
 /// A daemon on a socket of its own; it ends with this.
 pub(crate) struct Daemon {
     child: RefCell<Child>,
-    /// Nothing once nobody reads it any more.
-    said: RefCell<Option<BufReader<ChildStderr>>>,
+    /// The lines it says, which are read as they are taken; nothing once nobody reads them any more.
+    said: RefCell<Option<Receiver<String>>>,
     socket: String,
 }
 
@@ -93,6 +109,7 @@ impl Daemon {
     pub(crate) fn start_under_systemd(name: &str) -> (Self, impl Fn() -> String) {
         let place = file(&format!("{name}.notify"));
         let notified = UnixDatagram::bind(&place).expect("a place for a socket");
+        notified.set_read_timeout(Some(PATIENCE)).expect("that is a length");
         let mut command = Command::new(cargo_bin("r-emsd"));
         command.env("NOTIFY_SOCKET", &place).env("WATCHDOG_USEC", "3000000");
         let daemon = Self::begin(name, &[], &mut command);
@@ -119,13 +136,26 @@ impl Daemon {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let mut said = BufReader::new(child.stderr.take().expect("it is piped"));
-        let mut lines = String::new();
-        while !lines.contains("finds this daemon") {
-            let more = said.read_line(&mut lines).expect("it is text");
-            assert!(more > 0, "it ended: {lines}");
+        let said = lines(child.stderr.take().expect("it is piped"));
+        let daemon = Self { child: RefCell::new(child), said: RefCell::new(Some(said)), socket };
+        let mut heard = String::new();
+        until("it listens", || {
+            let is_open = daemon.hear(&mut heard);
+            let listens = heard.contains("finds this daemon");
+            assert!(is_open || listens, "it ended: {heard}");
+            listens.then_some(())
+        });
+        daemon
+    }
+
+    /// Adds the next line that it says, if one comes soon; says whether there may be more.
+    fn hear(&self, heard: &mut String) -> bool {
+        match self.said.borrow().as_ref().map(|said| said.recv_timeout(LOOK_EVERY)) {
+            Some(Ok(line)) => *heard += &line,
+            Some(Err(RecvTimeoutError::Timeout)) => {}
+            None | Some(Err(RecvTimeoutError::Disconnected)) => return false,
         }
-        Self { child: RefCell::new(child), said: RefCell::new(Some(said)), socket }
+        true
     }
 
     pub(crate) fn socket(&self) -> &str {
@@ -195,11 +225,13 @@ impl Daemon {
     /// Waits for its end: its exit code, and what it said.
     pub(crate) fn ended(&self) -> (Option<i32>, String) {
         let mut said = String::new();
-        if let Some(reader) = &mut *self.said.borrow_mut() {
-            reader.read_to_string(&mut said).expect("it is text");
+        // It closes what it says it on when it ends.
+        for _ in 0..LOOKS {
+            if !self.hear(&mut said) {
+                return (self.ended_unread(), said);
+            }
         }
-        let status = self.child.borrow_mut().wait().expect("it is our child");
-        (status.code(), said)
+        panic!("it does not end: {said}");
     }
 }
 
