@@ -14,7 +14,7 @@ Examples:
   r-emsctl status --watch
 
 It ends in order on SIGTERM and on Ctrl-C: every controller hands over and stops, and the log is closed. A second signal ends
-it at once.";
+the run at once; the log is closed then too, for which a slow disk has 10 s.";
 
 /// Runs the controllers of a site in real time, with a control API for r-emsctl.
 #[derive(Parser, Debug)]

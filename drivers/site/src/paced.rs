@@ -47,6 +47,8 @@ pub struct Paced<D, C> {
     /// How long an end in order may take.
     patience: Span,
     stage: Stage,
+    /// When nobody is waited for any more, once somebody has asked for an end in order.
+    given_up: Time,
     /// The time of the last delivery.
     last: Time,
 }
@@ -54,7 +56,8 @@ pub struct Paced<D, C> {
 impl<D, C> Paced<D, C> {
     /// Paces `inner` by `clock`. Whoever is asked to end in order has `patience` for it.
     pub fn new(inner: D, clock: C, controlled: Controlled, patience: Span) -> Self {
-        Self { inner, clock, controlled, patience, stage: Stage::Runs, last: Time::ZERO }
+        let (stage, given_up, last) = (Stage::Runs, Time::MAX, Time::ZERO);
+        Self { inner, clock, controlled, patience, stage, given_up, last }
     }
 
     /// Why the run ended, once it has.
@@ -64,11 +67,6 @@ impl<D, C> Paced<D, C> {
             Stage::Stops => End::InOrder,
             Stage::Ended(end) => end,
         }
-    }
-
-    /// Ends pacing.
-    pub fn into_inner(self) -> D {
-        self.inner
     }
 }
 
@@ -81,7 +79,8 @@ impl<D: Commanded, C> Paced<D, C> {
         }
         if self.stage == Stage::Runs && self.controlled.stops() {
             self.stage = Stage::Stops;
-            self.inner.stop(self.last, self.last + self.patience);
+            self.given_up = self.given_up.min(self.last + self.patience);
+            self.inner.stop(self.last, self.given_up);
         }
     }
 }
@@ -93,8 +92,6 @@ impl<D: Driver + Commanded, C: Clock> Driver for Paced<D, C> {
             return None;
         }
         let delivery = self.inner.next()?;
-        // Who is asked to end only hears of it with the next delivery, and that may be far.
-        let mut given_up = Time::MAX;
         loop {
             if self.controlled.ends() {
                 self.stage = Stage::Ended(End::AtOnce);
@@ -102,21 +99,22 @@ impl<D: Driver + Commanded, C: Clock> Driver for Paced<D, C> {
             }
             self.controlled.tick();
             let now = self.clock.now();
-            if self.stage == Stage::Runs && given_up == Time::MAX && self.controlled.stops() {
-                given_up = now + self.patience;
+            // Who is asked to end only hears of it with the next delivery, and that may be far.
+            if self.given_up == Time::MAX && self.controlled.stops() {
+                self.given_up = now + self.patience;
             }
             if now >= delivery.at {
                 self.controlled.passed(now.since(delivery.at));
                 self.last = delivery.at;
                 return Some(delivery);
             }
-            if now >= given_up {
+            if now >= self.given_up {
                 self.stage = Stage::Ended(End::InOrder);
                 return None;
             }
             // Who is woken looks whether the run ends, and waits on.
             let (Waited::Reached | Waited::Woken) =
-                self.clock.wait(delivery.at.min(given_up).min(now + SIGN_OF_LIFE_EVERY));
+                self.clock.wait(delivery.at.min(self.given_up).min(now + SIGN_OF_LIFE_EVERY));
         }
     }
 
