@@ -35,6 +35,8 @@ fn odd_requests_are_refused_and_the_loop_goes_on() {
         ("GET", "/v1/events?until=5", "", 400),
         ("GET", "/v1/explain?point=bess", "", 400),
         ("GET", "/v1/explain?point=workshop/nothing", "", 404),
+        ("GET", "/v1/explain?point=nowhere/bess", "", 404),
+        ("GET", "/v1/explain", "", 400),
         ("GET", "/v1/status/x", "", 404),
         ("PUT", "/v1/status", "", 405),
     ] {

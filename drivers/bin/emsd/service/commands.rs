@@ -36,13 +36,7 @@ impl Api {
     /// Moves authority in a grid.
     pub(super) async fn switch_over(self: &Arc<Self>, wanted: &SwitchOver) -> Result<Done, Trouble> {
         let grid = wanted.grid.as_str();
-        if !self.grid_names().any(|known| known == grid) {
-            let known: Vec<&str> = self.grid_names().collect();
-            return Err(Trouble::Unknown(format!(
-                "there is no grid '{grid}'; there is {}",
-                known.join(", ")
-            )));
-        }
+        self.check_grid(grid)?;
         let looked = self.look();
         let members = self.of_grid(&looked, grid);
         let Some(active) = active(&members) else {
@@ -128,6 +122,15 @@ impl Api {
                 format!("it has not happened within {seconds} s; look at the status and the events");
             Ok(Done { outcome: "asked".to_owned(), message })
         })
+    }
+
+    /// Refuses a grid that is none.
+    pub(super) fn check_grid(&self, name: &str) -> Result<(), Trouble> {
+        let known: Vec<&str> = self.grid_names().collect();
+        if known.contains(&name) {
+            return Ok(());
+        }
+        Err(Trouble::Unknown(format!("there is no grid '{name}'; there is {}", known.join(", "))))
     }
 
     /// A controller by its full name.

@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::routes::{Method, ROUTES, Route};
+use super::routes::{Argument, Method, ROUTES, Route};
 use crate::api;
 
 /// The description, in OpenAPI 3.1.
@@ -43,9 +43,9 @@ fn operation(route: &Route) -> Value {
         },
     });
     if !route.query.is_empty() {
-        let parameter = |(name, meaning): &(&str, &str)| {
-            let text = json!({ "type": "string" });
-            json!({ "name": name, "in": "query", "description": meaning, "schema": text })
+        let parameter = |Argument { name, kind, is_required, meaning }: &Argument| {
+            let schema = json!({ "type": kind });
+            json!({ "name": name, "in": "query", "description": meaning, "required": is_required, "schema": schema })
         };
         operation["parameters"] = route.query.iter().map(parameter).collect();
     }
@@ -80,6 +80,17 @@ fn add<T: JsonSchema>(generator: &mut SchemaGenerator) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_argument_says_its_type_and_whether_it_must_be_there() {
+        let document = document();
+        let first = |path: &str| {
+            let argument = &document["paths"][path]["get"]["parameters"][0];
+            (argument["schema"]["type"].clone(), argument["required"].clone())
+        };
+        assert_eq!(first("/v1/events"), ("integer".into(), false.into()));
+        assert_eq!(first("/v1/explain"), ("string".into(), true.into()));
+    }
 
     #[test]
     fn every_reference_leads_to_a_schema() {

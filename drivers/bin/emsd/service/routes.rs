@@ -38,13 +38,33 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     pub(super) method: Method,
     pub(super) summary: &'static str,
-    /// Arguments in the query: name, and what it means.
-    pub(super) query: &'static [(&'static str, &'static str)],
+    /// Arguments in the query.
+    pub(super) query: &'static [Argument],
     /// The name of the schema of the request's body.
     pub(super) takes: Option<&'static str>,
     /// The status of success, the media type of the answer, and the name of its schema.
     pub(super) gives: (u16, &'static str, Option<&'static str>),
     serve: fn() -> MethodRouter<Arc<Api>>,
+}
+
+/// An argument in a query.
+pub(super) struct Argument {
+    pub(super) name: &'static str,
+    /// The name of a type of JSON.
+    pub(super) kind: &'static str,
+    /// Whether it must be there.
+    pub(super) is_required: bool,
+    pub(super) meaning: &'static str,
+}
+
+impl Argument {
+    const fn optional(name: &'static str, kind: &'static str, meaning: &'static str) -> Self {
+        Self { name, kind, is_required: false, meaning }
+    }
+
+    const fn required(name: &'static str, kind: &'static str, meaning: &'static str) -> Self {
+        Self { name, kind, is_required: true, meaning }
+    }
 }
 
 /// How something is asked.
@@ -83,8 +103,12 @@ pub(super) const ROUTES: [Route; 10] = [
         method: Method::Get,
         summary: "Events, one JSON object a line; a gap in their numbers is what was lost",
         query: &[
-            ("from", "the number of the first event, by default the oldest that is kept"),
-            ("follow", "true: the answer goes on with what happens"),
+            Argument::optional(
+                "from",
+                "integer",
+                "the number of the first event, by default the oldest that is kept",
+            ),
+            Argument::optional("follow", "boolean", "true: the answer goes on with what happens"),
         ],
         takes: None,
         gives: (200, NDJSON, Some("EventLine")),
@@ -103,7 +127,7 @@ pub(super) const ROUTES: [Route; 10] = [
         path: "/v1/explain",
         method: Method::Get,
         summary: "Why set-points are what they are, by the active controller of the device's grid",
-        query: &[("point", "grid/device or grid/device.point")],
+        query: &[Argument::required("point", "string", "grid/device or grid/device.point")],
         takes: None,
         gives: (200, JSON, None),
         serve: || get(explain),
@@ -291,11 +315,14 @@ async fn explain(State(api): State<Arc<Api>>, wanted: Result<Query<OfPoint>, Que
     let Some((grid, device)) = point.split_once('/') else {
         return refuse(StatusCode::BAD_REQUEST, format!("point: must be grid/device, got '{point}'"));
     };
+    if let Err(unknown) = api.check_grid(grid) {
+        return unknown.into_response();
+    }
     let device = device.split_once('.').map_or(device, |(device, _kind)| device);
     let looked = api.look();
     let members = api.of_grid(&looked, grid);
     let Some(active) = active(&members) else {
-        return refuse(StatusCode::CONFLICT, format!("nobody is active in a grid '{grid}'"));
+        return refuse(StatusCode::CONFLICT, format!("{grid}: nobody is active"));
     };
     let names = &api.facts.controllers[active.of.position()];
     let Some(index) = names.devices.iter().position(|known| known.name == device) else {
