@@ -129,7 +129,6 @@ fn devices<F: FunctionSet>(
         let (index, first) = (DeviceIndex::of(position), next);
         next += device.class.points().len();
         let points = machine.image().points().get(first..next).unwrap_or_default();
-        let worst = points.iter().map(|point| point.quality).find(|quality| *quality != Quality::Good);
         let arrived = points.iter().filter(|point| point.measured != LocalTime::ZERO);
         let age = arrived.map(|point| now.since(point.measured)).max();
         let groups = machine.composition().groups().iter();
@@ -147,7 +146,7 @@ fn devices<F: FunctionSet>(
             soc: machine.image().good(index, PointKind::StateOfCharge),
             // Nobody here knows its capacity.
             lasts_s: None,
-            quality: worst.unwrap_or(Quality::Good).name().to_owned(),
+            quality: worst(points.iter().map(|point| point.quality)).name().to_owned(),
             age_s: age.map(Span::as_secs_f64),
             set_point_w: decided.map(|(_, member)| member.set_point().watts()),
             bound_by: decided
@@ -164,10 +163,37 @@ fn devices<F: FunctionSet>(
     found
 }
 
+/// The quality of the one of several points of which least is known.
+fn worst(qualities: impl Iterator<Item = Quality>) -> Quality {
+    let badness = |quality: &Quality| match quality {
+        Quality::Good => 0,
+        Quality::Stale => 1,
+        Quality::Stuck => 2,
+        Quality::Invalid => 3,
+        Quality::Unknown => 4,
+    };
+    qualities.max_by_key(badness).unwrap_or(Quality::Good)
+}
+
 const fn word(state: WriteState) -> &'static str {
     match state {
         WriteState::Pending => "pending",
         WriteState::Acknowledged { .. } => "acknowledged",
         WriteState::Failed => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_quality_is_told_wherever_it_stands() {
+        let (good, stale, unknown) = (Quality::Good, Quality::Stale, Quality::Unknown);
+        for (qualities, expected) in
+            [(vec![], good), (vec![good, stale], stale), (vec![stale, unknown, good], unknown)]
+        {
+            assert_eq!(worst(qualities.into_iter()), expected);
+        }
     }
 }
