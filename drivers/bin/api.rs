@@ -21,7 +21,12 @@ const SYSTEM_DIRECTORY: &str = "/run/r-emsd";
 #[expect(clippy::disallowed_methods, reason = "where users keep their sockets is no input of a run")]
 pub fn default_socket() -> PathBuf {
     let of_user = std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty());
-    PathBuf::from(of_user.unwrap_or_else(|| SYSTEM_DIRECTORY.into())).join(SOCKET)
+    of_user.map_or_else(system_socket, |directory| PathBuf::from(directory).join(SOCKET))
+}
+
+/// Where the system's daemon listens.
+pub fn system_socket() -> PathBuf {
+    PathBuf::from(SYSTEM_DIRECTORY).join(SOCKET)
 }
 
 /// `GET /v1/status`: how everything is.

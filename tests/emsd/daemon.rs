@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::mem::take;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -68,6 +68,24 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 
 pub(crate) fn emsctl(arguments: &[&str]) -> Output {
     cargo_bin_cmd!("r-emsctl").args(arguments).timeout(PATIENCE).output().expect("the program runs")
+}
+
+/// What the program makes of an answer, whoever gives it.
+pub(crate) fn emsctl_answered(name: &str, answer: &str) -> Output {
+    let socket = file(&format!("{name}.sock"));
+    let listener = UnixListener::bind(&socket).expect("a place for a socket");
+    listener.set_nonblocking(true).expect("it is ours");
+    let asks = Command::new(cargo_bin("r-emsctl"))
+        .args(["status", "--socket", &socket])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let (mut stream, _address) = until("it connects", || listener.accept().ok());
+    stream.set_read_timeout(Some(PATIENCE)).expect("that is a length");
+    let mut request = BufReader::new(&stream).lines().map(|line| line.expect("it is text"));
+    assert!(request.any(|line| line.is_empty()), "it asks for something");
+    stream.write_all(answer.as_bytes()).expect("it is taken");
+    asks.wait_with_output().expect("it ends")
 }
 
 /// The lines that come from a pipe. Each is read once the one before has been taken, so that a pipe of which nobody takes any

@@ -9,7 +9,7 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 
-use super::daemon::{Daemon, file, text};
+use super::daemon::{Daemon, emsctl_answered, file, text};
 use super::emsd;
 
 /// The file beside a socket by which its place is claimed.
@@ -30,6 +30,13 @@ fn its_group_may_ask_and_nothing_is_left_over() {
     daemon.signal("TERM");
     assert_eq!(daemon.ended().0, Some(0));
     assert!(!Path::new(&socket).exists() && !Path::new(&claim(&socket)).exists());
+}
+
+#[test]
+fn a_refusal_by_another_version_says_so() {
+    let refusal = "HTTP/1.1 404 Not Found\r\nr-ems-version: 9.9.9\r\ncontent-length: 23\r\n\r\n{\"error\":\"no such way\"}";
+    let said = text(&emsctl_answered("other_version", refusal).stderr);
+    assert!(said.contains("no such way; it is version 9.9.9"), "{said}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::api::{Refusal, VERSION, VERSION_HEADER, default_socket};
+use crate::api::{Refusal, VERSION, VERSION_HEADER, default_socket, system_socket};
 use crate::exit::Failure;
 use crate::output::State;
 
@@ -136,7 +136,7 @@ impl Client {
         let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
         let said = body.ok().and_then(|body| serde_json::from_slice::<Refusal>(&body.to_bytes()).ok());
         Err(match said {
-            Some(Refusal { error }) => Failure::error(error),
+            Some(Refusal { error }) => Failure::error(format!("{error}{}", of_version(version.as_deref()))),
             None => self.says(&format!("answers {status}{}", of_version(version.as_deref()))),
         })
     }
@@ -152,7 +152,9 @@ impl Client {
         let is = |kind: io::ErrorKind| error.kind() == kind;
         Failure::error(if is(io::ErrorKind::NotFound) || is(io::ErrorKind::ConnectionRefused) {
             format!(
-                "{socket}: no daemon listens there; start one with `r-emsd`, or name its socket with --socket"
+                "{socket}: no daemon listens there; start one with `r-emsd`, or name its socket with --socket, \
+                 the system's is {}",
+                system_socket().display()
             )
         } else if is(io::ErrorKind::PermissionDenied) {
             format!("{socket}: you may not ask this daemon; only its user and its group may")
