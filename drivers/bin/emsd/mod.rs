@@ -40,7 +40,7 @@ use self::recording::{Kept, Log};
 use self::running::{Ended, Loop, STOP_PATIENCE};
 use self::service::Plan;
 use self::socket::Socket;
-use crate::api::{Config, Text, VERSION, default_socket};
+use crate::api::{Config, Text, VERSION};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, say, survive_file_limits};
 use crate::study::contained::quiet_contained_panics;
@@ -112,8 +112,7 @@ where
         site: text(&study.site),
     };
     let Prepared { facts, header, machines, world, inputs } = prepare(study)?;
-    let socket =
-        Socket::bind(&arguments.socket.clone().unwrap_or_else(default_socket), arguments.socket.is_none())?;
+    let socket = Socket::bind(arguments.socket.as_deref())?;
     let (record, log) =
         arguments.record.as_deref().map(|path| recording::begin(path, &inputs)).transpose()?.unzip();
     if let Err(refused) = real_time::ask_for_memory() {

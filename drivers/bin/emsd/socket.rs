@@ -20,6 +20,7 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 
+use crate::api::default_socket;
 use crate::exit::Failure;
 
 /// The owner and the group may ask; others may not.
@@ -44,24 +45,26 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Listens at `path`; the directory is made if it is the usual one.
+    /// Listens at `path`, or at the usual place, whose directory is then made.
     ///
     /// # Errors
     /// Another daemon or program listens there, or it is no place for a socket.
-    pub(super) fn bind(path: &Path, is_usual: bool) -> Result<Self, Failure> {
-        let failed = |error: &io::Error| refused(path, error);
+    pub(super) fn bind(path: Option<&Path>) -> Result<Self, Failure> {
+        let is_usual = path.is_none();
+        let path = path.map_or_else(default_socket, Path::to_owned);
+        let failed = |error: &io::Error| refused(&path, error);
         if is_usual && let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(|error| failed(&error))?;
         }
-        let claim = Claim::take(path).map_err(|error| failed(&error))?.ok_or_else(|| {
+        let claim = Claim::take(&path).map_err(|error| failed(&error))?.ok_or_else(|| {
             Failure::error(format!(
                 "{}: another daemon listens there; end it with `r-emsctl shutdown`, or name another place with --socket",
                 path.display()
             ))
         })?;
-        remove_dead(path)?;
-        let (listener, made) = make(path).map_err(|error| failed(&error))?;
-        Ok(Self { listener, path: path.to_owned(), made, _claim: claim })
+        remove_dead(&path)?;
+        let (listener, made) = make(&path).map_err(|error| failed(&error))?;
+        Ok(Self { listener, path, made, _claim: claim })
     }
 
     /// The same socket for another thread.

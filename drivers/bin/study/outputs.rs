@@ -10,13 +10,13 @@ use super::Options;
 use crate::exit::{Failure, WRITTEN};
 
 /// The files of a run, empty and ready.
-pub(crate) struct Outputs {
+pub(super) struct Outputs {
     /// For the log.
-    pub(crate) record: Option<File>,
+    pub(super) record: Option<File>,
     /// For the table.
-    pub(crate) csv: Option<File>,
+    pub(super) csv: Option<File>,
     /// For metrics.
-    pub(crate) metrics: Option<File>,
+    pub(super) metrics: Option<File>,
 }
 
 /// Makes sure that a file can be written later, and that this destroys nothing that is read: before hours are spent on what it is
@@ -69,7 +69,7 @@ impl Outputs {
     ///
     /// # Errors
     /// A file cannot be made, or must not be written over; nothing has changed then.
-    pub(crate) fn open(options: &Options, inputs: &[PathBuf]) -> Result<Self, Failure> {
+    pub(super) fn open(options: &Options, inputs: &[PathBuf]) -> Result<Self, Failure> {
         let record = options.record.as_ref().map(|(path, _)| ("--record", path.as_path()));
         let csv = options.csv.as_ref().map(|(path, _)| ("--csv", path.as_path()));
         let metrics = options.metrics.as_ref().map(|path| ("--metrics", path.as_path()));
