@@ -10,7 +10,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use r_ems::engine::controller::Controller;
 use r_ems::engine::fleet::{Fleet, Turn};
 use r_ems::engine::functions::BuiltIn;
-use r_ems::engine::ids::{ControllerIndex, DeviceIndex};
+use r_ems::engine::ids::{ConnectionIndex, ControllerIndex, DeviceIndex};
 use r_ems::engine::log::{Ending, Header, Recording, Scope};
 use r_ems::engine::machine::{
     Boot, Delivery, Driver, Effects, Input, Machine, Outcome, Sample, Step, WriteOutcome,
@@ -43,6 +43,8 @@ enum What {
     Wake,
     Points(DeviceIndex, Vec<Sample>),
     TimedOut(DeviceIndex),
+    Frame(ConnectionIndex, Vec<u8>),
+    LinkChanged(ConnectionIndex, bool),
     Written(DeviceIndex, WriteOutcome),
     Message(Seat, Message),
     Promised(bool),
@@ -61,6 +63,8 @@ impl What {
             Step::Input(Input::Wake) => Self::Wake,
             Step::Input(Input::Points { device, samples }) => Self::Points(device, samples.to_vec()),
             Step::Input(Input::TimedOut { device }) => Self::TimedOut(device),
+            Step::Input(Input::Frame { connection, bytes }) => Self::Frame(connection, bytes.to_vec()),
+            Step::Input(Input::LinkChanged { connection, is_open }) => Self::LinkChanged(connection, is_open),
             Step::Input(Input::Written { device, outcome }) => Self::Written(device, outcome),
             Step::Input(Input::Message { from, message }) => Self::Message(from, message),
             Step::Input(Input::Promised { succeeded }) => Self::Promised(succeeded),
@@ -78,6 +82,8 @@ impl What {
             Self::Wake => Step::Input(Input::Wake),
             Self::Points(device, ref samples) => Step::Input(Input::Points { device, samples }),
             Self::TimedOut(device) => Step::Input(Input::TimedOut { device }),
+            Self::Frame(connection, ref bytes) => Step::Input(Input::Frame { connection, bytes }),
+            Self::LinkChanged(connection, is_open) => Step::Input(Input::LinkChanged { connection, is_open }),
             Self::Written(device, outcome) => Step::Input(Input::Written { device, outcome }),
             Self::Message(from, message) => Step::Input(Input::Message { from, message }),
             Self::Promised(succeeded) => Step::Input(Input::Promised { succeeded }),

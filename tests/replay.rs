@@ -16,13 +16,15 @@ use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
 /// comes first.
-const SHIPPED: [(&str, Option<&str>); 19] = [
+const SHIPPED: [(&str, Option<&str>); 22] = [
     ("scenarios/clock_drift.ron", Some("12 min")),
     ("scenarios/demo.ron", Some("20 min")),
     ("scenarios/disk_full.ron", Some("46 min")),
     ("scenarios/failover.ron", Some("35 min")),
     ("scenarios/failover_fast.ron", Some("1 min")),
+    ("scenarios/failover_wire.ron", Some("35 min")),
     ("scenarios/flaky_fieldbus.ron", None),
+    ("scenarios/flaky_wire.ron", None),
     ("scenarios/hunting.ron", None),
     ("scenarios/noisy_day.ron", None),
     ("scenarios/one_connection.ron", Some("51 min")),
@@ -30,6 +32,7 @@ const SHIPPED: [(&str, Option<&str>); 19] = [
     ("scenarios/partition.ron", Some("35 min")),
     ("scenarios/peak_missed.ron", None),
     ("scenarios/peak_shaving.ron", None),
+    ("scenarios/peak_shaving_wire.ron", Some("1 day")),
     ("scenarios/rolling_restart.ron", Some("35 min")),
     ("scenarios/self_consumption.ron", None),
     ("scenarios/startup_under_load.ron", None),

@@ -15,6 +15,7 @@
 //! - [`summary`] is what a run says about itself; [`explanation`] is why a set-point was what it was;
 //! - [`mod@emsctl`] is the program: arguments, one file a command, and the documented JSON forms;
 //! - [`mod@emsd`] is the daemon: the same controllers in real time; [`api`] is what both programs tell each other;
+//! - [`devices`] serves the devices of a simulated plant to Modbus clients;
 //! - [`metrics`] counts what controllers report, for Prometheus; [`present`] turns results into pages; [`output`] and
 //!   [`exit`] are the ways out.
 //!
@@ -27,6 +28,7 @@ pub use r_ems_sim as sim;
 pub use r_ems_site as site;
 
 pub mod api;
+pub mod devices;
 pub mod emsctl;
 pub mod emsd;
 pub mod exit;

@@ -56,3 +56,7 @@ index!(
     /// A place in a controller's ordered stack of functions.
     SlotIndex
 );
+index!(
+    /// A fieldbus connection of one controller.
+    ConnectionIndex
+);

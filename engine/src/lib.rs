@@ -27,6 +27,7 @@
 //! | [`carry`], [`carried`] | what of its memory another host gets, and another version |
 //! | [`points`] | the process image: values with quality, age and measuring time |
 //! | [`functions`] | the control laws, one a file, and the list that names them |
+//! | [`fieldbus`] | Modbus as machines that move no bytes: frames, register maps, who is asked what and when |
 //! | [`event`] | what is reported: the observability contract |
 //! | [`log`] | the format of logs, sans-IO: black box, recovery journal and regression test |
 //! | [`persistence`] | what of it is durable when, what is kept, and how a life goes on after a crash |
@@ -61,6 +62,7 @@ pub mod carry;
 pub mod controller;
 pub mod digest;
 pub mod event;
+pub mod fieldbus;
 pub mod fleet;
 pub mod functions;
 pub mod ids;

@@ -4,20 +4,22 @@
 //! in [`Effects`], the driver performs the [`Outcome`]. **Invariant:** a machine observes nothing but its inputs and the
 //! local time that comes with each. It has no clock, no randomness of its own, no I/O, and it cannot fail or block.
 
+mod effects;
+
 use alloc::vec::Vec;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::carried::{Carried, NotCarried};
-use crate::digest::Chain;
-use crate::event::Event;
 use crate::fleet::Poisoned;
-use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
+use crate::ids::{ConnectionIndex, ControllerIndex, DeviceIndex, PointIndex};
 use crate::persistence::{JournalStatus, Origin};
 use crate::redundancy::{Command, Message, Promise, Seat};
 use crate::time::{LocalTime, Time};
 use crate::wall::WallTime;
+
+pub use self::effects::{Effect, Effects, LinkWish, MAX_EFFECTS, SetPointWrite};
 
 /// A deterministic state machine; in R-EMS, one controller.
 ///
@@ -90,6 +92,20 @@ pub enum Input<'a> {
     TimedOut {
         /// Who was silent.
         device: DeviceIndex,
+    },
+    /// Bytes have arrived on a connection, as many as there were: a stream knows no frames.
+    Frame {
+        /// On which.
+        connection: ConnectionIndex,
+        /// The bytes, at most [`MAX_FRAME_INPUT`].
+        bytes: &'a [u8],
+    },
+    /// A connection is open, or it ended, or could not be opened. A boot finds none: the driver closes those of a life before.
+    LinkChanged {
+        /// Which.
+        connection: ConnectionIndex,
+        /// Whether bytes can be sent.
+        is_open: bool,
     },
     /// What became of a set-point that was written.
     Written {
@@ -181,170 +197,8 @@ pub enum WriteOutcome {
     Expired,
 }
 
-/// What a machine asks for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Effect {
-    /// Write a set-point.
-    Write(SetPointWrite),
-    /// Read a device, so that its answer is there at `due`.
-    Poll {
-        /// Whom to read.
-        device: DeviceIndex,
-        /// When the answer is wanted.
-        due: LocalTime,
-    },
-    /// Give up the connection to a device that takes only one; the next exchange makes a new one.
-    Disconnect {
-        /// From whom.
-        device: DeviceIndex,
-    },
-    /// Say something to another member of the grid's council.
-    Send {
-        /// To whom.
-        to: Seat,
-        /// What.
-        message: Message,
-    },
-    /// Send what this machine remembers to a standby: the bytes of [`Effects::unit`].
-    Transfer {
-        /// To whom.
-        to: Seat,
-        /// How many bytes.
-        length: u32,
-        /// Their chain, which stands for them in logs.
-        chain: u64,
-    },
-    /// Know that writes under `epoch` may be performed up to `until`, and by nobody after that; told with each extension of a
-    /// lease and when it is given up: what waits to leave then has expired, as after its `valid_until`. A controller that
-    /// shares its grid with none never tells.
-    Authority {
-        /// The fencing number.
-        epoch: u64,
-        /// The last instant.
-        until: LocalTime,
-    },
-    /// Make a promise durable, and say when it is.
-    Promise(Promise),
-    /// Keep the state as it is now, and say when it is durable.
-    Snapshot,
-    /// Its life is over, as it was asked: keep the state as it is now, close what is recorded, and deliver nothing to it before
-    /// its next boot.
-    Stopped,
-    /// Tell whoever listens.
-    Report(Event),
-}
-
-impl Effect {
-    /// The event that it reports, if that is what it does.
-    #[inline]
-    pub const fn event(&self) -> Option<&Event> {
-        match self {
-            Self::Report(event) => Some(event),
-            Self::Write(_)
-            | Self::Poll { .. }
-            | Self::Disconnect { .. }
-            | Self::Send { .. }
-            | Self::Transfer { .. }
-            | Self::Authority { .. }
-            | Self::Promise(_)
-            | Self::Snapshot
-            | Self::Stopped => None,
-        }
-    }
-}
-
-/// A set-point on its way to a device.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SetPointWrite {
-    /// To whom.
-    pub device: DeviceIndex,
-    /// The power in W, in the device's own sign; finite.
-    pub value: f64,
-    /// The fencing number of the authority under which it was decided.
-    pub epoch: u64,
-    /// The driver refuses to perform it after this instant.
-    pub valid_until: LocalTime,
-}
-
-/// Most effects of one delivery: a poll and a write for each of 1,024 devices, and a report for each of their points, are half
-/// of it.
-pub const MAX_EFFECTS: usize = 16_384;
-
-/// What one delivery made a machine ask for, in order. Reused, so that nothing is allocated in the steady state.
-#[derive(Clone, Debug, Default)]
-pub struct Effects {
-    list: Vec<Effect>,
-    /// What [`Effect::Transfer`] sends.
-    unit: Vec<u8>,
-    /// Room for the memory that a unit is made of.
-    scratch: Vec<u8>,
-}
-
-impl Effects {
-    /// Makes an empty list.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds an effect after the ones that are there.
-    ///
-    /// # Panics
-    /// If there are [`MAX_EFFECTS`] already: the machine's bug, whether the run is recorded or not.
-    #[inline]
-    pub fn push(&mut self, effect: Effect) {
-        assert!(self.list.len() < MAX_EFFECTS, "a machine asks for a bounded number of things at once");
-        self.list.push(effect);
-    }
-
-    /// Reports an event.
-    #[inline]
-    pub fn report(&mut self, event: Event) {
-        self.push(Effect::Report(event));
-    }
-
-    /// Asks to transfer the unit that `make` makes to each of `seats`; `make` gets room for the memory, and for the unit.
-    pub(crate) fn transfer(
-        &mut self,
-        seats: impl Iterator<Item = Seat>,
-        make: impl FnOnce(&mut Vec<u8>, &mut Vec<u8>),
-    ) {
-        self.scratch.clear();
-        self.unit.clear();
-        make(&mut self.scratch, &mut self.unit);
-        let mut chain = Chain::new(0);
-        chain.fold_bytes(&self.unit);
-        for to in seats {
-            self.push(Effect::Transfer { to, length: self.unit.len() as u32, chain: chain.value() });
-        }
-    }
-
-    /// What [`Effect::Transfer`] sends.
-    pub fn unit(&self) -> &[u8] {
-        &self.unit
-    }
-
-    /// Lends room that is used again; give it back with [`Effects::return_scratch`].
-    pub(crate) fn lend_scratch(&mut self) -> Vec<u8> {
-        core::mem::take(&mut self.scratch)
-    }
-
-    pub(crate) fn return_scratch(&mut self, scratch: Vec<u8>) {
-        self.scratch = scratch;
-    }
-
-    /// The effects in the order in which they were asked for.
-    #[inline]
-    pub fn as_slice(&self) -> &[Effect] {
-        &self.list
-    }
-
-    /// Forgets all effects and keeps the memory.
-    #[inline]
-    pub fn clear(&mut self) {
-        self.list.clear();
-        self.unit.clear();
-    }
-}
+/// Most bytes of one [`Input::Frame`]: whoever reads more hands it on in pieces.
+pub const MAX_FRAME_INPUT: usize = 1_024;
 
 /// One thing that happens to one machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -454,26 +308,4 @@ pub enum Handled {
     Done,
     /// An assertion failed: the machine's state and effects must not be used.
     Poisoned,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn asked(count: usize) -> Effects {
-        let mut effects = Effects::new();
-        (0..count).for_each(|_| effects.report(Event::Booted { incarnation: 1 }));
-        effects
-    }
-
-    #[test]
-    fn a_delivery_may_lead_to_the_most_effects() {
-        assert_eq!(asked(MAX_EFFECTS).as_slice().len(), MAX_EFFECTS);
-    }
-
-    #[test]
-    #[should_panic(expected = "a bounded number of things")]
-    fn one_effect_more_is_the_machines_bug() {
-        asked(MAX_EFFECTS + 1);
-    }
 }

@@ -64,6 +64,8 @@ impl Lone {
                 Effect::Authority { .. }
                 | Effect::Write(_)
                 | Effect::Poll { .. }
+                | Effect::Frame { .. }
+                | Effect::Link { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Snapshot
                 | Effect::Stopped

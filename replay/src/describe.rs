@@ -1,10 +1,12 @@
 //! Says in words, and by name, what records hold by id. One line each, no line ends.
 //!
-//! What the members of a council tell each other and report is in [`council`].
+//! What the members of a council tell each other and report is in [`council`], what devices say on a wire in `frames`.
 
 pub mod council;
+mod frames;
 mod persistence;
 
+pub(crate) use frames::hex;
 pub(crate) use persistence::carried_words;
 
 use std::fmt::Write;
@@ -13,7 +15,7 @@ use r_ems_engine::LocalTime;
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::{DeviceIndex, PointIndex, SlotIndex};
 use r_ems_engine::log::ControllerNames;
-use r_ems_engine::machine::{Effect, Input, Sample, SetPointWrite, Step, Validity, WriteOutcome};
+use r_ems_engine::machine::{Effect, Input, LinkWish, Sample, SetPointWrite, Step, Validity, WriteOutcome};
 use r_ems_engine::points::Quality;
 use r_ems_engine::redundancy::Epoch;
 
@@ -55,6 +57,15 @@ impl<'a> Words<'a> {
                 text
             }
             Step::Input(Input::TimedOut { device }) => format!("no answer from {}", self.device(*device)),
+            Step::Input(Input::Frame { connection, bytes }) => {
+                format!("frame on connection {connection}: {}", frames::received(bytes))
+            }
+            Step::Input(Input::LinkChanged { connection, is_open: true }) => {
+                format!("connection {connection} is open")
+            }
+            Step::Input(Input::LinkChanged { connection, is_open: false }) => {
+                format!("connection {connection} is closed")
+            }
             Step::Input(Input::Written { device, outcome }) => {
                 format!("write to {} {}", self.device(*device), outcome_words(*outcome))
             }
@@ -81,16 +92,19 @@ impl<'a> Words<'a> {
     /// What the controller asked for; instants as they stand to its clock, `now`.
     pub fn effect(self, effect: &Effect, now: LocalTime) -> String {
         match effect {
-            Effect::Write(SetPointWrite { device, value, epoch, valid_until }) => format!(
-                "write {value} W to {}, epoch {}, valid until {}",
-                self.device(*device),
-                Epoch::of_number(*epoch),
-                relative(*valid_until, now)
-            ),
+            Effect::Write(write) => self.write(write, now),
             Effect::Poll { device, due } => {
                 format!("poll {}, due {}", self.device(*device), relative(*due, now))
             }
             Effect::Disconnect { device } => format!("disconnect from {}", self.device(*device)),
+            // The chain tells apart what is as long.
+            Effect::Frame { connection, first: _, length, chain, write } => {
+                let carried =
+                    write.map_or_else(String::new, |write| format!(": {}", self.write(&write, now)));
+                format!("send {length} B of chain {chain:016x} on connection {connection}{carried}")
+            }
+            Effect::Link { connection, wish: LinkWish::Open } => format!("open connection {connection}"),
+            Effect::Link { connection, wish: LinkWish::Closed } => format!("close connection {connection}"),
             Effect::Send { to, message } => format!("tell {}: {}", self.seat(*to), self.message(message)),
             Effect::Transfer { to, length, chain: _ } => {
                 format!("give {} {length} B of state", self.seat(*to))
@@ -104,6 +118,14 @@ impl<'a> Words<'a> {
             Effect::Stopped => String::from("stopped: keep the state and end"),
             Effect::Report(event) => format!("report {}", self.event(event)),
         }
+    }
+
+    /// What the controller asked for, with what its frames say: `frames` are [`r_ems_engine::machine::Effects::frames`].
+    pub(crate) fn effect_and_frame(self, effect: &Effect, frames: &[u8], now: LocalTime) -> String {
+        let words = self.effect(effect, now);
+        let Effect::Frame { first, length, .. } = *effect else { return words };
+        let bytes = frames.get(first as usize..).and_then(|rest| rest.get(..length as usize));
+        bytes.map_or_else(|| words.clone(), |bytes| format!("{words}: {}", frames::sent(bytes)))
     }
 
     /// When the controller wants to be woken.
@@ -178,6 +200,16 @@ impl<'a> Words<'a> {
             Some((device, kind)) => format!("{device}.{}", kind.name()),
             None => format!("point {point}"),
         }
+    }
+
+    fn write(self, write: &SetPointWrite, now: LocalTime) -> String {
+        let SetPointWrite { device, value, epoch, valid_until } = *write;
+        format!(
+            "write {value} W to {}, epoch {}, valid until {}",
+            self.device(device),
+            Epoch::of_number(epoch),
+            relative(valid_until, now)
+        )
     }
 
     fn function(self, slot: SlotIndex) -> String {

@@ -120,7 +120,8 @@ impl Divergence {
 
 /// Everything that a delivery led to, a line each.
 pub(crate) fn led_to(words: Words<'_>, kept: &Kept) -> Vec<String> {
-    let effects = kept.effects.iter().map(|effect| words.effect(effect, kept.now));
+    let effect = |effect| words.effect_and_frame(effect, &kept.frames, kept.now);
+    let effects = kept.effects.iter().map(effect);
     effects.chain([words.deadline(kept.deadline, kept.now)]).collect()
 }
 

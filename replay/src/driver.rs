@@ -266,7 +266,7 @@ impl<R: Read> Driver for ReplayDriver<R> {
     fn perform(&mut self, outcome: &Outcome<'_>) {
         self.chains.fold(outcome);
         let recent = &mut self.of[outcome.from.position()].recent;
-        recent.led_to(outcome.effects.as_slice(), outcome.deadline);
+        recent.led_to((outcome.effects.as_slice(), outcome.effects.frames()), outcome.deadline);
         self.compare(outcome);
     }
 
@@ -277,7 +277,7 @@ impl<R: Read> Driver for ReplayDriver<R> {
             if record.content == Content::Crashed && record.controller == failure.controller {
                 self.staged = false;
                 // It wants to be woken at once and nobody does: so it is seen to be down until it is restored.
-                self.of[failure.controller.position()].recent.led_to(&[], Some(record.now));
+                self.of[failure.controller.position()].recent.led_to((&[], &[]), Some(record.now));
                 return Afterwards::OthersGoOn;
             }
         }

@@ -36,7 +36,8 @@ pub struct Entry {
     pub event: Option<&'static str>,
     /// What it says.
     pub text: String,
-    /// What it says in numbers, each a field of its own: of writes, answers to them, and events on authority.
+    /// What it says in numbers, each a field of its own: of writes, answers to them, what fieldbus connections bring,
+    /// and events on authority.
     #[serde(flatten)]
     pub fields: Option<Fields>,
     /// The values that a device reported.
@@ -109,7 +110,7 @@ impl OfEffects {
 }
 
 const fn is_write(effect: &Effect) -> bool {
-    matches!(effect, Effect::Write(_))
+    effect.write().is_some()
 }
 
 /// Iterates over the entries of a log that pass a filter.

@@ -1,6 +1,6 @@
 //! The last deliveries of one controller with what they led to: the context of a divergence. Nothing is allocated per delivery.
 
-use r_ems_engine::ids::DeviceIndex;
+use r_ems_engine::ids::{ConnectionIndex, DeviceIndex};
 use r_ems_engine::machine::{Boot, Effect, Input, Sample, Step, WriteOutcome};
 use r_ems_engine::persistence::JournalStatus;
 use r_ems_engine::redundancy::{Command, Message, Seat};
@@ -28,8 +28,11 @@ pub(crate) struct Kept {
     pub(crate) position: u64,
     what: What,
     samples: Vec<Sample>,
-    unit: Vec<u8>,
+    /// Of a unit of state, or of a frame.
+    bytes: Vec<u8>,
     pub(crate) effects: Vec<Effect>,
+    /// What the frames among them send.
+    pub(crate) frames: Vec<u8>,
     pub(crate) deadline: Option<LocalTime>,
 }
 
@@ -42,6 +45,8 @@ enum What {
     Wake,
     Points(DeviceIndex),
     TimedOut(DeviceIndex),
+    Frame(ConnectionIndex),
+    LinkChanged(ConnectionIndex, bool),
     Written(DeviceIndex, WriteOutcome),
     Message(Seat, Message),
     Promised(bool),
@@ -62,8 +67,9 @@ impl Recent {
         kept.now = now;
         kept.position = position;
         kept.samples.clear();
-        kept.unit.clear();
+        kept.bytes.clear();
         kept.effects.clear();
+        kept.frames.clear();
         kept.deadline = None;
         kept.what = match *step {
             Step::Restore { state: _ } => What::Restored,
@@ -74,6 +80,11 @@ impl Recent {
                 What::Points(device)
             }
             Step::Input(Input::TimedOut { device }) => What::TimedOut(device),
+            Step::Input(Input::Frame { connection, bytes }) => {
+                kept.bytes.extend_from_slice(bytes);
+                What::Frame(connection)
+            }
+            Step::Input(Input::LinkChanged { connection, is_open }) => What::LinkChanged(connection, is_open),
             Step::Input(Input::Written { device, outcome }) => What::Written(device, outcome),
             Step::Input(Input::Message { from, message }) => What::Message(from, message),
             Step::Input(Input::Promised { succeeded }) => What::Promised(succeeded),
@@ -82,7 +93,7 @@ impl Recent {
             Step::Input(Input::Command(command)) => What::Command(command),
             Step::Input(Input::WallClock { wall }) => What::WallClock(wall),
             Step::Input(Input::Transfer { from, unit }) => {
-                kept.unit.extend_from_slice(unit);
+                kept.bytes.extend_from_slice(unit);
                 What::Transfer(from)
             }
         };
@@ -90,10 +101,11 @@ impl Recent {
 
     /// Keeps what the last delivery led to.
     #[inline]
-    pub(crate) fn led_to(&mut self, effects: &[Effect], deadline: Option<LocalTime>) {
+    pub(crate) fn led_to(&mut self, (effects, frames): (&[Effect], &[u8]), deadline: Option<LocalTime>) {
         let last = self.count.wrapping_sub(1);
         let kept = &mut self.kept[(last % KEPT as u64) as usize];
         kept.effects.extend_from_slice(effects);
+        kept.frames.extend_from_slice(frames);
         kept.deadline = deadline;
     }
 
@@ -120,6 +132,8 @@ impl Kept {
             What::Wake => Step::Input(Input::Wake),
             What::Points(device) => Step::Input(Input::Points { device, samples: &self.samples }),
             What::TimedOut(device) => Step::Input(Input::TimedOut { device }),
+            What::Frame(connection) => Step::Input(Input::Frame { connection, bytes: &self.bytes }),
+            What::LinkChanged(connection, is_open) => Step::Input(Input::LinkChanged { connection, is_open }),
             What::Written(device, outcome) => Step::Input(Input::Written { device, outcome }),
             What::Message(from, message) => Step::Input(Input::Message { from, message }),
             What::Promised(succeeded) => Step::Input(Input::Promised { succeeded }),
@@ -127,7 +141,7 @@ impl Kept {
             What::Journal(status) => Step::Input(Input::Journal(status)),
             What::Command(command) => Step::Input(Input::Command(command)),
             What::WallClock(wall) => Step::Input(Input::WallClock { wall }),
-            What::Transfer(from) => Step::Input(Input::Transfer { from, unit: &self.unit }),
+            What::Transfer(from) => Step::Input(Input::Transfer { from, unit: &self.bytes }),
         }
     }
 }

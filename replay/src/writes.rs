@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use r_ems_engine::LocalTime;
 use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::log::{Content, EffectsKept, Header, Record};
-use r_ems_engine::machine::{Effect, Input, SetPointWrite, Step};
+use r_ems_engine::machine::{Input, SetPointWrite, Step};
 
 /// So many writes to a device that are not known to be answered are remembered, the newest ones.
 pub(crate) const MAX_REMEMBERED: usize = 4;
@@ -88,7 +88,7 @@ impl Writes {
             }
             Content::Effects { effects, .. } => {
                 for effect in effects {
-                    let Effect::Write(SetPointWrite { device, value, epoch, .. }) = *effect else { continue };
+                    let Some(&SetPointWrite { device, value, epoch, .. }) = effect.write() else { continue };
                     if let Some(device) = life.devices.get_mut(device.position()) {
                         device.sent(Sent { at: record.now, value_w: value, epoch });
                     }

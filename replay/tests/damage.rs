@@ -6,9 +6,9 @@ mod toy;
 use mend::{FIRST, FRAME_BYTES, groups, joined, mended};
 use proptest::prelude::*;
 use r_ems_engine::ids::ControllerIndex;
-use r_ems_engine::log::{EffectsKept, End, Reader, Scope, Status, filtered};
+use r_ems_engine::log::{EffectsKept, End, Kind, Reader, Scope, Status, filtered};
 use r_ems_replay::{Entries, Filter, diff, replay, statistics};
-use toy::{Toy, record};
+use toy::{Toy, record, record_wired};
 
 /// Reads a log to its end.
 fn read(mut log: &[u8]) -> Result<(End, u64), String> {
@@ -44,8 +44,16 @@ impl r_ems_engine::log::Source for &mut dyn Bytes {
     }
 }
 
+/// Of toys that read and write on a connection too, so that every kind of record on it is there.
 fn small_log() -> Vec<u8> {
-    record(&[0, 600_000], 5, Scope::Fleet, EffectsKept::Whole).0
+    let log = record_wired(&[0, 600_000], 5, EffectsKept::Whole).0;
+    let counted = statistics(log.as_slice()).expect("a whole log");
+    for kind in [Kind::Frame, Kind::Link, Kind::Effects, Kind::Points, Kind::Wake] {
+        let share = counted.kinds.iter().find(|share| share.name == kind.name());
+        let share = share.expect("each kind is counted");
+        assert!(share.records > 3, "{} of {}", share.records, share.name);
+    }
+    log
 }
 
 #[test]

@@ -154,6 +154,8 @@ impl<const SCAN: u32, const OF_EVENTS: bool> Machine for Slip<SCAN, OF_EVENTS> {
                 }
                 Effect::Write(_)
                 | Effect::Poll { .. }
+                | Effect::Frame { .. }
+                | Effect::Link { .. }
                 | Effect::Send { .. }
                 | Effect::Authority { .. }
                 | Effect::Disconnect { .. }

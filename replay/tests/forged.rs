@@ -14,13 +14,13 @@ use proptest::test_runner::{Config, TestRunner};
 use r_ems_engine::log::{EffectsKept, Scope, codec};
 use r_ems_replay::{Entries, Filter, diff, replay, statistics};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use toy::{Toy, record};
+use toy::{Toy, record, record_wired};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Logs that are tried.
-const CASES: u32 = 3_000;
+const CASES: u32 = 6_000;
 
 /// How often one log is opened by [`read_in_every_way`].
 const OPENINGS: usize = 5;
@@ -101,8 +101,10 @@ fn read_in_every_way(log: &[u8], whole: &[u8]) -> usize {
 fn forged_logs_never_panic_a_reader_and_never_take_memory_that_they_do_not_hold() {
     // A toy that is fed nonsense fails its assertions, which is contained and no news.
     std::panic::set_hook(Box::new(|_panic| {}));
-    let logs = [EffectsKept::Digests, EffectsKept::Whole]
-        .map(|effects| record(&[0, 600_000], 8, Scope::Fleet, effects).0);
+    let logs = [EffectsKept::Digests, EffectsKept::Whole].map(|effects| {
+        [record(&[0, 600_000], 8, Scope::Fleet, effects).0, record_wired(&[0, 600_000], 8, effects).0]
+    });
+    let logs = logs.concat();
     let changes = proptest::collection::vec((any::<Index>(), forgery()), 1..4);
     let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(CASES) });
     let result = runner.run(&(any::<Index>(), changes), |(which, changes)| {

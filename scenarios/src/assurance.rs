@@ -6,6 +6,7 @@
 use r_ems_engine::Span;
 use r_ems_engine::controller::member::GOOD_BEFORE_RETURN;
 use r_ems_engine::controller::set_points::RETRY_LONGEST;
+use r_ems_engine::fieldbus::map::DeviceMap;
 use r_ems_engine::redundancy::{OnSilence, Seat, Settings};
 use r_ems_sim::progress::{self, Promised};
 use r_ems_sim::slot::OneConnection;
@@ -83,6 +84,8 @@ pub(crate) struct Ways {
     delay_is_assumed: bool,
     /// A write to each device, at the most.
     writes: Vec<Span>,
+    /// What is under way on the connection to each device, and goes before a write, where frames pass on it; at the most.
+    ahead: Vec<Span>,
     /// How long a write waits for the disk before that.
     sync: Span,
 }
@@ -91,7 +94,7 @@ impl Ways {
     /// What a site file says of one of its grids.
     pub(crate) fn assumed<S>(grid: &Grid<'_, S>, sync: Span) -> Self {
         let writes = grid.devices.iter().map(|device| device.spec.latency).collect();
-        Self { delay: ASSUMED_DELAY, delay_is_assumed: true, writes, sync }
+        Self { delay: ASSUMED_DELAY, delay_is_assumed: true, writes, ahead: Vec::new(), sync }
     }
 
     /// What a scenario says: `posts` are those of the grid.
@@ -116,7 +119,17 @@ impl Ways {
             let links = posts.iter().filter_map(|post| post.links.get(device));
             links.map(|link| link.latency + link.write_delay.longest()).max().unwrap_or(Span::ZERO)
         };
-        Self { delay, delay_is_assumed: false, writes: (0..devices).map(longest).collect(), sync }
+        let ahead = |device: usize| {
+            let here = posts.iter().flat_map(|post| {
+                let own = post.bus.devices.iter().find(|map| map.device().position() == device);
+                let is_here =
+                    move |map: &&DeviceMap| own.is_some_and(|own| own.connection() == map.connection());
+                post.bus.devices.iter().filter(is_here)
+            });
+            here.map(|map| longest(map.device().position())).max().unwrap_or(Span::ZERO)
+        };
+        let (writes, ahead) = ((0..devices).map(longest).collect(), (0..devices).map(ahead).collect());
+        Self { delay, delay_is_assumed: false, writes, ahead, sync }
     }
 
     /// How long a message is on its way at the most.
@@ -127,6 +140,11 @@ impl Ways {
     /// How long a write to a device is on its way at the most.
     pub(crate) fn write(&self, device: usize) -> Span {
         self.writes.get(device).copied().unwrap_or(Span::ZERO)
+    }
+
+    /// How long what goes before a write takes at the most.
+    fn ahead(&self, device: usize) -> Span {
+        self.ahead.get(device).copied().unwrap_or(Span::ZERO)
     }
 }
 
@@ -151,7 +169,7 @@ pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)
             (RestsOn::DeclaredLongestWrite, spec.longest_write)
         };
         // Of the three ways that the bound counts, the last is that of the write.
-        let written = ways.sync + ways.write(position);
+        let written = ways.sync + ways.ahead(position) + ways.write(position);
         let bound = settings.take_over_max(ways.delay, waited_for) - ways.delay + written;
         // A host that is gone says nothing: its connection is kept. Then each of two scans may just have been missed.
         let connected =

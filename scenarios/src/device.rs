@@ -8,6 +8,7 @@ use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use r_ems_engine::units::Watts;
 use r_ems_sim::slot::OneConnection;
 
+use crate::fieldbus::{self, Modbus};
 use crate::leaf::{check_name, word};
 use crate::mistake::{Notes, suggestion};
 use crate::node::{Entry, Fields, Node, excerpt};
@@ -46,20 +47,23 @@ pub(crate) struct Device<'t> {
     pub(crate) timeout: Span,
     /// How it is connected to, where it takes only one connection at a time.
     pub(crate) one_connection: Option<OneConnection>,
+    /// How it is found and asked where its link is of kind `Modbus`.
+    pub(crate) modbus: Option<Modbus>,
     /// Where its link stands, and whether that says how long a write may be on its way.
     link: Option<(Node<'t>, LateWrites)>,
     /// Where its rating stands; none if it is missing or wrong, which was noted.
     pub(crate) rating: Option<Node<'t>>,
 }
 
-/// A link of kind `Points` as the file describes it.
-#[derive(Clone, Copy, Debug)]
+/// A link as the file describes it.
+#[derive(Clone, Debug)]
 pub(crate) struct Link {
     pub(crate) latency: Span,
     pub(crate) timeout: Span,
     pub(crate) positive: Positive,
     one_connection: Option<OneConnection>,
     late_writes: LateWrites,
+    modbus: Option<Modbus>,
 }
 
 /// What a link says of writes that come late.
@@ -72,6 +76,13 @@ struct LateWrites {
 }
 
 impl Device<'_> {
+    /// Notes something that is wrong with its link.
+    pub(crate) fn note_link(&self, message: String, notes: &mut Notes) {
+        if let Some((link, _)) = &self.link {
+            link.error(notes, message);
+        }
+    }
+
     /// Notes a declared D that writes may exceed: that is how a device is written by two controllers.
     pub(crate) fn check_declared(&self, really: Span, notes: &mut Notes) {
         let Some((link, LateWrites { longest: Some(declared), checks_epochs: false })) = &self.link else {
@@ -112,10 +123,11 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     let mut fields = entry.value.fields(notes)?;
     let node = fields.required("link", notes);
     let read = node.as_ref().and_then(|link| read_link(link, class, notes));
-    let link_place = node.zip(read.map(|link| link.late_writes));
+    let link_place = node.zip(read.as_ref().map(|link| link.late_writes));
     let late_writes = LateWrites::default();
     let (positive, one_connection) = (Positive::Import, None);
-    let missing = Link { latency: LATENCY, timeout: TIMEOUT, positive, one_connection, late_writes };
+    let missing =
+        Link { latency: LATENCY, timeout: TIMEOUT, positive, one_connection, late_writes, modbus: None };
     let link = read.unwrap_or(missing);
     let rating = read_rating(&mut fields, notes);
     let age_max = fields.leaf_or("max_age", scan * AGE_SCANS + link.latency, notes);
@@ -150,8 +162,8 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     }
     let place = rating.map(|_rating| fields.place("rating").clone());
     fields.finish(notes);
-    let Link { timeout, one_connection, .. } = link;
-    Some(Device { spec, timeout, one_connection, link: link_place, rating: place })
+    let Link { timeout, one_connection, modbus, .. } = link;
+    Some(Device { spec, timeout, one_connection, modbus, link: link_place, rating: place })
 }
 
 fn read_rating(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Watts> {
@@ -163,17 +175,17 @@ fn read_rating(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Watts> {
     Some(rating)
 }
 
-/// Reads `Points(positive: …, latency: …, timeout: …, longest_write: …, checks_epochs: …)`.
+/// Reads `Points(positive: …, latency: …, timeout: …, longest_write: …, checks_epochs: …)`, or `Modbus(…)`, which has all of
+/// these and what [`fieldbus`] reads.
 fn read_link(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) -> Option<Link> {
     match node.name() {
-        "Points" => {}
-        "Modbus" | "Frame" => {
-            node.error(notes, "links of this kind are not supported yet; allowed: Points");
-            return None;
-        }
+        "Points" | "Modbus" => {}
         name => {
             let found = excerpt(if name.is_empty() { node.text() } else { name });
-            node.error(notes, format!("unknown link `{found}`; {}", suggestion(&found, &["Points"])));
+            node.error(
+                notes,
+                format!("unknown link `{found}`; {}", suggestion(&found, &["Points", "Modbus"])),
+            );
             return None;
         }
     }
@@ -195,8 +207,16 @@ fn read_link(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) -> Option<L
     let late_writes =
         if class.is_controlled() { read_late_writes(&mut fields, notes) } else { LateWrites::default() };
     let one_connection = read_connections(&mut fields, notes);
+    let modbus = match node.name() {
+        "Modbus" => Some(fieldbus::read(&mut fields, class, timeout, notes)),
+        _ => None,
+    };
     fields.finish(notes);
-    Some(Link { latency, timeout, positive: positive?, one_connection, late_writes })
+    let modbus = match modbus {
+        Some(read) => Some(read?),
+        None => None,
+    };
+    Some(Link { latency, timeout, positive: positive?, one_connection, late_writes, modbus })
 }
 
 /// Reads `connections: ActiveOnly, connect: "50 ms", dead_connection: "30 s"`.

@@ -5,6 +5,7 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::controller::ControllerSpec;
+use r_ems_engine::fieldbus::map::BusSpec;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::persistence::SnapshotSettings;
 use r_ems_engine::points::DeviceSpec;
@@ -13,6 +14,7 @@ use r_ems_sim::plant::ComponentIndex;
 use r_ems_sim::world::{LinkSpec, Post};
 
 use crate::device::RECONNECT;
+use crate::fieldbus;
 use crate::mistake::Notes;
 use crate::naming::{Named, Names, first_point, quantity_of};
 use crate::plant::Plant;
@@ -35,6 +37,16 @@ pub(crate) fn controllers<F: FunctionSet>(
         }
     }
     fleet
+}
+
+/// By controller: where the connections of its fieldbus lead.
+pub(crate) fn addresses<S>(site: &Site<'_, S>) -> Vec<Vec<String>> {
+    let of_grid = |grid: &site::Grid<'_, S>| -> Vec<Vec<String>> {
+        let addresses = fieldbus::addresses(&grid.devices);
+        let of = |is_witness: bool| if is_witness { Vec::new() } else { addresses.clone() };
+        grid.council.members().map(|member| of(member.is_witness)).collect()
+    };
+    site.grids.iter().flat_map(of_grid).collect()
 }
 
 /// All names of a site and its plants.
@@ -60,15 +72,21 @@ pub(crate) fn names<'a, 't, S>(site: &'a Site<'t, S>, plants: &'a [Option<Plant<
 }
 
 /// Where each member of the fleet stands, with links as the site declares them.
-pub(crate) fn posts<S>(site: &Site<'_, S>, plants: &[Option<Plant<'_>>]) -> Vec<Post> {
+///
+/// With `is_at_wire`, devices whose links are of kind `Modbus` speak it.
+pub(crate) fn posts<S>(site: &Site<'_, S>, plants: &[Option<Plant<'_>>], is_at_wire: bool) -> Vec<Post> {
     let mut posts = Vec::new();
     for (position, (grid, plant)) in site.grids.iter().zip(plants).enumerate() {
         let links = links(grid, plant.as_ref());
+        // What is wrong with it was noted when the site was read.
+        let bus =
+            if is_at_wire { fieldbus::bus(&grid.devices, &mut Notes::default()) } else { BusSpec::default() };
         posts.extend(grid.council.members().map(|member| Post {
             host: u16::try_from(member.host).unwrap_or(u16::MAX),
             grid: u16::try_from(position).unwrap_or(u16::MAX),
             seat: member.seat,
             links: if member.is_witness { Vec::new() } else { links.clone() },
+            bus: if member.is_witness { BusSpec::default() } else { bus.clone() },
         }));
     }
     posts

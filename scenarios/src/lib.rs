@@ -35,6 +35,7 @@ mod device;
 mod device_fault;
 mod expectation;
 mod fault;
+mod fieldbus;
 pub mod files;
 mod fleet;
 mod happening;
@@ -109,6 +110,8 @@ pub struct Loaded<F: FunctionSet> {
     pub time_zone: UtcOffset,
     /// The controllers in the order of the fleet.
     pub controllers: Vec<ControllerSpec<F>>,
+    /// By controller: where the connections of its fieldbus lead, as `host:port`.
+    pub addresses: Vec<Vec<String>>,
     /// The names of the plant's components, by grid and component.
     pub components: Vec<Vec<String>>,
     /// The names of the site's hosts.

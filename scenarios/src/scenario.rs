@@ -14,6 +14,7 @@ pub(crate) use self::texts::Texts;
 use r_ems_engine::Span;
 use r_ems_engine::Time;
 use r_ems_engine::controller::ControllerSpec;
+use r_ems_engine::fieldbus::map::BusSpec;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_sim::expect::{Claim, Expectation};
@@ -26,6 +27,7 @@ use crate::expectation::Expected;
 use crate::fault::Usual;
 use crate::files::{Document, Files, MAX_PROFILES_BYTES};
 use crate::initial::Initial;
+use crate::leaf::word;
 use crate::mistake::{Mistake, Notes, Report, suggestion};
 use crate::moment::Calendar;
 use crate::naming::{Named, Names};
@@ -56,6 +58,8 @@ struct Header<'t> {
     clocks: Option<Node<'t>>,
     differs: Option<Node<'t>>,
     network: Option<Node<'t>>,
+    /// Whether devices behind Modbus are asked by frames; else they pass values.
+    is_at_wire: bool,
     sync: Span,
     persistence: Option<persistence::Stated>,
     initial: Option<Node<'t>>,
@@ -125,6 +129,7 @@ impl<'t> Header<'t> {
             clocks: fields.optional("clocks"),
             differs: fields.optional("differs"),
             network: fields.optional("network"),
+            is_at_wire: read_fidelity(&mut fields, notes),
             sync: read_sync(&mut fields, notes),
             persistence: fields.optional("persistence").map(|node| persistence::read(&node, notes)),
             initial: fields.optional("initial"),
@@ -143,6 +148,12 @@ impl<'t> Header<'t> {
         let text: String = node.leaf(notes)?;
         WallTime::parse_local(&text, zone).map_err(|error| node.error(notes, error.to_string())).ok()
     }
+}
+
+/// Reads `fidelity: Wire`, or `Points`, which is the default.
+fn read_fidelity(fields: &mut Fields<'_>, notes: &mut Notes) -> bool {
+    let fidelity = fields.optional("fidelity");
+    fidelity.and_then(|node| word(&node, &["Points", "Wire"], notes)) == Some(1)
 }
 
 /// Longest time that a promise may take to become durable.
@@ -220,7 +231,8 @@ fn make<F: FunctionSet>(
     let site = site?;
     let mut names = fleet::names(&site, &plants);
     check_initial(&names, &begin, notes);
-    let (mut posts, hosts, network) = really(&header, fleet::posts(&site, &plants), &names, notes);
+    let (mut posts, hosts, network) =
+        really(&header, fleet::posts(&site, &plants, header.is_at_wire), &names, notes);
     let kept = header.persistence.or(site.persistence);
     let usual = Usual { network: &network, clocks: &hosts, has_disks: kept.is_some() };
     let context = happening::Context { names: &names, calendar: &calendar, usual };
@@ -239,10 +251,7 @@ fn make<F: FunctionSet>(
     if notes.errors() > 0 {
         return None;
     }
-    let worlds = |(plant, grid): (Option<Plant<'_>>, &site::Grid<'_, F::Spec>)| {
-        Some(GridWorld { bus: plant?.bus?, shaving_limit: grid.shaving_limit() })
-    };
-    let grids: Option<Vec<GridWorld>> = plants.into_iter().zip(&site.grids).map(worlds).collect();
+    let grids: Option<Vec<GridWorld>> = plants.into_iter().zip(&site.grids).map(grid_world).collect();
     let world = WorldSpec {
         promised,
         seed: header.network_seed.unwrap_or(seed),
@@ -267,6 +276,7 @@ fn make<F: FunctionSet>(
         time_zone: zone,
         controllers,
         components,
+        addresses: fleet::addresses(&site),
         hosts: site.hosts.iter().map(|host| host.name.clone()).collect(),
         at_end,
         tariff: tariff.flatten(),
@@ -274,6 +284,11 @@ fn make<F: FunctionSet>(
         world,
         warnings: Report::default(),
     })
+}
+
+/// A grid's world, if its plant is whole.
+fn grid_world<S>((plant, grid): (Option<Plant<'_>>, &site::Grid<'_, S>)) -> Option<GridWorld> {
+    Some(GridWorld { bus: plant?.bus?, shaving_limit: grid.shaving_limit() })
 }
 
 /// The controllers, each as the site file of its host has it; less is `promised` of those whose file is another.
@@ -290,6 +305,11 @@ fn who_runs<F: FunctionSet>(
     let others =
         differing::replace(header.differs.as_ref(), documents, site, (&mut controllers, posts), notes);
     differing::promise_less(promised, &others);
+    if !header.is_at_wire {
+        for controller in &mut controllers {
+            controller.bus = BusSpec::default();
+        }
+    }
     controllers
 }
 

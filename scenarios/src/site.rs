@@ -17,6 +17,7 @@ use r_ems_engine::wall::UtcOffset;
 use crate::bounds;
 use crate::council::{self, Council};
 use crate::device::{self, Device};
+use crate::fieldbus;
 use crate::leaf::check_name;
 use crate::mistake::{Notes, suggestion};
 use crate::node::{Entry, Fields, Node, excerpt};
@@ -327,7 +328,7 @@ pub(crate) fn wire<F: FunctionSet>(grid: &Grid<'_, F::Spec>, notes: &mut Notes) 
     let devices: Vec<DeviceSpec> = grid.devices.iter().map(|device| device.spec.clone()).collect();
     let stack: Vec<F::Spec> = grid.functions.iter().map(|slot| slot.spec.clone()).collect();
     let errors = match ControllerSpec::wire(&grid.name, "", grid.scan, devices, &stack) {
-        Ok(spec) => return Some(spec),
+        Ok(spec) => return Some(ControllerSpec { bus: fieldbus::bus(&grid.devices, notes), ..spec }),
         Err(errors) => errors,
     };
     for error in errors {

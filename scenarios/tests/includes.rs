@@ -90,8 +90,8 @@ fn a_mistake_is_shown_in_the_file_that_it_is_in() {
         mistakes(&files),
         [
             "run/x.ron:3:5: unknown field `seeed`; did you mean `seed`? allowed: version, use, without, set, duration, \
-             name, note, site, seed, network_seed, start, profiles, plant, links, clocks, differs, network, sync, persistence, \
-             initial, tariff, timeline, faults, expect"
+             name, note, site, seed, network_seed, start, profiles, plant, links, clocks, differs, network, fidelity, sync, \
+             persistence, initial, tariff, timeline, faults, expect"
                 .to_string(),
             "run/x.ron:4:21: \"pcc\" has no point \"q\"; allowed: p, closed".to_string(),
             format!("run/base/base.ron:{line}:{column}: must be from 0 % to 100 %, got \"500 %\""),

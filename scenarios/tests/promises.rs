@@ -117,8 +117,10 @@ fn a_noisy_day_is_shaved_whatever_the_noise() {
 
 #[test]
 fn peaks_are_shaved_over_a_fieldbus_that_fails_in_every_way_whatever_the_noise() {
-    for seed in [None, Some(1), Some(2)] {
-        assert_all_held("flaky_fieldbus", &Overrides { seed, ..Overrides::default() });
+    for name in ["flaky_fieldbus", "flaky_wire"] {
+        for seed in [None, Some(1), Some(2)] {
+            assert_all_held(name, &Overrides { seed, ..Overrides::default() });
+        }
     }
 }
 

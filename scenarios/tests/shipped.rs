@@ -3,8 +3,9 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 19] = [
+const SCENARIOS: [&str; 22] = [
     "peak_shaving",
+    "peak_shaving_wire",
     "year",
     "self_consumption",
     "peak_missed",
@@ -12,6 +13,7 @@ const SCENARIOS: [&str; 19] = [
     "startup_under_load",
     "noisy_day",
     "failover",
+    "failover_wire",
     "partition",
     "witness",
     "one_connection",
@@ -21,17 +23,20 @@ const SCENARIOS: [&str; 19] = [
     "rolling_restart",
     "failover_fast",
     "flaky_fieldbus",
+    "flaky_wire",
     "upgrade",
     "demo",
 ];
-const SITES: [&str; 12] = [
+const SITES: [&str; 14] = [
     "commerce",
+    "commerce_modbus",
     "commerce_year",
     "commerce_tight",
     "commerce_late_meter",
     "commerce_fast",
     "commerce_self_consumption",
     "commerce_redundant",
+    "commerce_redundant_modbus",
     "commerce_pair",
     "commerce_failover_fast",
     "commerce_one_connection",

@@ -13,7 +13,7 @@ use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_replay::entries::Filter;
 use r_ems_replay::{Divergence, Entries};
 
-use super::args::{ControllerName, Moment};
+use super::values::{ControllerName, Moment};
 use crate::exit::{Exit, Failure, READ};
 use crate::output::say;
 use crate::study::recall::zone;

@@ -28,6 +28,7 @@ pub mod args;
 mod check;
 mod daemon;
 pub mod daemon_args;
+pub mod device;
 mod diff;
 mod explain;
 mod explore;
@@ -41,6 +42,7 @@ mod mistakes;
 mod replay;
 mod run;
 mod show;
+pub mod values;
 
 use std::ffi::OsString;
 
@@ -102,6 +104,7 @@ where
         Command::Explain(arguments) => explain::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Explore(arguments) => explore::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Margin(arguments) => margin::perform::<F>(&arguments, arguments.printed.format, output),
+        Command::Device(arguments) => device::perform::<F>(&arguments, output),
         Command::Daemon(command) => daemon::perform(&command, output),
         Command::Completions { shell } => generate::completions(shell, output),
         Command::Man { directory } => generate::manual(directory.as_deref(), output),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::emsctl::args::setting;
+use crate::emsctl::values::setting;
 use crate::exit::Failure;
 
 const EXAMPLES: &str = "\

@@ -79,6 +79,8 @@ impl<D> Published<D> {
                 Effect::Write(_)
                 | Effect::Poll { .. }
                 | Effect::Disconnect { .. }
+                | Effect::Frame { .. }
+                | Effect::Link { .. }
                 | Effect::Send { .. }
                 | Effect::Transfer { .. }
                 | Effect::Authority { .. }

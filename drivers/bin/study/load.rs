@@ -163,7 +163,8 @@ pub(super) fn study<F: FunctionSet>(loaded: r_ems_scenarios::Loaded<F>, inputs: 
     let mut documents = loaded.documents.into_iter();
     let scenario = documents.next().unwrap_or_else(|| Document::new("", ""));
     let site = documents.next().unwrap_or_else(|| Document::new("", ""));
-    Study { facts, world: loaded.world, controllers: loaded.controllers, scenario, site, inputs }
+    let (world, controllers, addresses) = (loaded.world, loaded.controllers, loaded.addresses);
+    Study { facts, world, controllers, addresses, scenario, site, inputs }
 }
 
 /// A grid is called as its controllers call it.

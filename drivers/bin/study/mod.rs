@@ -64,6 +64,8 @@ pub struct Study<F: FunctionSet> {
     pub world: WorldSpec,
     /// The controllers of the fleet.
     pub controllers: Vec<ControllerSpec<F>>,
+    /// By controller: where the connections of its fieldbus lead.
+    pub addresses: Vec<Vec<String>>,
     /// The scenario file as it was read, with the run's changes in it: a log explains itself with it.
     pub scenario: Document,
     /// The site file as it was read; empty if the site stands in the scenario.
@@ -196,7 +198,7 @@ pub(crate) struct Prepared<F: FunctionSet> {
 }
 
 pub(crate) fn prepare<F: FunctionSet>(study: Study<F>) -> Result<Prepared<F>, Failure> {
-    let Study { facts, world, controllers, scenario, site, inputs } = study;
+    let Study { facts, world, controllers, addresses: _, scenario, site, inputs } = study;
     let machines: Vec<Controller<F>> = controllers.iter().map(Controller::new).collect();
     let mut header = Header::new(F::NAMES, facts.controllers.clone());
     header.seed = facts.seed;

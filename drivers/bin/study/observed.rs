@@ -178,6 +178,8 @@ impl<D: Driver> Driver for Observed<D> {
                 Effect::Send { .. } => self.observations.messages_sent += 1,
                 Effect::Write(_)
                 | Effect::Poll { .. }
+                | Effect::Frame { .. }
+                | Effect::Link { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Transfer { .. }
                 | Effect::Authority { .. }

@@ -4,9 +4,10 @@
 //! takes time on its way (answers, writes, time-outs) waits in the queue; what machines want to be woken for waits in
 //! [`Wakes`]. At one instant the timeline comes first, then the queue, then wakes by controller order.
 //!
+//! - `wire` is what passes between them as frames, where it does;
 //! - `grids` are the plants and who watches them; `devices` measures and commands;
 //! - `hosts` are what controllers run on and talk over; `cores` shows who could write;
-//! - `effects` does what machines ask for;
+//! - `effects` does what machines ask for; `post` is a controller's place;
 //! - `persistence` keeps what outlives controllers, on the hosts' disks;
 //! - `stalls` lets hosts and processes stand still for a while;
 //! - `walls` are the wall clocks that controllers are told of;
@@ -24,15 +25,16 @@ mod grids;
 mod hosts;
 mod pending;
 mod persistence;
+mod post;
 mod result;
 mod stalls;
 mod stops;
 mod ties;
 mod timeline;
 mod walls;
+mod wire;
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::vec::Vec;
 
 use r_ems_engine::event::Event as Reported;
@@ -41,10 +43,9 @@ use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::machine::{self, Boot, Delivery, Driver, Effect, Input, Outcome, Step};
 use r_ems_engine::orchestrator::Orchestrator;
 use r_ems_engine::queue::EventQueue;
-use r_ems_engine::redundancy::{Promise, Seat};
 use r_ems_engine::wakes::Wakes;
-use r_ems_engine::wall::{WallTime, told as wall};
-use r_ems_engine::{LocalTime, Span, Time};
+use r_ems_engine::wall::WallTime;
+use r_ems_engine::{Span, Time};
 
 use crate::authority::Watcher;
 use crate::bill::{Bill, PriceChange};
@@ -53,17 +54,19 @@ use crate::links::{Link, NoSuchValue};
 use crate::network::Network;
 use crate::plant::Bus;
 use crate::progress;
-use crate::world::{HostClock, PersistenceSpec, Post, Ties, WorldSpec};
+use crate::world::{HostClock, PersistenceSpec, Ties, WorldSpec};
 
 use self::effects::Part;
 use self::grids::Grid;
 use self::hosts::PostOffice;
 use self::pending::{Devices, Happened, Pending, Told, plan};
 use self::persistence::Persistence;
+use self::post::PostState;
 use self::stalls::Stalls;
 use self::stops::Afterwards;
 use self::ties::Shuffle;
 use self::timeline::Timeline;
+use self::wire::Freight;
 
 pub use self::persistence::PersistenceResult;
 pub use self::result::{GridResult, RunResult};
@@ -89,6 +92,7 @@ pub struct SimDriver {
     arriving: Option<Devices>,
     network: Network,
     office: PostOffice,
+    freight: Freight,
     sync: Span,
     /// Whether each host runs.
     hosts_up: Vec<bool>,
@@ -112,35 +116,6 @@ pub struct SimDriver {
     /// Chooses the order at one instant, where it is not the usual one.
     shuffle: Option<Shuffle>,
     at_this_instant: u32,
-}
-
-/// A controller's place at run time.
-#[derive(Clone, Debug)]
-struct PostState {
-    /// Its host, whose clock is its clock.
-    host: u16,
-    grid: u16,
-    seat: Seat,
-    links: Vec<Link>,
-    /// Counts its boots and crashes.
-    life: u16,
-    is_up: bool,
-    /// Whether its machine has booted in this life and has not stopped: else nothing reaches it.
-    has_booted: bool,
-    /// It is asked to end in order.
-    leaves: Option<Afterwards>,
-    /// Its machine failed an assertion: it is restored before it boots.
-    is_unfit: bool,
-    incarnation: u32,
-    /// Writes under lower epochs leave no more: it gave these up.
-    writes_from: u64,
-    /// What is durable, and what is on its way there.
-    promise: Promise,
-    saving: Option<Promise>,
-    /// When its machine wants to be woken, by its clock.
-    deadline: Option<LocalTime>,
-    /// What its machine was told of the wall clock.
-    wall: wall::Told,
 }
 
 impl SimDriver {
@@ -187,6 +162,7 @@ impl SimDriver {
             arriving: None,
             network,
             office: PostOffice::default(),
+            freight: Freight::default(),
             sync: spec.sync,
             authority,
             seed: spec.seed,
@@ -313,6 +289,14 @@ impl SimDriver {
                 None
             }
             Pending::WriteAnswered(answer) => self.tell_outcome(at, answer),
+            Pending::Request { slot, .. } => {
+                self.request_reaches(at, slot);
+                None
+            }
+            Pending::Frame { slot, .. } => self.frame_arrives(at, slot),
+            Pending::LineTold { of, connection, number, is_open } => {
+                self.tell_line(at, of, connection, (number, is_open))
+            }
             Pending::WriteEnded { of, device, outcome } => {
                 self.hears(of).then_some((of.post, Happened::Written { device, outcome }))
             }
@@ -365,32 +349,6 @@ fn watching(expectations: Vec<Expectation>, posts: &[PostState]) -> Monitor {
     monitor
 }
 
-impl PostState {
-    fn new(position: usize, post: &Post, bus: &Bus, seed: u64) -> Result<Self, NoSuchValue> {
-        let mut links = Vec::with_capacity(post.links.len());
-        for (device, link) in post.links.iter().enumerate() {
-            links.push(Link::new(link, bus, seed, &format!("link {position}.{device}"))?);
-        }
-        Ok(Self {
-            host: post.host,
-            grid: post.grid,
-            seat: post.seat,
-            links,
-            life: 0,
-            is_up: true,
-            has_booted: false,
-            leaves: None,
-            is_unfit: false,
-            incarnation: 1,
-            writes_from: 0,
-            promise: Promise::FIRST,
-            saving: None,
-            deadline: None,
-            wall: wall::Told::NOTHING,
-        })
-    }
-}
-
 impl Driver for SimDriver {
     fn next(&mut self) -> Option<Delivery<'_>> {
         let arriving = self.arriving.take().and_then(|devices| self.arrive_too(devices));
@@ -403,7 +361,7 @@ impl Driver for SimDriver {
             None => self.wait()?,
         };
         if self.watches_images
-            && let Happened::Answer { device } = happened
+            && let Happened::Answer { device } | Happened::Frame { device, brings: true, .. } = happened
         {
             self.show_image(at, post, device);
         }
@@ -426,6 +384,10 @@ impl Driver for SimDriver {
             }
             Happened::TimedOut { device } => Step::Input(Input::TimedOut { device }),
             Happened::Written { device, outcome } => Step::Input(Input::Written { device, outcome }),
+            Happened::Frame { connection, .. } => {
+                Step::Input(Input::Frame { connection, bytes: state.wires.arrived() })
+            }
+            Happened::Line { connection, is_open } => Step::Input(Input::LinkChanged { connection, is_open }),
             Happened::Message { from, message } => Step::Input(Input::Message { from, message }),
             Happened::Unit { from, slot } => {
                 Step::Input(Input::Transfer { from, unit: self.office.unit(slot) })

@@ -25,4 +25,5 @@ pub mod reversion;
 pub mod slot;
 pub mod sources;
 pub mod survival;
+mod wire;
 pub mod world;

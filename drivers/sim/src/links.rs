@@ -5,10 +5,12 @@
 //! silent, or slower than the time-out, ends a poll as timed out, and what it says later is nobody's. Answers come in the order
 //! in which they were asked for, as on one connection. Nothing here decides; it only delays, and lies as it is told to.
 //!
-//! - `faults` is what a timeline makes of answers; `connection` is what they travel on, and what becomes of them without it.
+//! - `frames` is what the same link does where bytes pass on it; `faults` is what a timeline makes of answers;
+//! - `connection` is what they travel on, and what becomes of them without it.
 
 mod connection;
 mod faults;
+mod frames;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -149,6 +151,13 @@ pub struct NoSuchValue {
     pub component: ComponentIndex,
     /// Which value the component does not have.
     pub quantity: Quantity,
+}
+
+impl Sent {
+    /// On which connection of the link.
+    pub(crate) const fn connection(self) -> u32 {
+        self.connection
+    }
 }
 
 impl Link {

@@ -4,6 +4,7 @@
 
 use alloc::vec::Vec;
 
+use r_ems_engine::fieldbus::map::BusSpec;
 use r_ems_engine::ids::{DeviceIndex, PointIndex};
 use r_ems_engine::persistence::JournalSettings;
 use r_ems_engine::points::Positive;
@@ -196,6 +197,8 @@ pub struct Post {
     pub seat: Seat,
     /// Its device links, in the order of its devices.
     pub links: Vec<LinkSpec>,
+    /// The connections on which it speaks Modbus with them, and the maps of the devices there; empty where values pass.
+    pub bus: BusSpec,
 }
 
 /// A device link of kind `Points`: typed values over a protocol that somebody else speaks.

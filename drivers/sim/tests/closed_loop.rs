@@ -1,6 +1,7 @@
 //! A controller and a simulated site in a closed loop, by hand and without the scenario language.
 
 use r_ems_engine::event::Event;
+use r_ems_engine::fieldbus::map::BusSpec;
 use r_ems_engine::fleet::Fleet;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use r_ems_engine::machine::{Delivery, Driver, Effect, Outcome};
@@ -56,6 +57,7 @@ fn world() -> WorldSpec {
             host: 0,
             seat: Seat(0),
             grid: 0,
+            bus: BusSpec::default(),
             links: vec![
                 link(CONNECTION, 0, Positive::Export, &[Quantity::Power]),
                 link(BATTERY, 1, Positive::Charge, &BATTERY_POINTS),
@@ -101,6 +103,8 @@ impl<D: Driver> Driver for Counting<D> {
                 Effect::Report(event) => self.events.push((outcome.at, *event)),
                 Effect::Poll { .. }
                 | Effect::Disconnect { .. }
+                | Effect::Frame { .. }
+                | Effect::Link { .. }
                 | Effect::Send { .. }
                 | Effect::Transfer { .. }
                 | Effect::Promise(_)

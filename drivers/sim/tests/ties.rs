@@ -1,5 +1,6 @@
 //! What happens at one instant may come in any order: results may change, what must always hold may not.
 
+use r_ems_engine::fieldbus::map::BusSpec;
 use r_ems_engine::fleet::Fleet;
 use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::machine::{Delivery, Driver, Input, Outcome, Step};
@@ -48,6 +49,7 @@ fn world(ties: Ties) -> WorldSpec {
         host: 0,
         seat: Seat(0),
         grid,
+        bus: BusSpec::default(),
         links: vec![
             link(CONNECTION, 0, Positive::Export, &[Quantity::Power]),
             link(ComponentIndex(battery), 1, Positive::Charge, &BATTERY_POINTS),

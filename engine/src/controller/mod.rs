@@ -6,6 +6,9 @@
 //!                     └───> polls, due just before the next scan                └──> supervision
 //! ```
 //!
+//! What it asks of devices behind Modbus passes through its [`Bus`], which turns it into frames and their answers into the
+//! same inputs; the driver of a device whose protocol it speaks itself hears of polls and set-points as they are.
+//!
 //! - [`composition`] asks the functions; [`interval`] is what is left of a group's freedom; [`group`] and [`share`] split it;
 //! - [`set_points`] holds the role gate, epochs, expiry and the rate limit of writes;
 //! - `recall` is the memory that a log keeps for other versions;
@@ -54,13 +57,14 @@ use self::supervision::Supervision;
 use self::transfer::StateTransfer;
 use crate::carried::{Carried, NotCarried};
 use crate::event::Event;
+use crate::fieldbus::bus::{Bus, Told};
 use crate::functions::Function;
 use crate::functions::wiring::GroupSpec;
 use crate::ids::DeviceIndex;
 use crate::machine::{Boot, Effect, Effects, Input, Machine, WriteOutcome};
 use crate::persistence::SnapshotSchedule;
 use crate::points::{Connections, Image};
-use crate::redundancy::{Command, RedundancySupervisor, Role};
+use crate::redundancy::{Command, RedundancySupervisor, Role, Seat};
 use crate::time::{LocalTime, Span};
 use crate::timing::{LoopTimingReporter, ScanClock};
 use crate::wall::WallTime;
@@ -73,6 +77,7 @@ pub struct Controller<F: Function> {
     scan_clock: ScanClock,
     timing: LoopTimingReporter,
     image: Image,
+    bus: Bus,
     /// The meters that functions need.
     meters: Vec<DeviceIndex>,
     composition: Composition<F>,
@@ -136,6 +141,7 @@ impl<F: Function> Machine for Controller<F> {
             meters,
             transfer: StateTransfer::new(&composition, &image),
             image,
+            bus: Bus::new(&spec.bus),
             composition,
             set_points,
             supervision,
@@ -154,6 +160,7 @@ impl<F: Function> Machine for Controller<F> {
     fn boot(&mut self, now: LocalTime, boot: Boot, out: &mut Effects) {
         self.scan_clock = ScanClock::new(self.scan_clock.period(), now);
         self.image.forget();
+        self.bus.forget();
         self.composition.forget();
         self.set_points.forget();
         self.supervision.forget();
@@ -173,6 +180,7 @@ impl<F: Function> Machine for Controller<F> {
         }
         self.phase = if self.redundancy.role() == Role::Witness { Phase::Voting } else { Phase::Starting };
         self.poll(out);
+        self.pass_on(now, out);
     }
 
     fn handle(&mut self, now: LocalTime, input: &Input<'_>, out: &mut Effects) {
@@ -180,7 +188,10 @@ impl<F: Function> Machine for Controller<F> {
             return self.rest(now);
         }
         match *input {
-            Input::Wake => self.wake(now, out),
+            Input::Wake => {
+                self.bus.wake(now, out);
+                self.wake(now, out);
+            }
             Input::Points { device, samples } => {
                 self.image.take(now, device, samples);
                 self.set_points.answers(now, device);
@@ -188,24 +199,17 @@ impl<F: Function> Machine for Controller<F> {
             // Age alone decides when a silent device's points are stale.
             Input::TimedOut { device } => self.set_points.is_silent(device),
             Input::Written { device, outcome } => {
-                self.set_points.written(now, device, outcome, out);
-                if let WriteOutcome::Outdated { accepted } = outcome {
-                    self.redundancy.outdated(accepted, out);
+                let is_of_bus = outcome == WriteOutcome::Expired && self.bus.not_sent(now, device, out);
+                if !is_of_bus {
+                    self.written(now, device, outcome, out);
                 }
-                self.tell_health(now, out);
+            }
+            Input::Frame { connection, bytes } => self.bus.received(now, connection, bytes, out),
+            Input::LinkChanged { connection, is_open } => {
+                self.bus.link_changed(now, connection, is_open, out);
             }
             Input::Message { from, ref message } => self.redundancy.message(now, from, message, out),
-            Input::Transfer { from, unit } => {
-                self.transfer.take(
-                    now,
-                    from,
-                    unit,
-                    &mut self.redundancy,
-                    (&mut self.composition, &mut self.image),
-                    out,
-                );
-                self.tell_health(now, out);
-            }
+            Input::Transfer { from, unit } => self.take_transfer(now, from, unit, out),
             Input::Promised { succeeded } => self.redundancy.saved(now, succeeded, out),
             Input::Snapshotted { succeeded } => self.snapshots.snapshotted(now, succeeded, out),
             Input::Journal(status) => self.snapshots.journal(now, status, out),
@@ -213,8 +217,10 @@ impl<F: Function> Machine for Controller<F> {
             Input::Command(Command::Stop) => self.stop(now, out),
             Input::Command(command) => self.redundancy.command(now, command, out),
         }
+        self.pass_on(now, out);
         self.follow_authority(now, out);
         self.go_on_stopping(now, out);
+        self.pass_on(now, out);
     }
 
     fn deadline(&self) -> Option<LocalTime> {
@@ -227,7 +233,8 @@ impl<F: Function> Machine for Controller<F> {
                 let scan = self.scan_clock.due();
                 let council = self.redundancy.deadline().unwrap_or(LocalTime::MAX);
                 let begins = self.begins_at().unwrap_or(LocalTime::MAX);
-                Some(scan.min(council).min(begins).min(self.stops_at()))
+                let bus = self.bus.deadline().unwrap_or(LocalTime::MAX);
+                Some(scan.min(council).min(begins).min(bus).min(self.stops_at()))
             }
         }
     }
@@ -249,6 +256,45 @@ impl<F: Function> Machine for Controller<F> {
 }
 
 impl<F: Function> Controller<F> {
+    /// Lets pass over the bus what was asked of the devices behind it, and takes what became of that.
+    fn pass_on(&mut self, now: LocalTime, out: &mut Effects) {
+        if self.bus.is_empty() {
+            return;
+        }
+        loop {
+            self.bus.carry_out(now, out);
+            match self.bus.next_told() {
+                None => return,
+                Some(Told::Points { device, samples }) => {
+                    self.image.take(now, device, self.bus.samples(samples));
+                    self.set_points.answers(now, device);
+                }
+                Some(Told::TimedOut { device }) => self.set_points.is_silent(device),
+                Some(Told::Left { device, valid_until }) => {
+                    self.set_points.leaves(device, valid_until, self.redundancy.settings());
+                    self.redundancy.wrote(self.set_points.writes_end());
+                }
+                Some(Told::Written { device, outcome }) => self.written(now, device, outcome, out),
+            }
+        }
+    }
+
+    /// Takes what became of a write.
+    fn written(&mut self, now: LocalTime, device: DeviceIndex, outcome: WriteOutcome, out: &mut Effects) {
+        self.set_points.written(now, device, outcome, out);
+        if let WriteOutcome::Outdated { accepted } = outcome {
+            self.redundancy.outdated(accepted, out);
+        }
+        self.tell_health(now, out);
+    }
+
+    /// Takes what the active remembers.
+    fn take_transfer(&mut self, now: LocalTime, from: Seat, unit: &[u8], out: &mut Effects) {
+        let parts = (&mut self.composition, &mut self.image);
+        self.transfer.take(now, from, unit, &mut self.redundancy, parts, out);
+        self.tell_health(now, out);
+    }
+
     fn wake(&mut self, now: LocalTime, out: &mut Effects) {
         if self.redundancy.deadline().is_some_and(|deadline| now >= deadline) {
             self.redundancy.wake(now, out);

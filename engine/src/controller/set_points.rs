@@ -218,6 +218,15 @@ impl SetPoints {
         }
     }
 
+    /// Notes that a write leaves later than when it was decided, or once more, and may do so until `valid_until`.
+    pub(super) fn leaves(&mut self, device: DeviceIndex, valid_until: LocalTime, settings: &Settings) {
+        if let Some(channel) = self.channels.iter_mut().find(|channel| channel.device == device)
+            && !channel.longest_write.is_zero()
+        {
+            channel.ends_at = channel.ends_at.max(valid_until + settings.write_wait(channel.longest_write));
+        }
+    }
+
     /// Notes what became of a write.
     pub(super) fn written(
         &mut self,

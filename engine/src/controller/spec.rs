@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::fieldbus::map::BusSpec;
 use crate::functions::wiring::GroupSpec;
 use crate::functions::{Function, SpecError, Wiring};
 use crate::ids::DeviceIndex;
@@ -22,6 +23,8 @@ pub struct ControllerSpec<F: Function> {
     pub scan: Span,
     /// The devices of its grid; their order makes ids.
     pub devices: Vec<DeviceSpec>,
+    /// The connections to those of them that are found behind Modbus.
+    pub bus: BusSpec,
     /// The functions in priority order.
     pub laws: Vec<F>,
     /// The groups that the functions act on.
@@ -68,6 +71,7 @@ impl<F: Function> ControllerSpec<F> {
                 id: String::from(id),
                 scan,
                 devices,
+                bus: BusSpec::default(),
                 laws,
                 groups,
                 redundancy,
@@ -83,7 +87,8 @@ impl<F: Function> ControllerSpec<F> {
         let (grid, id) = (String::from(grid), String::from(id));
         let (devices, laws, groups) = (Vec::new(), Vec::new(), Vec::new());
         let snapshots = SnapshotSettings::NEVER;
-        Self { grid, id, scan: redundancy.settings.evaluate, devices, laws, groups, redundancy, snapshots }
+        let (scan, bus) = (redundancy.settings.evaluate, BusSpec::default());
+        Self { grid, id, scan, devices, bus, laws, groups, redundancy, snapshots }
     }
 
     /// The meters that functions need, in the order of the stack.

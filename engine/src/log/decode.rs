@@ -15,8 +15,8 @@ use super::varint::Cursor;
 use super::{MAX_SAMPLES, effects, events};
 use crate::digest::Chain;
 use crate::event::Event;
-use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
-use crate::machine::{Boot, Effect, Input, Sample, Step, Validity, WriteOutcome};
+use crate::ids::{ConnectionIndex, ControllerIndex, DeviceIndex, PointIndex};
+use crate::machine::{Boot, Effect, Input, MAX_FRAME_INPUT, Sample, Step, Validity, WriteOutcome};
 use crate::persistence::JournalStatus;
 use crate::redundancy::{Command, Message, Seat};
 use crate::time::{LocalTime, Span, Time};
@@ -41,6 +41,8 @@ pub(super) enum Decoded {
     Command { command: Command, prior: u16 },
     Transfer { from: Seat, unit: Range<usize>, prior: u16 },
     WallClock { wall: Option<WallTime>, prior: u16 },
+    Frame { connection: ConnectionIndex, bytes: Range<usize>, prior: u16 },
+    LinkChanged { connection: ConnectionIndex, is_open: bool, prior: u16 },
     Event(Event),
     Effects { deadline: Option<LocalTime> },
     State(Range<usize>),
@@ -121,6 +123,13 @@ pub(super) fn view<'a>(
         }
         Decoded::Command { command, prior } => delivery(Step::Input(Input::Command(command)), prior),
         Decoded::WallClock { wall, prior } => delivery(Step::Input(Input::WallClock { wall }), prior),
+        Decoded::Frame { connection, ref bytes, prior } => {
+            let bytes = &payload[bytes.clone()];
+            delivery(Step::Input(Input::Frame { connection, bytes }), prior)
+        }
+        Decoded::LinkChanged { connection, is_open, prior } => {
+            delivery(Step::Input(Input::LinkChanged { connection, is_open }), prior)
+        }
         Decoded::Event(event) => Content::Event(event),
         Decoded::Effects { deadline } => Content::Effects { effects: scratch, deadline },
         Decoded::State(ref range) => Content::State(&payload[range.clone()]),
@@ -219,6 +228,16 @@ fn take_step(
             Ok(Decoded::Transfer { from, unit: cursor.range(length)?, prior })
         }
         Kind::WallClock => Ok(Decoded::WallClock { wall: events::wall(cursor)?, prior }),
+        Kind::Frame => {
+            let connection = connection(cursor.varint()?)?;
+            let length = cursor.below(MAX_FRAME_INPUT + 1, "length of a frame")?;
+            Ok(Decoded::Frame { connection, bytes: cursor.range(length.into())?, prior })
+        }
+        Kind::Link => {
+            let word = cursor.varint()?;
+            let connection = connection(word >> 1)?;
+            Ok(Decoded::LinkChanged { connection, is_open: word & 1 == 1, prior })
+        }
         Kind::Command => Ok(Decoded::Command { command: cursor.value("command")?, prior }),
         Kind::Event
         | Kind::Effects
@@ -331,6 +350,8 @@ fn take_other(
         | Kind::Restored
         | Kind::Command
         | Kind::WallClock
+        | Kind::Frame
+        | Kind::Link
         | Kind::Transfer => {
             unreachable!("deliveries do not come here")
         }
@@ -343,4 +364,10 @@ fn device_below(found: u64, end: usize) -> Result<DeviceIndex, Flaw> {
         Ok(device) if usize::from(device) < end => Ok(DeviceIndex(device)),
         Ok(_) | Err(_) => Err(Flaw::OutOfRange { what: "device", found, end: end as u64 }),
     }
+}
+
+/// A log's header does not name connections: nothing is remembered of any, so that all of their ids may be.
+pub(super) fn connection(found: u64) -> Result<ConnectionIndex, Flaw> {
+    let no_connection = Flaw::OutOfRange { what: "connection", found, end: 1 << 16 };
+    u16::try_from(found).map(ConnectionIndex).map_err(|_too_large| no_connection)
 }

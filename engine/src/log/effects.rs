@@ -2,11 +2,12 @@
 
 use alloc::vec::Vec;
 
+use super::decode::connection;
 use super::error::Flaw;
 use super::varint::{Cursor, put, put_difference};
 use super::{MAX_EFFECTS, MAX_SAMPLES, codec};
 use crate::ids::DeviceIndex;
-use crate::machine::{Effect, SetPointWrite};
+use crate::machine::{Effect, LinkWish, SetPointWrite};
 use crate::redundancy::Seat;
 use crate::time::LocalTime;
 
@@ -17,9 +18,12 @@ const PROMISE: u64 = 3;
 const AUTHORITY: u64 = 4;
 const TRANSFER: u64 = 5;
 const DISCONNECT: u64 = 6;
-const SNAPSHOT: u64 = 7;
-/// In the place of a device: the snapshot that is kept is the last.
+/// What has no device: the place of one says what it is.
+const OTHER: u64 = 7;
+const SNAPSHOT: u64 = 0;
 const STOPPED: u64 = 1;
+const FRAME: u64 = 2;
+const LINK: u64 = 3;
 /// Bits of an effect's first word that say what it is.
 const KIND_BITS: u32 = 3;
 /// Ids have 16 bits.
@@ -48,11 +52,9 @@ pub(super) fn encode(
     put(out, count as u64);
     for effect in effects {
         match effect {
-            Effect::Write(SetPointWrite { device, value, epoch, valid_until }) => {
-                put(out, u64::from(device.0) << KIND_BITS | WRITE);
-                out.extend_from_slice(&value.to_bits().to_le_bytes());
-                put(out, epoch);
-                put_difference(out, now.as_nanos(), valid_until.as_nanos());
+            Effect::Write(write) => {
+                put(out, u64::from(write.device.0) << KIND_BITS | WRITE);
+                put_write(out, now, write);
             }
             Effect::Poll { device, due } => {
                 put(out, u64::from(device.0) << KIND_BITS | POLL);
@@ -71,17 +73,40 @@ pub(super) fn encode(
                 put(out, PROMISE);
                 codec::encode(&promise, out);
             }
-            Effect::Snapshot => put(out, SNAPSHOT),
-            Effect::Stopped => put(out, STOPPED << KIND_BITS | SNAPSHOT),
+            Effect::Snapshot => put(out, SNAPSHOT << KIND_BITS | OTHER),
+            Effect::Stopped => put(out, STOPPED << KIND_BITS | OTHER),
             Effect::Transfer { to, length, chain } => {
                 put(out, u64::from(to.0) << KIND_BITS | TRANSFER);
                 put(out, u64::from(length));
                 out.extend_from_slice(&chain.to_le_bytes());
             }
             Effect::Disconnect { device } => put(out, u64::from(device.0) << KIND_BITS | DISCONNECT),
+            Effect::Frame { connection, first, length, chain, write } => {
+                put(out, FRAME << KIND_BITS | OTHER);
+                put(out, u64::from(connection.0) << 1 | u64::from(write.is_some()));
+                put(out, first.into());
+                put(out, length.into());
+                out.extend_from_slice(&chain.to_le_bytes());
+                if let Some(write) = write {
+                    put(out, write.device.0.into());
+                    put_write(out, now, write);
+                }
+            }
+            Effect::Link { connection, wish } => {
+                put(out, LINK << KIND_BITS | OTHER);
+                put(out, u64::from(connection.0) << 1 | u64::from(wish == LinkWish::Open));
+            }
             Effect::Report(_) => {}
         }
     }
+}
+
+/// Appends what a write says beside its device.
+fn put_write(out: &mut Vec<u8>, now: LocalTime, write: SetPointWrite) {
+    let SetPointWrite { device: _, value, epoch, valid_until } = write;
+    out.extend_from_slice(&value.to_bits().to_le_bytes());
+    put(out, epoch);
+    put_difference(out, now.as_nanos(), valid_until.as_nanos());
 }
 
 /// Reads what [`encode`] wrote into `effects`, which is cleared first.
@@ -91,45 +116,86 @@ pub(super) fn decode(
     effects: &mut Vec<Effect>,
 ) -> Result<Option<LocalTime>, Flaw> {
     effects.clear();
-    let instant = |cursor: &mut Cursor<'_>| cursor.difference(now.as_nanos()).map(LocalTime::from_nanos);
     let deadline = match cursor.byte()? {
         0 => None,
-        1 => Some(instant(cursor)?),
+        1 => Some(instant(cursor, now)?),
         found => return Err(Flaw::Code { what: "deadline", found }),
     };
     let count = cursor.below(MAX_EFFECTS + 1, "number of effects")?;
     for _ in 0..count {
         let word = cursor.varint()?;
-        let out_of_range = Flaw::OutOfRange { what: "device", found: word >> KIND_BITS, end: DEVICE_END };
-        let place = u16::try_from(word >> KIND_BITS).map_err(|_too_large| out_of_range)?;
+        let place = device(word >> KIND_BITS)?;
         effects.push(match word & ((1 << KIND_BITS) - 1) {
-            WRITE => {
-                let (device, value, epoch) = (DeviceIndex(place), cursor.f64()?, cursor.varint()?);
-                Effect::Write(SetPointWrite { device, value, epoch, valid_until: instant(cursor)? })
-            }
-            POLL => Effect::Poll { device: DeviceIndex(place), due: instant(cursor)? },
-            SEND => Effect::Send { to: seat(place)?, message: cursor.value("message")? },
+            WRITE => Effect::Write(take_write(cursor, now, place)?),
+            POLL => Effect::Poll { device: place, due: instant(cursor, now)? },
+            SEND => Effect::Send { to: seat(place.0)?, message: cursor.value("message")? },
             TRANSFER => {
-                let to = seat(place)?;
+                let to = seat(place.0)?;
                 Effect::Transfer {
                     to,
                     length: u32::from(cursor.below(UNIT_END, "length of a unit")?),
                     chain: cursor.u64()?,
                 }
             }
+            OTHER => take_other(cursor, now, place.0.into())?,
             // What has no place is written with a zero there, and in no other way.
-            SNAPSHOT if u64::from(place) == STOPPED => Effect::Stopped,
-            PROMISE | AUTHORITY | SNAPSHOT if place != 0 => {
-                return Err(Flaw::OutOfRange { what: "place", found: u64::from(place), end: 1 });
+            PROMISE | AUTHORITY if place.0 != 0 => {
+                return Err(Flaw::OutOfRange { what: "place", found: place.0.into(), end: 1 });
             }
-            DISCONNECT => Effect::Disconnect { device: DeviceIndex(place) },
+            DISCONNECT => Effect::Disconnect { device: place },
             PROMISE => Effect::Promise(cursor.value("promise")?),
-            AUTHORITY => Effect::Authority { epoch: cursor.varint()?, until: instant(cursor)? },
-            SNAPSHOT => Effect::Snapshot,
+            AUTHORITY => Effect::Authority { epoch: cursor.varint()?, until: instant(cursor, now)? },
             found => return Err(Flaw::Code { what: "effect", found: found as u8 }),
         });
     }
     Ok(deadline)
+}
+
+/// Reads what has no device.
+fn take_other(cursor: &mut Cursor<'_>, now: LocalTime, what: u64) -> Result<Effect, Flaw> {
+    Ok(match what {
+        SNAPSHOT => Effect::Snapshot,
+        STOPPED => Effect::Stopped,
+        FRAME => {
+            let word = cursor.varint()?;
+            let connection = connection(word >> 1)?;
+            let (first, length) = (u32_of(cursor.varint()?, "place of a frame")?, cursor.varint()?);
+            let length = u32_of(length, "length of a frame")?;
+            let chain = cursor.u64()?;
+            let write = match word & 1 {
+                0 => None,
+                _carried => {
+                    let device = device(cursor.varint()?)?;
+                    Some(take_write(cursor, now, device)?)
+                }
+            };
+            Effect::Frame { connection, first, length, chain, write }
+        }
+        LINK => {
+            let word = cursor.varint()?;
+            let wish = if word & 1 == 1 { LinkWish::Open } else { LinkWish::Closed };
+            Effect::Link { connection: connection(word >> 1)?, wish }
+        }
+        found => return Err(Flaw::OutOfRange { what: "place", found, end: LINK + 1 }),
+    })
+}
+
+fn take_write(cursor: &mut Cursor<'_>, now: LocalTime, device: DeviceIndex) -> Result<SetPointWrite, Flaw> {
+    let (value, epoch) = (cursor.f64()?, cursor.varint()?);
+    Ok(SetPointWrite { device, value, epoch, valid_until: instant(cursor, now)? })
+}
+
+fn instant(cursor: &mut Cursor<'_>, now: LocalTime) -> Result<LocalTime, Flaw> {
+    cursor.difference(now.as_nanos()).map(LocalTime::from_nanos)
+}
+
+fn device(found: u64) -> Result<DeviceIndex, Flaw> {
+    let no_device = Flaw::OutOfRange { what: "device", found, end: DEVICE_END };
+    u16::try_from(found).map(DeviceIndex).map_err(|_too_large| no_device)
+}
+
+fn u32_of(found: u64, what: &'static str) -> Result<u32, Flaw> {
+    u32::try_from(found).map_err(|_too_large| Flaw::OutOfRange { what, found, end: 1 << 32 })
 }
 
 fn seat(place: u16) -> Result<Seat, Flaw> {
@@ -140,22 +206,72 @@ fn seat(place: u16) -> Result<Seat, Flaw> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::ConnectionIndex;
     use crate::redundancy::Promise;
+
+    const NOW: LocalTime = LocalTime::from_nanos(100);
+    /// The first word follows the deadline and the count.
+    const FIRST_WORD: usize = 2;
+
+    fn bytes_of(effect: Effect) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, NOW, None, [effect].into_iter());
+        let mut effects = Vec::new();
+        assert_eq!(decode(&mut Cursor::new(&bytes, 0), NOW, &mut effects), Ok(None));
+        assert_eq!(effects, [effect]);
+        bytes
+    }
+
+    fn flaw(bytes: &[u8]) -> Option<Flaw> {
+        decode(&mut Cursor::new(bytes, 0), NOW, &mut Vec::new()).err()
+    }
 
     #[test]
     fn an_effect_without_a_place_has_one_form_only() {
-        let now = LocalTime::from_nanos(100);
-        let authority = Effect::Authority { epoch: 1, until: now };
-        for effect in [Effect::Promise(Promise::FIRST), authority, Effect::Snapshot] {
-            let mut bytes = Vec::new();
-            encode(&mut bytes, now, None, [effect].into_iter());
-            let mut effects = Vec::new();
-            assert_eq!(decode(&mut Cursor::new(&bytes, 0), now, &mut effects), Ok(None));
-            assert_eq!(effects, [effect]);
-            // The first word follows the deadline and the count.
-            bytes[2] |= 2 << KIND_BITS;
-            let flaw = Flaw::OutOfRange { what: "place", found: 2, end: 1 };
-            assert_eq!(decode(&mut Cursor::new(&bytes, 0), now, &mut effects), Err(flaw));
+        for effect in [Effect::Promise(Promise::FIRST), Effect::Authority { epoch: 1, until: NOW }] {
+            let mut bytes = bytes_of(effect);
+            bytes[FIRST_WORD] |= 2 << KIND_BITS;
+            assert_eq!(flaw(&bytes), Some(Flaw::OutOfRange { what: "place", found: 2, end: 1 }));
         }
+    }
+
+    #[test]
+    fn what_has_no_device_is_one_of_four() {
+        let connection = ConnectionIndex(3);
+        let link = |wish| Effect::Link { connection, wish };
+        for effect in [Effect::Snapshot, Effect::Stopped, link(LinkWish::Open), link(LinkWish::Closed)] {
+            let mut bytes = bytes_of(effect);
+            bytes[FIRST_WORD] |= 4 << KIND_BITS;
+            let found = u64::from(bytes[FIRST_WORD] >> KIND_BITS);
+            assert_eq!(flaw(&bytes), Some(Flaw::OutOfRange { what: "place", found, end: 4 }));
+        }
+    }
+
+    #[test]
+    fn a_frame_is_read_as_it_was_written_and_names_nothing_that_cannot_be() {
+        let write = SetPointWrite {
+            device: DeviceIndex(u16::MAX),
+            value: -0.0,
+            epoch: 7,
+            valid_until: LocalTime::MAX,
+        };
+        for write in [None, Some(write)] {
+            let connection = ConnectionIndex(u16::MAX);
+            let frame = Effect::Frame { connection, first: u32::MAX, length: u32::MAX, chain: 1, write };
+            let bytes = bytes_of(frame);
+            for length in 0..bytes.len() {
+                assert_eq!(flaw(&bytes[..length]), Some(Flaw::RecordEnds), "cut at {length}");
+            }
+        }
+        // Connection 0, then the first place and the length.
+        let frame = |first: &[u8], length: &[u8]| flaw(&[&[0, 1, 0x17, 0], first, length, &[0; 8]].concat());
+        let beyond = [0x80, 0x80, 0x80, 0x80, 0x10];
+        let refused = |what| Some(Flaw::OutOfRange { what, found: 1 << 32, end: 1 << 32 });
+        assert_eq!(frame(&[0], &[0]), None);
+        assert_eq!(frame(&beyond, &[0]), refused("place of a frame"));
+        assert_eq!(frame(&[0], &beyond), refused("length of a frame"));
+        let no_device = Flaw::OutOfRange { what: "device", found: 1 << 16, end: 1 << 16 };
+        let carried = [&[0, 1, 0x17, 1, 0, 0][..], &[0; 8], &[0x80, 0x80, 0x04]].concat();
+        assert_eq!(flaw(&carried), Some(no_device));
     }
 }

@@ -9,7 +9,7 @@ use super::memory::{Memory, Remembered};
 use super::record::{Content, ESCAPE, Ending, Kind, Record};
 use super::varint::{put, put_signed};
 use super::{codec, effects, events};
-use crate::machine::{Boot, Effect, Input, Sample, Step, Validity};
+use crate::machine::{Boot, Effect, Input, MAX_FRAME_INPUT, Sample, Step, Validity};
 use crate::persistence::JournalStatus;
 use crate::time::{LocalTime, Time};
 
@@ -119,6 +119,15 @@ fn put_step(known: &mut Remembered, out: &mut Vec<u8>, step: &Step<'_>) {
         Step::Input(Input::Written { device, outcome }) => {
             put(out, u64::from(device.0) << OUTCOME_BITS | u64::from(outcome_code(outcome)));
             put_accepted(out, outcome);
+        }
+        Step::Input(Input::Frame { connection, bytes }) => {
+            assert!(bytes.len() <= MAX_FRAME_INPUT, "what arrives is handed on in pieces");
+            put(out, u64::from(connection.0));
+            put(out, bytes.len() as u64);
+            out.extend_from_slice(bytes);
+        }
+        Step::Input(Input::LinkChanged { connection, is_open }) => {
+            put(out, u64::from(connection.0) << 1 | u64::from(is_open));
         }
         Step::Input(Input::Message { from, message }) => codec::encode(&(from, message), out),
         Step::Input(Input::Promised { succeeded }) => out.push(u8::from(succeeded)),

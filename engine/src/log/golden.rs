@@ -19,8 +19,10 @@ use super::varint::Cursor;
 use super::{decode, encode};
 use crate::digest::Chain;
 use crate::event::Event;
-use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
-use crate::machine::{Boot, Effect, Input, Sample, SetPointWrite, Step, Validity, WriteOutcome};
+use crate::ids::{ConnectionIndex, ControllerIndex, DeviceIndex, PointIndex};
+use crate::machine::{
+    Boot, Effect, Input, LinkWish, MAX_FRAME_INPUT, Sample, SetPointWrite, Step, Validity, WriteOutcome,
+};
 use crate::persistence::{JournalStatus, Origin, Trouble};
 use crate::points::DeviceClass;
 use crate::redundancy::{Command, Epoch, Message, Promise, Seat, message};
@@ -41,7 +43,7 @@ fn header() -> Header {
 }
 
 /// Checked by hand against [`super::record`]: the third line is a wake as it mostly is, three bytes.
-const GOLDEN: [&str; 26] = [
+const GOLDEN: [&str; 30] = [
     "410acdab0101050000000000000000",
     "2264cdab",
     "12cdab",
@@ -67,7 +69,11 @@ const GOLDEN: [&str; 26] = [
     "0f10",
     "0f11cdab0105",
     "0f11cdab00",
-    "0a0219",
+    "0f13cdabac02020708",
+    "0f14cdab03",
+    "0f14cdabd804",
+    "07000417d804050c0807000000000000170311ac0206050000000000000100000000000004c001d00f1f051fd804",
+    "0a021d",
 ];
 
 /// The hexadecimal bytes of each record, written in order, and the same records read back.
@@ -105,6 +111,22 @@ const fn input(input: Input<'_>) -> Content<'_> {
     Content::Delivery { step: Step::Input(input), prior: 0xabcd }
 }
 
+/// What is asked of connections, the second time with a write.
+fn on_the_wire(write: SetPointWrite) -> [Effect; 4] {
+    [
+        Effect::Frame { connection: ConnectionIndex(300), first: 5, length: 12, chain: 0x0708, write: None },
+        Effect::Frame {
+            connection: ConnectionIndex(1),
+            first: 17,
+            length: 300,
+            chain: 0x0506,
+            write: Some(write),
+        },
+        Effect::Link { connection: ConnectionIndex(2), wish: LinkWish::Open },
+        Effect::Link { connection: ConnectionIndex(300), wish: LinkWish::Closed },
+    ]
+}
+
 #[test]
 fn each_kind_of_record_has_its_golden_bytes() {
     let boot = Boot { wall: Some(WallTime::from_unix_nanos(-3)), ..Boot::FIRST };
@@ -135,6 +157,7 @@ fn each_kind_of_record_has_its_golden_bytes() {
         Effect::Snapshot,
         Effect::Stopped,
     ];
+    let on_the_wire = on_the_wire(write);
     let chains = ChainPair { effects: Chain::new(0x0102), events: Chain::new(0x0304) };
     let records = [
         at(0, 0, Content::Delivery { step: Step::Boot(boot), prior: 0xabcd }),
@@ -162,22 +185,45 @@ fn each_kind_of_record_has_its_golden_bytes() {
         at(1_000, 0, Content::Crashed),
         at(1_000, 0, input(Input::WallClock { wall: Some(WallTime::from_unix_nanos(-3)) })),
         at(1_000, 0, input(Input::WallClock { wall: None })),
+        at(1_000, 0, input(Input::Frame { connection: ConnectionIndex(300), bytes: &[7, 8] })),
+        at(1_000, 0, input(Input::LinkChanged { connection: ConnectionIndex(1), is_open: true })),
+        at(1_000, 0, input(Input::LinkChanged { connection: ConnectionIndex(300), is_open: false })),
+        at(1_000, 0, Content::Effects { effects: &on_the_wire, deadline: None }),
         at(1_000, 0, Content::Closing(Ending::Poisoned)),
     ];
     assert_eq!(hex_of(&records), GOLDEN);
 }
 
+/// What is wrong with a record by itself.
+fn decoded(bytes: &[u8]) -> Option<Flaw> {
+    let mut scratch = Vec::new();
+    decode::decode(&mut Memory::new(&header()), &mut Cursor::new(bytes, 0), &mut scratch).err()
+}
+
 #[test]
 fn only_kinds_without_room_in_the_tag_stand_behind_an_escape() {
-    let decoded = |bytes: &[u8]| {
-        let mut scratch = Vec::new();
-        decode::decode(&mut Memory::new(&header()), &mut Cursor::new(bytes, 0), &mut scratch).err()
-    };
     let refused = |found| Some(Flaw::Code { what: "record behind an escape", found });
     assert_eq!(decoded(&[0x0f, 14]), refused(14));
-    assert_eq!(decoded(&[0x0f, 19]), refused(19));
+    assert_eq!(decoded(&[0x0f, 21]), refused(21));
     assert_eq!(decoded(&[0x0f, 255]), refused(255));
     // A wake has room in the tag: no second form of it.
     assert_eq!(decoded(&[0x0f, 2, 0, 0]), refused(2));
     assert_eq!(decoded(&[0x0f]), Some(Flaw::RecordEnds));
+}
+
+#[test]
+fn a_frame_is_no_longer_than_a_delivery_may_bring_and_a_connection_has_sixteen_bits() {
+    let frame = |length: &[u8], bytes: usize| {
+        decoded(&[&[0x0f, 19, 0, 0, 1], length, alloc::vec![7; bytes].as_slice()].concat())
+    };
+    let end = MAX_FRAME_INPUT as u64 + 1;
+    assert_eq!(frame(&[0x80, 0x08], MAX_FRAME_INPUT), None);
+    assert_eq!(frame(&[0x80, 0x08], MAX_FRAME_INPUT - 1), Some(Flaw::RecordEnds));
+    let too_long = Flaw::OutOfRange { what: "length of a frame", found: end, end };
+    assert_eq!(frame(&[0x81, 0x08], MAX_FRAME_INPUT + 1), Some(too_long));
+    let no_connection = |found| Some(Flaw::OutOfRange { what: "connection", found, end: 1 << 16 });
+    assert_eq!(decoded(&[0x0f, 19, 0, 0, 0xff, 0xff, 0x03, 0]), None);
+    assert_eq!(decoded(&[0x0f, 19, 0, 0, 0x80, 0x80, 0x04, 0]), no_connection(1 << 16));
+    assert_eq!(decoded(&[0x0f, 20, 0, 0, 0xff, 0xff, 0x07]), None);
+    assert_eq!(decoded(&[0x0f, 20, 0, 0, 0x80, 0x80, 0x08]), no_connection(1 << 16));
 }

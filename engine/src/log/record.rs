@@ -20,12 +20,17 @@
 //!                             f = 1: count, each: 2 · point + validity, value (8 bytes)
 //! TimedOut = device
 //! Written  = 8 · device + outcome (0: acknowledged, 1: refused, 2: timed out, 3: expired, 4: outdated by an epoch), [that epoch]
+//! Frame    = connection, length, the bytes
+//! Link     = 2 · connection + whether it is open
 //! Durable  = code (0, 1: promise failed, durable; 2, 3: snapshot failed, durable; 4: journal kept again; 5 on: trouble)
 //! Restored = length, the encoded state
 //! WallClock = code (0; 1: what it shows follows), [zigzag ns]
 //! Transfer = seat, length, the unit of state
 //! Event    = code, fields
-//! Effects  = deadline code (0, 1 and zigzag from now), count, each: 4 · device + code, fields
+//! Effects  = deadline code (0, 1 and zigzag from now), count, each: 8 · device + code, fields; code 7: what has no device, in
+//!            whose place stands 0: snapshot, 1: stopped, 2: frame, 3: link
+//!   frame  = 2 · connection + w, first, length, chain (8 bytes);  w = 1: the write that it carries follows, device first
+//!   link   = 2 · connection + whether it is to be open
 //! State    = length, the encoded state
 //! Carried  = version of its form, length, the form
 //! Chains   = effects (8 bytes), events (8 bytes)
@@ -177,6 +182,10 @@ pub enum Kind {
     WallClock = 17,
     /// A controller's memory, for other versions.
     Carried = 18,
+    /// Bytes arrived on a fieldbus connection.
+    Frame = 19,
+    /// A fieldbus connection opened, or ended, or could not be opened.
+    Link = 20,
 }
 
 /// The bits of a tag that hold the kind.
@@ -184,11 +193,11 @@ pub(super) const KIND_BITS: u8 = 0x0f;
 /// Stands in a tag for a kind that has no room there: the byte after the tag holds it.
 pub(super) const ESCAPE: u8 = 15;
 /// Kinds have numbers below.
-pub(super) const KIND_END: usize = 19;
+pub(super) const KIND_END: usize = 21;
 
 impl Kind {
     /// All kinds, for checking what a user names.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Boot,
         Self::Wake,
         Self::Points,
@@ -207,6 +216,8 @@ impl Kind {
         Self::Crashed,
         Self::WallClock,
         Self::Carried,
+        Self::Frame,
+        Self::Link,
     ];
 
     /// The kind's name.
@@ -230,6 +241,8 @@ impl Kind {
             Self::Crashed => "crashed",
             Self::WallClock => "wall_clock",
             Self::Carried => "carried",
+            Self::Frame => "frame",
+            Self::Link => "link",
         }
     }
 
@@ -251,7 +264,9 @@ impl Kind {
             | Self::Command
             | Self::Restored
             | Self::Transfer
-            | Self::WallClock => true,
+            | Self::WallClock
+            | Self::Frame
+            | Self::Link => true,
             Self::Event
             | Self::Effects
             | Self::State
@@ -284,6 +299,8 @@ impl Content<'_> {
                 Input::Command(_) => Kind::Command,
                 Input::Transfer { .. } => Kind::Transfer,
                 Input::WallClock { .. } => Kind::WallClock,
+                Input::Frame { .. } => Kind::Frame,
+                Input::LinkChanged { .. } => Kind::Link,
             },
             Self::Event(_) => Kind::Event,
             Self::Effects { .. } => Kind::Effects,

@@ -204,6 +204,8 @@ impl World {
                 }
                 Effect::Write(_)
                 | Effect::Poll { .. }
+                | Effect::Frame { .. }
+                | Effect::Link { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Snapshot
                 | Effect::Stopped

@@ -239,6 +239,8 @@ impl Site {
                 Effect::Report(event) => self.events.push(event),
                 Effect::Poll { .. }
                 | Effect::Disconnect { .. }
+                | Effect::Frame { .. }
+                | Effect::Link { .. }
                 | Effect::Send { .. }
                 | Effect::Transfer { .. }
                 | Effect::Promise(_)

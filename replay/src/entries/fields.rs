@@ -1,4 +1,4 @@
-//! What records say in numbers, beside the words: writes, their answers, and events on authority.
+//! What records say in numbers, beside the words: writes, their answers, what fieldbus connections bring, events on authority.
 
 use r_ems_engine::event::Event;
 use r_ems_engine::log::{Content, Record};
@@ -7,8 +7,8 @@ use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::{LocalTime, Span};
 use serde::Serialize;
 
-use crate::describe::Words;
 use crate::describe::council::reason_words;
+use crate::describe::{Words, hex};
 use crate::writes::{Sent, Unanswered, Writes};
 
 /// What a record says in numbers; epochs are `round.seat`.
@@ -17,6 +17,20 @@ use crate::writes::{Sent, Unanswered, Writes};
 pub enum Fields {
     /// A write was answered.
     Written(Answer),
+    /// Bytes arrived on a fieldbus connection.
+    Frame {
+        /// On which.
+        connection: u16,
+        /// The bytes, two hexadecimal digits each.
+        hex: String,
+    },
+    /// A fieldbus connection is open, or is not.
+    Link {
+        /// Which.
+        connection: u16,
+        /// Whether bytes can be sent.
+        open: bool,
+    },
     /// The controller asked for writes.
     Writes {
         /// Which.
@@ -103,6 +117,12 @@ impl Fields {
                 let found = known.unanswered(record, *device);
                 Some(Self::Written(Answer::of(words.device(*device), *outcome, record.now, found)))
             }
+            Content::Delivery { step: Step::Input(Input::Frame { connection, bytes }), .. } => {
+                Some(Self::Frame { connection: connection.0, hex: hex(bytes) })
+            }
+            Content::Delivery { step: Step::Input(Input::LinkChanged { connection, is_open }), .. } => {
+                Some(Self::Link { connection: connection.0, open: *is_open })
+            }
             Content::Effects { effects, .. } => {
                 let writes = effects.iter().filter_map(|effect| asked(words, effect, record.now));
                 let writes: Vec<Asked> = writes.collect();
@@ -182,7 +202,7 @@ fn written(sent: &Sent, now: LocalTime) -> Written {
 }
 
 fn asked(words: Words<'_>, effect: &Effect, now: LocalTime) -> Option<Asked> {
-    let Effect::Write(SetPointWrite { device, value, epoch, valid_until }) = *effect else { return None };
+    let SetPointWrite { device, value, epoch, valid_until } = *effect.write()?;
     Some(Asked {
         device: words.device(device),
         epoch: Epoch::of_number(epoch).to_string(),

@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use r_ems_engine::carried::Carried;
 use r_ems_engine::event::Event;
+use r_ems_engine::fieldbus::frame;
+use r_ems_engine::fieldbus::pdu::{Answer, Registers, Request, Table, put_answer};
 use r_ems_engine::fleet::Fleet;
-use r_ems_engine::ids::{ControllerIndex, DeviceIndex, PointIndex};
+use r_ems_engine::ids::{ConnectionIndex, ControllerIndex, DeviceIndex, PointIndex};
 use r_ems_engine::log::{ControllerNames, DeviceName, EffectsKept, Ending, Header, Scope};
 use r_ems_engine::machine::{
-    Boot, Delivery, Driver, Effect, Effects, Handled, Input, Machine, Outcome, Sample, SetPointWrite, Step,
-    Validity, WriteOutcome,
+    Boot, Delivery, Driver, Effect, Effects, Handled, Input, LinkWish, Machine, Outcome, Sample,
+    SetPointWrite, Step, Validity, WriteOutcome,
 };
 use r_ems_engine::points::DeviceClass;
 use r_ems_engine::units::Watts;
@@ -24,6 +26,9 @@ use r_ems_replay::{Recorded, Recorder, Replayable};
 pub(crate) const PERIOD: Span = Span::from_millis(1_000);
 pub(crate) const METER: DeviceIndex = DeviceIndex(0);
 pub(crate) const BATTERY: DeviceIndex = DeviceIndex(1);
+const BUS: ConnectionIndex = ConnectionIndex(2);
+/// Registers that the meter has on the wire.
+const REGISTERS: u16 = 50;
 
 /// Scans once a second, sums what it sees, and writes what is left of a limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,19 +41,32 @@ pub(crate) struct Toy {
     sum: f64,
     /// Fails an assertion at this scan.
     fails_at: Option<u32>,
+    /// Reads and writes on a connection too.
+    is_wired: bool,
 }
 
 impl Machine for Toy {
     type Spec = Option<u32>;
 
     fn new(fails_at: &Option<u32>) -> Self {
-        Self { limit: 220e3, due: LocalTime::ZERO, scans: 0, power: 0.0, sum: 0.0, fails_at: *fails_at }
+        Self {
+            limit: 220e3,
+            due: LocalTime::ZERO,
+            scans: 0,
+            power: 0.0,
+            sum: 0.0,
+            fails_at: *fails_at,
+            is_wired: false,
+        }
     }
 
     fn boot(&mut self, now: LocalTime, boot: Boot, out: &mut Effects) {
         self.due = now + PERIOD;
         out.report(Event::Booted { incarnation: boot.incarnation });
         self.poll(out);
+        if self.is_wired {
+            out.push(Effect::Link { connection: BUS, wish: LinkWish::Open });
+        }
     }
 
     fn handle(&mut self, now: LocalTime, input: &Input<'_>, out: &mut Effects) {
@@ -66,6 +84,13 @@ impl Machine for Toy {
                     out.report(Event::WriteFailed { device, outcome });
                 }
             }
+            Input::Frame { connection: _, bytes } => {
+                self.sum += bytes.iter().map(|byte| f64::from(*byte)).sum::<f64>();
+            }
+            Input::LinkChanged { connection, is_open: false } => {
+                out.push(Effect::Link { connection, wish: LinkWish::Open });
+            }
+            Input::LinkChanged { connection: _, is_open: true } => self.send(None, out),
             Input::Message { .. }
             | Input::Transfer { .. }
             | Input::Promised { .. }
@@ -91,6 +116,11 @@ impl Replayable for Toy {
 }
 
 impl Toy {
+    /// One that reads and writes on a connection too, and closes it now and then.
+    pub(crate) fn wired() -> Self {
+        Self { is_wired: true, ..Self::new(&None) }
+    }
+
     /// How many scans it has made.
     pub(crate) const fn scans(&self) -> u32 {
         self.scans
@@ -102,17 +132,33 @@ impl Toy {
         self.due += PERIOD;
         let shortfall = self.power - self.limit;
         if shortfall > 0.0 {
-            out.push(Effect::Write(SetPointWrite {
+            let write = SetPointWrite {
                 device: BATTERY,
                 value: shortfall,
                 epoch: 1,
                 valid_until: now + PERIOD + PERIOD,
-            }));
+            };
+            if self.is_wired {
+                self.send(Some(write), out);
+            } else {
+                out.push(Effect::Write(write));
+            }
             if self.scans.is_multiple_of(50) {
                 out.report(Event::DeviceLimited { device: BATTERY, difference: Watts::of(shortfall) });
             }
         }
         self.poll(out);
+        if self.is_wired {
+            match self.scans % 4 {
+                3 => out.push(Effect::Link { connection: BUS, wish: LinkWish::Closed }),
+                _other => self.send(None, out),
+            }
+        }
+    }
+
+    /// Sends what the world takes for a read or a write: none of its bytes are there.
+    fn send(&self, write: Option<SetPointWrite>, out: &mut Effects) {
+        out.push(Effect::Frame { connection: BUS, first: 0, length: 12, chain: self.scans.into(), write });
     }
 
     fn poll(&self, out: &mut Effects) {
@@ -129,6 +175,8 @@ pub(crate) struct ToyWorld {
     /// What is still to come, by time; ties keep their order.
     queue: Vec<(Time, ControllerIndex, What)>,
     samples: Vec<Sample>,
+    /// What arrives on a connection.
+    bytes: Vec<u8>,
     /// Nanoseconds that each controller's clock gains in a second.
     gains: Vec<u64>,
     noise: u64,
@@ -141,6 +189,8 @@ enum What {
     Points(DeviceIndex),
     TimedOut(DeviceIndex),
     Written(WriteOutcome),
+    Frame { is_written: bool },
+    LinkChanged { is_open: bool },
 }
 
 impl ToyWorld {
@@ -153,6 +203,7 @@ impl ToyWorld {
             until: Time::ZERO + Span::from_secs(seconds),
             queue: (0..gains.len()).map(boot).collect(),
             samples: Vec::new(),
+            bytes: Vec::new(),
             gains: gains.to_vec(),
             noise: 1,
         }
@@ -179,6 +230,22 @@ impl ToyWorld {
         let elapsed = u128::from(local.as_nanos() - 5_000) * 1_000_000_000;
         let rate = 1_000_000_000 + u128::from(self.gains[controller.position()]);
         Time::from_nanos(elapsed.div_ceil(rate) as u64)
+    }
+
+    /// The answer to a read or a write, sometimes only its first half.
+    fn answer(&mut self, controller: ControllerIndex, is_written: bool) {
+        let words: Vec<u8> = (0..2 * REGISTERS).map(|_| self.draw(controller) as u8).collect();
+        let read = Request::Read { table: Table::HoldingRegisters, address: 40, count: REGISTERS };
+        let (request, answer) = if is_written {
+            (Request::WriteRegister { address: 7, value: u16::from(words[0]) }, Answer::Written)
+        } else {
+            (read, Answer::Registers(Registers::new(&words).expect("whole registers")))
+        };
+        self.bytes.clear();
+        frame::put(&mut self.bytes, 1, 1, |pdu| put_answer(pdu, &request, &answer));
+        if self.draw(controller).is_multiple_of(8) {
+            self.bytes.truncate(self.bytes.len() / 2);
+        }
     }
 
     fn measure(&mut self, device: DeviceIndex, controller: ControllerIndex) {
@@ -210,6 +277,11 @@ impl Driver for ToyWorld {
             }
             What::TimedOut(device) => Step::Input(Input::TimedOut { device }),
             What::Written(outcome) => Step::Input(Input::Written { device: BATTERY, outcome }),
+            What::Frame { is_written } => {
+                self.answer(to, is_written);
+                Step::Input(Input::Frame { connection: BUS, bytes: &self.bytes })
+            }
+            What::LinkChanged { is_open } => Step::Input(Input::LinkChanged { connection: BUS, is_open }),
         };
         Some(Delivery { at, now, to, step })
     }
@@ -230,6 +302,20 @@ impl Driver for ToyWorld {
                     let refused = self.draw(from).is_multiple_of(20);
                     let result = if refused { WriteOutcome::Refused } else { WriteOutcome::Acknowledged };
                     self.push(outcome.at + Span::from_millis(20), from, What::Written(result));
+                }
+                Effect::Frame { write, .. } => {
+                    // Some writes are late: the driver says so itself.
+                    let is_late = write.is_some() && self.draw(from).is_multiple_of(5);
+                    let what = if is_late {
+                        What::Written(WriteOutcome::Expired)
+                    } else {
+                        What::Frame { is_written: write.is_some() }
+                    };
+                    self.push(outcome.at + Span::from_millis(10), from, what);
+                }
+                Effect::Link { wish, .. } => {
+                    let what = What::LinkChanged { is_open: *wish == LinkWish::Open };
+                    self.push(outcome.at + Span::from_millis(1), from, what);
                 }
                 Effect::Report(_)
                 | Effect::Disconnect { .. }
@@ -274,6 +360,11 @@ pub(crate) fn header(controllers: usize, effects: EffectsKept) -> Header {
 /// Records a run of toys and returns its log.
 pub(crate) fn record(gains: &[u64], seconds: u64, scope: Scope, effects: EffectsKept) -> (Vec<u8>, Recorded) {
     record_toys(&vec![Toy::new(&None); gains.len()], gains, seconds, scope, effects)
+}
+
+/// Records a run of wired toys.
+pub(crate) fn record_wired(gains: &[u64], seconds: u64, effects: EffectsKept) -> (Vec<u8>, Recorded) {
+    record_toys(&vec![Toy::wired(); gains.len()], gains, seconds, Scope::Fleet, effects)
 }
 
 /// Records a run of the given toys and returns its log.

@@ -125,14 +125,20 @@ fn ineffective<S>(own: &Site<'_, S>, site: &Site<'_, S>) -> Vec<Ineffective> {
     compare("site.persistence".into(), own.persistence == site.persistence, of_others());
     for (grid, others) in own.grids.iter().zip(&site.grids) {
         for (device, others) in grid.devices.iter().zip(&others.devices) {
-            let mut same = |field: &str, found: Span, allowed: Span| {
+            let mut same = |field: &str, found: String, allowed: String| {
                 let path = format!("site.grids.{}.devices.{}.link.{field}", grid.name, others.spec.name);
-                compare(path, found == allowed, format!("\"{allowed}\""));
+                compare(path, found == allowed, allowed);
             };
-            same("timeout", device.timeout, others.timeout);
+            let quoted = |span: Span| format!("\"{span}\"");
+            same("timeout", quoted(device.timeout), quoted(others.timeout));
             if let (Some(found), Some(allowed)) = (device.one_connection, others.one_connection) {
-                same("connect", found.connect, allowed.connect);
-                same("dead_connection", found.dead_after, allowed.dead_after);
+                same("connect", quoted(found.connect), quoted(allowed.connect));
+                same("dead_connection", quoted(found.dead_after), quoted(allowed.dead_after));
+            }
+            if let (Some(found), Some(allowed)) = (&device.modbus, &others.modbus) {
+                let ((address, unit), (its_address, its_unit)) = (found.place(), allowed.place());
+                same("address", format!("\"{address}\""), format!("\"{its_address}\""));
+                same("unit", unit.to_string(), its_unit.to_string());
             }
         }
     }

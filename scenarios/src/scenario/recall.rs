@@ -29,7 +29,7 @@ pub(crate) fn happenings<F: FunctionSet>(
     let calendar = Calendar { start, zone, duration, is_dated: true };
     let plants: Vec<Option<Plant<'_>>> = site.grids.iter().map(|_grid| None).collect();
     let names = fleet::names(&site, &plants);
-    let (_, hosts, network) = really(&header, fleet::posts(&site, &plants), &names, notes);
+    let (_, hosts, network) = really(&header, fleet::posts(&site, &plants, header.is_at_wire), &names, notes);
     let has_disks = header.persistence.or(site.persistence).is_some();
     let usual = Usual { network: &network, clocks: &hosts, has_disks };
     let context = happening::Context { names: &names, calendar: &calendar, usual };

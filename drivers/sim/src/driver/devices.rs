@@ -32,6 +32,13 @@ pub(super) struct WriteAnswer {
     sent: Sent,
 }
 
+impl WriteUnderWay {
+    /// One that came as a frame, whose answer is one too.
+    pub(super) const fn at_wire((of, device): (Of, DeviceIndex), power: Watts, epoch: Epoch) -> Self {
+        Self { of, device, power, epoch, sent: None }
+    }
+}
+
 impl SimDriver {
     /// Measures devices whose links are equally slow; those that do not answer as the others do go on on their own.
     pub(super) fn measure(&mut self, at: Time, devices: Devices) {
@@ -89,7 +96,7 @@ impl SimDriver {
     }
 
     /// When an exchange with a device that begins now can be sent; `None`: the device refuses to connect.
-    fn exchange(&mut self, at: Time, of: Of, device: DeviceIndex) -> Option<Time> {
+    pub(super) fn exchange(&mut self, at: Time, of: Of, device: DeviceIndex) -> Option<Time> {
         let PostState { grid, links, .. } = &self.posts[usize::from(of.post)];
         let link = &links[device.position()];
         let Some(how) = link.one_connection() else { return Some(at) };
@@ -176,7 +183,7 @@ impl SimDriver {
     }
 
     /// A device takes a write, or refuses it, as any or because it has accepted a higher epoch.
-    fn apply(&mut self, at: Time, write: &WriteUnderWay) -> WriteOutcome {
+    pub(super) fn apply(&mut self, at: Time, write: &WriteUnderWay) -> WriteOutcome {
         let WriteUnderWay { of: Of { post, .. }, device, power, epoch, .. } = *write;
         let grid = self.posts[usize::from(post)].grid;
         let link = self.link(post, device);

@@ -42,20 +42,25 @@ impl SimDriver {
             if !is_due {
                 continue;
             }
-            match effect {
-                Effect::Authority { epoch, until } => self.hear_authority(at, post, *epoch, *until),
-                Effect::Write(write) => {
+            match *effect {
+                Effect::Authority { epoch, until } => self.hear_authority(at, post, epoch, until),
+                Effect::Write(ref write) => {
                     self.link(post, write.device).give_up(false);
                     self.write(at, now, post, write);
                 }
                 // Polls of neighbors travel together, below.
-                Effect::Poll { device, .. } => self.link(post, *device).give_up(false),
+                Effect::Poll { device, .. } => self.link(post, device).give_up(false),
                 // What is kept is the journal's.
                 Effect::Snapshot | Effect::Stopped | Effect::Report(_) => {}
-                Effect::Disconnect { device } => self.disconnect(post, *device),
-                Effect::Send { to, message } => self.send(at, post, *to, Content::Message(*message), &[]),
-                Effect::Transfer { to, .. } => self.send(at, post, *to, Content::Unit, effects.unit()),
-                Effect::Promise(promise) => self.save(at, post, *promise),
+                Effect::Disconnect { device } => self.disconnect(post, device),
+                Effect::Frame { connection, first, length, ref write, .. } => {
+                    let bytes = &effects.frames()[first as usize..][..length as usize];
+                    self.send_frame((at, now), post, connection, bytes, write.as_ref());
+                }
+                Effect::Link { connection, wish } => self.change_line(at, post, connection, wish),
+                Effect::Send { to, message } => self.send(at, post, to, Content::Message(message), &[]),
+                Effect::Transfer { to, .. } => self.send(at, post, to, Content::Unit, effects.unit()),
+                Effect::Promise(promise) => self.save(at, post, promise),
             }
         }
         match part {

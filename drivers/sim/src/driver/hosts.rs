@@ -352,6 +352,7 @@ impl SimDriver {
         // A clock that changes later plans the wakes of those who live.
         (state.saving, state.deadline) = (None, None);
         state.links.iter_mut().for_each(crate::links::Link::forget);
+        state.wires.close_all();
         let (grid, host) = (state.grid, state.host);
         self.wakes.set(u32::from(post), None);
         self.drop_what_waits(post);

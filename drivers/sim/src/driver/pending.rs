@@ -1,7 +1,7 @@
 //! What waits in the queue of a simulated world, and what of it reaches a machine.
 
 use r_ems_engine::Time;
-use r_ems_engine::ids::DeviceIndex;
+use r_ems_engine::ids::{ConnectionIndex, DeviceIndex};
 use r_ems_engine::machine::{SetPointWrite, WriteOutcome};
 use r_ems_engine::persistence::JournalStatus;
 use r_ems_engine::queue::EventQueue;
@@ -42,6 +42,23 @@ pub(super) enum Pending {
         of: Of,
         device: DeviceIndex,
         outcome: WriteOutcome,
+    },
+    /// A request to write reaches its device; it waits among the freight, as the next does.
+    Request {
+        of: Of,
+        slot: u32,
+    },
+    /// A frame reaches a controller.
+    Frame {
+        of: Of,
+        slot: u32,
+    },
+    /// A controller hears how a connection fares, unless it has given that one up.
+    LineTold {
+        of: Of,
+        connection: ConnectionIndex,
+        number: u32,
+        is_open: bool,
     },
     Chance {
         post: u16,
@@ -97,6 +114,8 @@ pub(super) enum Happened {
     Answer { device: DeviceIndex },
     TimedOut { device: DeviceIndex },
     Written { device: DeviceIndex, outcome: WriteOutcome },
+    Frame { connection: ConnectionIndex, device: DeviceIndex, brings: bool },
+    Line { connection: ConnectionIndex, is_open: bool },
     Message { from: Seat, message: Message },
     Unit { from: Seat, slot: u32 },
     Told(Told),

@@ -261,6 +261,8 @@ impl SimDriver {
         while let Some(pending) = line.take() {
             if let Pending::Mail { slot } = pending {
                 self.office.throw_away(slot);
+            } else if let Pending::Frame { slot, .. } = pending {
+                self.freight.throw_away(slot);
             }
         }
     }
@@ -292,7 +294,9 @@ impl SimDriver {
             | Pending::Ended(of)
             | Pending::PollTimedOut { of, .. }
             | Pending::Send { of, .. }
-            | Pending::WriteEnded { of, .. } => of,
+            | Pending::WriteEnded { of, .. }
+            | Pending::Frame { of, .. }
+            | Pending::LineTold { of, .. } => of,
             Pending::Measure(devices) | Pending::Answers(devices) => devices.of,
             Pending::WriteAnswered(answer) => answer.of,
             Pending::Mail { slot } => {
@@ -304,9 +308,11 @@ impl SimDriver {
                 return self.posts[usize::from(controller)].has_booted.then_some(controller);
             }
             // What has left its host, and what is none.
-            Pending::Write(_) | Pending::Chance { .. } | Pending::Next { .. } | Pending::LookAtWalls => {
-                return None;
-            }
+            Pending::Write(_)
+            | Pending::Request { .. }
+            | Pending::Chance { .. }
+            | Pending::Next { .. }
+            | Pending::LookAtWalls => return None,
         };
         self.is_living(of).then_some(of.post)
     }
@@ -317,6 +323,8 @@ const fn is_seen(effect: &Effect) -> bool {
     match effect {
         Effect::Write(_)
         | Effect::Poll { .. }
+        | Effect::Frame { .. }
+        | Effect::Link { .. }
         | Effect::Disconnect { .. }
         | Effect::Send { .. }
         | Effect::Transfer { .. }

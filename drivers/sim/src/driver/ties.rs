@@ -151,6 +151,9 @@ fn place_of(pending: &Pending) -> Place {
         | Pending::Revive(of)
         | Pending::Stop(of)
         | Pending::Ended(of)
+        | Pending::Request { of, .. }
+        | Pending::Frame { of, .. }
+        | Pending::LineTold { of, .. }
         | Pending::Told { of, .. } => of_all(of),
         Pending::Measure(devices) | Pending::Answers(devices) => devices,
         Pending::PollTimedOut { of, device } | Pending::WriteEnded { of, device, .. } => of_one(of, device),

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use r_ems_engine::controller::{Controller, ControllerSpec};
+use r_ems_engine::fieldbus::map::BusSpec;
 use r_ems_engine::fleet::Fleet;
 use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
@@ -133,12 +134,13 @@ impl Site {
             host: u16::from(seat),
             grid: 0,
             seat: Seat(seat),
+            bus: BusSpec::default(),
             links: vec![
                 self.link(CONNECTION, 0, Positive::Import, &[Quantity::Power]),
                 self.link(BATTERY, 1, Positive::Discharge, &BATTERY_POINTS),
             ],
         };
-        let witness = Post { host: 2, grid: 0, seat: Seat(2), links: Vec::new() };
+        let witness = Post { host: 2, grid: 0, seat: Seat(2), links: Vec::new(), bus: BusSpec::default() };
         WorldSpec {
             seed: self.seed,
             start: WallTime::EPOCH,

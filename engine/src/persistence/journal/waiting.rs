@@ -13,6 +13,8 @@ pub(super) const fn asks_for_sync(step: &Step<'_>) -> bool {
             Input::Wake
             | Input::Points { .. }
             | Input::TimedOut { .. }
+            | Input::Frame { .. }
+            | Input::LinkChanged { .. }
             | Input::Written { .. }
             | Input::Message { .. }
             | Input::Transfer { .. }
@@ -25,11 +27,16 @@ pub(super) const fn asks_for_sync(step: &Step<'_>) -> bool {
 /// Whether somebody sees an effect, so that what led to it must be durable before it is performed in strict mode.
 ///
 /// Votes and heartbeats wait for nothing: what they rest on after a crash is promised, and promises are durable by themselves.
-/// Nor do polls: they change nothing at a device, and would make a slow disk look like devices that are silent.
+/// Nor do polls and frames that only read: they change nothing at a device, and would make a slow disk look like devices that are
+/// silent.
 /// What lets others write waits with the writes that left before it, which it must not overtake.
 pub const fn waits_for_sync(effect: &Effect) -> bool {
     match effect {
-        Effect::Write(_) | Effect::Disconnect { .. } | Effect::Transfer { .. } => true,
+        Effect::Write(_)
+        | Effect::Disconnect { .. }
+        | Effect::Frame { write: Some(_), .. }
+        | Effect::Link { .. }
+        | Effect::Transfer { .. } => true,
         Effect::Send { message, .. } => match message.content {
             Content::Release { .. } | Content::HandOver { .. } => true,
             Content::Heartbeat(_)
@@ -43,9 +50,38 @@ pub const fn waits_for_sync(effect: &Effect) -> bool {
         // ends with it.
         Effect::Authority { .. }
         | Effect::Poll { .. }
+        | Effect::Frame { write: None, .. }
         | Effect::Promise(_)
         | Effect::Snapshot
         | Effect::Stopped
         | Effect::Report(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ConnectionIndex, DeviceIndex};
+    use crate::machine::{LinkWish, SetPointWrite};
+    use crate::time::LocalTime;
+
+    #[test]
+    fn a_frame_waits_where_it_carries_a_write_and_a_connection_waits_with_it() {
+        let connection = ConnectionIndex(0);
+        let frame = |write| Effect::Frame { connection, first: 0, length: 12, chain: 1, write };
+        let valid_until = LocalTime::from_nanos(1);
+        let write = SetPointWrite { device: DeviceIndex(0), value: 1.0, epoch: 1, valid_until };
+        assert!(waits_for_sync(&frame(Some(write))));
+        assert!(!waits_for_sync(&frame(None)));
+        for wish in [LinkWish::Open, LinkWish::Closed] {
+            assert!(waits_for_sync(&Effect::Link { connection, wish }));
+        }
+        for input in [
+            Input::Frame { connection, bytes: &[1] },
+            Input::LinkChanged { connection, is_open: true },
+            Input::LinkChanged { connection, is_open: false },
+        ] {
+            assert!(asks_for_sync(&Step::Input(input)));
+        }
     }
 }

@@ -158,6 +158,8 @@ impl State {
                 Effect::Report(_) | Effect::Authority { .. } => {}
                 Effect::Write(_)
                 | Effect::Poll { .. }
+                | Effect::Frame { .. }
+                | Effect::Link { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Snapshot
                 | Effect::Stopped

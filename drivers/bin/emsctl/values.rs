@@ -1,0 +1,119 @@
+//! The values that arguments are made of, and how they are read from text.
+
+use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::{Span, Time};
+
+/// A moment of a run, as a user names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// So long after the run began.
+    After(Span),
+    /// What a clock at the site shows.
+    Local(String),
+}
+
+impl std::str::FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(span) = text.trim().strip_prefix('+') {
+            return span.trim().parse().map(Self::After).map_err(|error| format!("{error}"));
+        }
+        // Any offset proves the form; the run's own is known once its file has been read.
+        match WallTime::parse_local(text, UtcOffset::UTC) {
+            Ok(_) => Ok(Self::Local(text.to_owned())),
+            Err(error) => Err(format!("{error}; or a time from the start, such as \"+10 min\"")),
+        }
+    }
+}
+
+impl Moment {
+    /// The instant of a run that began at `start`, where clocks are `offset` ahead of UTC.
+    ///
+    /// # Errors
+    /// A local time before the run began.
+    pub fn resolve(&self, start: WallTime, offset: UtcOffset) -> Result<Time, String> {
+        match self {
+            Self::After(span) => Ok(Time::ZERO + *span),
+            Self::Local(text) => {
+                let wall = WallTime::parse_local(text, offset).map_err(|error| format!("{error}"))?;
+                if wall < start {
+                    return Err(format!("{text} is before the run began, at {}", start.local(offset)));
+                }
+                Ok(Time::ZERO + wall.since(start))
+            }
+        }
+    }
+}
+
+/// A controller's full name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControllerName {
+    /// Its grid.
+    pub grid: String,
+    /// Its id within the grid.
+    pub id: String,
+}
+
+impl std::str::FromStr for ControllerName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((grid, id)) if !grid.is_empty() && !id.is_empty() && !id.contains('/') => {
+                Ok(Self { grid: grid.to_owned(), id: id.to_owned() })
+            }
+            Some(_) | None => Err("expected a grid and a controller's id, such as commerce/a".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for ControllerName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.grid, self.id)
+    }
+}
+
+pub(crate) fn setting(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((path, value)) if !path.trim().is_empty() && !value.trim().is_empty() => Ok(text.to_owned()),
+        Some(_) | None => {
+            Err("expected path=value, such as plant.commerce.bess.capacity=\"800 kWh\"".to_owned())
+        }
+    }
+}
+
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_error| format!("expected a whole number from 0 to {}", u64::MAX))
+}
+
+pub(super) fn positive_span(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error| format!("{error}"))?;
+    if span.is_zero() { Err("must be longer than no time at all".to_owned()) } else { Ok(span) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_counts_from_the_start_or_is_a_local_time() {
+        let offset: UtcOffset = "UTC+1".parse().expect("an offset");
+        let start: WallTime = "2016-03-07 UTC+1".parse().expect("a date");
+        let resolve = |text: &str| text.parse::<Moment>().and_then(|moment| moment.resolve(start, offset));
+        assert_eq!(resolve("+10 min"), Ok(Time::ZERO + Span::from_mins(10)));
+        assert_eq!(resolve("2016-03-07 00:10"), Ok(Time::ZERO + Span::from_mins(10)));
+        assert_eq!(resolve("2016-03-07 00:00:00"), Ok(Time::ZERO));
+        assert!(resolve("2016-03-06 23:59:59").is_err());
+        assert!(resolve("10 min").is_err());
+        assert!(resolve("soon").is_err());
+    }
+
+    #[test]
+    fn a_controller_is_named_by_its_grid_and_its_id() {
+        assert!("commerce/a".parse::<ControllerName>().is_ok());
+        for text in ["commerce", "/a", "commerce/", "commerce/a/b", ""] {
+            assert!(text.parse::<ControllerName>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! Connections at the wire: frames on their way between controllers and devices, and what becomes of connections.
+//!
+//! A connection is made at a controller's wish and ends at its wish, or because its device restarts; a line that is cut says
+//! nothing. Frames arrive in the order in which they were sent. What is late, wrong, missing or refused is what the links of the
+//! devices say, as where links pass values: here it comes as bytes.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use r_ems_engine::fieldbus::frame;
+use r_ems_engine::fieldbus::map::{BusSpec, DeviceMap};
+use r_ems_engine::fieldbus::pdu::{Answer, Registers, Request, put_answer, put_exception};
+use r_ems_engine::fieldbus::plan::Piece;
+use r_ems_engine::fieldbus::refusal::Exception;
+use r_ems_engine::ids::{ConnectionIndex, ControllerIndex, DeviceIndex};
+use r_ems_engine::machine::{LinkWish, Sample, SetPointWrite, WriteOutcome};
+use r_ems_engine::mistakes::{Mistake, makes};
+use r_ems_engine::redundancy::Epoch;
+use r_ems_engine::units::Watts;
+use r_ems_engine::{LocalTime, Span, Time};
+
+use super::devices::WriteUnderWay;
+use super::pending::{Happened, Of, Pending};
+use super::{PostState, SimDriver};
+use crate::wire::{self, Order, Shown};
+
+/// Bytes of a frame before its data unit.
+const HEADER_BYTES: usize = 7;
+
+/// The connections of one controller.
+#[derive(Clone, Debug)]
+pub(super) struct Wires {
+    bus: BusSpec,
+    lines: Vec<Line>,
+    /// What has arrived last.
+    arrived: Vec<u8>,
+}
+
+/// One connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Line {
+    /// Counts the attempts to connect: what was sent on an earlier one reaches nobody.
+    number: u32,
+    is_open: bool,
+    /// Which connection of the first device's link it is.
+    on: u32,
+    /// When the last frame arrives: no later one overtakes it.
+    last_arrival: Time,
+}
+
+/// Frames on their way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Freight {
+    parcels: Vec<Parcel>,
+    free: VecDeque<u32>,
+}
+
+/// One frame on its way, and what is known of it besides.
+#[derive(Clone, Debug)]
+struct Parcel {
+    of: Of,
+    connection: ConnectionIndex,
+    number: u32,
+    device: DeviceIndex,
+    bytes: Vec<u8>,
+    /// The write that a request carries.
+    write: Option<SetPointWrite>,
+    /// The values that an answer brings.
+    samples: Vec<Sample>,
+}
+
+impl Freight {
+    fn send(&mut self, parcel: Parcel) -> u32 {
+        if let Some(slot) = self.free.pop_front() {
+            self.parcels[slot as usize] = parcel;
+            return slot;
+        }
+        self.parcels.push(parcel);
+        (self.parcels.len() - 1) as u32
+    }
+
+    /// Takes a frame off its way.
+    fn take(&mut self, slot: u32) -> Parcel {
+        self.free.push_back(slot);
+        let parcel = &mut self.parcels[slot as usize];
+        let (bytes, samples) = (core::mem::take(&mut parcel.bytes), core::mem::take(&mut parcel.samples));
+        Parcel { bytes, samples, ..*parcel }
+    }
+
+    /// A frame reaches nobody.
+    pub(super) fn throw_away(&mut self, slot: u32) {
+        self.free.push_back(slot);
+    }
+}
+
+impl Wires {
+    pub(super) fn new(bus: &BusSpec) -> Self {
+        let lines = alloc::vec![Line::default(); bus.connections.len()];
+        Self { bus: bus.clone(), lines, arrived: Vec::new() }
+    }
+
+    /// The process ends, and its connections with it.
+    pub(super) fn close_all(&mut self) {
+        self.lines.iter_mut().for_each(Line::close);
+    }
+
+    /// What has arrived last.
+    pub(super) fn arrived(&self) -> &[u8] {
+        &self.arrived
+    }
+
+    /// The devices behind a connection.
+    fn behind(&self, connection: ConnectionIndex) -> impl Iterator<Item = &DeviceMap> {
+        self.bus.devices.iter().filter(move |map| map.connection() == connection)
+    }
+
+    /// The device of a unit behind a connection.
+    fn map(&self, connection: ConnectionIndex, unit: u8) -> Option<&DeviceMap> {
+        let units = &self.bus.connections[connection.position()].units;
+        self.behind(connection).find(|map| units[usize::from(map.unit())].unit == unit)
+    }
+
+    fn map_of(&self, device: DeviceIndex) -> Option<&DeviceMap> {
+        self.bus.devices.iter().find(|map| map.device() == device)
+    }
+}
+
+impl Line {
+    const fn close(&mut self) {
+        self.number = self.number.wrapping_add(1);
+        self.is_open = false;
+    }
+}
+
+/// Which registers a request writes: the first one's address, and what they are to hold.
+fn written(pdu: &[u8]) -> Option<(u16, &[u8])> {
+    match Request::decode(pdu).ok()? {
+        // Function, address, and then the value itself.
+        Request::WriteRegister { address, .. } => Some((address, pdu.get(3..5)?)),
+        Request::WriteRegisters { address, registers } => Some((address, registers.bytes())),
+        Request::Read { .. }
+        | Request::WriteCoil { .. }
+        | Request::WriteCoils { .. }
+        | Request::MaskRegister { .. }
+        | Request::Exchange { .. }
+        | Request::Identify { .. } => None,
+    }
+}
+
+impl SimDriver {
+    /// A controller wants a connection opened or closed.
+    pub(super) fn change_line(&mut self, at: Time, post: u16, connection: ConnectionIndex, wish: LinkWish) {
+        let state = &mut self.posts[usize::from(post)];
+        let devices: Vec<DeviceIndex> = state.wires.behind(connection).map(DeviceMap::device).collect();
+        let of = Of { post, life: state.life };
+        let line = &mut state.wires.lines[connection.position()];
+        line.close();
+        let number = line.number;
+        let Some(first) = devices.first().copied() else { return };
+        match wish {
+            LinkWish::Closed => devices.into_iter().for_each(|device| self.disconnect(post, device)),
+            LinkWish::Open => {
+                for device in devices {
+                    self.link(post, device).give_up(false);
+                }
+                let opens = self.open(at, of, first);
+                if let Some((then, is_open)) = opens {
+                    self.queue.push(then, Pending::LineTold { of, connection, number, is_open });
+                }
+            }
+        }
+    }
+
+    /// When it is known whether a connection can be had, and whether it can; `None`: nobody says.
+    fn open(&mut self, at: Time, of: Of, device: DeviceIndex) -> Option<(Time, bool)> {
+        let link = self.link(of.post, device);
+        if link.is_cut_off() || !link.hears() {
+            return None;
+        }
+        let (latency, is_slot) = (link.latency(), link.one_connection().is_some());
+        if is_slot {
+            return Some(self.exchange(at, of, device).map_or((at + latency, false), |from| (from, true)));
+        }
+        Some((self.link(of.post, device).opens_at(at)? + latency, true))
+    }
+
+    /// A controller hears how its connection fares, unless it has given that one up.
+    pub(super) fn tell_line(
+        &mut self,
+        at: Time,
+        of: Of,
+        connection: ConnectionIndex,
+        (number, is_open): (u32, bool),
+    ) -> Option<(u16, Happened)> {
+        if !self.hears(of) {
+            return None;
+        }
+        let wires = &self.posts[usize::from(of.post)].wires;
+        if wires.lines[connection.position()].number != number {
+            return None;
+        }
+        let first = wires.behind(connection).next().map(DeviceMap::device)?;
+        let on = self.link(of.post, first).sent(at).connection();
+        let line = &mut self.posts[usize::from(of.post)].wires.lines[connection.position()];
+        if is_open {
+            (line.is_open, line.on, line.last_arrival) = (true, on, at);
+        } else {
+            line.close();
+        }
+        Some((of.post, Happened::Line { connection, is_open }))
+    }
+
+    /// The other end says that a connection is over.
+    fn reset(&mut self, then: Time, of: Of, connection: ConnectionIndex) {
+        let wires = &mut self.posts[usize::from(of.post)].wires;
+        let devices: Vec<DeviceIndex> = wires.behind(connection).map(DeviceMap::device).collect();
+        let line = &mut wires.lines[connection.position()];
+        line.close();
+        let number = line.number;
+        devices.into_iter().for_each(|device| self.disconnect(of.post, device));
+        self.queue.push(then, Pending::LineTold { of, connection, number, is_open: false });
+    }
+
+    /// A controller sends a frame.
+    pub(super) fn send_frame(
+        &mut self,
+        (at, now): (Time, LocalTime),
+        post: u16,
+        connection: ConnectionIndex,
+        bytes: &[u8],
+        write: Option<&SetPointWrite>,
+    ) {
+        let PostState { life, writes_from, wires, .. } = &self.posts[usize::from(post)];
+        let (of, line) = (Of { post, life: *life }, wires.lines[connection.position()]);
+        if !line.is_open {
+            return;
+        }
+        let has_ended = write.is_some_and(|write| now > write.valid_until || write.epoch < *writes_from);
+        if let Some(SetPointWrite { device, .. }) = write
+            && has_ended
+            && !makes(Mistake::ExpiredWritePerformed)
+        {
+            let outcome = WriteOutcome::Expired;
+            return self.queue.push(at, Pending::WriteEnded { of, device: *device, outcome });
+        }
+        let Some(device) = wires.map(connection, bytes[HEADER_BYTES - 1]).map(DeviceMap::device) else {
+            return;
+        };
+        let first = wires.behind(connection).next().map_or(device, DeviceMap::device);
+        let leader = self.link(post, first);
+        let (latency, is_cut) = (leader.latency(), leader.is_cut_off());
+        if leader.sent(at).connection() != line.on && !is_cut {
+            return self.reset(at + latency, of, connection);
+        }
+        if self.exchange(at, of, first) != Some(at) && !is_cut {
+            return self.reset(at + latency, of, connection);
+        }
+        let link = self.link(post, device);
+        if is_cut || !link.hears() || link.is_cut_off() {
+            match write {
+                Some(_) => link.count_write_timeout(),
+                None => link.count_poll_timeout(),
+            }
+            return;
+        }
+        let parcel = Parcel {
+            of,
+            connection,
+            number: line.number,
+            device,
+            bytes: bytes.to_vec(),
+            write: write.copied(),
+            samples: Vec::new(),
+        };
+        match write {
+            None => self.answer_read(at, parcel),
+            Some(write) => {
+                let reaches = self.link(post, device).reaches_at(at);
+                self.note_sent(at, post, &parcel, write);
+                let slot = self.freight.send(parcel);
+                self.queue.push(reaches, Pending::Request { of, slot });
+            }
+        }
+    }
+
+    /// Lets the checkers see a set-point leave.
+    fn note_sent(&mut self, at: Time, post: u16, parcel: &Parcel, write: &SetPointWrite) {
+        let order = self.ordered(post, parcel.device, &parcel.bytes[HEADER_BYTES..]);
+        if order.is_none_or(|order| order.set_point.is_none()) {
+            return;
+        }
+        let PostState { grid, host, .. } = self.posts[usize::from(post)];
+        let by_clock = self.clocks[usize::from(host)].local(at);
+        self.authority.sent((at, by_clock), (grid, post), write.valid_until);
+        let link = self.link(post, parcel.device);
+        let (component, checks_epochs) = (link.component(), link.checks_epochs());
+        if !checks_epochs {
+            self.authority.wrote(at, post, component, write.epoch);
+        }
+    }
+
+    /// What a request to write orders; `None` if it is none that the device takes.
+    fn ordered(&self, post: u16, device: DeviceIndex, pdu: &[u8]) -> Option<Order> {
+        let map = self.posts[usize::from(post)].wires.map_of(device)?;
+        let (address, bytes) = written(pdu)?;
+        wire::order(map, address, Registers::new(bytes)?).ok()
+    }
+
+    /// What a device answers to a request that has reached it, and the values that the answer brings.
+    ///
+    /// `decided` is the write that it carries, where a controller sent it.
+    fn respond(
+        &mut self,
+        at: Time,
+        (of, device): (Of, DeviceIndex),
+        pdu: &[u8],
+        decided: Option<&SetPointWrite>,
+    ) -> (Vec<u8>, Vec<Sample>) {
+        let mut answer = Vec::new();
+        let samples = match Request::decode(pdu) {
+            Ok(request @ Request::Read { table, address, count }) => {
+                match self.read_device(at, (of.post, device), Piece { table, address, count }) {
+                    Ok(shown) => {
+                        let registers = Registers::new(&shown.bytes).expect("registers are whole");
+                        put_answer(&mut answer, &request, &Answer::Registers(registers));
+                        shown.samples
+                    }
+                    Err(exception) => {
+                        put_exception(&mut answer, request.function(), exception);
+                        Vec::new()
+                    }
+                }
+            }
+            Ok(request @ (Request::WriteRegister { .. } | Request::WriteRegisters { .. })) => {
+                match self.write_device(at, (of, device), pdu, decided) {
+                    Ok(()) => put_answer(&mut answer, &request, &Answer::Written),
+                    Err(exception) => put_exception(&mut answer, request.function(), exception),
+                }
+                Vec::new()
+            }
+            Ok(request) => {
+                put_exception(&mut answer, request.function(), Exception::ILLEGAL_FUNCTION);
+                Vec::new()
+            }
+            Err(exception) => {
+                put_exception(&mut answer, pdu.first().copied().unwrap_or_default(), exception);
+                Vec::new()
+            }
+        };
+        (answer, samples)
+    }
+
+    fn read_device(
+        &mut self,
+        at: Time,
+        (post, device): (u16, DeviceIndex),
+        asked: Piece,
+    ) -> Result<Shown, Exception> {
+        let grid = usize::from(self.posts[usize::from(post)].grid);
+        self.advance(grid, at);
+        let PostState { links, wires, .. } = &mut self.posts[usize::from(post)];
+        let link = &mut links[device.position()];
+        let map = wires.map_of(device).ok_or(Exception::ILLEGAL_ADDRESS)?;
+        let accepted = self.grids[grid].accepted[usize::from(link.component().0)].number();
+        let mut shown = wire::read(map, link.values(&self.grids[grid].bus), accepted, asked)?;
+        if link.is_short() {
+            shown.bytes.truncate(shown.bytes.len() / 4 * 2);
+            shown.samples.clear();
+        }
+        link.count_answer();
+        Ok(shown)
+    }
+
+    fn write_device(
+        &mut self,
+        at: Time,
+        (of, device): (Of, DeviceIndex),
+        pdu: &[u8],
+        decided: Option<&SetPointWrite>,
+    ) -> Result<(), Exception> {
+        let order = self.ordered(of.post, device, pdu).ok_or(Exception::ILLEGAL_ADDRESS)?;
+        let link = self.link(of.post, device);
+        let Some(power) = order.set_point else {
+            return if link.refuses() { Err(Exception::DEVICE_FAILURE) } else { Ok(()) };
+        };
+        let power = Watts::of(power * link.factor());
+        let known = decided.map_or(Epoch::NONE, |write| Epoch::of_number(write.epoch));
+        let epoch = order.epoch.map_or(known, Epoch::of_number);
+        match self.apply(at, &WriteUnderWay::at_wire((of, device), power, epoch)) {
+            WriteOutcome::Acknowledged => Ok(()),
+            WriteOutcome::Outdated { .. } => Err(Exception::ILLEGAL_VALUE),
+            WriteOutcome::Refused | WriteOutcome::TimedOut | WriteOutcome::Expired => {
+                Err(Exception::DEVICE_FAILURE)
+            }
+        }
+    }
+
+    /// A device is read, and its answer is on its way.
+    fn answer_read(&mut self, at: Time, parcel: Parcel) {
+        let Parcel { of, connection, device, .. } = parcel;
+        let (pdu, samples) = self.respond(at, (of, device), &parcel.bytes[HEADER_BYTES..], None);
+        let arrives = self.link(of.post, device).answered_at(at);
+        self.send_answer(arrives, connection, Parcel { samples, ..parcel }, &pdu);
+    }
+
+    /// A request to write reaches its device, which answers.
+    pub(super) fn request_reaches(&mut self, at: Time, slot: u32) {
+        let parcel = self.freight.take(slot);
+        let Parcel { of, connection, device, .. } = parcel;
+        let (pdu, _values) =
+            self.respond(at, (of, device), &parcel.bytes[HEADER_BYTES..], parcel.write.as_ref());
+        let arrives = self.link(of.post, device).acknowledged_at(at);
+        self.send_answer(arrives, connection, parcel, &pdu);
+    }
+
+    /// Sends an answer on its way, unless the connection on which it was asked is over.
+    fn send_answer(&mut self, arrives: Time, connection: ConnectionIndex, parcel: Parcel, pdu: &[u8]) {
+        let state = &mut self.posts[usize::from(parcel.of.post)];
+        let line = &mut state.wires.lines[connection.position()];
+        if state.life != parcel.of.life || line.number != parcel.number {
+            return;
+        }
+        line.last_arrival = line.last_arrival.max(arrives);
+        let then = line.last_arrival;
+        let transaction = u16::from_be_bytes([parcel.bytes[0], parcel.bytes[1]]);
+        let unit = parcel.bytes[HEADER_BYTES - 1];
+        let mut bytes = Vec::new();
+        frame::put(&mut bytes, transaction, unit, |out| out.extend_from_slice(pdu));
+        let of = parcel.of;
+        let slot = self.freight.send(Parcel { bytes, ..parcel });
+        self.queue.push(then, Pending::Frame { of, slot });
+    }
+
+    /// Lets the world pass up to an instant, at which nobody lives: for programs that serve its devices to others.
+    pub fn pass_until(&mut self, at: Time) {
+        self.end = self.end.max(at);
+        let end = core::mem::replace(&mut self.end, at);
+        while self.wait().is_some() {}
+        self.end = end;
+    }
+
+    /// Adds to `answer` what a device says to a request, as the links of this controller lead to it; returns how long the answer
+    /// takes, or `None` if there is none.
+    pub fn serve(
+        &mut self,
+        (controller, device): (ControllerIndex, DeviceIndex),
+        pdu: &[u8],
+        answer: &mut Vec<u8>,
+    ) -> Option<Span> {
+        let (at, post) = (self.now, controller.0);
+        let link = self.link(post, device);
+        if !link.hears() || link.is_cut_off() {
+            return None;
+        }
+        let takes = link.answered_at(at).since(at);
+        let of = Of { post, life: self.posts[usize::from(post)].life };
+        let (bytes, _values) = self.respond(at, (of, device), pdu, None);
+        answer.extend_from_slice(&bytes);
+        Some(takes)
+    }
+
+    /// A frame reaches a controller, unless the connection on which it travelled is over.
+    pub(super) fn frame_arrives(&mut self, at: Time, slot: u32) -> Option<(u16, Happened)> {
+        let Parcel { of, connection, number, device, bytes, samples, .. } = self.freight.take(slot);
+        let line = self.posts[usize::from(of.post)].wires.lines[connection.position()];
+        let first =
+            self.posts[usize::from(of.post)].wires.behind(connection).next().map(DeviceMap::device)?;
+        let leader = self.link(of.post, first);
+        let is_lost = line.number != number || leader.sent(at).connection() != line.on;
+        if is_lost || !self.hears(of) {
+            return None;
+        }
+        self.link(of.post, device).brings(&samples);
+        self.posts[usize::from(of.post)].wires.arrived = bytes;
+        Some((of.post, Happened::Frame { connection, device, brings: !samples.is_empty() }))
+    }
+}

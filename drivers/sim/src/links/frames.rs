@@ -1,0 +1,51 @@
+//! A link on which bytes pass: when they arrive, and what the device says in them.
+
+use r_ems_engine::Time;
+use r_ems_engine::machine::Sample;
+
+use super::Link;
+use super::connection::Access;
+use crate::plant::Bus;
+
+impl Link {
+    /// When a connection that somebody asks for now can be had; `None`: it cannot.
+    pub(crate) fn opens_at(&mut self, at: Time) -> Option<Time> {
+        match self.connection.access(at, self.reconnect) {
+            Access::Now => Some(at),
+            Access::At(there) => Some(there),
+            Access::Never => None,
+        }
+    }
+
+    /// When a request that leaves now reaches the device, which takes no longer than its link's writes do.
+    pub(crate) fn reaches_at(&mut self, at: Time) -> Time {
+        at + self.latency + self.write_delay.draw(&mut self.writes)
+    }
+
+    /// When the answer to a request that reads now is there.
+    pub(crate) fn answered_at(&self, at: Time) -> Time {
+        at + self.latency + self.faults.late
+    }
+
+    /// What the device says of all its points while its bus stands where it does, were its answers whole.
+    pub(crate) fn values(&mut self, bus: &Bus) -> &[Sample] {
+        self.arrived = self.measured(bus);
+        &self.arrived.samples[..self.readings.len()]
+    }
+
+    /// Whether its answers are too short.
+    pub(crate) const fn is_short(&self) -> bool {
+        self.faults.is_short
+    }
+
+    /// These values have arrived last.
+    pub(crate) fn brings(&mut self, samples: &[Sample]) {
+        self.arrived.samples[..samples.len()].copy_from_slice(samples);
+        self.arrived.count = samples.len() as u8;
+    }
+
+    /// Counts a poll that is answered.
+    pub(crate) const fn count_answer(&mut self) {
+        self.traffic.answers += 1;
+    }
+}

@@ -1,0 +1,383 @@
+//! The fieldbus of one controller: turns polls and set-points into requests on connections, and answers into values.
+//!
+//! ```text
+//!   Poll, Write, Disconnect ────> reads; one set-point at a time ───> master of the connection ──> Frame, Link
+//!   Points, TimedOut, Written <── register map <───────────────────── master of the connection <── Frame, LinkChanged
+//! ```
+//!
+//! It stands between a controller's decisions and its driver: a device behind Modbus is asked and written as any other.
+//!
+//! - **Polls** of all devices begin at one instant, so that what they measure belongs together, and so long before they are
+//!   due that
+//!   the answers on the slowest connection are there in time, with as much again in reserve. A device that still answers the poll
+//!   before is not asked again.
+//! - **Set-points** are written one at a time for each device, before anything is read: its requests in their order, and the next
+//!   set-point when all are answered. What is decided meanwhile replaces what has not left, and answers for it.
+//! - **Authority.** What waits is what is wanted still: where the lease under which it was decided is extended meanwhile, it may
+//!   leave as long as that holds. What has not left when it expires, or when the authority is given up, does not leave.
+//! - **Epochs.** A device that refuses a request with an epoch is asked which one it has accepted.
+//! - **What cannot be known is said so:** a write that was sent and not answered has timed out, and may have been applied.
+
+mod counter;
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use self::counter::Counter;
+use super::map::{BusSpec, DeviceMap};
+use super::master::{Job, Master};
+use crate::ids::{ConnectionIndex, DeviceIndex};
+use crate::machine::{Effect, Effects, Sample, SetPointWrite, WriteOutcome};
+use crate::time::{LocalTime, Span};
+
+/// Polls begin earlier than their answers take by this factor.
+const RESERVE: u64 = 2;
+
+/// The connections of a controller and the devices behind them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bus {
+    spec: BusSpec,
+    /// So long before they are due polls begin.
+    lead: Span,
+    masters: Vec<Master<Ask>>,
+    /// As the maps.
+    devices: Vec<Attached>,
+    /// Empty between two deliveries.
+    #[serde(skip)]
+    desk: Desk,
+}
+
+/// What became of something that a controller asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A device answered.
+    Points {
+        /// Which.
+        device: DeviceIndex,
+        /// Where its values begin in [`Bus::samples`], and where they end.
+        samples: (usize, usize),
+    },
+    /// A device did not answer a poll.
+    TimedOut {
+        /// Which.
+        device: DeviceIndex,
+    },
+    /// A write leaves, once more perhaps: until this instant it may do so, and D counts from there.
+    Left {
+        /// To which device.
+        device: DeviceIndex,
+        /// Until when.
+        valid_until: LocalTime,
+    },
+    /// A write ended.
+    Written {
+        /// To which device.
+        device: DeviceIndex,
+        /// How.
+        outcome: WriteOutcome,
+    },
+}
+
+/// What a request asks of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Ask {
+    /// The device's place among the maps.
+    place: u16,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum What {
+    /// One of its reads.
+    Read(u16),
+    /// The request at which its set-point is.
+    Write,
+    /// Which epoch it has accepted.
+    Epoch,
+}
+
+/// A device, and what is under way to it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Attached {
+    /// When the next poll begins.
+    poll_at: Option<LocalTime>,
+    /// So many reads of the poll under way have not ended.
+    reads_left: u16,
+    /// Whether one of them was answered.
+    has_answered: bool,
+    /// The set-point under way.
+    write: Option<Writing>,
+    /// The newest one, which waits for that.
+    waiting: Option<Writing>,
+}
+
+/// A set-point on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Writing {
+    write: SetPointWrite,
+    decided: LocalTime,
+    /// At which of its requests it is.
+    request: u8,
+    /// So many decisions it answers for.
+    decisions: u16,
+    /// Whether any of it was sent.
+    has_left: bool,
+}
+
+/// What a controller asks of its bus.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wish {
+    Poll { place: usize, due: LocalTime },
+    Write { place: usize, write: SetPointWrite },
+    GiveUp(ConnectionIndex),
+    Authority { epoch: u64, until: LocalTime },
+}
+
+/// What passes over the bus within one delivery.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Desk {
+    wishes: Vec<Wish>,
+    told: Vec<Told>,
+    /// So many of them the controller has taken.
+    taken: usize,
+    samples: Vec<Sample>,
+}
+
+impl Bus {
+    /// Makes a bus whose connections are closed.
+    pub fn new(spec: &BusSpec) -> Self {
+        let connections = (0..spec.connections.len()).map(ConnectionIndex::of);
+        Self {
+            lead: connections.map(|connection| takes(spec, connection)).max().unwrap_or(Span::ZERO) * RESERVE,
+            masters: spec.connections.iter().map(Master::new).collect(),
+            devices: spec.devices.iter().map(|_map| Attached::default()).collect(),
+            desk: Desk::default(),
+            spec: spec.clone(),
+        }
+    }
+
+    /// Forgets all of an earlier life, with which its connections ended.
+    pub fn forget(&mut self) {
+        *self = Self::new(&self.spec);
+    }
+
+    /// Whether no device is behind it.
+    pub const fn is_empty(&self) -> bool {
+        self.spec.devices.is_empty()
+    }
+
+    /// When it wants to be woken.
+    pub fn deadline(&self) -> Option<LocalTime> {
+        let masters = self.masters.iter().filter_map(Master::deadline);
+        masters.chain(self.devices.iter().filter_map(|device| device.poll_at)).min()
+    }
+
+    /// Takes over what is asked of the devices behind it.
+    pub fn carry_out(&mut self, now: LocalTime, out: &mut Effects) {
+        let mut wishes = core::mem::take(&mut self.desk.wishes);
+        out.take_out(|effect| {
+            let wish = self.wish(effect);
+            wishes.extend(wish);
+            // Of authority the driver must know too.
+            wish.is_some_and(|wish| !matches!(wish, Wish::Authority { .. }))
+        });
+        for wish in wishes.drain(..) {
+            match wish {
+                Wish::Poll { place, due } => self.devices[place].poll_at = Some((due - self.lead).max(now)),
+                Wish::Write { place, write } => self.write(now, place, write, out),
+                Wish::GiveUp(connection) => self.give_up(now, connection, out),
+                Wish::Authority { epoch, until } => self.hear_authority(now, epoch, until),
+            }
+        }
+        self.desk.wishes = wishes;
+        self.poll(now, out);
+    }
+
+    /// What an effect asks of the bus; `None`: it is for others.
+    fn wish(&self, effect: &Effect) -> Option<Wish> {
+        match *effect {
+            Effect::Poll { device, due } => Some(Wish::Poll { place: self.place(device)?, due }),
+            Effect::Write(write) => Some(Wish::Write { place: self.place(write.device)?, write }),
+            Effect::Disconnect { device } => {
+                Some(Wish::GiveUp(self.spec.devices[self.place(device)?].connection()))
+            }
+            Effect::Authority { epoch, until } => Some(Wish::Authority { epoch, until }),
+            Effect::Frame { .. }
+            | Effect::Link { .. }
+            | Effect::Send { .. }
+            | Effect::Transfer { .. }
+            | Effect::Promise(_)
+            | Effect::Snapshot
+            | Effect::Stopped
+            | Effect::Report(_) => None,
+        }
+    }
+
+    /// Bytes have arrived.
+    pub fn received(&mut self, now: LocalTime, connection: ConnectionIndex, bytes: &[u8], out: &mut Effects) {
+        if connection.position() < self.masters.len() {
+            self.with(connection, out, |master, counter| master.received(now, bytes, counter));
+        }
+    }
+
+    /// A driver did not send a write, because it had expired when it could be; says whether that was one of this bus.
+    pub fn not_sent(&mut self, now: LocalTime, device: DeviceIndex, out: &mut Effects) -> bool {
+        let Some(place) = self.place(device) else { return false };
+        let connection = self.spec.devices[place].connection();
+        self.with(connection, out, |master, counter| {
+            let is_it = |job: &Job<Ask>| usize::from(job.tag.place) == place && job.tag.what == What::Write;
+            if master.under_way().is_some_and(is_it) {
+                master.not_sent(now, counter);
+            }
+        });
+        true
+    }
+
+    /// A connection is open, or it ended, or could not be opened.
+    pub fn link_changed(
+        &mut self,
+        now: LocalTime,
+        connection: ConnectionIndex,
+        is_open: bool,
+        out: &mut Effects,
+    ) {
+        if connection.position() < self.masters.len() {
+            self.with(connection, out, |master, counter| {
+                if is_open { master.connected(now, counter) } else { master.disconnected(now, counter) }
+            });
+        }
+    }
+
+    /// Does what is due.
+    pub fn wake(&mut self, now: LocalTime, out: &mut Effects) {
+        for connection in (0..self.masters.len()).map(ConnectionIndex::of) {
+            if self.masters[connection.position()].deadline().is_some_and(|due| now >= due) {
+                self.with(connection, out, |master, counter| master.wake(now, counter));
+            }
+        }
+        self.poll(now, out);
+    }
+
+    /// The next thing that became of what was asked; `None`: all has been told.
+    pub fn next_told(&mut self) -> Option<Told> {
+        let told = self.desk.told.get(self.desk.taken).copied();
+        match told {
+            Some(_) => self.desk.taken += 1,
+            None => {
+                self.desk.told.clear();
+                self.desk.samples.clear();
+                self.desk.taken = 0;
+            }
+        }
+        told
+    }
+
+    /// The values that came with what was told.
+    pub fn samples(&self, (first, end): (usize, usize)) -> &[Sample] {
+        &self.desk.samples[first..end]
+    }
+
+    fn place(&self, device: DeviceIndex) -> Option<usize> {
+        self.spec.devices.iter().position(|map| map.device() == device)
+    }
+
+    /// Begins the polls that are due.
+    fn poll(&mut self, now: LocalTime, out: &mut Effects) {
+        for place in 0..self.devices.len() {
+            let attached = &mut self.devices[place];
+            if attached.poll_at.take_if(|at| now >= *at).is_none() || attached.reads_left > 0 {
+                continue;
+            }
+            let (connection, unit) = (self.spec.devices[place].connection(), self.spec.devices[place].unit());
+            let reads = self.spec.devices[place].reads().len() as u16;
+            (attached.reads_left, attached.has_answered) = (reads, false);
+            for read in 0..reads {
+                let tag = Ask { place: place as u16, what: What::Read(read) };
+                let job = Job { tag, unit, goes_first: false };
+                self.with(connection, out, |master, counter| master.ask(now, job, counter));
+            }
+        }
+    }
+
+    /// Begins to write a set-point, or lets it wait for the one that is under way.
+    fn write(&mut self, now: LocalTime, place: usize, write: SetPointWrite, out: &mut Effects) {
+        let map = &self.spec.devices[place];
+        let mut pdu = out.lend_scratch();
+        let fits = map.writes().iter().all(|request| {
+            pdu.clear();
+            request.encode(&write, &mut pdu).is_ok()
+        });
+        out.return_scratch(pdu);
+        if map.writes().is_empty() || !fits {
+            let (device, outcome) = (write.device, WriteOutcome::Refused);
+            return self.desk.told.push(Told::Written { device, outcome });
+        }
+        let attached = &mut self.devices[place];
+        let new = Writing { write, decided: now, request: 0, decisions: 1, has_left: false };
+        let after = |replaced: Option<Writing>| {
+            let before = replaced.map_or(0, |replaced| replaced.decisions);
+            Some(Writing { decisions: before.saturating_add(1), ..new })
+        };
+        match attached.write {
+            Some(under_way) if under_way.has_left => attached.waiting = after(attached.waiting),
+            Some(replaced) => attached.write = after(Some(replaced)),
+            None => {
+                attached.write = Some(new);
+                let tag = Ask { place: place as u16, what: What::Write };
+                let (job, connection) = (Job { tag, unit: map.unit(), goes_first: true }, map.connection());
+                self.with(connection, out, |master, counter| master.ask(now, job, counter));
+            }
+        }
+    }
+
+    /// Closes a connection; nothing that waits to leave on it does.
+    fn give_up(&mut self, now: LocalTime, connection: ConnectionIndex, out: &mut Effects) {
+        let here = self.devices.iter_mut().zip(&self.spec.devices);
+        for (attached, _map) in here.filter(|(_, map)| map.connection() == connection) {
+            attached.poll_at = None;
+            if let (Some(write), Some(waiting)) = (&mut attached.write, attached.waiting.take()) {
+                write.decisions = write.decisions.saturating_add(waiting.decisions);
+            }
+        }
+        self.with(connection, out, |master, counter| master.give_up(now, counter));
+    }
+
+    /// What waits to leave may do so as long as the authority holds under which it was decided; not at all if that is given up.
+    fn hear_authority(&mut self, now: LocalTime, epoch: u64, until: LocalTime) {
+        for (attached, map) in self.devices.iter_mut().zip(&self.spec.devices) {
+            for writing in attached.write.iter_mut().chain(&mut attached.waiting) {
+                let write = &mut writing.write;
+                if until <= now && write.epoch <= epoch {
+                    // The instant itself is one of those that are given up.
+                    write.valid_until = write.valid_until.min(until - Span::from_nanos(1));
+                } else if write.epoch == epoch {
+                    write.valid_until = write.valid_until.max(until.min(writing.decided + map.reversion()));
+                }
+            }
+        }
+    }
+
+    /// Does something with a master.
+    fn with(
+        &mut self,
+        connection: ConnectionIndex,
+        out: &mut Effects,
+        does: impl FnOnce(&mut Master<Ask>, &mut Counter<'_>),
+    ) {
+        let Self { spec, masters, devices, desk, .. } = self;
+        let mut counter = Counter { maps: &spec.devices, devices, desk, connection, out };
+        does(&mut masters[connection.position()], &mut counter);
+    }
+}
+
+/// How long all reads behind a connection take one after the other.
+fn takes(spec: &BusSpec, connection: ConnectionIndex) -> Span {
+    let gap = spec.connections[connection.position()].min_gap;
+    let here = spec.devices.iter().filter(|map| map.connection() == connection);
+    let takes = |map: &DeviceMap| (map.latency() + gap) * map.reads().len() as u64;
+    here.map(takes).fold(Span::ZERO, |sum, span| sum + span)
+}
+
+#[cfg(test)]
+mod tests;

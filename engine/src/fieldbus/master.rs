@@ -1,0 +1,457 @@
+//! The master of one connection: a queue of jobs for the units behind it, one exchange at a time.
+//!
+//! ```text
+//!   ask ──> queue of jobs ──min_gap──> exchange ──answer──> done
+//!                 ^                       │ time-out, flaw
+//!                 └────── retries left ───┘ none left: the unit is left alone for a while, and perhaps the connection is closed
+//! ```
+//!
+//! A connection leads to one device, or to a gateway with several units behind it. It moves no bytes itself: it says what is to
+//! be sent, and is told what arrived and how the connection fares.
+//!
+//! - **One answer for one request.** Each request has a transaction of its own, retries too. What comes with another
+//!   is late, and is counted and dropped: it is never taken for an answer to the next request.
+//! - **A dead unit costs one time-out in a back-off** and delays nobody else: jobs for it fail at once until the back-off is
+//!   over, and
+//!   then one is tried, without retries.
+//! - **What a gateway says of a unit** (exceptions 10 and 11) is about the unit: the connection stays. So does it while another
+//!   unit answers. Where none does any more, it is closed and opened again: a peer that was unplugged does not say so.
+//! - **Writes go first**: a set-point must not wait for polls, nor the second of its requests for anything.
+//! - **A write leaves while it is valid or not at all.** That is asked whenever it is sent, retries too.
+//!
+//! All is bounded: [`MAX_JOBS`] wait at most, and of a stream no more than one frame is kept.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::{Assembler, Frame, FrameFlaw, MAX_PDU_BYTES};
+use super::pdu::{Answer, Request};
+use super::refusal::{AnswerFlaw, Exception};
+use crate::time::{LocalTime, Span};
+
+/// Most jobs that wait for a connection.
+pub const MAX_JOBS: usize = 1_024;
+/// Most units behind one connection: a unit's number is a byte, and some of them are reserved.
+pub const MAX_UNITS: usize = 247;
+/// The longest pause between two attempts to connect.
+pub const RECONNECT_MAX: Span = Span::from_secs(10);
+/// Pauses double so often at most.
+const MAX_DOUBLINGS: u8 = 10;
+/// The pause after an open connection was lost; it is twice as long after an attempt that failed, and doubles with each further
+/// one.
+pub const RECONNECT_FIRST: Span = Span::from_millis(500);
+
+/// One unit behind a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitSpec {
+    /// Its number in frames.
+    pub unit: u8,
+    /// How long an answer may take; positive.
+    pub timeout: Span,
+    /// How often a request is repeated that was not answered rightly.
+    pub retries: u8,
+    /// How long it is left alone after the first job that failed; doubles with each further one; positive.
+    pub back_off_first: Span,
+    /// The longest that it is left alone.
+    pub back_off_max: Span,
+}
+
+/// A connection and what is behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionSpec {
+    /// The units behind it, at least one and at most [`MAX_UNITS`].
+    pub units: Vec<UnitSpec>,
+    /// So long nothing is sent after an exchange has ended.
+    pub min_gap: Span,
+    /// How long an attempt to connect may take; positive.
+    pub connect_timeout: Span,
+}
+
+/// What is to be asked of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job<T> {
+    /// Names it to whoever knows what is to be asked, and what to do with the answer.
+    pub tag: T,
+    /// Which unit, by its place in the connection's list.
+    pub unit: u16,
+    /// Whether it goes before those that only read.
+    pub goes_first: bool,
+}
+
+/// Why a job did not end well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// There is no connection.
+    NotConnected,
+    /// The connection ended before the answer came.
+    Disconnected,
+    /// The unit failed before and is left alone for a while.
+    LeftAlone,
+    /// It could not be sent while it was valid.
+    Expired,
+    /// No answer came in time.
+    TimedOut,
+    /// The stream made no sense.
+    Frame(FrameFlaw),
+    /// The answer came from another unit.
+    Unit(u8),
+    /// The unit refused, or what it sent is no answer.
+    Answer(AnswerFlaw),
+}
+
+/// What the master wants done, and what became of jobs.
+pub trait Peer {
+    /// Names a job.
+    type Tag: Copy;
+
+    /// Adds the data unit of a job's request to `pdu`, which is empty: 1 to [`MAX_PDU_BYTES`] bytes.
+    fn request(&mut self, job: &Job<Self::Tag>, pdu: &mut Vec<u8>);
+
+    /// Opens the connection; how that ends is told with [`Master::connected`] or [`Master::disconnected`].
+    fn connect(&mut self);
+    /// Closes the connection.
+    fn disconnect(&mut self);
+    /// Whether a job must not be sent any more.
+    fn has_expired(&self, now: LocalTime, job: &Job<Self::Tag>) -> bool;
+    /// Sends the request of a job under this transaction to this unit.
+    fn send(&mut self, job: &Job<Self::Tag>, transaction: u16, unit: u8, pdu: &[u8]);
+    /// A job is done; returns what is to be asked at once because of that, before all that waits.
+    fn done(&mut self, job: &Job<Self::Tag>, outcome: Result<Answer<'_>, Fault>) -> Option<Job<Self::Tag>>;
+}
+
+/// How the connection fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Link {
+    /// It is closed; the next attempt is not made before.
+    Closed(LocalTime),
+    /// It is being opened, and given up then.
+    Opening(LocalTime),
+    Open,
+}
+
+/// How a unit fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Unit {
+    /// Jobs in a row that failed.
+    failures: u8,
+    /// It is left alone until then.
+    alone_until: LocalTime,
+}
+
+/// A job that waits for its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Waiting<T> {
+    job: Job<T>,
+    /// How often it may be tried once more after this; `None`: it has not been tried.
+    retries_left: Option<u8>,
+}
+
+/// A request that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Exchange<T> {
+    job: Job<T>,
+    transaction: u16,
+    due: LocalTime,
+    retries_left: u8,
+    /// Whether the same was sent before.
+    is_repeated: bool,
+}
+
+/// The master of one connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Master<T> {
+    spec: ConnectionSpec,
+    link: Link,
+    /// Attempts to connect in a row that failed.
+    attempts: u8,
+    units: Vec<Unit>,
+    queue: VecDeque<Waiting<T>>,
+    exchange: Option<Exchange<T>>,
+    /// The data unit of the request that is under way; kept for its memory.
+    pdu: Vec<u8>,
+    assembler: Assembler,
+    transaction: u16,
+    /// Nothing is sent before.
+    quiet_until: LocalTime,
+}
+
+impl<T: Copy> Master<T> {
+    /// Makes the master of a connection that is closed.
+    pub fn new(spec: &ConnectionSpec) -> Self {
+        Self {
+            link: Link::Closed(LocalTime::ZERO),
+            attempts: 0,
+            units: alloc::vec![Unit::default(); spec.units.len()],
+            queue: VecDeque::new(),
+            exchange: None,
+            pdu: Vec::new(),
+            assembler: Assembler::default(),
+            transaction: 0,
+            quiet_until: LocalTime::ZERO,
+            spec: spec.clone(),
+        }
+    }
+
+    /// Whether a unit is left alone since it did not answer.
+    fn is_left_alone(&self, now: LocalTime, unit: u16) -> bool {
+        now < self.units[usize::from(unit)].alone_until
+    }
+
+    /// Takes a job.
+    ///
+    /// # Panics
+    /// If it names no unit, or [`MAX_JOBS`] wait: whoever asks sees to both.
+    pub fn ask(&mut self, now: LocalTime, job: Job<T>, peer: &mut impl Peer<Tag = T>) {
+        assert!(usize::from(job.unit) < self.units.len(), "the connection has {} units", self.units.len());
+        assert!(self.queue.len() < MAX_JOBS, "whoever asks has a bounded number of jobs");
+        self.wait_in_line(job);
+        self.go_on(now, peer);
+    }
+
+    fn wait_in_line(&mut self, job: Job<T>) {
+        // What is tried again keeps its place: it is older than all that waits.
+        let is_later = |other: &Waiting<T>| other.retries_left.is_none() && !other.job.goes_first;
+        let first_later = self.queue.iter().position(is_later).filter(|_place| job.goes_first);
+        let place = first_later.unwrap_or(self.queue.len());
+        self.queue.insert(place, Waiting { job, retries_left: None });
+    }
+
+    /// A job is done, and what follows from it comes next.
+    fn end(&mut self, job: &Job<T>, outcome: Result<Answer<'_>, Fault>, peer: &mut impl Peer<Tag = T>) {
+        if let Some(next) = peer.done(job, outcome) {
+            self.wait_in_line(next);
+        }
+    }
+
+    /// The connection is open; that of an attempt which was given up is of no use.
+    pub fn connected(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
+        if !matches!(self.link, Link::Opening(_)) {
+            return;
+        }
+        (self.link, self.attempts) = (Link::Open, 0);
+        self.assembler.clear();
+        self.go_on(now, peer);
+    }
+
+    /// The connection ended, or could not be opened.
+    pub fn disconnected(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
+        if matches!(self.link, Link::Closed(_)) {
+            return;
+        }
+        self.close(now, self.link == Link::Open);
+        if let Some(exchange) = self.exchange.take() {
+            self.fail_exchange(now, exchange, Fault::Disconnected, peer);
+        }
+        self.go_on(now, peer);
+    }
+
+    /// Whoever asked gives the connection up: it is closed, and no job is done any more; the next one opens it again.
+    pub fn give_up(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
+        if !matches!(self.link, Link::Closed(_)) {
+            peer.disconnect();
+            (self.link, self.attempts) = (Link::Closed(now), 0);
+            self.assembler.clear();
+        }
+        if let Some(exchange) = self.exchange.take() {
+            self.end(&exchange.job, Err(Fault::Disconnected), peer);
+        }
+        while let Some(Waiting { job, retries_left }) = self.queue.pop_front() {
+            let fault = if retries_left.is_some() { Fault::Disconnected } else { Fault::NotConnected };
+            self.end(&job, Err(fault), peer);
+        }
+    }
+
+    /// The request under way was not sent, because it had expired when it could be.
+    pub fn not_sent(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
+        let Some(Exchange { job, is_repeated, .. }) = self.exchange.take() else { return };
+        let fault = if is_repeated { Fault::TimedOut } else { Fault::Expired };
+        self.end(&job, Err(fault), peer);
+        self.go_on(now, peer);
+    }
+
+    /// Which job is under way.
+    pub fn under_way(&self) -> Option<&Job<T>> {
+        self.exchange.as_ref().map(|exchange| &exchange.job)
+    }
+
+    /// Bytes have arrived.
+    pub fn received(&mut self, now: LocalTime, bytes: &[u8], peer: &mut impl Peer<Tag = T>) {
+        if self.link != Link::Open {
+            return;
+        }
+        let mut assembler = core::mem::take(&mut self.assembler);
+        let flaw = assembler.feed(bytes, |frame| self.take(now, frame, peer)).err();
+        self.assembler = assembler;
+        if let Some(flaw) = flaw {
+            self.hang_up(now, peer);
+            if let Some(exchange) = self.exchange.take() {
+                self.fail_exchange(now, exchange, Fault::Frame(flaw), peer);
+            }
+        }
+        self.go_on(now, peer);
+    }
+
+    /// Handles what has become due.
+    pub fn wake(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
+        if let Link::Opening(due) = self.link
+            && now >= due
+        {
+            peer.disconnect();
+            self.close(now, false);
+        }
+        if let Some(exchange) = self.exchange.take_if(|exchange| now >= exchange.due) {
+            self.fail_exchange(now, exchange, Fault::TimedOut, peer);
+            // Whoever was unplugged says nothing: where nobody answers any more, the way itself may be gone.
+            if self.units.iter().all(|unit| unit.failures > 0) {
+                self.hang_up(now, peer);
+            }
+        }
+        self.go_on(now, peer);
+    }
+
+    /// When it wants to be woken.
+    pub fn deadline(&self) -> Option<LocalTime> {
+        match (self.link, &self.exchange) {
+            (Link::Opening(due), _) => Some(due),
+            (_, Some(exchange)) => Some(exchange.due),
+            (Link::Closed(until), None) => (!self.queue.is_empty()).then_some(until),
+            (Link::Open, None) => (!self.queue.is_empty()).then_some(self.quiet_until),
+        }
+    }
+
+    /// Takes a frame.
+    fn take(&mut self, now: LocalTime, frame: Frame<'_>, peer: &mut impl Peer<Tag = T>) {
+        let is_asked = |exchange: &mut Exchange<T>| exchange.transaction == frame.transaction;
+        let Some(exchange) = self.exchange.take_if(is_asked) else {
+            return;
+        };
+        self.quiet_until = now + self.spec.min_gap;
+        let place = usize::from(exchange.job.unit);
+        if frame.unit != self.spec.units[place].unit {
+            return self.fail_exchange(now, exchange, Fault::Unit(frame.unit), peer);
+        }
+        let pdu = core::mem::take(&mut self.pdu);
+        let request = Request::decode(&pdu).expect("whoever asked made a request");
+        match request.answer(frame.pdu) {
+            Ok(answer) => {
+                self.units[place].failures = 0;
+                self.end(&exchange.job, Ok(answer), peer);
+            }
+            Err(AnswerFlaw::Exception(exception)) if !Self::is_passing(exception) => {
+                // It answers, and repeating changes nothing.
+                self.units[place].failures = 0;
+                self.end(&exchange.job, Err(Fault::Answer(AnswerFlaw::Exception(exception))), peer);
+            }
+            Err(flaw) => {
+                self.fail_exchange(now, exchange, Fault::Answer(flaw), peer);
+            }
+        }
+        self.pdu = pdu;
+    }
+
+    /// Whether the same request may be answered otherwise in a moment.
+    const fn is_passing(exception: Exception) -> bool {
+        exception.is_of_gateway() || exception.0 == Exception::BUSY.0
+    }
+
+    /// An exchange did not end well: its job is tried again, or its unit is left alone.
+    fn fail_exchange(
+        &mut self,
+        now: LocalTime,
+        exchange: Exchange<T>,
+        fault: Fault,
+        peer: &mut impl Peer<Tag = T>,
+    ) {
+        let Exchange { job, retries_left, .. } = exchange;
+        self.quiet_until = now + self.spec.min_gap;
+        if retries_left > 0 && self.link == Link::Open {
+            return self.queue.push_front(Waiting { job, retries_left: Some(retries_left - 1) });
+        }
+        let UnitSpec { back_off_first, back_off_max, .. } = self.spec.units[usize::from(job.unit)];
+        let unit = &mut self.units[usize::from(job.unit)];
+        let doubled = back_off_first * (1 << unit.failures.min(MAX_DOUBLINGS));
+        unit.alone_until = now + doubled.min(back_off_max);
+        unit.failures = unit.failures.saturating_add(1);
+        self.end(&job, Err(fault), peer);
+    }
+
+    /// Closes a connection that is of no use any more.
+    fn hang_up(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
+        peer.disconnect();
+        self.close(now, true);
+    }
+
+    /// The connection is closed; it is opened again after a pause, which is short if it had been open.
+    fn close(&mut self, now: LocalTime, was_open: bool) {
+        self.attempts = if was_open { 0 } else { self.attempts.saturating_add(1) };
+        let doubled = RECONNECT_FIRST * (1 << self.attempts.min(MAX_DOUBLINGS));
+        self.link = Link::Closed(now + doubled.min(RECONNECT_MAX));
+        self.assembler.clear();
+    }
+
+    /// Does what can be done now: opens the connection, sends the next request, and fails what cannot be tried.
+    fn go_on(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
+        while self.exchange.is_none() && !self.queue.is_empty() {
+            match self.link {
+                Link::Opening(_) => return,
+                Link::Closed(until) if now >= until => {
+                    self.link = Link::Opening(now + self.spec.connect_timeout);
+                    return peer.connect();
+                }
+                Link::Closed(_) => {
+                    // It is better to know that a measurement is missing than to have it late.
+                    let Some(waiting) = self.queue.pop_front() else { return };
+                    self.end(&waiting.job, Err(Fault::NotConnected), peer);
+                }
+                Link::Open => {
+                    let is_alone = |waiting: &Waiting<T>| {
+                        waiting.retries_left.is_none() && self.is_left_alone(now, waiting.job.unit)
+                    };
+                    if let Some(place) = self.queue.iter().position(is_alone) {
+                        let Some(waiting) = self.queue.remove(place) else { return };
+                        self.end(&waiting.job, Err(Fault::LeftAlone), peer);
+                        continue;
+                    }
+                    if now < self.quiet_until {
+                        return;
+                    }
+                    let Some(Waiting { job, retries_left }) = self.queue.pop_front() else { return };
+                    if peer.has_expired(now, &job) {
+                        // Where an earlier try has left, nobody knows what the unit made of that.
+                        let fault = if retries_left.is_some() { Fault::TimedOut } else { Fault::Expired };
+                        self.end(&job, Err(fault), peer);
+                        continue;
+                    }
+                    let unit = usize::from(job.unit);
+                    // Who failed before is tried once.
+                    let first = if self.units[unit].failures > 0 { 0 } else { self.spec.units[unit].retries };
+                    let is_repeated = retries_left.is_some();
+                    self.send(now, job, (retries_left.unwrap_or(first), is_repeated), peer);
+                }
+            }
+        }
+    }
+
+    /// Sends a request, under a transaction of its own.
+    fn send(
+        &mut self,
+        now: LocalTime,
+        job: Job<T>,
+        (retries_left, is_repeated): (u8, bool),
+        peer: &mut impl Peer<Tag = T>,
+    ) {
+        self.transaction = self.transaction.wrapping_add(1);
+        let UnitSpec { unit, timeout, .. } = self.spec.units[usize::from(job.unit)];
+        self.pdu.clear();
+        peer.request(&job, &mut self.pdu);
+        assert!((1..=MAX_PDU_BYTES).contains(&self.pdu.len()), "a data unit of {} bytes", self.pdu.len());
+        peer.send(&job, self.transaction, unit, &self.pdu);
+        let (transaction, due) = (self.transaction, now + timeout);
+        self.exchange = Some(Exchange { job, transaction, due, retries_left, is_repeated });
+    }
+}
+
+#[cfg(test)]
+mod tests;
