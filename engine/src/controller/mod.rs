@@ -190,6 +190,8 @@ impl<F: Function> Machine for Controller<F> {
         match *input {
             Input::Wake => {
                 self.bus.wake(now, out);
+                // What leaves now is outstanding before anything is given up.
+                self.pass_on(now, out);
                 self.wake(now, out);
             }
             Input::Points { device, samples } => {
