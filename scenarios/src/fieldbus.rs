@@ -24,7 +24,7 @@ use r_ems_engine::points::{Connections, DeviceClass, PointKind};
 use r_ems_engine::units::{Ratio, Watts};
 
 use crate::device::Device;
-use crate::leaf::word;
+use crate::leaf::{self, word};
 use crate::mistake::{Notes, suggestion};
 use crate::naming::first_point;
 use crate::node::{Fields, Node, excerpt};
@@ -67,7 +67,8 @@ pub(crate) fn read(
     timeout: Span,
     notes: &mut Notes,
 ) -> Option<Modbus> {
-    let address = fields.required("address", notes).and_then(|node| read_address(&node, notes));
+    let address =
+        fields.required("address", notes).and_then(|node| leaf::address(&node, "10.0.0.21:502", notes));
     let unit = whole(fields, "unit", (1, 0, 255), notes);
     let retries = whole(fields, "retries", (RETRIES, 0, RETRIES_MAX), notes);
     let mut span = |name: &'static str, default: Span, may_be_zero: bool| {
@@ -108,17 +109,6 @@ pub(crate) fn read(
         points: points?,
         writes: writes?,
     })
-}
-
-fn read_address(node: &Node<'_>, notes: &mut Notes) -> Option<String> {
-    let address: String = node.leaf(notes)?;
-    let parts = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-    if parts.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0)) {
-        return Some(address);
-    }
-    let found = excerpt(&address);
-    node.error(notes, format!("expected a host and a port such as \"10.0.0.21:502\", got \"{found}\""));
-    None
 }
 
 /// A whole number within bounds.

@@ -124,6 +124,18 @@ pub(crate) fn word(node: &Node<'_>, words: &[&str], notes: &mut Notes) -> Option
     found
 }
 
+/// Reads `host:port`, such as `example`, or notes why it is none.
+pub(crate) fn address(node: &Node<'_>, example: &str, notes: &mut Notes) -> Option<String> {
+    let address: String = node.leaf(notes)?;
+    let parts = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    if parts.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        return Some(address);
+    }
+    let found = excerpt(&address);
+    node.error(notes, format!("expected a host and a port such as \"{example}\", got \"{found}\""));
+    None
+}
+
 /// Most characters of a name.
 pub(crate) const MAX_NAME_CHARS: usize = 64;
 

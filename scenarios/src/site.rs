@@ -18,7 +18,7 @@ use crate::bounds;
 use crate::council::{self, Council};
 use crate::device::{self, Device};
 use crate::fieldbus;
-use crate::leaf::check_name;
+use crate::leaf::{self, check_name};
 use crate::mistake::{Notes, suggestion};
 use crate::node::{Entry, Fields, Node, excerpt};
 use crate::persistence;
@@ -141,14 +141,8 @@ fn read_hosts<'t>(node: &Node<'t>, notes: &mut Notes) -> Vec<Entry<'t>> {
     for host in &hosts {
         check_name(&host.key, &host.name, notes);
         let Some(mut fields) = host.value.fields(notes) else { continue };
-        if let Some(node) = fields.optional("address")
-            && let Some(address) = node.leaf::<String>(notes)
-        {
-            let port = address.rsplit_once(':').filter(|parts| !parts.0.is_empty());
-            if !port.is_some_and(|parts| parts.1.parse::<u16>().is_ok_and(|port| port > 0)) {
-                let allowed = "expected a host and a port such as \"10.0.0.1:7400\"";
-                node.error(notes, format!("{allowed}, got \"{}\"", excerpt(&address)));
-            }
+        if let Some(node) = fields.optional("address") {
+            leaf::address(&node, "10.0.0.1:7400", notes);
         }
         fields.finish(notes);
     }

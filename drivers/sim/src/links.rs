@@ -343,7 +343,7 @@ impl Link {
             return Sending::TimesOut;
         }
         match access {
-            Access::Now => Sending::Reaches(at + self.latency + self.write_delay.draw(&mut self.writes)),
+            Access::Now => Sending::Reaches(self.reaches_at(at)),
             Access::At(there) if there.since(at) <= self.timeout => Sending::Waits(there),
             Access::At(_) | Access::Never => Sending::TimesOut,
         }

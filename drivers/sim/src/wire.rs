@@ -6,8 +6,8 @@
 
 use alloc::vec::Vec;
 
-use r_ems_engine::fieldbus::map::{DeviceMap, FieldContent};
-use r_ems_engine::fieldbus::pdu::{MAX_REGISTERS_READ, Registers, Table};
+use r_ems_engine::fieldbus::map::{DeviceMap, FieldContent, WriteRequest};
+use r_ems_engine::fieldbus::pdu::{MAX_REGISTERS_READ, Registers};
 use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::fieldbus::register::Layout;
@@ -47,11 +47,11 @@ pub(crate) fn read(
     for read in map.reads() {
         page.knows(read.span);
     }
-    for (piece, layout, content) in written_fields(map) {
+    for (piece, field) in map.writes().iter().flat_map(WriteRequest::pieces) {
         page.knows(piece);
-        match content {
-            FieldContent::Epoch => page.put(piece, &layout, Some(accepted as f64))?,
-            FieldContent::Constant(value) => page.put(piece, &layout, Some(value))?,
+        match field.content {
+            FieldContent::Epoch => page.put(piece, &field.layout, Some(accepted as f64))?,
+            FieldContent::Constant(value) => page.put(piece, &field.layout, Some(value))?,
             FieldContent::SetPoint => {}
         }
     }
@@ -75,12 +75,8 @@ pub(crate) fn read(
 /// # Errors
 /// What the device refuses with.
 pub(crate) fn order(map: &DeviceMap, address: u16, registers: Registers<'_>) -> Result<Order, Exception> {
-    let total = |fields: &[r_ems_engine::fieldbus::map::WrittenField]| -> usize {
-        fields.iter().map(|field| field.layout.number.registers()).sum()
-    };
-    let fits = |request: &&r_ems_engine::fieldbus::map::WriteRequest| {
-        request.address == address && total(&request.fields) == registers.count()
-    };
+    let fits =
+        |request: &&WriteRequest| request.address == address && request.registers() == registers.count();
     let request = map.writes().iter().find(fits).ok_or(Exception::ILLEGAL_ADDRESS)?;
     let (mut order, mut first) = (Order::default(), 0);
     for field in &request.fields {
@@ -95,19 +91,6 @@ pub(crate) fn order(map: &DeviceMap, address: u16, registers: Registers<'_>) -> 
         }
     }
     Ok(order)
-}
-
-/// The numbers that requests write, with their places.
-fn written_fields(map: &DeviceMap) -> impl Iterator<Item = (Piece, Layout, FieldContent)> {
-    map.writes().iter().flat_map(|request| {
-        let mut address = request.address;
-        request.fields.iter().map(move |field| {
-            let count = field.layout.number.registers() as u16;
-            let piece = Piece { table: Table::HoldingRegisters, address, count };
-            address = address.wrapping_add(count);
-            (piece, field.layout, field.content)
-        })
-    })
 }
 
 /// The registers of one request.

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_PDU_BYTES: usize = 253;
 /// Most bytes of a frame.
 pub const MAX_FRAME_BYTES: usize = HEADER_BYTES + MAX_PDU_BYTES;
-const HEADER_BYTES: usize = 7;
+/// Bytes of a frame before its data unit: transaction, protocol, length, unit.
+pub const HEADER_BYTES: usize = 7;
 /// The bytes up to and with the length.
 const PREFIX_BYTES: usize = 6;
 

@@ -191,7 +191,7 @@ impl DeviceMap {
         }
         let mut set_points = 0;
         for (place, write) in writes.iter().enumerate() {
-            let registers = write.fields.iter().map(|field| field.layout.number.registers()).sum::<usize>();
+            let registers = write.registers();
             let is_possible = (1..=usize::from(MAX_WRITE_REGISTERS)).contains(&registers)
                 && usize::from(write.address) + registers <= 1 << 16
                 && (!write.is_single || registers == 1);
@@ -302,15 +302,24 @@ impl WriteRequest {
 
     /// Where the epoch lies, if this writes one.
     pub fn epoch(&self) -> Option<(Piece, Layout)> {
+        let mut epochs = self.pieces().filter(|(_, field)| field.content == FieldContent::Epoch);
+        epochs.next().map(|(piece, field)| (piece, field.layout))
+    }
+
+    /// How many registers it writes.
+    pub fn registers(&self) -> usize {
+        self.fields.iter().map(|field| field.layout.number.registers()).sum()
+    }
+
+    /// What it writes, and where each number lies.
+    pub fn pieces(&self) -> impl Iterator<Item = (Piece, &WrittenField)> {
         let mut address = self.address;
-        for field in &self.fields {
+        self.fields.iter().map(move |field| {
             let count = field.layout.number.registers() as u16;
-            if field.content == FieldContent::Epoch {
-                return Some((Piece { table: Table::HoldingRegisters, address, count }, field.layout));
-            }
-            address += count;
-        }
-        None
+            let piece = Piece { table: Table::HoldingRegisters, address, count };
+            address = address.wrapping_add(count);
+            (piece, field)
+        })
     }
 }
 

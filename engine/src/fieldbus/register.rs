@@ -149,12 +149,16 @@ impl NumberType {
 
     /// Whether SunSpec says that these bits mean nothing.
     fn is_unimplemented(self, bits: u64) -> bool {
+        if self == Self::F32 { f32::from_bits(bits as u32).is_nan() } else { bits == self.unimplemented() }
+    }
+
+    /// The bits with which SunSpec says that it means nothing; in single precision every other NaN does so too.
+    fn unimplemented(self) -> u64 {
         let ones = u64::MAX >> (64 - self.bits());
         match self {
-            Self::U16 | Self::U32 | Self::U64 => bits == ones,
-            Self::I16 | Self::I32 | Self::I64 => bits == ones / 2 + 1,
-            Self::F32 => f32::from_bits(bits as u32).is_nan(),
-            Self::Bits { .. } => bits == ones,
+            Self::U16 | Self::U32 | Self::U64 | Self::Bits { .. } => ones,
+            Self::I16 | Self::I32 | Self::I64 => ones / 2 + 1,
+            Self::F32 => u64::from(QUIET_NAN),
         }
     }
 }
@@ -211,13 +215,10 @@ impl Layout {
 
     /// The registers that say that the device does not know; `None` if no pattern says so.
     pub fn unknown_registers(&self) -> Option<Written> {
-        let ones = u64::MAX >> (64 - self.number.bits());
-        let bits = match (self.unknown, self.number) {
-            (Unknown::Never, _) => return None,
-            (Unknown::Pattern(pattern), _) => pattern & ones,
-            (Unknown::SunSpec, NumberType::I16 | NumberType::I32 | NumberType::I64) => ones / 2 + 1,
-            (Unknown::SunSpec, NumberType::F32) => u64::from(QUIET_NAN),
-            (Unknown::SunSpec, _) => ones,
+        let bits = match self.unknown {
+            Unknown::Never => return None,
+            Unknown::Pattern(pattern) => pattern & (u64::MAX >> (64 - self.number.bits())),
+            Unknown::SunSpec => self.number.unimplemented(),
         };
         Some(self.written(bits))
     }

@@ -2,7 +2,6 @@
 
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::machine::{Effect, SetPointWrite, WriteOutcome};
-use r_ems_engine::mistakes::{Mistake, makes};
 use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::units::Watts;
 use r_ems_engine::{LocalTime, Span, Time};
@@ -239,8 +238,7 @@ impl SimDriver {
     pub(super) fn write(&mut self, at: Time, now: LocalTime, post: u16, write: &SetPointWrite) {
         let device = write.device;
         let of = Of { post, life: self.posts[usize::from(post)].life };
-        let has_ended = now > write.valid_until || write.epoch < self.posts[usize::from(post)].writes_from;
-        if has_ended && !makes(Mistake::ExpiredWritePerformed) {
+        if self.posts[usize::from(post)].refuses_to_send(now, write) {
             let outcome = WriteOutcome::Expired;
             self.queue.push(at, Pending::WriteEnded { of, device, outcome });
             return;
@@ -255,19 +253,12 @@ impl SimDriver {
         let sent = link.sent(at);
         match sending {
             Sending::Reaches(effect) => {
-                let PostState { grid, host, .. } = self.posts[usize::from(post)];
-                // Not `now`: whatever whoever sends believes, its clock says how late it is.
-                let by_clock = self.clocks[usize::from(host)].local(at);
-                self.authority.sent((at, by_clock), (grid, post), write.valid_until);
+                self.note_sent(at, post, write);
                 let link = self.link(post, device);
                 let power = Watts::of(write.value * link.factor());
                 let epoch = Epoch::of_number(write.epoch);
                 let is_in_time = link.reaches(sent, effect);
-                let (component, checks_epochs) = (link.component(), link.checks_epochs());
                 let under_way = WriteUnderWay { of, device, power, epoch, sent: is_in_time.then_some(sent) };
-                if !checks_epochs {
-                    self.authority.wrote(at, post, component, write.epoch);
-                }
                 self.queue.push(effect, Pending::Write(under_way));
                 if !is_in_time {
                     self.give_up(of, device, sent);
@@ -276,6 +267,19 @@ impl SimDriver {
             // Whether it is still valid is asked again when it leaves: D counts from there.
             Sending::Waits(until) => self.queue.push(until, Pending::Send { of, write: *write }),
             Sending::TimesOut => self.give_up(of, device, sent),
+        }
+    }
+
+    /// Lets the checkers see a set-point leave.
+    pub(super) fn note_sent(&mut self, at: Time, post: u16, write: &SetPointWrite) {
+        let PostState { grid, host, .. } = self.posts[usize::from(post)];
+        // Whatever whoever sends believes, its clock says how late it is.
+        let by_clock = self.clocks[usize::from(host)].local(at);
+        self.authority.sent((at, by_clock), (grid, post), write.valid_until);
+        let link = self.link(post, write.device);
+        let (component, checks_epochs) = (link.component(), link.checks_epochs());
+        if !checks_epochs {
+            self.authority.wrote(at, post, component, write.epoch);
         }
     }
 

@@ -4,6 +4,8 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use r_ems_engine::LocalTime;
+use r_ems_engine::machine::SetPointWrite;
+use r_ems_engine::mistakes::{Mistake, makes};
 use r_ems_engine::redundancy::{Promise, Seat};
 use r_ems_engine::wall::told as wall;
 
@@ -68,5 +70,11 @@ impl PostState {
             deadline: None,
             wall: wall::Told::NOTHING,
         })
+    }
+
+    /// Whether a write must not leave any more: it has expired, or the authority under which it was decided was given up.
+    pub(super) fn refuses_to_send(&self, now: LocalTime, write: &SetPointWrite) -> bool {
+        let has_ended = now > write.valid_until || write.epoch < self.writes_from;
+        has_ended && !makes(Mistake::ExpiredWritePerformed)
     }
 }

@@ -7,14 +7,13 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use r_ems_engine::fieldbus::frame;
+use r_ems_engine::fieldbus::frame::{self, HEADER_BYTES};
 use r_ems_engine::fieldbus::map::{BusSpec, DeviceMap};
 use r_ems_engine::fieldbus::pdu::{Answer, Registers, Request, put_answer, put_exception};
 use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::ids::{ConnectionIndex, ControllerIndex, DeviceIndex};
 use r_ems_engine::machine::{LinkWish, Sample, SetPointWrite, WriteOutcome};
-use r_ems_engine::mistakes::{Mistake, makes};
 use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::units::Watts;
 use r_ems_engine::{LocalTime, Span, Time};
@@ -23,9 +22,6 @@ use super::devices::WriteUnderWay;
 use super::pending::{Happened, Of, Pending};
 use super::{PostState, SimDriver};
 use crate::wire::{self, Order, Shown};
-
-/// Bytes of a frame before its data unit.
-const HEADER_BYTES: usize = 7;
 
 /// The connections of one controller.
 #[derive(Clone, Debug)]
@@ -230,18 +226,15 @@ impl SimDriver {
         bytes: &[u8],
         write: Option<&SetPointWrite>,
     ) {
-        let PostState { life, writes_from, wires, .. } = &self.posts[usize::from(post)];
-        let (of, line) = (Of { post, life: *life }, wires.lines[connection.position()]);
+        let state = &self.posts[usize::from(post)];
+        let wires = &state.wires;
+        let (of, line) = (Of { post, life: state.life }, wires.lines[connection.position()]);
         if !line.is_open {
             return;
         }
-        let has_ended = write.is_some_and(|write| now > write.valid_until || write.epoch < *writes_from);
-        if let Some(SetPointWrite { device, .. }) = write
-            && has_ended
-            && !makes(Mistake::ExpiredWritePerformed)
-        {
-            let outcome = WriteOutcome::Expired;
-            return self.queue.push(at, Pending::WriteEnded { of, device: *device, outcome });
+        if let Some(write) = write.filter(|write| state.refuses_to_send(now, write)) {
+            let (device, outcome) = (write.device, WriteOutcome::Expired);
+            return self.queue.push(at, Pending::WriteEnded { of, device, outcome });
         }
         let Some(device) = wires.map(connection, bytes[HEADER_BYTES - 1]).map(DeviceMap::device) else {
             return;
@@ -276,26 +269,13 @@ impl SimDriver {
             None => self.answer_read(at, parcel),
             Some(write) => {
                 let reaches = self.link(post, device).reaches_at(at);
-                self.note_sent(at, post, &parcel, write);
+                let order = self.ordered(post, device, &parcel.bytes[HEADER_BYTES..]);
+                if order.is_some_and(|order| order.set_point.is_some()) {
+                    self.note_sent(at, post, write);
+                }
                 let slot = self.freight.send(parcel);
                 self.queue.push(reaches, Pending::Request { of, slot });
             }
-        }
-    }
-
-    /// Lets the checkers see a set-point leave.
-    fn note_sent(&mut self, at: Time, post: u16, parcel: &Parcel, write: &SetPointWrite) {
-        let order = self.ordered(post, parcel.device, &parcel.bytes[HEADER_BYTES..]);
-        if order.is_none_or(|order| order.set_point.is_none()) {
-            return;
-        }
-        let PostState { grid, host, .. } = self.posts[usize::from(post)];
-        let by_clock = self.clocks[usize::from(host)].local(at);
-        self.authority.sent((at, by_clock), (grid, post), write.valid_until);
-        let link = self.link(post, parcel.device);
-        let (component, checks_epochs) = (link.component(), link.checks_epochs());
-        if !checks_epochs {
-            self.authority.wrote(at, post, component, write.epoch);
         }
     }
 

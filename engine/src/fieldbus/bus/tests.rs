@@ -5,7 +5,7 @@ use alloc::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fieldbus::frame::Assembler;
+use crate::fieldbus::frame::{Assembler, HEADER_BYTES};
 use crate::fieldbus::map::{FieldContent, MappedPoint, Mapping, WriteRequest, WrittenField};
 use crate::fieldbus::master::{ConnectionSpec, UnitSpec};
 use crate::fieldbus::pdu::{Answer, Registers, Request, Table, put_answer, put_exception};
@@ -20,8 +20,6 @@ const BATTERY: DeviceIndex = DeviceIndex(1);
 const ALONE: DeviceIndex = DeviceIndex(2);
 const GATEWAY: ConnectionIndex = ConnectionIndex(0);
 const LINE: ConnectionIndex = ConnectionIndex(1);
-/// Ahead of the data unit: transaction, protocol, length, unit.
-const HEADER_BYTES: usize = 7;
 
 fn at(millis: u64) -> LocalTime {
     LocalTime::from_nanos(millis * 1_000_000)
