@@ -286,6 +286,23 @@ fn a_life_that_finds_a_pair_given_away_says_so_when_that_is_durable_and_no_lease
 }
 
 #[test]
+fn a_ceiling_that_failed_and_is_written_with_something_else_is_never_lowered() {
+    let mut lone = Lone::new(0, 1, false);
+    let ask = |lone: &mut Lone, round| {
+        lone.hear(PEER, 1, Content::Request { number: round, epoch: epoch(round, 1) });
+    };
+    ask(&mut lone, 70);
+    lone.act(|supervisor, now, out| supervisor.saved(now, false, out));
+    let begins = Command::Maintenance { begins: true, is_forced: true };
+    lone.act(|supervisor, now, out| supervisor.command(now, begins, out));
+    let written = *lone.promised.last().expect("maintenance outlives a restart");
+    assert!(written.in_maintenance && written.ceiling >= epoch(70, 1));
+    ask(&mut lone, 65);
+    lone.save();
+    assert!(lone.promised.last().is_some_and(|last| last.ceiling >= written.ceiling), "{:?}", lone.promised);
+}
+
+#[test]
 fn a_pair_remembers_a_call_until_it_is_durable_that_it_owns() {
     let mut lone = Lone::new(1, 1, false);
     let active = Heartbeat { role: Role::Active, epoch: epoch(5, 0), ..QUIET };

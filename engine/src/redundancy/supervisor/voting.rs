@@ -243,10 +243,11 @@ impl RedundancySupervisor {
         self.beat(now, out);
     }
 
-    /// Makes a higher ceiling durable ahead of need.
+    /// Makes a higher ceiling durable ahead of need. One that did not arrive may be on its way again, with something else that
+    /// was promised: it stays the least.
     pub(super) fn raise_ceiling(&mut self, wanted: Epoch, out: &mut Effects) {
         if let Some(ceiling) = self.grantor.raise(wanted) {
-            self.wanted = Promise { ceiling, ..self.wanted };
+            self.wanted = Promise { ceiling: ceiling.max(self.wanted.ceiling), ..self.wanted };
             self.save(out);
         }
     }
