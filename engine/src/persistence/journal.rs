@@ -265,7 +265,8 @@ impl Journal {
             standing: Standing::Unwritten,
             before: None,
             closed,
-            chores: chores.into(),
+            // What is there is not known: nothing of it is tidied up.
+            chores: if number.is_some() { chores.into() } else { VecDeque::new() },
             chores_due: Time::ZERO,
             under_way: None,
             request: None,

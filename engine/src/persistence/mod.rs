@@ -6,6 +6,7 @@
 //!     after a crash: files ─> recovery ─> state, promises ─> Restore, Boot
 //! ```
 //!
+//! - [`life`] is all that keeps a controller from its recovery to its end, and what a driver holds of each;
 //! - [`journal`] decides what is durable when, [`retention`] what is kept, [`promises`] what is never lost;
 //! - [`recovery`] rebuilds a state from files; [`schedule`] is the controller's part: it only asks;
 //! - [`disk`] is what they ask of a disk, [`status`] what the controller is told.
@@ -29,6 +30,7 @@
 
 pub mod disk;
 pub mod journal;
+pub mod life;
 pub mod promises;
 pub mod recovery;
 pub mod retention;
@@ -37,6 +39,7 @@ pub mod status;
 
 pub use disk::{DiskError, FileName, Operation, Reply, Request, Storage};
 pub use journal::{Journal, JournalSettings, SyncRule};
+pub use life::{Lane, Life, News};
 pub use promises::{Kept, PromiseKeeper};
 pub use recovery::{Containment, Recovered, recover};
 pub use retention::Retention;

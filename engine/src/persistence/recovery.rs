@@ -14,11 +14,13 @@
 //! It must never fail, whatever the bytes are, and never take a state that another site, another stack of functions or another
 //! version of the engine made: such a state means something else.
 
+mod finding;
 mod foreign;
 mod replaying;
 
 use alloc::vec::Vec;
 
+pub use self::finding::Finding;
 use self::foreign::Foreign;
 use self::replaying::{FileSource, Replaying, Stop};
 use super::disk::{DiskError, FileName, Storage};
@@ -55,48 +57,6 @@ pub struct Expected<'a> {
     pub auto_replay: bool,
     /// When it happens.
     pub at: Time,
-}
-
-/// What a recovery found out, in the order of its finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// The files could not be listed.
-    Unlisted(DiskError),
-    /// A newer promise may be lost.
-    PromisesDamaged,
-    /// A file could not be read.
-    Unreadable(FileName, DiskError),
-    /// The segment ends with bytes that were never known to be durable.
-    TornTail {
-        /// Its number.
-        segment: u64,
-        /// Where it was cut.
-        position: u64,
-    },
-    /// Bytes that were durable have changed.
-    Damaged {
-        /// The segment's number.
-        segment: u64,
-        /// Where.
-        position: u64,
-    },
-    /// The segment was written by another version, or for another site.
-    Foreign {
-        /// Its number.
-        segment: u64,
-    },
-    /// The machine asks for something else than it did before the crash.
-    Diverged {
-        /// The segment's number.
-        segment: u64,
-    },
-    /// The deliveries of the segment failed an assertion twice.
-    Poisoned {
-        /// Its number.
-        segment: u64,
-        /// The delivery that did it.
-        at: Time,
-    },
 }
 
 /// The longest outage that is believed: what lets a clock jump farther is more likely wrong than true, and a clock that counts
@@ -185,6 +145,25 @@ pub fn recover<M: Machine, C: Containment>(storage: &mut dyn Storage, expected: 
 }
 
 impl Recovered {
+    /// Nothing could be looked at.
+    pub fn unknown() -> Self {
+        Self {
+            state: None,
+            carried: None,
+            chains: ChainPair::default(),
+            origin: Origin::Fresh,
+            promises: Found::UNKNOWN,
+            incarnation: 0,
+            abstains: true,
+            last: None,
+            replayed: 0,
+            closed: Vec::new(),
+            number: None,
+            chores: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
     fn from_names(names: &[FileName], promises: Found, expected: &Expected<'_>) -> Self {
         let mut numbers = Vec::new();
         let mut chores = Vec::new();

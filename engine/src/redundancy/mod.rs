@@ -6,7 +6,8 @@
 //!
 //! - [`epoch`], [`council`] and [`settings`]: fencing numbers, seats and votes, intervals and what follows from them;
 //! - [`grantor`] and [`holder`]: the two sides of a lease; [`promise`]: what both remember over a restart;
-//! - [`transfer`]: what the active remembers, for its standbys;
+//! - [`message`]: what members tell each other; [`transfer`]: what the active remembers, for its standbys; [`letter`]: how both
+//!   travel between hosts;
 //! - [`supervisor`]: the machine that joins them, watches the active, and hands over.
 //!
 //! **Invariants.** A holder past its lease writes nothing. A voter forgets nothing that it granted, whatever restarts. No
@@ -17,6 +18,7 @@ pub mod council;
 pub mod epoch;
 pub mod grantor;
 pub mod holder;
+pub mod letter;
 pub mod message;
 pub mod promise;
 pub mod role;

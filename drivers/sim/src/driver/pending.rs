@@ -3,7 +3,7 @@
 use r_ems_engine::Time;
 use r_ems_engine::ids::{ConnectionIndex, DeviceIndex};
 use r_ems_engine::machine::{SetPointWrite, WriteOutcome};
-use r_ems_engine::persistence::JournalStatus;
+use r_ems_engine::persistence::{JournalStatus, Lane};
 use r_ems_engine::queue::EventQueue;
 use r_ems_engine::redundancy::{Command, Message, Seat};
 use r_ems_engine::wall::told::LOOKS_EVERY;
@@ -120,13 +120,6 @@ pub(super) enum Happened {
     Unit { from: Seat, slot: u32 },
     Told(Told),
     Command(Command),
-}
-
-/// Who asked a disk for something: of each there is one request at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lane {
-    Journal,
-    Promises,
 }
 
 /// What a controller is told by its host: of its persistence, and of the wall clock.

@@ -4,9 +4,8 @@
 //!     start ─> recovery from the disk ─> the life's number becomes durable ─> Restore ─> Boot
 //! ```
 //!
-//! The journal and the keeper of promises are the engine's; here their requests reach the simulated disk and its replies reach
-//! them, and what they have to tell reaches the controller. In strict mode what a delivery led to waits here until the delivery
-//! is durable, and dies with its process.
+//! A life and all that keeps it are the engine's, see [`Life`]; here its requests reach the simulated disk and the replies reach
+//! it, and what it has to tell reaches the controller.
 //!
 //! **Decision: recovering takes no time** beside the sync of the life's number. What a site's program needs to read its journal
 //! is milliseconds for the segment of a minute; a scenario that wants a slow start crashes for longer.
@@ -14,18 +13,17 @@
 mod lives;
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::Header;
-use r_ems_engine::machine::{Boot, Delivery, Effects, Machine, Outcome, State};
-use r_ems_engine::persistence::journal::{Completion, Journal, waits_for_sync};
+use r_ems_engine::machine::{Boot, Delivery, Machine, Outcome, State};
+use r_ems_engine::persistence::journal::Completion;
 use r_ems_engine::persistence::promises::LOOKS_AGAIN_AFTER;
 use r_ems_engine::persistence::recovery::{Containment, Expected};
-use r_ems_engine::persistence::{Kept, Operation, PromiseKeeper, Recovered, Storage, recover};
+use r_ems_engine::persistence::{Lane, Life, News, Operation, Recovered, Storage, recover};
 use r_ems_engine::redundancy::Promise;
 use r_ems_engine::rng::Stream;
 use r_ems_engine::wall::WallTime;
@@ -33,7 +31,7 @@ use r_ems_engine::{Span, Time};
 
 use super::SimDriver;
 use super::effects::Part;
-use super::pending::{Happened, Lane, Of, Pending, Told};
+use super::pending::{Happened, Of, Pending, Told};
 use crate::disk::{DiskChange, Job, SimDisk};
 use crate::survival::Survival;
 use crate::world::PersistenceSpec;
@@ -61,14 +59,11 @@ struct Keeping {
     /// Its state as it was made.
     fresh: Vec<u8>,
     stage: Stage,
-    /// With what this life begins.
+    /// With what the next life begins.
     found: Option<Recovered>,
-    keeper: Option<PromiseKeeper>,
-    journal: Option<Journal>,
-    /// What the disk does for the journal, and for the keeper of promises.
+    life: Option<Life>,
+    /// What the disk does, by lane.
     jobs: [Option<(u32, Job)>; 2],
-    /// What waits until the delivery that led to it is durable.
-    held: VecDeque<Held>,
     tends_at: Option<Time>,
     lives: u64,
     survival: Survival,
@@ -86,13 +81,6 @@ enum Stage {
     /// The state is restored.
     Restored,
     Living,
-}
-
-#[derive(Clone, Debug)]
-struct Held {
-    /// The delivery's place among those that were recorded.
-    recorded: u64,
-    effects: Effects,
 }
 
 /// What became of persistence in a run.
@@ -175,11 +163,10 @@ impl SimDriver {
     /// Begins to make a promise durable.
     pub(super) fn keep_promise(&mut self, at: Time, post: u16, promise: Promise) {
         let life = self.posts[usize::from(post)].life;
-        let Some(keeping) = self.keeping(post) else { return };
-        let Some(keeper) = &mut keeping.keeper else { return };
-        let before = keeping.found.as_ref().map_or(0, |found| found.incarnation);
-        keeper.save(at, Kept { promise, incarnation: before.saturating_add(1) });
-        self.ask(at, Of { post, life });
+        if let Some(kept) = self.keeping(post).and_then(|keeping| keeping.life.as_mut()) {
+            kept.promise(at, promise);
+            self.ask(at, Of { post, life });
+        }
     }
 
     /// Journals what a delivery led to; whether that waits until the delivery is durable.
@@ -187,15 +174,11 @@ impl SimDriver {
         let post = outcome.from.0;
         let of = Of { post, life: self.posts[usize::from(post)].life };
         let Some(keeping) = self.keeping(post) else { return false };
-        let Some(journal) = &mut keeping.journal else { return false };
-        journal.outcome(outcome);
-        let recorded = journal.recorded();
-        keeping.survival.stands(recorded, journal.chains(), journal.durable());
-        let mut effects = outcome.effects.as_slice().iter();
-        let waits =
-            (journal.released() < recorded || !keeping.held.is_empty()) && effects.any(waits_for_sync);
+        let Some(life) = &mut keeping.life else { return false };
+        let waits = life.note(outcome);
+        let Some(journal) = life.journal() else { return false };
+        keeping.survival.stands(journal.recorded(), journal.chains(), journal.durable());
         if waits {
-            keeping.held.push_back(Held { recorded, effects: outcome.effects.clone() });
             self.do_effects(outcome.at, outcome.now, post, (outcome.effects, Part::AtOnce));
         }
         self.ask(outcome.at, of);
@@ -212,17 +195,10 @@ impl SimDriver {
         let keeping = &mut kept.posts[usize::from(of.post)];
         let Some((number, job)) = keeping.jobs[lane as usize].take() else { return };
         let answer = kept.disks[usize::from(keeping.host)].finish(job);
-        match lane {
-            Lane::Journal => {
-                if let Some(journal) = &mut keeping.journal {
-                    journal.reply(at, number, answer.reply());
-                    keeping.survival.is_durable(journal.durable());
-                }
-            }
-            Lane::Promises => {
-                if let Some(keeper) = &mut keeping.keeper {
-                    keeper.reply(at, number, answer.reply());
-                }
+        if let Some(life) = &mut keeping.life {
+            life.reply(at, lane, number, answer.reply());
+            if let Some(journal) = life.journal() {
+                keeping.survival.is_durable(journal.durable());
             }
         }
         self.ask(at, of);
@@ -236,11 +212,8 @@ impl SimDriver {
         }
         let Some(keeping) = self.keeping(of.post) else { return };
         keeping.tends_at = keeping.tends_at.filter(|tends_at| *tends_at > at);
-        if let Some(journal) = &mut keeping.journal {
-            journal.wake(at);
-        }
-        if let Some(keeper) = &mut keeping.keeper {
-            keeper.wake(at);
+        if let Some(life) = &mut keeping.life {
+            life.wake(at);
         }
         self.ask(at, of);
         self.release(at, of);
@@ -260,64 +233,59 @@ impl SimDriver {
     fn ask(&mut self, at: Time, of: Of) {
         let Some(kept) = &mut self.persistence else { return };
         let keeping = &mut kept.posts[usize::from(of.post)];
+        let Some(life) = &mut keeping.life else { return };
         let disk = &mut kept.disks[usize::from(keeping.host)];
-        let requests = [
-            keeping.journal.as_mut().and_then(Journal::take_request),
-            keeping.keeper.as_mut().and_then(PromiseKeeper::take_request),
-        ];
-        for (lane, request) in [Lane::Journal, Lane::Promises].into_iter().zip(requests) {
-            let Some(request) = request else { continue };
+        for lane in Lane::ALL {
+            let Some(request) = life.take_request(lane) else { continue };
             let operation: Operation = request.operation;
             let (span, job) = disk.begin(of.post, &operation);
             keeping.jobs[lane as usize] = Some((request.number, job));
             self.queue.push(at + span, Pending::Disk { of, lane });
         }
-        let mut durable = None;
-        if let Some(keeper) = &mut keeping.keeper
-            && let Some(succeeded) = keeper.take_answer()
-        {
-            if succeeded {
-                durable = Some(keeper.kept().promise);
-                keeping.survival.has_promised(at, keeper.kept());
+        let (mut durable, mut begins_anew) = (None, false);
+        while let Some(news) = life.take_news() {
+            if let News::Numbered(true) | News::Promised(true) = news {
+                durable = Some(life.kept().promise);
+                keeping.survival.has_promised(at, life.kept());
             }
-            if keeping.stage == Stage::Numbering {
-                // Without a number that is durable the life begins nevertheless: control goes on.
-                keeping.stage = Stage::Ready;
-                self.queue.push(at, Pending::Boot(of));
-            } else {
-                self.queue.push(at, Pending::Told { of, told: Told::Promised(succeeded) });
-            }
-        }
-        while let Some(completion) = keeping.journal.as_mut().and_then(Journal::take_completion) {
-            let told = match completion {
-                Completion::Ended(is_kept) => {
+            let told = match news {
+                News::Numbered(_) => {
+                    keeping.stage = Stage::Ready;
+                    self.queue.push(at, Pending::Boot(of));
+                    continue;
+                }
+                News::Promised(succeeded) => Told::Promised(succeeded),
+                News::Journal(Completion::Ended(is_kept)) => {
                     keeping.survival.ended(is_kept);
                     self.queue.push(at, Pending::Ended(of));
                     continue;
                 }
-                Completion::Snapshotted(succeeded) => {
+                News::Journal(Completion::Snapshotted(succeeded)) => {
                     keeping.survival.snapshotted(succeeded);
                     Told::Snapshotted(succeeded)
                 }
-                Completion::Status(status) => {
+                News::Journal(Completion::Status(status)) => {
                     keeping.survival.journal(at, status);
                     Told::Journal(status)
+                }
+                News::BeginsAnew => {
+                    begins_anew = true;
+                    continue;
                 }
             };
             self.queue.push(at, Pending::Told { of, told });
         }
-        if let Some(due) = keeping.due()
+        if let Some(due) = life.deadline()
             && keeping.tends_at.is_none_or(|tends_at| due < tends_at)
         {
             let due = due.max(at);
             keeping.tends_at = Some(due);
             self.queue.push(due, Pending::Tend(of));
         }
-        let ends = keeping.keeper.as_mut().is_some_and(PromiseKeeper::take_end_of_life);
         if let Some(promise) = durable {
             self.look_at_promise(at, of.post, &promise, true);
         }
-        if ends {
+        if begins_anew {
             self.begin_anew(at, of);
         }
     }
@@ -325,14 +293,17 @@ impl SimDriver {
     /// Does what waited for deliveries that are durable now.
     fn release(&mut self, at: Time, of: Of) {
         let now = self.clocks[usize::from(self.posts[usize::from(of.post)].host)].local(at);
-        while let Some(held) = self.keeping(of.post).and_then(Keeping::take_released) {
-            self.do_effects(at, now, of.post, (&held.effects, Part::Others));
+        let released = |driver: &mut Self| driver.keeping(of.post)?.life.as_mut()?.take_released();
+        while let Some(effects) = released(self) {
+            self.do_effects(at, now, of.post, (&effects, Part::Others));
         }
     }
 
     /// Whether a journal is kept of a life that must end with it.
     pub(super) fn has_journal(&mut self, post: u16) -> bool {
-        self.keeping(post).is_some_and(|keeping| keeping.journal.is_some())
+        self.keeping(post)
+            .and_then(|keeping| keeping.life.as_ref())
+            .is_some_and(|life| life.journal().is_some())
     }
 
     fn keeping(&mut self, post: u16) -> Option<&mut Keeping> {
@@ -344,51 +315,41 @@ impl Persistence {
     /// Journals a delivery that is about to be handled.
     #[inline]
     pub(super) fn record(&mut self, delivery: &Delivery<'_>) {
-        if let Some(journal) = &mut self.posts[delivery.to.position()].journal {
-            journal.delivery(delivery);
+        if let Some(life) = &mut self.posts[delivery.to.position()].life {
+            life.record(delivery);
         }
     }
 
     /// The state with which a life begins.
     pub(super) fn state(&self, post: u16) -> &[u8] {
-        self.posts[usize::from(post)].state()
+        let keeping = &self.posts[usize::from(post)];
+        keeping.life().state(&keeping.fresh)
     }
 
     /// What a life begins with that was promised.
     pub(super) fn promise(&self, post: u16) -> Promise {
-        let found = self.posts[usize::from(post)].found.as_ref();
-        found.expect("a life begins with what was found").promises.kept.promise
+        self.posts[usize::from(post)].life().found().promises.kept.promise
     }
 
     /// Whether what was promised may be lost.
     pub(super) fn has_lost_promises(&self, post: u16) -> bool {
-        let found = self.posts[usize::from(post)].found.as_ref().map(|found| &found.promises);
-        found.is_some_and(|promises| promises.is_damaged || promises.kept.promise.abstains)
+        let promises = self.posts[usize::from(post)].found().map(|found| &found.promises);
+        promises.is_some_and(|promises| promises.is_damaged || promises.kept.promise.abstains)
     }
 
     /// What a machine is told when its life begins.
     pub(super) fn boot(&self, post: u16, wall: Option<WallTime>) -> Boot {
-        let keeping = &self.posts[usize::from(post)];
-        let found = keeping.found.as_ref().expect("a life begins with what was found");
-        Boot {
-            incarnation: found.incarnation.saturating_add(1),
-            wall,
-            promise: found.promises.kept.promise,
-            origin: found.origin,
-            abstains: found.abstains,
-        }
+        self.posts[usize::from(post)].life().boot(wall)
     }
 
     /// A life ends; what waited for it dies with it.
     pub(super) fn end_life(&mut self, at: Time, post: u16) {
         let keeping = &mut self.posts[usize::from(post)];
-        if keeping.journal.take().is_some() {
+        if keeping.life.take().is_some_and(|life| life.journal().is_some()) {
             keeping.survival.ends(at);
         }
-        keeping.keeper = None;
         keeping.found = None;
         keeping.jobs = [None, None];
-        keeping.held.clear();
         keeping.tends_at = None;
         keeping.stage = Stage::Down;
     }
@@ -397,7 +358,7 @@ impl Persistence {
     /// it looks again.
     pub(super) fn disk_answers_after(&self, post: u16) -> Option<Span> {
         let keeping = &self.posts[usize::from(post)];
-        let is_unaware = keeping.found.as_ref().is_some_and(|found| !found.promises.is_known);
+        let is_unaware = keeping.found().is_some_and(|found| !found.promises.is_known);
         let lasts = if is_unaware { LOOKS_AGAIN_AFTER + LOOKS_FOR } else { Span::ZERO };
         self.disks[usize::from(keeping.host)].answers_after().map(|span| span + lasts)
     }
@@ -436,10 +397,8 @@ impl Keeping {
             fresh,
             stage: Stage::Down,
             found: None,
-            keeper: None,
-            journal: None,
+            life: None,
             jobs: [None, None],
-            held: VecDeque::new(),
             tends_at: None,
             lives: 0,
             survival: Survival::new(),
@@ -447,20 +406,13 @@ impl Keeping {
         }
     }
 
-    fn state(&self) -> &[u8] {
-        let found = self.found.as_ref().and_then(|found| found.state.as_deref());
-        found.unwrap_or(&self.fresh)
+    /// The life that is under way.
+    fn life(&self) -> &Life {
+        self.life.as_ref().expect("it begins with what was found")
     }
 
-    fn due(&self) -> Option<Time> {
-        let journal = self.journal.as_ref().and_then(Journal::deadline);
-        let keeper = self.keeper.as_ref().and_then(PromiseKeeper::deadline);
-        [journal, keeper].into_iter().flatten().min()
-    }
-
-    /// What may be done now of what waits.
-    fn take_released(&mut self) -> Option<Held> {
-        let released = self.journal.as_ref()?.released();
-        self.held.pop_front_if(|held| held.recorded <= released)
+    /// With what the life began that is under way, or the next one will.
+    fn found(&self) -> Option<&Recovered> {
+        self.life.as_ref().map(Life::found).or(self.found.as_ref())
     }
 }

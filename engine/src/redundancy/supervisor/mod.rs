@@ -26,6 +26,7 @@ pub mod watch;
 
 pub use self::handover::CommandRefusal;
 pub use self::leaving::Leaving;
+pub use self::peer::Heard;
 
 use alloc::vec::Vec;
 

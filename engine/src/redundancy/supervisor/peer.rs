@@ -50,6 +50,15 @@ impl Foreign {
     }
 }
 
+/// What was heard of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// When it was heard last.
+    pub at: LocalTime,
+    /// What it said of itself last.
+    pub said: Option<Heartbeat>,
+}
+
 /// The active that a member follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Followed {
@@ -60,6 +69,12 @@ pub(super) struct Followed {
 }
 
 impl RedundancySupervisor {
+    /// What was heard of another member; `None`: nothing yet.
+    pub fn heard(&self, seat: Seat) -> Option<Heard> {
+        let peer = self.peers.get(seat.position())?;
+        peer.heard_at.map(|at| Heard { at, said: peer.said })
+    }
+
     /// Hears a member that runs with another redundancy section. Nothing that it says counts, but it is not silent.
     pub(super) fn hear_foreign(&mut self, now: LocalTime, from: Seat, content: &Content, out: &mut Effects) {
         let peer = &mut self.peers[from.position()];

@@ -1,8 +1,7 @@
 //! How a life begins with what is left of the one before.
 
-use r_ems_engine::persistence::journal::{Beginning, Journal};
+use r_ems_engine::persistence::Life;
 use r_ems_engine::persistence::recovery::Expected;
-use r_ems_engine::persistence::{Kept, PromiseKeeper};
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Time};
 
@@ -12,7 +11,7 @@ impl Persistence {
     /// Looks what is left of the life before, unless that has been done.
     pub(super) fn find(&mut self, at: Time, post: u16) {
         let keeping = &mut self.posts[usize::from(post)];
-        if keeping.found.is_some() {
+        if keeping.found().is_some() {
             return;
         }
         let disk = &self.disks[usize::from(keeping.host)];
@@ -31,36 +30,21 @@ impl Persistence {
         keeping.found = Some(found);
     }
 
-    /// Begins to make the number of a life durable.
+    /// Begins a life with what is left, and to make its number durable.
     pub(super) fn number(&mut self, at: Time, post: u16) {
         let keeping = &mut self.posts[usize::from(post)];
-        let found = keeping.found.as_ref().expect("it was just found");
-        let mut keeper = PromiseKeeper::new(at, &found.promises);
-        let incarnation = found.incarnation.saturating_add(1);
-        keeper.save(at, Kept { incarnation, ..found.promises.kept });
-        keeping.keeper = Some(keeper);
+        let found = keeping.found.take().expect("it was just found");
+        keeping.life = Some(Life::begin(at, found));
         keeping.lives += 1;
         keeping.stage = Stage::Numbering;
     }
 
     pub(super) fn begin_journal(&mut self, at: Time, post: u16) {
-        let settings = self.spec.journal;
         let keeping = &mut self.posts[usize::from(post)];
-        let found = keeping.found.as_ref().expect("a life begins with what was found");
-        let beginning = Beginning {
-            header: keeping.header.clone(),
-            settings,
-            number: found.number,
-            state: keeping.state(),
-            carried: found.carried.as_ref(),
-            chains: found.chains,
-            closed: found.closed.clone(),
-            chores: found.chores.clone(),
-        };
-        let chains = found.chains;
-        let journal = Journal::begin(at, beginning).expect("the header of one controller is small");
-        keeping.journal = Some(journal);
-        keeping.survival.begins(chains);
+        if let Some(life) = &mut keeping.life {
+            keeping.survival.begins(life.chains());
+            life.begin_journal(at, &keeping.header, self.spec.journal, &keeping.fresh);
+        }
     }
 
     /// What the clock of a host must show at least: the last instant that one of its controllers knows, and the time since by
@@ -72,7 +56,7 @@ impl Persistence {
                 continue;
             }
             self.find(at, post);
-            let found = self.posts[usize::from(post)].found.as_ref();
+            let found = self.posts[usize::from(post)].found();
             if let Some(last) = found.and_then(|found| found.last) {
                 resumed = resumed.max(Some(last.resumes_at(wall)));
             }
