@@ -50,7 +50,7 @@ pub(crate) const PACKAGES: [Package; 8] = [
     Package {
         manifest: "drivers/site/Cargo.toml",
         ours: &["r-ems-engine"],
-        foreign: Foreign::Exactly(&["rustix", "thread-priority"]),
+        foreign: Foreign::Exactly(&["blake3", "rustix", "thread-priority"]),
     },
     Package {
         manifest: "scenarios/Cargo.toml",

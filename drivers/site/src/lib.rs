@@ -3,8 +3,12 @@
 //! - [`clock`] is the one place that reads a clock, and waits;
 //! - [`paced`] lets each delivery of another driver pass at its time, and passes on what is asked from outside;
 //! - [`control`] is how others ask: bounded, and never waiting for the loop;
+//! - [`site`] is the driver of a site: its controllers between clock and fieldbus;
+//! - [`reactor`] waits for an instant and for sockets at once; [`mod@line`] is a fieldbus connection, which never waits;
+//! - [`peers`] are datagrams between the hosts of a site, which prove who sent them and that they are new;
 //! - [`lateness`] counts how late deliveries passed;
 //! - [`appender`] keeps what is recorded, on a thread that may wait for its disk;
+//! - [`disk`] keeps what outlives a controller, in a folder of its own;
 //! - [`real_time`] asks the operating system for what punctuality needs.
 //!
 //! **Invariant:** what is measured here reaches a machine in a delivery or not at all, so a log holds whatever decided.
@@ -12,9 +16,14 @@
 pub mod appender;
 pub mod clock;
 pub mod control;
+pub mod disk;
 pub mod lateness;
+pub mod line;
 pub mod paced;
+pub mod peers;
+pub mod reactor;
 pub mod real_time;
+pub mod site;
 
 pub use clock::{BootClock, Clock, Waited};
 pub use control::{Asked, Control, Refused};

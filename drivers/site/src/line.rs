@@ -1,0 +1,283 @@
+//! One fieldbus connection: bytes to and from a device or a gateway, without ever waiting.
+//!
+//! A line is opened and closed at a machine's wish, and says what happens to it. What it cannot take at once it does not take: a
+//! request is a few hundred bytes and one is under way at a time, so a socket that has no room for it leads nowhere, and is
+//! closed.
+//!
+//! **Decision: what a connection has not delivered dies with it.** The operating system would go on sending what is left of a
+//! closed connection for minutes: a write whose exchange was given up would reach its device long after another controller has
+//! taken over. So a line ends by a reset, also when its process dies.
+//!
+//! **Bounds:** a device may send what it was asked for, [`ANSWER_BYTES_MAX`] for each request, and [`CREDIT_MAX`] at once. Who
+//! sends more is cut off: everything that arrives is recorded, and a device that chatters would push the log of a day from the
+//! disk in minutes.
+//!
+//! **Invariant:** nothing of an earlier connection is ever read from the next.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay, socket_error};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, ipproto, recv, send, socket_with,
+};
+
+/// The longest answer to one request: a frame of Modbus TCP.
+pub const ANSWER_BYTES_MAX: usize = 260;
+/// So many bytes may come at once, as answers to requests that were given up may come late and together.
+pub const CREDIT_MAX: usize = 16 * ANSWER_BYTES_MAX;
+
+/// One connection, open or not.
+#[derive(Debug)]
+pub struct Line {
+    address: SocketAddr,
+    state: State,
+    /// So many bytes may still come.
+    credit: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    Closed,
+    /// The other end has not answered yet.
+    Opening(OwnedFd),
+    Open(OwnedFd),
+}
+
+/// What happened to a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// It is open.
+    Opened,
+    /// So many bytes have arrived.
+    Arrived(usize),
+    /// It could not be opened, or has ended.
+    Closed,
+    /// Nothing, for now.
+    Nothing,
+}
+
+impl Line {
+    /// A line to an address, which is closed.
+    pub const fn new(address: SocketAddr) -> Self {
+        Self { address, state: State::Closed, credit: 0 }
+    }
+
+    /// Begins to open it, anew if it is open; how that ends is found by [`Line::look`]. `Closed`: it cannot be tried at all.
+    pub fn open(&mut self) -> Happened {
+        self.state = State::Closed;
+        match self.begin() {
+            Ok(socket) => {
+                (self.state, self.credit) = (State::Opening(socket), 0);
+                Happened::Nothing
+            }
+            // No more descriptors, or no way to such an address.
+            Err(_) => Happened::Closed,
+        }
+    }
+
+    fn begin(&self) -> Result<OwnedFd, Errno> {
+        let family = if self.address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
+        // A request is one segment, and waits for no other.
+        set_tcp_nodelay(&socket, true)?;
+        set_socket_linger(&socket, Some(Duration::ZERO))?;
+        match connect(&socket, &self.address) {
+            Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Closes it.
+    pub fn close(&mut self) {
+        self.state = State::Closed;
+    }
+
+    /// Sends bytes, all of them or none: where there is no room for all, the line is closed. `Closed`: so it is.
+    pub fn send(&mut self, bytes: &[u8]) -> Happened {
+        let State::Open(socket) = &self.state else { return Happened::Nothing };
+        match send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Ok(sent) if sent == bytes.len() => {
+                self.credit = (self.credit + ANSWER_BYTES_MAX).min(CREDIT_MAX);
+                Happened::Nothing
+            }
+            Ok(_) | Err(_) => {
+                self.close();
+                Happened::Closed
+            }
+        }
+    }
+
+    /// Its socket; `None`: it is closed.
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match &self.state {
+            State::Closed => None,
+            State::Opening(socket) | State::Open(socket) => Some(socket.as_fd()),
+        }
+    }
+
+    /// Looks what has happened, and reads what fits into `bytes`, which has room for some.
+    pub fn look(&mut self, bytes: &mut [u8]) -> Happened {
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Closed => Happened::Nothing,
+            State::Opening(socket) => self.look_whether_open(socket),
+            State::Open(socket) => match recv(&socket, &mut *bytes, RecvFlags::DONTWAIT) {
+                Ok((_, 0)) => Happened::Closed,
+                Ok((_, count)) if count > self.credit => Happened::Closed,
+                Ok((_, count)) => {
+                    self.credit -= count;
+                    self.state = State::Open(socket);
+                    Happened::Arrived(count)
+                }
+                Err(Errno::AGAIN | Errno::INTR) => {
+                    self.state = State::Open(socket);
+                    Happened::Nothing
+                }
+                Err(_) => Happened::Closed,
+            },
+        }
+    }
+
+    fn look_whether_open(&mut self, socket: OwnedFd) -> Happened {
+        match socket_error(&socket) {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return Happened::Closed,
+        }
+        // No error yet is no connection yet: only one that is there has another end.
+        match rustix::net::getpeername(&socket) {
+            Ok(_) => {
+                self.state = State::Open(socket);
+                Happened::Opened
+            }
+            Err(Errno::NOTCONN) => {
+                self.state = State::Opening(socket);
+                Happened::Nothing
+            }
+            Err(_) => Happened::Closed,
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_types, reason = "the other ends of its sockets")]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    use super::*;
+
+    /// A test that waits longer than so many steps of 10 ms has failed.
+    const STEPS: usize = 6_000;
+
+    /// Looks at a line until something has happened.
+    fn wait(line: &mut Line, bytes: &mut [u8]) -> Happened {
+        for _ in 0..STEPS {
+            if let Some(socket) = line.socket() {
+                let tick = rustix::time::Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+                let _ready = poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&tick));
+            }
+            match line.look(bytes) {
+                Happened::Nothing => {}
+                happened @ (Happened::Opened | Happened::Arrived(_) | Happened::Closed) => return happened,
+            }
+        }
+        panic!("nothing happens");
+    }
+
+    fn connected() -> (Line, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let mut line = Line::new(listener.local_addr().expect("it listens"));
+        assert_eq!(line.open(), Happened::Nothing);
+        assert_eq!(wait(&mut line, &mut [0; 8]), Happened::Opened);
+        let (peer, _address) = listener.accept().expect("somebody has connected");
+        (line, peer)
+    }
+
+    #[test]
+    fn who_sends_more_than_it_was_asked_for_is_cut_off() {
+        let (mut line, mut other) = connected();
+        line.send(b"a request");
+        let mut request = [0; 9];
+        other.read_exact(&mut request).expect("it has left");
+        other.write_all(&[7; ANSWER_BYTES_MAX]).expect("it is open");
+        let mut taken = 0;
+        while taken < ANSWER_BYTES_MAX {
+            match wait(&mut line, &mut [0; 100]) {
+                Happened::Arrived(count) => taken += count,
+                happened @ (Happened::Nothing | Happened::Opened | Happened::Closed) => {
+                    panic!("{happened:?}")
+                }
+            }
+        }
+        other.write_all(&[7]).expect("it is open");
+        assert_eq!(wait(&mut line, &mut [0; 100]), Happened::Closed);
+        assert!(line.socket().is_none());
+    }
+
+    #[test]
+    fn bytes_pass_both_ways_as_they_come() {
+        let (mut line, mut peer) = connected();
+        assert_eq!(line.send(b"request"), Happened::Nothing);
+        let mut request = [0; 7];
+        peer.read_exact(&mut request).expect("it was sent");
+        assert_eq!(&request, b"request");
+        peer.write_all(b"an answer").expect("it is open");
+        let mut bytes = [0; 4];
+        let mut answer = Vec::new();
+        while answer.len() < 9 {
+            let Happened::Arrived(count) = wait(&mut line, &mut bytes) else { panic!("it is open") };
+            answer.extend_from_slice(&bytes[..count]);
+        }
+        assert_eq!(answer, b"an answer");
+        assert_eq!(line.look(&mut bytes), Happened::Nothing, "nobody has said more");
+    }
+
+    #[test]
+    fn an_end_is_noticed_and_nothing_is_sent_after_it() {
+        let (mut line, peer) = connected();
+        drop(peer);
+        assert_eq!(wait(&mut line, &mut [0; 8]), Happened::Closed);
+        assert_eq!((line.send(b"lost"), line.socket().is_none()), (Happened::Nothing, true));
+    }
+
+    #[test]
+    fn where_nobody_listens_it_is_closed_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        drop(listener);
+        let mut line = Line::new(address);
+        let opened = line.open();
+        assert!(opened == Happened::Closed || wait(&mut line, &mut [0; 8]) == Happened::Closed);
+    }
+
+    #[test]
+    fn a_peer_that_reads_nothing_costs_the_connection_and_no_time() {
+        let (mut line, _peer) = connected();
+        let frame = [0; 260];
+        let ended = (0..1_000_000).any(|_| line.send(&frame) == Happened::Closed);
+        assert!(ended, "no buffer is without end");
+        assert!(line.socket().is_none());
+    }
+
+    #[test]
+    fn opened_anew_it_brings_nothing_of_before() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let mut line = Line::new(listener.local_addr().expect("it listens"));
+        for turn in [b'1', b'2'] {
+            assert_eq!(line.open(), Happened::Nothing);
+            let mut bytes = [0; 8];
+            assert_eq!(wait(&mut line, &mut bytes), Happened::Opened);
+            let (mut peer, _address) = listener.accept().expect("somebody has connected");
+            line.send(b"?");
+            peer.write_all(&[turn; 3]).expect("it is open");
+            let Happened::Arrived(count) = wait(&mut line, &mut bytes) else { panic!("it is open") };
+            assert!(bytes[..count].iter().all(|byte| *byte == turn));
+            peer.write_all(&[turn; 3]).expect("it is open");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Waits for an instant and for sockets at once, on one thread.
+//!
+//! The instant is absolute, see [`crate::clock`]; sockets are named by whoever adds them, and a wait gives back names only.
+//! What is ready stays so until it has been read: nothing is lost where only some of it is.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use r_ems_engine::Time;
+use rustix::event::epoll;
+
+use crate::clock::{BootClock, Clock, Waited};
+
+/// So many sockets are told of at once; the others follow with the next wait.
+const READY_MAX: usize = 64;
+/// The name of the clock's own descriptors.
+const CLOCK: u64 = u64::MAX;
+
+/// A clock, and the sockets that end its waits.
+#[derive(Debug)]
+pub struct Reactor {
+    clock: BootClock,
+    epoll: OwnedFd,
+}
+
+/// What a socket is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// That there is something to read.
+    Reads,
+    /// That it can be written to, as when a connection is there.
+    Writes,
+}
+
+impl Interest {
+    const fn flags(self) -> epoll::EventFlags {
+        match self {
+            Self::Reads => epoll::EventFlags::IN,
+            Self::Writes => epoll::EventFlags::OUT,
+        }
+    }
+}
+
+impl Reactor {
+    /// Waits by `clock`.
+    ///
+    /// # Errors
+    /// There are no more file descriptors.
+    pub fn new(clock: BootClock) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        for own in clock.descriptors() {
+            epoll::add(&epoll, own, epoll::EventData::new_u64(CLOCK), epoll::EventFlags::IN)?;
+        }
+        Ok(Self { clock, epoll })
+    }
+
+    /// The time since the run began.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Lets a socket end waits from now on, under this name.
+    ///
+    /// # Errors
+    /// It is no socket that can be waited for, or is there already.
+    ///
+    /// # Panics
+    /// If the name is the highest number, which is the clock's.
+    pub fn add(&self, socket: impl AsFd, name: u64, interest: Interest) -> io::Result<()> {
+        assert!(name != CLOCK, "that is the clock's own name");
+        Ok(epoll::add(&self.epoll, socket, epoll::EventData::new_u64(name), interest.flags())?)
+    }
+
+    /// Changes what a socket is waited for. One that is closed needs not be taken away.
+    ///
+    /// # Errors
+    /// It was not added.
+    pub fn change(&self, socket: impl AsFd, name: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, socket, epoll::EventData::new_u64(name), interest.flags())?)
+    }
+
+    /// Waits until an instant, until woken, or until a socket is ready; adds the names of those that are to `ready`.
+    ///
+    /// # Errors
+    /// The operating system refuses, which is no fault of a socket.
+    pub fn wait(&mut self, until: Time, ready: &mut Vec<u64>) -> io::Result<Waited> {
+        let is_over = until <= self.now();
+        if !is_over {
+            self.clock.set(until)?;
+        }
+        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut events = [const { MaybeUninit::uninit() }; READY_MAX];
+        match epoll::wait(&self.epoll, &mut events, is_over.then_some(&at_once)) {
+            Ok((events, _room)) => {
+                let names = events.iter().map(|event| event.data.u64());
+                ready.extend(names.filter(|name| *name != CLOCK));
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(self.clock.take_woken())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_types, reason = "the other ends of its sockets")]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    use r_ems_engine::Span;
+
+    use super::*;
+
+    fn reactor() -> Reactor {
+        Reactor::new(BootClock::begin_in(Span::ZERO).expect("a clock")).expect("descriptors")
+    }
+
+    #[test]
+    fn it_waits_until_an_instant_and_not_for_one_that_is_over() {
+        let (mut reactor, mut ready) = (reactor(), Vec::new());
+        let until = reactor.now() + Span::from_micros(300);
+        assert_eq!(reactor.wait(until, &mut ready).ok(), Some(Waited::Reached));
+        assert!(reactor.now() >= until);
+        assert_eq!(reactor.wait(Time::ZERO, &mut ready).ok(), Some(Waited::Reached));
+        assert_eq!(ready, [0_u64; 0]);
+    }
+
+    #[test]
+    fn who_is_woken_waits_no_longer() {
+        let clock = BootClock::begin_in(Span::ZERO).expect("a clock");
+        let waker = clock.waker();
+        let (mut reactor, mut ready) = (Reactor::new(clock).expect("descriptors"), Vec::new());
+        waker.wake();
+        assert_eq!(reactor.wait(Time::MAX, &mut ready).ok(), Some(Waited::Woken));
+    }
+
+    #[test]
+    fn a_socket_that_is_ready_ends_the_wait_until_it_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        let mut one = TcpStream::connect(address).expect("it listens");
+        let (other, _address) = listener.accept().expect("somebody has connected");
+        let (mut reactor, mut ready) = (reactor(), Vec::new());
+        reactor.add(&other, 7, Interest::Reads).expect("a socket");
+        one.write_all(b"bytes").expect("it is open");
+        assert_eq!(reactor.wait(Time::MAX, &mut ready).ok(), Some(Waited::Reached));
+        assert_eq!(ready, [7]);
+        assert_eq!(reactor.wait(Time::ZERO, &mut ready).ok(), Some(Waited::Reached));
+        assert_eq!(ready, [7, 7], "nobody has read them");
+        reactor.change(&other, 8, Interest::Writes).expect("it is there");
+        reactor.wait(Time::ZERO, &mut ready).expect("a wait");
+        assert_eq!(ready, [7, 7, 8]);
+        drop(other);
+        reactor.wait(Time::ZERO, &mut ready).expect("a wait");
+        assert_eq!(ready.len(), 3);
+    }
+}

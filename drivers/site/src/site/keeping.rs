@@ -1,0 +1,170 @@
+//! How lives are kept: their requests reach the disk, its answers reach them, and what became of them reaches the controllers.
+//!
+//! A life that failed an assertion is made again from its files, on the disk's own thread; the others go on meanwhile.
+
+use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::machine::Input;
+use r_ems_engine::persistence::journal::Completion;
+use r_ems_engine::persistence::recovery::{Expected, Finding};
+use r_ems_engine::persistence::{DiskError, Lane, Life, News, Recovered, Storage};
+use r_ems_engine::redundancy::Command;
+use r_ems_engine::{Span, Time};
+
+use super::effects::Part;
+use super::post::{Afterwards, Stage, Waiting};
+use super::{Said, SiteDriver};
+use crate::disk::Told;
+
+/// A recovery that takes longer is given up: the life begins without what its disk may still hold, and abstains.
+const RECOVERY_PATIENCE: Span = Span::from_mins(1);
+
+impl SiteDriver {
+    /// Hands a life's requests to the disk and its news to the controller, and does what waited for that.
+    pub(super) fn tend(&mut self, at: Time, of: ControllerIndex) {
+        loop {
+            let Some(life) = &mut self.posts[of.position()].life else { return };
+            for lane in Lane::ALL {
+                if let Some(request) = life.take_request(lane) {
+                    self.disk.ask(of, lane, request);
+                }
+            }
+            // A life that ends has done before what waited for its disk.
+            if let Some(effects) = life.take_released() {
+                self.do_effects(of, self.local_now(), &effects, Part::Others);
+            } else if let Some(news) = life.take_news() {
+                self.hear(at, of, news);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn hear(&mut self, at: Time, of: ControllerIndex, news: News) {
+        let post = &mut self.posts[of.position()];
+        let told = match news {
+            // A life whose number could not be kept begins nevertheless.
+            News::Numbered(_) => {
+                if let Some(life) = &mut post.life {
+                    life.begin_journal(at, &post.spec.header, post.spec.journal, &post.spec.fresh);
+                }
+                post.stage = Stage::Booting;
+                if post.is_to_be_restored() {
+                    self.at_once.push_back((of, Waiting::Restore));
+                }
+                Waiting::Boot
+            }
+            News::Promised(succeeded) => Waiting::Told(Input::Promised { succeeded }),
+            News::Journal(Completion::Snapshotted(succeeded)) => {
+                Waiting::Told(Input::Snapshotted { succeeded })
+            }
+            News::Journal(Completion::Status(status)) => Waiting::Told(Input::Journal(status)),
+            News::Journal(Completion::Ended(is_kept)) => {
+                // Of a life that begins anew nothing was to be kept.
+                self.unkept += usize::from(!is_kept && post.leaves == Some(Afterwards::Rests));
+                return self.ended(at, of);
+            }
+            News::BeginsAnew if post.leaves.is_some() => return,
+            News::BeginsAnew => {
+                post.leaves = Some(Afterwards::Returns);
+                Waiting::Told(Input::Command(Command::Stop))
+            }
+        };
+        self.at_once.push_back((of, told));
+    }
+
+    /// The disk has done something.
+    pub(super) fn hear_disk(&mut self, at: Time, told: Told<Recovered>) {
+        let of = match told {
+            Told::Answered { of, lane, number, answer } => {
+                if let Some(life) = &mut self.posts[of.position()].life {
+                    life.reply(at, lane, number, answer.reply());
+                }
+                of
+            }
+            Told::Recovered { of, found: Some(mut found) } => {
+                found.closed.iter_mut().for_each(|closed| closed.ended = at);
+                found.findings.iter().for_each(|finding| (self.tell)(Said::Finding(of, *finding)));
+                self.begin(at, of, found);
+                of
+            }
+            Told::Recovered { of, found: None } => {
+                let next = self.orchestrator.failed(at, of);
+                return self.drop_life(of, Stage::Failed(next));
+            }
+        };
+        self.tend(at, of);
+    }
+
+    fn begin(&mut self, at: Time, of: ControllerIndex, found: Recovered) {
+        let post = &mut self.posts[of.position()];
+        (post.life, post.stage) = (Some(Life::begin(at, found)), Stage::Numbering);
+    }
+
+    /// What was due is looked after.
+    pub(super) fn look_after(&mut self, at: Time, of: ControllerIndex) {
+        match self.posts[of.position()].stage {
+            Stage::Failed(_) => return self.recover(at, of),
+            // A disk that stands still keeps nobody from controlling.
+            Stage::Recovering(_) => {
+                self.disk.forget(of);
+                (self.tell)(Said::Finding(of, Finding::Unlisted(DiskError::Failed)));
+                self.begin(at, of, Recovered::unknown());
+            }
+            Stage::Numbering | Stage::Booting | Stage::Living | Stage::Ending | Stage::Gone => {}
+        }
+        if let Some(life) = &mut self.posts[of.position()].life {
+            life.wake(at);
+        }
+        self.tend(at, of);
+    }
+
+    /// Makes a life again from its files.
+    fn recover(&mut self, at: Time, of: ControllerIndex) {
+        // Who fails in it has not been healthy for long.
+        self.orchestrator.began(at, of);
+        let post = &mut self.posts[of.position()];
+        post.stage = Stage::Recovering(at + RECOVERY_PATIENCE);
+        let spec = post.spec.clone();
+        let rebuild = self.rebuild;
+        let job = Box::new(move |storage: &mut dyn Storage| {
+            let (header, fresh, auto_replay) = (&spec.header, &spec.fresh, spec.auto_replay);
+            rebuild(storage, &Expected { header, fresh, auto_replay, at: Time::ZERO })
+        });
+        self.disk.recover(of, job);
+    }
+
+    /// A life has ended in order, and what it left is kept as far as it can be.
+    fn ended(&mut self, at: Time, of: ControllerIndex) {
+        let returns = self.posts[of.position()].leaves == Some(Afterwards::Returns);
+        self.drop_life(of, Stage::Gone);
+        if returns && self.given_up.is_none() {
+            self.recover(at, of);
+        }
+    }
+
+    /// Nothing of a life reaches anybody any more.
+    pub(super) fn drop_life(&mut self, of: ControllerIndex, stage: Stage) {
+        let post = &mut self.posts[of.position()];
+        post.end(stage);
+        post.is_new = false;
+        self.at_once.retain(|(to, _)| *to != of);
+        self.waiting.retain(|(to, _)| *to != of);
+        self.wakes.set(u32::from(of.0), None);
+        self.disk.forget(of);
+    }
+
+    /// Asks a controller to end its life in order; one that cannot hear ends at once.
+    pub(super) fn stop(&mut self, of: ControllerIndex) {
+        let post = &mut self.posts[of.position()];
+        let was_asked = post.leaves.replace(Afterwards::Rests).is_some();
+        match post.stage {
+            Stage::Living if !was_asked => {
+                self.waiting.push_back((of, Waiting::Told(Input::Command(Command::Stop))))
+            }
+            Stage::Living | Stage::Ending | Stage::Gone => {}
+            Stage::Recovering(_) | Stage::Numbering | Stage::Booting | Stage::Failed(_) => {
+                self.drop_life(of, Stage::Gone);
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! One controller's place on this host: its connections, its life, and how far that has come.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::log::Header;
+use r_ems_engine::machine::Input;
+use r_ems_engine::persistence::recovery::Expected;
+use r_ems_engine::persistence::{JournalSettings, Life, Recovered, Storage};
+use r_ems_engine::redundancy::Seat;
+use r_ems_engine::wall::told::Told;
+use r_ems_engine::{LocalTime, Time};
+
+use crate::line::Line;
+
+/// Rebuilds a machine's state from its files, whatever kind of machine it is.
+pub(super) type Rebuild = fn(&mut dyn Storage, &Expected<'_>) -> Recovered;
+
+/// What a controller of this host is to its driver.
+#[derive(Clone, Debug)]
+pub struct PostSpec {
+    /// By what letters name its grid.
+    pub grid: u64,
+    /// Its seat in the council of the grid.
+    pub seat: Seat,
+    /// By seat of that council: the host.
+    pub council: Vec<u16>,
+    /// Where the connections of its fieldbus lead, in the order of their ids.
+    pub lines: Vec<SocketAddr>,
+    /// What each segment of its journal says about itself.
+    pub header: Header,
+    /// How the journal is kept.
+    pub journal: JournalSettings,
+    /// Whether its state is recovered; promises always are.
+    pub auto_replay: bool,
+    /// Its encoded state as it is made.
+    pub fresh: Vec<u8>,
+}
+
+/// How far a life has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It is made from the files; then it begins without them.
+    Recovering(Time),
+    /// Its number is on its way to the disk.
+    Numbering,
+    /// It is restored and boots, as far as that has not been delivered.
+    Booting,
+    Living,
+    /// The machine has stopped; its last state is on its way to the disk.
+    Ending,
+    /// It failed an assertion, and begins again then.
+    Failed(Time),
+    /// There is no life any more, and none will begin.
+    Gone,
+}
+
+/// What follows a life that ends in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    /// Nothing.
+    Rests,
+    /// The next one.
+    Returns,
+}
+
+/// A controller's place.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub(super) spec: PostSpec,
+    pub(super) lines: Vec<Line>,
+    /// Writes under lower epochs leave no more: it gave these up.
+    pub(super) writes_from: u64,
+    /// Until when it holds authority.
+    pub(super) holds_until: LocalTime,
+    pub(super) stage: Stage,
+    pub(super) life: Option<Life>,
+    /// Whether its machine is as it was made.
+    pub(super) is_new: bool,
+    pub(super) leaves: Option<Afterwards>,
+    /// What it was told of the wall clock.
+    pub(super) told: Told,
+}
+
+/// What waits to be delivered to a controller.
+#[derive(Clone, Debug)]
+pub(super) enum Waiting {
+    Restore,
+    Boot,
+    /// An input that borrows nothing.
+    Told(Input<'static>),
+    /// What the wall clock shows then.
+    WallClock,
+    /// From another controller on this host.
+    Letter(Vec<u8>),
+}
+
+/// All that waits, in order.
+pub(super) type Queue = VecDeque<(ControllerIndex, Waiting)>;
+
+impl Post {
+    /// A place whose life begins with what was found.
+    pub(super) fn new(at: Time, spec: PostSpec, found: Recovered) -> Self {
+        let life = Life::begin(at, found);
+        Self {
+            lines: spec.lines.iter().copied().map(Line::new).collect(),
+            spec,
+            writes_from: 0,
+            holds_until: LocalTime::ZERO,
+            stage: Stage::Numbering,
+            life: Some(life),
+            is_new: true,
+            leaves: None,
+            told: Told::NOTHING,
+        }
+    }
+
+    /// The encoded state with which its life begins.
+    pub(super) fn state(&self) -> &[u8] {
+        self.life.as_ref().expect("who is restored has begun to live").state(&self.spec.fresh)
+    }
+
+    /// Whether its machine must be given the state with which its life begins.
+    pub(super) fn is_to_be_restored(&self) -> bool {
+        !self.is_new || self.life.as_ref().is_some_and(|life| life.found().state.is_some())
+    }
+
+    /// Ends its life: nothing of it is waited for.
+    pub(super) fn end(&mut self, stage: Stage) {
+        self.lines.iter_mut().for_each(Line::close);
+        (self.life, self.writes_from, self.holds_until) = (None, 0, LocalTime::ZERO);
+        (self.stage, self.leaves) = (stage, None);
+    }
+
+    /// Whether what waits for it may be delivered now.
+    pub(super) const fn hears(&self, waiting: &Waiting) -> bool {
+        match waiting {
+            Waiting::Restore | Waiting::Boot => matches!(self.stage, Stage::Booting),
+            Waiting::Told(_) | Waiting::WallClock | Waiting::Letter(_) => matches!(self.stage, Stage::Living),
+        }
+    }
+
+    /// When something of its life is due, or the next one.
+    pub(super) fn due(&self) -> Option<Time> {
+        match self.stage {
+            Stage::Failed(until) | Stage::Recovering(until) => Some(until),
+            Stage::Numbering | Stage::Booting | Stage::Living | Stage::Ending | Stage::Gone => {
+                self.life.as_ref().and_then(Life::deadline)
+            }
+        }
+    }
+}
+
+/// The host's clock is the run's.
+pub(super) const fn local(at: Time) -> LocalTime {
+    LocalTime::from_nanos(at.as_nanos())
+}
