@@ -134,11 +134,14 @@ pub struct DeviceStatus {
 pub struct ControllerStatus {
     /// Its full name, `grid/id`.
     pub name: String,
-    /// `active`, `standby`, `witness`, `maintenance`, …; `down` if it does not run.
+    /// On which host it runs if that is another one: it is told then as it was heard last.
+    pub host: Option<String>,
+    /// `active`, `standby`, `witness`, `maintenance`, …; `down` if it does not run, `silent` if it is on another
+    /// host and was not heard for long.
     pub role: String,
     /// The fencing number that it holds, or the highest that it knows.
     pub epoch: String,
-    /// `starting`, `running`, `voting`, `stopped`, `failed`, or `down` before its first boot.
+    /// `starting`, `running`, `voting`, `stopped`, `failed`, or `down` before its first boot; `elsewhere` on another host.
     pub life: String,
     /// Whether it could write at once.
     pub is_ready: bool,

@@ -55,6 +55,7 @@ mod persistence;
 mod plant;
 mod profile;
 mod reach;
+mod real;
 mod reality;
 mod redundancy;
 #[cfg(test)]
@@ -80,6 +81,7 @@ pub use files::{Disk, Document, Files, Memory};
 pub use mistake::{Mistake, Report, Severity};
 pub use outlives::DURABLE_OUTLIVES;
 pub use overrides::Overrides;
+pub use real::{RealHost, RealMember, RealSite, load_site};
 pub use take_over::{AUTHORITY_RETURNS, ONE_AUTHORITY};
 pub use tariff::Tariff;
 

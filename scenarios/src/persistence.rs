@@ -53,7 +53,8 @@ pub(crate) fn snapshots(kept: Option<Stated>) -> SnapshotSettings {
 }
 
 impl Stated {
-    const DEFAULT: Self = Self {
+    /// What an empty section says.
+    pub(crate) const DEFAULT: Self = Self {
         spec: PersistenceSpec {
             journal: JournalSettings {
                 sync: SyncRule::Every(SYNC),

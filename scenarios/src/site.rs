@@ -133,6 +133,9 @@ fn read_zone(node: &Node<'_>, notes: &mut Notes) -> Option<UtcOffset> {
     node.leaf(notes)
 }
 
+/// An address as a host may have it.
+pub(crate) const HOST_EXAMPLE: &str = "10.0.0.1:7400";
+
 fn read_hosts<'t>(node: &Node<'t>, notes: &mut Notes) -> Vec<Entry<'t>> {
     let hosts = node.map(notes).unwrap_or_default();
     if hosts.len() > MAX_HOSTS {
@@ -142,7 +145,7 @@ fn read_hosts<'t>(node: &Node<'t>, notes: &mut Notes) -> Vec<Entry<'t>> {
         check_name(&host.key, &host.name, notes);
         let Some(mut fields) = host.value.fields(notes) else { continue };
         if let Some(node) = fields.optional("address") {
-            leaf::address(&node, "10.0.0.1:7400", notes);
+            leaf::address(&node, HOST_EXAMPLE, notes);
         }
         fields.finish(notes);
     }

@@ -27,7 +27,7 @@ const SCENARIOS: [&str; 22] = [
     "upgrade",
     "demo",
 ];
-const SITES: [&str; 14] = [
+const SITES: [&str; 15] = [
     "commerce",
     "commerce_modbus",
     "commerce_year",
@@ -37,6 +37,7 @@ const SITES: [&str; 14] = [
     "commerce_self_consumption",
     "commerce_redundant",
     "commerce_redundant_modbus",
+    "commerce_pair_loopback",
     "commerce_pair",
     "commerce_failover_fast",
     "commerce_one_connection",

@@ -5,6 +5,9 @@
 mod api;
 mod daemon;
 mod hostile;
+#[path = "../modbus/mod.rs"]
+mod modbus;
+mod production;
 mod recorded;
 mod socket;
 mod unread;
@@ -221,12 +224,20 @@ fn a_scenario_of_ones_own_runs_and_is_told() {
 
 #[test]
 fn what_cannot_be_run_is_refused_with_what_is_missing() {
-    for (mode, missing) in
-        [("production", "the fieldbus, links between hosts, and real disks"), ("hybrid", "fieldbus")]
-    {
-        let refused = emsd(&["--mode", mode]);
-        assert_eq!(refused.status.code(), Some(2));
-        assert!(text(&refused.stderr).contains(missing), "{}", text(&refused.stderr));
+    let pair = "scenarios/sites/commerce_pair_loopback.ron";
+    let of_pair = ["--mode", "production", pair];
+    for (arguments, missing) in [
+        (&["--mode", "hybrid"][..], "cannot simulate some devices"),
+        (&["--mode", "production"], "needs the site file"),
+        (&["--host", "a"], "--host: is for --mode production"),
+        (&[&of_pair[..], &["--record", "x.rlog"]].concat(), "keeps its log itself, below --state"),
+        (&[&of_pair[..], &["--host", "c"]].concat(), "--host c: "),
+        (&[&of_pair[..], &["--host", "c"]].concat(), "has the hosts a, b, w"),
+        (&[&of_pair[..], &["--host", "a", "--state", &file("no_key")]].concat(), "openssl rand -hex 32"),
+    ] {
+        let refused = emsd(&[arguments, &["--socket", &file("refused.sock")]].concat());
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}: {}", text(&refused.stderr));
+        assert!(text(&refused.stderr).contains(missing), "{arguments:?}: {}", text(&refused.stderr));
     }
     let wrong = emsd(&["scenarios/tests/bad/five_mistakes.ron", "--socket", &file("wrong.sock")]);
     assert_eq!(wrong.status.code(), Some(5), "{}", text(&wrong.stderr));

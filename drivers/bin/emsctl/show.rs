@@ -78,10 +78,12 @@ fn is_wanted(arguments: &Show, entry: &Entry) -> bool {
 
 fn heading(log: &LogFile) -> String {
     let header = &log.header;
+    // A site's own log is called by its file.
+    let title = if header.scenario.is_empty() { &header.site_path } else { &header.scenario };
     let controllers: Vec<String> = header.controllers.iter().map(|names| names.full()).collect();
     format!(
         "{}\n{}\n",
-        paint(BOLD, &header.scenario),
+        paint(BOLD, title),
         paint(
             DIM,
             &format!(

@@ -11,16 +11,17 @@ const EXAMPLES: &str = "\
 Examples:
   r-emsd
   r-emsd scenarios/failover.ron --socket /tmp/r-emsd.sock --record failover.rlog
+  r-emsd --mode production scenarios/sites/commerce_modbus.ron --state /tmp/shop
   r-emsctl status --watch
 
-It ends in order on SIGTERM and on Ctrl-C: every controller hands over and stops, and the log is closed. A second signal ends
-the run at once; the log is closed then too, for which a slow disk has 10 s.";
+It ends in order on SIGTERM and on Ctrl-C: every controller hands over and stops, and its log is closed. A second signal ends the
+run at once: a recorded simulation's log is closed then too, for which a slow disk has 10 s; a site's logs end as in a crash.";
 
 /// Runs the controllers of a site in real time, with a control API for r-emsctl.
 #[derive(Parser, Debug)]
 #[command(name = "r-emsd", version, about, after_help = EXAMPLES, max_term_width = 110)]
 pub struct Arguments {
-    /// The scenario file; without it a small workshop that the program brings along
+    /// The scenario file, without it a small workshop that the program brings along; in production the site file
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Which world the controllers run in
@@ -29,12 +30,21 @@ pub struct Arguments {
     /// Where r-emsctl finds it, by default r-emsd.sock in $XDG_RUNTIME_DIR, or /run/r-emsd/r-emsd.sock
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Records the run into this log, a new file that grows without a bound: by 12 MB an hour of the workshop
+    /// Records a simulation into this log, a new file that grows without a bound: by 12 MB an hour of the workshop
     #[arg(long, value_name = "LOG")]
     pub record: Option<PathBuf>,
     /// Changes a value of the scenario: plant.workshop.bess.capacity="200 kWh"
     #[arg(long, value_name = "PATH=VALUE", value_parser = setting)]
     pub set: Vec<String>,
+    /// In production, which host of the site this is; by default its only one, or the one that is called like this computer
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+    /// In production, where controllers keep logs and what they promised, by default $STATE_DIRECTORY or /var/lib/r-emsd
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// In production, the key that all hosts of the site share: a file of 64 hexadecimal digits that only its owner may read
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
     /// How lines are written to standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Human)]
     pub log: LogFormat,
@@ -45,26 +55,40 @@ pub struct Arguments {
 pub enum Mode {
     /// A simulated one, at the pace of the clock on the wall
     Simulation,
-    /// The devices of a site; not there yet
+    /// The devices of a site, and its other hosts
     Production,
     /// Some devices are simulated, the others are real; not there yet
     Hybrid,
 }
 
-impl Mode {
-    /// Refuses what is not there yet.
+impl Arguments {
+    /// Refuses what makes no sense together.
     ///
     /// # Errors
-    /// Says what is missing.
-    pub fn check(self) -> Result<(), Failure> {
-        let (mode, missing) = match self {
-            Self::Simulation => return Ok(()),
-            Self::Production => ("production", "the fieldbus, links between hosts, and real disks"),
-            Self::Hybrid => ("hybrid", "the fieldbus, and simulated devices that serve it"),
+    /// Says what, and what does.
+    pub fn check(&self) -> Result<(), Failure> {
+        let refused = |is_there: bool, what: &str, why: &str| {
+            if is_there { Err(Failure::usage(format!("{what}: {why}"))) } else { Ok(()) }
         };
-        Err(Failure::usage(format!(
-            "--mode {mode}: this version cannot drive real devices, {missing} are missing; use --mode simulation"
-        )))
+        match self.mode {
+            Mode::Simulation => {
+                let why = "is for --mode production; a simulation runs all hosts, and keeps what it records with --record";
+                refused(self.host.is_some(), "--host", why)?;
+                refused(self.state.is_some(), "--state", why)?;
+                refused(self.key.is_some(), "--key", why)
+            }
+            Mode::Production => {
+                let why = "in production each controller keeps its log itself, below --state";
+                refused(self.record.is_some(), "--record", why)?;
+                refused(!self.set.is_empty(), "--set", "a site is run as its file says; change the file")?;
+                let why = "needs the site file that is to be run: r-emsd --mode production SITE.ron";
+                refused(self.file.is_none(), "--mode production", why)
+            }
+            Mode::Hybrid => Err(Failure::usage(
+                "--mode hybrid: this version cannot simulate some devices of a real site; serve them with r-emsctl device, and \
+                 use --mode production",
+            )),
+        }
     }
 }
 

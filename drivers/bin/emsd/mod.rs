@@ -1,6 +1,8 @@
 //! `r-emsd`: runs the controllers of a site in real time, with an API by which people and programs look and ask.
 //!
-//! - `args` is what a user may write, `demo` the scenario that the program brings along;
+//! - `args` is what a user may write, `demo` the scenario that the program brings along, `production` makes a site ready to run,
+//!   and `about` is what is told of either; `hosts` what passes
+//!   between hosts;
 //! - `running` is the loop, on a thread of its own; `published` and `feed` pass on what happens in it;
 //! - `recording` keeps its log, which `flushed` does not let wait;
 //! - `service` answers requests on a Unix socket, on another thread; `socket` is the place of that socket;
@@ -9,12 +11,15 @@
 //! **Invariant:** the loop waits for nobody but its clock. What is asked of it is bounded, logged with the run, and replayed
 //! with it.
 
+mod about;
 pub mod args;
 pub mod demo;
 pub mod feed;
 mod flushed;
+mod hosts;
 mod lines;
 mod logging;
+mod production;
 pub mod published;
 mod recording;
 mod running;
@@ -27,17 +32,22 @@ use std::ffi::OsString;
 
 use clap::Parser;
 use r_ems_engine::Span;
+use r_ems_engine::controller::Controller;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_scenarios::Overrides;
-use r_ems_site::control::control;
+use r_ems_scenarios::{Overrides, RealSite};
+use r_ems_site::clock::Face;
+use r_ems_site::control::{Control, control};
 use r_ems_site::paced::End;
 use r_ems_site::{BootClock, real_time};
 use tokio::sync::oneshot;
 
-use self::args::Arguments;
+use self::about::About;
+use self::args::{Arguments, Mode};
+use self::hosts::Hosts;
 use self::logging::Said;
+use self::production::Site;
 use self::recording::{Kept, Log};
-use self::running::{Ended, Loop, STOP_PATIENCE};
+use self::running::{Ended, Loop, STOP_PATIENCE, Simulated, World};
 use self::service::Plan;
 use self::socket::Socket;
 use crate::api::{Config, Text, VERSION};
@@ -45,7 +55,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Output, say, survive_file_limits};
 use crate::study::contained::quiet_contained_panics;
 use crate::study::load::{Loaded, load, load_from, report_text};
-use crate::study::{Prepared, prepare};
+use crate::study::{Prepared, Study, prepare};
 
 /// So long the start of all threads may take: the run's time begins then.
 const LEAD: Span = Span::from_millis(50);
@@ -85,66 +95,68 @@ fn answer(error: &clap::Error) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+/// A run that can begin.
+struct Ready<F: FunctionSet> {
+    about: About,
+    config: Config,
+    machines: Vec<Controller<F>>,
+    world: World,
+    control: Control,
+    face: Face,
+    log: Option<Log>,
+    hosts: Hosts,
+}
+
 /// Runs until somebody ends it, or the scenario is over.
 fn run<F>(arguments: &Arguments, said: &Said) -> Result<Exit, Failure>
 where
     F: FunctionSet + Send + Sync + 'static,
 {
-    arguments.mode.check()?;
-    let failed = |what: &str, error: std::io::Error| Failure::error(format!("{what}: {error}"));
-    survive_file_limits().map_err(|error| failed("signals cannot be handled", error))?;
-    let overrides = Overrides { settings: arguments.set.clone(), ..Overrides::default() };
-    let Loaded { study, warnings } = match &arguments.file {
-        Some(file) => load::<F>(file, &overrides)?,
-        None => load_from::<F>(&demo::files(), demo::PATH, &overrides)?,
+    arguments.check()?;
+    survive_file_limits().map_err(|error| failed("signals cannot be handled", &error))?;
+    let (socket, ready) = match (arguments.mode, &arguments.file) {
+        (Mode::Production, Some(file)) => {
+            let site = production::load::<F>(file)?;
+            let socket = Socket::bind(arguments.socket.as_deref())?;
+            (socket, real(&site, arguments)?)
+        }
+        (Mode::Production, None) | (Mode::Hybrid, _) => unreachable!("that was refused"),
+        (Mode::Simulation, _) => {
+            let study = simulation::<F>(arguments, said)?;
+            let socket = Socket::bind(arguments.socket.as_deref())?;
+            (socket, simulated(study, arguments)?)
+        }
     };
-    if !warnings.mistakes.is_empty() {
-        said.warn(&report_text(&warnings));
-    }
-    let text = |document: &r_ems_scenarios::Document| Text {
-        path: document.path().to_owned(),
-        text: document.text().to_owned(),
-    };
-    let config = Config {
-        version: VERSION.to_owned(),
-        mode: "simulation".to_owned(),
-        scenario: text(&study.scenario),
-        site: text(&study.site),
-    };
-    let Prepared { facts, header, machines, world, inputs } = prepare(study)?;
-    let socket = Socket::bind(arguments.socket.as_deref())?;
-    let (record, log) =
-        arguments.record.as_deref().map(|path| recording::begin(path, &inputs)).transpose()?.unzip();
     if let Err(refused) = real_time::ask_for_memory() {
         tracing::warn!("{refused}");
     }
-    let clock = BootClock::begin_in(LEAD).map_err(|error| failed("the clock cannot be used", error))?;
-    let (control, controlled) = control(Some(clock.waker()));
+    let Ready { about, config, machines, world, control, face, log, hosts } = ready;
     let (feed, fed, events) = feed::feed(machines.len());
     let (over, ended) = oneshot::channel();
     let plan = Plan {
-        facts,
+        about,
         config,
         machines: machines.clone(),
         control: control.clone(),
-        face: clock.face(),
+        face,
         fed,
         events,
-        listener: socket.listener().map_err(|error| failed("the socket cannot be shared", error))?,
+        listener: socket.listener().map_err(|error| failed("the socket cannot be shared", &error))?,
         lines: said.lines(),
         log: log.as_ref().map(Log::kept),
+        hosts,
         over: ended,
     };
-    let signals = signals::watch(control).map_err(|error| failed("signals cannot be watched", error))?;
-    tracing::info!("{}: r-emsctl finds this daemon at {}", plan.facts.scenario, socket.path().display());
-    let serving = service::start(plan).map_err(|error| failed("the service cannot start", error))?;
-    let looping = Loop { world, machines, header, record, clock, controlled, feed };
+    let signals = signals::watch(control).map_err(|error| failed("signals cannot be watched", &error))?;
+    tracing::info!("{}: r-emsctl finds this daemon at {}", plan.about.title, socket.path().display());
+    let serving = service::start(plan).map_err(|error| failed("the service cannot start", &error))?;
+    let looping = Loop { world, machines, feed };
     let looping = looping
         .start(move || {
             // Whoever listens ends with it; nobody listens if the service has ended already.
             let _told = over.send(());
         })
-        .map_err(|error| failed("the loop cannot start", error))?;
+        .map_err(|error| failed("the loop cannot start", &error))?;
     let ran = looping.join();
     let kept = log.map(Log::end);
     signals.end();
@@ -155,11 +167,67 @@ where
     Ok(tell(&ended, kept))
 }
 
+fn failed(what: &str, error: &std::io::Error) -> Failure {
+    Failure::error(format!("{what}: {error}"))
+}
+
+/// Loads the scenario of a simulation.
+fn simulation<F: FunctionSet>(arguments: &Arguments, said: &Said) -> Result<Study<F>, Failure> {
+    let overrides = Overrides { settings: arguments.set.clone(), ..Overrides::default() };
+    let Loaded { study, warnings } = match &arguments.file {
+        Some(file) => load::<F>(file, &overrides)?,
+        None => load_from::<F>(&demo::files(), demo::PATH, &overrides)?,
+    };
+    if !warnings.mistakes.is_empty() {
+        said.warn(&report_text(&warnings));
+    }
+    Ok(study)
+}
+
+/// Makes a simulation ready to run.
+fn simulated<F: FunctionSet>(study: Study<F>, arguments: &Arguments) -> Result<Ready<F>, Failure> {
+    let text = |document: &r_ems_scenarios::Document| Text {
+        path: document.path().to_owned(),
+        text: document.text().to_owned(),
+    };
+    let config = Config {
+        version: VERSION.to_owned(),
+        mode: "simulation".to_owned(),
+        scenario: text(&study.scenario),
+        site: text(&study.site),
+    };
+    let Prepared { facts, header, machines, world: driver, inputs } = prepare(study)?;
+    let (record, log) =
+        arguments.record.as_deref().map(|path| recording::begin(path, &inputs)).transpose()?.unzip();
+    let clock = BootClock::begin_in(LEAD).map_err(|error| failed("the clock cannot be used", &error))?;
+    let face = clock.face();
+    let (control, controlled) = control(Some(clock.waker()));
+    let world = World::Simulated(Box::new(Simulated { driver, header, record, clock, controlled }));
+    Ok(Ready { about: facts.into(), config, machines, world, control, face, log, hosts: Hosts::default() })
+}
+
+/// Makes a site ready to run.
+fn real<F>(site: &RealSite<F>, arguments: &Arguments) -> Result<Ready<F>, Failure>
+where
+    F: FunctionSet + Send + Sync + 'static,
+{
+    let Site { about, config, machines, driver, control, face, hosts } = production::begin(site, arguments)?;
+    let world = World::Real(Box::new(driver));
+    Ok(Ready { about, config, machines, world, control, face, log: None, hosts })
+}
+
 /// Says how it ended, and its log.
 fn tell(ended: &Ended, kept: Option<Kept>) -> Exit {
     let log = kept.zip(ended.recorded.as_ref()).map_or(Exit::Ok, |(kept, recorded)| kept.tell_end(recorded));
     if let Some(words) = &ended.words {
         tracing::error!("a controller failed an assertion: {words}; record the run and send its log");
+        return Exit::Error;
+    }
+    if ended.unkept > 0 {
+        tracing::error!(
+            "{} of the controllers could not keep their last state; they begin with an older one",
+            ended.unkept
+        );
         return Exit::Error;
     }
     match ended.end {

@@ -1,6 +1,7 @@
 //! The loop of a run in real time, on a thread of its own.
 //!
 //! ```text
+//!     Fleet <-> Contained<Published<SiteDriver>>           a site: its controllers record and pace themselves
 //!     Fleet <-> Contained<Published<Flushed<Recorder<Paced<SimDriver>>>>>
 //!                 |         |         |       |        └ lets each delivery pass at its time, hands on what is asked for
 //!                 |         |         |       └ writes the log, if one is wanted
@@ -26,6 +27,7 @@ use r_ems_sim::driver::SimDriver;
 use r_ems_site::appender::Blocks;
 use r_ems_site::control::Controlled;
 use r_ems_site::paced::End;
+use r_ems_site::site::SiteDriver;
 use r_ems_site::{BootClock, Paced, real_time};
 
 use super::feed::Feed;
@@ -39,13 +41,24 @@ pub(super) const STOP_PATIENCE: Span = Span::from_secs(10);
 
 /// What a loop is made from.
 pub(super) struct Loop<F: FunctionSet> {
-    pub(super) world: SimDriver,
+    pub(super) world: World,
     pub(super) machines: Vec<Controller<F>>,
+    pub(super) feed: Feed,
+}
+
+/// What the controllers run in.
+pub(super) enum World {
+    Simulated(Box<Simulated>),
+    Real(Box<SiteDriver>),
+}
+
+/// A simulated world, and what paces it.
+pub(super) struct Simulated {
+    pub(super) driver: SimDriver,
     pub(super) header: Header,
     pub(super) record: Option<Blocks>,
     pub(super) clock: BootClock,
     pub(super) controlled: Controlled,
-    pub(super) feed: Feed,
 }
 
 /// How a run ended.
@@ -55,6 +68,8 @@ pub(super) struct Ended {
     pub(super) end: End,
     /// How many controllers had not ended in order, as far as was seen.
     pub(super) living: usize,
+    /// How many controllers of a site ended in order without their last state.
+    pub(super) unkept: usize,
     /// What was recorded.
     pub(super) recorded: Option<Recorded>,
     /// What the first failed assertion said that the run went on after.
@@ -86,8 +101,21 @@ where
     }
 
     fn run(self) -> Result<Ended, Failure> {
-        let Self { world, machines, header, record, clock, controlled, feed } = self;
-        let paced = Paced::new(world, clock, controlled, STOP_PATIENCE);
+        let Self { world, machines, feed } = self;
+        match world {
+            World::Simulated(simulated) => simulated.run(machines, feed),
+            World::Real(site) => {
+                let (site, _fleet, ended) = turn(*site, machines, feed, SiteDriver::end);
+                ended.map(|ended| Ended { unkept: site.unkept(), living: site.unended(), ..ended })
+            }
+        }
+    }
+}
+
+impl Simulated {
+    fn run<F: FunctionSet>(self, machines: Vec<Controller<F>>, feed: Feed) -> Result<Ended, Failure> {
+        let Self { driver, header, record, clock, controlled } = self;
+        let paced = Paced::new(driver, clock, controlled, STOP_PATIENCE);
         let Some(blocks) = record else {
             let (_paced, _fleet, ended) = turn(paced, machines, feed, Paced::end);
             return ended;
@@ -121,7 +149,7 @@ fn turn<D: Driver, F: FunctionSet>(
     let living = contained.inner.living();
     let driver = contained.inner.into_inner();
     let ended = match ran {
-        Ok(()) => Ok(Ended { end: end(&driver), living, recorded: None, words }),
+        Ok(()) => Ok(Ended { end: end(&driver), living, unkept: 0, recorded: None, words }),
         Err(Poisoned { controller, at }) => Err(Failure::error(format!(
             "controller {controller} failed an assertion {at} after the start: {}; record the run and send its log",
             last_words()

@@ -33,9 +33,7 @@ pub(super) fn watch(control: Control) -> io::Result<Watch> {
 /// they and whoever sends signals need not know of each other.
 fn take(signal: i32, control: &Control, has_asked: &mut bool) {
     if signal == SIGHUP {
-        tracing::warn!(
-            "SIGHUP: nothing can be loaded again in a simulation; end the daemon and start it anew"
-        );
+        tracing::warn!("SIGHUP: nothing can be loaded again while it runs; end the daemon and start it anew");
     } else if std::mem::replace(has_asked, true) {
         control.end();
         tracing::warn!("a second signal: it ends at once");

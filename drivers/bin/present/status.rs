@@ -102,6 +102,11 @@ fn worries(grid: &GridStatus, status: &Status) -> Vec<Worry> {
                     .to_owned();
             worries.push(Worry { is_alarm: true, text });
         }
+        let silent = members.iter().filter(|member| member.role == "silent");
+        worries.extend(silent.map(|silent| {
+            let host = silent.host.as_deref().unwrap_or(NOTHING);
+            Worry { is_alarm: false, text: format!("{} on host {host} is silent", silent.name) }
+        }));
         let down = members.iter().filter(|member| member.role == "down");
         worries.extend(
             down.map(|down| Worry { is_alarm: false, text: format!("{} is {}", down.name, down.life) }),
@@ -232,27 +237,34 @@ fn controllers(controllers: &[ControllerStatus]) -> String {
     let mut table = Table::new(2, &COLUMNS);
     table.row(["controller", "role", "epoch", "ready", "state age", "scans", "missed", "seen"]);
     for controller in controllers {
+        // What others count is not known here.
+        let here = |number| if controller.host.is_some() { NOTHING.to_owned() } else { count(number) };
         let role = match controller.role.as_str() {
             "active" => paint(GOOD, "active"),
             "down" => paint(BAD, &controller.life),
+            "silent" => paint(BAD, "silent"),
             "maintenance" => paint(WARN, "maintenance"),
             other => other.replace('_', " "),
         };
         let ready = match (controller.role.as_str(), controller.is_ready, controller.reaches_devices) {
-            ("witness" | "down" | "maintenance", _, _) => NOTHING.to_owned(),
+            ("witness" | "down" | "silent" | "maintenance", _, _) => NOTHING.to_owned(),
             (_, true, _) => "yes".to_owned(),
             (_, false, true) => paint(WARN, "no"),
             (_, false, false) => paint(WARN, "no, misses devices"),
         };
         table.row([
-            controller.name.clone(),
+            match &controller.host {
+                Some(host) => format!("{} on {host}", controller.name),
+                None => controller.name.clone(),
+            },
             role,
             controller.epoch.clone(),
             ready,
             seconds(controller.state_age_s),
-            count(controller.scans),
-            count(controller.missed),
+            here(controller.scans),
+            here(controller.missed),
             match controller.seen_s {
+                never if never == f64::MAX => "never".to_owned(),
                 // What is usual, and would only flicker.
                 seen if seen < 1.0 => "now".to_owned(),
                 seen => format!("{} ago", seconds(Some(seen))),
@@ -331,6 +343,7 @@ mod tests {
 
     fn controller(id: &str, role: &str) -> ControllerStatus {
         ControllerStatus {
+            host: None,
             name: format!("g/{id}"),
             role: role.to_owned(),
             epoch: "1.0".to_owned(),

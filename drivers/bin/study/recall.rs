@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::log::Header;
 use r_ems_engine::wall::UtcOffset;
-use r_ems_scenarios::{Disk, Document, Files, Overrides};
+use r_ems_scenarios::{Disk, Document, Files, Memory, Overrides, load_site};
 
 use super::Study;
 use super::load::{report_text, study};
@@ -102,6 +102,11 @@ pub fn again<F: FunctionSet>(header: &Header, search: Search<'_>) -> Result<Stud
 
 /// How the clocks of a log's site show times; UTC if its texts do not say.
 pub fn zone<F: FunctionSet>(header: &Header) -> UtcOffset {
+    if header.scenario_text.is_empty() {
+        // A site ran it.
+        let files = Memory::new().with(&header.site_path, header.site_text.clone());
+        return load_site::<F>(&files, &header.site_path).map_or(UtcOffset::UTC, |site| site.time_zone);
+    }
     let site = Document::new(&header.site_path, header.site_text.clone());
     let scenario = Document::new(&header.scenario_path, header.scenario_text.clone());
     let documents = if header.site_text.is_empty() { vec![scenario] } else { vec![scenario, site] };

@@ -13,13 +13,26 @@ use r_ems_engine::log::ControllerNames;
 use r_ems_engine::redundancy::{Command, Role, Seat};
 use r_ems_site::control::{Asked, Refused};
 
+use super::super::about::MemberPlace;
 use super::super::feed::{Told, What};
-use super::status::{Looked, active};
+use super::status::active;
 use super::{Api, systemd};
 use crate::api::{Done, Maintenance, SwitchOver};
 
 /// So long the outcome of a command is waited for; then the answer says that it was asked for.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(5);
+
+/// It is looked this often whether somebody on another host has taken over.
+const LOOKS_EVERY: Duration = Duration::from_millis(20);
+
+/// What a command is to lead to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Until {
+    /// Who of those here should take over, if somebody named it.
+    successor: Option<ControllerIndex>,
+    /// Whether others, on other hosts, may take over: of them nothing is reported here.
+    elsewhere: bool,
+}
 
 /// Why a command did not do what it should.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,15 +52,23 @@ impl Api {
         self.check_grid(grid)?;
         let looked = self.look();
         let members = self.of_grid(&looked, grid);
+        let elsewhere = self.elsewhere(grid, &members);
         let Some(active) = active(&members) else {
-            return Err(Trouble::Conflict(format!("{grid}: nobody is active who could hand over")));
+            let holder = elsewhere.iter().find(|other| other.held.is_some());
+            let holder = holder.and_then(|other| Some((&other.id, other.status.host.as_ref()?)));
+            return Err(Trouble::Conflict(match holder {
+                Some((id, host)) => format!("{grid}: {id} is active; ask the daemon on host {host}"),
+                None => format!("{grid}: nobody is active who could hand over"),
+            }));
         };
-        let to = match &wanted.to {
-            None => None,
-            Some(id) => Some(self.member(&members, grid, id)?),
-        };
-        let command = Command::SwitchOver { to: to.map(|(_, seat)| seat) };
-        self.ask(Asked { to: active.of, command }, to.map(|(successor, _)| successor)).await
+        let to = wanted.to.as_deref().map(|id| self.member(grid, id)).transpose()?;
+        let command = Command::SwitchOver { to: to.as_ref().map(|(seat, _)| *seat) };
+        let successor = to.and_then(|(_, place)| match place {
+            MemberPlace::Here(of) => Some(of),
+            MemberPlace::On(_) => None,
+        });
+        let after = Until { successor, elsewhere: !elsewhere.is_empty() };
+        self.ask(Asked { to: active.of, command }, after).await
     }
 
     /// Begins or ends maintenance of a controller.
@@ -64,7 +85,7 @@ impl Api {
             return Ok(done(format!("{name} is {state}")));
         }
         let command = Command::Maintenance { begins, is_forced: wanted.force };
-        self.ask(Asked { to: of, command }, None).await
+        self.ask(Asked { to: of, command }, Until::default()).await
     }
 
     /// Ends the run in order.
@@ -74,13 +95,9 @@ impl Api {
         Done { outcome: "asked".to_owned(), message: "every controller is asked to stop in order".to_owned() }
     }
 
-    /// Passes a command to the loop and waits for its outcome. `successor` is who should take over, if somebody named it.
-    async fn ask(
-        self: &Arc<Self>,
-        asked: Asked,
-        successor: Option<ControllerIndex>,
-    ) -> Result<Done, Trouble> {
-        let grid = &self.facts.controllers[asked.to.position()].grid;
+    /// Passes a command to the loop and waits for its outcome.
+    async fn ask(self: &Arc<Self>, asked: Asked, until: Until) -> Result<Done, Trouble> {
+        let grid = &self.about.controllers[asked.to.position()].grid;
         let place = self.grid_names().position(|known| known == grid).expect("a controller has a grid");
         let Ok(turn) = Arc::clone(&self.turns[place]).try_lock_owned() else {
             return Err(Trouble::Busy(format!(
@@ -90,28 +107,34 @@ impl Api {
         let api = Arc::clone(self);
         // It goes on without the client: what comes next must not be taken for the outcome of another command.
         let outcome = tokio::spawn(async move {
-            let outcome = api.outcome(asked, successor).await;
+            let outcome = api.outcome(asked, until).await;
             drop(turn);
             outcome
         });
         outcome.await.expect("it does not panic, and nobody ends it")
     }
 
-    async fn outcome(&self, asked: Asked, successor: Option<ControllerIndex>) -> Result<Done, Trouble> {
+    async fn outcome(&self, asked: Asked, until: Until) -> Result<Done, Trouble> {
         let mut newest = self.newest.subscribe();
         let mut next = self.history().last() + 1;
         self.control.ask(asked).map_err(|refused: Refused| Trouble::Busy(refused.to_string()))?;
-        let names = &self.facts.controllers;
+        let names = &self.about.controllers;
         let judged = async {
             while newest.changed().await.is_ok() {
-                let history = self.history();
-                let mut told = history.from(next, usize::MAX).map(|entry| &entry.told);
-                if let Some(judged) = told.find_map(|told| judge(names, asked, successor, told)) {
-                    return judged;
-                }
-                next = history.last() + 1;
-                if self.is_over.load(Ordering::Acquire) {
-                    break;
+                let judged = {
+                    let history = self.history();
+                    let mut told = history.from(next, usize::MAX).map(|entry| &entry.told);
+                    let judged = told.find_map(|told| judge(names, asked, until, told));
+                    next = history.last() + 1;
+                    judged
+                };
+                match judged {
+                    Some(Judged::Over(outcome)) => return outcome,
+                    Some(Judged::GivenUp) => {
+                        return Ok(self.taken_over(&names[asked.to.position()].grid).await);
+                    }
+                    None if self.is_over.load(Ordering::Acquire) => break,
+                    None => {}
                 }
             }
             Err(Trouble::Busy(Refused::Over.to_string()))
@@ -135,7 +158,7 @@ impl Api {
 
     /// A controller by its full name.
     pub(super) fn find(&self, name: &str) -> Result<ControllerIndex, Trouble> {
-        let names = &self.facts.controllers;
+        let names = &self.about.controllers;
         let found = names.iter().position(|known| known.full() == name);
         found.map(ControllerIndex::of).ok_or_else(|| {
             let known: Vec<String> = names.iter().map(|known| known.full()).collect();
@@ -143,13 +166,27 @@ impl Api {
         })
     }
 
-    /// A controller of a grid by its id, and its seat.
-    fn member(&self, members: &[&Looked], grid: &str, id: &str) -> Result<(ControllerIndex, Seat), Trouble> {
-        let of = self.find(&format!("{grid}/{id}"))?;
-        let member = members.iter().find(|member| member.of == of);
-        let view = member.and_then(|member| member.view.as_ref());
-        let seat = view.map(|view| view.seat);
-        seat.map(|seat| (of, seat)).ok_or_else(|| Trouble::Conflict(format!("{grid}/{id} does not run")))
+    /// A member of a grid by its id: its seat, and where it runs.
+    fn member(&self, grid: &str, id: &str) -> Result<(Seat, MemberPlace), Trouble> {
+        let about = self.about.grids.iter().find(|known| known.name == grid);
+        let members = about.map_or(&[][..], |about| about.members.as_slice());
+        let found = members.iter().position(|member| member.id == id).map(|place| (place, &members[place]));
+        found.map(|(place, member)| (Seat(place as u8), member.place.clone())).ok_or_else(|| {
+            let known: Vec<String> = members.iter().map(|member| format!("{grid}/{}", member.id)).collect();
+            Trouble::Unknown(format!("there is no controller '{grid}/{id}'; there is {}", known.join(", ")))
+        })
+    }
+
+    /// Waits until somebody on another host has taken over what was given up here.
+    async fn taken_over(&self, grid: &str) -> Done {
+        loop {
+            let looked = self.look();
+            let elsewhere = self.elsewhere(grid, &self.of_grid(&looked, grid));
+            if let Some(other) = elsewhere.iter().find(|other| other.held.is_some()) {
+                return done(format!("{} is active, epoch {}", other.status.name, other.status.epoch));
+            }
+            tokio::time::sleep(LOOKS_EVERY).await;
+        }
     }
 }
 
@@ -163,13 +200,22 @@ const fn stands(role: Role, in_maintenance: bool) -> bool {
     }
 }
 
+/// What is known of a command under way.
+#[derive(Debug)]
+enum Judged {
+    /// What became of it.
+    Over(Result<Done, Trouble>),
+    /// Whoever was asked has given up its authority, for somebody on another host.
+    GivenUp,
+}
+
 /// What an event says about a command under way; nothing if it is about something else.
 fn judge(
     names: &[ControllerNames],
     asked: Asked,
-    successor: Option<ControllerIndex>,
+    Until { successor, elsewhere }: Until,
     told: &Told,
-) -> Option<Result<Done, Trouble>> {
+) -> Option<Judged> {
     let name = |of: ControllerIndex| names[of.position()].full();
     let is_of_grid = names[told.from.position()].grid == names[asked.to.position()].grid;
     let What::Event(event) = told.what else { return None };
@@ -177,11 +223,12 @@ fn judge(
         (Event::CommandRefused { command, refusal }, _)
             if told.from == asked.to && command == asked.command =>
         {
-            Some(Err(Trouble::Conflict(format!("{}: {}", name(told.from), refusal.name()))))
+            let message = format!("{}: {}", name(told.from), refusal.name());
+            Some(Judged::Over(Err(Trouble::Conflict(message))))
         }
         (Event::TookOver { epoch, .. }, Command::SwitchOver { .. }) if is_of_grid => {
             let message = format!("{} is active, epoch {epoch}", name(told.from));
-            Some(match successor {
+            Some(Judged::Over(match successor {
                 Some(other) if other != told.from => {
                     Err(Trouble::Conflict(format!("{} did not take over: {message}", name(other))))
                 }
@@ -189,13 +236,18 @@ fn judge(
                     Err(Trouble::Conflict(format!("nobody else took over: {message}")))
                 }
                 Some(_) | None => Ok(done(message)),
-            })
+            }))
+        }
+        (Event::RoleChanged { role: Role::Standby, .. }, Command::SwitchOver { .. })
+            if told.from == asked.to && elsewhere =>
+        {
+            Some(Judged::GivenUp)
         }
         (Event::RoleChanged { role, .. }, Command::Maintenance { begins, .. })
             if told.from == asked.to && (role == Role::Maintenance) == begins =>
         {
             let state = if begins { "in maintenance" } else { role.name() };
-            Some(Ok(done(format!("{} is {state}", name(told.from)))))
+            Some(Judged::Over(Ok(done(format!("{} is {state}", name(told.from))))))
         }
         (_, _) => None,
     }
@@ -234,11 +286,13 @@ mod tests {
         };
         let names = [("g", "a"), ("g", "b"), ("g", "c"), ("far", "a")].map(named);
         let told = Told { number: 1, at: Time::ZERO, from, what: What::Event(event) };
-        judge(&names, Asked { to: A, command }, successor, &told).map(|judged| match judged {
-            Ok(Done { message, .. }) => Ok(message),
-            Err(Trouble::Conflict(message) | Trouble::Unknown(message) | Trouble::Busy(message)) => {
-                Err(message)
-            }
+        let until = Until { successor, elsewhere: false };
+        judge(&names, Asked { to: A, command }, until, &told).map(|judged| match judged {
+            Judged::Over(Ok(Done { message, .. })) => Ok(message),
+            Judged::Over(Err(
+                Trouble::Conflict(message) | Trouble::Unknown(message) | Trouble::Busy(message),
+            )) => Err(message),
+            Judged::GivenUp => panic!("everybody is here"),
         })
     }
 
@@ -262,6 +316,25 @@ mod tests {
         ] {
             assert_eq!(judged(SWITCH_OVER, successor, from, took_over()), expected);
         }
+    }
+
+    #[test]
+    fn a_switch_over_to_another_host_is_waited_for_once_authority_is_given_up() {
+        let what = |role| {
+            let (reason, epoch) = (Reason::Operator, Epoch::NONE);
+            let what = What::Event(Event::RoleChanged { role, reason, epoch });
+            Told { number: 1, at: Time::ZERO, from: A, what }
+        };
+        let names = [ControllerNames {
+            grid: "g".to_owned(),
+            id: "a".to_owned(),
+            devices: Vec::new(),
+            functions: Vec::new(),
+        }];
+        let until = Until { successor: None, elsewhere: true };
+        let judged = |role| judge(&names, Asked { to: A, command: SWITCH_OVER }, until, &what(role));
+        assert!(judged(Role::HandingOver).is_none());
+        assert!(matches!(judged(Role::Standby), Some(Judged::GivenUp)));
     }
 
     #[test]

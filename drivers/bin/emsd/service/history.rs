@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use r_ems_engine::event::Severity;
 
+use super::super::about::About;
 use super::super::feed::{Told, What};
 use super::conditions::Conditions;
 use super::views::Views;
 use crate::api::EventLine;
-use crate::summary::Facts;
 
 /// So many events are kept; older ones are in the log.
 const EVENTS_KEPT: usize = 8_192;
@@ -32,7 +32,7 @@ pub(super) struct History {
 
 impl History {
     /// Adds what happened; returns how it is told, and how much it matters.
-    pub(super) fn add(&mut self, told: Told, facts: &Facts, views: &dyn Views) -> (EventLine, Severity) {
+    pub(super) fn add(&mut self, told: Told, about: &About, views: &dyn Views) -> (EventLine, Severity) {
         self.last = told.number;
         let (kind, severity, message) = match &told.what {
             What::Event(event) => (event.kind(), event.severity(), views.words(told.from, event)),
@@ -41,8 +41,8 @@ impl History {
         let line = EventLine {
             number: told.number,
             at_s: told.at.as_secs_f64(),
-            at: facts.local(told.at),
-            controller: facts.controllers[told.from.position()].full(),
+            at: about.local(told.at),
+            controller: about.controllers[told.from.position()].full(),
             kind: kind.to_owned(),
             severity: severity.to_string(),
             message,

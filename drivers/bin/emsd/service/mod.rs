@@ -1,7 +1,8 @@
 //! The service plane: what people and programs ask of a running daemon, on a thread of its own.
 //!
 //! - `server` takes connections from a Unix socket, within bounds; `routes` says what can be asked, `openapi` describes it;
-//! - `views` reads the states of controllers, `status` puts them together, `history` keeps events, `conditions` what lasts;
+//! - `views` reads the states of controllers, `elsewhere` what they hear of other hosts, `status` puts them together;
+//! - `history` keeps events, `conditions` what lasts;
 //! - `commands` passes on what operators want and waits for what comes of it; `scrape` is for Prometheus.
 //!
 //! **Invariant:** the loop waits for nothing here. What comes from it comes by [`super::feed`], what goes to it goes by
@@ -9,6 +10,7 @@
 
 mod commands;
 mod conditions;
+mod elsewhere;
 mod history;
 mod openapi;
 mod routes;
@@ -37,14 +39,15 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use self::history::History;
 use self::views::{States, Views};
+use super::about::About;
 use super::feed::{Fed, Told, What};
+use super::hosts::Hosts;
 use super::lines::Lines;
 use super::recording::Kept;
 use super::socket::Listener;
 use super::{logging, systemd};
 use crate::api::Config;
 use crate::metrics::Metrics;
-use crate::summary::Facts;
 
 /// So long the thread may take to end once the loop has ended: longer than what is being answered may.
 pub(super) const ENDS_WITHIN: Duration = Duration::from_secs(5);
@@ -53,7 +56,7 @@ const BEGINS_LOOK: Duration = Duration::from_millis(2);
 
 /// What a service is made from.
 pub(super) struct Plan<F: FunctionSet> {
-    pub(super) facts: Facts,
+    pub(super) about: About,
     pub(super) config: Config,
     pub(super) machines: Vec<Controller<F>>,
     pub(super) control: Control,
@@ -63,13 +66,14 @@ pub(super) struct Plan<F: FunctionSet> {
     pub(super) listener: Listener,
     pub(super) lines: Arc<Lines>,
     pub(super) log: Option<Kept>,
+    pub(super) hosts: Hosts,
     /// Comes when the loop has ended.
     pub(super) over: oneshot::Receiver<()>,
 }
 
 /// What requests are answered from.
 pub(super) struct Api {
-    facts: Facts,
+    about: About,
     config: Config,
     control: Control,
     face: Face,
@@ -94,27 +98,28 @@ impl Api {
     where
         F: FunctionSet + Send + Sync + 'static,
     {
-        let metrics = Metrics::new(&plan.facts.controllers);
+        let metrics = Metrics::new(&plan.about.controllers);
         let looked_at = scrape::Loop {
             control: plan.control.clone(),
             fed: plan.fed.clone(),
             lines: Arc::clone(&plan.lines),
             log: plan.log.clone(),
+            hosts: plan.hosts.clone(),
         };
         let metrics = metrics.with(looked_at);
         Self {
-            facts: plan.facts.clone(),
+            about: plan.about.clone(),
             config: plan.config.clone(),
             control: plan.control.clone(),
             face: plan.face,
             fed: plan.fed.clone(),
             lines: Arc::clone(&plan.lines),
             log: plan.log.clone(),
-            views: Box::new(States::new(&plan.facts.controllers, &plan.machines)),
+            views: Box::new(States::new(&plan.about.controllers, &plan.machines)),
             history: Mutex::default(),
             metrics: Mutex::new(metrics),
             followers: Arc::new(Semaphore::new(server::FOLLOWERS_MAX)),
-            turns: plan.facts.grids.iter().map(|_grid| Arc::default()).collect(),
+            turns: plan.about.grids.iter().map(|_grid| Arc::default()).collect(),
             newest: watch::Sender::new(0),
             is_over: AtomicBool::new(false),
         }
@@ -133,7 +138,7 @@ impl Api {
     }
 
     fn controllers(&self) -> impl Iterator<Item = ControllerIndex> + use<> {
-        (0..self.facts.controllers.len()).map(ControllerIndex::of)
+        (0..self.about.controllers.len()).map(ControllerIndex::of)
     }
 
     /// No event comes any more: whoever follows them has all.
@@ -144,7 +149,7 @@ impl Api {
 
     /// Takes in what happened in the loop.
     fn note(&self, told: Told) {
-        let (line, severity) = self.history().add(told, &self.facts, &*self.views);
+        let (line, severity) = self.history().add(told, &self.about, &*self.views);
         if let What::Event(event) = &told.what {
             self.metrics().note(told.from, event);
         }

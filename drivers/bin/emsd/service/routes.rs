@@ -324,7 +324,7 @@ async fn explain(State(api): State<Arc<Api>>, wanted: Result<Query<OfPoint>, Que
     let Some(active) = active(&members) else {
         return refuse(StatusCode::CONFLICT, format!("{grid}: nobody is active"));
     };
-    let names = &api.facts.controllers[active.of.position()];
+    let names = &api.about.controllers[active.of.position()];
     let Some(index) = names.devices.iter().position(|known| known.name == device) else {
         return refuse(StatusCode::NOT_FOUND, format!("{grid}: there is no device '{device}'"));
     };

@@ -13,6 +13,7 @@ use r_ems_site::Control;
 use r_ems_site::lateness::BOUNDS;
 
 use super::super::feed::Fed;
+use super::super::hosts::{Hosts, OF_HOST, OF_NOBODY};
 use super::super::lines::Lines;
 use super::super::recording::Kept;
 use super::Api;
@@ -25,6 +26,7 @@ pub(super) struct Loop {
     pub(super) fed: Fed,
     pub(super) lines: Arc<Lines>,
     pub(super) log: Option<Kept>,
+    pub(super) hosts: Hosts,
 }
 
 impl Collector for Loop {
@@ -43,11 +45,36 @@ impl Collector for Loop {
         };
         count("events_lost", "Events that the service could not take in", None, self.fed.lost())?;
         count("lines_lost", "Lines on standard error that nobody read in time", None, self.lines.lost())?;
+        self.hosts(&mut encoder)?;
+        let mut count = |name, help, unit: Option<&Unit>, count| {
+            let counter = ConstCounter::new(count);
+            counter.encode(encoder.encode_descriptor(name, help, unit, counter.metric_type())?)
+        };
         let Some(log) = &self.log else { return Ok(()) };
         count("log", "Bytes of the recorded log that are durable", Some(&Unit::Bytes), log.bytes())?;
         let cut = ConstGauge::new(i64::from(log.is_cut()));
         let help = "Whether the recorded log ended before the run";
         cut.encode(encoder.encode_descriptor("log_cut", help, None, cut.metric_type())?)
+    }
+}
+
+impl Loop {
+    /// What passes between hosts.
+    fn hosts(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let known = self.hosts.known();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let help = "Datagrams between this host and others, by what became of them; without a host what shows no sender";
+        let mut family = encoder.encode_descriptor("datagrams", help, None, MetricType::Counter)?;
+        for (host, counts) in &*known {
+            let kinds = if host.is_some() { &OF_HOST[..] } else { &OF_NOBODY[..] };
+            for (kind, count) in kinds {
+                let labels = [("host", host.as_deref().unwrap_or_default()), ("kind", kind)];
+                ConstCounter::new(count(counts)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -60,7 +87,7 @@ impl Api {
             // Who has not booted yet has nothing to tell.
             let Some(view) = &controller.view else { continue };
             let role = if controller.lives() { view.role.name() } else { DOWN };
-            metrics.is_now(&self.facts.controllers[controller.of.position()], role, view.epoch);
+            metrics.is_now(&self.about.controllers[controller.of.position()], role, view.epoch);
         }
         metrics.to_string()
     }

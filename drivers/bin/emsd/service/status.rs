@@ -68,6 +68,7 @@ impl Looked {
         let living = view.filter(|_view| self.lives());
         ControllerStatus {
             name: names.full(),
+            host: None,
             role: living.map_or(DOWN, |view| view.role.name()).to_owned(),
             epoch: view.map_or(Epoch::NONE, |view| view.epoch).to_string(),
             life: self.life().to_owned(),
@@ -96,7 +97,7 @@ impl Api {
 
     /// Those of one grid.
     pub(super) fn of_grid<'a>(&self, looked: &'a [Looked], grid: &str) -> Vec<&'a Looked> {
-        let names = &self.facts.controllers;
+        let names = &self.about.controllers;
         looked.iter().filter(|looked| names[looked.of.position()].grid == grid).collect()
     }
 
@@ -106,7 +107,7 @@ impl Api {
         Status {
             version: VERSION.to_owned(),
             mode: self.config.mode.clone(),
-            scenario: self.facts.scenario.clone(),
+            scenario: self.about.title.clone(),
             now_s: now.as_secs_f64(),
             now: self.local(now),
             is_stopping: self.control.is_stopping(),
@@ -125,28 +126,37 @@ impl Api {
 
     fn grid(&self, grid: &str, looked: &[Looked]) -> GridStatus {
         let members = self.of_grid(looked, grid);
-        let id = |looked: &Looked| self.facts.controllers[looked.of.position()].id.clone();
+        let id = |looked: &Looked| self.about.controllers[looked.of.position()].id.clone();
         let active = active(&members);
+        let elsewhere = self.elsewhere(grid, &members);
+        let other = elsewhere.iter().filter(|other| other.held.is_some()).max_by_key(|other| other.held);
         let seer =
             active.or_else(|| members.iter().copied().find(|member| member.lives() && member.controls()));
         let devices = seer.and_then(|seer| seer.view.as_ref()).map(|view| view.devices.clone());
         let mut devices = devices.unwrap_or_default();
-        let known = self.facts.grids.iter().find(|known| known.name == grid);
+        let known = self.about.grids.iter().find(|known| known.name == grid);
         for device in &mut devices {
             let capacity_wh = known.and_then(|known| known.capacities_wh.get(&device.name));
             device.lasts_s =
                 capacity_wh.and_then(|capacity_wh| lasts(device.power_w?, device.soc?, *capacity_wh));
         }
-        let is_of_grid = |of: ControllerIndex| self.facts.controllers[of.position()].grid == grid;
-        let status = |member: &&Looked| member.status(&self.facts.controllers[member.of.position()]);
+        let is_of_grid = |of: ControllerIndex| self.about.controllers[of.position()].grid == grid;
+        let status = |member: &&Looked| member.status(&self.about.controllers[member.of.position()]);
         GridStatus {
             name: grid.to_owned(),
-            active: active.map(id),
-            epoch: active.and_then(Looked::held).map(|epoch| epoch.to_string()),
+            active: active.map(id).or_else(|| other.map(|other| other.id.clone())),
+            epoch: active
+                .and_then(Looked::held)
+                .or(other.and_then(|other| other.held))
+                .map(|epoch| epoch.to_string()),
             seen_by: seer.map(id),
             limit_w: known.and_then(|known| known.limit_w),
             devices,
-            controllers: members.iter().map(status).collect(),
+            controllers: members
+                .iter()
+                .map(status)
+                .chain(elsewhere.into_iter().map(|other| other.status))
+                .collect(),
             conditions: self.history().conditions.list(is_of_grid),
         }
     }
@@ -160,12 +170,12 @@ impl Api {
 
     /// The grids' names, each once.
     pub(super) fn grid_names(&self) -> impl Iterator<Item = &str> {
-        self.facts.grids.iter().map(|grid| grid.name.as_str())
+        self.about.grids.iter().map(|grid| grid.name.as_str())
     }
 
     /// The text of an instant; in whole seconds, as nobody reads more of a clock that moves.
     fn local(&self, at: Time) -> String {
-        self.facts.local(Time::ZERO + Span::from_secs(at.since(Time::ZERO).whole(Span::from_secs(1))))
+        self.about.local(Time::ZERO + Span::from_secs(at.since(Time::ZERO).whole(Span::from_secs(1))))
     }
 }
 

@@ -8,6 +8,8 @@ use r_ems_engine::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use r_ems_engine::log::{ControllerNames, codec};
 use r_ems_engine::machine::Machine;
 use r_ems_engine::points::{PointKind, Quality};
+use r_ems_engine::redundancy::epoch::MAX_SEATS;
+use r_ems_engine::redundancy::supervisor::Heard;
 use r_ems_engine::redundancy::{Epoch, Health, Role, Seat};
 use r_ems_engine::{LocalTime, Span};
 use r_ems_replay::describe::Words;
@@ -21,7 +23,6 @@ use crate::names;
 pub(super) struct View {
     pub(super) role: Role,
     pub(super) epoch: Epoch,
-    pub(super) seat: Seat,
     pub(super) phase: Phase,
     pub(super) health: Health,
     pub(super) state_age: Option<Span>,
@@ -30,6 +31,10 @@ pub(super) struct View {
     pub(super) scans: u64,
     pub(super) missed: u64,
     pub(super) lateness_worst: Span,
+    /// After so long without a word an active is taken to be gone.
+    pub(super) watchdog: Span,
+    /// By seat of its council, what it heard of the others last and how long before.
+    pub(super) heard: Vec<Option<(Heard, Span)>>,
     pub(super) devices: Vec<DeviceStatus>,
     pub(super) points: Vec<PointStatus>,
 }
@@ -73,7 +78,6 @@ impl<F: FunctionSet + Send + Sync> Views for States<F> {
         Some(View {
             role: redundancy.role(),
             epoch: redundancy.epoch(),
-            seat: redundancy.me(),
             phase: machine.phase(),
             health: redundancy.health(),
             state_age: machine.transfer().age(seen.now),
@@ -81,6 +85,11 @@ impl<F: FunctionSet + Send + Sync> Views for States<F> {
             scans: timing.scans(),
             missed: timing.missed(),
             lateness_worst: timing.worst(),
+            watchdog: redundancy.settings().watchdog,
+            heard: (0..MAX_SEATS)
+                .map(|seat| redundancy.heard(Seat(seat as u8)))
+                .map(|heard| heard.map(|heard| (heard, seen.now.since(heard.at))))
+                .collect(),
             devices: devices(names, &machine, seen.now),
             points: points(names, &machine, seen.now),
         })

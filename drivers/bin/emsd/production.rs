@@ -1,0 +1,268 @@
+//! A site as this host runs it: which controllers stand here, what is left of their lives before, and what they reach.
+//!
+//! What happens here happens before the loop begins: it may wait for disks and for names, and what is wrong ends the program.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use r_ems_engine::controller::Controller;
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::log::Header;
+use r_ems_engine::machine::{Machine, State};
+use r_ems_engine::persistence::recovery::Expected;
+use r_ems_engine::persistence::{Recovered, recover};
+use r_ems_engine::redundancy::letter::name_of;
+use r_ems_engine::units::Watts;
+use r_ems_engine::wall::WallTime;
+use r_ems_engine::{LocalTime, Span, Time};
+use r_ems_scenarios::{Disk as Files, RealMember, RealSite, load_site};
+use r_ems_site::BootClock;
+use r_ems_site::clock::{Face, wall_clock};
+use r_ems_site::control::{Control, control};
+use r_ems_site::disk::{Disk, Folder};
+use r_ems_site::peers::{Key, Peers};
+use r_ems_site::reactor::Reactor;
+use r_ems_site::site::{PostSpec, SiteDriver, World};
+
+use super::about::{About, GridAbout, MemberAbout, MemberPlace};
+use super::args::Arguments;
+use super::hosts::Hosts;
+use super::running::STOP_PATIENCE;
+use crate::api::{Config, Text, VERSION};
+use crate::exit::{Exit, Failure};
+use crate::names;
+use crate::study::contained::Recovering;
+use crate::study::load::report_text;
+
+/// Where the system's daemon keeps what is to outlive it.
+const STATE: &str = "/var/lib/r-emsd";
+
+/// A site that can be run.
+pub(super) struct Site<F: FunctionSet> {
+    pub(super) about: About,
+    pub(super) config: Config,
+    pub(super) machines: Vec<Controller<F>>,
+    pub(super) driver: SiteDriver,
+    pub(super) control: Control,
+    pub(super) face: Face,
+    pub(super) hosts: Hosts,
+}
+
+/// Loads a site file.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn load<F: FunctionSet>(path: &Path) -> Result<RealSite<F>, Failure> {
+    let text = path.to_str().ok_or_else(|| {
+        Failure::usage(format!("{}: the path must be UTF-8 text; rename it", path.display()))
+    })?;
+    let site = load_site::<F>(&Files, text).map_err(|report| {
+        let message = format!("the site is wrong\n\n{}", report_text(&report));
+        Failure { exit: Exit::BadScenario, message }
+    })?;
+    if !site.warnings.mistakes.is_empty() {
+        tracing::warn!("{}", report_text(&site.warnings));
+    }
+    Ok(site)
+}
+
+/// Makes everything that a loop needs.
+///
+/// # Errors
+/// What this host cannot do.
+pub(super) fn begin<F>(site: &RealSite<F>, arguments: &Arguments) -> Result<Site<F>, Failure>
+where
+    F: FunctionSet + Send + Sync + 'static,
+{
+    let host = this_host(site, arguments.host.as_deref())?;
+    let members: Vec<&RealMember<F>> = site.members.iter().filter(|member| member.host() == host).collect();
+    let name = &site.hosts[usize::from(host)].name;
+    if members.is_empty() {
+        let message = format!("{}: no controller stands on host {name}", site.document.path());
+        return Err(Failure { exit: Exit::BadScenario, message });
+    }
+    let machines: Vec<Controller<F>> = members.iter().map(|member| Controller::new(&member.spec)).collect();
+    let state = arguments.state.clone().unwrap_or_else(state_directory);
+    let mut places = Vec::with_capacity(members.len());
+    for (member, machine) in members.iter().zip(&machines) {
+        places.push(Place::look(site, member, machine, &state)?);
+    }
+    let wall = wall_clock();
+    let resumed = places.iter().filter_map(|place| place.found.last).map(|last| last.resumes_at(wall)).max();
+    let begins = Time::from_nanos(resumed.unwrap_or(LocalTime::ZERO).as_nanos());
+    let start = wall.map_or(WallTime::from_unix_nanos(0), |wall| {
+        wall.moved(-i64::try_from(begins.as_nanos()).unwrap_or(i64::MAX))
+    });
+    let hosts = Hosts::default();
+    let of_hosts = site.hosts.iter().map(|host| host.name.clone()).collect();
+    let of_controllers =
+        members.iter().map(|member| format!("{}/{}", member.spec.grid, member.spec.id)).collect();
+    let tell = hosts.listener(of_controllers, of_hosts);
+    let failed = |what: &str, error: std::io::Error| Failure::error(format!("{what}: {error}"));
+    let clock = BootClock::resume_in(Span::ZERO, begins)
+        .map_err(|error| failed("the clock cannot be used", error))?;
+    let (control, controlled) = control(Some(clock.waker()));
+    let (face, waker) = (clock.face(), clock.waker());
+    let reactor = Reactor::new(clock).map_err(|error| failed("nothing can be waited for", error))?;
+    let peers = peers(site, host, arguments.key.as_deref())?;
+    let about = about(site, &members, start, face);
+    let (mut folders, mut posts) = (Vec::new(), Vec::new());
+    for (member, place) in members.iter().zip(places) {
+        let Place { folder, header, fresh, mut found } = place;
+        found.closed.iter_mut().for_each(|closed| closed.ended = begins);
+        folders.push(folder);
+        let spec = PostSpec {
+            grid: name_of(&member.spec.grid),
+            seat: member.seat,
+            council: member.council.clone(),
+            lines: member.addresses.clone(),
+            header: Header { start, ..header },
+            journal: site.journal,
+            auto_replay: site.auto_replay,
+            fresh,
+        };
+        posts.push((spec, found));
+    }
+    let disk =
+        Disk::start(folders, &waker).map_err(|error| failed("the disk's threads cannot start", error))?;
+    let world = World { reactor, controlled, disk, peers, host, patience: STOP_PATIENCE, tell };
+    let driver = SiteDriver::new::<Controller<F>, Recovering>(world, posts)
+        .map_err(|error| failed("other hosts cannot be heard", error))?;
+    let text = || Text { path: site.document.path().to_owned(), text: site.document.text().to_owned() };
+    let nothing = Text { path: String::new(), text: String::new() };
+    let config = Config {
+        version: VERSION.to_owned(),
+        mode: "production".to_owned(),
+        scenario: nothing,
+        site: text(),
+    };
+    Ok(Site { about, config, machines, driver, control, face, hosts })
+}
+
+/// What is known of one controller before it lives.
+struct Place {
+    folder: Folder,
+    header: Header,
+    fresh: Vec<u8>,
+    found: Recovered,
+}
+
+impl Place {
+    /// Looks what is left of the lives before.
+    fn look<F: FunctionSet>(
+        site: &RealSite<F>,
+        member: &RealMember<F>,
+        machine: &Controller<F>,
+        state: &Path,
+    ) -> Result<Self, Failure> {
+        let path = state.join(&member.spec.grid).join(&member.spec.id);
+        let mut folder = Folder::open(&path).map_err(|error| {
+            Failure::error(format!("{error}; --state names another place than {}", state.display()))
+        })?;
+        let mut header = Header::new(F::NAMES, vec![names::of_spec(&member.spec)]);
+        site.document.path().clone_into(&mut header.site_path);
+        site.document.text().clone_into(&mut header.site_text);
+        let mut fresh = Vec::new();
+        machine.encode(&mut fresh);
+        let auto_replay = site.auto_replay;
+        let expected = Expected { header: &header, fresh: &fresh, auto_replay, at: Time::ZERO };
+        let found = recover::<Controller<F>, Recovering>(&mut folder, &expected);
+        let name = format!("{}/{}", member.spec.grid, member.spec.id);
+        for finding in &found.findings {
+            tracing::warn!("{name}: {}: {finding}", path.display());
+        }
+        Ok(Self { folder, header, fresh, found })
+    }
+}
+
+/// Which host of the site this computer is.
+fn this_host<F: FunctionSet>(site: &RealSite<F>, wanted: Option<&str>) -> Result<u16, Failure> {
+    let own = rustix::system::uname();
+    let own = own.nodename().to_str().unwrap_or_default();
+    let is_called = |name: &str| site.hosts.iter().position(|host| host.name == name);
+    let found = match (wanted, site.hosts.len()) {
+        (Some(name), _) => is_called(name),
+        (None, 1) => Some(0),
+        (None, _) => is_called(own),
+    };
+    found.and_then(|place| u16::try_from(place).ok()).ok_or_else(|| {
+        let known: Vec<&str> = site.hosts.iter().map(|host| host.name.as_str()).collect();
+        let (path, known) = (site.document.path(), known.join(", "));
+        Failure::usage(match wanted {
+            Some(name) => format!("--host {name}: {path} has the hosts {known}"),
+            None => {
+                format!("--host: say which host of {path} this is, one of {known}; no one is called {own}")
+            }
+        })
+    })
+}
+
+/// The links to other hosts, if a controller here shares its grid with one there.
+fn peers<F: FunctionSet>(
+    site: &RealSite<F>,
+    host: u16,
+    key: Option<&Path>,
+) -> Result<Option<Peers>, Failure> {
+    let is_shared =
+        |member: &&RealMember<F>| member.host() == host && member.council.iter().any(|other| *other != host);
+    let Some(shared) = site.members.iter().find(is_shared) else { return Ok(None) };
+    let Some(key) = key else {
+        return Err(Failure::usage(format!(
+            "--key: {}/{} shares its grid with other hosts, and all of them need the same key; make one with \
+             (umask 077; openssl rand -hex 32 > site.key) and copy it to each host",
+            shared.spec.grid, shared.spec.id
+        )));
+    };
+    let key = Key::load(key).map_err(|error| Failure::error(format!("--key: {error}")))?;
+    let addresses: Vec<Option<SocketAddr>> = site.hosts.iter().map(|host| host.address).collect();
+    let name = &site.hosts[usize::from(host)].name;
+    Peers::bind(host, &addresses, key).map(Some).map_err(|error| {
+        let question = format!("is this computer {name} (--host), and runs no other r-emsd as it?");
+        Failure::error(format!("{error}; it is the address of host {name}: {question}"))
+    })
+}
+
+/// Where to keep what is to outlive the daemon, if nobody says otherwise.
+#[expect(clippy::disallowed_methods, reason = "where a system keeps its files is no input of a run")]
+fn state_directory() -> PathBuf {
+    let given = std::env::var_os("STATE_DIRECTORY").filter(|directory| !directory.is_empty());
+    // Of several, separated by colons, the first one.
+    let first =
+        given.as_ref().map(|given| given.to_string_lossy().split(':').next().unwrap_or_default().to_owned());
+    first.map_or_else(|| PathBuf::from(STATE), PathBuf::from)
+}
+
+/// The members of a grid, in the order of their seats; `here` are those of this host.
+fn council<F: FunctionSet>(site: &RealSite<F>, here: &[&RealMember<F>], grid: &str) -> Vec<MemberAbout> {
+    let member = |member: &RealMember<F>| {
+        let is_it = |other: &&RealMember<F>| other.seat == member.seat && other.spec.grid == grid;
+        let on = || MemberPlace::On(site.hosts[usize::from(member.host())].name.clone());
+        let place = here.iter().position(is_it).map(ControllerIndex::of);
+        MemberAbout { id: member.spec.id.clone(), place: place.map_or_else(on, MemberPlace::Here) }
+    };
+    site.members.iter().filter(|member| member.spec.grid == grid).map(member).collect()
+}
+
+fn about<F: FunctionSet>(
+    site: &RealSite<F>,
+    members: &[&RealMember<F>],
+    start: WallTime,
+    face: Face,
+) -> About {
+    let mut grids: Vec<GridAbout> = Vec::new();
+    for member in members {
+        if grids.iter().all(|grid| grid.name != member.spec.grid) {
+            grids.push(GridAbout {
+                members: council(site, members, &member.spec.grid),
+                name: member.spec.grid.clone(),
+                limit_w: member.shaving_limit.map(Watts::watts),
+                capacities_wh: BTreeMap::new(),
+            });
+        }
+    }
+    let controllers = members.iter().map(|member| names::of_spec(&member.spec)).collect();
+    let title = site.document.path().to_owned();
+    About { title, start, face: Some(face), offset: site.time_zone, grids, controllers }
+}

@@ -1,0 +1,61 @@
+//! Sites that are to be run for real: what they need beyond a simulation, and where it is said that it is missing.
+
+use r_ems_engine::functions::BuiltIn;
+use r_ems_scenarios::{Disk, Memory, RealSite, load_site};
+
+const PAIR: &str = include_str!("../sites/commerce_pair_loopback.ron");
+
+fn load(text: impl Into<Vec<u8>>) -> Result<RealSite<BuiltIn>, String> {
+    let files = Memory::new().with("site.ron", text);
+    load_site::<BuiltIn>(&files, "site.ron").map_err(|report| report.to_string())
+}
+
+/// What is wrong with the pair if it says something else.
+fn wrong(old: &str, new: &str) -> String {
+    assert!(PAIR.contains(old), "the site says {old}");
+    load(PAIR.replace(old, new)).expect_err("something is wrong")
+}
+
+#[test]
+fn each_member_knows_its_place_and_its_council() {
+    let site = load(PAIR).expect("it is shipped");
+    let members: Vec<(&str, u16, &[u16], usize)> = site
+        .members
+        .iter()
+        .map(|member| {
+            (member.spec.id.as_str(), member.host(), member.council.as_slice(), member.addresses.len())
+        })
+        .collect();
+    assert_eq!(members, [("a", 0, &[0, 1, 2][..], 2), ("b", 1, &[0, 1, 2], 2), ("w", 2, &[0, 1, 2], 0)]);
+    assert_eq!(site.hosts[1].address, "127.0.0.1:7402".parse().ok());
+    assert!(site.auto_replay, "what nobody speaks of is kept as an empty section keeps it");
+}
+
+#[test]
+fn what_only_a_simulation_has_is_refused_where_it_stands() {
+    let points = r#"link: Points(positive: Import), rating: "400 kW"),"#;
+    let site = include_str!("../sites/commerce.ron");
+    assert!(site.contains(points), "the other site has values only");
+    let said = load(site).expect_err("no protocol is spoken");
+    assert!(said.contains("site.ron:10:") && said.contains("needs a link of kind Modbus(…)"), "{said}");
+    let scenario = load("Scenario(version: 1)").expect_err("that is no site");
+    assert!(scenario.contains("this is a scenario, which can be simulated but not run"), "{scenario}");
+}
+
+#[test]
+fn a_host_that_others_must_reach_says_where() {
+    let said = wrong(r#""b": (address: "127.0.0.1:7402")"#, r#""b": ()"#);
+    assert!(said.contains("host b shares the grid commerce with others"), "{said}");
+    let alone = Disk;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/sites/commerce_modbus.ron");
+    assert!(load_site::<BuiltIn>(&alone, path).is_ok(), "who is alone needs no address");
+}
+
+#[test]
+fn names_that_need_a_server_are_refused() {
+    for (old, new) in [("127.0.0.1:7402", "b.plant:7402"), ("127.0.0.1:15021", "battery.plant:502")] {
+        let said = wrong(old, new);
+        assert!(said.contains("a name's server may be off") && said.contains(new), "{said}");
+        assert_eq!(said.matches("site.ron:").count(), 1, "it is said once: {said}");
+    }
+}

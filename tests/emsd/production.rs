@@ -1,0 +1,268 @@
+//! `r-emsd --mode production`: real sockets, real disks, real processes that are killed.
+//!
+//! The devices are those of `r-emsctl device`; what is true of the site is asked of them, and of the logs.
+#![expect(clippy::disallowed_types, reason = "free ports are found by taking them")]
+
+use std::fs;
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::daemon::{Daemon, emsctl, file, text, until};
+use super::modbus::Served;
+
+const SCENARIO: &str = "scenarios/peak_shaving_wire.ron";
+/// The shop's peak, which the battery shaves.
+const EVENING: [&str; 2] = ["--set", "start=\"2016-03-09 18:00\""];
+/// Where the battery's set-point lies, and behind it the epoch where that is written.
+const SET_POINT: u16 = 200;
+const EPOCH: u8 = 202;
+
+/// A site of its own, with devices that are served, in a folder of its own.
+struct Site {
+    folder: PathBuf,
+    served: Served,
+    path: String,
+    /// The key that hosts share; empty where there is one host.
+    key: String,
+}
+
+impl Site {
+    /// The shipped site with the addresses of its devices as they are served, and with `changes`.
+    fn new(name: &str, shipped: &str, changes: &[(&str, &str)]) -> Self {
+        let folder = PathBuf::from(file(name));
+        let _old = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).expect("a folder of its own");
+        let text = fs::read_to_string(Path::new("scenarios/sites").join(shipped)).expect("it is shipped");
+        let text = changes.iter().fold(text, |text, (old, new)| {
+            assert!(text.contains(old), "the site says {old}");
+            text.replace(old, new)
+        });
+        let path = folder.join("site.ron").to_string_lossy().into_owned();
+        fs::write(&path, &text).expect("a file can be written");
+        // The devices have the registers of this site, at ports that are free.
+        let served = Served::start(SCENARIO, &[&EVENING[..], &["--set", &format!("site={path:?}")]].concat());
+        let address = |device: &str| {
+            let found = served.devices.iter().find(|known| known.0 == device);
+            found.expect("it is served").1.clone()
+        };
+        let text = text.replace("127.0.0.1:15020", &address("commerce/pcc"));
+        fs::write(&path, text.replace("127.0.0.1:15021", &address("commerce/bess")))
+            .expect("it can be written again");
+        Self { path, folder, served, key: String::new() }
+    }
+
+    /// A pair and a witness on this computer, with a battery that checks epochs, at ports that are free; each with the key.
+    fn pair(name: &str) -> Self {
+        // They are free again at once; whoever takes them meanwhile fails the test loudly.
+        let free: Vec<UdpSocket> =
+            (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a free port")).collect();
+        let ports: Vec<String> =
+            free.iter().map(|socket| socket.local_addr().expect("it is bound").to_string()).collect();
+        drop(free);
+        let site = Self::new(
+            name,
+            "commerce_pair_loopback.ron",
+            &[
+                ("127.0.0.1:7401", &ports[0]),
+                ("127.0.0.1:7402", &ports[1]),
+                ("127.0.0.1:7403", &ports[2]),
+                ("longest_write: \"50 ms\"", "checks_epochs: true"),
+                (
+                    "[SetPoint(number: I32, scale: \"1 W\")]",
+                    "[SetPoint(number: I32, scale: \"1 W\"), Epoch(number: U64)]",
+                ),
+                // A machine that builds beside this test is late.
+                ("lease: \"100 ms\"", "lease: \"500 ms\""),
+                ("watchdog: \"60 ms\"", "watchdog: \"300 ms\""),
+            ],
+        );
+        let key = site.folder.join("key");
+        fs::write(&key, "0123456789abcdef".repeat(4)).expect("a file can be written");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        Self { key: key.to_string_lossy().into_owned(), ..site }
+    }
+
+    fn state(&self, host: &str) -> String {
+        self.folder.join(host).to_string_lossy().into_owned()
+    }
+
+    fn start(&self, host: &str, more: &[&str]) -> Daemon {
+        let name = format!("{}_{host}", self.folder.file_name().expect("a name").to_string_lossy());
+        let state = self.state(host);
+        let own = ["--mode", "production", &self.path, "--host", host, "--state", &state];
+        Daemon::start(&name, &[&own, more].concat())
+    }
+
+    /// The battery's set-point in W, as it has it.
+    fn set_point(&self) -> i32 {
+        i32::from_be_bytes(self.served.connect("commerce/bess").two(3, SET_POINT))
+    }
+
+    /// The segments of a controller's journal, the oldest first.
+    fn segments(&self, host: &str, controller: &str) -> Vec<String> {
+        let folder = self.folder.join(host).join(controller);
+        let found =
+            fs::read_dir(folder).expect("it is there").map(|entry| entry.expect("it can be read").path());
+        let mut segments: Vec<String> = found
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rlog"))
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect();
+        segments.sort();
+        segments
+    }
+
+    /// Replays all segments of a controller: each bit for bit, and as torn as `torn` says.
+    fn replay(&self, host: &str, controller: &str, torn: &[bool]) {
+        let segments = self.segments(host, controller);
+        assert_eq!(segments.len(), torn.len(), "{segments:?}");
+        for (segment, is_torn) in segments.iter().zip(torn) {
+            let replayed = emsctl(&["replay", segment]);
+            let said = text(&replayed.stdout);
+            assert_eq!(replayed.status.code(), Some(i32::from(*is_torn)), "{segment}: {said}");
+            assert!(said.contains("replayed bit for bit"), "{segment}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_site_that_is_killed_goes_on_where_it_was_and_its_logs_replay() {
+    let site = Site::new("killed_site", "commerce_modbus.ron", &[("scan: \"1 s\"", "scan: \"50 ms\"")]);
+    let daemon = site.start("a", &[]);
+    until("the peak is shaved", || (site.set_point() > 50_000).then_some(()));
+    let status = daemon.json(&["status"]);
+    assert_eq!((&status["mode"], &status["grids"][0]["active"]), (&"production".into(), &"a".into()));
+    let other = emsctl_refused(&site, "a");
+    assert!(other.contains("another"), "{other}");
+    until("something is durable", || (site.segments("a", "commerce/a").len() == 1).then_some(()));
+    daemon.signal("KILL");
+    assert_eq!(daemon.ended().0, None);
+    let daemon = site.start("a", &[]);
+    daemon.follow("state_recovered");
+    daemon.follow("started");
+    let status = daemon.json(&["status"]);
+    assert_eq!(status["grids"][0]["epoch"], "2.0", "its number is another: {status}");
+    daemon.signal("TERM");
+    let (code, said) = daemon.ended();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("stopped in order"), "{said}");
+    // The first life was cut off, the second closed its segment and left one with its last state.
+    site.replay("a", "commerce/a", &[true, false, false]);
+    let explained = emsctl(&["explain", &site.segments("a", "commerce/a")[1], "--at", "+0 s"]);
+    assert!(text(&explained.stdout).contains("PeakShaving"), "{}", text(&explained.stderr));
+}
+
+/// What a second daemon on the same state says.
+fn emsctl_refused(site: &Site, host: &str) -> String {
+    let socket = file("second.sock");
+    let state = site.state(host);
+    let second = std::process::Command::new(assert_cmd::cargo::cargo_bin!("r-emsd"))
+        .args(["--mode", "production", &site.path, "--host", host, "--state", &state, "--socket", &socket])
+        .output()
+        .expect("the program runs");
+    assert_eq!(second.status.code(), Some(1));
+    text(&second.stderr)
+}
+
+#[test]
+fn the_standby_takes_over_from_a_killed_active_and_no_older_epoch_is_accepted_after_it() {
+    let site = Site::pair("pair");
+    let key = ["--key", &site.key];
+    let witness = site.start("w", &key);
+    let first = site.start("a", &key);
+    let second = site.start("b", &key);
+    let epochs = Epochs::watch(&site);
+    until("the peak is shaved", || (site.set_point() > 50_000).then_some(()));
+    let shown = |daemon: &Daemon| daemon.json(&["status"])["grids"][0]["active"].as_str().map(str::to_owned);
+    until("everybody knows who writes", || {
+        let active = [&first, &second, &witness].map(shown);
+        (active[0].is_some() && active.iter().all(|shown| *shown == active[0])).then_some(())
+    });
+    let (active, standby, killed, other) = match shown(&first).as_deref() {
+        Some("a") => (&first, &second, "a", "b"),
+        _ => (&second, &first, "b", "a"),
+    };
+    until("the other could take over", || {
+        let status = standby.json(&["status"]);
+        let own = status["grids"][0]["controllers"][0].clone();
+        (own["is_ready"] == true && own["reaches_devices"] == true).then_some(())
+    });
+    let before = epochs.last();
+    active.signal("KILL");
+    standby.follow("took_over");
+    until("it writes", || (epochs.last() > before).then_some(()));
+    assert_eq!(shown(standby).as_deref(), Some(other));
+    assert_eq!(active.ended().0, None);
+    // The one that was killed returns as a standby, and an operator gives it back what it had.
+    let returned = site.start(killed, &key);
+    until("it could take over", || {
+        let status = returned.json(&["status"]);
+        (status["grids"][0]["controllers"][0]["is_ready"] == true).then_some(())
+    });
+    let done = standby.json(&["switchover", "commerce", "--to", killed]);
+    assert!(done["message"].as_str().is_some_and(|message| message.contains("is active")), "{done}");
+    until("everybody knows it", || {
+        [standby, &returned, &witness]
+            .map(shown)
+            .iter()
+            .all(|shown| shown.as_deref() == Some(killed))
+            .then_some(())
+    });
+    for daemon in [standby, &returned, &witness] {
+        daemon.signal("TERM");
+        let (code, said) = daemon.ended();
+        assert_eq!(code, Some(0), "{said}");
+    }
+    assert!(epochs.end() >= 3, "each authority wrote under an epoch of its own");
+    site.replay(killed, &format!("commerce/{killed}"), &[true, false, false]);
+    site.replay(other, &format!("commerce/{other}"), &[false, false]);
+    site.replay("w", "commerce/w", &[false, false]);
+}
+
+/// Watches the epochs that the battery has accepted: none is lower than one before.
+struct Epochs {
+    seen: Arc<Seen>,
+    watching: JoinHandle<usize>,
+}
+
+#[derive(Default)]
+struct Seen {
+    last: AtomicU64,
+    ends: AtomicBool,
+}
+
+impl Epochs {
+    #[expect(clippy::disallowed_methods, reason = "a device is watched while the test goes on")]
+    fn watch(site: &Site) -> Self {
+        let mut battery = site.served.connect("commerce/bess");
+        let seen = Arc::<Seen>::default();
+        let watched = Arc::clone(&seen);
+        let watching = std::thread::spawn(move || {
+            let mut different = 0;
+            while !watched.ends.load(Ordering::SeqCst) {
+                let answer = battery.ask(&[3, 0, EPOCH, 0, 4]);
+                let epoch = u64::from_be_bytes(answer[2..].try_into().expect("four registers"));
+                let before = watched.last.swap(epoch, Ordering::SeqCst);
+                assert!(epoch >= before, "epoch {epoch} was accepted after {before}");
+                different += usize::from(epoch > before);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            different
+        });
+        Self { seen, watching }
+    }
+
+    fn last(&self) -> u64 {
+        self.seen.last.load(Ordering::SeqCst)
+    }
+
+    /// How many there were.
+    fn end(self) -> usize {
+        self.seen.ends.store(true, Ordering::SeqCst);
+        self.watching.join().expect("no epoch was lower than one before")
+    }
+}
