@@ -191,6 +191,18 @@ fn the_standby_takes_over_from_a_killed_active_and_no_older_epoch_is_accepted_af
         let own = status["grids"][0]["controllers"][0].clone();
         (own["is_ready"] == true && own["reaches_devices"] == true).then_some(())
     });
+    for (name, labels) in [
+        ("r_ems_datagrams_total", format!("host=\"{killed}\",kind=\"delivered\"")),
+        ("r_ems_journal_bytes_total", format!("grid=\"commerce\",controller=\"{other}\"")),
+        ("r_ems_disk_seconds_count", format!("grid=\"commerce\",controller=\"{other}\",lane=\"promises\"")),
+    ] {
+        let series = format!("{name}{{{labels}}} ");
+        until(&format!("{series} counts"), || {
+            let (_status, metrics) = standby.ask("GET", "/metrics", "");
+            let value = metrics.lines().find_map(|line| line.strip_prefix(&series))?.parse::<u64>();
+            value.is_ok_and(|value| value > 0).then_some(())
+        });
+    }
     let before = epochs.last();
     active.signal("KILL");
     standby.follow("took_over");

@@ -38,6 +38,7 @@ use r_ems_scenarios::{Overrides, RealSite};
 use r_ems_site::clock::Face;
 use r_ems_site::control::{Control, control};
 use r_ems_site::paced::End;
+use r_ems_site::site::Gauges;
 use r_ems_site::{BootClock, real_time};
 use tokio::sync::oneshot;
 
@@ -105,6 +106,7 @@ struct Ready<F: FunctionSet> {
     face: Face,
     log: Option<Log>,
     hosts: Hosts,
+    gauges: Option<Gauges>,
 }
 
 /// Runs until somebody ends it, or the scenario is over.
@@ -130,7 +132,7 @@ where
     if let Err(refused) = real_time::ask_for_memory() {
         tracing::warn!("{refused}");
     }
-    let Ready { about, config, machines, world, control, face, log, hosts } = ready;
+    let Ready { about, config, machines, world, control, face, log, hosts, gauges } = ready;
     let (feed, fed, events) = feed::feed(machines.len());
     let (over, ended) = oneshot::channel();
     let plan = Plan {
@@ -145,6 +147,7 @@ where
         lines: said.lines(),
         log: log.as_ref().map(Log::kept),
         hosts,
+        gauges,
         over: ended,
     };
     let signals = signals::watch(control).map_err(|error| failed("signals cannot be watched", &error))?;
@@ -203,7 +206,8 @@ fn simulated<F: FunctionSet>(study: Study<F>, arguments: &Arguments) -> Result<R
     let face = clock.face();
     let (control, controlled) = control(Some(clock.waker()));
     let world = World::Simulated(Box::new(Simulated { driver, header, record, clock, controlled }));
-    Ok(Ready { about: facts.into(), config, machines, world, control, face, log, hosts: Hosts::default() })
+    let (about, hosts) = (facts.into(), Hosts::default());
+    Ok(Ready { about, config, machines, world, control, face, log, hosts, gauges: None })
 }
 
 /// Makes a site ready to run.
@@ -211,9 +215,10 @@ fn real<F>(site: &RealSite<F>, arguments: &Arguments) -> Result<Ready<F>, Failur
 where
     F: FunctionSet + Send + Sync + 'static,
 {
-    let Site { about, config, machines, driver, control, face, hosts } = production::begin(site, arguments)?;
+    let Site { about, config, machines, driver, control, face, hosts, gauges } =
+        production::begin(site, arguments)?;
     let world = World::Real(Box::new(driver));
-    Ok(Ready { about, config, machines, world, control, face, log: None, hosts })
+    Ok(Ready { about, config, machines, world, control, face, log: None, hosts, gauges: Some(gauges) })
 }
 
 /// Says how it ended, and its log.

@@ -24,7 +24,7 @@ use r_ems_site::control::{Control, control};
 use r_ems_site::disk::{Disk, Folder};
 use r_ems_site::peers::{Key, Peers};
 use r_ems_site::reactor::Reactor;
-use r_ems_site::site::{PostSpec, SiteDriver, World};
+use r_ems_site::site::{Gauges, PostSpec, SiteDriver, World};
 
 use super::about::{About, GridAbout, MemberAbout, MemberPlace};
 use super::args::Arguments;
@@ -48,6 +48,7 @@ pub(super) struct Site<F: FunctionSet> {
     pub(super) control: Control,
     pub(super) face: Face,
     pub(super) hosts: Hosts,
+    pub(super) gauges: Gauges,
 }
 
 /// Loads a site file.
@@ -138,7 +139,8 @@ where
         scenario: nothing,
         site: text(),
     };
-    Ok(Site { about, config, machines, driver, control, face, hosts })
+    let gauges = driver.gauges();
+    Ok(Site { about, config, machines, driver, control, face, hosts, gauges })
 }
 
 /// What is known of one controller before it lives.

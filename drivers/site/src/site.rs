@@ -8,7 +8,7 @@
 //!     wakes    ──┘
 //! ```
 //!
-//! - `post` is what a controller is here, `keeping` looks after its life, `effects` does what it asks for.
+//! - `post` is what a controller is here, `keeping` looks after its life, `effects` does what it asks for, `gauges` count.
 //!
 //! Everything happens on the loop's thread; nothing here waits but for the clock and the sockets together.
 //!
@@ -23,6 +23,7 @@
 //! deliveries led to, and [`COMMANDS_MAX`] commands.
 
 mod effects;
+mod gauges;
 mod keeping;
 mod post;
 
@@ -41,6 +42,7 @@ use r_ems_engine::wall::told::Told;
 use r_ems_engine::{Span, Time};
 
 use self::effects::Part;
+pub use self::gauges::Gauges;
 pub use self::post::PostSpec;
 use self::post::{Post, Queue, Rebuild, Stage, Waiting, local};
 use crate::clock::wall_clock;
@@ -128,6 +130,7 @@ pub struct SiteDriver {
     /// When an end in order that was asked for is waited for no more.
     given_up: Option<Time>,
     end: Option<End>,
+    gauges: Gauges,
     /// Lives that ended in order and whose last state could not be kept.
     unkept: usize,
 }
@@ -170,6 +173,7 @@ impl SiteDriver {
             rebuild: recover::<M, C>,
             orchestrator: Orchestrator::new(posts.len()),
             wakes: Wakes::new(posts.len() as u32),
+            gauges: Gauges::new(posts.len()),
             posts,
             at_once: Queue::new(),
             waiting: Queue::new(),
@@ -188,6 +192,11 @@ impl SiteDriver {
         };
         driver.controllers().for_each(|of| driver.tend(at, of));
         Ok(driver)
+    }
+
+    /// What is counted, to be looked at from any thread.
+    pub fn gauges(&self) -> Gauges {
+        self.gauges.clone()
     }
 
     /// Why the run ended, once it has.
@@ -474,6 +483,7 @@ impl Driver for SiteDriver {
 
     fn failed(&mut self, failure: Poisoned) -> Afterwards {
         let Poisoned { controller, at } = failure;
+        self.gauges.failed(controller);
         let next = self.orchestrator.failed(at, controller);
         let stage = if self.given_up.is_some() { Stage::Gone } else { Stage::Failed(next) };
         self.drop_life(controller, stage);

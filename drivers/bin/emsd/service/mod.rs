@@ -34,6 +34,7 @@ use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::points::Quality;
 use r_ems_site::Control;
 use r_ems_site::clock::Face;
+use r_ems_site::site::Gauges;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -67,6 +68,8 @@ pub(super) struct Plan<F: FunctionSet> {
     pub(super) lines: Arc<Lines>,
     pub(super) log: Option<Kept>,
     pub(super) hosts: Hosts,
+    /// What a site's driver counts.
+    pub(super) gauges: Option<Gauges>,
     /// Comes when the loop has ended.
     pub(super) over: oneshot::Receiver<()>,
 }
@@ -105,6 +108,11 @@ impl Api {
             lines: Arc::clone(&plan.lines),
             log: plan.log.clone(),
             hosts: plan.hosts.clone(),
+            site: plan.gauges.clone().map(|gauges| scrape::Site {
+                gauges,
+                names: plan.about.controllers.clone(),
+                face: plan.face,
+            }),
         };
         let metrics = metrics.with(looked_at);
         Self {

@@ -4,13 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
+use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::log::ControllerNames;
+use r_ems_engine::persistence::Lane;
 use r_ems_site::Control;
-use r_ems_site::lateness::BOUNDS;
+use r_ems_site::clock::Face;
+use r_ems_site::lateness::{BOUNDS, Lateness};
+use r_ems_site::site::Gauges;
 
 use super::super::feed::Fed;
 use super::super::hosts::{Hosts, OF_HOST, OF_NOBODY};
@@ -27,18 +32,25 @@ pub(super) struct Loop {
     pub(super) lines: Arc<Lines>,
     pub(super) log: Option<Kept>,
     pub(super) hosts: Hosts,
+    /// What a site's driver counts; nothing in a simulation.
+    pub(super) site: Option<Site>,
+}
+
+/// The controllers of a site, to be scraped.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) gauges: Gauges,
+    pub(super) names: Vec<ControllerNames>,
+    pub(super) face: Face,
 }
 
 impl Collector for Loop {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let lateness = self.control.lateness();
-        let bounds = BOUNDS.iter().map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
-        let buckets: Vec<(f64, u64)> = bounds.zip(lateness.counts().iter().copied()).collect();
         let help = "How late deliveries passed to controllers";
-        let mut histogram =
+        let loops =
             encoder.encode_descriptor("loop_lateness", help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        let total_s = lateness.total().as_secs_f64();
-        histogram.encode_histogram::<NoLabelSet>(total_s, lateness.deliveries(), &buckets, None)?;
+        histogram(loops, &lateness)?;
         let mut count = |name, help, unit: Option<&Unit>, count| {
             let counter = ConstCounter::new(count);
             counter.encode(encoder.encode_descriptor(name, help, unit, counter.metric_type())?)
@@ -46,6 +58,9 @@ impl Collector for Loop {
         count("events_lost", "Events that the service could not take in", None, self.fed.lost())?;
         count("lines_lost", "Lines on standard error that nobody read in time", None, self.lines.lost())?;
         self.hosts(&mut encoder)?;
+        if let Some(site) = &self.site {
+            site.encode(&mut encoder)?;
+        }
         let mut count = |name, help, unit: Option<&Unit>, count| {
             let counter = ConstCounter::new(count);
             counter.encode(encoder.encode_descriptor(name, help, unit, counter.metric_type())?)
@@ -56,6 +71,56 @@ impl Collector for Loop {
         let help = "Whether the recorded log ended before the run";
         cut.encode(encoder.encode_descriptor("log_cut", help, None, cut.metric_type())?)
     }
+}
+
+impl Site {
+    /// What is counted of each controller and its disk.
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let each = || (0..self.names.len()).map(ControllerIndex::of);
+        let name = |of: ControllerIndex| {
+            let names = &self.names[of.position()];
+            [("grid", names.grid.as_str()), ("controller", names.id.as_str())]
+        };
+        let help = "How long the disk took for each thing that it was asked for";
+        let mut times =
+            encoder.encode_descriptor("disk", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        for of in each() {
+            for lane in Lane::ALL {
+                let [grid, controller] = name(of);
+                let labels = [grid, controller, ("lane", lane.name())];
+                histogram(times.encode_family(&labels)?, &self.gauges.disk(of, lane))?;
+            }
+        }
+        let help = "Bytes that were written to the controller's log since the start";
+        let mut bytes =
+            encoder.encode_descriptor("journal", help, Some(&Unit::Bytes), MetricType::Counter)?;
+        for of in each() {
+            ConstCounter::new(self.gauges.log_bytes(of)).encode(bytes.encode_family(&name(of))?)?;
+        }
+        let help = "Assertions that the controller failed; it starts again from its log";
+        let mut failures = encoder.encode_descriptor("failures", help, None, MetricType::Counter)?;
+        for of in each() {
+            ConstCounter::new(self.gauges.failures(of)).encode(failures.encode_family(&name(of))?)?;
+        }
+        let help = "How old the last whole state is with which the controller's log begins";
+        let mut ages =
+            encoder.encode_descriptor("state_age", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        let now = self.face.now();
+        for of in each() {
+            if let Some(age) = self.gauges.state_age(of, now) {
+                ConstGauge::new(age.as_secs_f64()).encode(ages.encode_family(&name(of))?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes how long things took.
+fn histogram(mut encoder: MetricEncoder<'_>, lateness: &Lateness) -> Result<(), fmt::Error> {
+    let bounds = BOUNDS.iter().map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(lateness.counts().iter().copied()).collect();
+    let total_s = lateness.total().as_secs_f64();
+    encoder.encode_histogram::<NoLabelSet>(total_s, lateness.deliveries(), &buckets, None)
 }
 
 impl Loop {

@@ -11,9 +11,10 @@ use r_ems_engine::redundancy::Command;
 use r_ems_engine::{Span, Time};
 
 use super::effects::Part;
+use super::gauges::Asked;
 use super::post::{Afterwards, Stage, Waiting};
 use super::{Said, SiteDriver};
-use crate::disk::Told;
+use crate::disk::{Answer, Told};
 
 /// A recovery that takes longer is given up: the life begins without what its disk may still hold, and abstains.
 const RECOVERY_PATIENCE: Span = Span::from_mins(1);
@@ -22,9 +23,11 @@ impl SiteDriver {
     /// Hands a life's requests to the disk and its news to the controller, and does what waited for that.
     pub(super) fn tend(&mut self, at: Time, of: ControllerIndex) {
         loop {
-            let Some(life) = &mut self.posts[of.position()].life else { return };
+            let post = &mut self.posts[of.position()];
+            let Some(life) = &mut post.life else { return };
             for lane in Lane::ALL {
                 if let Some(request) = life.take_request(lane) {
+                    post.asked[lane as usize] = Some(Asked::new(at, lane, &request.operation));
                     self.disk.ask(of, lane, request);
                 }
             }
@@ -76,7 +79,12 @@ impl SiteDriver {
     pub(super) fn hear_disk(&mut self, at: Time, told: Told<Recovered>) {
         let of = match told {
             Told::Answered { of, lane, number, answer } => {
-                if let Some(life) = &mut self.posts[of.position()].life {
+                let post = &mut self.posts[of.position()];
+                if let Some(asked) = post.asked[lane as usize].take() {
+                    let is_done = !matches!(answer, Answer::Failed(_));
+                    self.gauges.answered(at, of, lane, asked, is_done);
+                }
+                if let Some(life) = &mut post.life {
                     life.reply(at, lane, number, answer.reply());
                 }
                 of

@@ -12,6 +12,7 @@ use r_ems_engine::redundancy::Seat;
 use r_ems_engine::wall::told::Told;
 use r_ems_engine::{LocalTime, Time};
 
+use super::gauges::Asked;
 use crate::line::Line;
 
 /// Rebuilds a machine's state from its files, whatever kind of machine it is.
@@ -76,6 +77,8 @@ pub(super) struct Post {
     pub(super) holds_until: LocalTime,
     pub(super) stage: Stage,
     pub(super) life: Option<Life>,
+    /// By lane: what its disk is asked to do.
+    pub(super) asked: [Option<Asked>; 2],
     /// Whether its machine is as it was made.
     pub(super) is_new: bool,
     pub(super) leaves: Option<Afterwards>,
@@ -110,6 +113,7 @@ impl Post {
             holds_until: LocalTime::ZERO,
             stage: Stage::Numbering,
             life: Some(life),
+            asked: [None; 2],
             is_new: true,
             leaves: None,
             told: Told::NOTHING,
@@ -129,7 +133,8 @@ impl Post {
     /// Ends its life: nothing of it is waited for.
     pub(super) fn end(&mut self, stage: Stage) {
         self.lines.iter_mut().for_each(Line::close);
-        (self.life, self.writes_from, self.holds_until) = (None, 0, LocalTime::ZERO);
+        (self.life, self.asked) = (None, [None; 2]);
+        (self.writes_from, self.holds_until) = (0, LocalTime::ZERO);
         (self.stage, self.leaves) = (stage, None);
     }
 
