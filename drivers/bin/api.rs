@@ -265,6 +265,14 @@ pub struct Maintenance {
     pub force: bool,
 }
 
+/// `POST /v1/snapshot`: keeps the state of a controller as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// Of which, `grid/id`.
+    pub controller: String,
+}
+
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {

@@ -24,6 +24,7 @@ fn every_route_is_described_and_answers_as_described() {
         "/v1/openapi.json",
         "/v1/points",
         "/v1/shutdown",
+        "/v1/snapshot",
         "/v1/status",
         "/v1/switchover",
     ];
@@ -50,6 +51,7 @@ fn answers_as_described(daemon: &Daemon, document: &Value, (path, method): (&str
     let body = match path {
         "/v1/switchover" => r#"{"grid":"workshop"}"#,
         "/v1/maintenance" => r#"{"controller":"workshop/w","on":false}"#,
+        "/v1/snapshot" => r#"{"controller":"workshop/a"}"#,
         _ => "",
     };
     let (status, answer) = daemon.ask(&method.to_uppercase(), &format!("{path}{arguments}"), body);

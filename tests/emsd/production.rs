@@ -136,9 +136,10 @@ fn a_site_that_is_killed_goes_on_where_it_was_and_its_logs_replay() {
     until("the peak is shaved", || (site.set_point() > 50_000).then_some(()));
     let status = daemon.json(&["status"]);
     assert_eq!((&status["mode"], &status["grids"][0]["active"]), (&"production".into(), &"a".into()));
+    let kept = daemon.json(&["snapshot", "commerce/a"]);
+    assert_eq!(kept["outcome"], "done", "{kept}");
     let other = emsctl_refused(&site, "a");
     assert!(other.contains("another"), "{other}");
-    until("something is durable", || (site.segments("a", "commerce/a").len() == 1).then_some(()));
     daemon.signal("KILL");
     assert_eq!(daemon.ended().0, None);
     let daemon = site.start("a", &[]);
@@ -150,9 +151,10 @@ fn a_site_that_is_killed_goes_on_where_it_was_and_its_logs_replay() {
     let (code, said) = daemon.ended();
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("stopped in order"), "{said}");
-    // The first life was cut off, the second closed its segment and left one with its last state.
-    site.replay("a", "commerce/a", &[true, false, false]);
-    let explained = emsctl(&["explain", &site.segments("a", "commerce/a")[1], "--at", "+0 s"]);
+    // A segment ended with the snapshot, the next with the first life, which was cut off; the second life closed its own and left
+    // one with its last state.
+    site.replay("a", "commerce/a", &[false, true, false, false]);
+    let explained = emsctl(&["explain", &site.segments("a", "commerce/a")[2], "--at", "+0 s"]);
     assert!(text(&explained.stdout).contains("PeakShaving"), "{}", text(&explained.stderr));
 }
 

@@ -26,6 +26,12 @@ Examples:
   r-emsctl maintenance workshop/b on
   r-emsctl maintenance workshop/b off";
 
+const SNAPSHOT_EXAMPLES: &str = "\
+Examples:
+  r-emsctl snapshot workshop/a
+
+Its log goes on in a new segment, which begins with that state: a copy of the older ones misses nothing up to now.";
+
 /// What can be asked of a running daemon.
 #[derive(Subcommand, Debug)]
 pub enum DaemonCommand {
@@ -45,6 +51,9 @@ pub enum DaemonCommand {
     /// Takes a controller of a running r-emsd out of the candidates, or lets it be one again
     #[command(after_help = MAINTENANCE_EXAMPLES)]
     Maintenance(MaintenanceArguments),
+    /// Keeps the state of a controller of a running r-emsd as it is now
+    #[command(after_help = SNAPSHOT_EXAMPLES)]
+    Snapshot(SnapshotArguments),
     /// Ends a running r-emsd in order
     Shutdown(OfDaemon),
 }
@@ -111,6 +120,17 @@ pub struct MaintenanceArguments {
     /// Also on the active when nobody is ready to take over: then nobody writes
     #[arg(long)]
     pub force: bool,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: OfDaemon,
+}
+
+/// Keeps a state.
+#[derive(Args, Debug)]
+pub struct SnapshotArguments {
+    /// The controller
+    #[arg(value_name = "GRID/ID")]
+    pub controller: String,
     /// Which daemon.
     #[command(flatten)]
     pub daemon: OfDaemon,

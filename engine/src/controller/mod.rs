@@ -217,6 +217,7 @@ impl<F: Function> Machine for Controller<F> {
             Input::Journal(status) => self.snapshots.journal(now, status, out),
             Input::WallClock { wall } => self.set_wall_clock(now, wall, out),
             Input::Command(Command::Stop) => self.stop(now, out),
+            Input::Command(Command::Snapshot) => self.snapshots.ask(now, out),
             Input::Command(command) => self.redundancy.command(now, command, out),
         }
         self.pass_on(now, out);

@@ -62,7 +62,14 @@ impl SnapshotSchedule {
         self.scans = self.scans.saturating_add(1);
         let by_time = self.settings.every.is_some_and(|every| now.since(self.asked_at) >= every);
         let by_count = self.settings.scans.is_some_and(|scans| self.scans >= scans);
-        if (by_time || by_count) && !self.is_under_way {
+        if by_time || by_count {
+            self.ask(now, out);
+        }
+    }
+
+    /// Asks for a snapshot, unless one is under way.
+    pub fn ask(&mut self, now: LocalTime, out: &mut Effects) {
+        if !self.is_under_way {
             (self.asked_at, self.scans, self.is_under_way) = (now, 0, true);
             out.push(Effect::Snapshot);
         }

@@ -99,6 +99,7 @@ impl Words<'_> {
             Command::Sole { begins: true } => String::from("be the majority on its own"),
             Command::Sole { begins: false } => String::from("be the majority on its own no longer"),
             Command::Stop => String::from("stop in order"),
+            Command::Snapshot => String::from("keep a snapshot"),
         }
     }
 

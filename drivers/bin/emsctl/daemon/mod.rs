@@ -7,10 +7,10 @@ use std::time::Duration;
 use self::client::Client;
 use super::args::Format;
 use super::daemon_args::{
-    DaemonCommand, EventsArguments, MaintenanceArguments, OfDaemon, StatusArguments, SwitchOverArguments,
-    Turned,
+    DaemonCommand, EventsArguments, MaintenanceArguments, OfDaemon, SnapshotArguments, StatusArguments,
+    SwitchOverArguments, Turned,
 };
-use crate::api::{Config, Done, EventLine, Maintenance, Points, Status, SwitchOver};
+use crate::api::{Config, Done, EventLine, Maintenance, Points, Snapshot, Status, SwitchOver};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, State, say};
 use crate::present;
@@ -29,6 +29,7 @@ pub(super) fn perform(command: &DaemonCommand, output: &mut Output) -> Result<Ex
         DaemonCommand::Config(arguments) => config(arguments, output),
         DaemonCommand::SwitchOver(arguments) => switch_over(arguments, output),
         DaemonCommand::Maintenance(arguments) => maintenance(arguments, output),
+        DaemonCommand::Snapshot(arguments) => snapshot(arguments, output),
         DaemonCommand::Shutdown(arguments) => shut_down(arguments, output),
     }
 }
@@ -103,6 +104,12 @@ fn maintenance(arguments: &MaintenanceArguments, output: &mut Output) -> Result<
     let on = arguments.turned == Turned::On;
     let wanted = Maintenance { controller: arguments.controller.clone(), on, force: arguments.force };
     done(&arguments.daemon, "/v1/maintenance", Some(&wanted), output)
+}
+
+/// Keeps the state of a controller.
+fn snapshot(arguments: &SnapshotArguments, output: &mut Output) -> Result<Exit, Failure> {
+    let wanted = Snapshot { controller: arguments.controller.clone() };
+    done(&arguments.daemon, "/v1/snapshot", Some(&wanted), output)
 }
 
 /// Ends the daemon.

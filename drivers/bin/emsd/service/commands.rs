@@ -17,7 +17,7 @@ use super::super::about::MemberPlace;
 use super::super::feed::{Told, What};
 use super::status::active;
 use super::{Api, systemd};
-use crate::api::{Done, Maintenance, SwitchOver};
+use crate::api::{Done, Maintenance, Snapshot, SwitchOver};
 
 /// So long the outcome of a command is waited for; then the answer says that it was asked for.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(5);
@@ -86,6 +86,15 @@ impl Api {
         }
         let command = Command::Maintenance { begins, is_forced: wanted.force };
         self.ask(Asked { to: of, command }, Until::default()).await
+    }
+
+    /// Keeps the state of a controller.
+    pub(super) async fn snapshot(self: &Arc<Self>, wanted: &Snapshot) -> Result<Done, Trouble> {
+        let of = self.find(&wanted.controller)?;
+        if !self.look().iter().any(|looked| looked.of == of && looked.lives()) {
+            return Err(Trouble::Conflict(format!("{} does not run", wanted.controller)));
+        }
+        self.ask(Asked { to: of, command: Command::Snapshot }, Until::default()).await
     }
 
     /// Ends the run in order.
@@ -243,6 +252,13 @@ fn judge(
         {
             Some(Judged::GivenUp)
         }
+        (Event::SnapshotTaken { .. }, Command::Snapshot) if told.from == asked.to => {
+            Some(Judged::Over(Ok(done(format!("the state of {} is kept", name(told.from))))))
+        }
+        (Event::SnapshotFailed, Command::Snapshot) if told.from == asked.to => {
+            let message = format!("{}: the disk did not take its state", name(told.from));
+            Some(Judged::Over(Err(Trouble::Conflict(message))))
+        }
         (Event::RoleChanged { role, .. }, Command::Maintenance { begins, .. })
             if told.from == asked.to && (role == Role::Maintenance) == begins =>
         {
@@ -354,6 +370,18 @@ mod tests {
             |in_maintenance| Role::ALL.into_iter().filter(move |role| stands(*role, in_maintenance));
         assert!(certain(true).eq([Role::Maintenance]));
         assert!(certain(false).eq([Role::Witness, Role::Standby, Role::Active]));
+    }
+
+    #[test]
+    fn a_snapshot_is_done_when_the_one_that_was_asked_has_kept_it() {
+        let taken = Event::SnapshotTaken { after: Span::ZERO };
+        assert_eq!(
+            judged(Command::Snapshot, None, A, taken),
+            Some(Ok("the state of g/a is kept".to_owned()))
+        );
+        assert_eq!(judged(Command::Snapshot, None, B, taken), None);
+        let failed = Some(Err("g/a: the disk did not take its state".to_owned()));
+        assert_eq!(judged(Command::Snapshot, None, A, Event::SnapshotFailed), failed);
     }
 
     #[test]

@@ -67,6 +67,7 @@ fn schemas() -> Map<String, Value> {
     add::<api::Config>(&mut generator);
     add::<api::SwitchOver>(&mut generator);
     add::<api::Maintenance>(&mut generator);
+    add::<api::Snapshot>(&mut generator);
     add::<api::Done>(&mut generator);
     add::<api::Refusal>(&mut generator);
     generator.take_definitions(true)

@@ -19,7 +19,7 @@ use super::commands::Trouble;
 use super::server::{FOLLOWERS_MAX, Peer};
 use super::status::active;
 use super::{Api, openapi};
-use crate::api::{Maintenance, Refusal, SwitchOver, VERSION, VERSION_HEADER};
+use crate::api::{Maintenance, Refusal, Snapshot, SwitchOver, VERSION, VERSION_HEADER};
 
 /// Largest body of a request: what is asked for is a few names.
 const BODY_MAX: usize = 16 << 10;
@@ -79,7 +79,7 @@ pub(super) enum Method {
 const JSON: &str = "application/json";
 
 /// Everything that can be asked.
-pub(super) const ROUTES: [Route; 10] = [
+pub(super) const ROUTES: [Route; 11] = [
     Route {
         path: "/v1/status",
         method: Method::Get,
@@ -149,6 +149,15 @@ pub(super) const ROUTES: [Route; 10] = [
         takes: Some("Maintenance"),
         gives: (200, JSON, Some("Done")),
         serve: || post(maintenance),
+    },
+    Route {
+        path: "/v1/snapshot",
+        method: Method::Post,
+        summary: "Keeps the state of a controller as it is now, at the beginning of a new segment of its log",
+        query: &[],
+        takes: Some("Snapshot"),
+        gives: (200, JSON, Some("Done")),
+        serve: || post(snapshot),
     },
     Route {
         path: "/v1/shutdown",
@@ -369,6 +378,19 @@ async fn maintenance(
     let (controller, on) = (&wanted.controller, if wanted.on { "on" } else { "off" });
     peer.does(format_args!("turns maintenance of {controller:?} {on}"));
     api.maintenance(&wanted).await.map(Json).into_response()
+}
+
+async fn snapshot(
+    State(api): State<Arc<Api>>,
+    Extension(peer): Extension<Peer>,
+    wanted: Result<Json<Snapshot>, JsonRejection>,
+) -> Response {
+    let wanted = match wanted {
+        Ok(Json(wanted)) => wanted,
+        Err(rejected) => return misunderstood(peer, &rejected),
+    };
+    peer.does(format_args!("asks for a snapshot of {:?}", wanted.controller));
+    api.snapshot(&wanted).await.map(Json).into_response()
 }
 
 async fn shut_down(State(api): State<Arc<Api>>, Extension(peer): Extension<Peer>) -> Response {

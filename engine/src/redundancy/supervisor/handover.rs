@@ -69,6 +69,8 @@ impl RedundancySupervisor {
                 self.leave(now, out);
                 Ok(())
             }
+            // That is the controller's.
+            Command::Snapshot => Ok(()),
             Command::SwitchOver { .. } | Command::Maintenance { .. } | Command::Sole { .. }
                 if self.spec.council.is_alone() =>
             {

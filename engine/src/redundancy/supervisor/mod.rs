@@ -114,6 +114,8 @@ pub enum Command {
     },
     /// End this life in order.
     Stop,
+    /// Keep the state as it is now.
+    Snapshot,
 }
 
 /// Supervises the redundancy of one grid from one seat.
