@@ -15,7 +15,7 @@ use crate::files::{Document, Files};
 use crate::leaf;
 use crate::mistake::{Notes, Report};
 use crate::node::{Node, excerpt};
-use crate::site::{HOST_EXAMPLE, Site};
+use crate::site::{HOST_EXAMPLE, LISTEN_EXAMPLE, Site};
 use crate::{fieldbus, fleet, persistence, scenario, site};
 
 /// A site that was loaded to be run.
@@ -44,6 +44,8 @@ pub struct RealHost {
     pub name: String,
     /// Where it hears the others; a host that shares no grid with another one needs none.
     pub address: Option<SocketAddr>,
+    /// Where its control API may be looked at over TCP.
+    pub listen: Option<SocketAddr>,
 }
 
 /// A controller or witness of a site.
@@ -133,12 +135,13 @@ fn hosts<S>(site: &Site<'_, S>, notes: &mut Notes) -> Vec<RealHost> {
     let mut host = |entry: &crate::node::Entry<'_>| {
         // What is wrong with it was noted when the site was read.
         let mut fields = entry.value.fields(&mut Notes::default());
-        let address = fields.as_mut().and_then(|fields| fields.optional("address"));
-        let address = address.and_then(|node| {
-            let text = leaf::address(&node, HOST_EXAMPLE, &mut Notes::default())?;
-            text.parse().map_err(|_none| node.error(notes, no_name(&text, HOST_EXAMPLE))).ok()
-        });
-        RealHost { name: entry.name.clone(), address }
+        let mut address = |name, example| {
+            let node = fields.as_mut().and_then(|fields| fields.optional(name))?;
+            let text = leaf::address(&node, example, &mut Notes::default())?;
+            text.parse().map_err(|_none| node.error(notes, no_name(&text, example))).ok()
+        };
+        let (address, listen) = (address("address", HOST_EXAMPLE), address("listen", LISTEN_EXAMPLE));
+        RealHost { name: entry.name.clone(), address, listen }
     };
     site.hosts.iter().map(&mut host).collect()
 }

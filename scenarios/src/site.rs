@@ -133,6 +133,8 @@ fn read_zone(node: &Node<'_>, notes: &mut Notes) -> Option<UtcOffset> {
     node.leaf(notes)
 }
 
+/// Where a host's control API may be looked at.
+pub(crate) const LISTEN_EXAMPLE: &str = "127.0.0.1:9464";
 /// An address as a host may have it.
 pub(crate) const HOST_EXAMPLE: &str = "10.0.0.1:7400";
 
@@ -146,6 +148,9 @@ fn read_hosts<'t>(node: &Node<'t>, notes: &mut Notes) -> Vec<Entry<'t>> {
         let Some(mut fields) = host.value.fields(notes) else { continue };
         if let Some(node) = fields.optional("address") {
             leaf::address(&node, HOST_EXAMPLE, notes);
+        }
+        if let Some(node) = fields.optional("listen") {
+            leaf::address(&node, LISTEN_EXAMPLE, notes);
         }
         fields.finish(notes);
     }

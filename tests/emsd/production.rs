@@ -4,7 +4,8 @@
 #![expect(clippy::disallowed_types, reason = "free ports are found by taking them")]
 
 use std::fs;
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -131,8 +132,22 @@ impl Site {
 
 #[test]
 fn a_site_that_is_killed_goes_on_where_it_was_and_its_logs_replay() {
-    let site = Site::new("killed_site", "commerce_modbus.ron", &[("scan: \"1 s\"", "scan: \"50 ms\"")]);
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("it is bound").to_string();
+    drop(free);
+    let hosts = format!("hosts: {{ \"a\": (listen: \"{address}\") }}");
+    let changes = [("scan: \"1 s\"", "scan: \"50 ms\""), ("hosts: { \"a\": () }", hosts.as_str())];
+    let site = Site::new("killed_site", "commerce_modbus.ron", &changes);
     let daemon = site.start("a", &[]);
+    let metrics = over_tcp(&address, "GET /metrics");
+    assert!(
+        metrics.starts_with("HTTP/1.1 200 OK") && metrics.contains("r_ems_loop_lateness_seconds_count"),
+        "{metrics}"
+    );
+    for refused in ["POST /v1/shutdown", "POST /v1/switchover"] {
+        let answer = over_tcp(&address, refused);
+        assert!(answer.starts_with("HTTP/1.1 404"), "who is far commands nothing: {answer}");
+    }
     until("the peak is shaved", || (site.set_point() > 50_000).then_some(()));
     let status = daemon.json(&["status"]);
     assert_eq!((&status["mode"], &status["grids"][0]["active"]), (&"production".into(), &"a".into()));
@@ -156,6 +171,15 @@ fn a_site_that_is_killed_goes_on_where_it_was_and_its_logs_replay() {
     site.replay("a", "commerce/a", &[false, true, false, false]);
     let explained = emsctl(&["explain", &site.segments("a", "commerce/a")[2], "--at", "+0 s"]);
     assert!(text(&explained.stdout).contains("PeakShaving"), "{}", text(&explained.stderr));
+}
+
+/// What is answered over TCP.
+fn over_tcp(address: &str, asked: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    write!(stream, "{asked} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").expect("it is taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
 }
 
 /// What a second daemon on the same state says.

@@ -50,7 +50,7 @@ use self::production::Site;
 use self::recording::{Kept, Log};
 use self::running::{Ended, Loop, STOP_PATIENCE, Simulated, World};
 use self::service::Plan;
-use self::socket::Socket;
+use self::socket::{Readers, Socket};
 use crate::api::{Config, Text, VERSION};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, say, survive_file_limits};
@@ -107,6 +107,7 @@ struct Ready<F: FunctionSet> {
     log: Option<Log>,
     hosts: Hosts,
     gauges: Option<Gauges>,
+    readers: Option<Readers>,
 }
 
 /// Runs until somebody ends it, or the scenario is over.
@@ -132,7 +133,7 @@ where
     if let Err(refused) = real_time::ask_for_memory() {
         tracing::warn!("{refused}");
     }
-    let Ready { about, config, machines, world, control, face, log, hosts, gauges } = ready;
+    let Ready { about, config, machines, world, control, face, log, hosts, gauges, readers } = ready;
     let (feed, fed, events) = feed::feed(machines.len());
     let (over, ended) = oneshot::channel();
     let plan = Plan {
@@ -144,6 +145,7 @@ where
         fed,
         events,
         listener: socket.listener().map_err(|error| failed("the socket cannot be shared", &error))?,
+        readers,
         lines: said.lines(),
         log: log.as_ref().map(Log::kept),
         hosts,
@@ -207,7 +209,7 @@ fn simulated<F: FunctionSet>(study: Study<F>, arguments: &Arguments) -> Result<R
     let (control, controlled) = control(Some(clock.waker()));
     let world = World::Simulated(Box::new(Simulated { driver, header, record, clock, controlled }));
     let (about, hosts) = (facts.into(), Hosts::default());
-    Ok(Ready { about, config, machines, world, control, face, log, hosts, gauges: None })
+    Ok(Ready { about, config, machines, world, control, face, log, hosts, gauges: None, readers: None })
 }
 
 /// Makes a site ready to run.
@@ -215,10 +217,21 @@ fn real<F>(site: &RealSite<F>, arguments: &Arguments) -> Result<Ready<F>, Failur
 where
     F: FunctionSet + Send + Sync + 'static,
 {
-    let Site { about, config, machines, driver, control, face, hosts, gauges } =
+    let Site { about, config, machines, driver, control, face, hosts, gauges, readers } =
         production::begin(site, arguments)?;
     let world = World::Real(Box::new(driver));
-    Ok(Ready { about, config, machines, world, control, face, log: None, hosts, gauges: Some(gauges) })
+    Ok(Ready {
+        about,
+        config,
+        machines,
+        world,
+        control,
+        face,
+        log: None,
+        hosts,
+        gauges: Some(gauges),
+        readers,
+    })
 }
 
 /// Says how it ended, and its log.

@@ -30,6 +30,7 @@ use super::about::{About, GridAbout, MemberAbout, MemberPlace};
 use super::args::Arguments;
 use super::hosts::Hosts;
 use super::running::STOP_PATIENCE;
+use super::socket::{Readers, listen_to_readers};
 use crate::api::{Config, Text, VERSION};
 use crate::exit::{Exit, Failure};
 use crate::names;
@@ -49,6 +50,7 @@ pub(super) struct Site<F: FunctionSet> {
     pub(super) face: Face,
     pub(super) hosts: Hosts,
     pub(super) gauges: Gauges,
+    pub(super) readers: Option<Readers>,
 }
 
 /// Loads a site file.
@@ -140,7 +142,8 @@ where
         site: text(),
     };
     let gauges = driver.gauges();
-    Ok(Site { about, config, machines, driver, control, face, hosts, gauges })
+    let readers = site.hosts[usize::from(host)].listen.map(listen_to_readers).transpose()?;
+    Ok(Site { about, config, machines, driver, control, face, hosts, gauges, readers })
 }
 
 /// What is known of one controller before it lives.

@@ -11,6 +11,7 @@
 
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,20 @@ const BACKLOG: i32 = 256;
 
 /// What connections come from.
 pub(super) type Listener = UnixListener;
+/// What connections over TCP come from.
+pub(super) type Readers = std::net::TcpListener;
+
+/// Listens over TCP.
+///
+/// # Errors
+/// The address cannot be had.
+pub(super) fn listen_to_readers(address: SocketAddr) -> Result<Readers, Failure> {
+    Readers::bind(address).map_err(|error| {
+        Failure::error(format!(
+            "{address}: the control API cannot be served there, as `listen` of the site file says: {error}"
+        ))
+    })
+}
 
 /// A socket that is listened on; its place is free again when this goes.
 pub(super) struct Socket {

@@ -45,7 +45,7 @@ use super::feed::{Fed, Told, What};
 use super::hosts::Hosts;
 use super::lines::Lines;
 use super::recording::Kept;
-use super::socket::Listener;
+use super::socket::{Listener, Readers};
 use super::{logging, systemd};
 use crate::api::Config;
 use crate::metrics::Metrics;
@@ -65,6 +65,8 @@ pub(super) struct Plan<F: FunctionSet> {
     pub(super) fed: Fed,
     pub(super) events: Receiver<Told>,
     pub(super) listener: Listener,
+    /// Where those are heard who only look.
+    pub(super) readers: Option<Readers>,
     pub(super) lines: Arc<Lines>,
     pub(super) log: Option<Kept>,
     pub(super) hosts: Hosts,
@@ -193,6 +195,9 @@ where
     F: FunctionSet + Send + Sync + 'static,
 {
     plan.listener.set_nonblocking(true)?;
+    if let Some(readers) = &plan.readers {
+        readers.set_nonblocking(true)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (ends, ended) = channel();
     let thread = std::thread::Builder::new().name("service".to_owned()).spawn(move || {
@@ -208,12 +213,16 @@ where
     F: FunctionSet + Send + Sync + 'static,
 {
     let api = Arc::new(Api::new(&plan));
-    let Plan { mut events, listener, over, .. } = plan;
+    let Plan { mut events, listener, readers, over, .. } = plan;
     let listener = match tokio::net::UnixListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("the control API cannot be served: {error}"),
     };
-    let places = server::Places::new();
+    let readers = match readers.map(tokio::net::TcpListener::from_std).transpose() {
+        Ok(readers) => readers,
+        Err(error) => return tracing::error!("the control API cannot be served over TCP: {error}"),
+    };
+    let (places, of_readers) = (server::Places::of_operators(), server::Places::of_readers());
     let notes = async {
         while let Some(told) = events.recv().await {
             api.note(told);
@@ -222,6 +231,7 @@ where
     tokio::select! {
         () = notes => {}
         () = server::accept(&listener, &api, &places) => {}
+        () = server::accept_readers(readers.as_ref(), &api, &of_readers) => {}
         () = care(&api) => {}
         _ = over => {}
     }
@@ -231,6 +241,7 @@ where
     }
     api.end();
     places.linger().await;
+    of_readers.linger().await;
 }
 
 /// Tells systemd how everything is.

@@ -190,7 +190,16 @@ pub(super) const ROUTES: [Route; 11] = [
 
 /// Serves every route.
 pub(super) fn router(api: Arc<Api>) -> Router {
-    let routes = ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, (route.serve)()));
+    serving(ROUTES.iter(), api)
+}
+
+/// Serves those that change nothing.
+pub(super) fn reading(api: Arc<Api>) -> Router {
+    serving(ROUTES.iter().filter(|route| route.method == Method::Get), api)
+}
+
+fn serving<'a>(routes: impl Iterator<Item = &'a Route>, api: Arc<Api>) -> Router {
+    let routes = routes.fold(Router::new(), |router, route| router.route(route.path, (route.serve)()));
     routes
         .fallback(async || refuse(StatusCode::NOT_FOUND, "there is no such path; /v1/openapi.json lists all"))
         .method_not_allowed_fallback(async || {

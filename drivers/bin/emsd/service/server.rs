@@ -1,4 +1,4 @@
-//! Connections of the control API: over a Unix socket, HTTP/1.1, one request each.
+//! Connections of the control API: over a Unix socket, and over TCP for those who only look; HTTP/1.1, one request each.
 //!
 //! **Every part is bounded:** how many connections there are, how many of them may last, how long one may wait before it asks,
 //! how long it may refuse to read, and what a request may hold. Who is beyond a bound is dropped; the loop feels nothing of it.
@@ -11,7 +11,8 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutWriter;
 
@@ -19,6 +20,8 @@ use super::{Api, routes};
 
 /// So many connections at once; one more is dropped at once. Those that do nothing end soon, by the bounds below.
 const CONNECTIONS_MAX: u32 = 256;
+/// So many at once over TCP, beside them: whoever is far keeps no operator from the socket.
+const READERS_MAX: u32 = 64;
 /// So many of them may follow events, for as long as they like; one more is refused. The others are for who asks or commands.
 pub(super) const FOLLOWERS_MAX: usize = 64;
 /// So long a connection may take to say what it wants.
@@ -49,61 +52,106 @@ impl Peer {
 
 /// The places that connections take.
 #[derive(Clone, Debug)]
-pub(super) struct Places(Arc<Semaphore>);
+pub(super) struct Places {
+    free: Arc<Semaphore>,
+    all: u32,
+}
 
 impl Places {
-    /// All of them are free.
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(CONNECTIONS_MAX as usize)))
+    /// Those of operators.
+    pub(super) fn of_operators() -> Self {
+        Self::new(CONNECTIONS_MAX)
+    }
+
+    /// Those of who only looks.
+    pub(super) fn of_readers() -> Self {
+        Self::new(READERS_MAX)
+    }
+
+    fn new(all: u32) -> Self {
+        Self { free: Arc::new(Semaphore::new(all as usize)), all }
     }
 
     /// Waits until all are free again, for a while.
     pub(super) async fn linger(&self) {
         // Who has not ended by then is cut off.
-        let _all = tokio::time::timeout(LINGER, self.0.acquire_many(CONNECTIONS_MAX)).await;
+        let _all = tokio::time::timeout(LINGER, self.free.acquire_many(self.all)).await;
     }
 }
 
-/// Takes connections for ever.
+/// Takes operators' connections for ever.
 pub(super) async fn accept(listener: &UnixListener, api: &Arc<Api>, places: &Places) {
     let router = routes::router(Arc::clone(api));
     loop {
-        match listener.accept().await {
-            Ok((stream, _address)) => {
-                let Ok(place) = Arc::clone(&places.0).try_acquire_owned() else { continue };
-                let router = router.clone();
-                tokio::spawn(async move {
-                    connection(stream, router).await;
-                    drop(place);
-                });
+        let taken = listener.accept().await.map(|(stream, _address)| stream);
+        begin(taken, places, |stream| connection(stream, router.clone())).await;
+    }
+}
+
+/// Takes connections of those who only look, for ever; without a listener there are none.
+pub(super) async fn accept_readers(listener: Option<&TcpListener>, api: &Arc<Api>, places: &Places) {
+    let Some(listener) = listener else { return std::future::pending().await };
+    let router = routes::reading(Arc::clone(api));
+    loop {
+        let taken = listener.accept().await;
+        begin(taken, places, |(stream, address)| {
+            let router = router.clone();
+            async move {
+                if let Err(error) = serve(stream, router).await {
+                    tracing::debug!(%address, "a connection ended early: {error}");
+                }
             }
-            Err(error) => {
-                tracing::warn!("a connection cannot be taken: {error}");
-                tokio::time::sleep(ACCEPT_AGAIN).await;
-            }
+        })
+        .await;
+    }
+}
+
+/// Begins to serve what was taken, if there is a place.
+async fn begin<T, S>(taken: std::io::Result<T>, places: &Places, serve: impl FnOnce(T) -> S)
+where
+    S: Future<Output = ()> + Send + 'static,
+{
+    match taken {
+        Ok(stream) => {
+            let Ok(place) = Arc::clone(&places.free).try_acquire_owned() else { return };
+            let served = serve(stream);
+            tokio::spawn(async move {
+                served.await;
+                drop(place);
+            });
+        }
+        Err(error) => {
+            tracing::warn!("a connection cannot be taken: {error}");
+            tokio::time::sleep(ACCEPT_AGAIN).await;
         }
     }
 }
 
-/// Serves one connection.
+/// Serves an operator's connection.
 async fn connection(stream: UnixStream, router: Router) {
     let credentials = match stream.peer_cred() {
         Ok(credentials) => credentials,
         Err(error) => return tracing::warn!("a connection does not say whose it is: {error}"),
     };
     let peer = Peer { uid: credentials.uid(), gid: credentials.gid(), pid: credentials.pid() };
+    if let Err(error) = serve(stream, router.layer(Extension(peer))).await {
+        tracing::debug!(uid = peer.uid, gid = peer.gid, pid = peer.pid, "a connection ended early: {error}");
+    }
+}
+
+/// Serves one connection.
+async fn serve<S>(stream: S, router: Router) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
     let mut stream = TimeoutWriter::new(stream);
     stream.set_timeout(Some(READS_WITHIN));
-    let service = TowerToHyperService::new(router.layer(Extension(peer)));
-    let served = http1::Builder::new()
+    http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST_WITHIN)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(uid = peer.uid, gid = peer.gid, pid = peer.pid, "a connection ended early: {error}");
-    }
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router))
+        .await
 }
 
 #[cfg(test)]
