@@ -64,8 +64,9 @@ impl SimDriver {
             }
         }
         match part {
-            Part::All | Part::Others | Part::Asked => self.poll(at, post, effects.as_slice()),
-            Part::AtOnce | Part::Told => {}
+            // A poll changes nothing at a device, and waits for no disk.
+            Part::All | Part::AtOnce | Part::Asked => self.poll(at, post, effects.as_slice()),
+            Part::Others | Part::Told => {}
         }
     }
 }
