@@ -43,6 +43,7 @@ use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::machine::{self, Boot, Delivery, Driver, Effect, Input, Outcome, Step};
 use r_ems_engine::orchestrator::Orchestrator;
 use r_ems_engine::queue::EventQueue;
+use r_ems_engine::redundancy::Command;
 use r_ems_engine::wakes::Wakes;
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{Span, Time};
@@ -366,6 +367,9 @@ impl Driver for SimDriver {
             self.show_image(at, post, device);
         }
         let state = &self.posts[usize::from(post)];
+        if let Happened::Command(Command::Sole { begins: true }) = happened {
+            self.authority.vouched(at, state.grid);
+        }
         let (now, to) = (self.clocks[usize::from(state.host)].local(at), ControllerIndex(post));
         let step = match happened {
             Happened::Restore => {

@@ -68,7 +68,9 @@ pub enum FailBack {
 /// What a pair without a witness does when its peer is silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnSilence {
-    /// The durable owner alone is the majority; the other waits for a hand-over or for an operator.
+    /// The durable owner alone is the majority; the other waits for a hand-over or for an operator. A peer with another
+    /// redundancy section cannot be told who the owner is: one that holds authority goes on, unless the owner does too and has
+    /// the lower seat.
     Hold,
     /// A side grants to itself after W of silence. Two may then write until the link heals; the overlap is reported. A peer with
     /// another redundancy section is not silent where it goes before: it holds authority, or neither or both do and it has the

@@ -88,9 +88,6 @@ impl SimDriver {
 
     /// Shows what a controller promises: what was asked for, what is durable, or what a life begins with.
     pub(super) fn look_at_promise(&mut self, at: Time, post: u16, promise: &Promise, is_durable: bool) {
-        if promise.is_sole {
-            self.authority.vouched(at, self.posts[usize::from(post)].grid);
-        }
         if is_durable && !promise.abstains {
             self.authority.remembers(post);
             self.progress.remembers(at, post);

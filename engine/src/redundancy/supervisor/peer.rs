@@ -44,6 +44,11 @@ impl Foreign {
         Self { at, holds, is_able: holds || heartbeat.is_ready }
     }
 
+    /// Whether it goes before the owner of a pair: it holds authority, and the owner does not, or has the higher seat.
+    pub(super) const fn goes_before_owner(&self, is_lower: bool, holds: bool) -> bool {
+        self.holds && (is_lower || !holds)
+    }
+
     /// Whether it goes before a member: who holds authority before who does not, then the lower seat.
     pub(super) const fn goes_before(&self, is_lower: bool, holds: bool) -> bool {
         self.is_able && if self.holds == holds { is_lower } else { self.holds }

@@ -200,7 +200,7 @@ impl RedundancySupervisor {
             return mine;
         }
         if let Some(owner) = self.owner() {
-            return mine && owner == self.me();
+            return mine && owner == self.me() && !self.gives_way(now);
         }
         let takes_over = self.takes_over_on_silence();
         self.is_majority_of_votes(grants) || (takes_over && mine && self.is_peer_silent(now))
@@ -213,6 +213,16 @@ impl RedundancySupervisor {
     /// Whether these are most of the votes, and not only enough because others are silent or off.
     fn is_majority_of_votes(&self, grants: u16) -> bool {
         (grants & self.spec.council.voters()).count_ones() >= self.spec.council.majority()
+    }
+
+    /// Whether the owner of a pair lets the other have it, which runs with another redundancy section and holds authority: it
+    /// cannot be told who the owner is, after an operator vouched in vain, and the two would write side by side for ever.
+    fn gives_way(&self, now: LocalTime) -> bool {
+        let wait = self.spec.settings.grantor_wait();
+        self.spec.council.others().any(|seat| {
+            let foreign = self.peers[seat.position()].foreign.filter(|foreign| now.since(foreign.at) <= wait);
+            foreign.is_some_and(|foreign| foreign.goes_before_owner(seat < self.me(), self.role.holds()))
+        })
     }
 
     /// Whether the other voter of a pair has been silent for so long that what it was granted is over. Who runs with another
