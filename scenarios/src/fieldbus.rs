@@ -339,6 +339,7 @@ pub(crate) fn bus(devices: &[Device<'_>], notes: &mut Notes) -> BusSpec {
         match DeviceMap::new(Mapping {
             latency: device.spec.latency,
             reversion: device.spec.reversion,
+            recalls: !device.spec.longest_write.is_zero() && !device.spec.checks_epochs,
             ..mapping
         }) {
             Ok(map) => {
@@ -458,6 +459,7 @@ impl Modbus {
             unit,
             latency: Span::ZERO,
             reversion: Span::ZERO,
+            recalls: false,
             limits: self.limits,
             points: self.points.iter().map(point).collect(),
             writes: self.writes.clone(),

@@ -72,6 +72,18 @@ def cut_mid_write(_site, active, standby):
     return heal
 
 
+def stall_mid_write(site, active, standby):
+    """The same, and the active cannot take back what it wrote: its kernel has to."""
+    go_on = cut_mid_write(site, active, standby)
+    site.daemons[active].stall()
+
+    def heals():
+        go_on()
+        site.daemons[active].go_on()
+
+    return heals
+
+
 def delay(milliseconds):
     def breaks(_site, active, _standby):
         return Delay(active, milliseconds).end
@@ -97,6 +109,7 @@ FAULTS = [
     Fault("stall", "the active stands still for 1 s", stall, "other", 1.0),
     Fault("cut", "the active's cable is cut", cut(both_ways("x", "y", "w", "d")), "other"),
     Fault("cut-mid-write", "the same while a set-point is under way", cut_mid_write, "other", 1.0),
+    Fault("stall-mid-write", "the same, and the active stands still", stall_mid_write, "other", 1.0),
     Fault("cut-from-hosts", "the active reaches the devices and no host", cut(both_ways("x", "y", "w")), "other"),
     Fault("cut-from-devices", "the active reaches the hosts and no device", cut(both_ways("x", "d")), "other", 3.0),
     Fault("mute", "no host hears the active", cut([("x", "y"), ("x", "w")]), "other"),

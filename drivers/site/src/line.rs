@@ -6,7 +6,10 @@
 //!
 //! **Decision: what a connection has not delivered dies with it.** The operating system would go on sending what is left of a
 //! closed connection for minutes: a write whose exchange was given up would reach its device long after another controller has
-//! taken over. So a line ends by a reset, also when its process dies.
+//! taken over. So a line ends by a reset, also when its process dies. A machine closes it when a write has expired that was not
+//! answered; where the process stands still then, the operating system does, as soon as it would send the write again, but not
+//! for the first time: that it does some 200 ms after the write, whatever it is told. So what is left is a process that stands
+//! still while the cable of its device is out, and in again within that time; and a computer that stands still as a whole.
 //!
 //! **Bounds:** a device may send what it was asked for, [`ANSWER_BYTES_MAX`] for each request, and [`CREDIT_MAX`] at once. Who
 //! sends more is cut off: everything that arrives is recorded, and a device that chatters would push the log of a day from the
@@ -18,8 +21,9 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use r_ems_engine::Span;
 use rustix::io::Errno;
-use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay, socket_error};
+use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay, set_tcp_user_timeout, socket_error};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, ipproto, recv, send, socket_with,
 };
@@ -36,6 +40,8 @@ pub struct Line {
     state: State,
     /// So many bytes may still come.
     credit: usize,
+    /// For so many milliseconds the operating system tries to deliver what was sent; 0: as long as it likes.
+    patience: u32,
 }
 
 #[derive(Debug)]
@@ -62,7 +68,7 @@ pub enum Happened {
 impl Line {
     /// A line to an address, which is closed.
     pub const fn new(address: SocketAddr) -> Self {
-        Self { address, state: State::Closed, credit: 0 }
+        Self { address, state: State::Closed, credit: 0, patience: 0 }
     }
 
     /// Begins to open it, anew if it is open; how that ends is found by [`Line::look`]. `Closed`: it cannot be tried at all.
@@ -70,7 +76,7 @@ impl Line {
         self.state = State::Closed;
         match self.begin() {
             Ok(socket) => {
-                (self.state, self.credit) = (State::Opening(socket), 0);
+                (self.state, self.credit, self.patience) = (State::Opening(socket), 0, 0);
                 Happened::Nothing
             }
             // No more descriptors, or no way to such an address.
@@ -97,18 +103,21 @@ impl Line {
     }
 
     /// Sends bytes, all of them or none: where there is no room for all, the line is closed. `Closed`: so it is.
-    pub fn send(&mut self, bytes: &[u8]) -> Happened {
+    ///
+    /// What is valid only for a while is not sent again by the operating system when that is over, and ends the line.
+    pub fn send(&mut self, bytes: &[u8], valid_for: Option<Span>) -> Happened {
         let State::Open(socket) = &self.state else { return Happened::Nothing };
-        match send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-            Ok(sent) if sent == bytes.len() => {
-                self.credit = (self.credit + ANSWER_BYTES_MAX).min(CREDIT_MAX);
-                Happened::Nothing
-            }
-            Ok(_) | Err(_) => {
-                self.close();
-                Happened::Closed
-            }
+        let millis = |span: Span| u32::try_from(span.as_nanos() / 1_000_000).unwrap_or(u32::MAX).max(1);
+        let patience = valid_for.map_or(0, millis);
+        let is_set = patience == self.patience || set_tcp_user_timeout(socket, patience).is_ok();
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        if !is_set || send(socket, bytes, flags) != Ok(bytes.len()) {
+            self.close();
+            return Happened::Closed;
         }
+        self.patience = patience;
+        self.credit = (self.credit + ANSWER_BYTES_MAX).min(CREDIT_MAX);
+        Happened::Nothing
     }
 
     /// Its socket; `None`: it is closed.
@@ -201,7 +210,7 @@ mod tests {
     #[test]
     fn who_sends_more_than_it_was_asked_for_is_cut_off() {
         let (mut line, mut other) = connected();
-        line.send(b"a request");
+        line.send(b"a request", None);
         let mut request = [0; 9];
         other.read_exact(&mut request).expect("it has left");
         other.write_all(&[7; ANSWER_BYTES_MAX]).expect("it is open");
@@ -222,7 +231,7 @@ mod tests {
     #[test]
     fn bytes_pass_both_ways_as_they_come() {
         let (mut line, mut peer) = connected();
-        assert_eq!(line.send(b"request"), Happened::Nothing);
+        assert_eq!(line.send(b"request", None), Happened::Nothing);
         let mut request = [0; 7];
         peer.read_exact(&mut request).expect("it was sent");
         assert_eq!(&request, b"request");
@@ -242,7 +251,7 @@ mod tests {
         let (mut line, peer) = connected();
         drop(peer);
         assert_eq!(wait(&mut line, &mut [0; 8]), Happened::Closed);
-        assert_eq!((line.send(b"lost"), line.socket().is_none()), (Happened::Nothing, true));
+        assert_eq!((line.send(b"lost", None), line.socket().is_none()), (Happened::Nothing, true));
     }
 
     #[test]
@@ -259,7 +268,7 @@ mod tests {
     fn a_peer_that_reads_nothing_costs_the_connection_and_no_time() {
         let (mut line, _peer) = connected();
         let frame = [0; 260];
-        let ended = (0..1_000_000).any(|_| line.send(&frame) == Happened::Closed);
+        let ended = (0..1_000_000).any(|_| line.send(&frame, None) == Happened::Closed);
         assert!(ended, "no buffer is without end");
         assert!(line.socket().is_none());
     }
@@ -273,7 +282,7 @@ mod tests {
             let mut bytes = [0; 8];
             assert_eq!(wait(&mut line, &mut bytes), Happened::Opened);
             let (mut peer, _address) = listener.accept().expect("somebody has connected");
-            line.send(b"?");
+            line.send(b"?", None);
             peer.write_all(&[turn; 3]).expect("it is open");
             let Happened::Arrived(count) = wait(&mut line, &mut bytes) else { panic!("it is open") };
             assert!(bytes[..count].iter().all(|byte| *byte == turn));

@@ -265,7 +265,8 @@ impl<F: Function> Controller<F> {
             return;
         }
         loop {
-            self.bus.carry_out(now, out);
+            let is_given_away = self.redundancy.authority(now).is_none();
+            self.bus.carry_out(now, is_given_away, out);
             match self.bus.next_told() {
                 None => return,
                 Some(Told::Points { device, samples }) => {

@@ -15,6 +15,8 @@
 //!   set-point when all are answered. What is decided meanwhile replaces what has not left, and answers for it.
 //! - **Authority.** What waits is what is wanted still: where the lease under which it was decided is extended meanwhile, it may
 //!   leave as long as that holds. What has not left when it expires, or when the authority is given up, does not leave.
+//! - **What has left cannot be recalled from a device,** but from the connection: a cable that is out keeps it there, and lets it
+//!   go when it is in again. A write that is not answered when its validity ends takes its connection with it.
 //! - **Epochs.** A device that refuses a request with an epoch is asked which one it has accepted.
 //! - **What cannot be known is said so:** a write that was sent and not answered has timed out, and may have been applied.
 
@@ -33,6 +35,9 @@ use crate::time::{LocalTime, Span};
 
 /// Polls begin earlier than their answers take by this factor.
 const RESERVE: u64 = 2;
+
+/// From the last instant at which something counts to the first at which it does not.
+const INSTANT: Span = Span::from_nanos(1);
 
 /// The connections of a controller and the devices behind them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,7 +68,8 @@ pub enum Told {
         /// Which.
         device: DeviceIndex,
     },
-    /// A write leaves, once more perhaps: until this instant it may do so, and D counts from there.
+    /// A write leaves, once more perhaps, or waits in its connection for longer: until this instant it may do so, and D counts
+    /// from there.
     Left {
         /// To which device.
         device: DeviceIndex,
@@ -110,6 +116,8 @@ struct Attached {
     write: Option<Writing>,
     /// The newest one, which waits for that.
     waiting: Option<Writing>,
+    /// A write may wait in the connection, where nothing that came after it was answered; from this instant on it must not.
+    in_transit: Option<LocalTime>,
 }
 
 /// A set-point on its way.
@@ -170,11 +178,14 @@ impl Bus {
     /// When it wants to be woken.
     pub fn deadline(&self) -> Option<LocalTime> {
         let masters = self.masters.iter().filter_map(Master::deadline);
-        masters.chain(self.devices.iter().filter_map(|device| device.poll_at)).min()
+        let devices = self.devices.iter().flat_map(|device| [device.poll_at, device.in_transit]);
+        masters.chain(devices.flatten()).min()
     }
 
     /// Takes over what is asked of the devices behind it.
-    pub fn carry_out(&mut self, now: LocalTime, out: &mut Effects) {
+    ///
+    /// `is_given_away`: the authority is about to be given up, and no write gains from its extension.
+    pub fn carry_out(&mut self, now: LocalTime, is_given_away: bool, out: &mut Effects) {
         let mut wishes = core::mem::take(&mut self.desk.wishes);
         out.take_out(|effect| {
             let wish = self.wish(effect);
@@ -187,10 +198,13 @@ impl Bus {
                 Wish::Poll { place, due } => self.devices[place].poll_at = Some((due - self.lead).max(now)),
                 Wish::Write { place, write } => self.write(now, place, write, out),
                 Wish::GiveUp(connection) => self.give_up(now, connection, out),
-                Wish::Authority { epoch, until } => self.hear_authority(now, epoch, until),
+                Wish::Authority { epoch, until } if until <= now => self.hear_end(epoch, until),
+                Wish::Authority { epoch, until } if !is_given_away => self.hear_authority(epoch, until),
+                Wish::Authority { .. } => {}
             }
         }
         self.desk.wishes = wishes;
+        self.recall(now, out);
         self.poll(now, out);
     }
 
@@ -244,13 +258,18 @@ impl Bus {
     ) {
         if connection.position() < self.masters.len() {
             self.with(connection, out, |master, counter| {
-                if is_open { master.connected(now, counter) } else { master.disconnected(now, counter) }
+                if is_open {
+                    return master.connected(now, counter);
+                }
+                counter.nothing_in_transit();
+                master.disconnected(now, counter);
             });
         }
     }
 
     /// Does what is due.
     pub fn wake(&mut self, now: LocalTime, out: &mut Effects) {
+        self.recall(now, out);
         for connection in (0..self.masters.len()).map(ConnectionIndex::of) {
             if self.masters[connection.position()].deadline().is_some_and(|due| now >= due) {
                 self.with(connection, out, |master, counter| master.wake(now, counter));
@@ -343,17 +362,42 @@ impl Bus {
         self.with(connection, out, |master, counter| master.give_up(now, counter));
     }
 
-    /// What waits to leave may do so as long as the authority holds under which it was decided; not at all if that is given up.
-    fn hear_authority(&mut self, now: LocalTime, epoch: u64, until: LocalTime) {
+    /// What waits to leave may do so as long as the authority holds under which it was decided.
+    fn hear_authority(&mut self, epoch: u64, until: LocalTime) {
         for (attached, map) in self.devices.iter_mut().zip(&self.spec.devices) {
             for writing in attached.write.iter_mut().chain(&mut attached.waiting) {
                 let write = &mut writing.write;
-                if until <= now && write.epoch <= epoch {
-                    // The instant itself is one of those that are given up.
-                    write.valid_until = write.valid_until.min(until - Span::from_nanos(1));
-                } else if write.epoch == epoch {
-                    write.valid_until = write.valid_until.max(until.min(writing.decided + map.reversion()));
+                let extended = until.min(writing.decided + map.reversion());
+                if write.epoch != epoch || extended <= write.valid_until {
+                    continue;
                 }
+                write.valid_until = extended;
+                if writing.has_left && attached.in_transit.is_some() {
+                    attached.in_transit = Some(extended + INSTANT);
+                    self.desk.told.push(Told::Left { device: map.device(), valid_until: extended });
+                }
+            }
+        }
+    }
+
+    /// Nothing leaves any more, nor waits in a connection: authority is given up from `until` on.
+    fn hear_end(&mut self, epoch: u64, until: LocalTime) {
+        for attached in &mut self.devices {
+            let writings = attached.write.iter_mut().chain(&mut attached.waiting);
+            for writing in writings.filter(|writing| writing.write.epoch <= epoch) {
+                // The instant itself is one of those that are given up.
+                writing.write.valid_until = writing.write.valid_until.min(until - INSTANT);
+            }
+            attached.in_transit = attached.in_transit.map(|at| at.min(until));
+        }
+    }
+
+    /// Closes the connections in which writes may wait that must not arrive any more.
+    fn recall(&mut self, now: LocalTime, out: &mut Effects) {
+        for place in 0..self.devices.len() {
+            if self.devices[place].in_transit.is_some_and(|at| now >= at) {
+                let connection = self.spec.devices[place].connection();
+                self.with(connection, out, |master, counter| master.recall(now, counter));
             }
         }
     }

@@ -44,6 +44,8 @@ pub struct Mapping {
     pub latency: Span,
     /// A set-point that has waited for so long leaves no more, whatever authority there is.
     pub reversion: Span,
+    /// Whether a write does harm that arrives when it has expired: others may write then, and the device knows no epochs.
+    pub recalls: bool,
     /// What it lets itself be asked.
     pub limits: ReadLimits,
     /// Its points.
@@ -104,6 +106,7 @@ pub struct DeviceMap {
     unit: u16,
     latency: Span,
     reversion: Span,
+    recalls: bool,
     points: Vec<MappedPoint>,
     reads: Vec<Read>,
     writes: Vec<WriteRequest>,
@@ -180,7 +183,7 @@ impl DeviceMap {
     /// # Errors
     /// [`MapFlaw`] for the first thing that no device could be asked.
     pub fn new(said: Mapping) -> Result<Self, MapFlaw> {
-        let Mapping { device, connection, unit, latency, reversion, limits, points, writes } = said;
+        let Mapping { device, connection, unit, latency, reversion, recalls, limits, points, writes } = said;
         if let Some(place) = points.iter().position(|point| point.table.is_of_bits()) {
             return Err(MapFlaw::Bits { place });
         }
@@ -211,7 +214,7 @@ impl DeviceMap {
         if set_points != usize::from(!writes.is_empty()) {
             return Err(MapFlaw::SetPoints { found: set_points });
         }
-        Ok(Self { device, connection, unit, latency, reversion, points, reads, writes })
+        Ok(Self { device, connection, unit, latency, reversion, recalls, points, reads, writes })
     }
 
     /// Whose map it is.
@@ -237,6 +240,11 @@ impl DeviceMap {
     /// How long a set-point may wait before it leaves.
     pub const fn reversion(&self) -> Span {
         self.reversion
+    }
+
+    /// Whether a write that has left, and was not answered when it expires, is taken back.
+    pub const fn recalls(&self) -> bool {
+        self.recalls
     }
 
     /// Where its points lie.

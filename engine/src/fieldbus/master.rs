@@ -18,6 +18,8 @@
 //!   unit answers. Where none does any more, it is closed and opened again: a peer that was unplugged does not say so.
 //! - **Writes go first**: a set-point must not wait for polls, nor the second of its requests for anything.
 //! - **A write leaves while it is valid or not at all.** That is asked whenever it is sent, retries too.
+//! - **What has left may still wait** in the host's end of the connection, until its cable is whole again. Whoever must not have
+//!   it arrive takes it back: the connection is closed, at once opened anew for what comes next, and no unit is blamed.
 //!
 //! All is bounded: [`MAX_JOBS`] wait at most, and of a stream no more than one frame is kept.
 
@@ -250,16 +252,29 @@ impl<T: Copy> Master<T> {
     /// Whoever asked gives the connection up: it is closed, and no job is done any more; the next one opens it again.
     pub fn give_up(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
         if !matches!(self.link, Link::Closed(_)) {
-            peer.disconnect();
-            (self.link, self.attempts) = (Link::Closed(now), 0);
-            self.assembler.clear();
-        }
-        if let Some(exchange) = self.exchange.take() {
-            self.end(&exchange.job, Err(Fault::Disconnected), peer);
+            self.shut(now, peer);
         }
         while let Some(Waiting { job, retries_left }) = self.queue.pop_front() {
             let fault = if retries_left.is_some() { Fault::Disconnected } else { Fault::NotConnected };
             self.end(&job, Err(fault), peer);
+        }
+    }
+
+    /// What has left and was not answered must not arrive any more.
+    pub fn recall(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
+        if self.link == Link::Open {
+            self.shut(now, peer);
+            self.go_on(now, peer);
+        }
+    }
+
+    /// Closes the connection at its own wish: nobody failed, and the next job opens it at once.
+    fn shut(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
+        peer.disconnect();
+        (self.link, self.attempts) = (Link::Closed(now), 0);
+        self.assembler.clear();
+        if let Some(exchange) = self.exchange.take() {
+            self.end(&exchange.job, Err(Fault::Disconnected), peer);
         }
     }
 

@@ -276,6 +276,11 @@ impl SimDriver {
         // Whatever whoever sends believes, its clock says how late it is.
         let by_clock = self.clocks[usize::from(host)].local(at);
         self.authority.sent((at, by_clock), (grid, post), write.valid_until);
+        self.note_on_its_way(at, post, write);
+    }
+
+    /// Notes that nobody can take a write back any more.
+    pub(super) fn note_on_its_way(&mut self, at: Time, post: u16, write: &SetPointWrite) {
         let link = self.link(post, write.device);
         let (component, checks_epochs) = (link.component(), link.checks_epochs());
         if !checks_epochs {
@@ -335,6 +340,9 @@ impl SimDriver {
         // A device that takes one connection does not learn that it is dead.
         if let (DeviceFault::Disconnected, Edge::Begins, Some(how)) = (fault, edge, link.one_connection()) {
             self.grids[grid].slots[usize::from(link.component().0)].die(at, (post, *life), how);
+        }
+        if (fault, edge) == (DeviceFault::Disconnected, Edge::Ends) {
+            self.send_kept(at, post, device);
         }
     }
 

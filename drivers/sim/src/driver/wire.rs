@@ -1,10 +1,14 @@
 //! Connections at the wire: frames on their way between controllers and devices, and what becomes of connections.
 //!
 //! A connection is made at a controller's wish and ends at its wish, or because its device restarts; a line that is cut says
-//! nothing. Frames arrive in the order in which they were sent. What is late, wrong, missing or refused is what the links of the
-//! devices say, as where links pass values: here it comes as bytes.
+//! nothing. What a controller writes meanwhile its host keeps, and sends when the cable is in again, unless the connection has
+//! ended by then; where the process stands still, its host ends it once the write has expired.
+//!
+//! Frames arrive in the order in which they were sent. What is late, wrong, missing or refused is what the links of the devices
+//! say, as where links pass values: here it comes as bytes.
 
-use alloc::collections::VecDeque;
+mod freight;
+
 use alloc::vec::Vec;
 
 use r_ems_engine::fieldbus::frame::{self, HEADER_BYTES};
@@ -18,6 +22,8 @@ use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::units::Watts;
 use r_ems_engine::{LocalTime, Span, Time};
 
+pub(super) use self::freight::Freight;
+use self::freight::Parcel;
 use super::devices::WriteUnderWay;
 use super::pending::{Happened, Of, Pending};
 use super::{PostState, SimDriver};
@@ -42,51 +48,6 @@ struct Line {
     on: u32,
     /// When the last frame arrives: no later one overtakes it.
     last_arrival: Time,
-}
-
-/// Frames on their way.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Freight {
-    parcels: Vec<Parcel>,
-    free: VecDeque<u32>,
-}
-
-/// One frame on its way, and what is known of it besides.
-#[derive(Clone, Debug)]
-struct Parcel {
-    of: Of,
-    connection: ConnectionIndex,
-    number: u32,
-    device: DeviceIndex,
-    bytes: Vec<u8>,
-    /// The write that a request carries.
-    write: Option<SetPointWrite>,
-    /// The values that an answer brings.
-    samples: Vec<Sample>,
-}
-
-impl Freight {
-    fn send(&mut self, parcel: Parcel) -> u32 {
-        if let Some(slot) = self.free.pop_front() {
-            self.parcels[slot as usize] = parcel;
-            return slot;
-        }
-        self.parcels.push(parcel);
-        (self.parcels.len() - 1) as u32
-    }
-
-    /// Takes a frame off its way.
-    fn take(&mut self, slot: u32) -> Parcel {
-        self.free.push_back(slot);
-        let parcel = &mut self.parcels[slot as usize];
-        let (bytes, samples) = (core::mem::take(&mut parcel.bytes), core::mem::take(&mut parcel.samples));
-        Parcel { bytes, samples, ..*parcel }
-    }
-
-    /// A frame reaches nobody.
-    pub(super) fn throw_away(&mut self, slot: u32) {
-        self.free.push_back(slot);
-    }
 }
 
 impl Wires {
@@ -249,11 +210,14 @@ impl SimDriver {
             return self.reset(at + latency, of, connection);
         }
         let link = self.link(post, device);
-        if is_cut || !link.hears() || link.is_cut_off() {
+        let is_lost = is_cut || !link.hears() || link.is_cut_off();
+        if is_lost {
             match write {
                 Some(_) => link.count_write_timeout(),
                 None => link.count_poll_timeout(),
             }
+        }
+        if is_lost && !(is_cut && write.is_some()) {
             return;
         }
         let parcel = Parcel {
@@ -265,6 +229,9 @@ impl SimDriver {
             write: write.copied(),
             samples: Vec::new(),
         };
+        if is_lost {
+            return self.freight.keep(parcel);
+        }
         match write {
             None => self.answer_read(at, parcel),
             Some(write) => {

@@ -114,7 +114,8 @@ impl SiteDriver {
             let (device, outcome) = (write.device, WriteOutcome::Expired);
             return self.at_once.push_back((of, Waiting::Told(Input::Written { device, outcome })));
         }
-        if post.lines[connection.position()].send(bytes) == Happened::Closed {
+        let valid_for = write.map(|write| write.valid_until.since(now));
+        if post.lines[connection.position()].send(bytes, valid_for) == Happened::Closed {
             self.at_once.push_back((of, Waiting::Told(Input::LinkChanged { connection, is_open: false })));
         }
     }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Ask, Attached, Desk, Told, What, Writing};
+use super::{Ask, Attached, Desk, INSTANT, Told, What, Writing};
 use crate::fieldbus::map::DeviceMap;
 use crate::fieldbus::master::{Fault, Job, Peer};
 use crate::fieldbus::pdu::{Answer, Request};
@@ -29,6 +29,7 @@ impl Peer for Counter<'_> {
     }
 
     fn disconnect(&mut self) {
+        self.nothing_in_transit();
         self.out.push(Effect::Link { connection: self.connection, wish: LinkWish::Closed });
     }
 
@@ -59,12 +60,19 @@ impl Peer for Counter<'_> {
             writing.write
         });
         if let Some(SetPointWrite { device, valid_until, .. }) = write {
+            if self.maps[place].recalls() {
+                self.devices[place].in_transit = Some(valid_until + INSTANT);
+            }
             self.desk.told.push(Told::Left { device, valid_until });
         }
         self.out.send_frame(self.connection, (transaction, unit, pdu), write);
     }
 
     fn done(&mut self, job: &Job<Ask>, outcome: Result<Answer<'_>, Fault>) -> Option<Job<Ask>> {
+        if matches!(outcome, Ok(_) | Err(Fault::Unit(_) | Fault::Answer(_))) {
+            // Bytes keep their order: what was sent before that has arrived too.
+            self.nothing_in_transit();
+        }
         let what = match job.tag.what {
             What::Read(read) => {
                 self.end_read(job.tag.place, usize::from(read), outcome);
@@ -78,6 +86,14 @@ impl Peer for Counter<'_> {
 }
 
 impl Counter<'_> {
+    /// No write waits in the connection: all have arrived, or it is over.
+    pub(super) fn nothing_in_transit(&mut self) {
+        let here = self.devices.iter_mut().zip(self.maps);
+        for (attached, _map) in here.filter(|(_, map)| map.connection() == self.connection) {
+            attached.in_transit = None;
+        }
+    }
+
     fn writing(&self, place: u16) -> Writing {
         self.devices[usize::from(place)].write.expect("a set-point is under way while it is asked for")
     }

@@ -1,5 +1,7 @@
 //! A bus with two devices on one connection and one on another, and a peer that answers as it is told to.
 
+mod recall;
+
 use alloc::vec;
 
 use proptest::prelude::*;
@@ -58,6 +60,7 @@ fn map(device: DeviceIndex, connection: ConnectionIndex, unit: u16) -> DeviceMap
         unit,
         latency: Span::from_millis(10),
         reversion: Span::from_secs(60),
+        recalls: device != ALONE,
         limits: ReadLimits::default(),
         points: vec![point],
         writes: if device == METER { Vec::new() } else { writes },
@@ -140,7 +143,7 @@ fn told(bus: &mut Bus) -> Vec<Told> {
 fn ask(bus: &mut Bus, millis: u64, wishes: &[Effect]) -> Effects {
     let mut out = Effects::new();
     wishes.iter().for_each(|wish| out.push(*wish));
-    bus.carry_out(at(millis), &mut out);
+    bus.carry_out(at(millis), false, &mut out);
     out
 }
 
@@ -248,31 +251,6 @@ fn what_is_decided_meanwhile_replaces_what_waits_and_answers_for_it() {
     }
     let done = Told::Written { device: ALONE, outcome: WriteOutcome::Acknowledged };
     assert_eq!(told(&mut bus), [done, done]);
-}
-
-#[test]
-fn what_waits_leaves_as_long_as_its_authority_holds_and_not_when_that_is_given_up() {
-    let authority = |epoch, until| Effect::Authority { epoch, until: at(until) };
-    // A read is under way until 100 ms.
-    for (valid_until, told_meanwhile, leaves) in [
-        (62, None, false),
-        (62, Some(authority(3, 300)), true),
-        (62, Some(authority(4, 300)), false),
-        (500, None, true),
-        (500, Some(authority(3, 20)), false),
-        (500, Some(authority(2, 20)), true),
-    ] {
-        let mut bus = open();
-        let read = sent(&ask(&mut bus, 10, &[Effect::Poll { device: ALONE, due: at(10) }]));
-        let _waits = ask(&mut bus, 12, &[write(ALONE, 1.0, 3, valid_until)]);
-        let out = ask(&mut bus, 20, told_meanwhile.as_slice());
-        assert_eq!(out.as_slice(), told_meanwhile.as_slice(), "the driver hears of it too");
-        let mut out = Effects::new();
-        bus.received(at(100), LINE, &answer(&read[0].1, 0), &mut out);
-        assert_eq!(sent(&out).len(), usize::from(leaves), "{valid_until} {told_meanwhile:?}");
-        let expired = Told::Written { device: ALONE, outcome: WriteOutcome::Expired };
-        assert_eq!(told(&mut bus).contains(&expired), !leaves);
-    }
 }
 
 #[test]
@@ -421,10 +399,12 @@ proptest! {
         let (mut bus, mut now) = (bus(), 0);
         let mut last: [Option<Vec<u8>>; 2] = [None, None];
         let (mut decided, mut ended) = (0, 0);
+        // Until when a write to the battery may wait in its connection, which nothing that came later has answered.
+        let mut in_transit = None;
         let quiet = [Step::Pass(2_000), Step::Disconnect(0), Step::Disconnect(2), Step::Pass(2_000)];
         for step in steps.into_iter().chain(quiet) {
             let mut out = Effects::new();
-            match step {
+            match step.clone() {
                 Step::Poll(device) => {
                     out = ask(&mut bus, now, &[Effect::Poll { device: DeviceIndex(device), due: at(now + 50) }]);
                 }
@@ -437,11 +417,13 @@ proptest! {
                 }
                 Step::Answer { connection, value } => {
                     if let Some(frame) = last[usize::from(connection)].take() {
+                        in_transit = in_transit.filter(|_| connection != GATEWAY.0);
                         bus.received(at(now), ConnectionIndex(connection), &answer(&frame, value), &mut out);
                     }
                 }
                 Step::Refuse { connection, code } => {
                     if let Some(frame) = last[usize::from(connection)].take() {
+                        in_transit = in_transit.filter(|_| connection != GATEWAY.0);
                         let bytes = refusal(&frame, Exception(code));
                         bus.received(at(now), ConnectionIndex(connection), &bytes, &mut out);
                     }
@@ -450,6 +432,7 @@ proptest! {
                     bus.received(at(now), ConnectionIndex(connection), &bytes, &mut out);
                 }
                 Step::Link { connection, is_open } => {
+                    in_transit = in_transit.filter(|_| is_open || connection != GATEWAY.0);
                     bus.link_changed(at(now), ConnectionIndex(connection), is_open, &mut out);
                 }
                 Step::NotSent(device) => {
@@ -468,10 +451,26 @@ proptest! {
                 Assembler::default().feed(&frame, |_frame| frames += 1).expect("a frame");
                 prop_assert_eq!(frames, 1);
                 prop_assert!(write.is_none_or(|write| write.valid_until >= at(now)));
+                if let Some(write) = write.filter(|write| write.device == BATTERY) {
+                    in_transit = Some(write.valid_until);
+                }
                 last[connection.position()] = Some(frame);
             }
-            let written = |told: &Told| matches!(told, Told::Written { .. });
-            ended += told(&mut bus).iter().filter(|told| written(told)).count();
+            for told in core::iter::from_fn(|| bus.next_told()) {
+                match told {
+                    Told::Written { .. } => ended += 1,
+                    Told::Left { device: BATTERY, valid_until } => {
+                        in_transit = in_transit.map(|until| until.max(valid_until));
+                    }
+                    Told::Left { .. } | Told::Points { .. } | Told::TimedOut { .. } => {}
+                }
+            }
+            if wishes(&out).iter().any(|(connection, _)| *connection == GATEWAY) {
+                in_transit = None;
+            }
+            if matches!(step, Step::Pass(_)) {
+                prop_assert!(in_transit.is_none_or(|until| until >= at(now)), "it waits until {in_transit:?} at {now} ms");
+            }
         }
         prop_assert_eq!(decided, ended);
         prop_assert!(bus.desk == Desk::default());
