@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from network import inside, run
+from network import IN_MEMORY, inside, run
 from site_of_three import now, wait_until
 
 VIP, PORT = "10.77.0.100", 1502
@@ -89,7 +89,7 @@ def gaps(folder, count):
     for host in hosts.values():
         host.start()
     wait_until(lambda: any(host.has_address() for host in hosts.values()), "keepalived takes the address", STARTS_WITHIN)
-    record = folder / "keepalived-record"
+    record = IN_MEMORY / "keepalived-record"
     client = subprocess.Popen(inside("d", sys.executable, HERE / "vip.py", "write", VIP, PORT, record))
     wait_until(lambda: record.exists() and record.read_text(), "the client writes", STARTS_WITHIN)
     found = [gap_of_kill(list(hosts.values()), record) for _ in range(count)]

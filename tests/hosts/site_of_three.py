@@ -2,13 +2,14 @@
 
 import json
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from network import inside
+from network import IN_MEMORY, inside
 from writes import Record
 
 HERE = Path(__file__).parent
@@ -48,8 +49,8 @@ class Daemon:
         self.host, self.bins, self.folder = host, bins, folder
         self.state, self.socket = folder / f"state-{host}", folder / f"{host}.sock"
         self.command = inside(
-            host, bins / "r-emsd", "--mode", "production", folder / "site.ron", "--host", host, "--key", key, "--state", self.state,
-            "--socket", self.socket,
+            host, bins / "r-emsd", "--mode", "production", folder / "site.ron", "--host", host, "--key", key,
+            "--state", self.state, "--socket", self.socket,
         )
         self.process = None
 
@@ -97,7 +98,7 @@ class Daemon:
 
 
 def is_well(fares):
-    """Whether a controller could be active at once, and control. That its last write failed hinders no standby: it has no other."""
+    """Whether a controller could be active at once, and control. That its last write failed hinders no standby."""
     hindrances = [condition for condition in fares["conditions"] if not condition.startswith("write_failed")]
     return fares["is_ready"] and fares["reaches_devices"] and not hindrances
 
@@ -126,7 +127,7 @@ class Site:
             self.devices = subprocess.Popen(inside("d", *device), stdout=said, stderr=said)
         listens = self.folder / "devices.log"
         wait_until(lambda: "in real time" in listens.read_text(), "the devices are served", LIVES_WITHIN)
-        record = self.folder / "record"
+        record = IN_MEMORY / "record"
         ports = [f"{port}:{behind}" for port, behind in PORTS.items()]
         self.recorder = subprocess.Popen(inside("d", sys.executable, HERE / "recorder.py", record, *ports))
         wait_until(lambda: record.exists() and record.read_text(), "the recorder listens", LIVES_WITHIN)
@@ -166,4 +167,5 @@ class Site:
             process.terminate()
             process.wait()
         self.record.close()
+        shutil.copy(IN_MEMORY / "record", self.folder)
         return codes

@@ -1,9 +1,10 @@
 """What keepalived is measured with: a service behind a virtual address, and a client that writes to it as a controller does.
 
     vip.py serve PORT               acknowledges every Modbus write
-    vip.py write ADDRESS PORT FILE  writes every 10 ms, and adds to FILE when each write was acknowledged: seconds of CLOCK_BOOTTIME
+    vip.py write ADDRESS PORT FILE  writes every 10 ms, and adds to FILE when each write was acknowledged
 
-The client does what can be done: it connects again as soon as it is refused, and gives up what takes longer than a scan.
+Times are seconds of CLOCK_BOOTTIME. The client does what can be done: it connects again as soon as it is refused, and gives up
+what takes longer than a scan.
 """
 
 import asyncio
