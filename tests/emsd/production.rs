@@ -241,6 +241,9 @@ fn the_standby_takes_over_from_a_killed_active_and_no_older_epoch_is_accepted_af
         let status = returned.json(&["status"]);
         (status["grids"][0]["controllers"][0]["is_ready"] == true).then_some(())
     });
+    let far = standby.emsctl(&["maintenance", &format!("commerce/{killed}"), "on"]);
+    let said = format!("commerce/{killed} runs on host {killed}; ask the daemon there");
+    assert!(text(&far.stderr).contains(&said) && far.status.code() != Some(0), "{far:?}");
     let done = standby.json(&["switchover", "commerce", "--to", killed]);
     assert!(done["message"].as_str().is_some_and(|message| message.contains("is active")), "{done}");
     until("everybody knows it", || {

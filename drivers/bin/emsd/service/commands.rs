@@ -170,9 +170,22 @@ impl Api {
         let names = &self.about.controllers;
         let found = names.iter().position(|known| known.full() == name);
         found.map(ControllerIndex::of).ok_or_else(|| {
+            if let Some(host) = self.host_of(name) {
+                return Trouble::Conflict(format!("{name} runs on host {host}; ask the daemon there"));
+            }
             let known: Vec<String> = names.iter().map(|known| known.full()).collect();
             Trouble::Unknown(format!("there is no controller '{name}'; there is {}", known.join(", ")))
         })
+    }
+
+    /// The other host on which a controller runs, by its full name.
+    fn host_of(&self, name: &str) -> Option<&str> {
+        let (grid, id) = name.split_once('/')?;
+        let about = self.about.grids.iter().find(|known| known.name == grid)?;
+        match &about.members.iter().find(|member| member.id == id)?.place {
+            MemberPlace::On(host) => Some(host),
+            MemberPlace::Here(_) => None,
+        }
     }
 
     /// A member of a grid by its id: its seat, and where it runs.

@@ -25,6 +25,8 @@ enum Lasting {
 enum Edge {
     Begins(Lasting),
     Ends(Lasting),
+    /// What is at devices is another's to write and to watch.
+    EndsAuthority,
     /// A new life knows nothing of what was.
     EndsAll,
 }
@@ -39,6 +41,10 @@ impl Conditions {
         match edge(event) {
             Some(Edge::Begins(what)) => self.begin(from, what, line),
             Some(Edge::Ends(what)) => drop(self.0.remove(&(from, what))),
+            Some(Edge::EndsAuthority) => {
+                let is_holders = |what: &Lasting| matches!(what, Lasting::Writes(_) | Lasting::Limited(_));
+                self.0.retain(|(controller, what), _| *controller != from || !is_holders(what));
+            }
             Some(Edge::EndsAll) => self.0.retain(|(controller, _), _| *controller != from),
             None => {}
         }
@@ -69,6 +75,7 @@ impl Conditions {
 const fn edge(event: &Event) -> Option<Edge> {
     Some(match *event {
         Event::Booted { .. } | Event::StopBegan => Edge::EndsAll,
+        Event::RoleChanged { role, .. } if !role.holds() => Edge::EndsAuthority,
         Event::FunctionLost { slot } => Edge::Begins(Lasting::Lost(slot)),
         Event::FunctionReturned { slot } => Edge::Ends(Lasting::Lost(slot)),
         Event::ShortfallBegan { slot, group, .. } => Edge::Begins(Lasting::Short(slot, group)),
@@ -105,6 +112,8 @@ const fn edge(event: &Event) -> Option<Edge> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use r_ems_engine::machine::WriteOutcome;
+    use r_ems_engine::redundancy::{Epoch, Reason, Role};
     use r_ems_engine::units::Watts;
 
     const A: ControllerIndex = ControllerIndex(0);
@@ -125,6 +134,20 @@ mod tests {
 
     fn short(slot: u16) -> Event {
         Event::ShortfallBegan { slot: SlotIndex(slot), group: GroupIndex(0), shortfall: Watts::of(1.0) }
+    }
+
+    #[test]
+    fn what_a_device_does_not_do_is_no_concern_of_who_writes_no_more() {
+        let mut conditions = Conditions::default();
+        let failed = Event::WriteFailed { device: DeviceIndex(0), outcome: WriteOutcome::TimedOut };
+        conditions.follow(A, &failed, &line(1.0));
+        conditions.follow(B, &failed, &line(1.0));
+        conditions.follow(A, &short(1), &line(2.0));
+        let changed = |role| Event::RoleChanged { role, reason: Reason::Renewed, epoch: Epoch::NONE };
+        conditions.follow(A, &changed(Role::HandingOver), &line(3.0));
+        assert_eq!(conditions.list(|of| of == A).len(), 2);
+        conditions.follow(A, &changed(Role::Standby), &line(4.0));
+        assert_eq!((conditions.list(|of| of == A).len(), conditions.list(|of| of == B).len()), (1, 1));
     }
 
     #[test]
