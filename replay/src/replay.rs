@@ -13,6 +13,7 @@ use r_ems_engine::{LocalTime, Span, Time};
 use crate::compatibility::{Compatibility, OtherFunctions, Replayable};
 use crate::divergence::{Divergence, engine_name};
 use crate::driver::{ReplayDriver, Stop};
+use crate::observed::{Observed, Observer};
 use crate::source::Bytes;
 
 /// A wake that is later than this does not come: far more than a host that runs is late, or its clock wrong in between.
@@ -164,11 +165,23 @@ impl<M: Replayable, R: Read> Replay<M, R> {
     /// # Errors
     /// [`ReplayError`] if the log cannot be read on.
     pub fn run_until(&mut self, until: Time) -> Result<(), ReplayError> {
+        self.run_until_observed(until, &mut ())
+    }
+
+    /// The same, and lets somebody see it.
+    ///
+    /// # Errors
+    /// As [`Replay::run_until`].
+    pub fn run_until_observed<O: Observer>(
+        &mut self,
+        until: Time,
+        observer: &mut O,
+    ) -> Result<(), ReplayError> {
         if self.divergence.is_some() || self.poisoned.is_some() {
             return Ok(());
         }
         self.driver.run_until(until);
-        match self.fleet.run(&mut self.driver) {
+        match self.fleet.run(&mut Observed { driver: &mut self.driver, observer }) {
             Ok(()) => {}
             Err(poisoned) => {
                 self.poisoned = Some(poisoned);
