@@ -17,6 +17,9 @@ const SOCKET: &str = "r-emsd.sock";
 /// The directory of the system's daemon.
 const SYSTEM_DIRECTORY: &str = "/run/r-emsd";
 
+/// Where the system's daemon keeps what is to outlive it.
+pub const SYSTEM_STATE: &str = "/var/lib/r-emsd";
+
 /// Where the daemon listens, and is looked for, if nobody says otherwise.
 #[expect(clippy::disallowed_methods, reason = "where users keep their sockets is no input of a run")]
 pub fn default_socket() -> PathBuf {

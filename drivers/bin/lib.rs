@@ -28,6 +28,7 @@ pub use r_ems_sim as sim;
 pub use r_ems_site as site;
 
 pub mod api;
+pub mod archive;
 pub mod devices;
 pub mod emsctl;
 pub mod emsd;

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::daemon::{Daemon, emsctl, file, text, until};
 use super::modbus::Served;
 
@@ -115,6 +117,25 @@ impl Site {
             .collect();
         segments.sort();
         segments
+    }
+
+    /// Collects what a host keeps, beside what its daemon says if one runs, and gives the archive's path.
+    fn collect(&self, host: &str, daemon: Option<&Daemon>, name: &str) -> String {
+        let archive = self.folder.join(format!("{host}_{name}")).to_string_lossy().into_owned();
+        let nobody = archive.clone() + ".sock";
+        let socket = daemon.map_or(nobody.as_str(), Daemon::socket);
+        let state = self.state(host);
+        let arguments =
+            ["collect", "--state", &state, "--output", &archive, "--socket", socket, "--format", "json"];
+        let output = emsctl(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let printed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let files = printed["files"].as_array().expect("a list");
+        let said =
+            files.iter().filter(|file| file["path"].as_str().is_some_and(|path| path.starts_with("daemon/")));
+        let expected = if daemon.is_some() { (3, true) } else { (0, false) };
+        assert_eq!((said.count(), printed["unanswered"].is_null()), expected, "{printed:#}");
+        archive
     }
 
     /// Replays all segments of a controller: each bit for bit, and as torn as `torn` says.
@@ -253,6 +274,9 @@ fn the_standby_takes_over_from_a_killed_active_and_no_older_epoch_is_accepted_af
             .all(|shown| shown.as_deref() == Some(killed))
             .then_some(())
     });
+    let archives = [(killed, &returned), (other, standby), ("w", &witness)]
+        .map(|(host, daemon)| site.collect(host, Some(daemon), "running.tar.gz"));
+    lined_up(&archives, other);
     for daemon in [standby, &returned, &witness] {
         daemon.signal("TERM");
         let (code, said) = daemon.ended();
@@ -262,6 +286,31 @@ fn the_standby_takes_over_from_a_killed_active_and_no_older_epoch_is_accepted_af
     site.replay(killed, &format!("commerce/{killed}"), &[true, false, false]);
     site.replay(other, &format!("commerce/{other}"), &[false, false]);
     site.replay("w", "commerce/w", &[false, false]);
+    lined_up(&["a", "b", "w"].map(|host| site.collect(host, None, "stopped.tar.gz")), other);
+}
+
+/// What three hosts hand over replays, and says who took over, in one time: their clocks are one computer's.
+fn lined_up(archives: &[String; 3], taker: &str) {
+    let paths: Vec<&str> = archives.iter().map(String::as_str).collect();
+    let output = emsctl(&[&["replay"], paths.as_slice(), &["--timeline", "--format", "json"]].concat());
+    let whole: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((output.status.code(), &whole["ok"]), (Some(0), &true.into()), "{whole:#}");
+    let clocks = whole["clocks"].as_array().expect("a list");
+    assert_eq!(clocks.len(), 4, "the one that was killed ran twice: {clocks:?}");
+    for clock in clocks.iter().filter(|clock| clock["is_reference"] == false) {
+        let number = |field: &str| clock[field].as_f64().expect("letters tell");
+        // The wall clock is read a moment before or after the other one, on a machine that builds.
+        assert!(number("ahead_s").abs() < number("within_s") + 0.05 && number("within_s") < 0.5, "{clock}");
+    }
+    let events = whole["events"].as_array().expect("a list");
+    let place = |kind: &str, controller: &str| {
+        let controller = format!("commerce/{controller}");
+        events.iter().position(|event| event["kind"] == kind && event["controller"] == controller)
+    };
+    let killed = if taker == "a" { "b" } else { "a" };
+    let (ends, takes) = (place("log_ends", killed), place("took_over", taker));
+    assert!(ends.is_some() && ends < takes, "{events:#?}");
+    assert!(events.iter().any(|event| event["kind"] == "command"), "{events:#?}");
 }
 
 /// Watches the epochs that the battery has accepted: none is lower than one before.

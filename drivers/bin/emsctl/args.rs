@@ -14,6 +14,7 @@ use r_ems_engine::log::Kind;
 use super::daemon_args::DaemonCommand;
 use super::device::DeviceArguments;
 use super::values::{ControllerName, Moment, positive_span, seed, setting};
+use crate::api::SYSTEM_STATE;
 
 /// Runs, replays and explains energy management, from scenario files and from logs.
 #[derive(Parser, Debug)]
@@ -46,7 +47,13 @@ Examples:
 const REPLAY_EXAMPLES: &str = "\
 Examples:
   r-emsctl replay week.rlog
-  r-emsctl replay week.rlog --from \"+6 h\" --to \"2016-03-08 12:00\" --controller commerce/a";
+  r-emsctl replay week.rlog --from \"+6 h\" --to \"2016-03-08 12:00\" --controller commerce/a
+  r-emsctl replay a.tar.gz b.tar.gz w.tar.gz --timeline";
+
+const COLLECT_EXAMPLES: &str = "\
+Examples:
+  r-emsctl collect --state state/a --socket a.sock
+  r-emsctl collect --output tonight.tar.gz";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -111,7 +118,11 @@ pub enum Command {
     /// Runs a scenario and says what happened
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
-    /// Runs a log again and compares every effect
+    /// Runs a log again and compares every effect; or all logs that hosts have handed over, and lines them up
+    ///
+    /// Of archives each file is compared with its digest, and each segment replays alone. By the letters that controllers sent
+    /// each other it is told how far the clocks of hosts are apart, and what was lost on the way. Nothing is unpacked onto the
+    /// disk.
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Replay),
     /// Shows what a log holds
@@ -139,6 +150,12 @@ pub enum Command {
     /// Serves the devices of a scenario's plant to Modbus clients, over TCP and in real time
     #[command(after_help = super::device::EXAMPLES)]
     Device(DeviceArguments),
+    /// Puts what a host keeps into one archive: logs with their states, promises, and how its daemon is
+    ///
+    /// It may run while the daemon does. What lies below the folder and is no file of a journal is left out, and told. Nothing is
+    /// written over; an archive is readable for its owner only.
+    #[command(after_help = COLLECT_EXAMPLES)]
+    Collect(Collect),
     /// Asks a running r-emsd.
     #[command(flatten)]
     Daemon(DaemonCommand),
@@ -294,12 +311,15 @@ pub struct Run {
     pub printed: Printed,
 }
 
-/// Runs a log again.
+/// Runs logs again.
 #[derive(Args, Debug)]
 pub struct Replay {
-    /// The log
-    #[arg(value_name = "LOG")]
-    pub log: PathBuf,
+    /// The log; or several, and archives that `r-emsctl collect` made, of one host or of all
+    #[arg(required = true, value_name = "LOG")]
+    pub logs: Vec<PathBuf>,
+    /// Tells what happened on all hosts, in one time; --from and --to then say of when
+    #[arg(long)]
+    pub timeline: bool,
     /// Compares from here on: "+10 min" from the start, or a local time "2016-03-09 18:02:30"
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub from: Option<Moment>,
@@ -312,6 +332,23 @@ pub struct Replay {
     /// Accepts a log that a crash cut off: what is there must replay
     #[arg(long)]
     pub torn: bool,
+    /// How the result is written.
+    #[command(flatten)]
+    pub printed: Printed,
+}
+
+/// Collects what a host keeps.
+#[derive(Args, Debug)]
+pub struct Collect {
+    /// The folder that r-emsd was given as --state
+    #[arg(long, value_name = "DIR", default_value = SYSTEM_STATE)]
+    pub state: PathBuf,
+    /// The archive, by default HOST-DATE-TIMEZ.tar.gz here
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Where the daemon listens, by default r-emsd.sock in $XDG_RUNTIME_DIR, or /run/r-emsd/r-emsd.sock
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
     /// How the result is written.
     #[command(flatten)]
     pub printed: Printed,

@@ -139,12 +139,18 @@ impl LogFile {
 }
 
 fn reader(path: &Path) -> Result<BufReader<File>, Failure> {
+    open_file(path).map(BufReader::new)
+}
+
+/// Opens a file that is to be read.
+///
+/// # Errors    it is none, or cannot be opened
+pub(super) fn open_file(path: &Path) -> Result<File, Failure> {
     // A log is read more than once; and to open a pipe is to wait for its writer, perhaps for ever.
     if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
         return Err(Failure::error(format!("{}: it is no regular file; name a log", path.display())));
     }
-    let file = File::open(path).map_err(|error| Failure::file(path, READ, &error))?;
-    Ok(BufReader::new(file))
+    File::open(path).map_err(|error| Failure::file(path, READ, &error))
 }
 
 fn unreadable(path: &Path, error: &ReadError<io::Error>) -> Failure {

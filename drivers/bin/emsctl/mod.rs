@@ -10,12 +10,14 @@
 //! | `check` | `{ ok, files: [{ file, errors, warnings, mistakes: [{ file, line, column, field, message, severity }], redundancy: [{ grid, voters, majority, grantor_wait_s, devices, delay_s, take_over_max_s, stall_max_s, clock_stop_max_s, … }] }] }` |
 //! | `run` | the summary: see [`crate::summary`]; of a wrong scenario what `check` prints |
 //! | `replay` | `{ ok, deliveries, until_s, digest, end, poisoned, compatibility, divergence, event_difference }` |
+//! | `replay` of archives, of several logs, or with `--timeline` | `{ ok, archives: [{ file, ok, errors, manifest }], logs: [{ file, path, controller, role, number, verdict, follows, missing, error, from, to, deliveries, end, poisoned, compatibility, divergence }], clocks: [{ controllers, since, is_reference, told_by, ahead_s, within_s, rate_ppm, letters }], letters: [{ from, to, sent, arrived, lost, unknown, repeated, unsent }], notes, events: [{ at, at_unix_ns, controller, kind, severity, message }], events_left_out }` |
 //! | `show` | one object a line, one line a record: see [`r_ems_replay::Entry`] |
 //! | `diff` | `{ ok, same, end, notes, difference }` |
 //! | `explain` | `{ at, at_s, expectation, explanations }`: see [`crate::explanation`] |
 //! | `explore` | `{ file, seed, runs, failures, interrupted, simulated_s, wall_s, deliveries, length_s, marks: [{ name, runs }], failover_ms: { count, p50, p99, p999, max }, crashed_runs, taken_over_runs, broken: [{ property, runs, run, words, faults, settings, faults_before, tries, steps, scenario, log }] }` |
 //! | `explore --report failover` | `{ file, seed, interrupted, rows: [{ longest_write, runs, failures, failover_ms, distribution: [{ from_ms, count }] }] }` |
 //! | `margin` | `{ file, seed, runs, interrupted, margins: [{ subject, property, unit, declared, present, breaks_at, holds_at, limit, finished }] }` |
+//! | `collect` | `{ ok, archive, packed_bytes, … }` and the manifest: see [`crate::archive::manifest::Manifest`] |
 //!
 //! What the commands for a running daemon print is what it answers: see [`crate::api`]; `events` prints one object a line.
 //!
@@ -26,6 +28,7 @@
 
 pub mod args;
 mod check;
+mod collect;
 mod daemon;
 pub mod daemon_args;
 pub mod device;
@@ -40,6 +43,7 @@ mod margin;
 mod missed;
 mod mistakes;
 mod replay;
+mod replays;
 mod run;
 mod show;
 pub mod values;
@@ -105,6 +109,7 @@ where
         Command::Explore(arguments) => explore::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Margin(arguments) => margin::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Device(arguments) => device::perform::<F>(&arguments, output),
+        Command::Collect(arguments) => collect::perform(&arguments, arguments.printed.format, output),
         Command::Daemon(command) => daemon::perform(&command, output),
         Command::Completions { shell } => generate::completions(shell, output),
         Command::Man { directory } => generate::manual(directory.as_deref(), output),

@@ -3,6 +3,8 @@
 //! A log is replayed from the state at its beginning, whatever `--from` says: it only counts what is compared from there on.
 //! A difference before it is told all the same, because nothing after it can be trusted.
 //!
+//! Archives and several logs are for [`super::replays`].
+//!
 //! A log without a closing record is torn: what it holds is replayed, but nobody can say how the run went on, so the program
 //! ends with 1 unless the user accepts that.
 
@@ -17,6 +19,7 @@ use serde::Serialize;
 
 use super::args::{Format, Replay as Arguments};
 use super::log_file::LogFile;
+use super::replays::{self, is_archive};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::present::style::{BAD, GOOD, paint};
@@ -43,13 +46,17 @@ struct Failed {
     at_s: f64,
 }
 
-/// Replays a log.
+/// Replays a log, or several.
 pub(super) fn perform<F: FunctionSet>(
     arguments: &Arguments,
     format: Format,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let log = LogFile::open::<F>(&arguments.log)?;
+    let [log] = arguments.logs.as_slice() else { return replays::perform::<F>(arguments, format, output) };
+    if arguments.timeline || is_archive(log)? {
+        return replays::perform::<F>(arguments, format, output);
+    }
+    let log = LogFile::open::<F>(log)?;
     let (from, to) = log.window(arguments.from.as_ref(), arguments.to.as_ref())?;
     let replayed = match &arguments.controller {
         None => replay::<F, _>(&log, log.bytes()?, from, to)?,

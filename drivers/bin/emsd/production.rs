@@ -31,14 +31,11 @@ use super::args::Arguments;
 use super::hosts::Hosts;
 use super::running::STOP_PATIENCE;
 use super::socket::{Readers, listen_to_readers};
-use crate::api::{Config, Text, VERSION};
+use crate::api::{Config, SYSTEM_STATE, Text, VERSION};
 use crate::exit::{Exit, Failure};
 use crate::names;
 use crate::study::contained::Recovering;
 use crate::study::load::report_text;
-
-/// Where the system's daemon keeps what is to outlive it.
-const STATE: &str = "/var/lib/r-emsd";
 
 /// A site that can be run.
 pub(super) struct Site<F: FunctionSet> {
@@ -236,7 +233,7 @@ fn state_directory() -> PathBuf {
     // Of several, separated by colons, the first one.
     let first =
         given.as_ref().map(|given| given.to_string_lossy().split(':').next().unwrap_or_default().to_owned());
-    first.map_or_else(|| PathBuf::from(STATE), PathBuf::from)
+    first.map_or_else(|| PathBuf::from(SYSTEM_STATE), PathBuf::from)
 }
 
 /// The members of a grid, in the order of their seats; `here` are those of this host.

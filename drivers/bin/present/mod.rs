@@ -4,6 +4,7 @@
 
 pub mod assurance;
 pub mod authority;
+pub mod collect;
 pub mod explanation;
 pub mod explore;
 pub mod failover;

@@ -1,7 +1,7 @@
 //! HTTP over a daemon's Unix socket: one connection a request, as the daemon wants it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -24,7 +24,7 @@ const ANSWER_MAX: usize = 64 << 20;
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// Asks one daemon.
-pub(super) struct Client {
+pub(in crate::emsctl) struct Client {
     runtime: Runtime,
     socket: PathBuf,
 }
@@ -34,7 +34,7 @@ impl Client {
     ///
     /// # Errors
     /// The operating system has no room for it.
-    pub(super) fn new(socket: Option<PathBuf>) -> Result<Self, Failure> {
+    pub(in crate::emsctl) fn new(socket: Option<PathBuf>) -> Result<Self, Failure> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| Failure::error(format!("the network cannot be used: {error}")))?;
@@ -47,6 +47,27 @@ impl Client {
     /// There is no daemon, it refuses, or it is of another version and not understood.
     pub(super) fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
         self.runtime.block_on(self.ask(Method::GET, path, Bytes::new()))
+    }
+
+    /// Asks for something that changes nothing, and takes the answer as it is, if all of it comes in time.
+    ///
+    /// # Errors
+    /// There is no daemon, it refuses, or it is too slow.
+    pub(in crate::emsctl) fn bytes(&mut self, path: &str) -> Result<Bytes, Failure> {
+        self.runtime.block_on(async {
+            let answer = async {
+                let answer = self.send(Method::GET, path, Bytes::new()).await?;
+                let body = Limited::new(self.accepted(answer).await?, ANSWER_MAX);
+                Ok(body.collect().await.map_err(|error| self.broken(&*error))?.to_bytes())
+            };
+            let timed = tokio::time::timeout(ANSWER_WITHIN, answer).await;
+            timed.unwrap_or_else(|_elapsed| Err(self.says(&too_slow())))
+        })
+    }
+
+    /// Where it asks.
+    pub(in crate::emsctl) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Asks for something that changes something.
@@ -123,7 +144,7 @@ impl Client {
             .map_err(|error| Failure::usage(format!("{path}: cannot be asked for: {error}")))?;
         match tokio::time::timeout(ANSWER_WITHIN, sender.send_request(request)).await {
             Ok(answer) => answer.map_err(|error| self.broken(&error)),
-            Err(_elapsed) => Err(self.says(&format!("did not answer within {} s", ANSWER_WITHIN.as_secs()))),
+            Err(_elapsed) => Err(self.says(&too_slow())),
         }
     }
 
@@ -170,6 +191,10 @@ impl Client {
     fn says(&self, what: &str) -> Failure {
         Failure::error(format!("{}: the daemon {what}", self.socket.display()))
     }
+}
+
+fn too_slow() -> String {
+    format!("did not answer within {} s", ANSWER_WITHIN.as_secs())
 }
 
 /// The version that an answer names.

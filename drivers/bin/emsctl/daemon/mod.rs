@@ -1,6 +1,6 @@
 //! Asks a running daemon: how it is, what happens, what it runs, and what operators want of it.
 
-mod client;
+pub(super) mod client;
 
 use std::time::Duration;
 
