@@ -37,7 +37,7 @@ pub fn system_socket() -> PathBuf {
 pub struct Status {
     /// The daemon's version.
     pub version: String,
-    /// `simulation`.
+    /// `simulation`, `production` or `hybrid`.
     pub mode: String,
     /// The scenario's name.
     pub scenario: String,
@@ -111,6 +111,9 @@ pub struct DeviceStatus {
     pub name: String,
     /// `Meter`, `Battery` or `Pv`.
     pub class: String,
+    /// Whether a simulated plant stands for it, while other devices of the site are real.
+    #[serde(default)]
+    pub is_simulated: bool,
     /// Its measured power.
     pub power_w: Option<f64>,
     /// Its state of charge.
@@ -227,7 +230,7 @@ pub struct EventLine {
 pub struct Config {
     /// The daemon's version.
     pub version: String,
-    /// `simulation`.
+    /// `simulation`, `production` or `hybrid`.
     pub mode: String,
     /// The scenario file, with what was changed by `--set`.
     pub scenario: Text,

@@ -12,7 +12,6 @@
 //! frame of memory for each.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,14 +19,15 @@ use r_ems_engine::Span;
 use r_ems_engine::fieldbus::frame::{self, Assembler, FrameFlaw};
 use r_ems_engine::fieldbus::pdu::put_exception;
 use r_ems_engine::fieldbus::refusal::Exception;
-use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::ids::{ConnectionIndex, ControllerIndex, DeviceIndex};
 use r_ems_sim::driver::SimDriver;
 use r_ems_site::clock::Face;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::output::say;
+use crate::study::Study;
 
 /// Most connections to one address at once; one more is closed at once.
 pub const CONNECTIONS_MAX: usize = 64;
@@ -41,13 +41,54 @@ const READ_BYTES: usize = 1_024;
 /// One address, and the devices behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Station {
-    /// Where it listens.
-    pub listen: SocketAddr,
+    /// The grid that they belong to.
+    pub grid: String,
+    /// Which connection of the grid's controllers leads to it.
+    pub connection: ConnectionIndex,
+    /// The address in the site file.
+    pub address: String,
     /// By unit: whose links lead to the device, and which device it is.
     pub units: Vec<(u8, ControllerIndex, DeviceIndex)>,
+    /// Their names, in the same order.
+    pub devices: Vec<String>,
     /// Whether it takes one connection at a time.
     pub takes_one: bool,
 }
+
+/// The addresses of a scenario's site, grid by grid, as the first controller of each reaches them: all of a grid have the same.
+pub fn stations<F: FunctionSet>(study: &Study<F>) -> Vec<Station> {
+    let mut stations: Vec<Station> = Vec::new();
+    let mut grids: Vec<u16> = Vec::new();
+    for (controller, post) in study.world.posts.iter().enumerate() {
+        if post.bus.devices.is_empty() || grids.contains(&post.grid) {
+            continue;
+        }
+        grids.push(post.grid);
+        let names = &study.facts.controllers[controller];
+        for (position, address) in study.addresses[controller].iter().enumerate() {
+            let mut station = Station {
+                grid: names.grid.clone(),
+                connection: ConnectionIndex::of(position),
+                address: address.clone(),
+                units: Vec::new(),
+                devices: Vec::new(),
+                takes_one: false,
+            };
+            for map in post.bus.devices.iter().filter(|map| map.connection().position() == position) {
+                let place = map.device().position();
+                let unit = post.bus.connections[position].units[usize::from(map.unit())].unit;
+                station.units.push((unit, ControllerIndex::of(controller), map.device()));
+                station.devices.push(names.devices[place].name.clone());
+                station.takes_one |= post.links[place].one_connection.is_some();
+            }
+            stations.push(station);
+        }
+    }
+    stations
+}
+
+/// Whoever is told of connections that come and go.
+pub type Tell = fn(&str);
 
 /// The world that all connections share.
 struct World {
@@ -83,12 +124,12 @@ impl World {
 }
 
 /// Serves all stations until the scenario is over.
-pub async fn serve(driver: SimDriver, face: Face, stations: Vec<(Station, TcpListener)>) {
+pub async fn serve(driver: SimDriver, face: Face, stations: Vec<(Station, TcpListener)>, tell: Tell) {
     let end = driver.end();
     let world = Rc::new(RefCell::new(World { driver, face }));
     let local = tokio::task::LocalSet::new();
     for (station, listener) in stations {
-        local.spawn_local(accept(Rc::new(station), listener, Rc::clone(&world)));
+        local.spawn_local(accept(Rc::new(station), listener, Rc::clone(&world), tell));
     }
     local
         .run_until(async {
@@ -101,25 +142,27 @@ pub async fn serve(driver: SimDriver, face: Face, stations: Vec<(Station, TcpLis
 }
 
 /// Takes connections for ever.
-async fn accept(station: Rc<Station>, listener: TcpListener, world: Rc<RefCell<World>>) {
+async fn accept(station: Rc<Station>, listener: TcpListener, world: Rc<RefCell<World>>, tell: Tell) {
+    let at = listener.local_addr().map_or_else(|_unbound| station.address.clone(), |at| at.to_string());
     let places = Rc::new(Semaphore::new(if station.takes_one { 1 } else { CONNECTIONS_MAX }));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let (station, world, places) = (Rc::clone(&station), Rc::clone(&world), Rc::clone(&places));
+                let at = at.clone();
                 tokio::task::spawn_local(async move {
                     let Ok(_place) = places.try_acquire() else {
-                        return say(&format!("{}: {peer} finds no place and is refused", station.listen));
+                        return tell(&format!("{at}: {peer} finds no place and is refused"));
                     };
-                    say(&format!("{}: {peer} is connected", station.listen));
+                    tell(&format!("{at}: {peer} is connected"));
                     match connection(stream, &station, &world).await {
-                        Ok(()) => say(&format!("{}: {peer} has gone", station.listen)),
-                        Err(error) => say(&format!("{}: {peer} is cut off: {error}", station.listen)),
+                        Ok(()) => tell(&format!("{at}: {peer} has gone")),
+                        Err(error) => tell(&format!("{at}: {peer} is cut off: {error}")),
                     }
                 });
             }
             Err(error) => {
-                say(&format!("{}: a connection cannot be taken: {error}", station.listen));
+                tell(&format!("{at}: a connection cannot be taken: {error}"));
                 tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }

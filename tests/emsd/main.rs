@@ -5,6 +5,7 @@
 mod api;
 mod daemon;
 mod hostile;
+mod hybrid;
 #[path = "../modbus/mod.rs"]
 mod modbus;
 mod production;
@@ -227,7 +228,13 @@ fn what_cannot_be_run_is_refused_with_what_is_missing() {
     let pair = "scenarios/sites/commerce_pair_loopback.ron";
     let of_pair = ["--mode", "production", pair];
     for (arguments, missing) in [
-        (&["--mode", "hybrid"][..], "cannot simulate some devices"),
+        (&["--mode", "hybrid", pair][..], "--simulate commerce/bess --plant SCENARIO.ron"),
+        (
+            &["--mode", "hybrid", pair, "--host", "a", "--simulate", "commerce/bess", "--plant", "x.ron"],
+            "on host b",
+        ),
+        (&[&of_pair[..], &["--simulate", "commerce/bess"]].concat(), "--simulate: is for --mode hybrid"),
+        (&["--plant", "x.ron"], "--plant: is for --mode hybrid"),
         (&["--mode", "production"], "needs the site file"),
         (&["--host", "a"], "--host: is for --mode production"),
         (&[&of_pair[..], &["--record", "x.rlog"]].concat(), "keeps its log itself, below --state"),

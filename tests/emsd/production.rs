@@ -18,25 +18,25 @@ use serde_json::Value;
 use super::daemon::{Daemon, emsctl, file, text, until};
 use super::modbus::Served;
 
-const SCENARIO: &str = "scenarios/peak_shaving_wire.ron";
+pub(super) const SCENARIO: &str = "scenarios/peak_shaving_wire.ron";
 /// The shop's peak, which the battery shaves.
-const EVENING: [&str; 2] = ["--set", "start=\"2016-03-09 18:00\""];
+pub(super) const EVENING: [&str; 2] = ["--set", "start=\"2016-03-09 18:00\""];
 /// Where the battery's set-point lies, and behind it the epoch where that is written.
 const SET_POINT: u16 = 200;
 const EPOCH: u8 = 202;
 
 /// A site of its own, with devices that are served, in a folder of its own.
-struct Site {
+pub(super) struct Site {
     folder: PathBuf,
-    served: Served,
-    path: String,
+    pub(super) served: Served,
+    pub(super) path: String,
     /// The key that hosts share; empty where there is one host.
     key: String,
 }
 
 impl Site {
     /// The shipped site with the addresses of its devices as they are served, and with `changes`.
-    fn new(name: &str, shipped: &str, changes: &[(&str, &str)]) -> Self {
+    pub(super) fn new(name: &str, shipped: &str, changes: &[(&str, &str)]) -> Self {
         let folder = PathBuf::from(file(name));
         let _old = fs::remove_dir_all(&folder);
         fs::create_dir(&folder).expect("a folder of its own");
@@ -90,7 +90,7 @@ impl Site {
         Self { key: key.to_string_lossy().into_owned(), ..site }
     }
 
-    fn state(&self, host: &str) -> String {
+    pub(super) fn state(&self, host: &str) -> String {
         self.folder.join(host).to_string_lossy().into_owned()
     }
 
@@ -102,12 +102,12 @@ impl Site {
     }
 
     /// The battery's set-point in W, as it has it.
-    fn set_point(&self) -> i32 {
+    pub(super) fn set_point(&self) -> i32 {
         i32::from_be_bytes(self.served.connect("commerce/bess").two(3, SET_POINT))
     }
 
     /// The segments of a controller's journal, the oldest first.
-    fn segments(&self, host: &str, controller: &str) -> Vec<String> {
+    pub(super) fn segments(&self, host: &str, controller: &str) -> Vec<String> {
         let folder = self.folder.join(host).join(controller);
         let found =
             fs::read_dir(folder).expect("it is there").map(|entry| entry.expect("it can be read").path());
@@ -139,7 +139,7 @@ impl Site {
     }
 
     /// Replays all segments of a controller: each bit for bit, and as torn as `torn` says.
-    fn replay(&self, host: &str, controller: &str, torn: &[bool]) {
+    pub(super) fn replay(&self, host: &str, controller: &str, torn: &[bool]) {
         let segments = self.segments(host, controller);
         assert_eq!(segments.len(), torn.len(), "{segments:?}");
         for (segment, is_torn) in segments.iter().zip(torn) {

@@ -6,16 +6,15 @@ use std::path::PathBuf;
 use clap::Args;
 use r_ems_engine::Span;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::ids::ControllerIndex;
 use r_ems_scenarios::Overrides;
 use r_ems_sim::driver::SimDriver;
 use r_ems_site::BootClock;
 use tokio::net::{TcpListener, lookup_host};
 
 use super::values::setting;
-use crate::devices::{Station, serve};
+use crate::devices::{Station, serve, stations};
 use crate::exit::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, say};
 use crate::present::table::{Align, Table};
 use crate::study::Study;
 use crate::study::load::load;
@@ -72,37 +71,25 @@ pub(super) fn perform<F: FunctionSet>(
     let clock = BootClock::begin_in(Span::ZERO).map_err(refused)?;
     output.text(&table.headed())?;
     output.text("in real time from now on; Ctrl-C ends it\n")?;
-    runtime.block_on(serve(driver, clock.face(), stations));
+    runtime.block_on(serve(driver, clock.face(), stations, say));
     output.text("the scenario is over\n")?;
     Ok(Exit::Ok)
 }
 
-/// Listens for the devices of all grids, as their first controllers reach them: all of a grid have the same.
+/// Listens for the devices of all grids.
 async fn listen<F: FunctionSet>(study: &Study<F>, ports: Option<u16>) -> Result<Listening, Failure> {
     let mut table = Table::new(0, &[Align::Left, Align::Left, Align::Right, Align::Left]);
     table.row(["device", "listens at", "unit", "in the site file"]);
-    let (mut stations, mut grids): (Vec<(Station, TcpListener)>, Vec<u16>) = (Vec::new(), Vec::new());
-    for (controller, post) in study.world.posts.iter().enumerate() {
-        if post.bus.devices.is_empty() || grids.contains(&post.grid) {
-            continue;
+    let mut listening: Vec<(Station, TcpListener)> = Vec::new();
+    for station in stations(study) {
+        let (at, listener) = bind(&station.address, ports, listening.len()).await?;
+        for ((unit, ..), device) in station.units.iter().zip(&station.devices) {
+            let device = format!("{}/{device}", station.grid);
+            table.row([device, at.to_string(), unit.to_string(), station.address.clone()]);
         }
-        grids.push(post.grid);
-        let names = &study.facts.controllers[controller];
-        for (connection, address) in study.addresses[controller].iter().enumerate() {
-            let (at, listener) = bind(address, ports, stations.len()).await?;
-            let mut station = Station { listen: at, units: Vec::new(), takes_one: false };
-            for map in post.bus.devices.iter().filter(|map| map.connection().position() == connection) {
-                let place = map.device().position();
-                let unit = post.bus.connections[connection].units[usize::from(map.unit())].unit;
-                station.units.push((unit, ControllerIndex::of(controller), map.device()));
-                station.takes_one |= post.links[place].one_connection.is_some();
-                let device = format!("{}/{}", names.grid, names.devices[place].name);
-                table.row([device, at.to_string(), unit.to_string(), address.clone()]);
-            }
-            stations.push((station, listener));
-        }
+        listening.push((station, listener));
     }
-    Ok(Listening { stations, table })
+    Ok(Listening { stations: listening, table })
 }
 
 /// Listens for the `place`-th address of a site.

@@ -36,6 +36,8 @@ pub(super) struct GridAbout {
     pub(super) limit_w: Option<f64>,
     /// How much its batteries hold, by their names, as far as is known.
     pub(super) capacities_wh: BTreeMap<String, f64>,
+    /// Devices of a real site that are simulated.
+    pub(super) simulated: Vec<String>,
     /// Its controllers and its witness, in the order of their seats.
     pub(super) members: Vec<MemberAbout>,
 }
@@ -59,6 +61,15 @@ pub(super) enum MemberPlace {
 }
 
 impl About {
+    /// Devices of a real site that are simulated, by the names of their grids and their own.
+    pub(super) fn simulated(&self) -> Vec<[String; 2]> {
+        let of_grid = |grid: &GridAbout| {
+            let name = grid.name.clone();
+            grid.simulated.clone().into_iter().map(move |device| [name.clone(), device])
+        };
+        self.grids.iter().flat_map(of_grid).collect()
+    }
+
     /// A run's instant as the site's clocks show it.
     pub(super) fn local(&self, at: Time) -> String {
         let now = self.face.and_then(|face| Some((wall_clock()?, face.now())));
@@ -89,6 +100,7 @@ impl From<Facts> for About {
             name: grid.name,
             limit_w: grid.limit_w,
             capacities_wh: grid.capacities_wh,
+            simulated: Vec::new(),
         };
         let grids = grids.into_iter().map(grid).collect();
         Self { title: scenario, start, face: None, offset, grids, controllers }

@@ -12,6 +12,7 @@ Examples:
   r-emsd
   r-emsd scenarios/failover.ron --socket /tmp/r-emsd.sock --record failover.rlog
   r-emsd --mode production scenarios/sites/commerce_modbus.ron --state /tmp/shop
+  r-emsd --mode hybrid scenarios/sites/commerce_modbus.ron --simulate commerce/bess --plant scenarios/peak_shaving_wire.ron
   r-emsctl status --watch
 
 It ends in order on SIGTERM and on Ctrl-C: every controller hands over and stops, and its log is closed. A second signal ends the
@@ -21,7 +22,7 @@ run at once: a recorded simulation's log is closed then too, for which a slow di
 #[derive(Parser, Debug)]
 #[command(name = "r-emsd", version, about, after_help = EXAMPLES, max_term_width = 110)]
 pub struct Arguments {
-    /// The scenario file, without it a small workshop that the program brings along; in production the site file
+    /// The scenario file, without it a small workshop that the program brings along; in production and hybrid mode the site file
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Which world the controllers run in
@@ -33,9 +34,15 @@ pub struct Arguments {
     /// Records a simulation into this log, a new file that grows without a bound: by 12 MB an hour of the workshop
     #[arg(long, value_name = "LOG")]
     pub record: Option<PathBuf>,
-    /// Changes a value of the scenario: plant.workshop.bess.capacity="200 kWh"
+    /// Changes a value of the scenario, also of that of --plant: plant.workshop.bess.capacity="200 kWh"
     #[arg(long, value_name = "PATH=VALUE", value_parser = setting)]
     pub set: Vec<String>,
+    /// In hybrid mode, the devices that are simulated, separated by commas: commerce/bess,commerce/pv; all others are real
+    #[arg(long, value_name = "GRID/DEVICE", value_delimiter = ',')]
+    pub simulate: Vec<String>,
+    /// In hybrid mode, the scenario whose plant stands for them
+    #[arg(long, value_name = "SCENARIO")]
+    pub plant: Option<PathBuf>,
     /// In production, which host of the site this is; by default its only one, or the one that is called like this computer
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
@@ -57,7 +64,7 @@ pub enum Mode {
     Simulation,
     /// The devices of a site, and its other hosts
     Production,
-    /// Some devices are simulated, the others are real; not there yet
+    /// As production, but some of the devices are simulated
     Hybrid,
 }
 
@@ -75,20 +82,38 @@ impl Arguments {
                 let why = "is for --mode production; a simulation runs all hosts, and keeps what it records with --record";
                 refused(self.host.is_some(), "--host", why)?;
                 refused(self.state.is_some(), "--state", why)?;
-                refused(self.key.is_some(), "--key", why)
+                refused(self.key.is_some(), "--key", why)?;
+                self.refuse_simulated()
             }
             Mode::Production => {
                 let why = "in production each controller keeps its log itself, below --state";
                 refused(self.record.is_some(), "--record", why)?;
                 refused(!self.set.is_empty(), "--set", "a site is run as its file says; change the file")?;
                 let why = "needs the site file that is to be run: r-emsd --mode production SITE.ron";
-                refused(self.file.is_none(), "--mode production", why)
+                refused(self.file.is_none(), "--mode production", why)?;
+                self.refuse_simulated()
             }
-            Mode::Hybrid => Err(Failure::usage(
-                "--mode hybrid: this version cannot simulate some devices of a real site; serve them with r-emsctl device, and \
-                 use --mode production",
-            )),
+            Mode::Hybrid => {
+                let why = "in hybrid mode each controller keeps its log itself, below --state";
+                refused(self.record.is_some(), "--record", why)?;
+                let is_whole = self.file.is_some() && self.plant.is_some() && !self.simulate.is_empty();
+                let why = "needs the site file, the devices that are simulated, and a scenario whose plant stands for them: \
+                           r-emsd --mode hybrid SITE.ron --simulate commerce/bess --plant SCENARIO.ron";
+                refused(!is_whole, "--mode hybrid", why)
+            }
         }
+    }
+
+    /// Refuses what only says which devices are simulated.
+    fn refuse_simulated(&self) -> Result<(), Failure> {
+        let why = "is for --mode hybrid, in which some devices of a site are simulated";
+        for (is_there, what) in [(!self.simulate.is_empty(), "--simulate"), (self.plant.is_some(), "--plant")]
+        {
+            if is_there {
+                return Err(Failure::usage(format!("{what}: {why}")));
+            }
+        }
+        Ok(())
     }
 }
 

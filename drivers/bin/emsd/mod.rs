@@ -1,7 +1,7 @@
 //! `r-emsd`: runs the controllers of a site in real time, with an API by which people and programs look and ask.
 //!
 //! - `args` is what a user may write, `demo` the scenario that the program brings along, `production` makes a site ready to run,
-//!   and `about` is what is told of either; `hosts` what passes
+//!   `hybrid` lets a simulated plant stand for some of its devices, and `about` is what is told of either; `hosts` what passes
 //!   between hosts;
 //! - `running` is the loop, on a thread of its own; `published` and `feed` pass on what happens in it;
 //! - `recording` keeps its log, which `flushed` does not let wait;
@@ -17,6 +17,7 @@ pub mod demo;
 pub mod feed;
 mod flushed;
 mod hosts;
+mod hybrid;
 mod lines;
 mod logging;
 mod production;
@@ -45,6 +46,7 @@ use tokio::sync::oneshot;
 use self::about::About;
 use self::args::{Arguments, Mode};
 use self::hosts::Hosts;
+use self::hybrid::Plant;
 use self::logging::Said;
 use self::production::Site;
 use self::recording::{Kept, Log};
@@ -108,6 +110,8 @@ struct Ready<F: FunctionSet> {
     hosts: Hosts,
     gauges: Option<Gauges>,
     readers: Option<Readers>,
+    /// What stands for devices of a site that are simulated.
+    plant: Option<Plant>,
 }
 
 /// Runs until somebody ends it, or the scenario is over.
@@ -121,9 +125,15 @@ where
         (Mode::Production, Some(file)) => {
             let site = production::load::<F>(file)?;
             let socket = Socket::bind(arguments.socket.as_deref())?;
-            (socket, real(&site, arguments)?)
+            (socket, real(&site, arguments, None)?)
         }
-        (Mode::Production, None) | (Mode::Hybrid, _) => unreachable!("that was refused"),
+        (Mode::Hybrid, Some(file)) => {
+            let mut site = production::load::<F>(file)?;
+            let plant = hybrid::stand_in(&mut site, arguments, said)?;
+            let socket = Socket::bind(arguments.socket.as_deref())?;
+            (socket, real(&site, arguments, Some(plant))?)
+        }
+        (Mode::Production | Mode::Hybrid, None) => unreachable!("that was refused"),
         (Mode::Simulation, _) => {
             let study = simulation::<F>(arguments, said)?;
             let socket = Socket::bind(arguments.socket.as_deref())?;
@@ -133,7 +143,7 @@ where
     if let Err(refused) = real_time::ask_for_memory() {
         tracing::warn!("{refused}");
     }
-    let Ready { about, config, machines, world, control, face, log, hosts, gauges, readers } = ready;
+    let Ready { about, config, machines, world, control, face, log, hosts, gauges, readers, plant } = ready;
     let (feed, fed, events) = feed::feed(machines.len());
     let (over, ended) = oneshot::channel();
     let plan = Plan {
@@ -154,6 +164,7 @@ where
     };
     let signals = signals::watch(control).map_err(|error| failed("signals cannot be watched", &error))?;
     tracing::info!("{}: r-emsctl finds this daemon at {}", plan.about.title, socket.path().display());
+    plant.map_or(Ok(()), Plant::start)?;
     let serving = service::start(plan).map_err(|error| failed("the service cannot start", &error))?;
     let looping = Loop { world, machines, feed };
     let looping = looping
@@ -209,16 +220,29 @@ fn simulated<F: FunctionSet>(study: Study<F>, arguments: &Arguments) -> Result<R
     let (control, controlled) = control(Some(clock.waker()));
     let world = World::Simulated(Box::new(Simulated { driver, header, record, clock, controlled }));
     let (about, hosts) = (facts.into(), Hosts::default());
-    Ok(Ready { about, config, machines, world, control, face, log, hosts, gauges: None, readers: None })
+    Ok(Ready {
+        about,
+        config,
+        machines,
+        world,
+        control,
+        face,
+        log,
+        hosts,
+        gauges: None,
+        readers: None,
+        plant: None,
+    })
 }
 
-/// Makes a site ready to run.
-fn real<F>(site: &RealSite<F>, arguments: &Arguments) -> Result<Ready<F>, Failure>
+/// Makes a site ready to run, and lets a plant stand for some of its devices.
+fn real<F>(site: &RealSite<F>, arguments: &Arguments, plant: Option<Plant>) -> Result<Ready<F>, Failure>
 where
     F: FunctionSet + Send + Sync + 'static,
 {
+    let simulated = plant.as_ref().map_or_else(Vec::new, Plant::devices);
     let Site { about, config, machines, driver, control, face, hosts, gauges, readers } =
-        production::begin(site, arguments)?;
+        production::begin(site, arguments, &simulated)?;
     let world = World::Real(Box::new(driver));
     Ok(Ready {
         about,
@@ -231,6 +255,7 @@ where
         hosts,
         gauges: Some(gauges),
         readers,
+        plant,
     })
 }
 

@@ -68,11 +68,15 @@ pub(super) fn load<F: FunctionSet>(path: &Path) -> Result<RealSite<F>, Failure> 
     Ok(site)
 }
 
-/// Makes everything that a loop needs.
+/// Makes everything that a loop needs; `simulated` are devices that are none, each "commerce/bess".
 ///
 /// # Errors
 /// What this host cannot do.
-pub(super) fn begin<F>(site: &RealSite<F>, arguments: &Arguments) -> Result<Site<F>, Failure>
+pub(super) fn begin<F>(
+    site: &RealSite<F>,
+    arguments: &Arguments,
+    simulated: &[String],
+) -> Result<Site<F>, Failure>
 where
     F: FunctionSet + Send + Sync + 'static,
 {
@@ -107,7 +111,7 @@ where
     let (face, waker) = (clock.face(), clock.waker());
     let reactor = Reactor::new(clock).map_err(|error| failed("nothing can be waited for", error))?;
     let peers = peers(site, host, arguments.key.as_deref())?;
-    let about = about(site, &members, start, face);
+    let about = about(site, &members, start, face, simulated);
     let (mut folders, mut posts) = (Vec::new(), Vec::new());
     for (member, place) in members.iter().zip(places) {
         let Place { folder, header, fresh, mut found } = place;
@@ -118,7 +122,7 @@ where
             seat: member.seat,
             council: member.council.clone(),
             lines: member.addresses.clone(),
-            header: Header { start, ..header },
+            header: Header { start, scenario: title(site, simulated), ..header },
             journal: site.journal,
             auto_replay: site.auto_replay,
             fresh,
@@ -134,7 +138,7 @@ where
     let nothing = Text { path: String::new(), text: String::new() };
     let config = Config {
         version: VERSION.to_owned(),
-        mode: "production".to_owned(),
+        mode: if simulated.is_empty() { "production" } else { "hybrid" }.to_owned(),
         scenario: nothing,
         site: text(),
     };
@@ -179,8 +183,16 @@ impl Place {
     }
 }
 
+/// What a log is called that tells of devices that are none; it is called as its site where there are none of these.
+fn title<F: FunctionSet>(site: &RealSite<F>, simulated: &[String]) -> String {
+    if simulated.is_empty() {
+        return String::new();
+    }
+    format!("{}, simulated: {}", site.document.path(), simulated.join(", "))
+}
+
 /// Which host of the site this computer is.
-fn this_host<F: FunctionSet>(site: &RealSite<F>, wanted: Option<&str>) -> Result<u16, Failure> {
+pub(super) fn this_host<F: FunctionSet>(site: &RealSite<F>, wanted: Option<&str>) -> Result<u16, Failure> {
     let own = rustix::system::uname();
     let own = own.nodename().to_str().unwrap_or_default();
     let is_called = |name: &str| site.hosts.iter().position(|host| host.name == name);
@@ -247,11 +259,18 @@ fn council<F: FunctionSet>(site: &RealSite<F>, here: &[&RealMember<F>], grid: &s
     site.members.iter().filter(|member| member.spec.grid == grid).map(member).collect()
 }
 
+/// The devices of a grid, by their names in it.
+fn of_grid(grid: &str, devices: &[String]) -> Vec<String> {
+    let name = |device: &String| Some(device.strip_prefix(grid)?.strip_prefix('/')?.to_owned());
+    devices.iter().filter_map(name).collect()
+}
+
 fn about<F: FunctionSet>(
     site: &RealSite<F>,
     members: &[&RealMember<F>],
     start: WallTime,
     face: Face,
+    simulated: &[String],
 ) -> About {
     let mut grids: Vec<GridAbout> = Vec::new();
     for member in members {
@@ -261,6 +280,7 @@ fn about<F: FunctionSet>(
                 name: member.spec.grid.clone(),
                 limit_w: member.shaving_limit.map(Watts::watts),
                 capacities_wh: BTreeMap::new(),
+                simulated: of_grid(&member.spec.grid, simulated),
             });
         }
     }

@@ -69,6 +69,8 @@ fn grid_page(grid: &GridStatus, status: &Status) -> String {
         (_, _) => paint(BAD, "nobody is active"),
     }];
     parts.extend(grid.devices.iter().filter_map(|device| glance(device, grid)));
+    let simulated = grid.devices.iter().filter(|device| device.is_simulated);
+    parts.extend(simulated.map(|device| paint(WARN, &format!("{} is SIMULATED", device.name))));
     let worries = worries(grid, status);
     let alarms = worries.iter().filter(|worry| worry.is_alarm).count();
     parts.push(match (alarms, worries.len()) {
@@ -208,8 +210,12 @@ fn devices(devices: &[DeviceStatus]) -> String {
             Some("failed") => paint(BAD, "failed"),
             write => write.unwrap_or(NOTHING).to_owned(),
         };
+        let name = match device.is_simulated {
+            true => paint(WARN, &format!("{} (simulated)", device.name)),
+            false => device.name.clone(),
+        };
         table.row([
-            device.name.clone(),
+            name,
             watts(device.set_point_w),
             watts(device.power_w),
             device.bound_by.clone().unwrap_or_else(|| NOTHING.to_owned()),
@@ -329,6 +335,7 @@ mod tests {
         DeviceStatus {
             name: name.to_owned(),
             class: class.to_owned(),
+            is_simulated: false,
             power_w,
             soc: None,
             lasts_s: None,
@@ -447,6 +454,15 @@ mod tests {
         assert!(ending.contains("all is well"), "{ending}");
         let lossy = grid_page(&grid(), &Status { events_lost: 1, ..status() });
         assert!(lossy.contains("events were lost: what") && !lossy.contains("all is well"), "{lossy}");
+    }
+
+    #[test]
+    fn what_is_simulated_beside_real_devices_is_said_on_the_first_line_and_where_the_device_stands() {
+        let page = changed(|grid| grid.devices[1].is_simulated = true);
+        let first = page.lines().next().expect("a line");
+        assert!(first.contains("bess is SIMULATED  ·  all is well"), "{page}");
+        assert!(page.contains("bess (simulated)") && !page.contains("pcc (simulated)"), "{page}");
+        assert!(!plain(&grid()).to_lowercase().contains("simulated"));
     }
 
     #[test]

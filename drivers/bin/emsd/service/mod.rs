@@ -114,6 +114,7 @@ impl Api {
                 gauges,
                 names: plan.about.controllers.clone(),
                 face: plan.face,
+                simulated: plan.about.simulated(),
             }),
         };
         let metrics = metrics.with(looked_at);

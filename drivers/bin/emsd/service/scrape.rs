@@ -42,6 +42,8 @@ pub(super) struct Site {
     pub(super) gauges: Gauges,
     pub(super) names: Vec<ControllerNames>,
     pub(super) face: Face,
+    /// Devices that are none, by the names of their grids and their own.
+    pub(super) simulated: Vec<[String; 2]>,
 }
 
 impl Collector for Loop {
@@ -101,6 +103,14 @@ impl Site {
         let mut failures = encoder.encode_descriptor("failures", help, None, MetricType::Counter)?;
         for of in each() {
             ConstCounter::new(self.gauges.failures(of)).encode(failures.encode_family(&name(of))?)?;
+        }
+        if !self.simulated.is_empty() {
+            let help = "Devices of the site for which a simulated plant stands";
+            let mut devices = encoder.encode_descriptor("device_simulated", help, None, MetricType::Gauge)?;
+            for [grid, device] in &self.simulated {
+                let labels = [("grid", grid.as_str()), ("device", device.as_str())];
+                ConstGauge::new(1_i64).encode(devices.encode_family(&labels)?)?;
+            }
         }
         let help = "How old the last whole state is with which the controller's log begins";
         let mut ages =

@@ -136,6 +136,7 @@ impl Api {
         let mut devices = devices.unwrap_or_default();
         let known = self.about.grids.iter().find(|known| known.name == grid);
         for device in &mut devices {
+            device.is_simulated = known.is_some_and(|known| known.simulated.contains(&device.name));
             let capacity_wh = known.and_then(|known| known.capacities_wh.get(&device.name));
             device.lasts_s =
                 capacity_wh.and_then(|capacity_wh| lasts(device.power_w?, device.soc?, *capacity_wh));
@@ -202,7 +203,11 @@ pub(super) fn line(status: &Status) -> String {
         (Some(active), Some(epoch)) => format!("{}: {active} is active, epoch {epoch}", grid.name),
         (_, _) => format!("{}: nobody is active", grid.name),
     };
-    status.grids.iter().map(grid).collect::<Vec<_>>().join("; ")
+    let simulated = status.grids.iter().flat_map(|grid| {
+        let simulated = grid.devices.iter().filter(|device| device.is_simulated);
+        simulated.map(|device| format!("{}/{} is SIMULATED", grid.name, device.name))
+    });
+    status.grids.iter().map(grid).chain(simulated).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

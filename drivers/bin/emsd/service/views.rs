@@ -151,6 +151,8 @@ fn devices<F: FunctionSet>(
         found.push(DeviceStatus {
             name: device.name.clone(),
             class: device.class.name().to_owned(),
+            // Nobody here knows that either.
+            is_simulated: false,
             power_w: machine.image().good(index, PointKind::Power),
             soc: machine.image().good(index, PointKind::StateOfCharge),
             // Nobody here knows its capacity.
