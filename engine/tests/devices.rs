@@ -7,6 +7,7 @@ use r_ems_engine::event::Event;
 use r_ems_engine::functions::BuiltInSpec;
 use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
 use r_ems_engine::math::{at_least, at_most};
+use r_ems_engine::redundancy::Command;
 use r_ems_engine::units::{Ratio, Watts};
 use site::{BATTERY_W, Reading, Site};
 
@@ -27,6 +28,51 @@ fn a_device_is_written_no_more_often_than_its_interval() {
     }
     assert!((11..=12).contains(&site.writes[1]), "{} writes in a minute", site.writes[1]);
     assert!(site.writes[2] > 50, "the other is not held back: {}", site.writes[2]);
+}
+
+/// Two batteries that discharge 50 kW each, of which the first is to be left with 10 kW, and may not be written yet.
+fn about_to_stop() -> Site {
+    let mut site = Site::with(&consuming(), |devices| {
+        devices[1].at_stop = Some(Watts::of(10e3));
+        devices[1].write_interval = Span::from_secs(30);
+    });
+    for _scan in 0..40 {
+        site.live(100e3, 0.0, [0.5, 0.5]);
+    }
+    assert_eq!(site.held[1..3], [50e3, -50e3]);
+    site
+}
+
+fn has_stopped(site: &Site) -> bool {
+    site.events.iter().any(|event| matches!(event, Event::Stopped { .. }))
+}
+
+#[test]
+fn who_stops_last_leaves_devices_as_the_site_says() {
+    let mut site = about_to_stop();
+    site.command(Command::Stop);
+    assert_eq!(site.held[1..3], [10e3, -50e3], "the other keeps what it was told");
+    assert!(has_stopped(&site), "once that is acknowledged");
+}
+
+#[test]
+fn who_begins_anew_changes_nothing_at_its_devices() {
+    let mut site = about_to_stop();
+    site.command(Command::Return);
+    assert_eq!(site.held[1..3], [50e3, -50e3]);
+    assert!(has_stopped(&site));
+}
+
+#[test]
+fn a_device_that_refuses_how_it_is_left_keeps_nobody_from_stopping() {
+    let mut site = about_to_stop();
+    site.refuses[1] = true;
+    site.command(Command::Stop);
+    site.live(100e3, 0.0, [0.5, 0.5]);
+    assert!(!has_stopped(&site), "it is asked again");
+    site.live(100e3, 0.0, [0.5, 0.5]);
+    assert!(has_stopped(&site) && site.writes[1] >= 3, "{} writes", site.writes[1]);
+    assert_eq!(site.held[1], 50e3);
 }
 
 #[test]

@@ -149,12 +149,14 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
             Some(_) => Connections::ActiveOnly,
             None => Connections::Shared,
         },
+        at_stop: None,
         ramp: None,
     };
     if class.is_controlled() {
         spec.reversion = fields.leaf_or("reversion", REVERSION, notes);
         spec.write_interval = fields.leaf_or("write_interval", Span::ZERO, notes);
         spec.dead_band = fields.leaf_or("dead_band", spec.dead_band, notes);
+        spec.at_stop = fields.leaf_if_given("at_stop", notes);
         spec.ramp = fields.leaf_if_given("ramp", notes);
     }
     if rating.is_some() {
@@ -302,6 +304,11 @@ fn check_numbers(spec: &DeviceSpec, scan: Span, fields: &Fields<'_>, notes: &mut
         let is_band = spec.dead_band >= Watts::ZERO && spec.dead_band <= spec.rating;
         let allowed = format!("from 0 W to the rating of {}", spec.rating);
         require("dead_band", is_band, spec.dead_band.to_string(), allowed);
+        if let Some(power) = spec.at_stop {
+            let low = if spec.class == DeviceClass::Battery { -spec.rating } else { Watts::ZERO };
+            let allowed = format!("from {low} to {} (positive into the bus)", spec.rating);
+            require("at_stop", (low..=spec.rating).contains(&power), power.to_string(), allowed);
+        }
         if let Some(ramp) = spec.ramp {
             require("ramp", ramp.watts_per_second() > 0.0, ramp.to_string(), "above 0 W/s".into());
         }

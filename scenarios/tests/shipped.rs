@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 22] = [
+const SCENARIOS: [&str; 23] = [
     "peak_shaving",
     "peak_shaving_wire",
     "year",
@@ -21,6 +21,7 @@ const SCENARIOS: [&str; 22] = [
     "clock_drift",
     "disk_full",
     "rolling_restart",
+    "at_stop",
     "failover_fast",
     "flaky_fieldbus",
     "flaky_wire",

@@ -1,4 +1,5 @@
-//! Devices of a real site that are simulated: the plant of a scenario stands for them, served on loopback by a thread of its own.
+//! Devices of a real site that are simulated: the plant of a scenario stands for them, served on loopback by a thread
+//! of its own.
 //!
 //! ```text
 //!     SiteDriver ──real address──> device

@@ -49,10 +49,10 @@ use self::composition::{Composition, Scan};
 use self::group::Group;
 pub use self::readiness::START_PATIENCE;
 use self::recall::Recall;
-use self::set_points::SetPoints;
+use self::set_points::{SetPoints, Wanted};
 pub use self::spec::{ControllerSpec, StackError};
 pub use self::stopping::HAND_OVER_PATIENCE;
-use self::stopping::Stopping;
+use self::stopping::{NextLife, Stopping};
 use self::supervision::Supervision;
 use self::transfer::StateTransfer;
 use crate::carried::{Carried, NotCarried};
@@ -216,7 +216,8 @@ impl<F: Function> Machine for Controller<F> {
             Input::Snapshotted { succeeded } => self.snapshots.snapshotted(now, succeeded, out),
             Input::Journal(status) => self.snapshots.journal(now, status, out),
             Input::WallClock { wall } => self.set_wall_clock(now, wall, out),
-            Input::Command(Command::Stop) => self.stop(now, out),
+            Input::Command(Command::Stop) => self.stop(now, NextLife::Nobodys, out),
+            Input::Command(Command::Return) => self.stop(now, NextLife::Own, out),
             Input::Command(Command::Snapshot) => self.snapshots.ask(now, out),
             Input::Command(command) => self.redundancy.command(now, command, out),
         }
@@ -342,7 +343,8 @@ impl<F: Function> Controller<F> {
         let Some(authority) = self.redundancy.authority(now) else { return };
         let settings = self.redundancy.settings();
         let (groups, image) = (self.composition.groups(), &self.image);
-        let step = self.set_points.write(now, authority, settings, groups, image, out);
+        let wanted = if self.comes_to_rest() { Wanted::AtStop } else { Wanted::Decided };
+        let step = self.set_points.write(now, authority, settings, wanted, (groups, image), out);
         // Before anything else happens: a hand-over that comes next must wait for what has just left.
         self.redundancy.wrote(self.set_points.writes_end());
         let begins = self.begins_at().is_some_and(|at| now >= at);

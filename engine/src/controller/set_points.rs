@@ -53,6 +53,8 @@ pub struct Channel {
     reversion: Span,
     /// How long a write of another may still be on its way to the device; zero where it checks epochs.
     longest_write: Span,
+    /// What it is told when its controller ends and nobody goes on; `None`: nothing.
+    at_stop: Option<Watts>,
     limiter: RateLimiter,
     /// The pause before the next try while writes fail; zero while they do not.
     pause: Span,
@@ -75,6 +77,15 @@ pub struct Channel {
     is_uncertain: bool,
     /// When nothing that was written can be applied any more.
     ends_at: LocalTime,
+}
+
+/// Which set-points are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Those that were decided.
+    Decided,
+    /// Those with which devices are left.
+    AtStop,
 }
 
 /// A write and what became of it.
@@ -143,20 +154,29 @@ impl SetPoints {
         now: LocalTime,
         authority: Authority,
         settings: &Settings,
-        groups: &[Group],
-        image: &Image,
+        wanted: Wanted,
+        (groups, image): (&[Group], &Image),
         out: &mut Effects,
     ) -> Option<Watts> {
         let mut difference = None;
         let members = groups.iter().flat_map(|group| group.members());
         for (channel, member) in self.channels.iter_mut().zip(members) {
-            let power = member.set_point();
-            if member.is_known()
-                && channel.may_try(now, authority.epoch)
-                && now.since(authority.since) >= channel.first_wait(settings)
-                && channel.must_write(now, power, image)
-                && channel.limiter.take(now)
-            {
+            let decided = member.is_known().then(|| member.set_point());
+            let Some(power) = (match wanted {
+                Wanted::Decided => decided,
+                Wanted::AtStop => channel.at_stop,
+            }) else {
+                continue;
+            };
+            let may_write = channel.may_try(now, authority.epoch)
+                && now.since(authority.since) >= channel.first_wait(settings);
+            let is_due = may_write
+                && match wanted {
+                    Wanted::Decided => channel.must_write(now, power, image) && channel.limiter.take(now),
+                    // It is the last one: no other comes too soon after it.
+                    Wanted::AtStop => !channel.was_told(power),
+                };
+            if is_due {
                 let held = image.good(channel.device, PointKind::SetPoint).map_or(power, Watts::of);
                 difference = Some(difference.unwrap_or(Watts::ZERO) + (power - held).abs());
                 let valid_until = authority.until.min(now + channel.reversion);
@@ -171,6 +191,22 @@ impl SetPoints {
             }
         }
         difference
+    }
+
+    /// Whether any device is left with another set-point than its last one.
+    pub(super) fn any_at_stop(&self) -> bool {
+        self.channels.iter().any(|channel| channel.at_stop.is_some())
+    }
+
+    /// Whether all of these have acknowledged that.
+    pub(super) fn are_at_rest(&self) -> bool {
+        let is_at_rest = |channel: &Channel| {
+            channel.at_stop.is_none_or(|power| {
+                let acknowledged = |last: LastWrite| matches!(last.state, WriteState::Acknowledged { .. });
+                channel.was_told(power) && channel.last.is_some_and(acknowledged)
+            })
+        };
+        self.channels.iter().all(is_at_rest)
     }
 
     /// How long the first write under a new authority waits; `None` if nothing is controlled.
@@ -310,6 +346,7 @@ impl Channel {
             dead_band: spec.dead_band,
             reversion: spec.reversion,
             longest_write: if spec.checks_epochs { Span::ZERO } else { spec.longest_write },
+            at_stop: spec.at_stop,
             limiter: RateLimiter::new(spec.write_interval),
             pause: Span::ZERO,
             retry_at: LocalTime::ZERO,
@@ -348,6 +385,11 @@ impl Channel {
     /// How long the first write under a new authority waits for those of the one before it.
     fn first_wait(&self, settings: &Settings) -> Span {
         if makes(Mistake::NoWaitForWrites) { Span::ZERO } else { settings.write_wait(self.longest_write) }
+    }
+
+    /// Whether the last write said `power`, as far as is known.
+    fn was_told(&self, power: Watts) -> bool {
+        self.last.is_some_and(|last| last.power == power && last.state != WriteState::Failed)
     }
 
     /// When a write of now cannot be applied any more: it may wait for its driver's check as long as it is valid, and D counts

@@ -1,11 +1,18 @@
 //! How a controller ends its life in order: it hands over, and its last state is kept.
 //!
 //! ```text
-//!     Stop ─> hand over, as in a planned switch-over ─> Stopped ─> the journal keeps the state and is closed ─> the process ends
+//!     Stop ─> nobody goes on? set-points at rest ─> hand over, as in a planned switch-over ─> Stopped ─> the journal keeps the
+//!     state and is closed ─> the process ends
 //! ```
 //!
-//! Where nobody can take over, devices keep what they were told, up to its expiry. Nothing that is broken keeps a process from
-//! ending: there is [`HAND_OVER_PATIENCE`] for the first step, and [`END_PATIENCE`](crate::persistence::journal::END_PATIENCE)
+//! **Decision: devices keep what they were told, unless the site says otherwise.** Each falls back by itself after its
+//! reversion, as after a crash; most ends are restarts, and what was right a moment ago is better than a step to rest and back;
+//! and whoever takes over goes on where this one was. A device without a timer of its own is left with what the site file says
+//! (`at_stop`), but only where nobody goes on: a hand-over changes nothing at the device, nor does an end after which the same
+//! controller begins anew ([`Command::Return`](crate::redundancy::Command::Return)).
+//!
+//! Nothing that is broken keeps a process from ending: there is [`REST_PATIENCE`] for such devices, up to
+//! [`HAND_OVER_PATIENCE`] for both steps, and [`END_PATIENCE`](crate::persistence::journal::END_PATIENCE)
 //! for the disk. Who runs out of patience releases nobody: its lease ends by itself, as after a crash.
 
 use serde::{Deserialize, Serialize};
@@ -17,32 +24,79 @@ use crate::machine::{Effect, Effects};
 use crate::redundancy::supervisor::Leaving;
 use crate::time::{LocalTime, Span};
 
+/// So long a controller that stops waits for devices to acknowledge with what they are left.
+pub(super) const REST_PATIENCE: Span = Span::from_secs(2);
 /// So long a controller that stops waits for its last writes and for its successor. Together with the patience for the disk it is
 /// less than the ten seconds that supervisors of processes give.
 pub const HAND_OVER_PATIENCE: Span = Span::from_secs(4);
+
+/// Who comes after a life that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NextLife {
+    /// Nobody, or another controller.
+    Nobodys,
+    /// This controller, at once.
+    Own,
+}
 
 /// An end that has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stopping {
     since: LocalTime,
-    /// Whether another was called: its vote is needed until that one has authority.
-    hands_over: bool,
+    step: Step,
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Step {
+    /// Devices are told with what they are left.
+    ComesToRest,
+    /// It gives its authority up.
+    Leaves {
+        /// Whether another was called: its vote is needed until that one has authority.
+        hands_over: bool,
+    },
 }
 
 impl<F: Function> Controller<F> {
     /// Begins to end this life.
-    pub(super) fn stop(&mut self, now: LocalTime, out: &mut Effects) {
+    pub(super) fn stop(&mut self, now: LocalTime, next: NextLife, out: &mut Effects) {
         if self.stopping.is_some() {
             return;
         }
         out.report(Event::StopBegan);
+        let is_last = next == NextLife::Nobodys && self.redundancy.successor(now).is_none();
+        let writes = self.phase == Phase::Running && self.redundancy.authority(now).is_some();
+        if is_last && writes && self.set_points.any_at_stop() {
+            self.stopping = Some(Stopping { since: now, step: Step::ComesToRest });
+            self.write(now, out);
+        } else {
+            self.leave(now, now, out);
+        }
+    }
+
+    /// Gives up what it holds.
+    fn leave(&mut self, now: LocalTime, since: LocalTime, out: &mut Effects) {
         let hands_over = self.redundancy.leave(now, out) == Leaving::HandsOver;
-        self.stopping = Some(Stopping { since: now, hands_over });
+        self.stopping = Some(Stopping { since, step: Step::Leaves { hands_over } });
+    }
+
+    /// Whether devices are told with what they are left.
+    pub(super) fn comes_to_rest(&self) -> bool {
+        self.stopping.is_some_and(|stopping| stopping.step == Step::ComesToRest)
     }
 
     /// Ends it once nothing is held any more, and a successor is there if there is to be one.
     pub(super) fn go_on_stopping(&mut self, now: LocalTime, out: &mut Effects) {
-        let Some(Stopping { since, hands_over }) = self.stopping else { return };
+        if self.comes_to_rest() {
+            let writes = self.redundancy.authority(now).is_some();
+            if writes && !self.set_points.are_at_rest() && now < self.stops_at() {
+                return;
+            }
+            let since = self.stopping.map_or(now, |stopping| stopping.since);
+            self.leave(now, since, out);
+        }
+        let Some(Stopping { since, step: Step::Leaves { hands_over } }) = self.stopping else { return };
         let redundancy = &self.redundancy;
         let is_succeeded = !hands_over || redundancy.hears_successor(now);
         let has_left = redundancy.is_alone() || !redundancy.role().holds() && is_succeeded;
@@ -62,6 +116,9 @@ impl<F: Function> Controller<F> {
 
     /// When patience is over, if it stops.
     pub(super) fn stops_at(&self) -> LocalTime {
-        self.stopping.map_or(LocalTime::MAX, |stopping| stopping.since + HAND_OVER_PATIENCE)
+        self.stopping.map_or(LocalTime::MAX, |Stopping { since, step }| match step {
+            Step::ComesToRest => since + REST_PATIENCE,
+            Step::Leaves { .. } => since + HAND_OVER_PATIENCE,
+        })
     }
 }

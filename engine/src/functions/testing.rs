@@ -63,6 +63,7 @@ pub(crate) fn device(name: &str, class: DeviceClass, positive: Positive, rating_
         dead_band: Watts::ZERO,
         longest_write: Span::ZERO,
         checks_epochs: false,
+        at_stop: None,
         connections: Connections::Shared,
         ramp: None,
     }

@@ -200,6 +200,9 @@ pub struct DeviceSpec {
     pub checks_epochs: bool,
     /// Which controllers connect to it.
     pub connections: Connections,
+    /// What is written to it when its controller ends in order and nobody goes on; `None`: it keeps what it was told, up to its
+    /// reversion.
+    pub at_stop: Option<Watts>,
     /// How fast the device itself can change its power; `None` if it does not matter.
     pub ramp: Option<WattsPerSecond>,
 }

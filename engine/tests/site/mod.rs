@@ -14,6 +14,7 @@ use r_ems_engine::ids::{DeviceIndex, PointIndex};
 use r_ems_engine::machine::{Boot, Effect, Effects, Input, Machine, Sample, Validity, WriteOutcome};
 use r_ems_engine::math::at_most;
 use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
+use r_ems_engine::redundancy::Command;
 use r_ems_engine::units::{Ratio, Watts, WattsPerSecond};
 use r_ems_engine::{LocalTime, Span};
 
@@ -82,6 +83,7 @@ fn device(name: &str, class: DeviceClass, positive: Positive, rating: f64) -> De
         dead_band: Watts::ZERO,
         longest_write: Span::ZERO,
         checks_epochs: false,
+        at_stop: None,
         connections: Connections::Shared,
         ramp: None,
     }
@@ -152,6 +154,13 @@ impl Site {
     pub(crate) fn reboot(&mut self, now: LocalTime) {
         self.now = now;
         self.controller.boot(now, Boot { incarnation: 2, ..Boot::FIRST }, &mut self.effects);
+    }
+
+    /// An operator's word.
+    pub(crate) fn command(&mut self, command: Command) {
+        self.effects.clear();
+        self.controller.handle(self.now, &Input::Command(command), &mut self.effects);
+        self.look_at_effects();
     }
 
     /// A scan in which the batteries do at once what they were told and the inverter makes no more than its limit.

@@ -100,6 +100,7 @@ impl Words<'_> {
             Command::Sole { begins: false } => String::from("be the majority on its own no longer"),
             Command::Stop => String::from("stop in order"),
             Command::Snapshot => String::from("keep a snapshot"),
+            Command::Return => String::from("stop in order and begin anew"),
         }
     }
 

@@ -60,7 +60,9 @@ impl SimDriver {
     /// Tells a machine that it is to stop.
     pub(super) fn ask_to_stop(&mut self, at: Time, of: Of) -> Option<(u16, Happened)> {
         if self.hears(of) {
-            return Some((of.post, Happened::Command(Command::Stop)));
+            let returns = self.posts[usize::from(of.post)].leaves == Some(Afterwards::Returns);
+            let command = if returns { Command::Return } else { Command::Stop };
+            return Some((of.post, Happened::Command(command)));
         }
         self.end_in_order(at, of);
         None

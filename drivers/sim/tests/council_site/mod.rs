@@ -78,6 +78,7 @@ impl Site {
             write_interval: Span::ZERO,
             longest_write: self.longest_write,
             checks_epochs: self.checks_epochs,
+            at_stop: None,
             dead_band: Watts::of(250.0),
             connections: Connections::Shared,
             ramp: None,

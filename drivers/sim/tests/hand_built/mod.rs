@@ -40,6 +40,7 @@ fn device(name: &str, class: DeviceClass, positive: Positive) -> DeviceSpec {
         write_interval: Span::ZERO,
         longest_write: Span::ZERO,
         checks_epochs: false,
+        at_stop: None,
         dead_band: Watts::of(250.0),
         connections: Connections::Shared,
         ramp: None,

@@ -69,7 +69,7 @@ impl SiteDriver {
             News::BeginsAnew if post.leaves.is_some() => return,
             News::BeginsAnew => {
                 post.leaves = Some(Afterwards::Returns);
-                Waiting::Told(Input::Command(Command::Stop))
+                Waiting::Told(Input::Command(Command::Return))
             }
         };
         self.at_once.push_back((of, told));

@@ -65,7 +65,7 @@ impl RedundancySupervisor {
     /// Does what an operator asks for, or tells why not.
     pub fn command(&mut self, now: LocalTime, command: Command, out: &mut Effects) {
         let done = match command {
-            Command::Stop => {
+            Command::Stop | Command::Return => {
                 self.leave(now, out);
                 Ok(())
             }

@@ -2,6 +2,7 @@
 
 use super::RedundancySupervisor;
 use crate::machine::Effects;
+use crate::redundancy::Seat;
 use crate::redundancy::role::{Reason, Role};
 use crate::time::LocalTime;
 
@@ -26,9 +27,7 @@ impl RedundancySupervisor {
         self.called = None;
         match self.role {
             Role::Active => {
-                // Who is the majority on its own is that after its next boot too.
-                let is_sole = self.wanted.is_sole || self.kept.is_sole;
-                let successor = if is_sole { None } else { self.best_standby(now) };
+                let successor = self.successor(now);
                 self.hand_over(now, successor, Reason::Stopping, out);
                 if successor.is_some() { Leaving::HandsOver } else { Leaving::Alone }
             }
@@ -43,6 +42,13 @@ impl RedundancySupervisor {
                 Leaving::Alone
             }
         }
+    }
+
+    /// Who takes over if it leaves now; nobody shares the grid with one that is alone.
+    pub fn successor(&self, now: LocalTime) -> Option<Seat> {
+        // Who is the majority on its own is that after its next boot too.
+        let is_sole = self.wanted.is_sole || self.kept.is_sole;
+        if is_sole || self.spec.council.is_alone() { None } else { self.best_standby(now) }
     }
 
     /// Whether another has authority, as far as it was heard lately.

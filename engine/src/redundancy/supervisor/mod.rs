@@ -116,6 +116,8 @@ pub enum Command {
     Stop,
     /// Keep the state as it is now.
     Snapshot,
+    /// As `Stop`, but the next life of the same controller begins at once.
+    Return,
 }
 
 /// Supervises the redundancy of one grid from one seat.
