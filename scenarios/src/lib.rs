@@ -61,6 +61,7 @@ mod redundancy;
 #[cfg(test)]
 mod reference;
 mod refused;
+mod reload;
 mod scenario;
 mod sheet;
 mod site;
@@ -82,6 +83,7 @@ pub use mistake::{Mistake, Report, Severity};
 pub use outlives::DURABLE_OUTLIVES;
 pub use overrides::Overrides;
 pub use real::{RealHost, RealMember, RealSite, load_site};
+pub use reload::load_again;
 pub use take_over::{AUTHORITY_RETURNS, ONE_AUTHORITY};
 pub use tariff::Tariff;
 

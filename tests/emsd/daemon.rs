@@ -176,6 +176,16 @@ impl Daemon {
         true
     }
 
+    /// Reads what it says until that has `words` in it; gives all that was read.
+    pub(crate) fn says(&self, words: &str) -> String {
+        let mut heard = String::new();
+        until(&format!("it says {words}"), || {
+            assert!(self.hear(&mut heard), "it ended: {heard}");
+            heard.contains(words).then_some(())
+        });
+        heard
+    }
+
     pub(crate) fn socket(&self) -> &str {
         &self.socket
     }

@@ -10,6 +10,7 @@ mod hybrid;
 mod modbus;
 mod production;
 mod recorded;
+mod reload;
 mod socket;
 mod unread;
 

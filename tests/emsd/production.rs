@@ -94,7 +94,7 @@ impl Site {
         self.folder.join(host).to_string_lossy().into_owned()
     }
 
-    fn start(&self, host: &str, more: &[&str]) -> Daemon {
+    pub(super) fn start(&self, host: &str, more: &[&str]) -> Daemon {
         let name = format!("{}_{host}", self.folder.file_name().expect("a name").to_string_lossy());
         let state = self.state(host);
         let own = ["--mode", "production", &self.path, "--host", host, "--state", &state];

@@ -4,6 +4,7 @@
 //!   `hybrid` lets a simulated plant stand for some of its devices, and `about` is what is told of either; `hosts` what passes
 //!   between hosts;
 //! - `running` is the loop, on a thread of its own; `published` and `feed` pass on what happens in it;
+//! - `reload` reads a site file again;
 //! - `recording` keeps its log, which `flushed` does not let wait;
 //! - `service` answers requests on a Unix socket, on another thread; `socket` is the place of that socket;
 //! - `signals` end the daemon in order; `systemd` is told how it is; `logging` is what standard error says, by `lines`.
@@ -23,6 +24,7 @@ mod logging;
 mod production;
 pub mod published;
 mod recording;
+mod reload;
 mod running;
 mod service;
 mod signals;
@@ -50,6 +52,7 @@ use self::hybrid::Plant;
 use self::logging::Said;
 use self::production::Site;
 use self::recording::{Kept, Log};
+use self::reload::{Again, Effective};
 use self::running::{Ended, Loop, STOP_PATIENCE, Simulated, World};
 use self::service::Plan;
 use self::socket::{Readers, Socket};
@@ -101,7 +104,8 @@ fn answer(error: &clap::Error) -> Result<Exit, Failure> {
 /// A run that can begin.
 struct Ready<F: FunctionSet> {
     about: About,
-    config: Config,
+    effective: Effective,
+    again: Option<Again>,
     machines: Vec<Controller<F>>,
     world: World,
     control: Control,
@@ -143,12 +147,13 @@ where
     if let Err(refused) = real_time::ask_for_memory() {
         tracing::warn!("{refused}");
     }
-    let Ready { about, config, machines, world, control, face, log, hosts, gauges, readers, plant } = ready;
+    let Ready { about, effective, again, machines, world, control, face, log, hosts, gauges, readers, plant } =
+        ready;
     let (feed, fed, events) = feed::feed(machines.len());
     let (over, ended) = oneshot::channel();
     let plan = Plan {
         about,
-        config,
+        effective,
         machines: machines.clone(),
         control: control.clone(),
         face,
@@ -162,7 +167,8 @@ where
         gauges,
         over: ended,
     };
-    let signals = signals::watch(control).map_err(|error| failed("signals cannot be watched", &error))?;
+    let signals =
+        signals::watch(control, again).map_err(|error| failed("signals cannot be watched", &error))?;
     tracing::info!("{}: r-emsctl finds this daemon at {}", plan.about.title, socket.path().display());
     plant.map_or(Ok(()), Plant::start)?;
     let serving = service::start(plan).map_err(|error| failed("the service cannot start", &error))?;
@@ -222,7 +228,8 @@ fn simulated<F: FunctionSet>(study: Study<F>, arguments: &Arguments) -> Result<R
     let (about, hosts) = (facts.into(), Hosts::default());
     Ok(Ready {
         about,
-        config,
+        effective: Effective::once(config),
+        again: None,
         machines,
         world,
         control,
@@ -241,12 +248,13 @@ where
     F: FunctionSet + Send + Sync + 'static,
 {
     let simulated = plant.as_ref().map_or_else(Vec::new, Plant::devices);
-    let Site { about, config, machines, driver, control, face, hosts, gauges, readers } =
+    let Site { about, effective, again, machines, driver, control, face, hosts, gauges, readers } =
         production::begin(site, arguments, &simulated)?;
     let world = World::Real(Box::new(driver));
     Ok(Ready {
         about,
-        config,
+        effective,
+        again: Some(again),
         machines,
         world,
         control,

@@ -24,14 +24,15 @@ use r_ems_site::control::{Control, control};
 use r_ems_site::disk::{Disk, Folder};
 use r_ems_site::peers::{Key, Peers};
 use r_ems_site::reactor::Reactor;
-use r_ems_site::site::{Gauges, PostSpec, SiteDriver, World};
+use r_ems_site::site::{Gauges, LifeSpec, PostSpec, SiteDriver, World};
 
 use super::about::{About, GridAbout, MemberAbout, MemberPlace};
 use super::args::Arguments;
 use super::hosts::Hosts;
+use super::reload::{Again, Effective, again};
 use super::running::STOP_PATIENCE;
 use super::socket::{Readers, listen_to_readers};
-use crate::api::{Config, SYSTEM_STATE, Text, VERSION};
+use crate::api::SYSTEM_STATE;
 use crate::exit::{Exit, Failure};
 use crate::names;
 use crate::study::contained::Recovering;
@@ -40,7 +41,8 @@ use crate::study::load::report_text;
 /// A site that can be run.
 pub(super) struct Site<F: FunctionSet> {
     pub(super) about: About,
-    pub(super) config: Config,
+    pub(super) effective: Effective,
+    pub(super) again: Again,
     pub(super) machines: Vec<Controller<F>>,
     pub(super) driver: SiteDriver,
     pub(super) control: Control,
@@ -113,8 +115,9 @@ where
     let peers = peers(site, host, arguments.key.as_deref())?;
     let about = about(site, &members, start, face, simulated);
     let (mut folders, mut posts) = (Vec::new(), Vec::new());
+    let title = title(site, simulated);
     for (member, place) in members.iter().zip(places) {
-        let Place { folder, header, fresh, mut found } = place;
+        let Place { folder, life, mut found } = place;
         found.closed.iter_mut().for_each(|closed| closed.ended = begins);
         folders.push(folder);
         let spec = PostSpec {
@@ -122,10 +125,7 @@ where
             seat: member.seat,
             council: member.council.clone(),
             lines: member.addresses.clone(),
-            header: Header { start, scenario: title(site, simulated), ..header },
-            journal: site.journal,
-            auto_replay: site.auto_replay,
-            fresh,
+            life: dated(life, start, &title),
         };
         posts.push((spec, found));
     }
@@ -134,25 +134,38 @@ where
     let world = World { reactor, controlled, disk, peers, host, patience: STOP_PATIENCE, tell };
     let driver = SiteDriver::new::<Controller<F>, Recovering>(world, posts)
         .map_err(|error| failed("other hosts cannot be heard", error))?;
-    let text = || Text { path: site.document.path().to_owned(), text: site.document.text().to_owned() };
-    let nothing = Text { path: String::new(), text: String::new() };
-    let config = Config {
-        version: VERSION.to_owned(),
-        mode: if simulated.is_empty() { "production" } else { "hybrid" }.to_owned(),
-        scenario: nothing,
-        site: text(),
-    };
+    let mode = if simulated.is_empty() { "production" } else { "hybrid" };
+    let effective = Effective::of_site(mode, site);
+    let again = again(site, host, move |life| dated(life, start, &title), control.clone(), effective.clone());
     let gauges = driver.gauges();
     let readers = site.hosts[usize::from(host)].listen.map(listen_to_readers).transpose()?;
-    Ok(Site { about, config, machines, driver, control, face, hosts, gauges, readers })
+    Ok(Site { about, effective, again, machines, driver, control, face, hosts, gauges, readers })
 }
 
 /// What is known of one controller before it lives.
 struct Place {
     folder: Folder,
-    header: Header,
-    fresh: Vec<u8>,
+    life: LifeSpec,
     found: Recovered,
+}
+
+/// What a controller of a site begins its lives with.
+pub(super) fn life_of<F: FunctionSet>(
+    site: &RealSite<F>,
+    member: &RealMember<F>,
+    machine: &Controller<F>,
+) -> LifeSpec {
+    let mut header = Header::new(F::NAMES, vec![names::of_spec(&member.spec)]);
+    site.document.path().clone_into(&mut header.site_path);
+    site.document.text().clone_into(&mut header.site_text);
+    let mut fresh = Vec::new();
+    machine.encode(&mut fresh);
+    LifeSpec { header, journal: site.journal, auto_replay: site.auto_replay, fresh }
+}
+
+/// The same in a run that began then, in a log that is called so.
+fn dated(life: LifeSpec, start: WallTime, title: &str) -> LifeSpec {
+    LifeSpec { header: Header { start, scenario: title.to_owned(), ..life.header }, ..life }
 }
 
 impl Place {
@@ -167,19 +180,15 @@ impl Place {
         let mut folder = Folder::open(&path).map_err(|error| {
             Failure::error(format!("{error}; --state names another place than {}", state.display()))
         })?;
-        let mut header = Header::new(F::NAMES, vec![names::of_spec(&member.spec)]);
-        site.document.path().clone_into(&mut header.site_path);
-        site.document.text().clone_into(&mut header.site_text);
-        let mut fresh = Vec::new();
-        machine.encode(&mut fresh);
-        let auto_replay = site.auto_replay;
-        let expected = Expected { header: &header, fresh: &fresh, auto_replay, at: Time::ZERO };
+        let life = life_of(site, member, machine);
+        let LifeSpec { header, fresh, auto_replay, .. } = &life;
+        let expected = Expected { header, fresh, auto_replay: *auto_replay, at: Time::ZERO };
         let found = recover::<Controller<F>, Recovering>(&mut folder, &expected);
         let name = format!("{}/{}", member.spec.grid, member.spec.id);
         for finding in &found.findings {
             tracing::warn!("{name}: {}: {finding}", path.display());
         }
-        Ok(Self { folder, header, fresh, found })
+        Ok(Self { folder, life, found })
     }
 }
 

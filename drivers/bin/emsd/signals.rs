@@ -1,4 +1,4 @@
-//! Signals: the first SIGTERM or SIGINT ends the daemon in order, the second at once; SIGHUP is refused.
+//! Signals: the first SIGTERM or SIGINT ends the daemon in order, the second at once; on SIGHUP a site file is read again.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -7,6 +7,7 @@ use r_ems_site::Control;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
+use super::reload::Again;
 use super::systemd;
 
 /// Watches signals until it is ended.
@@ -15,15 +16,15 @@ pub(super) struct Watch {
     thread: JoinHandle<()>,
 }
 
-/// Passes signals to the loop, on a thread of its own.
+/// Passes signals to the loop, on a thread of its own; `again` reads a site file again, where one is run.
 #[expect(clippy::disallowed_methods, reason = "it waits for signals and decides nothing")]
-pub(super) fn watch(control: Control) -> io::Result<Watch> {
+pub(super) fn watch(control: Control, mut again: Option<Again>) -> io::Result<Watch> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let handle = signals.handle();
     let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut has_asked = false;
         for signal in signals.forever() {
-            take(signal, &control, &mut has_asked);
+            take(signal, &control, &mut again, &mut has_asked);
         }
     })?;
     Ok(Watch { handle, thread })
@@ -31,9 +32,18 @@ pub(super) fn watch(control: Control) -> io::Result<Watch> {
 
 /// Takes a signal; `has_asked` says whether one before it asked for the end. What operators ask for counts for nothing here:
 /// they and whoever sends signals need not know of each other.
-fn take(signal: i32, control: &Control, has_asked: &mut bool) {
+fn take(signal: i32, control: &Control, again: &mut Option<Again>, has_asked: &mut bool) {
     if signal == SIGHUP {
-        tracing::warn!("SIGHUP: nothing can be loaded again while it runs; end the daemon and start it anew");
+        match again {
+            Some(again) => {
+                systemd::reloading();
+                again();
+                systemd::ready();
+            }
+            None => tracing::warn!(
+                "SIGHUP: nothing can be loaded again while it runs; end the daemon and start it anew"
+            ),
+        }
     } else if std::mem::replace(has_asked, true) {
         control.end();
         tracing::warn!("a second signal: it ends at once");

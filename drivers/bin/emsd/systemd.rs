@@ -26,6 +26,14 @@ pub(super) fn status(line: &str) {
     tell(&[NotifyState::Status(line)]);
 }
 
+/// It reads its site file again; it is ready once that is done, whatever came of it.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::debug!("systemd cannot be told: {error}"),
+    }
+}
+
 /// The daemon begins to end.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);

@@ -14,9 +14,13 @@ use r_ems_engine::redundancy::Command;
 
 use crate::clock::Waker;
 use crate::lateness::{Counters, Lateness};
+use crate::site::LifeSpec;
 
 /// So many commands wait for the loop; one more is refused.
 pub const COMMANDS_MAX: usize = 64;
+
+/// So many changes of what controllers are made from wait for the loop.
+const RENEWALS_MAX: usize = 1;
 
 /// A command and for whom it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +43,7 @@ pub enum Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full => write!(f, "{COMMANDS_MAX} commands wait already; ask again later"),
+            Self::Full => f.write_str("too much waits for the loop already; ask again later"),
             Self::Over => f.write_str("the run is over"),
         }
     }
@@ -58,6 +62,7 @@ struct Shared {
 #[derive(Clone, Debug)]
 pub struct Control {
     commands: SyncSender<Asked>,
+    lives: SyncSender<Vec<LifeSpec>>,
     shared: Arc<Shared>,
     waker: Option<Waker>,
 }
@@ -66,14 +71,17 @@ pub struct Control {
 #[derive(Debug)]
 pub struct Controlled {
     commands: Receiver<Asked>,
+    lives: Receiver<Vec<LifeSpec>>,
     shared: Arc<Shared>,
 }
 
 /// Makes both sides; `waker` ends the loop's waits.
 pub fn control(waker: Option<Waker>) -> (Control, Controlled) {
     let (sender, commands) = sync_channel(COMMANDS_MAX);
+    let (renews, lives) = sync_channel(RENEWALS_MAX);
     let shared = Arc::new(Shared::default());
-    (Control { commands: sender, shared: Arc::clone(&shared), waker }, Controlled { commands, shared })
+    let control = Control { commands: sender, lives: renews, shared: Arc::clone(&shared), waker };
+    (control, Controlled { commands, lives, shared })
 }
 
 impl Control {
@@ -83,6 +91,19 @@ impl Control {
     /// [`Refused`] if there is no room for it or nobody to take it.
     pub fn ask(&self, asked: Asked) -> Result<(), Refused> {
         self.commands.try_send(asked).map_err(|error| match error {
+            TrySendError::Full(_) => Refused::Full,
+            TrySendError::Disconnected(_) => Refused::Over,
+        })?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Passes on what each controller is to begin its lives with from now on, in their order.
+    ///
+    /// # Errors
+    /// [`Refused`] if the loop has not taken the change before, or is gone.
+    pub fn renew(&self, lives: Vec<LifeSpec>) -> Result<(), Refused> {
+        self.lives.try_send(lives).map_err(|error| match error {
             TrySendError::Full(_) => Refused::Full,
             TrySendError::Disconnected(_) => Refused::Over,
         })?;
@@ -128,6 +149,11 @@ impl Controlled {
     /// The next command that waits.
     pub fn take(&self) -> Option<Asked> {
         self.commands.try_recv().ok()
+    }
+
+    /// What controllers are to begin their lives with from now on, if that has changed.
+    pub fn take_lives(&self) -> Option<Vec<LifeSpec>> {
+        self.lives.try_recv().ok()
     }
 
     /// Whether the run is to end in order.

@@ -43,7 +43,7 @@ use r_ems_engine::{Span, Time};
 
 use self::effects::Part;
 pub use self::gauges::Gauges;
-pub use self::post::PostSpec;
+pub use self::post::{LifeSpec, PostSpec};
 use self::post::{Post, Queue, Rebuild, Stage, Waiting, local};
 use crate::clock::wall_clock;
 use crate::control::{COMMANDS_MAX, Controlled};
@@ -253,6 +253,7 @@ impl SiteDriver {
             self.controlled.tick();
             let now = self.instant();
             self.take_commands(now);
+            self.renew(now);
             let is_late = self.given_up.is_some_and(|at| now >= at);
             let is_over = self.posts.iter().all(|post| post.stage == Stage::Gone);
             if self.controlled.ends() || is_late || is_over {

@@ -45,9 +45,9 @@ use super::feed::{Fed, Told, What};
 use super::hosts::Hosts;
 use super::lines::Lines;
 use super::recording::Kept;
+use super::reload::Effective;
 use super::socket::{Listener, Readers};
 use super::{logging, systemd};
-use crate::api::Config;
 use crate::metrics::Metrics;
 
 /// So long the thread may take to end once the loop has ended: longer than what is being answered may.
@@ -58,7 +58,7 @@ const BEGINS_LOOK: Duration = Duration::from_millis(2);
 /// What a service is made from.
 pub(super) struct Plan<F: FunctionSet> {
     pub(super) about: About,
-    pub(super) config: Config,
+    pub(super) effective: Effective,
     pub(super) machines: Vec<Controller<F>>,
     pub(super) control: Control,
     pub(super) face: Face,
@@ -79,7 +79,7 @@ pub(super) struct Plan<F: FunctionSet> {
 /// What requests are answered from.
 pub(super) struct Api {
     about: About,
-    config: Config,
+    effective: Effective,
     control: Control,
     face: Face,
     fed: Fed,
@@ -120,7 +120,7 @@ impl Api {
         let metrics = metrics.with(looked_at);
         Self {
             about: plan.about.clone(),
-            config: plan.config.clone(),
+            effective: plan.effective.clone(),
             control: plan.control.clone(),
             face: plan.face,
             fed: plan.fed.clone(),

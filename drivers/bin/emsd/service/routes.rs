@@ -242,7 +242,7 @@ async fn points(State(api): State<Arc<Api>>) -> Response {
 }
 
 async fn config(State(api): State<Arc<Api>>) -> Response {
-    Json(&api.config).into_response()
+    Json(api.effective.config()).into_response()
 }
 
 async fn metrics(State(api): State<Arc<Api>>) -> Response {

@@ -106,7 +106,7 @@ impl Api {
         let (now, looked, lateness) = (self.now(), self.look(), self.control.lateness());
         Status {
             version: VERSION.to_owned(),
-            mode: self.config.mode.clone(),
+            mode: self.effective.config().mode,
             scenario: self.about.title.clone(),
             now_s: now.as_secs_f64(),
             now: self.local(now),
@@ -151,7 +151,7 @@ impl Api {
                 .or(other.and_then(|other| other.held))
                 .map(|epoch| epoch.to_string()),
             seen_by: seer.map(id),
-            limit_w: known.and_then(|known| known.limit_w),
+            limit_w: self.effective.limit_w(grid).unwrap_or(known.and_then(|known| known.limit_w)),
             devices,
             controllers: members
                 .iter()

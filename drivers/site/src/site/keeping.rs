@@ -48,7 +48,8 @@ impl SiteDriver {
             // A life whose number could not be kept begins nevertheless.
             News::Numbered(_) => {
                 if let Some(life) = &mut post.life {
-                    life.begin_journal(at, &post.spec.header, post.spec.journal, &post.spec.fresh);
+                    let begins = &post.spec.life;
+                    life.begin_journal(at, &begins.header, begins.journal, &begins.fresh);
                 }
                 post.stage = Stage::Booting;
                 if post.is_to_be_restored() {
@@ -132,7 +133,10 @@ impl SiteDriver {
         self.orchestrator.began(at, of);
         let post = &mut self.posts[of.position()];
         post.stage = Stage::Recovering(at + RECOVERY_PATIENCE);
-        let spec = post.spec.clone();
+        if let Some(next) = post.next.take() {
+            post.spec.life = next;
+        }
+        let spec = post.spec.life.clone();
         let rebuild = self.rebuild;
         let job = Box::new(move |storage: &mut dyn Storage| {
             let (header, fresh, auto_replay) = (&spec.header, &spec.fresh, spec.auto_replay);
@@ -147,6 +151,30 @@ impl SiteDriver {
         self.drop_life(of, Stage::Gone);
         if returns && self.given_up.is_none() {
             self.recover(at, of);
+        }
+    }
+
+    /// Takes what lives are to begin with from now on. Who would be another ends in order and begins anew.
+    pub(super) fn renew(&mut self, at: Time) {
+        for (of, life) in self.controlled.take_lives().into_iter().flatten().enumerate() {
+            let of = ControllerIndex::of(of);
+            let post = &mut self.posts[of.position()];
+            post.next = None;
+            if !life.makes_another(&post.spec.life) {
+                post.spec.life = life;
+                continue;
+            }
+            post.next = Some(life);
+            if let Stage::Recovering(_) = post.stage {
+                self.recover(at, of);
+            }
+        }
+        for (place, post) in self.posts.iter_mut().enumerate() {
+            if post.next.is_some() && post.stage == Stage::Living && post.leaves.is_none() {
+                post.leaves = Some(Afterwards::Returns);
+                let told = Waiting::Told(Input::Command(Command::Return));
+                self.waiting.push_back((ControllerIndex::of(place), told));
+            }
         }
     }
 

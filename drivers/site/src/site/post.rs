@@ -29,6 +29,13 @@ pub struct PostSpec {
     pub council: Vec<u16>,
     /// Where the connections of its fieldbus lead, in the order of their ids.
     pub lines: Vec<SocketAddr>,
+    /// What it begins each life with.
+    pub life: LifeSpec,
+}
+
+/// What a controller begins a life with, and how that is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LifeSpec {
     /// What each segment of its journal says about itself.
     pub header: Header,
     /// How the journal is kept.
@@ -37,6 +44,13 @@ pub struct PostSpec {
     pub auto_replay: bool,
     /// Its encoded state as it is made.
     pub fresh: Vec<u8>,
+}
+
+impl LifeSpec {
+    /// Whether a life that begins with the other one is another, whatever its log says about itself.
+    pub(super) fn makes_another(&self, other: &Self) -> bool {
+        self.fresh != other.fresh || self.journal != other.journal || self.auto_replay != other.auto_replay
+    }
 }
 
 /// How far a life has come.
@@ -82,6 +96,8 @@ pub(super) struct Post {
     /// Whether its machine is as it was made.
     pub(super) is_new: bool,
     pub(super) leaves: Option<Afterwards>,
+    /// What its next life begins with, if that is something else.
+    pub(super) next: Option<LifeSpec>,
     /// What it was told of the wall clock.
     pub(super) told: Told,
 }
@@ -116,13 +132,14 @@ impl Post {
             asked: [None; 2],
             is_new: true,
             leaves: None,
+            next: None,
             told: Told::NOTHING,
         }
     }
 
     /// The encoded state with which its life begins.
     pub(super) fn state(&self) -> &[u8] {
-        self.life.as_ref().expect("who is restored has begun to live").state(&self.spec.fresh)
+        self.life.as_ref().expect("who is restored has begun to live").state(&self.spec.life.fresh)
     }
 
     /// Whether its machine must be given the state with which its life begins.
