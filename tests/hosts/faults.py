@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from network import Delay, both_ways, drop, heal
+from network import Delay, both_ways, drop, heal, unplug
 from site_of_three import GRID
 
 
@@ -72,6 +72,10 @@ def cut_mid_write(_site, active, standby):
     return heal
 
 
+def unplugged(_site, active, _standby):
+    return unplug(active)
+
+
 def stall_mid_write(site, active, standby):
     """The same, and the active cannot take back what it wrote: its kernel has to."""
     go_on = cut_mid_write(site, active, standby)
@@ -108,6 +112,7 @@ FAULTS = [
     Fault("stop", "the active ends in order, and is started again", stop, "other"),
     Fault("stall", "the active stands still for 1 s", stall, "other", 1.0),
     Fault("cut", "the active's cable is cut", cut(both_ways("x", "y", "w", "d")), "other"),
+    Fault("unplugged", "the same, and the active notices", unplugged, "other"),
     Fault("cut-mid-write", "the same while a set-point is under way", cut_mid_write, "other", 1.0),
     Fault("stall-mid-write", "the same, and the active stands still", stall_mid_write, "other", 1.0),
     Fault("cut-from-hosts", "the active reaches the devices and no host", cut(both_ways("x", "y", "w")), "other"),

@@ -50,11 +50,19 @@ def lay_out():
         run("ip", "-n", host, "address", "add", f"{address}/24", "dev", "eth0")
         run("ip", "-n", host, "link", "set", "eth0", "up")
         run("ip", "-n", host, "link", "set", "lo", "up")
+        # As r-emsd advises: a write that waits for the address of its device must not outlast its connection.
+        run(*inside(host, "sh", "-c", "echo 0 > /proc/sys/net/ipv4/neigh/eth0/unres_qlen_bytes"))
     run("nft", "-f", "-", text="""
         table bridge faults {
             chain forward { type filter hook forward priority 0; policy accept; }
         }
     """)
+
+
+def unplug(host):
+    """Takes a host's cable out, which it notices; returns what puts it in again."""
+    run("ip", "link", "set", port(host), "down")
+    return lambda: run("ip", "link", "set", port(host), "up")
 
 
 def drop(*paths, which=""):

@@ -21,6 +21,7 @@ mod hosts;
 mod hybrid;
 mod lines;
 mod logging;
+mod neighbors;
 mod production;
 pub mod published;
 mod recording;

@@ -29,6 +29,7 @@ use r_ems_site::site::{Gauges, LifeSpec, PostSpec, SiteDriver, World};
 use super::about::{About, GridAbout, MemberAbout, MemberPlace};
 use super::args::Arguments;
 use super::hosts::Hosts;
+use super::neighbors;
 use super::reload::{Again, Effective, again};
 use super::running::STOP_PATIENCE;
 use super::socket::{Readers, listen_to_readers};
@@ -89,6 +90,7 @@ where
         let message = format!("{}: no controller stands on host {name}", site.document.path());
         return Err(Failure { exit: Exit::BadScenario, message });
     }
+    neighbors::look(&members);
     let machines: Vec<Controller<F>> = members.iter().map(|member| Controller::new(&member.spec)).collect();
     let state = arguments.state.clone().unwrap_or_else(state_directory);
     let mut places = Vec::with_capacity(members.len());

@@ -7,9 +7,14 @@
 //! **Decision: what a connection has not delivered dies with it.** The operating system would go on sending what is left of a
 //! closed connection for minutes: a write whose exchange was given up would reach its device long after another controller has
 //! taken over. So a line ends by a reset, also when its process dies. A machine closes it when a write has expired that was not
-//! answered; where the process stands still then, the operating system does, as soon as it would send the write again, but not
-//! for the first time: that it does some 200 ms after the write, whatever it is told. So what is left is a process that stands
-//! still while the cable of its device is out, and in again within that time; and a computer that stands still as a whole.
+//! answered. Three cases are left in which a device without epochs gets a write that has expired:
+//!
+//! - The process stands still while a write is lost on its way. The operating system is told how long the write is valid, but
+//!   looks at that only when it would send it again, the second time at the earliest: with its defaults it may arrive up to
+//!   0.42 s after it has expired (measured: sent again after 0.21 and 0.42 s, given up after 0.48 s).
+//! - The computer stands still as a whole.
+//! - A write waits for the device's address on the network (ARP, neighbor discovery), as after the cable was out: the queue there
+//!   outlives the connection, for 3 s. Where it has room for one packet, `unres_qlen_bytes` 0, the reset takes the write's place.
 //!
 //! **Bounds:** a device may send what it was asked for, [`ANSWER_BYTES_MAX`] for each request, and [`CREDIT_MAX`] at once. Who
 //! sends more is cut off: everything that arrives is recorded, and a device that chatters would push the log of a day from the
@@ -21,7 +26,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use r_ems_engine::Span;
+use r_ems_engine::{LocalTime, Span};
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay, set_tcp_user_timeout, socket_error};
 use rustix::net::{
@@ -33,6 +38,9 @@ pub const ANSWER_BYTES_MAX: usize = 260;
 /// So many bytes may come at once, as answers to requests that were given up may come late and together.
 pub const CREDIT_MAX: usize = 16 * ANSWER_BYTES_MAX;
 
+/// The operating system takes no longer time, in milliseconds.
+const PATIENCE_MAX: u32 = i32::MAX as u32;
+
 /// One connection, open or not.
 #[derive(Debug)]
 pub struct Line {
@@ -40,6 +48,8 @@ pub struct Line {
     state: State,
     /// So many bytes may still come.
     credit: usize,
+    /// When the write was sent that may wait in it; nothing has come since.
+    written: Option<LocalTime>,
     /// For so many milliseconds the operating system tries to deliver what was sent; 0: as long as it likes.
     patience: u32,
 }
@@ -68,7 +78,7 @@ pub enum Happened {
 impl Line {
     /// A line to an address, which is closed.
     pub const fn new(address: SocketAddr) -> Self {
-        Self { address, state: State::Closed, credit: 0, patience: 0 }
+        Self { address, state: State::Closed, credit: 0, written: None, patience: 0 }
     }
 
     /// Begins to open it, anew if it is open; how that ends is found by [`Line::look`]. `Closed`: it cannot be tried at all.
@@ -76,7 +86,8 @@ impl Line {
         self.state = State::Closed;
         match self.begin() {
             Ok(socket) => {
-                (self.state, self.credit, self.patience) = (State::Opening(socket), 0, 0);
+                (self.state, self.credit) = (State::Opening(socket), 0);
+                (self.written, self.patience) = (None, 0);
                 Happened::Nothing
             }
             // No more descriptors, or no way to such an address.
@@ -104,20 +115,47 @@ impl Line {
 
     /// Sends bytes, all of them or none: where there is no room for all, the line is closed. `Closed`: so it is.
     ///
-    /// What is valid only for a while is not sent again by the operating system when that is over, and ends the line.
-    pub fn send(&mut self, bytes: &[u8], valid_for: Option<Span>) -> Happened {
-        let State::Open(socket) = &self.state else { return Happened::Nothing };
-        let millis = |span: Span| u32::try_from(span.as_nanos() / 1_000_000).unwrap_or(u32::MAX).max(1);
-        let patience = valid_for.map_or(0, millis);
-        let is_set = patience == self.patience || set_tcp_user_timeout(socket, patience).is_ok();
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        if !is_set || send(socket, bytes, flags) != Ok(bytes.len()) {
+    /// A write is valid until an instant. When that is over, and nothing has come since, the operating system does not go on
+    /// sending it, whatever is read after it.
+    pub fn send(&mut self, now: LocalTime, bytes: &[u8], valid_until: Option<LocalTime>) -> Happened {
+        if !matches!(self.state, State::Open(_)) {
+            return Happened::Nothing;
+        }
+        self.written = valid_until.map(|_| now).or(self.written);
+        let is_set = match (valid_until, self.written) {
+            (Some(until), _) => self.set_patience(millis(until.since(now))),
+            (None, Some(_)) => true,
+            (None, None) => self.set_patience(0),
+        };
+        if !is_set || !self.takes(bytes) {
             self.close();
             return Happened::Closed;
         }
-        self.patience = patience;
         self.credit = (self.credit + ANSWER_BYTES_MAX).min(CREDIT_MAX);
         Happened::Nothing
+    }
+
+    /// What was written may wait for longer.
+    pub fn extend(&mut self, valid_until: LocalTime) {
+        if let Some(written) = self.written {
+            let longer = self.patience.max(millis(valid_until.since(written)));
+            // Where it cannot be set, the time before counts, which is safe.
+            let _is_set = self.set_patience(longer);
+        }
+    }
+
+    fn takes(&self, bytes: &[u8]) -> bool {
+        let State::Open(socket) = &self.state else { return false };
+        send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) == Ok(bytes.len())
+    }
+
+    fn set_patience(&mut self, millis: u32) -> bool {
+        let State::Open(socket) = &self.state else { return false };
+        let is_set = millis == self.patience || set_tcp_user_timeout(socket, millis).is_ok();
+        if is_set {
+            self.patience = millis;
+        }
+        is_set
     }
 
     /// Its socket; `None`: it is closed.
@@ -138,6 +176,7 @@ impl Line {
                 Ok((_, count)) if count > self.credit => Happened::Closed,
                 Ok((_, count)) => {
                     self.credit -= count;
+                    self.written = None;
                     self.state = State::Open(socket);
                     Happened::Arrived(count)
                 }
@@ -168,6 +207,11 @@ impl Line {
             Err(_) => Happened::Closed,
         }
     }
+}
+
+/// How long something is valid, as the operating system takes it: some time, and at most what it knows.
+fn millis(span: Span) -> u32 {
+    (span.as_nanos() / 1_000_000).clamp(1, PATIENCE_MAX.into()) as u32
 }
 
 #[cfg(test)]
@@ -210,7 +254,7 @@ mod tests {
     #[test]
     fn who_sends_more_than_it_was_asked_for_is_cut_off() {
         let (mut line, mut other) = connected();
-        line.send(b"a request", None);
+        line.send(LocalTime::ZERO, b"a request", None);
         let mut request = [0; 9];
         other.read_exact(&mut request).expect("it has left");
         other.write_all(&[7; ANSWER_BYTES_MAX]).expect("it is open");
@@ -231,7 +275,7 @@ mod tests {
     #[test]
     fn bytes_pass_both_ways_as_they_come() {
         let (mut line, mut peer) = connected();
-        assert_eq!(line.send(b"request", None), Happened::Nothing);
+        assert_eq!(line.send(LocalTime::ZERO, b"request", None), Happened::Nothing);
         let mut request = [0; 7];
         peer.read_exact(&mut request).expect("it was sent");
         assert_eq!(&request, b"request");
@@ -251,7 +295,10 @@ mod tests {
         let (mut line, peer) = connected();
         drop(peer);
         assert_eq!(wait(&mut line, &mut [0; 8]), Happened::Closed);
-        assert_eq!((line.send(b"lost", None), line.socket().is_none()), (Happened::Nothing, true));
+        assert_eq!(
+            (line.send(LocalTime::ZERO, b"lost", None), line.socket().is_none()),
+            (Happened::Nothing, true)
+        );
     }
 
     #[test]
@@ -268,7 +315,7 @@ mod tests {
     fn a_peer_that_reads_nothing_costs_the_connection_and_no_time() {
         let (mut line, _peer) = connected();
         let frame = [0; 260];
-        let ended = (0..1_000_000).any(|_| line.send(&frame, None) == Happened::Closed);
+        let ended = (0..1_000_000).any(|_| line.send(LocalTime::ZERO, &frame, None) == Happened::Closed);
         assert!(ended, "no buffer is without end");
         assert!(line.socket().is_none());
     }
@@ -282,7 +329,7 @@ mod tests {
             let mut bytes = [0; 8];
             assert_eq!(wait(&mut line, &mut bytes), Happened::Opened);
             let (mut peer, _address) = listener.accept().expect("somebody has connected");
-            line.send(b"?", None);
+            line.send(LocalTime::ZERO, b"?", None);
             peer.write_all(&[turn; 3]).expect("it is open");
             let Happened::Arrived(count) = wait(&mut line, &mut bytes) else { panic!("it is open") };
             assert!(bytes[..count].iter().all(|byte| *byte == turn));

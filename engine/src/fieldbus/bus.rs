@@ -20,12 +20,14 @@
 //! - **Epochs.** A device that refuses a request with an epoch is asked which one it has accepted.
 //! - **What cannot be known is said so:** a write that was sent and not answered has timed out, and may have been applied.
 
+mod authority;
 mod counter;
 
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use self::authority::Transit;
 use self::counter::Counter;
 use super::map::{BusSpec, DeviceMap};
 use super::master::{Job, Master};
@@ -116,8 +118,8 @@ struct Attached {
     write: Option<Writing>,
     /// The newest one, which waits for that.
     waiting: Option<Writing>,
-    /// A write may wait in the connection, where nothing that came after it was answered; from this instant on it must not.
-    in_transit: Option<LocalTime>,
+    /// A write may wait in the connection: nothing that was sent with it or after it has been answered.
+    in_transit: Option<Transit>,
 }
 
 /// A set-point on its way.
@@ -178,13 +180,14 @@ impl Bus {
     /// When it wants to be woken.
     pub fn deadline(&self) -> Option<LocalTime> {
         let masters = self.masters.iter().filter_map(Master::deadline);
-        let devices = self.devices.iter().flat_map(|device| [device.poll_at, device.in_transit]);
+        let transits = |device: &Attached| device.in_transit.map(|transit| transit.ends_at);
+        let devices = self.devices.iter().flat_map(|device| [device.poll_at, transits(device)]);
         masters.chain(devices.flatten()).min()
     }
 
     /// Takes over what is asked of the devices behind it.
     ///
-    /// `is_given_away`: the authority is about to be given up, and no write gains from its extension.
+    /// `is_given_away`: the authority is about to be given up; nothing leaves any more because it is extended.
     pub fn carry_out(&mut self, now: LocalTime, is_given_away: bool, out: &mut Effects) {
         let mut wishes = core::mem::take(&mut self.desk.wishes);
         out.take_out(|effect| {
@@ -199,8 +202,8 @@ impl Bus {
                 Wish::Write { place, write } => self.write(now, place, write, out),
                 Wish::GiveUp(connection) => self.give_up(now, connection, out),
                 Wish::Authority { epoch, until } if until <= now => self.hear_end(epoch, until),
-                Wish::Authority { epoch, until } if !is_given_away => self.hear_authority(epoch, until),
-                Wish::Authority { .. } => {}
+                Wish::Authority { until, .. } if is_given_away => self.hear_respite(until),
+                Wish::Authority { epoch, until } => self.hear_authority(epoch, until),
             }
         }
         self.desk.wishes = wishes;
@@ -360,46 +363,6 @@ impl Bus {
             }
         }
         self.with(connection, out, |master, counter| master.give_up(now, counter));
-    }
-
-    /// What waits to leave may do so as long as the authority holds under which it was decided.
-    fn hear_authority(&mut self, epoch: u64, until: LocalTime) {
-        for (attached, map) in self.devices.iter_mut().zip(&self.spec.devices) {
-            for writing in attached.write.iter_mut().chain(&mut attached.waiting) {
-                let write = &mut writing.write;
-                let extended = until.min(writing.decided + map.reversion());
-                if write.epoch != epoch || extended <= write.valid_until {
-                    continue;
-                }
-                write.valid_until = extended;
-                if writing.has_left && attached.in_transit.is_some() {
-                    attached.in_transit = Some(extended + INSTANT);
-                    self.desk.told.push(Told::Left { device: map.device(), valid_until: extended });
-                }
-            }
-        }
-    }
-
-    /// Nothing leaves any more, nor waits in a connection: authority is given up from `until` on.
-    fn hear_end(&mut self, epoch: u64, until: LocalTime) {
-        for attached in &mut self.devices {
-            let writings = attached.write.iter_mut().chain(&mut attached.waiting);
-            for writing in writings.filter(|writing| writing.write.epoch <= epoch) {
-                // The instant itself is one of those that are given up.
-                writing.write.valid_until = writing.write.valid_until.min(until - INSTANT);
-            }
-            attached.in_transit = attached.in_transit.map(|at| at.min(until));
-        }
-    }
-
-    /// Closes the connections in which writes may wait that must not arrive any more.
-    fn recall(&mut self, now: LocalTime, out: &mut Effects) {
-        for place in 0..self.devices.len() {
-            if self.devices[place].in_transit.is_some_and(|at| now >= at) {
-                let connection = self.spec.devices[place].connection();
-                self.with(connection, out, |master, counter| master.recall(now, counter));
-            }
-        }
     }
 
     /// Does something with a master.

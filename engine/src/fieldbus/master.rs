@@ -119,6 +119,8 @@ pub trait Peer {
     fn has_expired(&self, now: LocalTime, job: &Job<Self::Tag>) -> bool;
     /// Sends the request of a job under this transaction to this unit.
     fn send(&mut self, job: &Job<Self::Tag>, transaction: u16, unit: u8, pdu: &[u8]);
+    /// The request of this transaction has arrived, and with it all that was sent before: it is answered, in time or late.
+    fn arrived(&mut self, transaction: u16);
     /// A job is done; returns what is to be asked at once because of that, before all that waits.
     fn done(&mut self, job: &Job<Self::Tag>, outcome: Result<Answer<'_>, Fault>) -> Option<Job<Self::Tag>>;
 }
@@ -291,6 +293,11 @@ impl<T: Copy> Master<T> {
         self.exchange.as_ref().map(|exchange| &exchange.job)
     }
 
+    /// When the answer to the request under way is given up.
+    pub fn answer_due(&self) -> Option<LocalTime> {
+        self.exchange.as_ref().map(|exchange| exchange.due)
+    }
+
     /// Bytes have arrived.
     pub fn received(&mut self, now: LocalTime, bytes: &[u8], peer: &mut impl Peer<Tag = T>) {
         if self.link != Link::Open {
@@ -338,6 +345,7 @@ impl<T: Copy> Master<T> {
 
     /// Takes a frame.
     fn take(&mut self, now: LocalTime, frame: Frame<'_>, peer: &mut impl Peer<Tag = T>) {
+        peer.arrived(frame.transaction);
         let is_asked = |exchange: &mut Exchange<T>| exchange.transaction == frame.transaction;
         let Some(exchange) = self.exchange.take_if(is_asked) else {
             return;

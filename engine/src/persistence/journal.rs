@@ -30,7 +30,7 @@ use alloc::vec::Vec;
 pub use self::ending::END_PATIENCE;
 use self::ending::End;
 use self::waiting::asks_for_sync;
-pub use self::waiting::waits_for_sync;
+pub use self::waiting::{is_done_at_once, waits_for_sync};
 use super::disk::{DiskError, FileName, Reply, Request};
 use super::retention::{Closed, Retention};
 use super::status::{JournalStatus, Trouble};

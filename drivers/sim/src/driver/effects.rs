@@ -1,7 +1,7 @@
 //! Does what machines ask for, at once or when it is durable.
 
 use r_ems_engine::machine::{Effect, Effects};
-use r_ems_engine::persistence::journal::waits_for_sync;
+use r_ems_engine::persistence::journal::{is_done_at_once, waits_for_sync};
 use r_ems_engine::{LocalTime, Time};
 
 use super::SimDriver;
@@ -34,7 +34,7 @@ impl SimDriver {
         for effect in effects.as_slice() {
             let is_due = match part {
                 Part::All => true,
-                Part::AtOnce => !waits_for_sync(effect),
+                Part::AtOnce => is_done_at_once(effect),
                 Part::Others => waits_for_sync(effect),
                 Part::Told => matches!(effect, Effect::Authority { .. }),
                 Part::Asked => !matches!(effect, Effect::Authority { .. }),

@@ -6,7 +6,7 @@
 use r_ems_engine::LocalTime;
 use r_ems_engine::ids::{ConnectionIndex, ControllerIndex};
 use r_ems_engine::machine::{Effect, Effects, Input, LinkWish, SetPointWrite, WriteOutcome};
-use r_ems_engine::persistence::journal::waits_for_sync;
+use r_ems_engine::persistence::journal::{is_done_at_once, waits_for_sync};
 use r_ems_engine::redundancy::Seat;
 use r_ems_engine::redundancy::letter::{Content, Letter};
 
@@ -32,7 +32,7 @@ impl SiteDriver {
         for effect in effects.as_slice() {
             let is_due = match part {
                 Part::All => true,
-                Part::AtOnce => !waits_for_sync(effect),
+                Part::AtOnce => is_done_at_once(effect),
                 Part::Others => waits_for_sync(effect),
             };
             if is_due {
@@ -54,6 +54,9 @@ impl SiteDriver {
                 post.holds_until = until;
                 post.writes_from =
                     if is_given_up { epoch.saturating_add(1) } else { post.writes_from.min(epoch) };
+                if !is_given_up {
+                    post.lines.iter_mut().for_each(|line| line.extend(until));
+                }
             }
             Effect::Send { to, message } => self.post_letter(of, to, Content::Message(message)),
             Effect::Transfer { to, .. } => self.post_letter(of, to, Content::Unit(effects.unit())),
@@ -114,8 +117,8 @@ impl SiteDriver {
             let (device, outcome) = (write.device, WriteOutcome::Expired);
             return self.at_once.push_back((of, Waiting::Told(Input::Written { device, outcome })));
         }
-        let valid_for = write.map(|write| write.valid_until.since(now));
-        if post.lines[connection.position()].send(bytes, valid_for) == Happened::Closed {
+        let valid_until = write.map(|write| write.valid_until);
+        if post.lines[connection.position()].send(now, bytes, valid_until) == Happened::Closed {
             self.at_once.push_back((of, Waiting::Told(Input::LinkChanged { connection, is_open: false })));
         }
     }

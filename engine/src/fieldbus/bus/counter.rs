@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Ask, Attached, Desk, INSTANT, Told, What, Writing};
+use super::{Ask, Attached, Desk, INSTANT, Told, Transit, What, Writing};
 use crate::fieldbus::map::DeviceMap;
 use crate::fieldbus::master::{Fault, Job, Peer};
 use crate::fieldbus::pdu::{Answer, Request};
@@ -61,18 +61,24 @@ impl Peer for Counter<'_> {
         });
         if let Some(SetPointWrite { device, valid_until, .. }) = write {
             if self.maps[place].recalls() {
-                self.devices[place].in_transit = Some(valid_until + INSTANT);
+                let before = self.devices[place].in_transit.map_or(valid_until, |transit| transit.ends_at);
+                let ends_at = before.max(valid_until + INSTANT);
+                self.devices[place].in_transit = Some(Transit { ends_at, transaction });
             }
             self.desk.told.push(Told::Left { device, valid_until });
         }
         self.out.send_frame(self.connection, (transaction, unit, pdu), write);
     }
 
-    fn done(&mut self, job: &Job<Ask>, outcome: Result<Answer<'_>, Fault>) -> Option<Job<Ask>> {
-        if matches!(outcome, Ok(_) | Err(Fault::Unit(_) | Fault::Answer(_))) {
-            // Bytes keep their order: what was sent before that has arrived too.
-            self.nothing_in_transit();
+    fn arrived(&mut self, transaction: u16) {
+        let here = self.devices.iter_mut().zip(self.maps);
+        for (attached, _map) in here.filter(|(_, map)| map.connection() == self.connection) {
+            attached.in_transit =
+                attached.in_transit.filter(|transit| !transit.has_arrived_with(transaction));
         }
+    }
+
+    fn done(&mut self, job: &Job<Ask>, outcome: Result<Answer<'_>, Fault>) -> Option<Job<Ask>> {
         let what = match job.tag.what {
             What::Read(read) => {
                 self.end_read(job.tag.place, usize::from(read), outcome);
@@ -86,7 +92,7 @@ impl Peer for Counter<'_> {
 }
 
 impl Counter<'_> {
-    /// No write waits in the connection: all have arrived, or it is over.
+    /// No write waits in the connection: it is over.
     pub(super) fn nothing_in_transit(&mut self) {
         let here = self.devices.iter_mut().zip(self.maps);
         for (attached, _map) in here.filter(|(_, map)| map.connection() == self.connection) {

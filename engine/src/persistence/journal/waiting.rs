@@ -1,6 +1,6 @@
 //! What must become durable for its own sake, and what waits for that.
 
-use crate::machine::{Effect, Input, Step};
+use crate::machine::{Effect, Input, LinkWish, Step};
 use crate::redundancy::message::Content;
 
 /// Whether a delivery must become durable for its own sake. What only says that something is durable must not: an idle
@@ -58,11 +58,18 @@ pub const fn waits_for_sync(effect: &Effect) -> bool {
     }
 }
 
+/// Whether an effect is performed before what led to it is durable: whatever waits for nothing, and the end of a connection, in
+/// which a write may wait that must not arrive any more. That end is performed once more in its turn, after what waits for the
+/// disk before it.
+pub const fn is_done_at_once(effect: &Effect) -> bool {
+    !waits_for_sync(effect) || matches!(effect, Effect::Link { wish: LinkWish::Closed, .. })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ids::{ConnectionIndex, DeviceIndex};
-    use crate::machine::{LinkWish, SetPointWrite};
+    use crate::machine::SetPointWrite;
     use crate::time::LocalTime;
 
     #[test]
@@ -74,7 +81,9 @@ mod tests {
         assert!(waits_for_sync(&frame(Some(write))));
         assert!(!waits_for_sync(&frame(None)));
         for wish in [LinkWish::Open, LinkWish::Closed] {
-            assert!(waits_for_sync(&Effect::Link { connection, wish }));
+            let link = Effect::Link { connection, wish };
+            assert!(waits_for_sync(&link));
+            assert_eq!(is_done_at_once(&link), wish == LinkWish::Closed);
         }
         for input in [
             Input::Frame { connection, bytes: &[1] },

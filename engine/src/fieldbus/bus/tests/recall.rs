@@ -36,13 +36,38 @@ fn a_write_under_way_may_wait_as_long_as_its_authority_is_extended_and_that_is_t
     let extension = [Effect::Authority { epoch: 3, until: at(80) }];
     ask(&mut bus, 20, &extension);
     assert_eq!(bus.next_told(), Some(Told::Left { device: BATTERY, valid_until: at(80) }));
-    // Who gives it away gains nothing from an extension, and ends all when it is given up.
+    // Who gives it away waits for the answer as long as it may come, and ends all when it is given up.
     let mut out = Effects::new();
     out.push(Effect::Authority { epoch: 3, until: at(120) });
     bus.carry_out(at(30), true, &mut out);
-    assert_eq!(bus.deadline(), Some(at(80) + INSTANT));
+    assert_eq!(bus.next_told(), Some(Told::Left { device: BATTERY, valid_until: at(110) }));
     let out = ask(&mut bus, 40, &[Effect::Authority { epoch: 3, until: at(40) }]);
     assert_eq!(wishes(&out), [(GATEWAY, LinkWish::Closed)]);
+}
+
+#[test]
+fn a_late_answer_shows_that_a_write_has_arrived_and_an_answer_to_what_was_sent_before_does_not() {
+    for is_its_own in [true, false] {
+        let mut bus = open();
+        let out = ask(&mut bus, 10, &[Effect::Poll { device: METER, due: at(10) }]);
+        let read = sent(&out)[0].1.clone();
+        bus.received(at(20), GATEWAY, &answer(&read, 7), &mut Effects::new());
+        assert_eq!(told(&mut bus).len(), 1);
+        ask(&mut bus, 220, &[write(BATTERY, 42.0, 3, 600)]);
+        let mut out = Effects::new();
+        bus.wake(at(320), &mut out);
+        let repeated = sent(&out)[0].1.clone();
+        bus.wake(at(420), &mut out);
+        assert_eq!(
+            told(&mut bus).last(),
+            Some(&Told::Written { device: BATTERY, outcome: WriteOutcome::TimedOut })
+        );
+        let late = if is_its_own { &repeated } else { &read };
+        bus.received(at(430), GATEWAY, &answer(late, 7), &mut out);
+        let mut out = Effects::new();
+        bus.wake(at(601), &mut out);
+        assert_eq!(wishes(&out).first().copied(), (!is_its_own).then_some((GATEWAY, LinkWish::Closed)));
+    }
 }
 
 #[test]
