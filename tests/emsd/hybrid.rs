@@ -73,3 +73,12 @@ fn address(site: &str, place: usize) -> String {
     let found = site.split("address: \"").nth(place + 1).and_then(|rest| rest.split('"').next());
     found.expect("it has one").to_owned()
 }
+
+#[test]
+fn no_real_battery_follows_a_meter_that_does_not_feel_it() {
+    let site = Site::new("hybrid_open_loop", "commerce_modbus.ron", &[]);
+    let arguments = ["--mode", "hybrid", &site.path, "--simulate", "commerce/pcc", "--plant", SCENARIO];
+    let refused = super::emsd(&[&arguments[..], &["--state", &site.state("a")]].concat());
+    let said = text(&refused.stderr);
+    assert!(said.contains("simulate commerce/bess too") && refused.status.code() == Some(2), "{said}");
+}

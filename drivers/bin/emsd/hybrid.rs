@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::ConnectionIndex;
+use r_ems_engine::points::{DeviceClass, DeviceSpec};
 use r_ems_engine::{Span, Time};
 use r_ems_scenarios::{Overrides, RealMember, RealSite};
 use r_ems_sim::driver::SimDriver;
@@ -69,6 +70,7 @@ pub(super) fn stand_in<F: FunctionSet>(
             wanted.push(place);
         }
     }
+    keep_from_running_away(site, &arguments.simulate)?;
     let path = arguments.plant.clone().unwrap_or_default();
     let study = plant_of(site, &path, arguments, said)?;
     let failed = |error: std::io::Error| Failure::error(format!("the devices cannot be served: {error}"));
@@ -130,6 +132,26 @@ fn find<F: FunctionSet>(
         ));
     }
     Ok((grid.to_owned(), map.connection()))
+}
+
+/// Refuses a simulated meter beside a real battery or plant: it feels nothing of what they do, so whoever follows it drives
+/// them to their limits.
+fn keep_from_running_away<F: FunctionSet>(site: &RealSite<F>, simulated: &[String]) -> Result<(), Failure> {
+    for member in &site.members {
+        let full = |device: &DeviceSpec| format!("{}/{}", member.spec.grid, device.name);
+        let devices = || member.spec.devices.iter();
+        let of_class =
+            |is_meter: bool| devices().filter(move |device| (device.class == DeviceClass::Meter) == is_meter);
+        let meter = of_class(true).map(full).find(|name| simulated.contains(name));
+        let real = of_class(false).map(full).find(|name| !simulated.contains(name));
+        if let (Some(meter), Some(real)) = (meter, real) {
+            return Err(Failure::usage(format!(
+                "--simulate {meter}: {real} is real, and the simulated meter feels nothing of what it does: it would be \
+                 driven to its limits; simulate {real} too"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The scenario whose plant it is, with the site that is run in place of its own.

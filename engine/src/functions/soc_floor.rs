@@ -158,7 +158,8 @@ impl SocFloor {
         }
         if self.force_below.is_some_and(|below| soc < below) {
             held.forced.get_or_insert(now);
-        } else if soc >= self.release && held.forced.is_some_and(has_dwelt) {
+        } else if self.force_below.is_none() || (soc >= self.release && held.forced.is_some_and(has_dwelt)) {
+            // What an earlier life was told of forced charge is over.
             held.forced = None;
         }
         *held
@@ -224,5 +225,20 @@ mod tests {
         }
         assert_eq!(rig.scan(reading(0.149)).bess, -50.0);
         assert_eq!(rig.scan(reading(0.15)).bess, 0.0);
+    }
+
+    #[test]
+    fn a_forced_charge_that_was_remembered_ends_where_nobody_asks_for_any_more() {
+        let held = |forced| Held { at_floor: Some(LocalTime::ZERO), forced };
+        let mut law = SocFloor {
+            battery: [GroupIndex(0)],
+            floor: Ratio::of(0.15),
+            force_below: None,
+            force_power: None,
+            release: Ratio::of(0.15),
+            dwell: DWELL,
+            held: alloc::vec![held(Some(LocalTime::ZERO))],
+        };
+        assert_eq!(law.follow(0, LocalTime::ZERO, Ratio::of(0.08)), held(None));
     }
 }

@@ -156,7 +156,12 @@ impl SiteDriver {
 
     /// Takes what lives are to begin with from now on. Who would be another ends in order and begins anew.
     pub(super) fn renew(&mut self, at: Time) {
-        for (of, life) in self.controlled.take_lives().into_iter().flatten().enumerate() {
+        let lives = self.controlled.take_lives();
+        if self.given_up.is_some() {
+            // There is no next life, and whoever is told to begin anew would not come to rest.
+            return;
+        }
+        for (of, life) in lives.into_iter().flatten().enumerate() {
             let of = ControllerIndex::of(of);
             let post = &mut self.posts[of.position()];
             post.next = None;
