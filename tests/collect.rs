@@ -218,6 +218,7 @@ fn one_controller_alone_may_be_replayed_and_logs_stand_beside_archives() {
 #[test]
 fn what_was_changed_or_lost_after_it_was_collected_is_named() {
     let site = Site::run("changed", "20 s", "");
+    fs::write(site.journal(1).join("promise.a"), "kept").expect("a file can be written");
     let archive = site.collect(1);
     let entries = taken_apart(&fs::read(&archive).expect("it was just made"));
     let changed = |name: &str, change: &dyn Fn(&mut Vec<packed::Entry>)| {
@@ -235,6 +236,13 @@ fn what_was_changed_or_lost_after_it_was_collected_is_named() {
     let (whole, code) = changed("same.tar.gz", &|_| {});
     assert_eq!((code, error(&whole).as_str()), (0, ""), "{whole:#}");
     // A bit of a promise: no log notices.
+    let (whole, code) = changed("promise.tar.gz", &|entries| {
+        let promise = find(entries, "promise.a");
+        entries[promise].content[2] ^= 4;
+    });
+    assert_eq!(code, 1);
+    assert!(error(&whole).contains("promise.a: its bytes are not those"), "{whole:#}");
+    assert!(verdicts(&whole, "commerce/b").iter().all(|verdict| !verdict.ends_with("unreadable")));
     let (whole, code) = changed("bit.tar.gz", &|entries| {
         let segment = find(entries, "0000000002.rlog");
         entries[segment].content[9_000] ^= 4;
@@ -268,14 +276,32 @@ fn what_was_changed_or_lost_after_it_was_collected_is_named() {
 fn what_was_wrong_before_it_was_collected_is_told_too() {
     let site = Site::run("wrong_before", "25 s", "");
     let segment = |number: u32| site.journal(1).join(format!("{number:010}.rlog"));
-    // A segment is gone; another one is cut off in the middle of a life; a third has a bit that is another one.
+    // A segment is gone; one is cut off in the middle of a life; another one has a bit that is another one.
+    let lost = fs::read(segment(2)).expect("it is there");
     fs::remove_file(segment(2)).expect("it is there");
+    let archive = site.collect(1);
+    let (whole, code) = replayed(&[&archive], &["--torn"]);
+    assert_eq!((code, &whole["ok"]), (1, &false.into()), "what is missing is an error: {whole:#}");
+    assert_eq!(verdicts(&whole, "commerce/b")[..2], ["first same", "missing same"]);
+    let page = text(&emsctl(&["replay", &archive]));
+    assert!(
+        page.contains("one segment is missing") && page.contains("logs missing in 1 place: of"),
+        "{page}"
+    );
+    fs::remove_file(segment(1)).expect("it is there");
+    let (whole, code) = replayed(&[&site.collect(1)], &[]);
+    assert_eq!(
+        (code, verdicts(&whole, "commerce/b")[0].as_str()),
+        (0, "first same"),
+        "retention removes the oldest"
+    );
+    fs::write(segment(2), lost).expect("it can be written");
     let cut = fs::read(segment(3)).expect("it is there");
     fs::write(segment(3), &cut[..cut.len() - 100]).expect("it can be written");
     let (whole, code) = replayed(&[&site.collect(1)], &[]);
     assert_eq!(code, 1, "a crash does not explain what is cut off: {whole:#}");
     let found = verdicts(&whole, "commerce/b");
-    assert_eq!(found[..3], ["first same", "missing cut", "gap same"], "{found:?}");
+    assert_eq!(found[..3], ["first same", "goes_on cut", "gap same"], "{found:?}");
     let (_, code) = replayed(&[&site.collect(1)], &["--torn"]);
     assert_eq!(code, 0, "who accepts it gets it");
     let mut bytes = fs::read(segment(4)).expect("it is there");
@@ -286,6 +312,11 @@ fn what_was_wrong_before_it_was_collected_is_told_too() {
     assert_eq!((code, verdicts(&whole, "commerce/b")[2].as_str()), (1, "unknown unreadable"), "{whole:#}");
     // One that a recovery put aside is expected to be so.
     fs::rename(segment(4), site.journal(1).join("0000000004.quarantined")).expect("it can be renamed");
+    for later in 5.. {
+        if fs::remove_file(segment(later)).is_err() {
+            break;
+        }
+    }
     let (whole, code) = replayed(&[&site.collect(1)], &["--torn"]);
     assert_eq!(code, 0, "{whole:#}");
     let aside = whole["logs"].as_array().expect("a list").iter().find(|log| log["role"] == "quarantined");
@@ -328,4 +359,72 @@ fn a_host_that_was_collected_twice_counts_once() {
     assert_eq!(code, 0, "{whole:#}");
     assert_eq!(whole["letters"], once["letters"]);
     assert!(verdicts(&whole, "commerce/a").iter().any(|verdict| verdict.starts_with("again")), "{whole:#}");
+}
+
+#[test]
+fn what_grew_between_two_archives_of_a_host_is_no_damage() {
+    let site = Site::run("two_days", "10 s", "");
+    // On Monday the second segment was being written.
+    let monday = site.folder.join("monday");
+    let journal = monday.join("commerce").join("b");
+    fs::create_dir_all(&journal).expect("a folder of its own");
+    let segment =
+        |number: u32| fs::read(site.journal(1).join(format!("{number:010}.rlog"))).expect("it is there");
+    let second = segment(2);
+    fs::write(journal.join("0000000001.rlog"), segment(1)).expect("it can be written");
+    fs::write(journal.join("0000000002.rlog"), &second[..second.len() / 2]).expect("it can be written");
+    let (monday, a) = (site.collect_from(&monday.to_string_lossy(), "monday"), site.collect(0));
+    let tuesday = site.collect(1);
+    let (once, _) = replayed(&[&a, &tuesday], &["--timeline"]);
+    for archives in [[&a, &monday, &tuesday], [&tuesday, &monday, &a]] {
+        let (whole, code) = replayed(&archives.map(String::as_str), &["--timeline"]);
+        assert_eq!(code, 0, "{whole:#}");
+        let found = verdicts(&whole, "commerce/b");
+        assert!(found.contains(&"again torn".to_owned()), "{found:?}");
+        assert!(
+            found.iter().all(|verdict| !verdict.contains("gap") && !verdict.contains("cut")),
+            "{found:?}"
+        );
+        assert_eq!(whole["letters"], once["letters"]);
+        assert_eq!(whole["events"].as_array().map(Vec::len), once["events"].as_array().map(Vec::len));
+    }
+}
+
+#[test]
+fn a_log_that_is_named_twice_or_beside_its_archive_counts_once() {
+    let site = Site::run("beside", "5 s", "");
+    let (a, b) = (site.collect(0), site.collect(1));
+    let segment = site.journal(0).join("0000000001.rlog").to_string_lossy().into_owned();
+    let again = site.folder.join("again.rlog").to_string_lossy().into_owned();
+    fs::copy(&site.recording, &again).expect("a file can be copied");
+    let (once, _) = replayed(&[&a, &b], &["--timeline"]);
+    for twice in [[&a, &b, &segment], [&segment, &a, &b]] {
+        let (whole, code) = replayed(&twice.map(String::as_str), &["--timeline"]);
+        assert_eq!(code, 0, "{whole:#}");
+        for field in ["letters", "clocks", "events"] {
+            assert_eq!(whole[field], once[field]);
+        }
+    }
+    // What was simulated is another run than what is kept of it, and no letter goes from the one to the other.
+    let (once, _) = replayed(&[&a, &site.recording], &["--timeline"]);
+    let (whole, code) = replayed(&[&a, &site.recording, &again], &["--timeline"]);
+    assert_eq!((code, &whole["letters"], &whole["events"]), (0, &once["letters"], &once["events"]));
+    let lost = |letters: &serde_json::Value| letters["lost"].as_u64().expect("a count");
+    assert_eq!(once["letters"].as_array().expect("a list").iter().map(lost).sum::<u64>(), 0, "{once:#}");
+}
+
+#[test]
+fn of_a_log_of_several_controllers_only_the_wanted_one_is_replayed() {
+    let site = Site::run("wanted", "5 s", "");
+    let b = site.collect(1);
+    let (whole, code) = replayed(&[&b, &site.recording], &["--timeline", "--controller", "commerce/b"]);
+    assert_eq!(code, 0, "{whole:#}");
+    let logs = whole["logs"].as_array().expect("a list");
+    assert!(logs.iter().all(|log| log["controller"] == "commerce/b"), "{logs:#?}");
+    assert!(logs.iter().any(|log| log["role"] == "log"));
+    let events = whole["events"].as_array().expect("a list");
+    assert!(
+        !events.is_empty() && events.iter().all(|event| event["controller"] == "commerce/b"),
+        "{events:?}"
+    );
 }

@@ -39,19 +39,51 @@ pub enum Side {
     Received,
 }
 
+/// Which letters are kept where all are too many: by their content, so that each log keeps the same ones, and over all its time.
+///
+/// First those without a number go, of which nothing is told about clocks; then half of the others, and half again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sampling(u32);
+
+impl Sampling {
+    /// Every letter.
+    pub const ALL: Self = Self(0);
+    /// None at all.
+    const NONE: Self = Self(u64::BITS + 2);
+    /// Spreads a content over all bits; the golden ratio, made odd.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+    /// The next one that keeps fewer.
+    #[must_use]
+    pub const fn sparser(self) -> Self {
+        if self.0 < Self::NONE.0 { Self(self.0 + 1) } else { Self::NONE }
+    }
+
+    /// Whether a letter is kept.
+    pub const fn keeps(self, noted: &Noted) -> bool {
+        let zeros = noted.content.wrapping_mul(Self::SPREAD).leading_zeros();
+        self.0 == 0 || (noted.is_numbered && zeros >= self.0 - 1)
+    }
+
+    /// Of so many letters with a number one is kept, about.
+    pub fn one_in(self) -> u64 {
+        1_u64.checked_shl(self.0.saturating_sub(1)).unwrap_or(u64::MAX)
+    }
+}
+
 /// Gathers letters.
 #[derive(Clone, Debug)]
 pub struct Letters {
     noted: Vec<Noted>,
     most: usize,
-    left_out: u64,
+    sampling: Sampling,
     scratch: Vec<u8>,
 }
 
 impl Letters {
-    /// Gathers `most` letters at the most, the first ones.
-    pub const fn new(most: usize) -> Self {
-        Self { noted: Vec::new(), most, left_out: 0, scratch: Vec::new() }
+    /// Gathers `most` letters at the most, and of too many fewer than `sampling` keeps.
+    pub const fn new(most: usize, sampling: Sampling) -> Self {
+        Self { noted: Vec::new(), most, sampling, scratch: Vec::new() }
     }
 
     /// What was gathered, in the order of the log.
@@ -64,16 +96,20 @@ impl Letters {
         self.noted
     }
 
-    /// How many more there were.
-    pub const fn left_out(&self) -> u64 {
-        self.left_out
+    /// Which of all letters these are.
+    pub const fn sampling(&self) -> Sampling {
+        self.sampling
     }
 
     fn note(&mut self, noted: Noted) {
-        if self.noted.len() < self.most {
-            self.noted.push(noted);
-        } else {
-            self.left_out += 1;
+        if !self.sampling.keeps(&noted) {
+            return;
+        }
+        self.noted.push(noted);
+        while self.noted.len() > self.most {
+            self.sampling = self.sampling.sparser();
+            let sampling = self.sampling;
+            self.noted.retain(|noted| sampling.keeps(noted));
         }
     }
 
@@ -190,7 +226,7 @@ mod tests {
     #[test]
     fn a_letter_has_one_name_where_it_is_sent_and_where_it_arrives() {
         let asks = message(Content::Request { number: 9, epoch: EPOCH });
-        let mut letters = Letters::new(9);
+        let mut letters = Letters::new(9, Sampling::ALL);
         outcome(&mut letters, asks);
         letters.delivery(&delivery(Input::Message { from: Seat(0), message: asks }));
         letters.delivery(&delivery(Input::Wake));
@@ -210,9 +246,41 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_kept_than_there_is_room_for_and_the_others_are_counted() {
-        let mut letters = Letters::new(2);
-        (0..5).for_each(|number| outcome(&mut letters, message(Content::Request { number, epoch: EPOCH })));
-        assert_eq!((letters.noted().len(), letters.left_out()), (2, 3));
+    fn where_all_are_too_many_each_log_keeps_the_same_ones_from_its_beginning_to_its_end() {
+        let asks = |number| message(Content::Request { number, epoch: EPOCH });
+        let (mut sent, mut received) = (Letters::new(200, Sampling::ALL), Letters::new(90, Sampling::ALL));
+        for number in 0..5_000 {
+            outcome(&mut sent, asks(number));
+            received.delivery(&delivery(Input::Message { from: Seat(0), message: asks(number) }));
+            // All alike: they go first.
+            outcome(&mut sent, message(Content::MissesState));
+        }
+        let contents =
+            |letters: &Letters| letters.noted().iter().map(|noted| noted.content).collect::<Vec<_>>();
+        let (sent_kept, received_kept) = (contents(&sent), contents(&received));
+        assert!((50..=200).contains(&sent_kept.len()), "{}", sent_kept.len());
+        assert!((22..=90).contains(&received_kept.len()), "{}", received_kept.len());
+        assert!(received_kept.iter().all(|content| sent_kept.contains(content)), "both sides of each");
+        assert!(received.sampling() > sent.sampling() && sent.sampling().one_in() >= 16);
+        let last: Vec<u64> = (4_500..5_000).map(|number| first_of(asks(number)).content).collect();
+        assert!(last.iter().any(|content| received_kept.contains(content)), "also of its last tenth");
+    }
+
+    #[test]
+    fn however_many_are_alike_there_is_an_end_to_what_is_kept() {
+        let mut letters = Letters::new(3, Sampling::ALL);
+        for _ in 0..9 {
+            outcome(&mut letters, message(Content::Request { number: 1, epoch: EPOCH }));
+        }
+        assert!(letters.noted().len() <= 3);
+        let sparsest = (0..99).fold(Sampling::ALL, |sampling, _| sampling.sparser());
+        let noted = Noted { content: 0, is_numbered: true, ..first_of(message(Content::MissesState)) };
+        assert!(!sparsest.keeps(&noted) && Sampling::ALL.keeps(&noted));
+    }
+
+    fn first_of(message: Message) -> Noted {
+        let mut letters = Letters::new(1, Sampling::ALL);
+        outcome(&mut letters, message);
+        letters.noted()[0]
     }
 }

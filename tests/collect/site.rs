@@ -76,11 +76,15 @@ impl Site {
 
     /// Collects what a host has kept, and gives the archive's path.
     pub(crate) fn collect(&self, host: usize) -> String {
-        let archive = self.folder.join(format!("{}.tar.gz", HOSTS[host])).to_string_lossy().into_owned();
+        self.collect_from(&self.state(host), HOSTS[host])
+    }
+
+    /// Collects a state folder into an archive of this name.
+    pub(crate) fn collect_from(&self, state: &str, name: &str) -> String {
+        let archive = self.folder.join(format!("{name}.tar.gz")).to_string_lossy().into_owned();
         let _old = fs::remove_file(&archive);
         let nobody = self.folder.join("nobody.sock").to_string_lossy().into_owned();
-        let collected =
-            emsctl(&["collect", "--state", &self.state(host), "--output", &archive, "--socket", &nobody]);
+        let collected = emsctl(&["collect", "--state", state, "--output", &archive, "--socket", &nobody]);
         assert_eq!(collected.status.code(), Some(0), "{}", errors(&collected));
         archive
     }

@@ -28,6 +28,14 @@ impl std::str::FromStr for Moment {
 }
 
 impl Moment {
+    /// The instant of a local time, where clocks are `offset` ahead of UTC; nothing of a time from the start.
+    pub fn local(&self, offset: UtcOffset) -> Option<WallTime> {
+        match self {
+            Self::After(_) => None,
+            Self::Local(text) => WallTime::parse_local(text, offset).ok(),
+        }
+    }
+
     /// The instant of a run that began at `start`, where clocks are `offset` ahead of UTC.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use r_ems_replay::Compatibility;
 use r_ems_replay::common_time::Ahead;
 
 use super::lineage::{Follows, Link};
-use super::segment::{Replayed, Role, Segment, printable};
+use super::segment::{Replayed, Role, Segment, printable, printable_line};
 use super::source::Source;
 use super::timeline::{Timeline, Told};
 use super::together::ClockAbout;
@@ -28,7 +28,7 @@ pub(super) fn print(
 ) -> Result<(), Failure> {
     let zone = whole.reading.zone.unwrap_or(UtcOffset::UTC);
     let mut page: String = whole.sources.iter().map(archive).collect();
-    for line in whole.lines {
+    for line in &whole.lines.lines {
         page += &format!("\n{}\n{}", paint(BOLD, &line.controller), segments(whole, &line.links, zone));
     }
     page += &others(whole, zone);
@@ -64,7 +64,7 @@ fn archive(source: &Source) -> String {
     let mut page = paint(BOLD, &source.path);
     let mistakes = archive.mistakes();
     if let Some(manifest) = &archive.manifest {
-        page += &printable(&format!(
+        page += &printable_line(&format!(
             "  of host {}, collected {} UTC by r-emsctl {}",
             manifest.host,
             manifest.collected.local(UtcOffset::UTC),
@@ -85,11 +85,11 @@ fn archive(source: &Source) -> String {
     let manifest = archive.manifest.iter();
     for file in manifest.clone().flat_map(|manifest| &manifest.files) {
         if let Some(problem) = &file.problem {
-            page += &format!("  {} {}: {}\n", paint(WARN, "note:"), file.path, printable(problem));
+            page += &format!("  {} {}: {}\n", paint(WARN, "note:"), file.path, printable_line(problem));
         }
     }
     for left in manifest.flat_map(|manifest| &manifest.left_out) {
-        let left = printable(&format!("{} was left out: {}", left.path, left.why));
+        let left = printable_line(&format!("{} was left out: {}", left.path, left.why));
         page += &format!("  {} {left}\n", paint(WARN, "note:"));
     }
     page
@@ -108,10 +108,10 @@ fn segments(whole: &Whole<'_>, links: &[Link], zone: UtcOffset) -> String {
     for link in links {
         let segment = &whole.reading.segments[link.segment];
         let replayed = segment.result.as_ref().ok();
-        if let Some(between) = between(link.follows, before, replayed) {
+        if let Some(between) = between(link, before, replayed) {
             table.row(["", "", "", "", &between]);
         }
-        table.row(row(whole, link.segment, zone, link.follows == Follows::Again));
+        table.row(row(whole, link.segment, zone));
         if link.follows != Follows::Again {
             before = replayed;
         }
@@ -120,28 +120,36 @@ fn segments(whole: &Whole<'_>, links: &[Link], zone: UtcOffset) -> String {
 }
 
 /// What is to be said between two segments.
-fn between(follows: Follows, before: Option<&Replayed>, next: Option<&Replayed>) -> Option<String> {
+fn between(link: &Link, before: Option<&Replayed>, next: Option<&Replayed>) -> Option<String> {
     let pause = || {
         let last = before.and_then(|before| before.span.map(|span| before.shown(span.1)));
         let first = next.and_then(|next| next.span.map(|span| next.shown(span.0)));
         last.zip(first).map(|(last, first)| first.since(last))
     };
     let later = || pause().map_or_else(String::new, |pause| format!(", {} later", duration(pause)));
-    match follows {
+    let missing = || match link.missing {
+        0 => String::new(),
+        1 => ", and one segment is missing".to_owned(),
+        several => format!(", and {} segments are missing", count(several)),
+    };
+    match link.follows {
+        Follows::Unknown if link.missing > 0 => Some(paint(WARN, &format!("a gap{}", missing()))),
         Follows::First | Follows::GoesOn | Follows::Again | Follows::Unknown => None,
         Follows::Life => Some(format!("a new life goes on from there{}", later())),
-        Follows::OtherLife => Some(paint(WARN, &format!("a new life begins with something else{}", later()))),
+        Follows::OtherLife => {
+            Some(paint(WARN, &format!("a new life begins with something else{}{}", missing(), later())))
+        }
         Follows::Gap => {
             Some(paint(WARN, &format!("a gap: what was delivered between them is missing{}", later())))
         }
-        Follows::Missing(1) => Some(paint(WARN, "a gap: one segment is missing")),
-        Follows::Missing(segments) => {
-            Some(paint(WARN, &format!("a gap: {} segments are missing", count(segments))))
+        Follows::Missing if link.missing == 1 => Some(paint(WARN, "a gap: one segment is missing")),
+        Follows::Missing => {
+            Some(paint(WARN, &format!("a gap: {} segments are missing", count(link.missing))))
         }
     }
 }
 
-fn row(whole: &Whole<'_>, place: usize, zone: UtcOffset, is_again: bool) -> [String; 5] {
+fn row(whole: &Whole<'_>, place: usize, zone: UtcOffset) -> [String; 5] {
     let segment = &whole.reading.segments[place];
     let name = match segment.role {
         Role::Segment(number) | Role::Quarantined(number) => number.to_string(),
@@ -152,7 +160,7 @@ fn row(whole: &Whole<'_>, place: usize, zone: UtcOffset, is_again: bool) -> [Str
     };
     let shown = |at: Time| replayed.shown(at).local(zone).to_string();
     let (from, to) = replayed.span.map_or_else(Default::default, |(first, last)| (shown(first), shown(last)));
-    let again = if is_again { ", the same once more" } else { "" };
+    let again = if segment.again.is_some() { ", the same once more" } else { "" };
     [name, from, to, count(replayed.deliveries), said(whole, place) + again]
 }
 
@@ -179,7 +187,7 @@ fn said(whole: &Whole<'_>, place: usize) -> String {
         said += ", until it failed an assertion";
     }
     if replayed.compatibility != Compatibility::Same {
-        said += &format!(", {}", printable(&replayed.compatibility.to_string()));
+        said += &format!(", {}", printable_line(&replayed.compatibility.to_string()));
     }
     if replayed.event_difference {
         said += ", with other events";
@@ -190,15 +198,17 @@ fn said(whole: &Whole<'_>, place: usize) -> String {
 /// Logs that are in no line: those by themselves, and those that a recovery put aside.
 fn others(whole: &Whole<'_>, zone: UtcOffset) -> String {
     let list = |title: &str, is_it: &dyn Fn(&Segment) -> bool| {
-        let places: Vec<usize> = (0..whole.reading.segments.len())
-            .filter(|place| is_it(&whole.reading.segments[*place]))
+        let places: Vec<usize> = whole
+            .places()
+            .into_iter()
+            .filter(|place| whole.lines.link(*place).is_none() && is_it(&whole.reading.segments[*place]))
             .collect();
         if places.is_empty() {
             return String::new();
         }
         let mut table = table();
         places.into_iter().for_each(|place| {
-            let mut row = row(whole, place, zone, false);
+            let mut row = row(whole, place, zone);
             row[0].clone_from(&whole.reading.segments[place].path);
             table.row(row);
         });
@@ -315,14 +325,20 @@ fn headline(whole: &Whole<'_>) -> String {
             parts.push(format!("{count} {words}"));
         }
     }
+    let (gaps, apart) = whole.gaps();
+    if gaps > 0 {
+        parts.push(format!("logs missing in {gaps} {}", if gaps == 1 { "place" } else { "places" }));
+    }
     let logs = count(places.len() as u64);
     let deliveries = count(deliveries);
     if parts.is_empty() {
         let torn = with(Verdict::Torn);
         let torn =
             if torn > 0 { format!(", {torn} of them torn as a crash leaves them") } else { String::new() };
+        let apart =
+            if apart > 0 { ", logs missing between what was collected at different times" } else { "" };
         return format!(
-            "\n{}: {logs} logs, {deliveries} deliveries{torn}\n",
+            "\n{}: {logs} logs, {deliveries} deliveries{torn}{apart}\n",
             paint(GOOD, "replayed bit for bit")
         );
     }

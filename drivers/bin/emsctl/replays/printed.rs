@@ -47,8 +47,9 @@ struct Log<'a> {
     number: Option<u64>,
     /// `same`, `torn`, `cut`, `diverged` or `unreadable`.
     verdict: &'static str,
-    /// `first`, `goes_on`, `life`, `other_life`, `gap`, `missing`, `again` or `unknown`; of segments only.
+    /// `first`, `goes_on`, `life`, `other_life`, `gap`, `missing`, `again` or `unknown`; of segments and copies only.
     follows: Option<&'static str>,
+    /// So many numbers before it of which there is no segment. Nothing is missing where it goes on, or a life, all the same.
     missing: Option<u64>,
     error: Option<&'a str>,
     #[serde(flatten)]
@@ -179,7 +180,7 @@ pub(super) fn print(
     output.json(&Printed {
         ok: whole.exit() == Exit::Ok,
         archives: archives.collect(),
-        logs: (0..whole.reading.segments.len()).map(|place| log(whole, place, zone)).collect(),
+        logs: whole.places().into_iter().map(|place| log(whole, place, zone)).collect(),
         clocks: clocks.collect(),
         letters: letters.collect(),
         notes: &whole.together.notes,
@@ -191,8 +192,9 @@ pub(super) fn print(
 
 fn log<'a>(whole: &Whole<'a>, place: usize, zone: UtcOffset) -> Log<'a> {
     let segment = &whole.reading.segments[place];
-    let links = whole.lines.iter().flat_map(|line| &line.links);
-    let follows = links.clone().find(|link| link.segment == place).map(|link| link.follows);
+    let link = whole.lines.link(place);
+    let is_again = segment.again.is_some();
+    let follows = link.map(|link| link.follows).or(is_again.then_some(Follows::Again));
     let source = &whole.sources[segment.source];
     let (role, number) = match segment.role {
         Role::Segment(number) => ("segment", Some(number)),
@@ -212,8 +214,7 @@ fn log<'a>(whole: &Whole<'a>, place: usize, zone: UtcOffset) -> Log<'a> {
         number,
         verdict: whole.verdict(place).name(),
         follows: follows.map(follows_name),
-        missing: follows
-            .and_then(|follows| if let Follows::Missing(count) = follows { Some(count) } else { None }),
+        missing: link.map(|link| link.missing).filter(|missing| *missing > 0),
         error: segment.result.as_ref().err().map(String::as_str),
         result: segment.result.as_ref().ok().map(|replayed| came(whole, replayed, zone)),
     }
@@ -244,7 +245,7 @@ const fn follows_name(follows: Follows) -> &'static str {
         Follows::Life => "life",
         Follows::OtherLife => "other_life",
         Follows::Gap => "gap",
-        Follows::Missing(_) => "missing",
+        Follows::Missing => "missing",
         Follows::Again => "again",
         Follows::Unknown => "unknown",
     }

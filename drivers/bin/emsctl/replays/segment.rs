@@ -1,6 +1,6 @@
 //! One log, replayed as it is read: what it came to, and what is kept of it for everything after.
 
-use std::io::Read;
+use std::io::{BufReader, Read, Seek};
 
 use r_ems_engine::Time;
 use r_ems_engine::controller::Controller;
@@ -9,13 +9,13 @@ use r_ems_engine::event::Event;
 use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::ControllerIndex;
-use r_ems_engine::log::{ControllerNames, DeviceName, End, Header, codec};
+use r_ems_engine::log::{ControllerNames, DeviceName, End, Header, Reader, codec, filtered};
 use r_ems_engine::machine::{Delivery, Effect, Input, Outcome, Step};
 use r_ems_engine::points::Quality;
 use r_ems_engine::redundancy::{Command, Seat};
 use r_ems_engine::wall::WallTime;
 use r_ems_replay::letters::Noted;
-use r_ems_replay::{Compatibility, Divergence, Letters, Observer, Replay};
+use r_ems_replay::{Bytes, Compatibility, Divergence, Letters, Observer, Replay};
 
 use super::Reading;
 use crate::study::contained::contained;
@@ -55,6 +55,38 @@ pub(super) struct Segment {
     pub(super) path: String,
     pub(super) role: Role,
     pub(super) result: Result<Replayed, String>,
+    /// Which other one it is once more, not longer than that.
+    pub(super) again: Option<usize>,
+}
+
+impl Segment {
+    /// What was read, of which nobody knows yet whether it is another one once more.
+    pub(super) const fn new(
+        source: usize,
+        path: String,
+        role: Role,
+        result: Result<Replayed, String>,
+    ) -> Self {
+        Self { source, path, role, result, again: None }
+    }
+
+    /// Whether one of both is the other once more, or the beginning of it.
+    pub(super) fn is_copy_of(&self, other: &Self) -> bool {
+        let has_place = match (self.role, other.role) {
+            (Role::Segment(number), Role::Segment(of_other)) => number == of_other,
+            (Role::Segment(_) | Role::Alone, Role::Segment(_) | Role::Alone) => true,
+            (Role::Quarantined(_), _) | (_, Role::Quarantined(_)) => false,
+        };
+        let both = self.result.as_ref().ok().zip(other.result.as_ref().ok());
+        has_place && both.is_some_and(|(one, other)| one.begins_like(other))
+    }
+
+    /// The more of several copies counts: what was collected later. Of those that hold as much, the one that stands in a journal.
+    pub(super) fn worth(&self) -> (bool, u64, bool, bool) {
+        let is_segment = self.role != Role::Alone;
+        let Ok(replayed) = &self.result else { return (false, 0, false, is_segment) };
+        (!replayed.has_diverged, replayed.deliveries, !replayed.is_torn(), is_segment)
+    }
 }
 
 /// What a log came to.
@@ -112,6 +144,13 @@ impl Replayed {
         self.start + at.since(Time::ZERO)
     }
 
+    /// Whether both are of one run, from one state on. A simulated run may have the beginning of another one.
+    fn begins_like(&self, other: &Self) -> bool {
+        let begins = |own: &Self| (own.names, own.is_simulated, own.start, own.begins_as);
+        let whole = |own: &Self| own.is_simulated.then_some((own.deliveries, own.ends_as));
+        begins(self) == begins(other) && whole(self) == whole(other)
+    }
+
     /// Whether it lacks its closing record.
     pub(super) fn is_torn(&self) -> bool {
         self.end.is_some_and(End::is_torn)
@@ -122,6 +161,9 @@ impl Replayed {
 struct Watching {
     letters: Letters,
     happened: Vec<Happened>,
+    /// The run's time zero, and from when to when it is kept what happened.
+    start: WallTime,
+    kept_between: (WallTime, WallTime),
     happened_most: usize,
     happened_more: u64,
     span: Option<(Time, Time)>,
@@ -130,6 +172,10 @@ struct Watching {
 
 impl Watching {
     fn note(&mut self, happened: Happened) {
+        let shown = self.start + happened.at.since(Time::ZERO);
+        if shown < self.kept_between.0 || shown > self.kept_between.1 {
+            return;
+        }
         if self.happened.len() < self.happened_most {
             self.happened.push(happened);
         } else {
@@ -167,6 +213,44 @@ const fn is_told(event: &Event) -> bool {
     !matches!(event, Event::SnapshotTaken { .. } | Event::QualityChanged { quality: Quality::Good, .. })
 }
 
+/// Replays a log by itself: of the wanted controller only, if there is one. Nothing if it does not hold it.
+///
+/// # Errors
+/// It cannot be replayed, in words that can be printed.
+pub(super) fn replayed_alone<F: FunctionSet>(
+    file: &mut (impl Read + Seek),
+    reading: &mut Reading,
+) -> Result<Option<Replayed>, String> {
+    let Some(part) = part(file, reading)? else { return replayed::<F>(&mut BufReader::new(file), reading) };
+    let (bytes, end) = part;
+    let mut replayed = replayed::<F>(&mut bytes.as_slice(), reading)?;
+    if let Some(replayed) = replayed.as_mut().filter(|replayed| replayed.is_torn()) {
+        // Positions are those of the file, not of what was cut out of it.
+        replayed.end = Some(end);
+    }
+    Ok(replayed)
+}
+
+/// What a log of several controllers tells of the wanted one; nothing if it has no other one, or does not hold it.
+fn part(file: &mut (impl Read + Seek), reading: &Reading) -> Result<Option<(Vec<u8>, End)>, String> {
+    let Some(name) = &reading.controller else { return Ok(None) };
+    let cut_out = |file: &mut dyn Read| {
+        // What no log begins like is told by whoever replays it.
+        let Ok(mut reader) = Reader::open(Bytes(file)) else { return Ok(None) };
+        let header = reader.header();
+        let Some(controller) = header.find(&name.to_string()) else { return Ok(None) };
+        if header.controllers.len() == 1 {
+            return Ok(None);
+        }
+        let mut own = Vec::new();
+        let end = filtered(&mut reader, controller, |bytes| own.extend_from_slice(bytes));
+        end.map(|end| Some((own, end))).map_err(|error| cut(&error.to_string(), ERROR_CHARS_MAX))
+    };
+    let part = cut_out(&mut BufReader::new(&mut *file));
+    file.rewind().map_err(|error| error.to_string())?;
+    part
+}
+
 /// Replays a log. Nothing if its controllers are not wanted.
 ///
 /// # Errors
@@ -186,8 +270,15 @@ fn replay<F: FunctionSet>(log: &mut dyn Read, reading: &mut Reading) -> Result<O
     let failed = |error: &dyn std::fmt::Display| cut(&error.to_string(), ERROR_CHARS_MAX);
     let mut replay = Replay::<Controller<F>, _>::open(log).map_err(|error| failed(&error))?;
     let header = replay.header();
-    if reading.controller.as_ref().is_some_and(|name| header.find(&name.to_string()).is_none()) {
-        return Ok(None);
+    if let Some(name) = &reading.controller {
+        if header.find(&name.to_string()).is_none() {
+            return Ok(None);
+        }
+        if header.controllers.len() > 1 {
+            return Err(
+                "it holds several controllers, as no journal does: replay it without --controller".to_owned()
+            );
+        }
     }
     reading.zone.get_or_insert_with(|| zone::<F>(header));
     let (start, is_simulated) = (header.start, !header.scenario_text.is_empty());
@@ -204,8 +295,10 @@ fn replay<F: FunctionSet>(log: &mut dyn Read, reading: &mut Reading) -> Result<O
     let seats = replay.machines().iter().map(seat).collect();
     let begins_as = states(replay.machines());
     let mut watching = Watching {
-        letters: Letters::new(reading.letters_left),
+        letters: Letters::new(reading.letters_most, reading.sampling),
         happened: Vec::new(),
+        start,
+        kept_between: reading.kept_between(),
         happened_most: reading.happened_left,
         happened_more: 0,
         span: None,
@@ -217,8 +310,7 @@ fn replay<F: FunctionSet>(log: &mut dyn Read, reading: &mut Reading) -> Result<O
     let divergence = result.divergence.filter(|_| reading.divergences_left > 0);
     reading.divergences_left -= usize::from(divergence.is_some());
     let Watching { letters, happened, happened_more, span, begins_life, .. } = watching;
-    reading.letters_left -= letters.noted().len();
-    reading.letters_more += letters.left_out();
+    reading.sampling = letters.sampling();
     reading.happened_left -= happened.len();
     reading.happened_more += happened_more;
     Ok(Some(Replayed {
@@ -242,6 +334,11 @@ fn replay<F: FunctionSet>(log: &mut dyn Read, reading: &mut Reading) -> Result<O
     }))
 }
 
+/// The same where it must not begin a line that looks as if this program had written it.
+pub(super) fn printable_line(text: &str) -> String {
+    text.replace(char::is_control, "?")
+}
+
 /// What a log says about itself is for a terminal only without control characters.
 pub(super) fn printable(text: &str) -> String {
     text.replace(|letter: char| letter.is_control() && letter != '\n', "?")
@@ -254,7 +351,7 @@ fn cut(text: &str, chars_max: usize) -> String {
 
 /// The controllers of a log, by names that can be printed.
 pub(super) fn printable_names(header: &Header) -> Vec<ControllerNames> {
-    let name = |name: &str| cut(name, NAME_CHARS_MAX);
+    let name = |name: &str| printable_line(&cut(name, NAME_CHARS_MAX));
     let names = |names: &ControllerNames| ControllerNames {
         grid: name(&names.grid),
         id: name(&names.id),

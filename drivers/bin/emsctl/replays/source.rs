@@ -9,7 +9,7 @@ use r_ems_engine::persistence::disk::FileName;
 use r_ems_site::disk::file_of;
 
 use super::Reading;
-use super::segment::{Role, Segment, replayed};
+use super::segment::{Role, Segment, replayed, replayed_alone};
 use crate::archive::unpack::{Unpacked, unpack};
 use crate::archive::{MAGIC, STATE};
 use crate::emsctl::log_file::open_file;
@@ -55,21 +55,19 @@ pub(super) fn read<F: FunctionSet>(path: &Path, reading: &mut Reading) -> Result
     let source = reading.sources;
     reading.sources += 1;
     let name = path.display().to_string();
-    let mut log = BufReader::new(file);
     if !is_archive {
-        let result = replayed::<F>(&mut log, reading).transpose();
-        reading.segments.extend(result.map(|result| Segment {
-            source,
-            path: name.clone(),
-            role: Role::Alone,
-            result,
-        }));
+        let result = replayed_alone::<F>(&mut file, reading).transpose();
+        if let Some(result) = result {
+            reading.add(Segment::new(source, name.clone(), Role::Alone, result));
+        }
         return Ok(Source { path: name, archive: None });
     }
-    let unpacked = unpack(log, |path, content| {
+    let unpacked = unpack(BufReader::new(file), |path, content| {
         let Some(role) = role(path) else { return };
         let result = replayed::<F>(content, reading).transpose();
-        reading.segments.extend(result.map(|result| Segment { source, path: path.to_owned(), role, result }));
+        if let Some(result) = result {
+            reading.add(Segment::new(source, path.to_owned(), role, result));
+        }
     });
     Ok(Source { path: name, archive: Some(unpacked) })
 }

@@ -8,7 +8,7 @@ use r_ems_engine::wall::WallTime;
 use r_ems_replay::describe::Words;
 
 use super::Reading;
-use super::lineage::{Clocks, Follows, Line, Link};
+use super::lineage::{Clocks, Follows, Lines, Link};
 use super::segment::{Replayed, What};
 use super::together::{Together, councils};
 
@@ -39,30 +39,33 @@ struct Place {
 pub(super) struct Timeline<'a> {
     reading: &'a Reading,
     places: Vec<Place>,
+    /// When the first log begins.
+    pub(super) begin: Option<WallTime>,
     /// By grid: its controllers by seat, if all are known.
     councils: BTreeMap<&'a str, Vec<ControllerNames>>,
 }
 
 impl<'a> Timeline<'a> {
     /// Puts what happened in order.
-    pub(super) fn of(reading: &'a Reading, lines: &[Line], clocks: &Clocks, together: &Together) -> Self {
+    pub(super) fn of(reading: &'a Reading, lines: &Lines, clocks: &Clocks, together: &Together) -> Self {
         let mut places = Vec::new();
-        let goes_on: Vec<usize> = lines.iter().flat_map(|line| goes_on(&line.links)).collect();
+        let mut begin: Option<WallTime> = None;
+        let mut goes_on = vec![false; reading.segments.len()];
+        for line in &lines.lines {
+            self::goes_on(&line.links).for_each(|segment| goes_on[segment] = true);
+        }
         for (segment, own) in reading.segments.iter().enumerate() {
             let (Some(clock), Ok(replayed)) = (clocks.of[segment], &own.result) else { continue };
             let at = |at| together.at(Some(clock), replayed.shown(at));
+            let begins = replayed.span.map(|(first, _)| at(first));
+            begin = [begin, begins].into_iter().flatten().min();
             let happened = replayed.happened.iter().enumerate();
             places.extend(happened.map(|(which, happened)| Place { at: at(happened.at), segment, which }));
-            let ends = replayed.span.filter(|_| replayed.is_torn() && !goes_on.contains(&segment));
+            let ends = replayed.span.filter(|_| replayed.is_torn() && !goes_on[segment]);
             places.extend(ends.map(|(_, last)| Place { at: at(last), segment, which: usize::MAX }));
         }
         places.sort_unstable();
-        Self { reading, places, councils: councils(reading) }
-    }
-
-    /// The first instant.
-    pub(super) fn begin(&self) -> Option<WallTime> {
-        self.places.first().map(|place| place.at)
+        Self { reading, places, begin, councils: councils(reading) }
     }
 
     /// What happened between two instants, each in words when it is asked for.
@@ -117,6 +120,10 @@ impl<'a> Timeline<'a> {
 
 /// Those segments of a journal that another one goes on with.
 fn goes_on(links: &[Link]) -> impl Iterator<Item = usize> {
-    let pairs = links.windows(2).filter(|pair| pair[1].follows == Follows::GoesOn);
-    pairs.map(|pair| pair[0].segment)
+    let mut before = None;
+    links.iter().filter(|link| link.follows != Follows::Again).filter_map(move |link| {
+        let goes_on = before.filter(|_| link.follows == Follows::GoesOn);
+        before = Some(link.segment);
+        goes_on
+    })
 }

@@ -6,22 +6,33 @@ use r_ems_engine::log::ControllerNames;
 use r_ems_engine::redundancy::Seat;
 use r_ems_engine::wall::WallTime;
 use r_ems_replay::common_time::{Ahead, Clock, CommonTime, Counts, Interval, Letter, LinedUp, Mail, line_up};
-use r_ems_replay::letters::Side;
+use r_ems_replay::letters::{Sampling, Side};
 
-use super::Reading;
-use super::lineage::{Clocks, Follows, Line};
-use super::segment::Role;
+use super::lineage::{Clocks, Follows, Lines};
+use super::{CLOCKS_APART_MAX, Reading};
 
 /// So many oddities are told.
 const NOTES_MAX: usize = 20;
 
+/// Where somebody sits: by council.
+type Seated = (usize, Seat);
+
 /// A member of a council of which there is a log.
 struct Member {
-    grid: String,
-    seat: Seat,
+    /// Which council.
+    council: usize,
     /// "grid/id".
     name: String,
     covered: Vec<Interval>,
+}
+
+/// All members.
+#[derive(Default)]
+struct Members {
+    all: Vec<Member>,
+    /// By the run that was simulated, if it was, and by grid: nobody writes from one run to another.
+    councils: BTreeMap<(Option<usize>, String), usize>,
+    seated: BTreeMap<Seated, usize>,
 }
 
 /// All logs in one time.
@@ -58,29 +69,36 @@ pub(super) struct Passed {
 
 impl Together {
     /// Lines everything up.
-    pub(super) fn of(reading: &Reading, lines: &[Line], clocks: &Clocks) -> Self {
+    pub(super) fn of(reading: &Reading, lines: &Lines, clocks: &Clocks) -> Self {
         let mut notes = Vec::new();
-        let (members, of_segment) = members(reading, lines, clocks, &mut notes);
-        let mail = mail(reading, clocks, &members, &of_segment);
-        let covered: Vec<Vec<Interval>> = members.iter().map(|member| member.covered.clone()).collect();
+        let in_order = lines.in_order(reading);
+        let (members, of_segment) = members(reading, (lines, &in_order), clocks, &mut notes);
+        let mail = mail(reading, (clocks, &in_order), &members, &of_segment);
+        let covered: Vec<Vec<Interval>> = members.all.iter().map(|member| member.covered.clone()).collect();
         let names = clock_names(reading, clocks);
         let owner = |name: &String| names.iter().position(|known| known == name).expect("it is one of them");
         let owners: Vec<usize> = names.iter().map(owner).collect();
         let LinedUp { time, counts } = line_up(&owners, &mail, &covered);
         let passed = |(mail, counts): (&Mail, Counts)| Passed {
-            from: members[mail.from].name.clone(),
-            to: members[mail.to].name.clone(),
+            from: members.all[mail.from].name.clone(),
+            to: members.all[mail.to].name.clone(),
             counts,
         };
-        let mut letters: Vec<Passed> = mail.iter().zip(counts).map(passed).collect();
-        if reading.letters_more > 0 {
+        let letters: Vec<Passed> = mail.iter().zip(counts).map(passed).collect();
+        if reading.sampling > Sampling::ALL {
+            let which = match reading.sampling.one_in() {
+                1 => "only those with a number count".to_owned(),
+                several => format!("only one in {several} of those with a number counts"),
+            };
             notes.push(format!(
-                "the logs hold {} letters more than are kept at once: nothing is said of what was lost",
-                reading.letters_more
+                "the logs hold more letters than are kept at once: {which}, in each log the same"
             ));
-            letters.clear();
         }
         let clocks = about_clocks(reading, clocks, names, &time);
+        let apart = |about: &ClockAbout| about.ahead.as_ref().map_or(0, |ahead| ahead.by.unsigned_abs());
+        if reading.keeps_part() && clocks.iter().map(apart).max() > Some(CLOCKS_APART_MAX.as_nanos()) {
+            notes.push("clocks are more than a day apart: without --from and --to all is told".to_owned());
+        }
         Self { time, clocks, letters, notes }
     }
 
@@ -93,22 +111,19 @@ impl Together {
 /// Who wrote what to whom, and what arrived.
 fn mail(
     reading: &Reading,
-    clocks: &Clocks,
-    members: &[Member],
+    (clocks, in_order): (&Clocks, &[usize]),
+    members: &Members,
     of_segment: &[Vec<Option<usize>>],
 ) -> Vec<Mail> {
-    let seated: BTreeMap<(&str, Seat), usize> = members
-        .iter()
-        .enumerate()
-        .map(|(place, member)| ((member.grid.as_str(), member.seat), place))
-        .collect();
     let mut between: BTreeMap<(usize, usize), Mail> = BTreeMap::new();
-    for (place, segment) in reading.segments.iter().enumerate() {
-        let (Some(clock), Ok(replayed)) = (clocks.of[place], &segment.result) else { continue };
+    for place in in_order.iter().copied() {
+        let (Some(clock), Ok(replayed)) = (clocks.of[place], &reading.segments[place].result) else {
+            continue;
+        };
         for noted in &replayed.letters {
             let own = of_segment[place].get(noted.controller.position()).copied().flatten();
             let Some(own) = own else { continue };
-            let with = seated.get(&(members[own].grid.as_str(), noted.with)).copied();
+            let with = members.seated.get(&members.all[own].seated(noted.with)).copied();
             let Some(with) = with.filter(|with| *with != own) else { continue };
             let (from, to) = if noted.side == Side::Sent { (own, with) } else { (with, own) };
             let mail = between.entry((from, to)).or_insert_with(|| Mail { from, to, ..Mail::default() });
@@ -126,32 +141,26 @@ fn mail(
 /// Who sits where, and by segment and controller of its log which member that is.
 fn members(
     reading: &Reading,
-    lines: &[Line],
+    (lines, in_order): (&Lines, &[usize]),
     clocks: &Clocks,
     notes: &mut Vec<String>,
-) -> (Vec<Member>, Vec<Vec<Option<usize>>>) {
-    let mut members: Vec<Member> = Vec::new();
+) -> (Members, Vec<Vec<Option<usize>>>) {
+    let mut members = Members::default();
     let mut of_segment: Vec<Vec<Option<usize>>> = vec![Vec::new(); reading.segments.len()];
-    let goes_on: Vec<bool> = {
-        let mut goes_on = vec![false; reading.segments.len()];
-        let links = lines.iter().flat_map(|line| &line.links);
-        links.for_each(|link| goes_on[link.segment] = link.follows == Follows::GoesOn);
-        goes_on
-    };
-    let in_lines = lines.iter().flat_map(|line| line.links.iter().map(|link| link.segment));
-    let alone = (0..reading.segments.len()).filter(|place| reading.segments[*place].role == Role::Alone);
-    for place in in_lines.chain(alone) {
+    for place in in_order.iter().copied() {
         let (Some(clock), Ok(replayed)) = (clocks.of[place], &reading.segments[place].result) else {
             continue;
         };
+        let goes_on = lines.link(place).is_some_and(|link| link.follows == Follows::GoesOn);
+        let run = replayed.is_simulated.then_some(place);
         let names = &reading.names[replayed.names];
         for (names, seat) in names.iter().zip(&replayed.seats) {
-            let member = seat.and_then(|seat| seated(&mut members, names, seat, notes));
+            let member = seat.and_then(|seat| members.seat((run, seat), names, notes));
             of_segment[place].push(member);
             let (Some(member), Some((first, last))) = (member, replayed.span) else { continue };
             let (from, to) = (replayed.shown(first), replayed.shown(last));
-            let covered = &mut members[member].covered;
-            match covered.last_mut().filter(|before| goes_on[place] && before.clock == clock) {
+            let covered = &mut members.all[member].covered;
+            match covered.last_mut().filter(|before| goes_on && before.clock == clock) {
                 Some(before) => before.to = to,
                 None => covered.push(Interval { clock, from, to }),
             }
@@ -160,31 +169,40 @@ fn members(
     (members, of_segment)
 }
 
-/// The member that a controller is; nothing if somebody else sits there.
-fn seated(
-    members: &mut Vec<Member>,
-    names: &ControllerNames,
-    seat: Seat,
-    notes: &mut Vec<String>,
-) -> Option<usize> {
-    let name = names.full();
-    let found = members.iter().position(|member| member.grid == names.grid && member.seat == seat);
-    match found {
-        Some(place) if members[place].name == name => Some(place),
-        Some(place) => {
-            let note = format!(
-                "{name} and {} sit in the same place: the logs are of different sites, and only one is lined up",
-                members[place].name
-            );
-            if notes.len() < NOTES_MAX && !notes.contains(&note) {
-                notes.push(note);
-            }
-            None
+impl Member {
+    /// Where somebody else of its council sits.
+    fn seated(&self, seat: Seat) -> Seated {
+        (self.council, seat)
+    }
+}
+
+impl Members {
+    /// The member that a controller is; nothing if somebody else sits there.
+    fn seat(
+        &mut self,
+        (run, seat): (Option<usize>, Seat),
+        names: &ControllerNames,
+        notes: &mut Vec<String>,
+    ) -> Option<usize> {
+        let name = names.full();
+        let councils = self.councils.len();
+        let council = *self.councils.entry((run, names.grid.clone())).or_insert(councils);
+        let place = *self.seated.entry((council, seat)).or_insert(self.all.len());
+        let Some(known) = self.all.get(place) else {
+            self.all.push(Member { council, name, covered: Vec::new() });
+            return Some(place);
+        };
+        if known.name == name {
+            return Some(place);
         }
-        None => {
-            members.push(Member { grid: names.grid.clone(), seat, name, covered: Vec::new() });
-            Some(members.len() - 1)
+        let note = format!(
+            "{name} and {} sit in the same place: the logs are of different sites, and only one is lined up",
+            known.name
+        );
+        if notes.len() < NOTES_MAX && !notes.contains(&note) {
+            notes.push(note);
         }
+        None
     }
 }
 
