@@ -1,10 +1,12 @@
 //! What is collected of a folder, and what is not.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use assert_cmd::cargo::cargo_bin_cmd;
+use r_ems::archive::unpack::unpack;
 
 use crate::packed::taken_apart;
 use crate::{emsctl, errors, json, place, text};
@@ -58,18 +60,33 @@ fn files_of_journals_are_collected_and_nothing_else_and_no_link_is_followed() {
         .expect("a pipe can be made");
     fs::create_dir(journal.join("0000000009.rlog")).expect("a folder can be made");
     let (archive, printed) = collected(&state, "chosen.tar.gz", 0);
+    // The newest first: they are there if there is not room for all.
     let names =
-        ["0000000000.quarantined", "0000000001.rlog", "0000000002.rlog", "0000000003.new", "promise.a"];
+        ["promise.a", "0000000003.new", "0000000002.rlog", "0000000001.rlog", "0000000000.quarantined"];
     let expected: Vec<String> =
         names.iter().map(|name| format!("state/g/a/{name}")).chain(["manifest.json".to_owned()]).collect();
     assert_eq!(paths(&archive), expected);
     let left = printed["left_out"].as_array().expect("a list");
     let left: Vec<&str> = left.iter().filter_map(|left| left["path"].as_str()).collect();
-    assert_eq!(left, ["g/a/0000000007.rlog", "g/a/0000000008.rlog", "g/a/notes.txt", "root", "site.key"]);
+    assert_eq!(left, ["site.key", "root", "g/a/notes.txt", "g/a/0000000008.rlog", "g/a/0000000007.rlog"]);
     assert!(printed["unanswered"].as_str().is_some_and(|why| why.contains("no daemon listens")), "{printed}");
     let content = fs::read(&archive).expect("it is there");
     assert!(taken_apart(&content).iter().all(|entry| entry.content != b"secret" && entry.content != b"mine"));
     assert_eq!(fs::metadata(&archive).expect("it is there").permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_could_not_be_taken_out_again_is_left_out() {
+    let state = state("no_text");
+    let strange = state.join("g").join(std::ffi::OsStr::from_bytes(b"\xffa"));
+    fs::create_dir_all(&strange).expect("a folder can be made");
+    fs::write(strange.join("0000000001.rlog"), "one").expect("a file can be written");
+    let (archive, printed) = collected(&state, "no_text.tar.gz", 1);
+    assert_eq!(printed["left_out"][0]["why"], "its path is no text", "{printed}");
+    let content = fs::read(archive).expect("it is there");
+    let unpacked = unpack(content.as_slice(), |_, _| {});
+    assert!(unpacked.refusal.is_none() && unpacked.mistakes().is_empty(), "{:?}", unpacked.refusal);
+    assert_eq!(unpacked.files.len(), 5);
 }
 
 #[test]

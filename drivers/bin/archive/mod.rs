@@ -32,7 +32,7 @@ pub const STATE: &str = "state";
 /// What the daemon answered stands below this folder.
 pub const DAEMON: &str = "daemon";
 
-/// Most entries of an archive, folders among them.
+/// Most entries of an archive, folders among them, but not those that hold a long name of the next one.
 pub const ENTRIES_MAX: usize = 20_000;
 /// Most bytes of all its entries together.
 pub const UNPACKED_BYTES_MAX: u64 = 64 << 30;
@@ -53,6 +53,8 @@ pub(crate) fn path_refusal(path: &str) -> Option<&'static str> {
         Some("its path is too long")
     } else if path.chars().any(char::is_control) {
         Some("its path has control characters")
+    } else if path.contains(char::REPLACEMENT_CHARACTER) {
+        Some("its path is no text")
     } else if path.starts_with('/') {
         Some("its path begins at the root")
     } else if !path.split('/').all(is_part) {
@@ -73,9 +75,20 @@ mod tests {
             assert_eq!(path_refusal(path), None, "{path}");
         }
         let long = "x".repeat(PATH_BYTES_MAX + 1);
-        for path in
-            ["", "/etc/passwd", "..", "a/../b", "a/..", "./a", "a//b", "a/", "a\u{1b}[2J", "a\nb", &long]
-        {
+        for path in [
+            "",
+            "/etc/passwd",
+            "..",
+            "a/../b",
+            "a/..",
+            "./a",
+            "a//b",
+            "a/",
+            "a\u{1b}[2J",
+            "a\nb",
+            "a\u{fffd}",
+            &long,
+        ] {
             assert!(path_refusal(path).is_some(), "{path:?}");
         }
     }

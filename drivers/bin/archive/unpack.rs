@@ -11,7 +11,7 @@ use flate2::bufread::GzDecoder;
 use r_ems_engine::digest::{Digest, Hasher};
 use tar::{Archive, Entry, EntryType};
 
-use super::manifest::Manifest;
+use super::manifest::{LEFT_OUT_MAX, Manifest};
 use super::{
     ENTRIES_MAX, MANIFEST, MANIFEST_BYTES_MAX, PATH_BYTES_MAX, REST_BYTES_MAX, UNPACKED_BYTES_MAX,
     path_refusal,
@@ -62,7 +62,10 @@ pub enum Mistake {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Broken(error) => write!(f, "the archive is damaged or cut off: {error}"),
+            Self::Broken(error) => {
+                // An error may hold what stands in the archive.
+                write!(f, "the archive is damaged or cut off: {}", error.to_string().escape_debug())
+            }
             Self::Entry { path, why } => {
                 write!(
                     f,
@@ -161,11 +164,12 @@ impl Reading {
         take: &mut impl FnMut(&str, &mut dyn Read),
     ) -> Result<(), Refusal> {
         let size = entry.size();
-        self.count(size)?;
         let kind = entry.header().entry_type();
         if kind == EntryType::GNULongName {
+            // It belongs to the next one: whoever packs knows nothing of it.
             return self.take_long_name(&mut entry);
         }
+        self.count(size)?;
         let own = || String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let path = self.long_name.take().unwrap_or_else(own);
         let refuse = |why: String| Err(Refusal::Entry { path: path.clone(), why });
@@ -178,8 +182,7 @@ impl Reading {
         if kind == EntryType::Directory && matches!(plain, "" | ".") {
             return Ok(());
         }
-        if let Some(why) = path_refusal(plain).or(plain.contains('\u{fffd}').then_some("its path is no text"))
-        {
+        if let Some(why) = path_refusal(plain) {
             return refuse(why.to_owned());
         }
         let (folder, below) = plain.split_once('/').unwrap_or((plain, ""));
@@ -254,6 +257,9 @@ fn manifest<R: Read>(entry: &mut Entry<'_, R>) -> Result<Manifest, Refusal> {
     let mut bytes = Vec::new();
     entry.read_to_end(&mut bytes).map_err(Refusal::Broken)?;
     let manifest = Manifest::read(&bytes).map_err(Refusal::Manifest)?;
+    if manifest.files.len() > ENTRIES_MAX || manifest.left_out.len() > LEFT_OUT_MAX {
+        return Err(Refusal::TooMuch("its manifest lists more than r-emsctl collect does"));
+    }
     match manifest.files.iter().find_map(|file| path_refusal(&file.path)) {
         Some(why) => Err(Refusal::Manifest(format!("{MANIFEST}: of a file: {why}"))),
         None => Ok(manifest),

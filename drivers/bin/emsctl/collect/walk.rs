@@ -55,7 +55,7 @@ pub(super) enum Found {
     },
 }
 
-/// Shows `visit` everything below a folder, in the order of names.
+/// Shows `visit` everything below a folder, the last names first: if there is not room for all, the newest segments are there.
 ///
 /// # Errors
 /// The folder itself cannot be read, and what `visit` says.
@@ -138,7 +138,7 @@ fn look(folder: &OwnedFd, name: &CStr) -> Result<Entry, Errno> {
     Ok(Entry::File(known, File::from(file), positive(about.st_size), positive(about.st_mtime)))
 }
 
-/// What lies in a folder, in order.
+/// What lies in a folder, the last name first.
 fn names(folder: &OwnedFd) -> Result<Vec<CString>, Errno> {
     let mut found = Vec::new();
     for entry in Dir::read_from(folder)? {
@@ -150,6 +150,6 @@ fn names(folder: &OwnedFd) -> Result<Vec<CString>, Errno> {
             return Err(Errno::TOOBIG);
         }
     }
-    found.sort_unstable();
+    found.sort_unstable_by(|one, other| other.cmp(one));
     Ok(found)
 }
