@@ -22,7 +22,9 @@ struct True {
 impl True {
     fn shows(self, at: i64, middle: i64) -> WallTime {
         let jump = if at > middle { self.jump } else { 0 };
-        WallTime::from_unix_nanos(START + at + self.ahead + at / 1_000_000 * self.ppm + jump)
+        let faster = i128::from(at) * i128::from(self.ppm) / 1_000_000;
+        let faster = i64::try_from(faster).expect("it is short");
+        WallTime::from_unix_nanos(START + at + self.ahead + faster + jump)
     }
 }
 
@@ -81,9 +83,10 @@ fn lined_up(clocks: &[True], letters: &[Went], length: i64) -> (LinedUp, Vec<Mai
 fn error(lined_up: &LinedUp, clocks: &[True], member: usize, at: i64, middle: i64) -> (i64, i64) {
     let clock = Clock(member as u32);
     let reference = lined_up.time.reference(clock).0 as usize;
-    let common = lined_up.time.of(clock, clocks[member].shows(at, middle));
+    let shown = clocks[member].shows(at, middle);
+    let common = lined_up.time.of(clock, shown);
     let truth = clocks[reference].shows(at, middle);
-    ((common.as_unix_nanos() - truth.as_unix_nanos()).abs(), lined_up.time.within(clock))
+    ((common.as_unix_nanos() - truth.as_unix_nanos()).abs(), lined_up.time.within(clock, shown))
 }
 
 fn clocks() -> impl Strategy<Value = Vec<True>> {
@@ -112,7 +115,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn the_truth_is_within_what_is_said_wherever_letters_tell(
+    fn the_truth_is_within_what_is_said_where_letters_tell_and_long_after(
         clocks in clocks(),
         letters in letters(600 * SECOND),
     ) {
@@ -132,7 +135,7 @@ proptest! {
             if ahead.is_none() || from >= to {
                 continue;
             }
-            for place in 0..=4 {
+            for place in [-40, -3, 0, 1, 2, 3, 4, 5, 9, 400] {
                 let at = from + (to - from) / 4 * place;
                 let (error, within) = error(&lined_up, &clocks, member, at, 300 * SECOND);
                 prop_assert!(error <= within, "{member}: {error} ns wrong, {within} ns said, of {ahead:?}");
@@ -330,4 +333,59 @@ fn what_no_letter_links_is_told_by_the_clock_of_one_host_where_it_has_one() {
     };
     assert_eq!(told_by(&[0, 1, 2, 0, 1, 2]), [0, 0, 0, 3, 3, 3]);
     assert_eq!(told_by(&[0, 1, 2, 7, 1, 2]), [0, 0, 0, 4, 4, 4], "who has the most letters");
+}
+
+#[test]
+fn where_letters_end_the_error_grows_with_the_distance_and_the_rate_goes_on() {
+    let clock = |ahead, ppm| True { ahead, ppm, jump: 0 };
+    let clocks = [clock(0, 0), clock(MILLI, 50), clock(0, -250)];
+    let (lined_up, _) = lined_up(&clocks, &dense(), 60 * SECOND);
+    for member in [1, 2] {
+        let told = lined_up.time.ahead(Clock(member as u32)).expect("letters link it");
+        let [first, last] = [0, 60 * SECOND].map(|at| clocks[member].shows(at, i64::MAX));
+        assert!(told.told.0.since(first).as_nanos() < 200 * MILLI as u64 && told.told.1 <= last + UNREAD_MAX);
+        let at = |at: i64| error(&lined_up, &clocks, member, at, i64::MAX);
+        let (_, inside) = at(30 * SECOND);
+        assert_eq!(inside, told.within);
+        let mut before = inside;
+        for minutes in [2, 10, 60, 24 * 60] {
+            let (error, within) = at(minutes * 60 * SECOND);
+            assert!(error <= within && within > before, "{error} of {within} after {minutes} min");
+            before = within;
+        }
+        assert!(
+            at(3_660 * SECOND).0 < 60 * MILLI,
+            "level it would be 180 ms and more: {:?}",
+            at(3_660 * SECOND)
+        );
+    }
+}
+
+#[test]
+fn in_a_stretch_without_letters_a_jump_may_be_anywhere() {
+    // What a steady rate would explain as well is taken for one: it must be more.
+    for jump in [0, 500 * MILLI] {
+        let clocks = [0, jump, 0].map(|jump| True { ahead: 0, ppm: 30, jump });
+        let later = dense().into_iter().map(|went| Went { at: went.at + 3_600 * SECOND, ..went });
+        let letters: Vec<Went> = dense().into_iter().chain(later).collect();
+        let (lined_up, _) = lined_up(&clocks, &letters, 3_660 * SECOND);
+        for minutes in 0..=60 {
+            let at = (minutes * 60 + 30) * SECOND;
+            let (error, within) = error(&lined_up, &clocks, 1, at, 1_830 * SECOND);
+            assert!(error <= within, "{error} of {within} after {minutes} min");
+            let is_inside = minutes == 0 || minutes == 60;
+            assert!(within < MILLI || (jump > 0 && !is_inside), "{within} after {minutes} min");
+        }
+    }
+}
+
+#[test]
+fn letters_one_way_only_after_a_jump_are_told_and_tell_nothing() {
+    let clocks = [0, -200 * MILLI, 0].map(|jump| True { ahead: 0, ppm: 0, jump });
+    let letters: Vec<Went> =
+        dense().into_iter().filter(|went| went.at < 20 * SECOND || (went.from, went.to) == (0, 1)).collect();
+    let (lined_up, _) = lined_up(&clocks, &letters, 60 * SECOND);
+    let ahead = lined_up.time.ahead(Clock(1)).expect("letters link it");
+    assert!(ahead.others >= 299 && ahead.letters >= 300, "{ahead:?}");
+    assert_eq!(ahead.letters + ahead.others, 800);
 }

@@ -116,7 +116,7 @@ impl Dated {
     fn of(letter: &Letter, time: &CommonTime) -> Self {
         let Letter { content, is_numbered, clock, shown } = *letter;
         let at = time.of(clock, shown).as_unix_nanos();
-        Self { content, is_numbered, at, within: time.within(clock) }
+        Self { content, is_numbered, at, within: time.within(clock, shown) }
     }
 }
 

@@ -20,13 +20,17 @@ mod matching;
 mod offset;
 mod strip;
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use r_ems_engine::wall::WallTime;
 
 pub use self::matching::{Counts, ON_THE_WAY_MAX, UNREAD_MAX};
 use self::offset::{Bounds, Offset};
 pub use self::strip::RATE_MAX;
+
+/// A clock is reached through so many others at the most.
+const HOPS_MAX: u32 = 1_000;
 
 /// A clock: of one process on one host, from its beginning to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,8 +118,10 @@ struct Link {
     through: Clock,
     offset: Offset,
     side: Side,
-    /// The error of the whole way, ns.
+    /// The error of the whole way, wherever letters tell, ns.
     within: i64,
+    /// How many clocks are on it.
+    hops: u32,
 }
 
 /// Of whose clock an offset counts.
@@ -132,12 +138,16 @@ enum Side {
 pub struct Ahead {
     /// At the last letter, ns; negative: it is behind.
     pub by: i64,
-    /// The truth is no farther away, ns.
+    /// The truth is no farther away, ns, between the first and the last letter; see [`CommonTime::within`] for others.
     pub within: i64,
     /// How much farther it gets ahead, in 10⁻¹², at the last letter; nothing where it is reached through others.
     pub rate: Option<i64>,
     /// How many letters tell.
     pub letters: u64,
+    /// How many others tell nothing: they went one way only, when the clock had jumped.
+    pub others: u64,
+    /// What the clock showed at the first and at the last letter that tells.
+    pub told: (WallTime, WallTime),
 }
 
 /// Letters between two clocks.
@@ -170,60 +180,99 @@ impl CommonTime {
         }
         // Whoever exchanged the most letters is the reference, and of those that it does not reach the next.
         let mut roots: Vec<Clock> = (0_u32..).map(Clock).take(owners.len()).collect();
-        roots.sort_by_key(|clock| core::cmp::Reverse(told[clock.0 as usize]));
+        roots.sort_by_key(|clock| Reverse(told[clock.0 as usize]));
         // Of those the first host tells all that it can: its wall clock goes on between its lives.
         let owner = |clock: &Clock| owners[clock.0 as usize];
         let first = roots.first().map(owner);
         roots.sort_by_key(|clock| Some(owner(clock)) != first);
+        let mut of_clock: Vec<Vec<usize>> = vec![Vec::new(); owners.len()];
+        for (place, edge) in edges.iter().enumerate() {
+            edge.clocks.iter().for_each(|clock| of_clock[clock.0 as usize].push(place));
+        }
         for root in roots {
-            if !core::mem::replace(&mut is_reached[root.0 as usize], true) {
-                time.reach_all(&edges, &mut is_reached);
+            if !is_reached[root.0 as usize] {
+                time.reach_all(root, (&edges, &of_clock), &mut is_reached);
             }
         }
         time
     }
 
-    /// Reaches what letters link with what is reached, that with the least error first.
-    fn reach_all(&mut self, edges: &[Edge], is_reached: &mut [bool]) {
-        while let Some((clock, link)) = self.next(edges, is_reached) {
+    /// Reaches what letters link with a clock, that with the least error first.
+    fn reach_all(
+        &mut self,
+        root: Clock,
+        (edges, of_clock): (&[Edge], &[Vec<usize>]),
+        is_reached: &mut [bool],
+    ) {
+        let mut open = BinaryHeap::new();
+        let mut reached = Some(root);
+        while let Some(clock) = reached {
             is_reached[clock.0 as usize] = true;
-            self.ways[clock.0 as usize] = Way::Through(link);
+            let (own, hops) = match &self.ways[clock.0 as usize] {
+                Way::Itself => (0, 0),
+                Way::Through(link) => (link.within, link.hops),
+            };
+            let nearer = of_clock[clock.0 as usize].iter().filter(|_| hops < HOPS_MAX);
+            // Of several that are as good the first.
+            open.extend(
+                nearer
+                    .map(|place| Reverse((own.saturating_add(edges[*place].offset.within()), *place, hops))),
+            );
+            reached = self.next(&mut open, edges, is_reached);
         }
     }
 
-    fn next(&self, edges: &[Edge], is_reached: &[bool]) -> Option<(Clock, Link)> {
-        let mut best: Option<(Clock, &Edge, i64)> = None;
-        for edge in edges {
-            let [one, other] = edge.clocks.map(|clock| is_reached[clock.0 as usize]);
-            if one == other {
-                continue;
-            }
-            let [known, new] = if one { edge.clocks } else { [edge.clocks[1], edge.clocks[0]] };
-            let within = self.within(known).saturating_add(edge.offset.within());
-            if best.is_none_or(|(_, _, least)| within < least) {
-                best = Some((new, edge, within));
-            }
+    /// The next clock that is reached.
+    fn next(
+        &mut self,
+        open: &mut BinaryHeap<Reverse<(i64, usize, u32)>>,
+        edges: &[Edge],
+        is_reached: &[bool],
+    ) -> Option<Clock> {
+        while let Some(Reverse((within, place, hops))) = open.pop() {
+            let Edge { clocks: [one, other], offset } = &edges[place];
+            let (new, through, side) = match (is_reached[one.0 as usize], is_reached[other.0 as usize]) {
+                (true, false) => (*other, *one, Side::Ahead),
+                (false, true) => (*one, *other, Side::Behind),
+                (true, true) | (false, false) => continue,
+            };
+            let link = Link { through, offset: offset.clone(), side, within, hops: hops + 1 };
+            self.ways[new.0 as usize] = Way::Through(link);
+            return Some(new);
         }
-        let (new, edge, within) = best?;
-        let (side, through) = if new == edge.clocks[1] {
-            (Side::Ahead, edge.clocks[0])
-        } else {
-            (Side::Behind, edge.clocks[1])
-        };
-        Some((new, Link { through, offset: edge.offset.clone(), side, within }))
+        None
     }
 
     /// What the reference showed when `clock` showed this; of a clock that no letter links with it, what that showed.
     pub fn of(&self, clock: Clock, shown: WallTime) -> WallTime {
-        let (mut clock, mut shown) = (clock, shown.as_unix_nanos());
+        self.told(clock, shown).0
+    }
+
+    /// How far that may be from the truth, ns. It grows with the time to the nearest letter, as far as the rate is not known.
+    ///
+    /// It is a bound for clocks whose rates are steady, between jumps that no steady rate explains. Of a clock whose rate changes
+    /// where no letter tells, nobody knows more.
+    pub fn within(&self, clock: Clock, shown: WallTime) -> i64 {
+        self.told(clock, shown).1
+    }
+
+    fn told(&self, mut clock: Clock, shown: WallTime) -> (WallTime, i64) {
+        let (mut shown, mut within) = (shown.as_unix_nanos(), 0_i64);
         while let Way::Through(link) = &self.ways[clock.0 as usize] {
-            shown = match link.side {
-                Side::Ahead => link.offset.back(shown),
-                Side::Behind => shown.saturating_add(link.offset.ahead(shown)),
+            let own;
+            (own, shown) = match link.side {
+                Side::Ahead => {
+                    let through = link.offset.back(shown);
+                    (link.offset.within_at(through), through)
+                }
+                Side::Behind => {
+                    (link.offset.within_at(shown), shown.saturating_add(link.offset.ahead(shown)))
+                }
             };
+            within = within.saturating_add(own);
             clock = link.through;
         }
-        WallTime::from_unix_nanos(shown)
+        (WallTime::from_unix_nanos(shown), within)
     }
 
     /// The clock by whose time a clock's times are told: the reference, itself, or another one that stands alone.
@@ -237,45 +286,46 @@ impl CommonTime {
     /// How far a clock is ahead of its reference; `None`: it is one.
     pub fn ahead(&self, clock: Clock) -> Option<Ahead> {
         let Way::Through(link) = &self.ways[clock.0 as usize] else { return None };
-        let latest = link.offset.latest();
+        let (earliest, latest) = (link.offset.earliest(), link.offset.latest());
         let is_direct = matches!(self.ways[link.through.0 as usize], Way::Itself);
-        let (shown, rate) = match link.side {
-            Side::Ahead => (latest.to.saturating_add(latest.ahead(latest.to)), latest.slope),
-            Side::Behind => (latest.to, -latest.slope),
+        let own = |x: i64| match link.side {
+            Side::Ahead => WallTime::from_unix_nanos(x.saturating_add(link.offset.ahead(x))),
+            Side::Behind => WallTime::from_unix_nanos(x),
         };
-        let common = self.of(clock, WallTime::from_unix_nanos(shown)).as_unix_nanos();
+        let told = (own(earliest.from), own(latest.to));
+        let rate = if link.side == Side::Ahead { latest.slope } else { -latest.slope };
         Some(Ahead {
-            by: shown.saturating_sub(common),
+            by: told.1.as_unix_nanos().saturating_sub(self.of(clock, told.1).as_unix_nanos()),
             within: link.within,
             rate: is_direct.then_some(rate),
             letters: link.offset.letters,
+            others: link.offset.others,
+            told,
         })
-    }
-
-    /// How far the common time of a clock may be from the truth, ns.
-    pub fn within(&self, clock: Clock) -> i64 {
-        match &self.ways[clock.0 as usize] {
-            Way::Itself => 0,
-            Way::Through(link) => link.within,
-        }
     }
 }
 
-/// What the logs of a member cover, in the common time.
+/// What the logs of a member cover, in the common time: by their beginning, with the latest end of all up to there.
 struct Covered(Vec<(i64, i64)>);
 
 impl Covered {
     fn of(intervals: &[Interval], time: &CommonTime) -> Self {
         let common = |clock, shown| time.of(clock, shown).as_unix_nanos();
-        Self(
-            intervals
-                .iter()
-                .map(|interval| (common(interval.clock, interval.from), common(interval.clock, interval.to)))
-                .collect(),
-        )
+        let mut covered: Vec<(i64, i64)> = intervals
+            .iter()
+            .map(|interval| (common(interval.clock, interval.from), common(interval.clock, interval.to)))
+            .collect();
+        covered.sort_unstable();
+        let mut latest = i64::MIN;
+        for interval in &mut covered {
+            latest = latest.max(interval.1);
+            interval.1 = latest;
+        }
+        Self(covered)
     }
 
     fn covers(&self, from: i64, to: i64) -> bool {
-        self.0.iter().any(|interval| interval.0 <= from && to <= interval.1)
+        let begun = self.0.partition_point(|interval| interval.0 <= from);
+        begun > 0 && to <= self.0[begun - 1].1
     }
 }

@@ -7,6 +7,8 @@ use super::strip::{FAR, Point, Strip};
 
 /// Steps until an instant of one clock is found on the other to the nanosecond, however far apart they are.
 const STEPS: u32 = 8;
+/// Most pieces. What comes after as many is told by the last one.
+const PIECES_MAX: usize = 4_096;
 
 /// What letters say of two clocks.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +24,17 @@ pub(super) struct Offset {
     pieces: Vec<Strip>,
     /// How many letters tell.
     pub(super) letters: u64,
+    /// How many others there are: one way only, in a time of which the other way tells nothing.
+    pub(super) others: u64,
+    /// The widest error of any piece, ns.
+    within: i64,
+}
+
+/// Pieces as they are found.
+#[derive(Default)]
+struct Pieces {
+    found: Vec<Strip>,
+    letters: u64,
 }
 
 impl Bounds {
@@ -42,10 +55,12 @@ impl Bounds {
             points.retain(|point| point.x.abs_diff(first) < FAR);
             points.sort_unstable();
         }
-        let mut pieces = Vec::new();
+        let mut pieces = Pieces::default();
         split(&self.at_most, &self.at_least, &mut pieces);
-        let letters = (self.at_most.len() + self.at_least.len()) as u64;
-        (!pieces.is_empty()).then_some(Offset { pieces, letters })
+        let Pieces { found: pieces, letters } = pieces;
+        let others = (self.at_most.len() + self.at_least.len()) as u64 - letters;
+        let within = pieces.iter().map(|piece| piece.within(piece.from)).max()?;
+        Some(Offset { pieces, letters, others, within })
     }
 }
 
@@ -56,12 +71,16 @@ fn point(x: i64, shows_x: i64, shows_y: i64) -> Option<Point> {
 }
 
 /// Adds the pieces that fit, halving time where none does.
-fn split(at_most: &[Point], at_least: &[Point], pieces: &mut Vec<Strip>) {
+fn split(at_most: &[Point], at_least: &[Point], pieces: &mut Pieces) {
     let ends = |points: &[Point]| Some((points.first()?.x, points.last()?.x));
     // One way alone tells nothing.
     let (Some(there), Some(back)) = (ends(at_most), ends(at_least)) else { return };
+    if pieces.found.len() == PIECES_MAX {
+        return;
+    }
     if let Some(strip) = Strip::between(at_most, at_least) {
-        return pieces.push(strip);
+        pieces.letters += (at_most.len() + at_least.len()) as u64;
+        return pieces.found.push(strip);
     }
     let (from, to) = (there.0.min(back.0), there.1.max(back.1));
     if from == to {
@@ -85,12 +104,38 @@ impl Offset {
     /// What clock x shows when clock y shows `y`.
     pub(super) fn back(&self, y: i64) -> i64 {
         // Rates differ so little that each step makes the error 500 times smaller.
-        (0..STEPS).fold(y, |x, _| y.saturating_sub(self.ahead(x)))
+        let mut x = y;
+        for _ in 0..STEPS {
+            let next = y.saturating_sub(self.ahead(x));
+            if next == x {
+                break;
+            }
+            x = next;
+        }
+        x
     }
 
-    /// The truth is no farther away, ns, in the piece that is the widest.
-    pub(super) fn within(&self) -> i64 {
-        self.pieces.iter().map(|piece| piece.within).max().unwrap_or(i64::MAX)
+    /// The truth is no farther away, ns, wherever letters tell.
+    pub(super) const fn within(&self) -> i64 {
+        self.within
+    }
+
+    /// The truth is no farther away when clock x shows `x`, ns. Between two pieces the clock jumped, and nobody knows when.
+    pub(super) fn within_at(&self, x: i64) -> i64 {
+        let (nearest, other) = self.around(x);
+        let own = nearest.within(x);
+        match other.filter(|_| nearest.distance(x) > 0) {
+            None => own,
+            Some(other) => {
+                let apart = i64::try_from(nearest.ahead(x).abs_diff(other.ahead(x))).unwrap_or(i64::MAX);
+                own.max(apart.saturating_add(other.within(x)))
+            }
+        }
+    }
+
+    /// The first piece.
+    pub(super) fn earliest(&self) -> &Strip {
+        self.pieces.first().expect("there is one at least")
     }
 
     /// The last piece.
@@ -99,7 +144,18 @@ impl Offset {
     }
 
     fn piece(&self, x: i64) -> &Strip {
-        let nearest = self.pieces.iter().min_by_key(|piece| piece.distance(x));
-        nearest.expect("there is one at least")
+        self.around(x).0
+    }
+
+    /// The piece in which an instant lies, or the nearest one; and that on the other side of it, if there is one.
+    fn around(&self, x: i64) -> (&Strip, Option<&Strip>) {
+        let after = self.pieces.partition_point(|piece| piece.to < x);
+        let before = after.checked_sub(1).map(|before| &self.pieces[before]);
+        match (before, self.pieces.get(after)) {
+            (Some(before), Some(next)) if before.distance(x) <= next.distance(x) => (before, Some(next)),
+            (before, Some(next)) => (next, before),
+            (Some(before), None) => (before, None),
+            (None, None) => panic!("there is one at least"),
+        }
     }
 }

@@ -45,7 +45,9 @@ pub(super) struct Strip {
     /// How much farther it gets ahead, in 10⁻¹².
     pub(super) slope: i64,
     /// The truth is no farther from the line anywhere between `from` and `to`, ns.
-    pub(super) within: i64,
+    within: i64,
+    /// And its slope no farther from that of the line, in 10⁻¹².
+    spread: i64,
 }
 
 /// The points in which a line may touch, by clock x, from where it is counted.
@@ -71,8 +73,10 @@ impl Strip {
             return None;
         }
         let level = hulls.below(slope).midpoint(hulls.above(slope));
-        let gentlest = -1 + first_true(-RATE_MAX, slope, |slope| hulls.room(slope) >= 0);
-        let steepest = first_true(slope, RATE_MAX, |slope| hulls.room(slope) < 0);
+        // What is rounded in the points must not make of two that lie close a slope that is not true.
+        let fits = |slope: i64| hulls.room(slope) >= -ROUNDED * ONE;
+        let gentlest = -1 + first_true(-RATE_MAX, slope, fits);
+        let steepest = first_true(slope, RATE_MAX, |slope| !fits(slope));
         // A line of any slope between them may be true; those in between two whole ones are no farther away than they are.
         let slopes = (gentlest.max(-RATE_MAX), steepest.min(RATE_MAX));
         // The room is convex: nowhere wider than at its ends.
@@ -81,15 +85,22 @@ impl Strip {
         let within = within[0].max(within[1]).div_euclid(ONE) + ROUNDED;
         let within = within + within / ONCE_MORE;
         let whole = |scaled: i128| i64::try_from(scaled).unwrap_or(i64::MAX);
-        Some(Self { from, to, level: whole(level.div_euclid(ONE)), slope, within: whole(within) })
+        let spread = (slopes.1 - slope).max(slope - slopes.0) + 1;
+        Some(Self { from, to, level: whole(level.div_euclid(ONE)), slope, within: whole(within), spread })
     }
 
-    /// How far clock y is ahead when clock x shows `x`, ns. The line goes on for its own length to both sides, and is level then.
+    /// How far clock y is ahead when clock x shows `x`, ns. The line goes on to both sides.
     pub(super) fn ahead(&self, x: i64) -> i64 {
-        let (from, to) = (i128::from(self.from), i128::from(self.to));
-        let x = i128::from(x).clamp(from - (to - from), to + (to - from));
-        let rise = (x - from) * i128::from(self.slope) / ONE;
-        i64::try_from(i128::from(self.level) + rise).unwrap_or(i64::MAX)
+        let rise = (i128::from(x) - i128::from(self.from)) * i128::from(self.slope) / ONE;
+        let ahead = (i128::from(self.level) + rise).clamp(i64::MIN.into(), i64::MAX.into());
+        i64::try_from(ahead).expect("it was clamped")
+    }
+
+    /// How far the truth may be from the line when clock x shows `x`, ns: the more the farther that is from all letters.
+    pub(super) fn within(&self, x: i64) -> i64 {
+        let more = i128::from(self.distance(x)) * i128::from(self.spread) / ONE;
+        let more = i64::try_from(more + more / ONCE_MORE).unwrap_or(i64::MAX);
+        self.within.saturating_add(more)
     }
 
     /// How far an instant is from those of which letters tell.

@@ -242,9 +242,13 @@ fn clocks(clocks: &[ClockAbout], zone: UtcOffset) -> String {
         let since = clock.first.map_or_else(String::new, |first| first.local(zone).to_string());
         let name = clock.name.clone();
         match &clock.ahead {
-            Some(ahead) => {
-                table.row([name, since, signed(ahead.by), format!("± {}", signed(ahead.within)), told(ahead)])
-            }
+            Some(ahead) => table.row([
+                name,
+                since,
+                signed(ahead.by),
+                format!("± {}", signed(ahead.within)),
+                told(ahead, zone),
+            ]),
             None if clock.is_reference => {
                 let text = "the times below are its own".to_owned();
                 table.row([name, since, String::new(), String::new(), text]);
@@ -262,12 +266,18 @@ fn clocks(clocks: &[ClockAbout], zone: UtcOffset) -> String {
     format!("\n{}", table.headed())
 }
 
-fn told(ahead: &Ahead) -> String {
+fn told(ahead: &Ahead, zone: UtcOffset) -> String {
     let rate = ahead.rate.map_or_else(String::new, |rate| {
         let word = if rate < 0 { "slower" } else { "faster" };
         format!(", {:.1} ppm {word}", rate.unsigned_abs() as f64 / 1e6)
     });
-    format!("by {} letters{rate}", count(ahead.letters))
+    let others = match ahead.others {
+        0 => String::new(),
+        others => format!(", not by {} that went one way only", count(others)),
+    };
+    // Beyond it the error grows.
+    let until = ahead.told.1.local(zone);
+    format!("by {} letters until {until}{rate}{others}", count(ahead.letters))
 }
 
 /// Nanoseconds as milliseconds, or as seconds where they are many.

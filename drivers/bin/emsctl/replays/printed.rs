@@ -81,6 +81,9 @@ struct Clock<'a> {
     within_s: Option<f64>,
     rate_ppm: Option<f64>,
     letters: u64,
+    /// What it showed at the first and at the last of them: beyond, `within_s` is no bound.
+    letters_from: Option<String>,
+    letters_until: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -162,6 +165,8 @@ pub(super) fn print(
             within_s: ahead.map(|ahead| ahead.within as f64 / 1e9),
             rate_ppm: ahead.and_then(|ahead| ahead.rate).map(|rate| rate as f64 / 1e6),
             letters: ahead.map_or(0, |ahead| ahead.letters),
+            letters_from: ahead.map(|ahead| exact(ahead.told.0, zone)),
+            letters_until: ahead.map(|ahead| exact(ahead.told.1, zone)),
         }
     });
     let letters = whole.together.letters.iter().map(|passed| {
