@@ -6,6 +6,7 @@ mod api;
 mod daemon;
 mod hostile;
 mod hybrid;
+mod interop;
 #[path = "../modbus/mod.rs"]
 mod modbus;
 mod production;

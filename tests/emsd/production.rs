@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::daemon::{Daemon, emsctl, file, text, until};
-use super::modbus::Served;
+use super::modbus::{Client, Served};
 
 pub(super) const SCENARIO: &str = "scenarios/peak_shaving_wire.ron";
 /// The shop's peak, which the battery shaves.
@@ -25,42 +25,56 @@ pub(super) const EVENING: [&str; 2] = ["--set", "start=\"2016-03-09 18:00\""];
 const SET_POINT: u16 = 200;
 const EPOCH: u8 = 202;
 
-/// A site of its own, with devices that are served, in a folder of its own.
+/// A site of its own, in a folder of its own.
 pub(super) struct Site {
     folder: PathBuf,
-    pub(super) served: Served,
+    /// Its devices, unless a test has devices itself.
+    served: Option<Served>,
     pub(super) path: String,
     /// The key that hosts share; empty where there is one host.
-    key: String,
+    pub(super) key: String,
 }
 
 impl Site {
-    /// The shipped site with the addresses of its devices as they are served, and with `changes`.
-    pub(super) fn new(name: &str, shipped: &str, changes: &[(&str, &str)]) -> Self {
+    /// The shipped site with `changes`, among them where its devices are.
+    pub(super) fn alone(name: &str, shipped: &str, changes: &[(&str, &str)]) -> Self {
         let folder = PathBuf::from(file(name));
         let _old = fs::remove_dir_all(&folder);
         fs::create_dir(&folder).expect("a folder of its own");
-        let text = fs::read_to_string(Path::new("scenarios/sites").join(shipped)).expect("it is shipped");
+        let path = folder.join("site.ron").to_string_lossy().into_owned();
+        fs::copy(Path::new("scenarios/sites").join(shipped), &path).expect("it is shipped");
+        let site = Self { path, folder, served: None, key: String::new() };
+        site.change(changes);
+        site
+    }
+
+    /// The shipped site with the addresses of its devices as they are served, and with `changes`.
+    pub(super) fn new(name: &str, shipped: &str, changes: &[(&str, &str)]) -> Self {
+        let site = Self::alone(name, shipped, changes);
+        // The devices have the registers of this site, at ports that are free.
+        let own = format!("site={:?}", site.path);
+        let served = Served::start(SCENARIO, &[&EVENING[..], &["--set", &own]].concat());
+        let address = |device: &str| {
+            let found = served.devices.iter().find(|known| known.0 == device);
+            found.expect("it is served").1.as_str()
+        };
+        let (meter, battery) = (address("commerce/pcc"), address("commerce/bess"));
+        site.change(&[("127.0.0.1:15020", meter), ("127.0.0.1:15021", battery)]);
+        Self { served: Some(served), ..site }
+    }
+
+    /// Writes its file with `changes`.
+    pub(super) fn change(&self, changes: &[(&str, &str)]) {
+        let text = fs::read_to_string(&self.path).expect("it was written");
         let text = changes.iter().fold(text, |text, (old, new)| {
             assert!(text.contains(old), "the site says {old}");
             text.replace(old, new)
         });
-        let path = folder.join("site.ron").to_string_lossy().into_owned();
-        fs::write(&path, &text).expect("a file can be written");
-        // The devices have the registers of this site, at ports that are free.
-        let served = Served::start(SCENARIO, &[&EVENING[..], &["--set", &format!("site={path:?}")]].concat());
-        let address = |device: &str| {
-            let found = served.devices.iter().find(|known| known.0 == device);
-            found.expect("it is served").1.clone()
-        };
-        let text = text.replace("127.0.0.1:15020", &address("commerce/pcc"));
-        fs::write(&path, text.replace("127.0.0.1:15021", &address("commerce/bess")))
-            .expect("it can be written again");
-        Self { path, folder, served, key: String::new() }
+        fs::write(&self.path, text).expect("it can be written");
     }
 
     /// A pair and a witness on this computer, with a battery that checks epochs, at ports that are free; each with the key.
-    fn pair(name: &str) -> Self {
+    pub(super) fn pair(name: &str) -> Self {
         // They are free again at once; whoever takes them meanwhile fails the test loudly.
         let free: Vec<UdpSocket> =
             (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a free port")).collect();
@@ -103,7 +117,12 @@ impl Site {
 
     /// The battery's set-point in W, as it has it.
     pub(super) fn set_point(&self) -> i32 {
-        i32::from_be_bytes(self.served.connect("commerce/bess").two(3, SET_POINT))
+        i32::from_be_bytes(self.battery().two(3, SET_POINT))
+    }
+
+    /// A connection to the battery.
+    fn battery(&self) -> Client {
+        self.served.as_ref().expect("its devices are served").connect("commerce/bess")
     }
 
     /// The segments of a controller's journal, the oldest first.
@@ -314,7 +333,7 @@ fn lined_up(archives: &[String; 3], taker: &str) {
 }
 
 /// Watches the epochs that the battery has accepted: none is lower than one before.
-struct Epochs {
+pub(super) struct Epochs {
     seen: Arc<Seen>,
     watching: JoinHandle<usize>,
 }
@@ -327,8 +346,8 @@ struct Seen {
 
 impl Epochs {
     #[expect(clippy::disallowed_methods, reason = "a device is watched while the test goes on")]
-    fn watch(site: &Site) -> Self {
-        let mut battery = site.served.connect("commerce/bess");
+    pub(super) fn watch(site: &Site) -> Self {
+        let mut battery = site.battery();
         let seen = Arc::<Seen>::default();
         let watched = Arc::clone(&seen);
         let watching = std::thread::spawn(move || {
@@ -346,12 +365,12 @@ impl Epochs {
         Self { seen, watching }
     }
 
-    fn last(&self) -> u64 {
+    pub(super) fn last(&self) -> u64 {
         self.seen.last.load(Ordering::SeqCst)
     }
 
     /// How many there were.
-    fn end(self) -> usize {
+    pub(super) fn end(self) -> usize {
         self.seen.ends.store(true, Ordering::SeqCst);
         self.watching.join().expect("no epoch was lower than one before")
     }
