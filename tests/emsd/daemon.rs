@@ -210,6 +210,11 @@ impl Daemon {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
+    /// Its number as a process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.borrow().id()
+    }
+
     /// Connects.
     pub(crate) fn stream(&self) -> UnixStream {
         let stream = UnixStream::connect(&self.socket).expect("it listens");
@@ -235,7 +240,7 @@ impl Daemon {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.borrow().id());
+        let kill = format!("kill -{name} {}", self.pid());
         let sent = Command::new("sh").args(["-c", &kill]).status();
         assert!(sent.expect("there is a shell").success());
     }

@@ -5,6 +5,7 @@
 mod api;
 mod daemon;
 mod hostile;
+mod hostile_site;
 mod hybrid;
 mod interop;
 #[path = "../modbus/mod.rs"]
