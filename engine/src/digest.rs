@@ -166,6 +166,13 @@ impl Chain {
         Self(seed)
     }
 
+    /// The chain of these bytes alone, which stands for them.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let mut chain = Self::new(0);
+        chain.fold_bytes(bytes);
+        chain
+    }
+
     /// Appends one word.
     #[inline]
     pub const fn fold(&mut self, word: u64) {

@@ -117,7 +117,7 @@ impl Letters {
     fn name(&mut self, message: &Message) -> u64 {
         self.scratch.clear();
         codec::encode(message, &mut self.scratch);
-        chain_of(&self.scratch)
+        Chain::of_bytes(&self.scratch).value()
     }
 }
 
@@ -127,7 +127,7 @@ impl Observer for Letters {
         let Step::Input(input) = step else { return };
         let (with, content, is_numbered) = match input {
             Input::Message { from, ref message } => (from, self.name(message), is_numbered(message)),
-            Input::Transfer { from, unit } => (from, chain_of(unit), true),
+            Input::Transfer { from, unit } => (from, Chain::of_bytes(unit).value(), true),
             Input::Wake
             | Input::Points { .. }
             | Input::TimedOut { .. }
@@ -163,13 +163,6 @@ impl Observer for Letters {
             self.note(Noted { at, content, controller, with, side: Side::Sent, is_numbered });
         }
     }
-}
-
-/// The chain of bytes, as an effect tells that of a unit.
-fn chain_of(bytes: &[u8]) -> u64 {
-    let mut chain = Chain::new(0);
-    chain.fold_bytes(bytes);
-    chain.value()
 }
 
 /// Whether a message has a number: those of a life are counted, and the life is in the message too.

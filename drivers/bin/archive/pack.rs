@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use r_ems_engine::digest::Hasher;
+use r_ems_engine::wall::WallTime;
 use tar::{Builder, EntryType, Header};
 
 use super::manifest::{EngineAbout, FileAbout, Manifest};
@@ -85,12 +86,16 @@ impl<W: Write> Packer<W> {
         let Self { mut builder, folder, files, .. } = self;
         let manifest = about(files);
         let text = serde_json::to_vec_pretty(&manifest).expect("its keys are strings");
-        let size =
-            (text.len() as u64, manifest.collected.as_unix_nanos().max(0).unsigned_abs() / 1_000_000_000);
+        let size = (text.len() as u64, unix_seconds(manifest.collected));
         append(&mut builder, &format!("{folder}/{MANIFEST}"), size, &mut text.as_slice())?;
         let into = builder.into_inner()?.finish()?;
         Ok((into, manifest))
     }
+}
+
+/// A time as archives tell it; none is before 1970.
+pub fn unix_seconds(at: WallTime) -> u64 {
+    at.as_unix_nanos().max(0).unsigned_abs() / 1_000_000_000
 }
 
 fn append<W: Write>(

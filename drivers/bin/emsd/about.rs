@@ -27,6 +27,13 @@ pub(super) struct About {
     pub(super) controllers: Vec<ControllerNames>,
 }
 
+impl About {
+    /// What is known of a grid by its name.
+    pub(super) fn grid(&self, name: &str) -> Option<&GridAbout> {
+        self.grids.iter().find(|known| known.name == name)
+    }
+}
+
 /// What is known of a grid.
 #[derive(Clone, Debug)]
 pub(super) struct GridAbout {

@@ -193,8 +193,7 @@ impl Effects {
         self.scratch.clear();
         self.unit.clear();
         make(&mut self.scratch, &mut self.unit);
-        let mut chain = Chain::new(0);
-        chain.fold_bytes(&self.unit);
+        let chain = Chain::of_bytes(&self.unit);
         for to in seats {
             self.push(Effect::Transfer { to, length: self.unit.len() as u32, chain: chain.value() });
         }
@@ -214,8 +213,7 @@ impl Effects {
     ) {
         let first = self.frames.len();
         frame::put(&mut self.frames, transaction, unit, |out| out.extend_from_slice(pdu));
-        let mut chain = Chain::new(0);
-        chain.fold_bytes(&self.frames[first..]);
+        let chain = Chain::of_bytes(&self.frames[first..]);
         let (length, first, chain) = ((self.frames.len() - first) as u32, first as u32, chain.value());
         self.push(Effect::Frame { connection, first, length, chain, write });
     }

@@ -22,7 +22,7 @@ use super::args::{Collect, Format};
 use super::daemon::client::Client;
 use crate::api::VERSION;
 use crate::archive::manifest::{EngineAbout, FORMAT, FileAbout, LEFT_OUT_MAX, LeftOut, Manifest};
-use crate::archive::pack::{Original, Packer};
+use crate::archive::pack::{Original, Packer, unix_seconds};
 use crate::archive::{DAEMON, STATE};
 use crate::exit::{Exit, Failure, READ, WRITTEN};
 use crate::output::Output;
@@ -188,7 +188,7 @@ fn ask<W: Write>(
 ) -> Result<(), Failed> {
     let mut client = Client::new(socket).map_err(Failed::Asking)?;
     gathered.socket = client.socket().display().to_string();
-    let modified = gathered.collected.as_unix_nanos().max(0).unsigned_abs() / 1_000_000_000;
+    let modified = unix_seconds(gathered.collected);
     for (asked, name) in ASKED {
         let answer = match client.bytes(asked) {
             Ok(answer) => answer,

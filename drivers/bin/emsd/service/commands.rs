@@ -179,18 +179,17 @@ impl Api {
     }
 
     /// The other host on which a controller runs, by its full name.
-    fn host_of(&self, name: &str) -> Option<&str> {
+    fn host_of(&self, name: &str) -> Option<String> {
         let (grid, id) = name.split_once('/')?;
-        let about = self.about.grids.iter().find(|known| known.name == grid)?;
-        match &about.members.iter().find(|member| member.id == id)?.place {
-            MemberPlace::On(host) => Some(host),
-            MemberPlace::Here(_) => None,
+        match self.member(grid, id) {
+            Ok((_, MemberPlace::On(host))) => Some(host),
+            Ok((_, MemberPlace::Here(_))) | Err(_) => None,
         }
     }
 
     /// A member of a grid by its id: its seat, and where it runs.
     fn member(&self, grid: &str, id: &str) -> Result<(Seat, MemberPlace), Trouble> {
-        let about = self.about.grids.iter().find(|known| known.name == grid);
+        let about = self.about.grid(grid);
         let members = about.map_or(&[][..], |about| about.members.as_slice());
         let found = members.iter().position(|member| member.id == id).map(|place| (place, &members[place]));
         found.map(|(place, member)| (Seat(place as u8), member.place.clone())).ok_or_else(|| {

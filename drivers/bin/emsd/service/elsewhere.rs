@@ -28,7 +28,7 @@ impl Api {
         let Some(hearer) = hears.filter_map(|member| Some((member.ago, member.view.as_ref()?))).next() else {
             return Vec::new();
         };
-        let about = self.about.grids.iter().find(|known| known.name == grid);
+        let about = self.about.grid(grid);
         let members = about.map_or(&[][..], |about| about.members.as_slice());
         let told = |(seat, member): (usize, &super::super::about::MemberAbout)| {
             let MemberPlace::On(host) = &member.place else { return None };

@@ -134,7 +134,7 @@ impl Api {
             active.or_else(|| members.iter().copied().find(|member| member.lives() && member.controls()));
         let devices = seer.and_then(|seer| seer.view.as_ref()).map(|view| view.devices.clone());
         let mut devices = devices.unwrap_or_default();
-        let known = self.about.grids.iter().find(|known| known.name == grid);
+        let known = self.about.grid(grid);
         for device in &mut devices {
             device.is_simulated = known.is_some_and(|known| known.simulated.contains(&device.name));
             let capacity_wh = known.and_then(|known| known.capacities_wh.get(&device.name));

@@ -210,15 +210,15 @@ impl SimDriver {
             return self.reset(at + latency, of, connection);
         }
         let link = self.link(post, device);
-        let is_lost = is_cut || !link.hears() || link.is_cut_off();
-        if is_lost {
+        let is_unheard = is_cut || !link.hears() || link.is_cut_off();
+        if is_unheard {
             match write {
                 Some(_) => link.count_write_timeout(),
                 None => link.count_poll_timeout(),
             }
-        }
-        if is_lost && !(is_cut && write.is_some()) {
-            return;
+            if !is_cut || write.is_none() {
+                return;
+            }
         }
         let parcel = Parcel {
             of,
@@ -229,7 +229,7 @@ impl SimDriver {
             write: write.copied(),
             samples: Vec::new(),
         };
-        if is_lost {
+        if is_cut {
             return self.freight.keep(parcel);
         }
         match write {

@@ -71,11 +71,7 @@ impl Peer for Counter<'_> {
     }
 
     fn arrived(&mut self, transaction: u16) {
-        let here = self.devices.iter_mut().zip(self.maps);
-        for (attached, _map) in here.filter(|(_, map)| map.connection() == self.connection) {
-            attached.in_transit =
-                attached.in_transit.filter(|transit| !transit.has_arrived_with(transaction));
-        }
+        self.keep_in_transit(|transit| !transit.has_arrived_with(transaction));
     }
 
     fn done(&mut self, job: &Job<Ask>, outcome: Result<Answer<'_>, Fault>) -> Option<Job<Ask>> {
@@ -94,9 +90,14 @@ impl Peer for Counter<'_> {
 impl Counter<'_> {
     /// No write waits in the connection: it is over.
     pub(super) fn nothing_in_transit(&mut self) {
+        self.keep_in_transit(|_transit| false);
+    }
+
+    /// Only these still wait in the connection.
+    fn keep_in_transit(&mut self, waits: impl Fn(&Transit) -> bool) {
         let here = self.devices.iter_mut().zip(self.maps);
         for (attached, _map) in here.filter(|(_, map)| map.connection() == self.connection) {
-            attached.in_transit = None;
+            attached.in_transit = attached.in_transit.filter(&waits);
         }
     }
 

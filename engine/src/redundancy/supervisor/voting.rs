@@ -6,6 +6,7 @@
 //! each failure, so that candidates which split the votes once do not do so again.
 
 use super::RedundancySupervisor;
+use super::peer::Foreign;
 use crate::event::Event;
 use crate::machine::{Effect, Effects};
 use crate::redundancy::epoch::{Epoch, MAX_SEATS, Seat};
@@ -218,11 +219,17 @@ impl RedundancySupervisor {
     /// Whether the owner of a pair lets the other have it, which runs with another redundancy section and holds authority: it
     /// cannot be told who the owner is, after an operator vouched in vain, and the two would write side by side for ever.
     fn gives_way(&self, now: LocalTime) -> bool {
-        let wait = self.spec.settings.grantor_wait();
+        let holds = self.role.holds();
         self.spec.council.others().any(|seat| {
-            let foreign = self.peers[seat.position()].foreign.filter(|foreign| now.since(foreign.at) <= wait);
-            foreign.is_some_and(|foreign| foreign.goes_before_owner(seat < self.me(), self.role.holds()))
+            let foreign = self.hears_foreign(now, seat);
+            foreign.is_some_and(|foreign| foreign.goes_before_owner(seat < self.me(), holds))
         })
+    }
+
+    /// What a member with another redundancy section said within W.
+    fn hears_foreign(&self, now: LocalTime, seat: Seat) -> Option<Foreign> {
+        let wait = self.spec.settings.grantor_wait();
+        self.peers[seat.position()].foreign.filter(|foreign| now.since(foreign.at) <= wait)
     }
 
     /// Whether the other voter of a pair has been silent for so long that what it was granted is over. Who runs with another
@@ -230,7 +237,7 @@ impl RedundancySupervisor {
     fn is_peer_silent(&self, now: LocalTime) -> bool {
         let wait = self.spec.settings.grantor_wait();
         let goes_before = |seat: Seat| {
-            let foreign = self.peers[seat.position()].foreign.filter(|foreign| now.since(foreign.at) <= wait);
+            let foreign = self.hears_foreign(now, seat);
             foreign.is_some_and(|foreign| foreign.goes_before(seat < self.me(), self.role.holds()))
         };
         let silent = |seat: Seat| {
