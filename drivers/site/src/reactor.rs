@@ -2,18 +2,24 @@
 //!
 //! The instant is absolute, see [`crate::clock`]; sockets are named by whoever adds them, and a wait gives back names only.
 //! What is ready stays so until it has been read: nothing is lost where only some of it is.
+//!
+//! **Decision: it wakes [`EARLY`] and watches the clock for the rest.** What a processor takes to leave its rest, and a scheduler
+//! to give it over, varies more than it takes in the median, and would be the lateness of each scan. The price is a core for that
+//! long, once each wake; a socket that becomes ready meanwhile waits for as long.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
-use r_ems_engine::Time;
+use r_ems_engine::{Span, Time};
 use rustix::event::epoll;
 
 use crate::clock::{BootClock, Clock, Waited};
 
 /// So many sockets are told of at once; the others follow with the next wait.
 const READY_MAX: usize = 64;
+/// So long before an instant a wait for it begins to watch the clock; most wakes take less, also beside a compiler.
+pub const EARLY: Span = Span::from_micros(100);
 /// The name of the clock's own descriptors.
 const CLOCK: u64 = u64::MAX;
 
@@ -85,13 +91,13 @@ impl Reactor {
     /// # Errors
     /// The operating system refuses, which is no fault of a socket.
     pub fn wait(&mut self, until: Time, ready: &mut Vec<u64>) -> io::Result<Waited> {
-        let is_over = until <= self.now();
-        if !is_over {
-            self.clock.set(until)?;
+        let is_near = self.is_near(until);
+        if !is_near {
+            self.clock.set(until - EARLY)?;
         }
         let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
         let mut events = [const { MaybeUninit::uninit() }; READY_MAX];
-        match epoll::wait(&self.epoll, &mut events, is_over.then_some(&at_once)) {
+        match epoll::wait(&self.epoll, &mut events, is_near.then_some(&at_once)) {
             Ok((events, _room)) => {
                 let names = events.iter().map(|event| event.data.u64());
                 ready.extend(names.filter(|name| *name != CLOCK));
@@ -99,7 +105,18 @@ impl Reactor {
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(self.clock.take_woken())
+        let waited = self.clock.take_woken();
+        if waited == Waited::Reached && ready.is_empty() && self.is_near(until) {
+            while self.now() < until {
+                core::hint::spin_loop();
+            }
+        }
+        Ok(waited)
+    }
+
+    /// Whether an instant is so near, or over, that nothing sleeps until then.
+    fn is_near(&self, until: Time) -> bool {
+        until.since(self.now()) <= EARLY
     }
 }
 
