@@ -13,7 +13,7 @@ use r_ems::engine::functions::BuiltIn;
 use r_ems::engine::ids::{ConnectionIndex, ControllerIndex, DeviceIndex};
 use r_ems::engine::log::{Ending, Header, Recording, Scope};
 use r_ems::engine::machine::{
-    Boot, Delivery, Driver, Effects, Input, Machine, Outcome, Sample, Step, WriteOutcome,
+    Boot, Delivery, Driver, Effects, Input, Machine, Outcome, Sample, Step, WriteKind, WriteOutcome,
 };
 use r_ems::engine::persistence::JournalStatus;
 use r_ems::engine::redundancy::{Command, Message, Seat};
@@ -46,6 +46,7 @@ enum What {
     Frame(ConnectionIndex, Vec<u8>),
     LinkChanged(ConnectionIndex, bool),
     Written(DeviceIndex, WriteOutcome),
+    NotSent(DeviceIndex, WriteKind, LocalTime),
     Message(Seat, Message),
     Promised(bool),
     Snapshotted(bool),
@@ -66,6 +67,9 @@ impl What {
             Step::Input(Input::Frame { connection, bytes }) => Self::Frame(connection, bytes.to_vec()),
             Step::Input(Input::LinkChanged { connection, is_open }) => Self::LinkChanged(connection, is_open),
             Step::Input(Input::Written { device, outcome }) => Self::Written(device, outcome),
+            Step::Input(Input::NotSent { device, kind, valid_until }) => {
+                Self::NotSent(device, kind, valid_until)
+            }
             Step::Input(Input::Message { from, message }) => Self::Message(from, message),
             Step::Input(Input::Promised { succeeded }) => Self::Promised(succeeded),
             Step::Input(Input::Snapshotted { succeeded }) => Self::Snapshotted(succeeded),
@@ -85,6 +89,9 @@ impl What {
             Self::Frame(connection, ref bytes) => Step::Input(Input::Frame { connection, bytes }),
             Self::LinkChanged(connection, is_open) => Step::Input(Input::LinkChanged { connection, is_open }),
             Self::Written(device, outcome) => Step::Input(Input::Written { device, outcome }),
+            Self::NotSent(device, kind, valid_until) => {
+                Step::Input(Input::NotSent { device, kind, valid_until })
+            }
             Self::Message(from, message) => Step::Input(Input::Message { from, message }),
             Self::Promised(succeeded) => Step::Input(Input::Promised { succeeded }),
             Self::Snapshotted(succeeded) => Step::Input(Input::Snapshotted { succeeded }),

@@ -16,7 +16,7 @@ use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
 /// comes first.
-const SHIPPED: [(&str, Option<&str>); 23] = [
+const SHIPPED: [(&str, Option<&str>); 25] = [
     ("scenarios/at_stop.ron", None),
     ("scenarios/clock_drift.ron", Some("12 min")),
     ("scenarios/demo.ron", Some("20 min")),
@@ -26,6 +26,7 @@ const SHIPPED: [(&str, Option<&str>); 23] = [
     ("scenarios/failover_wire.ron", Some("35 min")),
     ("scenarios/flaky_fieldbus.ron", None),
     ("scenarios/flaky_wire.ron", None),
+    ("scenarios/heartbeat.ron", None),
     ("scenarios/hunting.ron", None),
     ("scenarios/noisy_day.ron", None),
     ("scenarios/one_connection.ron", Some("51 min")),
@@ -39,6 +40,7 @@ const SHIPPED: [(&str, Option<&str>); 23] = [
     ("scenarios/startup_under_load.ron", None),
     ("scenarios/upgrade.ron", None),
     ("scenarios/witness.ron", Some("41 min")),
+    ("scenarios/worn_registers.ron", None),
     ("scenarios/year.ron", Some("1 day")),
 ];
 

@@ -129,7 +129,8 @@ pub struct DeviceStatus {
     pub set_point_w: Option<f64>,
     /// Who bound that.
     pub bound_by: Option<String>,
-    /// What became of the last write: `pending`, `acknowledged` or `failed`.
+    /// What became of the last write: `pending`, `acknowledged`, `not held` (acknowledged, and seen not to be held since) or
+    /// `failed`.
     pub write: Option<String>,
     /// When it falls back unless it is written again; null where the last write failed.
     pub reverts_in_s: Option<f64>,

@@ -143,6 +143,9 @@ pub struct MemberShare {
     pub written: Option<Written>,
     /// The set-point that the device says it holds.
     pub read_back_w: Option<f64>,
+    /// Whether the device says that it does not follow that, since another decides.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub not_in_force: bool,
     /// The most that it says it can discharge.
     pub can_discharge_w: Option<f64>,
     /// The most that it says it can charge, a magnitude.
@@ -166,7 +169,7 @@ pub struct Written {
     pub authority_over: bool,
     /// How long ago.
     pub ago_s: f64,
-    /// `pending`, `acknowledged` or `failed`.
+    /// `pending`, `acknowledged`, `not held` (acknowledged, and seen not to be held since) or `failed`.
     pub state: &'static str,
     /// How long the acknowledgement took.
     pub acknowledged_after_s: Option<f64>,
@@ -272,6 +275,7 @@ fn share<F: FunctionSet>(
         let (state, acknowledged) = match last.state {
             WriteState::Pending => ("pending", None),
             WriteState::Acknowledged { at } => ("acknowledged", Some(at.since(last.at).as_secs_f64())),
+            WriteState::NotHeld { .. } => ("not held", None),
             WriteState::Failed => ("failed", None),
         };
         Some(Written {
@@ -289,6 +293,10 @@ fn share<F: FunctionSet>(
         set_point_w: member.set_point().watts(),
         written,
         read_back_w: machine.image().good(device, PointKind::SetPoint),
+        not_in_force: machine
+            .image()
+            .point(device, PointKind::SetPoint)
+            .is_some_and(|point| !point.is_in_force),
         can_discharge_w: machine.image().good(device, PointKind::DischargeLimit),
         can_charge_w: machine.image().good(device, PointKind::ChargeLimit),
         soc: machine.image().good(device, PointKind::StateOfCharge),

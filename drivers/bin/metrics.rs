@@ -191,12 +191,18 @@ impl Metrics {
             | Event::ShortfallBegan { .. }
             | Event::ShortfallEnded { .. }
             | Event::WritesSucceed { .. }
+            | Event::WriteBudgetUsedUp { .. }
+            | Event::WriteBudgetRenewed { .. }
+            | Event::HeartbeatFailed { .. }
+            | Event::HeartbeatsSucceed { .. }
             | Event::DeviceLimited { .. }
             | Event::DeviceFollows { .. }
             | Event::StateTaken { .. }
             | Event::StateRefused { .. }
             | Event::AuthoritiesOverlapped { .. }
             | Event::SectionDiffers { .. }
+            | Event::PeerSilent { .. }
+            | Event::PeerHeard { .. }
             | Event::CommandRefused { .. }
             | Event::StateRecovered { .. }
             | Event::MemoryCarried { .. }

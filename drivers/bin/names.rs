@@ -110,6 +110,10 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
         | Event::FunctionReturned { .. }
         | Event::WriteFailed { .. }
         | Event::WritesSucceed { .. }
+        | Event::WriteBudgetUsedUp { .. }
+        | Event::WriteBudgetRenewed { .. }
+        | Event::HeartbeatFailed { .. }
+        | Event::HeartbeatsSucceed { .. }
         | Event::RoleChanged { .. }
         | Event::TookOver { .. }
         | Event::SetPointsTakenOver { .. }
@@ -117,6 +121,8 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
         | Event::StateRefused { .. }
         | Event::AuthoritiesOverlapped { .. }
         | Event::SectionDiffers { .. }
+        | Event::PeerSilent { .. }
+        | Event::PeerHeard { .. }
         | Event::CommandRefused { .. }
         | Event::StateRecovered { .. }
         | Event::MemoryCarried { .. }

@@ -84,6 +84,32 @@ pub enum Event {
         /// To whom.
         device: DeviceIndex,
     },
+    /// A device has acknowledged no heartbeat for two thirds of its time-out: after all of that it falls back.
+    HeartbeatFailed {
+        /// To whom.
+        device: DeviceIndex,
+        /// How the last one ended.
+        outcome: WriteOutcome,
+    },
+    /// Heartbeats to a device succeed again.
+    HeartbeatsSucceed {
+        /// To whom.
+        device: DeviceIndex,
+    },
+    /// What a device may be written in a day is used up: from now on only what keeps its set-point in force is written, and rest.
+    WriteBudgetUsedUp {
+        /// To whom.
+        device: DeviceIndex,
+        /// So many writes a day it takes.
+        per_day: u32,
+        /// How long this day still lasts.
+        renewed_in: Span,
+    },
+    /// A day has begun, and a device may be written as before.
+    WriteBudgetRenewed {
+        /// To whom.
+        device: DeviceIndex,
+    },
     /// A device's measured power has not followed its set-point for a while.
     DeviceLimited {
         /// Which device.
@@ -147,6 +173,18 @@ pub enum Event {
     /// Another member runs with another redundancy section in its site file, and is not understood.
     SectionDiffers {
         /// Who.
+        seat: Seat,
+    },
+    /// Another member of the council has not been heard for a while, or not since boot: redundancy is less than it should be.
+    PeerSilent {
+        /// Which.
+        seat: Seat,
+        /// For how long.
+        silent: Span,
+    },
+    /// A member that was reported silent is heard again, or for the first time.
+    PeerHeard {
+        /// Which.
         seat: Seat,
     },
     /// An operator's command was refused.
@@ -240,6 +278,10 @@ impl Event {
             Self::ShortfallEnded { .. } => "shortfall_ended",
             Self::WriteFailed { .. } => "write_failed",
             Self::WritesSucceed { .. } => "writes_succeed",
+            Self::HeartbeatFailed { .. } => "heartbeat_failed",
+            Self::HeartbeatsSucceed { .. } => "heartbeats_succeed",
+            Self::WriteBudgetUsedUp { .. } => "write_budget_used_up",
+            Self::WriteBudgetRenewed { .. } => "write_budget_renewed",
             Self::DeviceLimited { .. } => "device_limited",
             Self::DeviceFollows { .. } => "device_follows",
             Self::RoleChanged { .. } => "role_changed",
@@ -249,6 +291,8 @@ impl Event {
             Self::StateRefused { .. } => "state_refused",
             Self::AuthoritiesOverlapped { .. } => "authorities_overlapped",
             Self::SectionDiffers { .. } => "section_differs",
+            Self::PeerSilent { .. } => "peer_silent",
+            Self::PeerHeard { .. } => "peer_heard",
             Self::CommandRefused { .. } => "command_refused",
             Self::StateRecovered { .. } => "state_recovered",
             Self::MemoryCarried { .. } => "memory_carried",
@@ -265,7 +309,7 @@ impl Event {
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 31] = [
+    pub const KINDS: [&'static str; 37] = [
         "booted",
         "started",
         "scans_missed",
@@ -276,6 +320,10 @@ impl Event {
         "shortfall_ended",
         "write_failed",
         "writes_succeed",
+        "heartbeat_failed",
+        "heartbeats_succeed",
+        "write_budget_used_up",
+        "write_budget_renewed",
         "device_limited",
         "device_follows",
         "role_changed",
@@ -285,6 +333,8 @@ impl Event {
         "state_refused",
         "authorities_overlapped",
         "section_differs",
+        "peer_silent",
+        "peer_heard",
         "command_refused",
         "state_recovered",
         "memory_carried",
@@ -307,6 +357,8 @@ impl Event {
             | Self::FunctionReturned { .. }
             | Self::ShortfallEnded { .. }
             | Self::WritesSucceed { .. }
+            | Self::HeartbeatsSucceed { .. }
+            | Self::WriteBudgetRenewed { .. }
             | Self::RoleChanged { .. }
             | Self::SetPointsTakenOver { .. }
             | Self::StateRecovered { origin: Origin::Fresh | Origin::Replayed }
@@ -316,10 +368,13 @@ impl Event {
             | Self::StopBegan
             | Self::Stopped { .. }
             | Self::StateTaken { .. }
+            | Self::PeerHeard { .. }
             | Self::DeviceFollows { .. } => Severity::Info,
             Self::ScansMissed { .. }
             | Self::QualityChanged { .. }
             | Self::WriteFailed { .. }
+            | Self::HeartbeatFailed { .. }
+            | Self::WriteBudgetUsedUp { .. }
             | Self::TookOver { .. }
             | Self::CommandRefused { .. }
             | Self::SnapshotFailed
@@ -331,6 +386,7 @@ impl Event {
             | Self::ShortfallBegan { .. }
             | Self::AuthoritiesOverlapped { .. }
             | Self::SectionDiffers { .. }
+            | Self::PeerSilent { .. }
             | Self::StateRecovered { origin: Origin::Damaged | Origin::Poisoned | Origin::Lost }
             | Self::JournalDegraded { .. }
             | Self::StateRefused { .. }

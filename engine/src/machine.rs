@@ -8,8 +8,8 @@ mod effects;
 
 use alloc::vec::Vec;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::carried::{Carried, NotCarried};
 use crate::fleet::Poisoned;
@@ -19,7 +19,7 @@ use crate::redundancy::{Command, Message, Promise, Seat};
 use crate::time::{LocalTime, Time};
 use crate::wall::WallTime;
 
-pub use self::effects::{Effect, Effects, LinkWish, MAX_EFFECTS, SetPointWrite};
+pub use self::effects::{Effect, Effects, LinkWish, MAX_EFFECTS, SetPointWrite, WriteKind};
 
 /// A deterministic state machine; in R-EMS, one controller.
 ///
@@ -107,12 +107,21 @@ pub enum Input<'a> {
         /// Whether bytes can be sent.
         is_open: bool,
     },
-    /// What became of a set-point that was written.
+    /// What became of a set-point that was written to a device whose protocol the driver speaks.
     Written {
         /// To whom it was written.
         device: DeviceIndex,
         /// How it ended.
         outcome: WriteOutcome,
+    },
+    /// A driver did not send a frame that carries a write, because that was no longer valid.
+    NotSent {
+        /// To whom it was.
+        device: DeviceIndex,
+        /// What it was.
+        kind: WriteKind,
+        /// Until when it was valid, as the frame had it: one that came later is another.
+        valid_until: LocalTime,
     },
     /// Another member of the grid's council says something.
     Message {
@@ -175,12 +184,14 @@ impl PartialEq for Sample {
 pub enum Validity {
     /// The device reports the value as good.
     Valid,
+    /// It is good, but of a set-point that the device does not follow: another decides, as somebody at its panel.
+    NotInForce,
     /// The device says that it does not know.
     Invalid,
 }
 
 /// How a write to a device ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WriteOutcome {
     /// The device acknowledged it.
     Acknowledged,
@@ -191,10 +202,14 @@ pub enum WriteOutcome {
         /// Which, as far as the device tells; the engine trusts none of it.
         accepted: u64,
     },
+    /// The device acknowledged it, and holds something else.
+    NotHeld,
     /// No answer came in time; it may or may not have been applied.
     TimedOut,
-    /// The driver did not perform it, because it was no longer valid.
+    /// It was not performed, because it was no longer valid.
     Expired,
+    /// The first of its requests were performed, and the next one was no longer valid.
+    Incomplete,
 }
 
 /// Most bytes of one [`Input::Frame`]: whoever reads more hands it on in pieces.

@@ -257,3 +257,31 @@ fn forced_maintenance_waits_for_writes_that_are_outstanding_and_then_frees_the_v
     world.run(100 * MILLI);
     assert_eq!(world.authorities(), [1]);
 }
+
+#[test]
+fn who_is_not_heard_for_ten_seconds_is_told_of_once_until_it_is_heard() {
+    let mut world = World::new(&[0, 1, 2], true, &Settings::FAST, 7);
+    (0..2).for_each(|seat| world.boot(seat));
+    let told = |world: &World, by: usize| -> Vec<Event> {
+        let about = |event: &Event| {
+            matches!(event, Event::PeerSilent { seat: Seat(2), .. } | Event::PeerHeard { .. })
+        };
+        let events = world.members[by].events.iter().map(|(_at, event)| *event);
+        events.filter(about).collect()
+    };
+    world.run(9 * SECOND);
+    assert_eq!(told(&world, 0), []);
+    world.run(9 * SECOND);
+    for by in 0..2 {
+        let [Event::PeerSilent { silent, .. }] = told(&world, by)[..] else {
+            panic!("{:?}", told(&world, by))
+        };
+        assert!(silent >= Span::from_secs(10) && silent < Span::from_secs(11), "{silent}");
+    }
+    world.boot(2);
+    world.run(SECOND);
+    assert_eq!(told(&world, 1)[1..], [Event::PeerHeard { seat: Seat(2) }]);
+    world.crash(2);
+    world.run(30 * SECOND);
+    assert!(matches!(told(&world, 0)[2..], [Event::PeerSilent { .. }]), "{:?}", told(&world, 0));
+}

@@ -15,7 +15,9 @@ use r_ems_engine::LocalTime;
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::{DeviceIndex, PointIndex, SlotIndex};
 use r_ems_engine::log::ControllerNames;
-use r_ems_engine::machine::{Effect, Input, LinkWish, Sample, SetPointWrite, Step, Validity, WriteOutcome};
+use r_ems_engine::machine::{
+    Effect, Input, LinkWish, Sample, SetPointWrite, Step, Validity, WriteKind, WriteOutcome,
+};
 use r_ems_engine::points::Quality;
 use r_ems_engine::redundancy::Epoch;
 
@@ -68,6 +70,13 @@ impl<'a> Words<'a> {
             }
             Step::Input(Input::Written { device, outcome }) => {
                 format!("write to {} {}", self.device(*device), outcome_words(*outcome))
+            }
+            Step::Input(Input::NotSent { device, kind, valid_until: _ }) => {
+                let what = match kind {
+                    WriteKind::SetPoint => "write",
+                    WriteKind::Heartbeat => "heartbeat",
+                };
+                format!("{what} to {} {}", self.device(*device), outcome_words(WriteOutcome::Expired))
             }
             Step::Input(Input::Message { from, message }) => {
                 format!("from {}: {}", self.seat(*from), self.message(message))
@@ -155,13 +164,23 @@ impl<'a> Words<'a> {
             Event::ShortfallEnded { slot, group, worst } => {
                 format!("{kind}: {} on group {group}, at worst {worst}", self.function(*slot))
             }
-            Event::WriteFailed { device, outcome } => {
+            Event::WriteFailed { device, outcome } | Event::HeartbeatFailed { device, outcome } => {
                 format!("{kind}: to {}, {}", self.device(*device), outcome_words(*outcome))
             }
+            Event::WriteBudgetUsedUp { device, per_day, renewed_in } => {
+                format!(
+                    "{kind}: {} writes a day to {}, renewed in {renewed_in}",
+                    per_day,
+                    self.device(*device)
+                )
+            }
+            Event::WriteBudgetRenewed { device } => format!("{kind}: of {}", self.device(*device)),
             Event::DeviceLimited { device, difference } => {
                 format!("{kind}: {} is {difference} off its set-point", self.device(*device))
             }
-            Event::WritesSucceed { device } => format!("{kind}: to {}", self.device(*device)),
+            Event::WritesSucceed { device } | Event::HeartbeatsSucceed { device } => {
+                format!("{kind}: to {}", self.device(*device))
+            }
             Event::DeviceFollows { device } => format!("{kind}: {}", self.device(*device)),
             Event::RoleChanged { .. }
             | Event::TookOver { .. }
@@ -170,6 +189,8 @@ impl<'a> Words<'a> {
             | Event::StateRefused { .. }
             | Event::AuthoritiesOverlapped { .. }
             | Event::SectionDiffers { .. }
+            | Event::PeerSilent { .. }
+            | Event::PeerHeard { .. }
             | Event::CommandRefused { .. } => self.council_event(event),
             Event::StateRecovered { .. }
             | Event::MemoryCarried { .. }
@@ -203,9 +224,13 @@ impl<'a> Words<'a> {
     }
 
     fn write(self, write: &SetPointWrite, now: LocalTime) -> String {
-        let SetPointWrite { device, value, epoch, valid_until } = *write;
+        let SetPointWrite { device, kind, value, epoch, valid_until } = *write;
+        let said = match kind {
+            WriteKind::SetPoint => format!("{value} W"),
+            WriteKind::Heartbeat => format!("heartbeat {value}"),
+        };
         format!(
-            "write {value} W to {}, epoch {}, valid until {}",
+            "write {said} to {}, epoch {}, valid until {}",
             self.device(device),
             Epoch::of_number(epoch),
             relative(valid_until, now)
@@ -221,6 +246,7 @@ impl<'a> Words<'a> {
         let mut text = format!("{} = {}", self.point(sample.point), sample.value);
         match sample.validity {
             Validity::Valid => {}
+            Validity::NotInForce => text.push_str(" (not in force)"),
             Validity::Invalid => text.push_str(" (invalid)"),
         }
         text
@@ -248,6 +274,8 @@ fn outcome_words(outcome: WriteOutcome) -> String {
         }
         WriteOutcome::TimedOut => "timed out",
         WriteOutcome::Expired => "not performed, because it had expired",
+        WriteOutcome::NotHeld => "acknowledged and not held",
+        WriteOutcome::Incomplete => "performed in part, because the rest had expired",
     })
 }
 

@@ -18,6 +18,7 @@ use crate::describe::{Words, carried_words};
 use crate::source::Bytes;
 use crate::writes::Writes;
 
+pub(crate) use self::fields::value_w;
 pub use self::fields::{Answer, Asked, Fields, Written};
 
 /// One record in words.
@@ -58,6 +59,9 @@ pub struct Value {
     pub value: f64,
     /// Whether the device vouches for it.
     pub valid: bool,
+    /// Whether it is a set-point that the device does not follow, since another decides.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub not_in_force: bool,
 }
 
 /// Which records are wanted.
@@ -251,7 +255,8 @@ fn values(names: &ControllerNames, record: &Record<'_>) -> Vec<Value> {
     let value = |sample: &Sample| Value {
         point: Words::of(names).point(sample.point),
         value: sample.value,
-        valid: sample.validity == Validity::Valid,
+        valid: sample.validity != Validity::Invalid,
+        not_in_force: sample.validity == Validity::NotInForce,
     };
     samples.iter().map(value).collect()
 }

@@ -134,6 +134,7 @@ impl Observer for Letters {
             | Input::Frame { .. }
             | Input::LinkChanged { .. }
             | Input::Written { .. }
+            | Input::NotSent { .. }
             | Input::Promised { .. }
             | Input::Snapshotted { .. }
             | Input::Journal(_)

@@ -1,7 +1,7 @@
 //! The last deliveries of one controller with what they led to: the context of a divergence. Nothing is allocated per delivery.
 
 use r_ems_engine::ids::{ConnectionIndex, DeviceIndex};
-use r_ems_engine::machine::{Boot, Effect, Input, Sample, Step, WriteOutcome};
+use r_ems_engine::machine::{Boot, Effect, Input, Sample, Step, WriteKind, WriteOutcome};
 use r_ems_engine::persistence::JournalStatus;
 use r_ems_engine::redundancy::{Command, Message, Seat};
 use r_ems_engine::wall::WallTime;
@@ -48,6 +48,7 @@ enum What {
     Frame(ConnectionIndex),
     LinkChanged(ConnectionIndex, bool),
     Written(DeviceIndex, WriteOutcome),
+    NotSent(DeviceIndex, WriteKind, LocalTime),
     Message(Seat, Message),
     Promised(bool),
     Snapshotted(bool),
@@ -86,6 +87,9 @@ impl Recent {
             }
             Step::Input(Input::LinkChanged { connection, is_open }) => What::LinkChanged(connection, is_open),
             Step::Input(Input::Written { device, outcome }) => What::Written(device, outcome),
+            Step::Input(Input::NotSent { device, kind, valid_until }) => {
+                What::NotSent(device, kind, valid_until)
+            }
             Step::Input(Input::Message { from, message }) => What::Message(from, message),
             Step::Input(Input::Promised { succeeded }) => What::Promised(succeeded),
             Step::Input(Input::Snapshotted { succeeded }) => What::Snapshotted(succeeded),
@@ -135,6 +139,9 @@ impl Kept {
             What::Frame(connection) => Step::Input(Input::Frame { connection, bytes: &self.bytes }),
             What::LinkChanged(connection, is_open) => Step::Input(Input::LinkChanged { connection, is_open }),
             What::Written(device, outcome) => Step::Input(Input::Written { device, outcome }),
+            What::NotSent(device, kind, valid_until) => {
+                Step::Input(Input::NotSent { device, kind, valid_until })
+            }
             What::Message(from, message) => Step::Input(Input::Message { from, message }),
             What::Promised(succeeded) => Step::Input(Input::Promised { succeeded }),
             What::Snapshotted(succeeded) => Step::Input(Input::Snapshotted { succeeded }),

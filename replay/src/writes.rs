@@ -11,7 +11,9 @@ use std::collections::VecDeque;
 use r_ems_engine::LocalTime;
 use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::log::{Content, EffectsKept, Header, Record};
-use r_ems_engine::machine::{Input, SetPointWrite, Step};
+use r_ems_engine::machine::{Input, Step};
+
+use crate::entries::value_w;
 
 /// So many writes to a device that are not known to be answered are remembered, the newest ones.
 pub(crate) const MAX_REMEMBERED: usize = 4;
@@ -47,8 +49,8 @@ pub(crate) struct Unanswered {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sent {
     pub(crate) at: LocalTime,
-    /// In the device's own sign, W.
-    pub(crate) value_w: f64,
+    /// In the device's own sign, W; `None`: it is a heartbeat.
+    pub(crate) value_w: Option<f64>,
     pub(crate) epoch: u64,
 }
 
@@ -81,16 +83,19 @@ impl Writes {
                 life.is_whole = true;
                 life.devices.fill(Unanswered::default());
             }
-            Content::Delivery { step: Step::Input(Input::Written { device, .. }), .. } => {
+            Content::Delivery {
+                step: Step::Input(Input::Written { device, .. } | Input::NotSent { device, .. }),
+                ..
+            } => {
                 if let Some(device) = life.devices.get_mut(device.position()) {
                     device.answered();
                 }
             }
             Content::Effects { effects, .. } => {
                 for effect in effects {
-                    let Some(&SetPointWrite { device, value, epoch, .. }) = effect.write() else { continue };
-                    if let Some(device) = life.devices.get_mut(device.position()) {
-                        device.sent(Sent { at: record.now, value_w: value, epoch });
+                    let Some(write) = effect.write() else { continue };
+                    if let Some(device) = life.devices.get_mut(write.device.position()) {
+                        device.sent(Sent { at: record.now, value_w: value_w(write), epoch: write.epoch });
                     }
                 }
             }
@@ -139,7 +144,7 @@ mod tests {
     use super::*;
 
     fn sent(millis: u64) -> Sent {
-        Sent { at: LocalTime::from_nanos(millis * 1_000_000), value_w: 50e3, epoch: 256 }
+        Sent { at: LocalTime::from_nanos(millis * 1_000_000), value_w: Some(50e3), epoch: 256 }
     }
 
     #[test]

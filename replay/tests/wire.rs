@@ -57,8 +57,8 @@ fn a_write_in_a_frame_is_shown_as_a_write() {
         let Some(Fields::Writes { writes }) = entry.fields else { panic!("{:?}", entry.fields) };
         let [write] = writes.as_slice() else { panic!("{writes:?}") };
         assert_eq!((write.device.as_str(), write.epoch.as_str()), ("bess", "0.1"));
-        let carried =
-            format!(" on connection 2: write {} W to bess, epoch 0.1, valid until in 2 s", write.value_w);
+        let value_w = write.value_w.expect("it is a set-point");
+        let carried = format!(" on connection 2: write {value_w} W to bess, epoch 0.1, valid until in 2 s");
         assert!(
             entry.text.starts_with("send 12 B of chain ") && entry.text.ends_with(&carried),
             "{}",

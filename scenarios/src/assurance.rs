@@ -5,7 +5,7 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::controller::member::GOOD_BEFORE_RETURN;
-use r_ems_engine::controller::set_points::RETRY_LONGEST;
+use r_ems_engine::controller::set_points::channel::longest_pause;
 use r_ems_engine::fieldbus::map::DeviceMap;
 use r_ems_engine::redundancy::{OnSilence, Seat, Settings};
 use r_ems_sim::progress::{self, Promised};
@@ -14,6 +14,7 @@ use r_ems_sim::world::{Change, PathChange, Post, Timed};
 use serde::Serialize;
 
 use crate::council::Member;
+use crate::fieldbus;
 use crate::mistake::Notes;
 use crate::naming::Names;
 use crate::network::Network;
@@ -148,6 +149,29 @@ impl Ways {
     }
 }
 
+/// The longest time from a crash of the active to the first write of the next to a device.
+fn bound<S>(grid: &Grid<'_, S>, ways: &Ways, position: usize) -> Span {
+    let device = &grid.devices[position];
+    let waited_for = if device.spec.checks_epochs { Span::ZERO } else { device.spec.longest_write };
+    // Of the three ways that the bound counts, the last is that of the write.
+    let written = ways.sync + ways.ahead(position) + ways.write(position);
+    let bound = grid.council.settings.take_over_max(ways.delay, waited_for) - ways.delay + written;
+    // A host that is gone says nothing: its connection is kept. Then each of two scans may just have been missed.
+    let connected = |one: OneConnection| bound.max(one.dead_after) + one.connect + (grid.scan + written) * 2;
+    device.one_connection.map_or(bound, connected)
+}
+
+/// Notes devices of a shared grid that would fall back during a take-over, because they hear no heartbeat.
+pub(crate) fn check_heartbeats<S>(grid: &Grid<'_, S>, ways: &Ways, notes: &mut Notes) {
+    if !grid.council.is_shared() {
+        return;
+    }
+    for (position, device) in grid.devices.iter().enumerate() {
+        let bound = bound(grid, ways, position);
+        fieldbus::check_take_over(device, bound, grid.scan, notes);
+    }
+}
+
 /// What a grid's redundancy comes to; none if one controller has it alone.
 pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)> {
     if !grid.council.is_shared() {
@@ -163,18 +187,8 @@ pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)
         if !spec.class.is_controlled() {
             continue;
         }
-        let (rests_on, waited_for) = if spec.checks_epochs {
-            (RestsOn::Epochs, Span::ZERO)
-        } else {
-            (RestsOn::DeclaredLongestWrite, spec.longest_write)
-        };
-        // Of the three ways that the bound counts, the last is that of the write.
-        let written = ways.sync + ways.ahead(position) + ways.write(position);
-        let bound = settings.take_over_max(ways.delay, waited_for) - ways.delay + written;
-        // A host that is gone says nothing: its connection is kept. Then each of two scans may just have been missed.
-        let connected =
-            |one: OneConnection| bound.max(one.dead_after) + one.connect + (grid.scan + written) * 2;
-        let bound = device.one_connection.map_or(bound, connected);
+        let rests_on = if spec.checks_epochs { RestsOn::Epochs } else { RestsOn::DeclaredLongestWrite };
+        let bound = bound(grid, ways, position);
         longest = longest.max(bound);
         devices.push(DeviceAssurance {
             name: spec.name.clone(),
@@ -217,7 +231,9 @@ pub(crate) fn assure<S>(
         let posts: Vec<Post> = posts.iter().filter(of_grid).cloned().collect();
         let ways = Ways::simulated(network, timeline, &posts, sync);
         // A delay that is a fault is meant.
-        grid.council.check_lease(Ways::simulated(network, &[], &posts, sync).delay(), notes);
+        let usual = Ways::simulated(network, &[], &posts, sync);
+        grid.council.check_lease(usual.delay(), notes);
+        check_heartbeats(grid, &usual, notes);
         if let Some((assurance, take_over_max)) = of(grid, &ways) {
             named.take_over_max = Some(take_over_max);
             assurances.push(assurance);
@@ -276,13 +292,14 @@ fn promised<S>(
     let loses =
         pairs.filter(|(from, to)| from != to).any(|(from, to)| network.between(from, to).loss.numerator > 0);
     let repeats = if loses { settings.heartbeat * LOST_HEARTBEATS } else { Span::ZERO };
+    let pauses = grid.devices.iter().map(|device| longest_pause(&device.spec));
     Some(Promised {
         grid: u16::try_from(position).unwrap_or(u16::MAX),
         members: grid.council.members().map(member).collect(),
         majority: assurance.majority as usize,
         needs_no_vote_of_the_dead: council.is_pair() && takes_over,
         within: longest + repeats,
-        doubts_for: GOOD_BEFORE_RETURN.max(RETRY_LONGEST),
+        doubts_for: pauses.fold(GOOD_BEFORE_RETURN, Span::max),
         settles_within: settles_within(grid, settings, &ways, waits.start),
         clock_rate_max_ppb: settings.clock_rate_max_ppb,
     })

@@ -4,6 +4,7 @@
 //! battery counts as positive has none: a guess would be right for half of all sites.
 
 use r_ems_engine::Span;
+use r_ems_engine::controller::budget::WriteBudget;
 use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use r_ems_engine::units::Watts;
 use r_ems_sim::slot::OneConnection;
@@ -122,7 +123,7 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     };
     let mut fields = entry.value.fields(notes)?;
     let node = fields.required("link", notes);
-    let read = node.as_ref().and_then(|link| read_link(link, class, notes));
+    let read = node.as_ref().and_then(|link| read_link(link, class, scan, notes));
     let link_place = node.zip(read.as_ref().map(|link| link.late_writes));
     let late_writes = LateWrites::default();
     let (positive, one_connection) = (Positive::Import, None);
@@ -142,6 +143,7 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
         stuck_after,
         reversion: REVERSION,
         write_interval: Span::ZERO,
+        writes_per_day: None,
         dead_band: rating.unwrap_or(Watts::ZERO) * DEAD_BAND,
         longest_write: link.late_writes.longest.unwrap_or(Span::ZERO),
         checks_epochs: link.late_writes.checks_epochs,
@@ -155,6 +157,9 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     if class.is_controlled() {
         spec.reversion = fields.leaf_or("reversion", REVERSION, notes);
         spec.write_interval = fields.leaf_or("write_interval", Span::ZERO, notes);
+        let per_day: Option<u64> = fields.leaf_if_given("writes_per_day", notes);
+        // More than that no connection carries in a day.
+        spec.writes_per_day = per_day.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
         spec.dead_band = fields.leaf_or("dead_band", spec.dead_band, notes);
         spec.at_stop = fields.leaf_if_given("at_stop", notes);
         spec.ramp = fields.leaf_if_given("ramp", notes);
@@ -179,7 +184,7 @@ fn read_rating(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Watts> {
 
 /// Reads `Points(positive: …, latency: …, timeout: …, longest_write: …, checks_epochs: …)`, or `Modbus(…)`, which has all of
 /// these and what [`fieldbus`] reads.
-fn read_link(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) -> Option<Link> {
+fn read_link(node: &Node<'_>, class: DeviceClass, scan: Span, notes: &mut Notes) -> Option<Link> {
     match node.name() {
         "Points" | "Modbus" => {}
         name => {
@@ -210,7 +215,7 @@ fn read_link(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) -> Option<L
         if class.is_controlled() { read_late_writes(&mut fields, notes) } else { LateWrites::default() };
     let one_connection = read_connections(&mut fields, notes);
     let modbus = match node.name() {
-        "Modbus" => Some(fieldbus::read(&mut fields, class, timeout, notes)),
+        "Modbus" => Some(fieldbus::read(&mut fields, class, (scan, timeout), notes)),
         _ => None,
     };
     fields.finish(notes);
@@ -301,6 +306,14 @@ fn check_numbers(spec: &DeviceSpec, scan: Span, fields: &Fields<'_>, notes: &mut
         let half = Span::from_nanos(spec.reversion.as_nanos() / 2);
         let allowed = format!("at most half of the reversion, {half}");
         require("write_interval", spec.write_interval <= half, spec.write_interval.to_string(), allowed);
+        if let Some(found) = spec.writes_per_day {
+            let least = WriteBudget::least(half);
+            let allowed = format!(
+                "more than {least}, which repeat the set-point within its reversion of {}",
+                spec.reversion
+            );
+            require("writes_per_day", u64::from(found) > least, found.to_string(), allowed);
+        }
         let is_band = spec.dead_band >= Watts::ZERO && spec.dead_band <= spec.rating;
         let allowed = format!("from 0 W to the rating of {}", spec.rating);
         require("dead_band", is_band, spec.dead_band.to_string(), allowed);

@@ -20,8 +20,8 @@ use crate::node::{Node, excerpt};
 use crate::plant::Unit;
 
 /// What can be wrong with a device for a while.
-pub(crate) const DEVICE_FAULTS: [&str; 8] =
-    ["Silent", "Late", "Frozen", "Wrong", "Invalid", "Short", "Refuses", "Disconnected"];
+pub(crate) const DEVICE_FAULTS: [&str; 9] =
+    ["Silent", "Late", "Frozen", "Wrong", "Invalid", "Short", "Refuses", "Ignores", "Disconnected"];
 /// Longest time by which answers are late: what comes later than this comes never.
 pub const LATE_MAX: Span = Span::from_mins(10);
 
@@ -36,6 +36,7 @@ pub(crate) enum Part {
     Invalid,
     Short,
     Refuses,
+    Ignores,
     Disconnected,
 }
 
@@ -54,14 +55,18 @@ pub(crate) fn read(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) ->
                 "Invalid" => (Part::Invalid, DeviceFault::Invalid),
                 "Short" => (Part::Short, DeviceFault::Short),
                 "Disconnected" => (Part::Disconnected, DeviceFault::Disconnected),
-                "Refuses" => {
+                "Refuses" | "Ignores" => {
                     if class(&place, names).is_some_and(|class| !class.is_controlled()) {
                         node.error(
                             notes,
-                            "a meter takes no writes that it could refuse; name a battery or PV",
+                            "a meter takes no writes that it could refuse or ignore; name a battery or PV",
                         );
                     }
-                    (Part::Refuses, DeviceFault::Refuses)
+                    if name == "Refuses" {
+                        (Part::Refuses, DeviceFault::Refuses)
+                    } else {
+                        (Part::Ignores, DeviceFault::Ignores)
+                    }
                 }
                 _ => return Some(links.into_iter().map(silent).collect()),
             };

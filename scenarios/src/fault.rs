@@ -24,7 +24,7 @@ use crate::persistence::{DISK_FAULTS, SPAN_MAX, disk_fault};
 use crate::reality::read_wall;
 
 /// What can last for a while.
-pub(crate) const FAULTS: [&str; 26] = [
+pub(crate) const FAULTS: [&str; 27] = [
     "Crash",
     "Kill",
     "Stop",
@@ -44,6 +44,7 @@ pub(crate) const FAULTS: [&str; 26] = [
     DEVICE_FAULTS[5],
     DEVICE_FAULTS[6],
     DEVICE_FAULTS[7],
+    DEVICE_FAULTS[8],
     DISK_FAULTS[0],
     DISK_FAULTS[1],
     DISK_FAULTS[2],

@@ -210,7 +210,11 @@ pub fn examine<F: FunctionSet>(files: &dyn Files, path: &str) -> (Report, Vec<As
             for grid in &site.grids {
                 let ways = assurance::Ways::assumed(grid, sync);
                 grid.council.check_lease(ways.delay(), &mut notes);
+                assurance::check_heartbeats(grid, &ways, &mut notes);
                 assurances.extend(assurance::of(grid, &ways).map(|found| found.0));
+            }
+            if notes.errors() > 0 {
+                assurances.clear();
             }
         }
     } else if let Some(loaded) = scenario::load::<F>(files, path, &Overrides::default(), &mut notes) {

@@ -15,7 +15,7 @@ pub const MAX_MISTAKES: usize = 100;
 /// Most characters of a source line that are shown; of a longer line the part around the mistake.
 pub const MAX_SHOWN_CHARS: usize = 160;
 /// Most characters of a message: what was found may be a megabyte long.
-pub const MAX_MESSAGE_CHARS: usize = 600;
+pub const MAX_MESSAGE_CHARS: usize = 800;
 
 /// Most names that are compared with a wrong one, and most letters of it: ten thousand wrong names must not take seconds.
 pub const MAX_SUGGESTED: usize = 32;

@@ -11,12 +11,13 @@ use r_ems_engine::redundancy::Seat;
 use r_ems_engine::units::Watts;
 use r_ems_engine::wall::UtcOffset;
 
+use crate::assurance::{self, Ways};
 use crate::files::{Document, Files};
 use crate::leaf;
 use crate::mistake::{Notes, Report};
 use crate::node::{Node, excerpt};
 use crate::site::{HOST_EXAMPLE, LISTEN_EXAMPLE, Site};
-use crate::{fieldbus, fleet, persistence, scenario, site};
+use crate::{fieldbus, fleet, network, persistence, scenario, site};
 
 /// A site that was loaded to be run.
 #[derive(Clone, Debug)]
@@ -97,6 +98,10 @@ fn make<F: FunctionSet>(document: &Document, notes: &mut Notes) -> Option<RealSi
     let site = site::read::<F>(&root, notes)?;
     refuse_values(&site, notes);
     refuse_names(&site, notes);
+    let sync = persistence::waits(site.persistence, network::SYNC).write;
+    for grid in &site.grids {
+        assurance::check_heartbeats(grid, &Ways::assumed(grid, sync), notes);
+    }
     let hosts = hosts(&site, notes);
     miss_addresses(&site, &hosts, notes);
     let kept = site.persistence.unwrap_or(persistence::Stated::DEFAULT);

@@ -330,7 +330,11 @@ pub(crate) fn wire<F: FunctionSet>(grid: &Grid<'_, F::Spec>, notes: &mut Notes) 
     let devices: Vec<DeviceSpec> = grid.devices.iter().map(|device| device.spec.clone()).collect();
     let stack: Vec<F::Spec> = grid.functions.iter().map(|slot| slot.spec.clone()).collect();
     let errors = match ControllerSpec::wire(&grid.name, "", grid.scan, devices, &stack) {
-        Ok(spec) => return Some(ControllerSpec { bus: fieldbus::bus(&grid.devices, notes), ..spec }),
+        Ok(spec) => {
+            let bus = fieldbus::bus(&grid.devices, notes);
+            fieldbus::check_connections(&grid.devices, &bus, grid.scan, notes);
+            return Some(ControllerSpec { bus, ..spec });
+        }
         Err(errors) => errors,
     };
     for error in errors {

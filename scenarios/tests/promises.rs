@@ -153,3 +153,10 @@ fn the_first_days_of_the_year_are_shaved() {
     let until = Some(Span::from_hours(24 * 7));
     assert_all_held("year", &Overrides { until, ..Overrides::default() });
 }
+
+#[test]
+fn what_is_written_to_devices_at_the_wire_does_what_their_registers_say() {
+    for name in ["heartbeat", "worn_registers"] {
+        assert_all_held(name, &Overrides::default());
+    }
+}

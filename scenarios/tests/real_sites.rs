@@ -1,7 +1,7 @@
 //! Sites that are to be run for real: what they need beyond a simulation, and where it is said that it is missing.
 
 use r_ems_engine::functions::BuiltIn;
-use r_ems_scenarios::{Disk, Memory, RealSite, load_site};
+use r_ems_scenarios::{Disk, Memory, RealSite, examine, load_site};
 
 const PAIR: &str = include_str!("../sites/commerce_pair_loopback.ron");
 
@@ -58,4 +58,31 @@ fn names_that_need_a_server_are_refused() {
         assert!(said.contains("a name's server may be off") && said.contains(new), "{said}");
         assert_eq!(said.matches("site.ron:").count(), 1, "it is said once: {said}");
     }
+}
+
+#[test]
+fn a_device_hears_heartbeats_in_time_or_its_site_is_refused() {
+    let site = include_str!("../sites/commerce_heartbeat.ron");
+    let (timeout, lease) = (r#"heartbeat: (timeout: "1 s""#, r#"lease: "40 ms""#);
+    assert!(site.contains(timeout) && site.contains(lease));
+    let with = |found: &str, lasts: &str| {
+        let site = site.replace(timeout, &format!(r#"heartbeat: (timeout: "{found}""#));
+        let site = site.replace(lease, &format!(r#"lease: "{lasts}""#));
+        let files = Memory::new().with("site.ron", site.as_str());
+        let (report, assurances) = examine::<BuiltIn>(&files, "site.ron");
+        assert!(report.has_errors() == assurances.is_empty());
+        let refused = load(site).err();
+        assert_eq!(refused.clone().unwrap_or_default(), report.to_string(), "`check` says the same");
+        refused
+    };
+    // A request and its repetition take 60 ms each where nobody answers, and a scan takes 100 ms.
+    assert_eq!(with("660 ms", "40 ms"), None);
+    let said = with("659 ms", "40 ms").expect("a third of it is too short");
+    assert!(said.contains("`heartbeat` must be at least 660 ms, got 659 ms"), "{said}");
+    assert!(said.contains("site.ron:21:"), "where its link stands: {said}");
+    assert_eq!(said.matches("site.ron:").count(), 1, "it is said once: {said}");
+    // The next controller waits for the lease, and the device for two thirds of its time-out.
+    assert_eq!(with("1 s", "500 ms"), None);
+    let said = with("1 s", "600 ms").expect("a take-over lasts longer");
+    assert!(said.contains("`heartbeat` must be above 1 s"), "{said}");
 }

@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 23] = [
+const SCENARIOS: [&str; 25] = [
     "peak_shaving",
     "peak_shaving_wire",
     "year",
@@ -14,6 +14,7 @@ const SCENARIOS: [&str; 23] = [
     "noisy_day",
     "failover",
     "failover_wire",
+    "heartbeat",
     "partition",
     "witness",
     "one_connection",
@@ -25,12 +26,14 @@ const SCENARIOS: [&str; 23] = [
     "failover_fast",
     "flaky_fieldbus",
     "flaky_wire",
+    "worn_registers",
     "upgrade",
     "demo",
 ];
-const SITES: [&str; 15] = [
+const SITES: [&str; 17] = [
     "commerce",
     "commerce_modbus",
+    "commerce_worn",
     "commerce_year",
     "commerce_tight",
     "commerce_late_meter",
@@ -38,6 +41,7 @@ const SITES: [&str; 15] = [
     "commerce_self_consumption",
     "commerce_redundant",
     "commerce_redundant_modbus",
+    "commerce_heartbeat",
     "commerce_pair_loopback",
     "commerce_pair",
     "commerce_failover_fast",

@@ -51,7 +51,8 @@ fn roles(grid: &serde_json::Value) -> Vec<&str> {
 
 #[test]
 fn a_write_that_failed_is_told_and_no_time_at_which_it_ends() {
-    let refuses = r#"faults: [During("+1 s", "+1 day", Refuses("workshop/bess"))], network:"#;
+    // It has never held a set-point.
+    let refuses = r#"faults: [During("+0 s", "+1 day", Refuses("workshop/bess"))], network:"#;
     let daemon = Daemon::start("refuses", &[&demo("refuses", &[("network:", refuses)], &[])]);
     let status = until("a write has failed", || {
         let status = daemon.json(&["status"]);

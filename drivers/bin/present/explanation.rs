@@ -147,7 +147,7 @@ fn members(group: &GroupDecision) -> String {
             member.device.clone(),
             power(member.set_point_w),
             written(member),
-            known(member.read_back_w),
+            read_back(member),
             known(member.measured_w),
             known(member.measured_after_w),
         ]);
@@ -178,6 +178,11 @@ fn sharing(group: &GroupDecision) -> String {
 
 fn known(value: Option<f64>) -> String {
     value.map_or_else(|| "unknown".to_owned(), power)
+}
+
+fn read_back(member: &MemberShare) -> String {
+    let held = known(member.read_back_w);
+    if member.not_in_force { format!("{held}, not in force") } else { held }
 }
 
 fn written(member: &MemberShare) -> String {

@@ -16,6 +16,7 @@
 //!
 //! **Invariant:** the driver never looks into a machine. It knows deliveries and outcomes, as a site's driver does.
 
+mod answers;
 mod commands;
 mod cores;
 mod devices;
@@ -39,7 +40,7 @@ use alloc::vec::Vec;
 
 use r_ems_engine::event::Event as Reported;
 use r_ems_engine::fleet::Poisoned;
-use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::machine::{self, Boot, Delivery, Driver, Effect, Input, Outcome, Step};
 use r_ems_engine::orchestrator::Orchestrator;
 use r_ems_engine::queue::EventQueue;
@@ -128,8 +129,11 @@ impl SimDriver {
         let windows = spec.start.start_of(Span::from_mins(15), r_ems_engine::wall::UtcOffset::UTC);
         let into_window = spec.start.since(windows);
         let first_window_ends = Time::ZERO + (Span::from_mins(15) - into_window);
-        let grids: Vec<Grid> =
-            spec.grids.into_iter().map(|grid| Grid::new(grid, first_window_ends)).collect();
+        let grids = (0..).zip(spec.grids).map(|(number, world)| {
+            let here = spec.posts.iter().filter(|post| post.grid == number);
+            Grid::new(world, here, first_window_ends)
+        });
+        let grids: Vec<Grid> = grids.collect();
         let mut network = Network::new(spec.hosts.len(), spec.path, spec.seed);
         for (from, to, path) in &spec.paths {
             *network.path_mut(*from, *to) = *path;
@@ -270,7 +274,6 @@ impl SimDriver {
     fn come_about(&mut self, at: Time, pending: Pending) -> Option<(u16, Happened)> {
         match pending {
             Pending::Boot(of) if self.is_living(of) => self.begin_life(at, of),
-            Pending::Boot(_) => None,
             Pending::Measure(devices) => {
                 if self.hears(devices.of) {
                     self.measure(at, devices);
@@ -278,7 +281,7 @@ impl SimDriver {
                 None
             }
             Pending::Answers(devices) if self.hears(devices.of) => self.arrive(devices),
-            Pending::Answers(_) => None,
+            Pending::Boot(_) | Pending::Answers(_) => None,
             Pending::PollTimedOut { of, device } => {
                 self.hears(of).then_some((of.post, Happened::TimedOut { device }))
             }
@@ -300,6 +303,9 @@ impl SimDriver {
             }
             Pending::WriteEnded { of, device, outcome } => {
                 self.hears(of).then_some((of.post, Happened::Written { device, outcome }))
+            }
+            Pending::NotSent { of, device, kind, valid_until } => {
+                self.hears(of).then_some((of.post, Happened::NotSent { device, kind, valid_until }))
             }
             Pending::Mail { slot } => self.deliver(slot),
             Pending::Saved(of) => self.hears(of).then(|| self.finish_saving(of.post)),
@@ -326,15 +332,20 @@ impl SimDriver {
                 None
             }
             Pending::Chance { post, device } => {
-                let link = self.link(post, device);
-                link.toggle_chance();
-                if let Some(next) = link.next_chance(at) {
-                    self.queue.push(next, Pending::Chance { post, device });
-                }
+                self.toggle_chance(at, (post, device));
                 None
             }
             Pending::Timeline(change) => self.change(at, change),
             Pending::Next { post } => self.let_in(at, post),
+        }
+    }
+
+    /// Lets what afflicts a link by chance begin or end.
+    fn toggle_chance(&mut self, at: Time, (post, device): (u16, DeviceIndex)) {
+        let link = self.link(post, device);
+        link.toggle_chance();
+        if let Some(next) = link.next_chance(at) {
+            self.queue.push(next, Pending::Chance { post, device });
         }
     }
 }
@@ -388,6 +399,9 @@ impl Driver for SimDriver {
             }
             Happened::TimedOut { device } => Step::Input(Input::TimedOut { device }),
             Happened::Written { device, outcome } => Step::Input(Input::Written { device, outcome }),
+            Happened::NotSent { device, kind, valid_until } => {
+                Step::Input(Input::NotSent { device, kind, valid_until })
+            }
             Happened::Frame { connection, .. } => {
                 Step::Input(Input::Frame { connection, bytes: state.wires.arrived() })
             }

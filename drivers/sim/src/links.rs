@@ -277,7 +277,8 @@ impl Link {
 
     /// Whether it answers now as it should, and chance does not silence it.
     pub(crate) fn is_whole(&self) -> bool {
-        let is_right = !self.distorts && self.faults.late.is_zero() && !self.faults.refuses;
+        let takes_writes = !self.faults.refuses && !self.faults.ignores;
+        let is_right = !self.distorts && self.faults.late.is_zero() && takes_writes;
         self.hears() && is_right && !self.connection.is_gone() && self.drop_outs.is_none()
     }
 
@@ -312,7 +313,7 @@ impl Link {
     fn measured(&self, bus: &Bus) -> Answer {
         let mut answer = self.true_values(bus);
         if self.distorts {
-            self.faults.apply(&mut answer);
+            self.faults.apply(&mut answer, false);
         }
         answer
     }
@@ -379,6 +380,11 @@ impl Link {
         self.faults.refuses
     }
 
+    /// Whether the device acknowledges what is written, and takes none of it.
+    pub(crate) const fn ignores(&self) -> bool {
+        self.faults.ignores
+    }
+
     /// Lets the oldest answer arrive.
     ///
     /// # Errors
@@ -439,6 +445,7 @@ impl Link {
             DeviceFault::Invalid => self.faults.is_invalid = begins,
             DeviceFault::Short => self.faults.is_short = begins,
             DeviceFault::Refuses => self.faults.refuses = begins,
+            DeviceFault::Ignores => self.faults.ignores = begins,
             DeviceFault::Disconnected if begins => self.connection.hold_off(),
             DeviceFault::Disconnected => self.connection.release(),
         }

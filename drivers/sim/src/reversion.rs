@@ -6,6 +6,9 @@
 //! reversion, then it must go where the device falls back to as fast as its lag lets it, and stay there or, where its state of
 //! charge or its inverter allow less, between there and zero. A device that restarts has forgotten its set-point at once.
 //!
+//! A device that expects heartbeats falls back as well when it has heard none for its time-out, and stays there until the next
+//! write. A photovoltaic plant then makes what it can, once its limit is released.
+//!
 //! What a device does before it is written to for the first time is nobody's set-point, and promises nothing.
 
 use alloc::vec::Vec;
@@ -14,7 +17,9 @@ use core::fmt;
 use r_ems_engine::math;
 use r_ems_engine::{Span, Time};
 
-use crate::plant::{Bus, Component, ComponentIndex, LAG_MIN, SETTLED_TIME_CONSTANTS, Watch};
+use crate::plant::{
+    Bus, Component, ComponentIndex, LAG_MIN, Position, Quantity, SETTLED_TIME_CONSTANTS, Watch,
+};
 
 /// What a power may be away from where it must be, as a share of the rating.
 pub const TOLERANCE_SHARE: f64 = 1e-6;
@@ -61,28 +66,47 @@ pub struct Timers {
 #[derive(Clone, Copy, Debug)]
 struct Timer {
     component: ComponentIndex,
-    reversion: Span,
-    lag_s: f64,
-    fallback_w: f64,
+    reversion: Option<Span>,
+    heartbeat: Option<Span>,
+    falls: Falls,
     rating_w: f64,
     /// When the last set-point ends; none was ever accepted.
     ends: Option<Time>,
+    /// When it has heard no heartbeat for too long.
+    unheard: Option<Time>,
+}
+
+/// What a device does without a set-point.
+#[derive(Clone, Copy, Debug)]
+enum Falls {
+    /// It goes to a power, with a lag.
+    Back { lag_s: f64, power_w: f64 },
+    /// It makes what it can, after so long.
+    Free { after: Span },
 }
 
 impl Timers {
     /// Watches the devices on `bus`, from now on.
     pub fn new(bus: &Bus) -> Self {
         let timer = |(component, of): (ComponentIndex, &Component)| {
-            let Component::Battery(battery) = of else { return None };
-            let spec = battery.spec();
-            Some(Timer {
-                component,
-                reversion: spec.reversion?,
-                lag_s: if spec.lag < LAG_MIN { 0.0 } else { spec.lag.as_secs_f64() },
-                fallback_w: spec.fallback.watts(),
-                rating_w: spec.rating.watts(),
-                ends: None,
-            })
+            let (reversion, heartbeat, falls, rating) = match of {
+                Component::Battery(battery) => {
+                    let spec = battery.spec();
+                    let lag_s = if spec.lag < LAG_MIN { 0.0 } else { spec.lag.as_secs_f64() };
+                    let falls = Falls::Back { lag_s, power_w: spec.fallback.watts() };
+                    (spec.reversion, spec.heartbeat, falls, spec.rating)
+                }
+                Component::Pv(pv) => {
+                    let spec = pv.spec();
+                    let after_s = spec.rating.watts() / spec.release.watts_per_second();
+                    let after = Span::from_secs_f64(after_s);
+                    (None, pv.heartbeat(), Falls::Free { after }, spec.rating)
+                }
+                Component::Connection(_) | Component::Load(_) => return None,
+            };
+            reversion.or(heartbeat)?;
+            let rating_w = rating.watts();
+            Some(Timer { component, reversion, heartbeat, falls, rating_w, ends: None, unheard: None })
         };
         let components = (0..).map(ComponentIndex).zip(bus.components());
         Self { timers: components.filter_map(timer).collect(), due: Time::MAX, first: None }
@@ -90,12 +114,24 @@ impl Timers {
 
     /// A device has accepted a write.
     pub fn accepted(&mut self, at: Time, component: ComponentIndex) {
-        self.set(component, |timer| at + timer.reversion);
+        self.set(component, |timer| {
+            timer.end_unheard(at);
+            timer.unheard = timer.unheard.or(timer.heartbeat.map(|span| at + span));
+            timer.ends = Some(timer.reversion.map_or(Time::MAX, |span| at + span));
+        });
+    }
+
+    /// A device has heard a heartbeat.
+    pub fn heard(&mut self, at: Time, component: ComponentIndex) {
+        self.set(component, |timer| {
+            timer.end_unheard(at);
+            timer.unheard = timer.heartbeat.map(|span| at + span);
+        });
     }
 
     /// A device has restarted and forgotten its set-point.
     pub fn restarted(&mut self, at: Time, component: ComponentIndex) {
-        self.set(component, |_timer| at);
+        self.set(component, |timer| (timer.ends, timer.unheard) = (Some(at), None));
     }
 
     /// Whether every set-point ended in time so far.
@@ -106,21 +142,30 @@ impl Timers {
         self.first.map_or(Ok(()), Err)
     }
 
-    fn set(&mut self, component: ComponentIndex, ends: impl Fn(&Timer) -> Time) {
-        for timer in self.timers.iter_mut().filter(|timer| timer.component == component) {
-            timer.ends = Some(ends(timer));
-        }
-        self.due = self.timers.iter().filter_map(|timer| timer.ends).min().unwrap_or(Time::MAX);
+    fn set(&mut self, component: ComponentIndex, change: impl Fn(&mut Timer)) {
+        self.timers.iter_mut().filter(|timer| timer.component == component).for_each(change);
+        self.due = self.timers.iter().filter_map(Timer::end).min().unwrap_or(Time::MAX);
     }
 
     /// Looks at the devices whose set-point has ended.
     fn look(&mut self, bus: &Bus, at: Time) {
         for timer in &self.timers {
-            let power_w = bus.components()[usize::from(timer.component.0)].ends_w().1;
-            if let Some(ended_at) = timer.ends.filter(|ends| *ends < at)
-                && !timer.may_do(power_w, at.since(ended_at))
-            {
-                let Timer { component, fallback_w, .. } = *timer;
+            let Some(ended_at) = timer.end().filter(|end| *end < at) else { continue };
+            let component = timer.component;
+            let of = &bus.components()[usize::from(component.0)];
+            let (power_w, ended_for) = (of.ends_w().1, at.since(ended_at));
+            let (fallback_w, may) = match timer.falls {
+                Falls::Back { lag_s, power_w: fallback_w } => {
+                    (fallback_w, timer.may_do(power_w, ended_for, (lag_s, fallback_w)))
+                }
+                Falls::Free { after } => {
+                    let available_w = of.value(Quantity::AvailablePower).unwrap_or(0.0);
+                    let lowest_w = available_w - timer.rating_w * TOLERANCE_SHARE;
+                    let is_dead = bus.connection().position() == Position::Open;
+                    (available_w, is_dead || ended_for <= after || power_w >= lowest_w)
+                }
+            };
+            if !may {
                 self.first.get_or_insert(Outlived { at, component, ended_at, power_w, fallback_w });
             }
         }
@@ -128,13 +173,24 @@ impl Timers {
 }
 
 impl Timer {
+    /// When the last set-point ends; none was ever accepted.
+    fn end(&self) -> Option<Time> {
+        self.ends.map(|ends| self.unheard.map_or(ends, |unheard| ends.min(unheard)))
+    }
+
+    /// What it had not heard for too long before `at` has ended its set-point for good.
+    fn end_unheard(&mut self, at: Time) {
+        if let Some(unheard) = self.unheard.take_if(|unheard| *unheard <= at) {
+            self.ends = self.ends.map(|ends| ends.min(unheard));
+        }
+    }
+
     /// Whether a device may do so much when its set-point ended so long ago.
-    fn may_do(&self, power_w: f64, ended_for: Span) -> bool {
-        let time_constants = ended_for.as_secs_f64() / self.lag_s;
+    fn may_do(&self, power_w: f64, ended_for: Span, (lag_s, fallback_w): (f64, f64)) -> bool {
+        let time_constants = ended_for.as_secs_f64() / lag_s;
         // At the end it may have been as far away as its rating is wide; and it is there once it is settled.
         let left = if time_constants < SETTLED_TIME_CONSTANTS { math::exp(-time_constants) } else { 0.0 };
-        let (low_w, high_w) =
-            if self.fallback_w < 0.0 { (self.fallback_w, 0.0) } else { (0.0, self.fallback_w) };
+        let (low_w, high_w) = if fallback_w < 0.0 { (fallback_w, 0.0) } else { (0.0, fallback_w) };
         let tolerance_w = self.rating_w * TOLERANCE_SHARE;
         let low_w = low_w - (self.rating_w + low_w) * left - tolerance_w;
         let high_w = high_w + (self.rating_w - high_w) * left + tolerance_w;

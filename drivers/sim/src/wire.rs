@@ -3,24 +3,21 @@
 //! A simulated device has the map that its controllers read it with. It answers what the map names and refuses all else, as real
 //! ones do: reads beyond it with an illegal address, writes that are none of its own likewise, and what it does not know with the
 //! pattern that the map has for it, or as a failure.
+//!
+//! What was written lies on its [`Page`]; what it measures is laid over that whenever it is read.
+
+mod page;
 
 use alloc::vec::Vec;
 
-use r_ems_engine::fieldbus::map::{DeviceMap, FieldContent, WriteRequest};
-use r_ems_engine::fieldbus::pdu::{MAX_REGISTERS_READ, Registers};
+use r_ems_engine::fieldbus::map::{DeviceMap, Otherwise};
+use r_ems_engine::fieldbus::pdu::{MAX_REGISTERS_READ, Table};
 use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::fieldbus::register::Layout;
 use r_ems_engine::machine::{Sample, Validity};
 
-/// What a request to write orders.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Order {
-    /// The set-point, W, in the device's own sign.
-    pub(crate) set_point: Option<f64>,
-    /// The fencing number that came with it.
-    pub(crate) epoch: Option<u64>,
-}
+pub(crate) use self::page::{Change, Page};
 
 /// The registers that are read, and the values that they hold.
 #[derive(Clone, Debug, Default)]
@@ -30,83 +27,91 @@ pub(crate) struct Shown {
     pub(crate) samples: Vec<Sample>,
 }
 
-/// Reads registers of a device that holds these values and has accepted this epoch.
+/// Reads registers of a device that holds these values, and what was written on its page.
 ///
 /// # Errors
 /// What the device refuses with.
 pub(crate) fn read(
     map: &DeviceMap,
     values: &[Sample],
-    accepted: u64,
+    (page, is_commanded): (&Page, bool),
     asked: Piece,
 ) -> Result<Shown, Exception> {
-    if asked.table.is_of_bits() {
-        return Err(Exception::ILLEGAL_FUNCTION);
-    }
-    let mut page = Page::new(asked);
-    for read in map.reads() {
-        page.knows(read.span);
-    }
-    for (piece, field) in map.writes().iter().flat_map(WriteRequest::pieces) {
-        page.knows(piece);
-        match field.content {
-            FieldContent::Epoch => page.put(piece, &field.layout, Some(accepted as f64))?,
-            FieldContent::Constant(value) => page.put(piece, &field.layout, Some(value))?,
-            FieldContent::SetPoint => {}
-        }
-    }
+    let mut answer = Answer::new(map, page, asked)?;
     let mut shown = Shown::default();
     for point in map.points() {
+        let Some(sample) = values.iter().find(|sample| sample.point == point.point) else { continue };
+        let is_valid = sample.validity == Validity::Valid;
+        let (mut value, mut seen) = (is_valid.then_some(sample.value), *sample);
+        if let Some(guard) = &point.guard {
+            let (holds, otherwise) = match guard.otherwise {
+                Otherwise::Unknown => (is_valid, None),
+                Otherwise::Value(value) => (is_commanded, Some(value)),
+            };
+            if let Some(otherwise) = otherwise.filter(|_| !holds) {
+                value = page.set_point(map).or(value);
+                seen.value = otherwise;
+            }
+            // What it is not is nobody's business: it is another number.
+            let another = if guard.is_it(0.0) { 1.0 } else { 0.0 };
+            answer.put(
+                guard.piece(point.table),
+                &guard.layout,
+                Some(if holds { guard.is } else { another }),
+            )?;
+        }
+        if answer.holds(point.piece()) {
+            shown.samples.push(seen);
+        }
         let count = point.layout.number.registers() as u16;
         let piece = Piece { table: point.table, address: point.address, count };
-        let Some(sample) = values.iter().find(|sample| sample.point == point.point) else { continue };
-        let value = (sample.validity == Validity::Valid).then_some(sample.value);
-        if page.holds(piece) {
-            shown.samples.push(*sample);
-        }
-        page.put(piece, &point.layout, value)?;
+        let is_told = point.guard.is_some_and(|guard| guard.otherwise == Otherwise::Unknown);
+        // Where a bit says that it does not know, the number means nothing.
+        answer.put(piece, &point.layout, value.or(is_told.then_some(0.0)))?;
     }
-    shown.bytes = page.bytes()?;
+    shown.bytes = answer.bytes();
     Ok(shown)
 }
 
-/// What registers order that are written at an address.
+/// Whether a device has all of these registers.
 ///
 /// # Errors
-/// What the device refuses with.
-pub(crate) fn order(map: &DeviceMap, address: u16, registers: Registers<'_>) -> Result<Order, Exception> {
-    let fits =
-        |request: &&WriteRequest| request.address == address && request.registers() == registers.count();
-    let request = map.writes().iter().find(fits).ok_or(Exception::ILLEGAL_ADDRESS)?;
-    let (mut order, mut first) = (Order::default(), 0);
-    for field in &request.fields {
-        let count = field.layout.number.registers();
-        let part = registers.part(first, count).ok_or(Exception::ILLEGAL_ADDRESS)?;
-        first += count;
-        let value = field.layout.value(part).ok_or(Exception::ILLEGAL_VALUE)?;
-        match field.content {
-            FieldContent::SetPoint => order.set_point = Some(value),
-            FieldContent::Epoch => order.epoch = Some(value as u64),
-            FieldContent::Constant(_) => {}
-        }
-    }
-    Ok(order)
+/// What it refuses with.
+pub(crate) fn has(map: &DeviceMap, page: &Page, asked: Piece) -> Result<(), Exception> {
+    Answer::new(map, page, asked).map(|_answer| ())
 }
 
 /// The registers of one request.
-struct Page {
+struct Answer {
     asked: Piece,
     words: [u16; MAX_REGISTERS_READ as usize],
-    known: [bool; MAX_REGISTERS_READ as usize],
 }
 
-impl Page {
-    const fn new(asked: Piece) -> Self {
+impl Answer {
+    /// What was written to these registers.
+    ///
+    /// # Errors
+    /// What the device refuses with: it must have all of them.
+    fn new(map: &DeviceMap, page: &Page, asked: Piece) -> Result<Self, Exception> {
         const ALL: usize = MAX_REGISTERS_READ as usize;
-        Self { asked, words: [0; ALL], known: [false; ALL] }
+        if asked.table.is_of_bits() {
+            return Err(Exception::ILLEGAL_FUNCTION);
+        }
+        let mut answer = Self { asked, words: [0; ALL] };
+        let mut is_known = [false; ALL];
+        for read in map.reads() {
+            answer.places(read.span).for_each(|(place, _)| is_known[place] = true);
+        }
+        for (address, word) in page.words() {
+            for (place, _) in answer.places(Piece { table: Table::HoldingRegisters, address, count: 1 }) {
+                (answer.words[place], is_known[place]) = (word, true);
+            }
+        }
+        let has_all = is_known[..usize::from(asked.count)].iter().all(|is_known| *is_known);
+        has_all.then_some(answer).ok_or(Exception::ILLEGAL_ADDRESS)
     }
 
-    /// The places on the page of registers of the device, with which of them each is.
+    /// The places in the answer of registers of the device, with which of them each is.
     fn places(&self, piece: Piece) -> impl Iterator<Item = (usize, usize)> + use<> {
         let Piece { table, address, count } = self.asked;
         let is_same = table == piece.table;
@@ -114,12 +119,6 @@ impl Page {
             let place = (usize::from(piece.address) + offset).checked_sub(usize::from(address))?;
             (is_same && place < usize::from(count)).then_some((place, offset))
         })
-    }
-
-    fn knows(&mut self, piece: Piece) {
-        for (place, _) in self.places(piece) {
-            self.known[place] = true;
-        }
     }
 
     /// Whether all registers of a number were asked for.
@@ -136,19 +135,14 @@ impl Page {
             Some(value) => layout.nearest(value),
             None => layout.unknown_registers().ok_or(Exception::DEVICE_FAILURE)?,
         };
-        let words = Registers::new(written.bytes()).map(|words| words.iter().collect::<Vec<u16>>());
-        let words = words.unwrap_or_default();
         for (place, offset) in self.places(piece) {
-            self.words[place] = words[offset];
+            layout.put_into(&written, offset, &mut self.words[place]);
         }
         Ok(())
     }
 
-    fn bytes(&self) -> Result<Vec<u8>, Exception> {
+    fn bytes(&self) -> Vec<u8> {
         let count = usize::from(self.asked.count);
-        if !self.known[..count].iter().all(|is_known| *is_known) {
-            return Err(Exception::ILLEGAL_ADDRESS);
-        }
-        Ok(self.words[..count].iter().flat_map(|word| word.to_be_bytes()).collect())
+        self.words[..count].iter().flat_map(|word| word.to_be_bytes()).collect()
     }
 }

@@ -10,7 +10,7 @@
 //! same inputs; the driver of a device whose protocol it speaks itself hears of polls and set-points as they are.
 //!
 //! - [`composition`] asks the functions; [`interval`] is what is left of a group's freedom; [`group`] and [`share`] split it;
-//! - [`set_points`] holds the role gate, epochs, expiry and the rate limit of writes;
+//! - [`set_points`] holds the role gate, epochs, expiry and the rate limit of writes, [`budget`] how many a day has;
 //! - `recall` is the memory that a log keeps for other versions;
 //! - `readiness` says when it may begin to run, and how it fares;
 //! - [`supervision`] watches whether devices do what they are told; [`tally`] sums what each function did;
@@ -26,6 +26,7 @@
 //! it gets from the active after each scan ([`transfer`]); without it, it is not ready. It is granted authority between two
 //! scans, and then decides and writes at once. A witness has no devices and only votes.
 
+pub mod budget;
 pub mod composition;
 pub mod group;
 pub mod interval;
@@ -130,7 +131,7 @@ impl<F: Function> Machine for Controller<F> {
     fn new(spec: &ControllerSpec<F>) -> Self {
         let group = |group: &GroupSpec| Group::new(group, &spec.devices, spec.scan);
         let groups: Vec<Group> = spec.groups.iter().map(group).collect();
-        let set_points = SetPoints::new(&groups, &spec.devices);
+        let set_points = SetPoints::new(&groups, &spec.devices, &spec.bus.devices);
         let meters = spec.meters();
         let supervision = Supervision::new(&set_points, &spec.devices, meters.first().copied());
         let composition = Composition::new(spec.laws.clone(), groups);
@@ -159,7 +160,7 @@ impl<F: Function> Machine for Controller<F> {
 
     fn boot(&mut self, now: LocalTime, boot: Boot, out: &mut Effects) {
         self.scan_clock = ScanClock::new(self.scan_clock.period(), now);
-        self.image.forget();
+        self.image.forget(now);
         self.bus.forget();
         self.composition.forget();
         self.set_points.forget();
@@ -172,7 +173,7 @@ impl<F: Function> Machine for Controller<F> {
         self.wall_at_boot = boot.wall;
         out.report(Event::Booted { incarnation: boot.incarnation });
         self.snapshots.boot(now, boot.origin, out);
-        let parts = (&mut self.composition, &mut self.image);
+        let parts = (&mut self.composition, &mut self.image, &mut self.set_points);
         self.recall.boot((now, boot.wall), self.transfer.layout(), parts, out);
         self.redundancy.boot(now, boot.incarnation, boot.promise, out);
         if boot.abstains {
@@ -200,11 +201,9 @@ impl<F: Function> Machine for Controller<F> {
             }
             // Age alone decides when a silent device's points are stale.
             Input::TimedOut { device } => self.set_points.is_silent(device),
-            Input::Written { device, outcome } => {
-                let is_of_bus = outcome == WriteOutcome::Expired && self.bus.not_sent(now, device, out);
-                if !is_of_bus {
-                    self.written(now, device, outcome, out);
-                }
+            Input::Written { device, outcome } => self.written(now, device, outcome, out),
+            Input::NotSent { device, kind, valid_until } => {
+                self.bus.not_sent(now, device, (kind, valid_until), out);
             }
             Input::Frame { connection, bytes } => self.bus.received(now, connection, bytes, out),
             Input::LinkChanged { connection, is_open } => {
@@ -275,11 +274,18 @@ impl<F: Function> Controller<F> {
                     self.set_points.answers(now, device);
                 }
                 Some(Told::TimedOut { device }) => self.set_points.is_silent(device),
-                Some(Told::Left { device, valid_until }) => {
-                    self.set_points.leaves(device, valid_until, self.redundancy.settings());
+                Some(Told::Reconnected { device }) => self.set_points.doubt(now, device),
+                Some(Told::Left { device, valid_until, how }) => {
+                    self.set_points.leaves(device, valid_until, how, self.redundancy.settings());
                     self.redundancy.wrote(self.set_points.writes_end());
                 }
                 Some(Told::Written { device, outcome }) => self.written(now, device, outcome, out),
+                Some(Told::Beats { device, outcome: WriteOutcome::Acknowledged }) => {
+                    out.report(Event::HeartbeatsSucceed { device });
+                }
+                Some(Told::Beats { device, outcome }) => {
+                    out.report(Event::HeartbeatFailed { device, outcome });
+                }
             }
         }
     }
@@ -322,6 +328,7 @@ impl<F: Function> Controller<F> {
         if self.phase == Phase::Running {
             self.compose(now, out);
             self.write(now, out);
+            self.beat(now, out);
             self.supervision.watch(now, &self.set_points, &self.image, out);
             self.transfer.send(now, &mut self.redundancy, (&mut self.composition, &mut self.image), out);
         }
@@ -350,30 +357,35 @@ impl<F: Function> Controller<F> {
         let begins = self.begins_at().is_some_and(|at| now >= at);
         if let Some(writes) = self.writes.as_mut().filter(|_writes| begins) {
             writes.has_begun = true;
-            let after = now.since(writes.since);
             if let Some(step) = step {
-                let state_age = writes.state_age;
+                let (after, state_age) = (now.since(writes.since), writes.state_age);
                 out.report(Event::SetPointsTakenOver { step, after, state_age });
             }
         }
     }
 
+    /// Lets devices hear that it cares for them, also while it gives authority up: nobody else does yet.
+    fn beat(&mut self, now: LocalTime, out: &mut Effects) {
+        let Some(lease) = self.redundancy.lease(now) else { return };
+        let cares = |device| self.set_points.care(device, self.composition.groups());
+        self.bus.beat(now, (lease.epoch.number(), lease.until), self.scan_clock.due(), cares, out);
+    }
+
     /// Notices that authority came or went. Who has just been granted it decides and writes at once.
     fn follow_authority(&mut self, now: LocalTime, out: &mut Effects) {
-        let authority = self.redundancy.authority(now);
-        let known = self.writes.map(|writes| writes.since);
-        let Some(authority) = authority else {
+        let Some(authority) = self.redundancy.authority(now) else {
             // Who hands over still waits for its last writes.
             if !self.redundancy.role().holds() && self.writes.take().is_some() {
                 // What was written is another's to re-assert and to watch from now on.
                 self.set_points.forget_decisions();
                 self.supervision.forget();
+                self.bus.forget_beats();
                 self.image.reconnect();
                 self.disconnect(out);
             }
             return;
         };
-        if known == Some(authority.since) {
+        if self.writes.is_some_and(|writes| writes.since == authority.since) {
             if self.begins_at().is_some_and(|at| now >= at) {
                 self.write(now, out);
             }
@@ -381,6 +393,7 @@ impl<F: Function> Controller<F> {
         }
         self.set_points.forget_decisions();
         self.supervision.forget();
+        self.bus.forget_beats();
         let is_alone = self.redundancy.is_alone();
         // A lease that was renewed after a lapse is no take-over: its first writes were due long ago.
         let wait = self.set_points.shortest_wait(self.redundancy.settings()).unwrap_or(Span::ZERO);
@@ -393,6 +406,7 @@ impl<F: Function> Controller<F> {
             self.image.judge(now, out);
             self.compose(now, out);
             self.write(now, out);
+            self.beat(now, out);
             self.transfer.send(now, &mut self.redundancy, (&mut self.composition, &mut self.image), out);
         }
     }

@@ -3,11 +3,15 @@
 //! What is taken is what the functions remember. Their hysteresis and timers are taken only if the memory is younger than
 //! [`TIMERS_LAST`]. Set-points and measurements are in it, because it is what state transfer sends, and are not taken: after a
 //! boot what devices measure and hold wins over what is remembered, and the first set-point is the measured power.
+//!
+//! What devices may still be written today is kept beside it, and taken whatever its age: an outage does not count in a day. That
+//! is no standby's business, which counts what it has written itself.
 
 use serde::{Deserialize, Serialize};
 
 use super::Controller;
 use super::composition::Composition;
+use super::set_points::SetPoints;
 use super::transfer::save;
 use crate::carried::{Carried, NotCarried, TIMERS_LAST};
 use crate::carry::{Carry, Unsound};
@@ -43,7 +47,7 @@ impl Recall {
         &mut self,
         (now, wall): (LocalTime, Option<WallTime>),
         layout: u64,
-        (composition, image): (&mut Composition<F>, &mut Image),
+        parts: (&mut Composition<F>, &mut Image, &mut SetPoints),
         out: &mut Effects,
     ) {
         let Some(found) = self.found.take() else { return };
@@ -52,7 +56,7 @@ impl Recall {
                 return Err(NotCarried::Layout);
             }
             let age = carried.age(now, wall);
-            restore(now, &carried, age, (composition, image)).map_err(|Unsound| NotCarried::Malformed)?;
+            restore(now, &carried, age, parts).map_err(|Unsound| NotCarried::Malformed)?;
             self.decided = Some((carried.at, carried.wall));
             Ok(age)
         });
@@ -72,8 +76,12 @@ impl<F: Function> Controller<F> {
         let (at, wall) = self.recall.decided?;
         // Saving visits what it saves as restoring does, and changes nothing.
         let (mut composition, mut image) = (self.composition.clone(), self.image.clone());
+        let mut set_points = self.set_points.clone();
         let mut memory = alloc::vec::Vec::new();
         save(at, &mut composition, &mut image, &mut memory);
+        let mut carry = Carry::saving(at, &mut memory);
+        set_points.carry(&mut carry);
+        carry.finish().expect("what is saved is sound");
         Some(Carried { at, wall, layout: self.transfer.layout(), memory })
     }
 }
@@ -83,7 +91,7 @@ fn restore<F: Function>(
     now: LocalTime,
     carried: &Carried,
     age: Option<Span>,
-    (composition, image): (&mut Composition<F>, &mut Image),
+    (composition, image, set_points): (&mut Composition<F>, &mut Image, &mut SetPoints),
 ) -> Result<(), Unsound> {
     // A clock that began anew shows less than it did: the ages then count from the boot.
     let at = carried.at.min(now);
@@ -93,10 +101,11 @@ fn restore<F: Function>(
     for mut carry in [Carry::checking(at, &carried.memory), restoring] {
         composition.carry(&mut carry);
         image.carry(&mut carry);
+        set_points.carry(&mut carry);
         carry.finish()?;
     }
     composition.forget_decisions();
-    image.forget();
+    image.forget(now);
     Ok(())
 }
 
@@ -117,11 +126,12 @@ mod tests {
 
     const NOON: WallTime = WallTime::from_unix_nanos(1_457_524_800_000_000_000);
     /// Read by hand: the floor's part, one battery that reached it just now and is not forced; peak shaving's part, it refills,
-    /// its window, what that has used, 100 kW 10 ms ago; of the group and of its battery 70 kW of charge.
-    const GOLDEN: [&str; 3] = [
+    /// its window, what that has used, 100 kW 10 ms ago; of the group and of its battery 70 kW of charge; no day of writes.
+    const GOLDEN: [&str; 4] = [
         "0202020000",
         "0202 808094b5aac595ba28 00000000605a1841 0280dac409 00000000006af840",
         "02000000000017f1c0 000000000017f1c0",
+        "0200",
     ];
     const MINUTE: Span = Span::from_mins(1);
     const QUARTERS: Window = Window::Mean(Span::from_mins(15));
@@ -194,6 +204,40 @@ mod tests {
         let mut life = Rig::upgraded(&stack(), before.now(), None, Ok(carried(&before)));
         assert_eq!(told(&life), [Event::MemoryCarried { age: None }]);
         assert!(!holds_the_floor(&mut life));
+    }
+
+    /// How many scans it takes in which the set-point moves until it is told that the day has no more writes.
+    fn until_used_up(life: &mut Rig) -> Option<u64> {
+        (1..=20).find(|scan| {
+            life.scan(Reading { pcc: 300.0 + *scan as f64, soc: 0.9, ..Reading::default() });
+            life.reported().iter().any(|event| matches!(event, Event::WriteBudgetUsedUp { .. }))
+        })
+    }
+
+    #[test]
+    fn what_a_device_may_be_written_today_outlives_an_upgrade_and_a_restart_and_is_told_again() {
+        // 2,880 of them repeat the set-point.
+        let worn = || Rig::of_worn(&stack(), 2_885);
+        let mut before = worn();
+        assert!(until_used_up(&mut before).is_some_and(|scans| scans >= 5));
+        let found = carried(&before);
+        for (found, least) in [(Ok(found.clone()), 1..5), (Err(NotCarried::Missing), 5..20)] {
+            let mut life = worn().upgrades(before.now() + MINUTE * 60, wall(&before), found);
+            let scans = until_used_up(&mut life).expect("it is used up sooner or later");
+            assert!(least.contains(&scans), "{scans} scans");
+        }
+        before.restart(MINUTE);
+        assert!(
+            until_used_up(&mut before).is_some_and(|scans| scans < 5),
+            "who heard of it has forgotten it"
+        );
+        // A site file that does not count any more takes the rest, and one that counts now begins to.
+        for (from, to) in [(Rig::of(&stack()), worn()), (worn(), Rig::of(&stack()))] {
+            let mut from = from;
+            from.settled(Reading { pcc: 300.0, soc: 0.9, ..Reading::default() });
+            let life = to.upgrades(from.now(), None, Ok(carried(&from)));
+            assert_eq!(told(&life), [Event::MemoryCarried { age: None }]);
+        }
     }
 
     #[test]

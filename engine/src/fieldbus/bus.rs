@@ -17,10 +17,14 @@
 //!   leave as long as that holds. What has not left when it expires, or when the authority is given up, does not leave.
 //! - **What has left cannot be recalled from a device,** but from the connection: a cable that is out keeps it there, and lets it
 //!   go when it is in again. A write that is not answered when its validity ends takes its connection with it.
+//! - **Heartbeats** are asked for by whoever scans, and leave like set-points: while they are valid, or not at all. One that is
+//!   late may still be applied when another controller writes, and does no harm then: it has nothing but a number that says that
+//!   somebody cares, who does. So it takes no connection with it.
 //! - **Epochs.** A device that refuses a request with an epoch is asked which one it has accepted.
 //! - **What cannot be known is said so:** a write that was sent and not answered has timed out, and may have been applied.
 
 mod authority;
+mod beats;
 mod counter;
 
 use alloc::vec::Vec;
@@ -28,11 +32,13 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use self::authority::Transit;
+use self::beats::Beats;
+pub use self::beats::Care;
 use self::counter::Counter;
 use super::map::{BusSpec, DeviceMap};
 use super::master::{Job, Master};
 use crate::ids::{ConnectionIndex, DeviceIndex};
-use crate::machine::{Effect, Effects, Sample, SetPointWrite, WriteOutcome};
+use crate::machine::{Effect, Effects, Sample, SetPointWrite, WriteKind, WriteOutcome};
 use crate::time::{LocalTime, Span};
 
 /// Polls begin earlier than their answers take by this factor.
@@ -77,6 +83,14 @@ pub enum Told {
         device: DeviceIndex,
         /// Until when.
         valid_until: LocalTime,
+        /// Which of these.
+        how: Leaving,
+    },
+    /// The connection to a device is another than before: it may have lost what was written to it, and does not say what is in
+    /// force.
+    Reconnected {
+        /// Which.
+        device: DeviceIndex,
     },
     /// A write ended.
     Written {
@@ -85,6 +99,36 @@ pub enum Told {
         /// How.
         outcome: WriteOutcome,
     },
+    /// Heartbeats to a device begin to fail, or succeed again.
+    Beats {
+        /// To which device.
+        device: DeviceIndex,
+        /// How the last one ended that says so.
+        outcome: WriteOutcome,
+    },
+}
+
+/// How a set-point leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// Its first request is sent.
+    Begins,
+    /// Another of its requests is sent.
+    GoesOn,
+    /// The same request is sent once more.
+    Repeats,
+    /// Nothing is sent: what was sent may wait in its connection for longer.
+    Waits,
+}
+
+impl Leaving {
+    /// Whether registers are written once more by it: the requests of one set-point write different ones.
+    pub const fn wears(self) -> bool {
+        match self {
+            Self::Begins | Self::Repeats => true,
+            Self::GoesOn | Self::Waits => false,
+        }
+    }
 }
 
 /// What a request asks of a device.
@@ -101,8 +145,23 @@ enum What {
     Read(u16),
     /// The request at which its set-point is.
     Write,
+    /// What the registers of that request hold now.
+    ReadBack,
     /// Which epoch it has accepted.
     Epoch,
+    /// Its heartbeat.
+    Beat,
+}
+
+impl What {
+    /// What a request of this writes, if it does.
+    const fn kind(self) -> Option<WriteKind> {
+        match self {
+            Self::Write => Some(WriteKind::SetPoint),
+            Self::Beat => Some(WriteKind::Heartbeat),
+            Self::Read(_) | Self::ReadBack | Self::Epoch => None,
+        }
+    }
 }
 
 /// A device, and what is under way to it.
@@ -118,8 +177,13 @@ struct Attached {
     write: Option<Writing>,
     /// The newest one, which waits for that.
     waiting: Option<Writing>,
+    /// Until when that was valid which was sent last of what writes, when it was sent.
+    sent_until: LocalTime,
     /// A write may wait in the connection: nothing that was sent with it or after it has been answered.
     in_transit: Option<Transit>,
+    beats: Beats,
+    /// Whether there was a connection to it in this life.
+    was_connected: bool,
 }
 
 /// A set-point on its way.
@@ -131,8 +195,8 @@ struct Writing {
     request: u8,
     /// So many decisions it answers for.
     decisions: u16,
-    /// Whether any of it was sent.
-    has_left: bool,
+    /// So many of its requests were sent.
+    sent: u8,
 }
 
 /// What a controller asks of its bus.
@@ -202,7 +266,7 @@ impl Bus {
                 Wish::Write { place, write } => self.write(now, place, write, out),
                 Wish::GiveUp(connection) => self.give_up(now, connection, out),
                 Wish::Authority { epoch, until } if until <= now => self.hear_end(epoch, until),
-                Wish::Authority { until, .. } if is_given_away => self.hear_respite(until),
+                Wish::Authority { epoch, until } if is_given_away => self.hear_respite(epoch, until),
                 Wish::Authority { epoch, until } => self.hear_authority(epoch, until),
             }
         }
@@ -238,17 +302,28 @@ impl Bus {
         }
     }
 
-    /// A driver did not send a write, because it had expired when it could be; says whether that was one of this bus.
-    pub fn not_sent(&mut self, now: LocalTime, device: DeviceIndex, out: &mut Effects) -> bool {
-        let Some(place) = self.place(device) else { return false };
-        let connection = self.spec.devices[place].connection();
+    /// A driver did not send a write of this kind, which was valid until then, because it had expired when it could be. One that
+    /// was given up meanwhile says nothing of the next.
+    pub fn not_sent(
+        &mut self,
+        now: LocalTime,
+        device: DeviceIndex,
+        (kind, valid_until): (WriteKind, LocalTime),
+        out: &mut Effects,
+    ) {
+        let Some(place) = self.place(device) else { return };
+        let (connection, sent_until) =
+            (self.spec.devices[place].connection(), self.devices[place].sent_until);
+        let is_it = |job: &Job<Ask>| {
+            usize::from(job.tag.place) == place
+                && job.tag.what.kind() == Some(kind)
+                && sent_until == valid_until
+        };
         self.with(connection, out, |master, counter| {
-            let is_it = |job: &Job<Ask>| usize::from(job.tag.place) == place && job.tag.what == What::Write;
             if master.under_way().is_some_and(is_it) {
                 master.not_sent(now, counter);
             }
         });
-        true
     }
 
     /// A connection is open, or it ended, or could not be opened.
@@ -259,15 +334,23 @@ impl Bus {
         is_open: bool,
         out: &mut Effects,
     ) {
-        if connection.position() < self.masters.len() {
-            self.with(connection, out, |master, counter| {
-                if is_open {
-                    return master.connected(now, counter);
+        let Some(master) = self.masters.get(connection.position()) else { return };
+        if is_open && master.is_opening() {
+            let here = self.devices.iter_mut().zip(&self.spec.devices);
+            for (attached, map) in here.filter(|(_, map)| map.connection() == connection) {
+                let was_connected = core::mem::replace(&mut attached.was_connected, true);
+                if was_connected && !map.tells_what_is_in_force() {
+                    self.desk.told.push(Told::Reconnected { device: map.device() });
                 }
-                counter.nothing_in_transit();
-                master.disconnected(now, counter);
-            });
+            }
         }
+        self.with(connection, out, |master, counter| {
+            if is_open {
+                return master.connected(now, counter);
+            }
+            counter.nothing_in_transit();
+            master.disconnected(now, counter);
+        });
     }
 
     /// Does what is due.
@@ -336,13 +419,13 @@ impl Bus {
             return self.desk.told.push(Told::Written { device, outcome });
         }
         let attached = &mut self.devices[place];
-        let new = Writing { write, decided: now, request: 0, decisions: 1, has_left: false };
+        let new = Writing { write, decided: now, request: 0, decisions: 1, sent: 0 };
         let after = |replaced: Option<Writing>| {
             let before = replaced.map_or(0, |replaced| replaced.decisions);
             Some(Writing { decisions: before.saturating_add(1), ..new })
         };
         match attached.write {
-            Some(under_way) if under_way.has_left => attached.waiting = after(attached.waiting),
+            Some(under_way) if under_way.sent > 0 => attached.waiting = after(attached.waiting),
             Some(replaced) => attached.write = after(Some(replaced)),
             None => {
                 attached.write = Some(new);

@@ -9,18 +9,16 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::master::ConnectionSpec;
-use super::pdu::{MAX_REGISTERS_WRITTEN, Registers, Request, Table};
+use super::pdu::{MAX_REGISTERS_READ, Registers, Table};
 use super::plan::{Piece, PlanFlaw, Read, ReadLimits, plan};
 use super::register::{Layout, OutOfRange};
+use super::write::{FieldContent, Heartbeat, MAX_WRITE_REGISTERS, WriteFunction, WriteRequest, WrittenField};
 use crate::ids::{ConnectionIndex, DeviceIndex, PointIndex};
-use crate::machine::SetPointWrite;
+use crate::machine::{Sample, Validity};
 use crate::time::Span;
 
-/// Most registers of one request that writes a set-point: a few numbers.
-pub const MAX_WRITE_REGISTERS: u16 = 32;
 /// Most requests that one set-point takes.
 pub const MAX_WRITE_REQUESTS: usize = 8;
-const _: () = assert!(MAX_WRITE_REGISTERS <= MAX_REGISTERS_WRITTEN);
 
 /// The connections of one controller, and the maps of the devices behind them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -52,6 +50,8 @@ pub struct Mapping {
     pub points: Vec<MappedPoint>,
     /// The requests that write a set-point, in order; none for a device that takes no set-points.
     pub writes: Vec<WriteRequest>,
+    /// What it expects to hear, if it falls back without that.
+    pub heartbeat: Option<Heartbeat>,
 }
 
 /// Where one point lies.
@@ -65,37 +65,30 @@ pub struct MappedPoint {
     pub address: u16,
     /// How it lies there.
     pub layout: Layout,
+    /// What else must hold for it, in the same table.
+    pub guard: Option<Guard>,
 }
 
-/// One request of those that write a set-point: numbers in a row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WriteRequest {
-    /// The first holding register.
-    pub address: u16,
-    /// Whether a single register is written by function 6; else by 16.
-    pub is_single: bool,
-    /// What is written, one after the other.
-    pub fields: Vec<WrittenField>,
-}
-
-/// One number of a request that writes.
+/// A number beside a point, which says whether the point means what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WrittenField {
-    /// What it says.
-    pub content: FieldContent,
+pub struct Guard {
+    /// Its first register.
+    pub address: u16,
     /// How it lies there.
     pub layout: Layout,
+    /// What it must be: a whole number.
+    pub is: f64,
+    /// What the point is where it is not.
+    pub otherwise: Otherwise,
 }
 
-/// What a written number says.
+/// What a point is whose guard does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum FieldContent {
-    /// The set-point, W, in the device's own sign.
-    SetPoint,
-    /// The fencing number of the authority under which it was decided.
-    Epoch,
-    /// Always the same, such as a reversion time or a bit that enables the set-point.
-    Constant(f64),
+pub enum Otherwise {
+    /// The device does not know it.
+    Unknown,
+    /// It is this, in its base unit, and not in force: registers keep a set-point that the device does not follow any more.
+    Value(f64),
 }
 
 /// A device's map, and the requests that follow from it.
@@ -110,6 +103,25 @@ pub struct DeviceMap {
     points: Vec<MappedPoint>,
     reads: Vec<Read>,
     writes: Vec<WriteRequest>,
+    heartbeat: Option<Heartbeat>,
+}
+
+/// One of the requests that write, as a flaw names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// One of those of a set-point, by its place.
+    SetPoint(usize),
+    /// The heartbeat.
+    Heartbeat,
+}
+
+impl fmt::Display for Writes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SetPoint(place) => write!(f, "request {place}"),
+            Self::Heartbeat => f.write_str("the heartbeat"),
+        }
+    }
 }
 
 /// Why a map fits no device.
@@ -120,6 +132,13 @@ pub enum MapFlaw {
         /// Which point, by its place.
         place: usize,
     },
+    /// Between a point and its guard lie more registers than one request may pass over.
+    Apart {
+        /// Which point, by its place.
+        place: usize,
+        /// How many lie between them.
+        hole: u16,
+    },
     /// A point cannot be read.
     Read(PlanFlaw),
     /// There are more than [`MAX_WRITE_REQUESTS`].
@@ -129,15 +148,29 @@ pub enum MapFlaw {
     },
     /// A request writes no register, or more than [`MAX_WRITE_REGISTERS`], or beyond the last one.
     Write {
-        /// Which request, by its place.
-        place: usize,
+        /// Which request.
+        which: Writes,
         /// How many registers it has.
         registers: usize,
     },
+    /// What is written by function 22 is not one number of some bits of a register.
+    Mask {
+        /// Which request.
+        which: Writes,
+    },
+    /// A number of some bits of a register is written by a function that sets the others to 0.
+    Clears {
+        /// Which request.
+        which: Writes,
+        /// Which of its numbers, by its place.
+        value: usize,
+        /// By which function.
+        function: WriteFunction,
+    },
     /// A number that is always the same has no room in its registers.
     Constant {
-        /// Which request, by its place.
-        place: usize,
+        /// Which request.
+        which: Writes,
         /// What room there is.
         error: OutOfRange,
     },
@@ -145,6 +178,28 @@ pub enum MapFlaw {
     SetPoints {
         /// How many.
         found: usize,
+    },
+    /// No number of a heartbeat changes each time, or more than one, or the request writes the set-point.
+    Beats {
+        /// How many change each time.
+        found: usize,
+    },
+    /// A heartbeat writes a number that is always the same: one that comes late might change what the device does.
+    BeatsSteady {
+        /// Which of its numbers, by its place.
+        value: usize,
+    },
+    /// A heartbeat and a request of a set-point write the same bits, each over what the other wrote.
+    BeatsOver {
+        /// Which request, by its place.
+        place: usize,
+        /// In which register.
+        address: u16,
+    },
+    /// A number that only a heartbeat has is among those of a set-point.
+    Counts {
+        /// Which request, by its place.
+        place: usize,
     },
 }
 
@@ -154,6 +209,11 @@ impl fmt::Display for MapFlaw {
             Self::Bits { place } => {
                 write!(f, "point {place} lies in a table of bits, and must lie in registers")
             }
+            Self::Apart { place, hole } => write!(
+                f,
+                "point {place} and what says whether it counts are read by one request, and {hole} registers lie between them: \
+                 set `hole_max` if the device lets itself be read over these"
+            ),
             Self::Read(PlanFlaw::Long { place, most }) => {
                 write!(f, "point {place} has more registers than the {most} that one request may read")
             }
@@ -163,16 +223,44 @@ impl fmt::Display for MapFlaw {
             Self::ManyWrites { found } => {
                 write!(f, "a set-point takes at most {MAX_WRITE_REQUESTS} requests, got {found}")
             }
-            Self::Write { place, registers } => write!(
+            Self::Write { which, registers } => write!(
                 f,
-                "request {place} writes {registers} registers; allowed are 1 to {MAX_WRITE_REGISTERS} that end at 65535 or before"
+                "{which} writes {registers} registers; allowed are 1 to {MAX_WRITE_REGISTERS} that end at 65535 or before"
             ),
-            Self::Constant { place, error } => write!(
+            Self::Mask { which } => {
+                write!(f, "{which} writes some bits of one register by function 22: one number, of type Bits")
+            }
+            Self::Clears { which, value, function } => write!(
                 f,
-                "request {place} writes {}, and its registers hold {} to {}",
+                "{which} writes its value {value} as some Bits of a register by function {}, which sets the others to 0; allowed \
+                 are function 22, which keeps them, and numbers that fill their registers",
+                function.number()
+            ),
+            Self::Constant { which, error } => write!(
+                f,
+                "{which} writes {}, and its registers hold {} to {}",
                 error.raw, error.room.0, error.room.1
             ),
             Self::SetPoints { found } => write!(f, "one request writes the set-point, got {found}"),
+            Self::Beats { found } => {
+                write!(f, "the heartbeat has one number that changes each time and no set-point, got {found}")
+            }
+            Self::BeatsSteady { value } => write!(
+                f,
+                "the heartbeat writes a Constant as its value {value}, which would do harm where it comes late; allowed are \
+                 Counter, Toggle and Epoch"
+            ),
+            Self::BeatsOver { place, address } => write!(
+                f,
+                "the heartbeat and request {place} write the same bits of register {address}, each over what the other wrote; \
+                 allowed are other registers, or other bits of one by function 22 in both"
+            ),
+            Self::Counts { place } => {
+                write!(
+                    f,
+                    "request {place} writes a number that changes each time, which only the heartbeat does"
+                )
+            }
         }
     }
 }
@@ -183,9 +271,16 @@ impl DeviceMap {
     /// # Errors
     /// [`MapFlaw`] for the first thing that no device could be asked.
     pub fn new(said: Mapping) -> Result<Self, MapFlaw> {
-        let Mapping { device, connection, unit, latency, reversion, recalls, limits, points, writes } = said;
+        let Mapping { device, connection, unit, latency, reversion, recalls, .. } = said;
+        let Mapping { limits, points, writes, heartbeat, .. } = said;
         if let Some(place) = points.iter().position(|point| point.table.is_of_bits()) {
             return Err(MapFlaw::Bits { place });
+        }
+        for (place, point) in points.iter().enumerate() {
+            let hole = point.hole(&points);
+            if hole > limits.hole {
+                return Err(MapFlaw::Apart { place, hole });
+            }
         }
         let pieces: Vec<Piece> = points.iter().map(MappedPoint::piece).collect();
         let reads = plan(&pieces, limits).map_err(MapFlaw::Read)?;
@@ -194,27 +289,31 @@ impl DeviceMap {
         }
         let mut set_points = 0;
         for (place, write) in writes.iter().enumerate() {
-            let registers = write.registers();
-            let is_possible = (1..=usize::from(MAX_WRITE_REGISTERS)).contains(&registers)
-                && usize::from(write.address) + registers <= 1 << 16
-                && (!write.is_single || registers == 1);
-            if !is_possible {
-                return Err(MapFlaw::Write { place, registers });
-            }
-            for field in &write.fields {
-                match field.content {
-                    FieldContent::SetPoint => set_points += 1,
-                    FieldContent::Epoch => {}
-                    FieldContent::Constant(value) => {
-                        field.layout.registers(value).map_err(|error| MapFlaw::Constant { place, error })?;
-                    }
-                }
+            write.check(Writes::SetPoint(place))?;
+            set_points += write.count(|content| content == FieldContent::SetPoint);
+            if write.count(FieldContent::changes) > 0 {
+                return Err(MapFlaw::Counts { place });
             }
         }
         if set_points != usize::from(!writes.is_empty()) {
             return Err(MapFlaw::SetPoints { found: set_points });
         }
-        Ok(Self { device, connection, unit, latency, reversion, recalls, points, reads, writes })
+        if let Some(Heartbeat { request, .. }) = &heartbeat {
+            request.check(Writes::Heartbeat)?;
+            let found = request.count(FieldContent::changes);
+            if found != 1 || request.count(|content| content == FieldContent::SetPoint) > 0 {
+                return Err(MapFlaw::Beats { found });
+            }
+            let is_steady = |field: &WrittenField| matches!(field.content, FieldContent::Constant(_));
+            if let Some(value) = request.fields.iter().position(is_steady) {
+                return Err(MapFlaw::BeatsSteady { value });
+            }
+            let meets = |(place, write)| request.meets(write).map(|address| (place, address));
+            if let Some((place, address)) = writes.iter().enumerate().find_map(meets) {
+                return Err(MapFlaw::BeatsOver { place, address });
+            }
+        }
+        Ok(Self { device, connection, unit, latency, reversion, recalls, points, reads, writes, heartbeat })
     }
 
     /// Whose map it is.
@@ -262,82 +361,113 @@ impl DeviceMap {
         &self.writes
     }
 
-    /// The points that one answer brings, with the registers of each.
+    /// What the device expects to hear.
+    pub const fn heartbeat(&self) -> Option<&Heartbeat> {
+        self.heartbeat.as_ref()
+    }
+
+    /// All requests that write to the device: those of a set-point, in order, and the heartbeat.
+    pub fn all_writes(&self) -> impl Iterator<Item = &WriteRequest> {
+        self.writes.iter().chain(self.heartbeat.iter().map(|heartbeat| &heartbeat.request))
+    }
+
+    /// Whether the device says itself which set-point is in force, and whether one is.
+    pub fn tells_what_is_in_force(&self) -> bool {
+        let tells = |guard: Guard| matches!(guard.otherwise, Otherwise::Value(_));
+        self.points.iter().any(|point| point.guard.is_some_and(tells))
+    }
+
+    /// The points that one answer brings, with their values in base units.
     ///
     /// # Panics
     /// If the answer is not as long as the request asked: whoever took it sees to that.
-    pub fn brought<'b>(
-        &self,
-        read: usize,
-        registers: Registers<'b>,
-    ) -> impl Iterator<Item = (MappedPoint, Registers<'b>)> {
+    pub fn brought<'b>(&self, read: usize, registers: Registers<'b>) -> impl Iterator<Item = Sample> {
         self.reads[read].pieces.iter().map(move |(place, offset)| {
-            let point = self.points[usize::from(*place)];
-            let count = point.layout.number.registers();
-            (point, registers.part(usize::from(*offset), count).expect("the answer is whole"))
+            let point = &self.points[usize::from(*place)];
+            let part = registers.part(usize::from(*offset), point.piece().count.into());
+            let (validity, value) = point.value(part.expect("the answer is whole"));
+            Sample { point: point.point, validity, value }
         })
     }
 }
 
 impl MappedPoint {
-    fn piece(&self) -> Piece {
-        Piece { table: self.table, address: self.address, count: self.layout.number.registers() as u16 }
+    /// All registers that one request must read for it.
+    pub fn piece(&self) -> Piece {
+        let (first, end) = self.own();
+        let (first, end) = self.guard.map_or((first, end), |guard| {
+            let (guard_first, guard_end) = guard.own();
+            (first.min(guard_first), end.max(guard_end))
+        });
+        // More than a table has is refused when reads are planned.
+        let count = u16::try_from(end - first).unwrap_or(u16::MAX);
+        Piece { table: self.table, address: first as u16, count }
     }
-}
 
-impl WriteRequest {
-    /// Adds the data unit that writes this of a set-point.
-    ///
-    /// # Errors
-    /// [`OutOfRange`] if one of the numbers has no room in its registers; nothing was added.
-    pub fn encode(&self, write: &SetPointWrite, pdu: &mut Vec<u8>) -> Result<(), OutOfRange> {
-        let mut bytes = [0; 2 * MAX_WRITE_REGISTERS as usize];
-        let mut length = 0;
-        for field in &self.fields {
-            let written = field.layout.registers(field.content.of(write))?;
-            bytes[length..length + written.bytes().len()].copy_from_slice(written.bytes());
-            length += written.bytes().len();
-        }
-        let address = self.address;
-        let registers = Registers::new(&bytes[..length]).expect("numbers take whole registers");
-        let request = match registers.iter().next() {
-            Some(value) if self.is_single => Request::WriteRegister { address, value },
-            _ => Request::WriteRegisters { address, registers },
+    /// Its value in registers of its piece, and whether the device vouches for it; 0 where it does not.
+    fn value(&self, piece: Registers<'_>) -> (Validity, f64) {
+        let start = self.piece().address;
+        let read = |address: u16, layout: &Layout| {
+            let part = piece.part(usize::from(address - start), layout.number.registers());
+            layout.value(part.expect("the piece has all of them"))
         };
-        request.encode(pdu);
-        Ok(())
-    }
-
-    /// Where the epoch lies, if this writes one.
-    pub fn epoch(&self) -> Option<(Piece, Layout)> {
-        let mut epochs = self.pieces().filter(|(_, field)| field.content == FieldContent::Epoch);
-        epochs.next().map(|(piece, field)| (piece, field.layout))
-    }
-
-    /// How many registers it writes.
-    pub fn registers(&self) -> usize {
-        self.fields.iter().map(|field| field.layout.number.registers()).sum()
-    }
-
-    /// What it writes, and where each number lies.
-    pub fn pieces(&self) -> impl Iterator<Item = (Piece, &WrittenField)> {
-        let mut address = self.address;
-        self.fields.iter().map(move |field| {
-            let count = field.layout.number.registers() as u16;
-            let piece = Piece { table: Table::HoldingRegisters, address, count };
-            address = address.wrapping_add(count);
-            (piece, field)
-        })
-    }
-}
-
-impl FieldContent {
-    /// The number for a write.
-    pub fn of(self, write: &SetPointWrite) -> f64 {
-        match self {
-            Self::SetPoint => write.value,
-            Self::Epoch => write.epoch as f64,
-            Self::Constant(value) => value,
+        if let Some(guard) = &self.guard
+            && !read(guard.address, &guard.layout).is_some_and(|found| guard.is_it(found))
+        {
+            return match guard.otherwise {
+                Otherwise::Unknown => (Validity::Invalid, 0.0),
+                Otherwise::Value(value) => (Validity::NotInForce, value),
+            };
         }
+        read(self.address, &self.layout).map_or((Validity::Invalid, 0.0), |value| (Validity::Valid, value))
+    }
+
+    /// Its own first register, and where they end.
+    fn own(&self) -> (u32, u32) {
+        own(self.address, &self.layout)
+    }
+
+    /// How many registers in a row between it and its guard none of the points names.
+    fn hole(&self, points: &[Self]) -> u16 {
+        let Some(guard) = &self.guard else { return 0 };
+        let ((first, end), (guard_first, guard_end)) = (self.own(), guard.own());
+        let (from, to) = if guard_first < first { (guard_end, first) } else { (end, guard_first) };
+        // A longer way is none for one request in any case.
+        let to = to.min(from.saturating_add(u32::from(MAX_REGISTERS_READ)));
+        let is_named = |address: u32| {
+            let here = points.iter().filter(|point| point.table == self.table);
+            let mut all = here.flat_map(|point| [Some(point.own()), point.guard.map(|guard| guard.own())]);
+            all.any(|named| named.is_some_and(|(first, end)| (first..end).contains(&address)))
+        };
+        let (mut longest, mut run) = (0, 0);
+        for address in from..to {
+            run = if is_named(address) { 0 } else { run + 1 };
+            longest = longest.max(run);
+        }
+        longest
     }
 }
+
+impl Guard {
+    /// Its registers, in the table of its point.
+    pub const fn piece(&self, table: Table) -> Piece {
+        Piece { table, address: self.address, count: self.layout.number.registers() as u16 }
+    }
+
+    /// Whether a number that was found there is what it must be.
+    pub fn is_it(&self, found: f64) -> bool {
+        (found - self.is).abs() < 0.5
+    }
+
+    fn own(&self) -> (u32, u32) {
+        own(self.address, &self.layout)
+    }
+}
+
+fn own(address: u16, layout: &Layout) -> (u32, u32) {
+    let first = u32::from(address);
+    (first, first + layout.number.registers() as u32)
+}
+
+#[cfg(test)]
+mod tests;

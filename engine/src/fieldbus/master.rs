@@ -16,7 +16,8 @@
 //!   then one is tried, without retries.
 //! - **What a gateway says of a unit** (exceptions 10 and 11) is about the unit: the connection stays. So does it while another
 //!   unit answers. Where none does any more, it is closed and opened again: a peer that was unplugged does not say so.
-//! - **Writes go first**: a set-point must not wait for polls, nor the second of its requests for anything.
+//! - **Writes go first**: a set-point must not wait for polls, nor the second of its requests for anything, another unit's writes
+//!   included.
 //! - **A write leaves while it is valid or not at all.** That is asked whenever it is sent, retries too.
 //! - **What has left may still wait** in the host's end of the connection, until its cable is whole again. Whoever must not have
 //!   it arrive takes it back: the connection is closed, at once opened anew for what comes next, and no unit is blamed.
@@ -82,6 +83,17 @@ pub struct Job<T> {
     pub goes_first: bool,
 }
 
+/// What follows from a job that is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next<T> {
+    /// Nothing.
+    Nothing,
+    /// The same goes on, before all that waits.
+    AtOnce(Job<T>),
+    /// Something new begins, when its turn comes.
+    InTurn(Job<T>),
+}
+
 /// Why a job did not end well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -121,8 +133,8 @@ pub trait Peer {
     fn send(&mut self, job: &Job<Self::Tag>, transaction: u16, unit: u8, pdu: &[u8]);
     /// The request of this transaction has arrived, and with it all that was sent before: it is answered, in time or late.
     fn arrived(&mut self, transaction: u16);
-    /// A job is done; returns what is to be asked at once because of that, before all that waits.
-    fn done(&mut self, job: &Job<Self::Tag>, outcome: Result<Answer<'_>, Fault>) -> Option<Job<Self::Tag>>;
+    /// A job is done; returns what is to be asked because of that.
+    fn done(&mut self, job: &Job<Self::Tag>, outcome: Result<Answer<'_>, Fault>) -> Next<Self::Tag>;
 }
 
 /// How the connection fares.
@@ -198,6 +210,11 @@ impl<T: Copy> Master<T> {
         }
     }
 
+    /// Whether the connection is being opened.
+    pub const fn is_opening(&self) -> bool {
+        matches!(self.link, Link::Opening(_))
+    }
+
     /// Whether a unit is left alone since it did not answer.
     fn is_left_alone(&self, now: LocalTime, unit: u16) -> bool {
         now < self.units[usize::from(unit)].alone_until
@@ -222,10 +239,12 @@ impl<T: Copy> Master<T> {
         self.queue.insert(place, Waiting { job, retries_left: None });
     }
 
-    /// A job is done, and what follows from it comes next.
+    /// A job is done.
     fn end(&mut self, job: &Job<T>, outcome: Result<Answer<'_>, Fault>, peer: &mut impl Peer<Tag = T>) {
-        if let Some(next) = peer.done(job, outcome) {
-            self.wait_in_line(next);
+        match peer.done(job, outcome) {
+            Next::Nothing => {}
+            Next::AtOnce(job) => self.queue.push_front(Waiting { job, retries_left: None }),
+            Next::InTurn(job) => self.wait_in_line(job),
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! - [`frame`] finds data units in a stream; [`pdu`] says what they ask and answer, [`refusal`] why not; [`register`] what a
 //!   number is in them;
-//! - [`plan`] makes few requests of what a [`map`] names; [`master`] asks them of the units behind a connection, one at a time;
+//! - [`plan`] makes few requests of what a [`map`] names, and [`write`] those that write; [`master`] asks them of the units
+//!   behind a connection, one at a time;
 //! - [`bus`] stands between a controller and its driver, and turns polls and set-points into all that.
 
 pub mod bus;
@@ -13,3 +14,4 @@ pub mod pdu;
 pub mod plan;
 pub mod refusal;
 pub mod register;
+pub mod write;

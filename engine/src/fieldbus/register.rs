@@ -6,6 +6,8 @@ use super::pdu::Registers;
 
 /// The bits of the NaN with which SunSpec says that it does not know.
 const QUIET_NAN: u32 = 0x7fc0_0000;
+/// A heartbeat begins anew after so many: as one in a register does.
+const MAX_COUNTS: u64 = 1 << 16;
 /// Most registers of one number.
 pub const MAX_VALUE_REGISTERS: usize = 4;
 
@@ -105,6 +107,24 @@ impl NumberType {
         }
     }
 
+    /// Whether all bits of its registers are its own.
+    pub(super) const fn fills_registers(self) -> bool {
+        match self {
+            Self::Bits { count, .. } => count as u32 == u16::BITS,
+            Self::U16 | Self::I16 | Self::U32 | Self::I32 | Self::F32 | Self::U64 | Self::I64 => true,
+        }
+    }
+
+    /// Which bits of its registers are its own.
+    pub(super) const fn mask(self) -> u64 {
+        match self {
+            Self::Bits { first, count } => ((1 << count) - 1) << first,
+            Self::U16 | Self::I16 | Self::U32 | Self::I32 | Self::F32 | Self::U64 | Self::I64 => {
+                u64::MAX >> (64 - self.bits())
+            }
+        }
+    }
+
     const fn bits(self) -> u32 {
         16 * self.registers() as u32
     }
@@ -121,6 +141,12 @@ impl NumberType {
             Self::F32 => (f64::from(f32::MIN), f64::from(f32::MAX)),
             Self::Bits { count, .. } => (0.0, two_to(u32::from(count)) - 1.0),
         }
+    }
+
+    /// So many whole numbers from 0 on it can count, at most [`MAX_COUNTS`].
+    pub(super) fn counts(self) -> u64 {
+        // The room of each type has 0 and something above it.
+        (self.room().1 as u64).min(MAX_COUNTS - 1) + 1
     }
 
     /// The raw number of these bits; NaN may be among the single-precision ones.
@@ -169,15 +195,7 @@ impl Layout {
     /// # Panics
     /// If there are not [`NumberType::registers`] of them: whoever plans the reads sees to it.
     pub fn value(&self, registers: Registers<'_>) -> Option<f64> {
-        assert!(registers.count() == self.number.registers(), "all registers of a number at once");
-        let ahead = |bits: u64, word: u16| bits << 16 | u64::from(word);
-        let bits = match self.order {
-            WordOrder::HighFirst => registers.iter().fold(0, ahead),
-            WordOrder::LowFirst => {
-                let placed = (0_u32..).zip(registers.iter());
-                placed.fold(0, |bits, (place, word)| bits | u64::from(word) << (16 * place))
-            }
-        };
+        let bits = self.bits(registers);
         let is_unknown = match self.unknown {
             Unknown::Never => false,
             Unknown::SunSpec => self.number.is_unimplemented(bits),
@@ -185,6 +203,33 @@ impl Layout {
         };
         let value = self.number.raw(bits) * self.scale + self.offset;
         (!is_unknown && value.is_finite()).then_some(value)
+    }
+
+    /// The bits in these registers.
+    fn bits(&self, registers: Registers<'_>) -> u64 {
+        assert!(registers.count() == self.number.registers(), "all registers of a number at once");
+        let ahead = |bits: u64, word: u16| bits << 16 | u64::from(word);
+        match self.order {
+            WordOrder::HighFirst => registers.iter().fold(0, ahead),
+            WordOrder::LowFirst => {
+                let placed = (0_u32..).zip(registers.iter());
+                placed.fold(0, |bits, (place, word)| bits | u64::from(word) << (16 * place))
+            }
+        }
+    }
+
+    /// Whether registers hold what was written there, as far as it is this number's.
+    pub(super) fn are_alike(&self, held: Registers<'_>, written: &Written) -> bool {
+        let written = Registers::new(written.bytes()).filter(|written| written.count() == held.count());
+        written.is_some_and(|written| (self.bits(held) ^ self.bits(written)) & self.number.mask() == 0)
+    }
+
+    /// Writes one of the registers of a number, by its place, into one that may hold other bits too.
+    pub fn put_into(&self, written: &Written, place: usize, word: &mut u16) {
+        let own =
+            if let NumberType::Bits { .. } = self.number { self.number.mask() as u16 } else { u16::MAX };
+        let bytes = written.bytes();
+        *word = *word & !own | u16::from_be_bytes([bytes[2 * place], bytes[2 * place + 1]]);
     }
 
     /// The registers that hold a value, rounded to the nearest raw number.

@@ -60,6 +60,7 @@ pub(crate) fn device(name: &str, class: DeviceClass, positive: Positive, rating_
         stuck_after: None,
         reversion: Span::from_secs(60),
         write_interval: Span::ZERO,
+        writes_per_day: None,
         dead_band: Watts::ZERO,
         longest_write: Span::ZERO,
         checks_epochs: false,
@@ -95,13 +96,34 @@ impl Rig {
         wall: Option<WallTime>,
         found: Result<Carried, NotCarried>,
     ) -> Self {
-        let mut rig = Self::made(stack);
-        rig.controller.recall(found);
-        rig.boots(now, Boot { incarnation: 2, wall, origin: Origin::Foreign, ..Boot::FIRST })
+        Self::made(stack).upgrades(now, wall, found)
+    }
+
+    /// A controller with this stack, booted, whose battery may be written so often a day.
+    pub(crate) fn of_worn(stack: &[BuiltInSpec], per_day: u32) -> Self {
+        let mut devices = devices();
+        devices[1].writes_per_day = Some(per_day);
+        Self::made_of(devices, stack).boots(LocalTime::ZERO, Boot::FIRST)
+    }
+
+    /// Its controller as it is made, with what was found of another version of the engine.
+    pub(crate) fn upgrades(
+        mut self,
+        now: LocalTime,
+        wall: Option<WallTime>,
+        found: Result<Carried, NotCarried>,
+    ) -> Self {
+        self.effects.clear();
+        self.controller.recall(found);
+        self.boots(now, Boot { incarnation: 2, wall, origin: Origin::Foreign, ..Boot::FIRST })
     }
 
     fn made(stack: &[BuiltInSpec]) -> Self {
-        let spec = ControllerSpec::wire("grid", "a", Span::from_secs(1), devices(), stack)
+        Self::made_of(devices(), stack)
+    }
+
+    fn made_of(devices: Vec<DeviceSpec>, stack: &[BuiltInSpec]) -> Self {
+        let spec = ControllerSpec::wire("grid", "a", Span::from_secs(1), devices, stack)
             .expect("the stack of a test is right");
         Self { controller: Controller::new(&spec), now: LocalTime::ZERO, effects: Effects::new() }
     }

@@ -14,7 +14,7 @@ use super::header::Header;
 use super::{codec, events};
 use crate::digest::{Chain, Digest, Hasher};
 use crate::ids::{ControllerIndex, DeviceIndex};
-use crate::machine::{Delivery, Effect, Input, LinkWish, Outcome, SetPointWrite, State, Step};
+use crate::machine::{Delivery, Effect, Input, LinkWish, Outcome, SetPointWrite, State, Step, WriteKind};
 use crate::time::LocalTime;
 
 /// Spreads what identifies an effect over the word that carries its time: no two times of a run are that far apart.
@@ -34,6 +34,7 @@ const STOPPED: u64 = 12;
 const FRAME: u64 = 13;
 const LINK_OPEN: u64 = 14;
 const LINK_CLOSED: u64 = 15;
+const HEARTBEAT: u64 = 16;
 
 /// Both chains of one controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +60,7 @@ impl ChainPair {
                 | Input::Frame { .. }
                 | Input::LinkChanged { .. }
                 | Input::Written { .. }
+                | Input::NotSent { .. }
                 | Input::Message { .. }
                 | Input::Transfer { .. }
                 | Input::Promised { .. }
@@ -132,8 +134,12 @@ impl ChainPair {
 
     #[inline]
     fn fold_write(&mut self, write: &SetPointWrite) {
-        let SetPointWrite { device, value, epoch, valid_until } = write;
-        self.effects.fold(labelled(value.to_bits(), WRITE, device.0));
+        let SetPointWrite { device, kind, value, epoch, valid_until } = write;
+        let label = match kind {
+            WriteKind::SetPoint => WRITE,
+            WriteKind::Heartbeat => HEARTBEAT,
+        };
+        self.effects.fold(labelled(value.to_bits(), label, device.0));
         // Epochs are far below 2^32; the product of the constant keeps them apart from times.
         self.effects.fold(valid_until.as_nanos().wrapping_add(epoch.wrapping_mul(SPREAD)));
     }
@@ -238,10 +244,13 @@ mod tests {
         let read = |first| Effect::Frame { connection, first, length: 12, chain: 0x0708, write: None };
         assert_eq!(folded(read(0)), 0xe57f_2aaa_8b5d_078a);
         let valid_until = LocalTime::from_nanos(2_005);
-        let write = Some(SetPointWrite { device: DeviceIndex(1), value: -2.5, epoch: 1, valid_until });
         let connection = ConnectionIndex(1);
-        let writing = Effect::Frame { connection, first: 17, length: 300, chain: 0x0506, write };
-        assert_eq!(folded(writing), 0x73d8_fd4a_6a0f_62b4);
+        let writing = |kind| {
+            let write = SetPointWrite { device: DeviceIndex(1), kind, value: -2.5, epoch: 1, valid_until };
+            Effect::Frame { connection, first: 17, length: 300, chain: 0x0506, write: Some(write) }
+        };
+        assert_eq!(folded(writing(WriteKind::SetPoint)), 0x73d8_fd4a_6a0f_62b4);
+        assert_eq!(folded(writing(WriteKind::Heartbeat)), 0x5da0_66a5_3186_7c0e);
         let link = |wish| Effect::Link { connection: ConnectionIndex(2), wish };
         assert_eq!(folded(link(LinkWish::Open)), 0x7b4b_e8fa_b272_25d9);
         assert_eq!(folded(link(LinkWish::Closed)), 0x417f_5a36_e02b_489e);

@@ -5,8 +5,8 @@ use core::ops::Range;
 
 use super::chain::ChainPair;
 use super::encode::{
-    ABSTAINS, CLOCK_CHANGED, CONTROLLER_CHANGED, DEGRADED, HAS_WALL, NEW_STEP, ORIGIN_SHIFT, OUTCOME_BITS,
-    RESTORED, SAME_STEP, SAME_TIME, SNAPSHOTTED, TIME_SHIFT,
+    ABSTAINS, CLOCK_CHANGED, CONTROLLER_CHANGED, DEGRADED, HAS_WALL, NEW_STEP, NOT_IN_FORCE, NOT_SENT,
+    ORIGIN_SHIFT, OUTCOME_BITS, RESTORED, SAME_STEP, SAME_TIME, SNAPSHOTTED, TIME_SHIFT,
 };
 use super::error::Flaw;
 use super::memory::{Memory, Remembered};
@@ -16,7 +16,7 @@ use super::{MAX_SAMPLES, effects, events};
 use crate::digest::Chain;
 use crate::event::Event;
 use crate::ids::{ConnectionIndex, ControllerIndex, DeviceIndex, PointIndex};
-use crate::machine::{Boot, Effect, Input, MAX_FRAME_INPUT, Sample, Step, Validity, WriteOutcome};
+use crate::machine::{Boot, Effect, Input, MAX_FRAME_INPUT, Sample, Step, Validity, WriteKind, WriteOutcome};
 use crate::persistence::JournalStatus;
 use crate::redundancy::{Command, Message, Seat};
 use crate::time::{LocalTime, Span, Time};
@@ -34,6 +34,7 @@ pub(super) enum Decoded {
     Points { device: DeviceIndex, prior: u16 },
     TimedOut { device: DeviceIndex, prior: u16 },
     Written { device: DeviceIndex, outcome: WriteOutcome, prior: u16 },
+    NotSent { device: DeviceIndex, kind: WriteKind, valid_until: LocalTime, prior: u16 },
     Message { from: Seat, message: Message, prior: u16 },
     Promised { succeeded: bool, prior: u16 },
     Snapshotted { succeeded: bool, prior: u16 },
@@ -108,6 +109,9 @@ pub(super) fn view<'a>(
         Decoded::TimedOut { device, prior } => delivery(Step::Input(Input::TimedOut { device }), prior),
         Decoded::Written { device, outcome, prior } => {
             delivery(Step::Input(Input::Written { device, outcome }), prior)
+        }
+        Decoded::NotSent { device, kind, valid_until, prior } => {
+            delivery(Step::Input(Input::NotSent { device, kind, valid_until }), prior)
         }
         Decoded::Message { from, message, prior } => {
             delivery(Step::Input(Input::Message { from, message }), prior)
@@ -209,6 +213,15 @@ fn take_step(
         Kind::Written => {
             let word = cursor.varint()?;
             let device = device_below(word >> OUTCOME_BITS, devices)?;
+            if word & NOT_SENT == NOT_SENT {
+                let kind = match cursor.byte()? {
+                    0 => WriteKind::SetPoint,
+                    1 => WriteKind::Heartbeat,
+                    found => return Err(Flaw::Code { what: "kind of a write", found }),
+                };
+                let valid_until = LocalTime::from_nanos(cursor.varint()?);
+                return Ok(Decoded::NotSent { device, kind, valid_until, prior });
+            }
             let outcome = events::outcome((word & ((1 << OUTCOME_BITS) - 1)) as u8, cursor)?;
             Ok(Decoded::Written { device, outcome, prior })
         }
@@ -295,9 +308,16 @@ fn take_samples(last: &mut Vec<Sample>, cursor: &mut Cursor<'_>) -> Result<(), F
     last.clear();
     for _ in 0..count {
         let word = cursor.varint()?;
-        let out_of_range = Flaw::OutOfRange { what: "point", found: word >> 1, end: 1 << 16 };
-        let point = PointIndex(u16::try_from(word >> 1).map_err(|_too_large| out_of_range)?);
-        let validity = if word & 1 == 0 { Validity::Invalid } else { Validity::Valid };
+        // A value that is not valid is in force nowhere.
+        let is_in_force = word & (NOT_IN_FORCE | 1) != NOT_IN_FORCE | 1;
+        let found = if is_in_force { word } else { word & !NOT_IN_FORCE } >> 1;
+        let out_of_range = Flaw::OutOfRange { what: "point", found, end: 1 << 16 };
+        let point = PointIndex(u16::try_from(found).map_err(|_too_large| out_of_range)?);
+        let validity = match word & 1 {
+            0 => Validity::Invalid,
+            _ if is_in_force => Validity::Valid,
+            _ => Validity::NotInForce,
+        };
         last.push(Sample { point, validity, value: cursor.f64()? });
     }
     Ok(())

@@ -7,7 +7,7 @@ use super::error::Flaw;
 use super::varint::{Cursor, put, put_difference};
 use super::{MAX_EFFECTS, MAX_SAMPLES, codec};
 use crate::ids::DeviceIndex;
-use crate::machine::{Effect, LinkWish, SetPointWrite};
+use crate::machine::{Effect, LinkWish, SetPointWrite, WriteKind};
 use crate::redundancy::Seat;
 use crate::time::LocalTime;
 
@@ -28,6 +28,8 @@ const LINK: u64 = 3;
 const KIND_BITS: u32 = 3;
 /// Ids have 16 bits.
 const DEVICE_END: u64 = 1 << 16;
+/// Beside the device of a write that a frame carries: it is a heartbeat.
+const HEARTBEAT: u64 = DEVICE_END;
 /// Seats have 8.
 const SEAT_END: u64 = 1 << 8;
 /// No unit of state is that long.
@@ -53,6 +55,7 @@ pub(super) fn encode(
     for effect in effects {
         match effect {
             Effect::Write(write) => {
+                assert!(write.kind == WriteKind::SetPoint, "a heartbeat is carried by a frame");
                 put(out, u64::from(write.device.0) << KIND_BITS | WRITE);
                 put_write(out, now, write);
             }
@@ -88,7 +91,8 @@ pub(super) fn encode(
                 put(out, length.into());
                 out.extend_from_slice(&chain.to_le_bytes());
                 if let Some(write) = write {
-                    put(out, write.device.0.into());
+                    let kind = if write.kind == WriteKind::Heartbeat { HEARTBEAT } else { 0 };
+                    put(out, u64::from(write.device.0) | kind);
                     put_write(out, now, write);
                 }
             }
@@ -103,7 +107,7 @@ pub(super) fn encode(
 
 /// Appends what a write says beside its device.
 fn put_write(out: &mut Vec<u8>, now: LocalTime, write: SetPointWrite) {
-    let SetPointWrite { device: _, value, epoch, valid_until } = write;
+    let SetPointWrite { device: _, kind: _, value, epoch, valid_until } = write;
     out.extend_from_slice(&value.to_bits().to_le_bytes());
     put(out, epoch);
     put_difference(out, now.as_nanos(), valid_until.as_nanos());
@@ -126,7 +130,7 @@ pub(super) fn decode(
         let word = cursor.varint()?;
         let place = device(word >> KIND_BITS)?;
         effects.push(match word & ((1 << KIND_BITS) - 1) {
-            WRITE => Effect::Write(take_write(cursor, now, place)?),
+            WRITE => Effect::Write(take_write(cursor, now, (place, WriteKind::SetPoint))?),
             POLL => Effect::Poll { device: place, due: instant(cursor, now)? },
             SEND => Effect::Send { to: seat(place.0)?, message: cursor.value("message")? },
             TRANSFER => {
@@ -165,8 +169,11 @@ fn take_other(cursor: &mut Cursor<'_>, now: LocalTime, what: u64) -> Result<Effe
             let write = match word & 1 {
                 0 => None,
                 _carried => {
-                    let device = device(cursor.varint()?)?;
-                    Some(take_write(cursor, now, device)?)
+                    let word = cursor.varint()?;
+                    let is_heartbeat = word & HEARTBEAT != 0;
+                    let device = device(if is_heartbeat { word ^ HEARTBEAT } else { word })?;
+                    let kind = if is_heartbeat { WriteKind::Heartbeat } else { WriteKind::SetPoint };
+                    Some(take_write(cursor, now, (device, kind))?)
                 }
             };
             Effect::Frame { connection, first, length, chain, write }
@@ -180,9 +187,13 @@ fn take_other(cursor: &mut Cursor<'_>, now: LocalTime, what: u64) -> Result<Effe
     })
 }
 
-fn take_write(cursor: &mut Cursor<'_>, now: LocalTime, device: DeviceIndex) -> Result<SetPointWrite, Flaw> {
+fn take_write(
+    cursor: &mut Cursor<'_>,
+    now: LocalTime,
+    (device, kind): (DeviceIndex, WriteKind),
+) -> Result<SetPointWrite, Flaw> {
     let (value, epoch) = (cursor.f64()?, cursor.varint()?);
-    Ok(SetPointWrite { device, value, epoch, valid_until: instant(cursor, now)? })
+    Ok(SetPointWrite { device, kind, value, epoch, valid_until: instant(cursor, now)? })
 }
 
 fn instant(cursor: &mut Cursor<'_>, now: LocalTime) -> Result<LocalTime, Flaw> {
@@ -251,11 +262,13 @@ mod tests {
     fn a_frame_is_read_as_it_was_written_and_names_nothing_that_cannot_be() {
         let write = SetPointWrite {
             device: DeviceIndex(u16::MAX),
+            kind: WriteKind::SetPoint,
             value: -0.0,
             epoch: 7,
             valid_until: LocalTime::MAX,
         };
-        for write in [None, Some(write)] {
+        let heartbeat = SetPointWrite { kind: WriteKind::Heartbeat, ..write };
+        for write in [None, Some(write), Some(heartbeat)] {
             let connection = ConnectionIndex(u16::MAX);
             let frame = Effect::Frame { connection, first: u32::MAX, length: u32::MAX, chain: 1, write };
             let bytes = bytes_of(frame);
@@ -270,8 +283,8 @@ mod tests {
         assert_eq!(frame(&[0], &[0]), None);
         assert_eq!(frame(&beyond, &[0]), refused("place of a frame"));
         assert_eq!(frame(&[0], &beyond), refused("length of a frame"));
-        let no_device = Flaw::OutOfRange { what: "device", found: 1 << 16, end: 1 << 16 };
-        let carried = [&[0, 1, 0x17, 1, 0, 0][..], &[0; 8], &[0x80, 0x80, 0x04]].concat();
+        let no_device = Flaw::OutOfRange { what: "device", found: 1 << 17, end: 1 << 16 };
+        let carried = [&[0, 1, 0x17, 1, 0, 0][..], &[0; 8], &[0x80, 0x80, 0x08]].concat();
         assert_eq!(flaw(&carried), Some(no_device));
     }
 }

@@ -9,7 +9,7 @@ use super::memory::{Memory, Remembered};
 use super::record::{Content, ESCAPE, Ending, Kind, Record};
 use super::varint::{put, put_signed};
 use super::{codec, effects, events};
-use crate::machine::{Boot, Effect, Input, MAX_FRAME_INPUT, Sample, Step, Validity};
+use crate::machine::{Boot, Effect, Input, MAX_FRAME_INPUT, Sample, Step, Validity, WriteKind};
 use crate::persistence::JournalStatus;
 use crate::time::{LocalTime, Time};
 
@@ -34,6 +34,10 @@ pub(super) const ABSTAINS: u8 = 2;
 pub(super) const ORIGIN_SHIFT: u32 = 2;
 /// So many bits of the word of an answered write say how it ended.
 pub(super) const OUTCOME_BITS: u32 = 3;
+/// In place of an outcome: it was not sent, and what it was follows.
+pub(super) const NOT_SENT: u64 = (1 << OUTCOME_BITS) - 1;
+/// Of a sample: its set-point is not in force.
+pub(super) const NOT_IN_FORCE: u64 = 1 << 17;
 /// What became of what was to be durable: from here on of a snapshot, below of a promise.
 pub(super) const SNAPSHOTTED: u8 = 2;
 /// The journal is kept again.
@@ -120,6 +124,14 @@ fn put_step(known: &mut Remembered, out: &mut Vec<u8>, step: &Step<'_>) {
             put(out, u64::from(device.0) << OUTCOME_BITS | u64::from(outcome_code(outcome)));
             put_accepted(out, outcome);
         }
+        Step::Input(Input::NotSent { device, kind, valid_until }) => {
+            put(out, u64::from(device.0) << OUTCOME_BITS | NOT_SENT);
+            out.push(match kind {
+                WriteKind::SetPoint => 0,
+                WriteKind::Heartbeat => 1,
+            });
+            put(out, valid_until.as_nanos());
+        }
         Step::Input(Input::Frame { connection, bytes }) => {
             assert!(bytes.len() <= MAX_FRAME_INPUT, "what arrives is handed on in pieces");
             put(out, u64::from(connection.0));
@@ -166,7 +178,7 @@ fn put_points(last: &mut Vec<Sample>, out: &mut Vec<u8>, device: u16, samples: &
     } else {
         put(out, samples.len() as u64);
         for sample in samples {
-            put(out, u64::from(sample.point.0) << 1 | validity_code(sample.validity));
+            put(out, u64::from(sample.point.0) << 1 | validity_bits(sample.validity));
             out.extend_from_slice(&sample.value.to_bits().to_le_bytes());
         }
         last.clear();
@@ -210,9 +222,11 @@ pub(super) fn is_expected(known: &Remembered, effects: &[Effect], deadline: Opti
     known.deadline == deadline && effects.iter().all(|effect| effect.event().is_some())
 }
 
-const fn validity_code(validity: Validity) -> u64 {
+/// What stands beside a point, whose number has 16 bits: whether its value is valid below it, and above it what few are.
+const fn validity_bits(validity: Validity) -> u64 {
     match validity {
         Validity::Invalid => 0,
         Validity::Valid => 1,
+        Validity::NotInForce => NOT_IN_FORCE | 1,
     }
 }

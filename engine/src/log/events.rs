@@ -38,10 +38,13 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
             whole(out, 7, &[u64::from(slot.0), u64::from(group.0)]);
             put_watts(out, worst);
         }
-        Event::WriteFailed { device, outcome } => {
-            whole(out, 8, &[u64::from(device.0), u64::from(outcome_code(outcome))]);
-            put_accepted(out, outcome);
+        Event::WriteFailed { device, outcome } => failed(out, 8, device, outcome),
+        Event::HeartbeatFailed { device, outcome } => failed(out, 31, device, outcome),
+        Event::HeartbeatsSucceed { device } => whole(out, 32, &[u64::from(device.0)]),
+        Event::WriteBudgetUsedUp { device, per_day, renewed_in } => {
+            whole(out, 33, &[u64::from(device.0), u64::from(per_day), renewed_in.as_nanos()]);
         }
+        Event::WriteBudgetRenewed { device } => whole(out, 34, &[u64::from(device.0)]),
         Event::DeviceLimited { device, difference } => {
             whole(out, 9, &[u64::from(device.0)]);
             put_watts(out, difference);
@@ -65,6 +68,8 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::StateRefused { seat, refusal } => value(out, 20, &(seat, refusal)),
         Event::AuthoritiesOverlapped { seat, at_most } => value(out, 15, &(seat, at_most.as_nanos())),
         Event::SectionDiffers { seat } => value(out, 16, &seat),
+        Event::PeerSilent { seat, silent } => value(out, 35, &(seat, silent.as_nanos())),
+        Event::PeerHeard { seat } => value(out, 36, &seat),
         Event::CommandRefused { command, refusal } => value(out, 17, &(command, refusal)),
         Event::StateRecovered { origin } => whole(out, 21, &[u64::from(origin.code())]),
         Event::SnapshotTaken { after } => whole(out, 22, &[after.as_nanos()]),
@@ -81,6 +86,12 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
             put_wall(out, after);
         }
     }
+}
+
+/// A write that failed.
+fn failed(out: &mut Vec<u8>, code: u8, device: DeviceIndex, outcome: WriteOutcome) {
+    whole(out, code, &[u64::from(device.0), u64::from(outcome_code(outcome))]);
+    put_accepted(out, outcome);
 }
 
 pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
@@ -160,6 +171,23 @@ fn decode_of_host(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
         28 => Event::WallClockSet { before: wall(cursor)?, after: wall(cursor)? },
         29 => Event::MemoryCarried { age: cursor.value::<Option<u64>>("event")?.map(Span::from_nanos) },
         30 => Event::MemoryNotCarried { why: not_carried(cursor.byte()?)? },
+        31 => {
+            let device = DeviceIndex(id(cursor)?);
+            let code = cursor.byte()?;
+            Event::HeartbeatFailed { device, outcome: outcome(code, cursor)? }
+        }
+        32 => Event::HeartbeatsSucceed { device: DeviceIndex(id(cursor)?) },
+        33 => Event::WriteBudgetUsedUp {
+            device: DeviceIndex(id(cursor)?),
+            per_day: u32_of(cursor)?,
+            renewed_in: span(cursor)?,
+        },
+        34 => Event::WriteBudgetRenewed { device: DeviceIndex(id(cursor)?) },
+        35 => {
+            let (seat, silent) = cursor.value("event")?;
+            Event::PeerSilent { seat, silent: Span::from_nanos(silent) }
+        }
+        36 => Event::PeerHeard { seat: cursor.value("event")? },
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }
@@ -232,6 +260,8 @@ pub(super) const fn outcome_code(outcome: WriteOutcome) -> u8 {
         WriteOutcome::TimedOut => 2,
         WriteOutcome::Expired => 3,
         WriteOutcome::Outdated { .. } => 4,
+        WriteOutcome::NotHeld => 5,
+        WriteOutcome::Incomplete => 6,
     }
 }
 
@@ -249,6 +279,8 @@ pub(super) fn outcome(code: u8, cursor: &mut Cursor<'_>) -> Result<WriteOutcome,
         2 => Ok(WriteOutcome::TimedOut),
         3 => Ok(WriteOutcome::Expired),
         4 => Ok(WriteOutcome::Outdated { accepted: cursor.varint()? }),
+        5 => Ok(WriteOutcome::NotHeld),
+        6 => Ok(WriteOutcome::Incomplete),
         found => Err(Flaw::Code { what: "write outcome", found }),
     }
 }

@@ -21,7 +21,8 @@ use crate::digest::Chain;
 use crate::event::Event;
 use crate::ids::{ConnectionIndex, ControllerIndex, DeviceIndex, PointIndex};
 use crate::machine::{
-    Boot, Effect, Input, LinkWish, MAX_FRAME_INPUT, Sample, SetPointWrite, Step, Validity, WriteOutcome,
+    Boot, Effect, Input, LinkWish, MAX_FRAME_INPUT, Sample, SetPointWrite, Step, Validity, WriteKind,
+    WriteOutcome,
 };
 use crate::persistence::{JournalStatus, Origin, Trouble};
 use crate::points::DeviceClass;
@@ -43,7 +44,7 @@ fn header() -> Header {
 }
 
 /// Checked by hand against [`super::record`]: the third line is a wake as it mostly is, three bytes.
-const GOLDEN: [&str; 30] = [
+const GOLDEN: [&str; 32] = [
     "410acdab0101050000000000000000",
     "2264cdab",
     "12cdab",
@@ -72,8 +73,11 @@ const GOLDEN: [&str; 30] = [
     "0f13cdabac02020708",
     "0f14cdab03",
     "0f14cdabd804",
-    "07000417d804050c0807000000000000170311ac0206050000000000000100000000000004c001d00f1f051fd804",
-    "0a021d",
+    "07000517d804050c0807000000000000170311ac0206050000000000000100000000000004c001d00f\
+     1703bd020c0403000000000000818004000000000000084001d00f1f051fd804",
+    "03cdab01018380080000000000000040",
+    "05cdab0f01ac02",
+    "0a021f",
 ];
 
 /// The hexadecimal bytes of each record, written in order, and the same records read back.
@@ -112,7 +116,7 @@ const fn input(input: Input<'_>) -> Content<'_> {
 }
 
 /// What is asked of connections, the second time with a write.
-fn on_the_wire(write: SetPointWrite) -> [Effect; 4] {
+fn on_the_wire(write: SetPointWrite) -> [Effect; 5] {
     [
         Effect::Frame { connection: ConnectionIndex(300), first: 5, length: 12, chain: 0x0708, write: None },
         Effect::Frame {
@@ -121,6 +125,13 @@ fn on_the_wire(write: SetPointWrite) -> [Effect; 4] {
             length: 300,
             chain: 0x0506,
             write: Some(write),
+        },
+        Effect::Frame {
+            connection: ConnectionIndex(1),
+            first: 317,
+            length: 12,
+            chain: 0x0304,
+            write: Some(SetPointWrite { kind: WriteKind::Heartbeat, value: 3.0, ..write }),
         },
         Effect::Link { connection: ConnectionIndex(2), wish: LinkWish::Open },
         Effect::Link { connection: ConnectionIndex(300), wish: LinkWish::Closed },
@@ -133,9 +144,13 @@ fn each_kind_of_record_has_its_golden_bytes() {
     let recovered = Boot { incarnation: 2, origin: Origin::Damaged, abstains: true, ..Boot::FIRST };
     let first = [sample(0, 1.0), sample(1, f64::NAN)];
     let second = [sample(0, 1.0), sample(1, 2.0)];
+    let valid_until = LocalTime::from_nanos(300);
+    let not_sent = Input::NotSent { device: DeviceIndex(1), kind: WriteKind::Heartbeat, valid_until };
+    let not_in_force = [Sample { validity: Validity::NotInForce, ..sample(1, 2.0) }];
     let meter = DeviceIndex(0);
     let write = SetPointWrite {
         device: DeviceIndex(1),
+        kind: WriteKind::SetPoint,
         value: -2.5,
         epoch: 1,
         valid_until: LocalTime::from_nanos(2_005),
@@ -189,6 +204,8 @@ fn each_kind_of_record_has_its_golden_bytes() {
         at(1_000, 0, input(Input::LinkChanged { connection: ConnectionIndex(1), is_open: true })),
         at(1_000, 0, input(Input::LinkChanged { connection: ConnectionIndex(300), is_open: false })),
         at(1_000, 0, Content::Effects { effects: &on_the_wire, deadline: None }),
+        at(1_000, 0, input(Input::Points { device: meter, samples: &not_in_force })),
+        at(1_000, 0, input(not_sent)),
         at(1_000, 0, Content::Closing(Ending::Poisoned)),
     ];
     assert_eq!(hex_of(&records), GOLDEN);
@@ -209,6 +226,16 @@ fn only_kinds_without_room_in_the_tag_stand_behind_an_escape() {
     // A wake has room in the tag: no second form of it.
     assert_eq!(decoded(&[0x0f, 2, 0, 0]), refused(2));
     assert_eq!(decoded(&[0x0f]), Some(Flaw::RecordEnds));
+}
+
+#[test]
+fn a_value_that_is_not_valid_is_in_force_nowhere_and_a_point_has_sixteen_bits() {
+    let sample = |word: &[u8]| decoded(&[&[0x03, 0, 0, 1, 1], word, &[0; 8]].concat());
+    assert_eq!(sample(&[0xff, 0xff, 0x07]), None);
+    assert_eq!(sample(&[0xff, 0xff, 0x0f]), None, "a set-point that is not in force");
+    let no_point = |found| Some(Flaw::OutOfRange { what: "point", found, end: 1 << 16 });
+    assert_eq!(sample(&[0xfe, 0xff, 0x0f]), no_point(0x1_ffff));
+    assert_eq!(sample(&[0x81, 0x80, 0x18]), no_point(0x2_0000));
 }
 
 #[test]

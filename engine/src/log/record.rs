@@ -17,9 +17,10 @@
 //! Boot     = incarnation, code (1: wall clock, 2: abstains, from 4 on: origin), [wall clock zigzag ns], the promise
 //! Wake     = nothing
 //! Points   = 2 · device + f;  f = 0: bits of the values that have changed, those values (8 bytes each)
-//!                             f = 1: count, each: 2 · point + validity, value (8 bytes)
+//!                             f = 1: count, each: 2 · point + validity, and 131,072 where it is not in force, value (8 bytes)
 //! TimedOut = device
 //! Written  = 8 · device + outcome (0: acknowledged, 1: refused, 2: timed out, 3: expired, 4: outdated by an epoch), [that epoch]
+//!            8 · device + 7: a frame was not sent, what it wrote (0: a set-point, 1: a heartbeat), until when (ns)
 //! Frame    = connection, length, the bytes
 //! Link     = 2 · connection + whether it is open
 //! Durable  = code (0, 1: promise failed, durable; 2, 3: snapshot failed, durable; 4: journal kept again; 5 on: trouble)
@@ -293,7 +294,7 @@ impl Content<'_> {
                 Input::Wake => Kind::Wake,
                 Input::Points { .. } => Kind::Points,
                 Input::TimedOut { .. } => Kind::TimedOut,
-                Input::Written { .. } => Kind::Written,
+                Input::Written { .. } | Input::NotSent { .. } => Kind::Written,
                 Input::Message { .. } => Kind::Message,
                 Input::Promised { .. } | Input::Snapshotted { .. } | Input::Journal(_) => Kind::Durable,
                 Input::Command(_) => Kind::Command,

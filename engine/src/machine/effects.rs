@@ -38,7 +38,7 @@ pub enum Effect {
         length: u32,
         /// Their chain, which stands for them in logs.
         chain: u64,
-        /// The set-point that they carry, as it was decided.
+        /// The write that they carry, as it was decided.
         write: Option<SetPointWrite>,
     },
     /// Open a connection, or close it and forget what waits to leave on it. How an attempt to open it ended is told.
@@ -104,7 +104,7 @@ impl Effect {
         }
     }
 
-    /// The set-point that it writes or carries.
+    /// The write that it is or carries.
     #[inline]
     pub const fn write(&self) -> Option<&SetPointWrite> {
         match self {
@@ -133,12 +133,23 @@ pub enum LinkWish {
     Closed,
 }
 
-/// A set-point on its way to a device.
+/// What a write says to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WriteKind {
+    /// What power is wanted of it.
+    SetPoint,
+    /// That somebody is there who cares for the set-point that it holds.
+    Heartbeat,
+}
+
+/// A write on its way to a device: a set-point, or what keeps one in force.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetPointWrite {
     /// To whom.
     pub device: DeviceIndex,
-    /// The power in W, in the device's own sign; finite.
+    /// What it says.
+    pub kind: WriteKind,
+    /// The power in W, in the device's own sign; of a heartbeat, how many there were before it. Finite.
     pub value: f64,
     /// The fencing number of the authority under which it was decided.
     pub epoch: u64,

@@ -191,6 +191,9 @@ pub struct DeviceSpec {
     pub reversion: Span,
     /// Shortest time between two writes.
     pub write_interval: Span,
+    /// How often a day it may be written, where its registers wear: more than keep a set-point in force; `None`: as often as one
+    /// likes.
+    pub writes_per_day: Option<u32>,
     /// A set-point that moves less than this is not written.
     pub dead_band: Watts,
     /// D: from the validity check of a write to the moment at which nothing of it can still be applied, queues and retries of

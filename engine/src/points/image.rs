@@ -54,6 +54,8 @@ pub struct Point {
     pub value: f64,
     /// Whether it may be used, as of the last scan.
     pub quality: Quality,
+    /// Of a set-point: whether the device follows it, as far as it says; that another decides is in no value.
+    pub is_in_force: bool,
     /// When it was measured, by this host's clock.
     pub measured: LocalTime,
     /// Whether anything that could be believed has arrived since boot.
@@ -84,6 +86,8 @@ struct Entry {
     /// When a value of the device last changed.
     changed: LocalTime,
     power: History,
+    /// When it is told that nothing of it has arrived since boot; never, once it was, or where it may be another's to ask.
+    missed_at: LocalTime,
     /// While before this instant every point of the device is known to keep its quality: a scan need not look.
     settled_until: LocalTime,
 }
@@ -106,6 +110,7 @@ impl Image {
                 stuck_after: device.stuck_after,
                 changed: LocalTime::ZERO,
                 power: History::new(scan, reach),
+                missed_at: LocalTime::MAX,
                 settled_until: LocalTime::ZERO,
             });
             points.extend(device.class.points().iter().map(|_kind| Point::unknown()));
@@ -113,8 +118,8 @@ impl Image {
         Self { points, devices: entries }
     }
 
-    /// Forgets every value: what was measured before a boot is not known now.
-    pub fn forget(&mut self) {
+    /// Forgets every value: what was measured before this boot is not known now.
+    pub fn forget(&mut self, now: LocalTime) {
         for point in &mut self.points {
             *point = Point::unknown();
         }
@@ -122,6 +127,10 @@ impl Image {
             device.power.clear();
             device.settled_until = LocalTime::ZERO;
             device.has_answered = false;
+            device.missed_at = match device.connections {
+                Connections::Shared => now + device.age_max,
+                Connections::ActiveOnly => LocalTime::MAX,
+            };
         }
     }
 
@@ -142,7 +151,7 @@ impl Image {
         for sample in samples {
             let place = sample.point.position().wrapping_sub(first);
             let (Some(kind), Some(point)) = (kinds.get(place), points.get_mut(place)) else { continue };
-            let believed = sample.validity == Validity::Valid && kind.can_be(sample.value);
+            let believed = sample.validity != Validity::Invalid && kind.can_be(sample.value);
             if believed != point.believed || point.quality != Quality::Good {
                 entry.settled_until = LocalTime::ZERO;
             }
@@ -155,6 +164,10 @@ impl Image {
             if value.to_bits() != point.value.to_bits() || !point.arrived {
                 point.value = value;
                 point.arrived = true;
+                entry.changed = now;
+            }
+            let is_in_force = sample.validity != Validity::NotInForce;
+            if core::mem::replace(&mut point.is_in_force, is_in_force) != is_in_force {
                 entry.changed = now;
             }
             point.measured = measured;
@@ -173,6 +186,7 @@ impl Image {
                 carry.flag(&mut point.arrived);
                 carry.flag(&mut point.believed);
                 carry.real(&mut point.value);
+                carry.flag(&mut point.is_in_force);
                 carry.instant(&mut point.measured);
                 if carry.restores() && point.arrived && *kind == PointKind::Power {
                     entry.power.push(point.measured, point.value);
@@ -202,20 +216,25 @@ impl Image {
         all.filter(move |(_, entry)| entry.connections == connections).map(|(device, _)| device)
     }
 
-    /// Judges every point's quality as of `now` and reports what changed.
+    /// Judges every point's quality as of `now` and reports what changed, and once what has been unknown for as long as a value
+    /// may be old.
     pub fn judge(&mut self, now: LocalTime, out: &mut Effects) {
         for entry in &mut self.devices {
             if now < entry.settled_until {
                 continue;
             }
-            let mut settled_until = LocalTime::MAX;
+            let is_missed = now >= entry.missed_at;
+            if is_missed {
+                entry.missed_at = LocalTime::MAX;
+            }
+            let mut settled_until = entry.missed_at;
             for place in 0..entry.class.points().len() {
                 let index = entry.first.position() + place;
                 let point = &mut self.points[index];
                 let stuck_at = entry.stuck_after.map(|span| entry.changed + span);
                 let (quality, until) = point.judged(now, entry.age_max, stuck_at);
                 settled_until = settled_until.min(until);
-                if quality != point.quality {
+                if quality != point.quality || is_missed && quality == Quality::Unknown {
                     point.quality = quality;
                     out.report(Event::QualityChanged { point: PointIndex::of(index), quality });
                 }
@@ -263,6 +282,7 @@ impl Point {
         Self {
             value: 0.0,
             quality: Quality::Unknown,
+            is_in_force: true,
             measured: LocalTime::ZERO,
             arrived: false,
             believed: true,
@@ -289,5 +309,46 @@ impl Point {
             Some(stuck_at) => (Quality::Good, stale_after.min(stuck_at) + tick),
             None => (Quality::Good, stale_after + tick),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::functions::testing::device;
+    use crate::machine::Effect;
+
+    #[test]
+    fn what_never_arrives_is_told_once_when_a_value_would_be_too_old() {
+        let shared = device("pcc", DeviceClass::Meter, Positive::Import, 400.0);
+        let age_max = shared.age_max;
+        let apart = DeviceSpec { connections: Connections::ActiveOnly, ..shared.clone() };
+        let heard = shared.clone();
+        let mut image = Image::new(&[shared, apart, heard], Span::from_secs(1));
+        let booted = LocalTime::ZERO + Span::from_hours(1);
+        let told = |now: LocalTime, image: &mut Image| -> Vec<(u16, Quality)> {
+            let mut out = Effects::new();
+            image.judge(now, &mut out);
+            let told = |effect: &Effect| {
+                let Effect::Report(Event::QualityChanged { point, quality }) = effect else { return None };
+                Some((point.0, *quality))
+            };
+            out.as_slice().iter().filter_map(told).collect()
+        };
+        image.forget(booted);
+        let sample = Sample { point: PointIndex(2), value: 1.0, validity: Validity::Valid };
+        image.take(booted + age_max, DeviceIndex(2), &[sample]);
+        let before = booted + age_max - Span::from_nanos(1);
+        assert_eq!(told(before, &mut image), [(2, Quality::Good)]);
+        assert_eq!(told(booted + age_max, &mut image), [(0, Quality::Unknown)]);
+        assert_eq!(told(booted + age_max * 2, &mut image), []);
+        image.forget(booted);
+        assert_eq!(
+            told(booted + age_max * 2, &mut image)[..1],
+            [(0, Quality::Unknown)],
+            "each life tells anew"
+        );
     }
 }

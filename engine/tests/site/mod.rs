@@ -4,6 +4,9 @@
 use r_ems_engine::controller::group::Group;
 use r_ems_engine::controller::{Controller, ControllerSpec};
 use r_ems_engine::event::Event;
+use r_ems_engine::fieldbus::frame::{HEADER_BYTES, put};
+use r_ems_engine::fieldbus::pdu::{Answer, Request, put_answer, put_exception};
+use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::functions::connection_limit::ConnectionLimitSpec;
 use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::ramp_limit::RampLimitSpec;
@@ -11,7 +14,9 @@ use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
 use r_ems_engine::functions::soc_floor::SocFloorSpec;
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
 use r_ems_engine::ids::{DeviceIndex, PointIndex};
-use r_ems_engine::machine::{Boot, Effect, Effects, Input, Machine, Sample, Validity, WriteOutcome};
+use r_ems_engine::machine::{
+    Boot, Effect, Effects, Input, LinkWish, Machine, Sample, SetPointWrite, Validity, WriteKind, WriteOutcome,
+};
 use r_ems_engine::math::at_most;
 use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use r_ems_engine::redundancy::Command;
@@ -80,6 +85,7 @@ fn device(name: &str, class: DeviceClass, positive: Positive, rating: f64) -> De
         stuck_after: None,
         reversion: Span::from_secs(60),
         write_interval: Span::ZERO,
+        writes_per_day: None,
         dead_band: Watts::ZERO,
         longest_write: Span::ZERO,
         checks_epochs: false,
@@ -116,8 +122,12 @@ pub(crate) struct Site {
     effects: Effects,
     pub(crate) events: Vec<Event>,
     pub(crate) writes: [u64; 4],
-    /// Devices that refuse every write.
+    /// Devices that refuse every set-point.
     pub(crate) refuses: [bool; 4],
+    /// Devices that answer no set-point.
+    pub(crate) is_mute: [bool; 4],
+    /// The heartbeats that devices behind a bus have heard.
+    pub(crate) beats: [u64; 4],
 }
 
 impl Site {
@@ -127,6 +137,15 @@ impl Site {
 
     /// The same with devices that are changed before.
     pub(crate) fn with(stack: &[BuiltInSpec], change: impl FnOnce(&mut [DeviceSpec])) -> Self {
+        Self::made(stack, change, |_spec| {})
+    }
+
+    /// The same with a controller that is changed too.
+    pub(crate) fn made(
+        stack: &[BuiltInSpec],
+        change: impl FnOnce(&mut [DeviceSpec]),
+        change_controller: impl FnOnce(&mut ControllerSpec<BuiltIn>),
+    ) -> Self {
         let mut devices = vec![
             device("pcc", DeviceClass::Meter, Positive::Import, 400e3),
             device("b1", DeviceClass::Battery, Positive::Discharge, BATTERY_W),
@@ -134,7 +153,8 @@ impl Site {
             device("pv", DeviceClass::Pv, Positive::Generation, PV_W),
         ];
         change(&mut devices);
-        let spec = ControllerSpec::wire("grid", "a", SCAN, devices, stack).expect("a right stack");
+        let mut spec = ControllerSpec::wire("grid", "a", SCAN, devices, stack).expect("a right stack");
+        change_controller(&mut spec);
         let mut controller = Controller::new(&spec);
         let mut effects = Effects::new();
         controller.boot(LocalTime::ZERO, Boot::FIRST, &mut effects);
@@ -147,6 +167,8 @@ impl Site {
             events: Vec::new(),
             writes: [0; 4],
             refuses: [false; 4],
+            is_mute: [false; 4],
+            beats: [0; 4],
         }
     }
 
@@ -226,9 +248,20 @@ impl Site {
     }
 
     fn look_at_effects(&mut self) {
-        let effects: Vec<Effect> = self.effects.as_slice().to_vec();
-        for effect in effects {
-            match effect {
+        let effects = core::mem::take(&mut self.effects);
+        self.look_at(&effects);
+        self.effects = effects;
+    }
+
+    fn deliver(&mut self, input: &Input<'_>) {
+        let mut more = Effects::new();
+        self.controller.handle(self.now, input, &mut more);
+        self.look_at(&more);
+    }
+
+    fn look_at(&mut self, effects: &Effects) {
+        for effect in effects.as_slice() {
+            match *effect {
                 Effect::Write(write) => {
                     assert!(write.value.is_finite(), "a set-point is finite");
                     assert!(write.valid_until > self.now, "a set-point is valid when it is written");
@@ -240,11 +273,18 @@ impl Site {
                         self.held[device] = write.value;
                         WriteOutcome::Acknowledged
                     };
-                    let input = Input::Written { device: write.device, outcome };
-                    let mut more = Effects::new();
-                    self.controller.handle(self.now, &input, &mut more);
-                    self.note_events(&more);
+                    self.deliver(&Input::Written { device: write.device, outcome });
                 }
+                Effect::Frame { connection, first, length, write: Some(write), .. } => {
+                    let frame = &effects.frames()[first as usize..][..length as usize];
+                    if let Some(bytes) = self.answer_frame(frame, &write) {
+                        self.deliver(&Input::Frame { connection, bytes: &bytes });
+                    }
+                }
+                Effect::Link { connection, wish: LinkWish::Open } => {
+                    self.deliver(&Input::LinkChanged { connection, is_open: true });
+                }
+                Effect::Promise(_) => self.deliver(&Input::Promised { succeeded: true }),
                 Effect::Report(event) => self.events.push(event),
                 Effect::Poll { .. }
                 | Effect::Disconnect { .. }
@@ -252,7 +292,6 @@ impl Site {
                 | Effect::Link { .. }
                 | Effect::Send { .. }
                 | Effect::Transfer { .. }
-                | Effect::Promise(_)
                 | Effect::Snapshot
                 | Effect::Stopped
                 | Effect::Authority { .. } => {}
@@ -260,12 +299,31 @@ impl Site {
         }
     }
 
-    fn note_events(&mut self, effects: &Effects) {
-        for effect in effects.as_slice() {
-            if let Effect::Report(event) = effect {
-                self.events.push(*event);
-            }
+    /// What a device behind a bus answers that is written something.
+    fn answer_frame(&mut self, frame: &[u8], write: &SetPointWrite) -> Option<Vec<u8>> {
+        let device = write.device.position();
+        let is_set_point = write.kind == WriteKind::SetPoint;
+        if !is_set_point {
+            self.beats[device] += 1;
+        } else if self.is_mute[device] {
+            return None;
         }
+        self.writes[device] += u64::from(is_set_point);
+        let request = Request::decode(&frame[HEADER_BYTES..]).expect("what is sent is a request");
+        let (transaction, unit) = (u16::from_be_bytes([frame[0], frame[1]]), frame[HEADER_BYTES - 1]);
+        let mut bytes = Vec::new();
+        let refuses = is_set_point && self.refuses[device];
+        put(&mut bytes, transaction, unit, |pdu| {
+            if refuses {
+                put_exception(pdu, request.function(), Exception::ILLEGAL_VALUE);
+            } else {
+                put_answer(pdu, &request, &Answer::Written);
+            }
+        });
+        if is_set_point && !refuses {
+            self.held[device] = write.value;
+        }
+        Some(bytes)
     }
 
     fn look_at_decisions(&self) {

@@ -130,6 +130,8 @@ impl Words<'_> {
             Event::SectionDiffers { seat } => {
                 format!("{kind}: {} runs with another redundancy section", self.seat(*seat))
             }
+            Event::PeerSilent { seat, silent } => format!("{kind}: {} for {silent}", self.seat(*seat)),
+            Event::PeerHeard { seat } => format!("{kind}: {}", self.seat(*seat)),
             Event::CommandRefused { command, refusal } => {
                 format!("{kind}: {}: {}", self.command(*command), refusal.name())
             }
@@ -143,6 +145,10 @@ impl Words<'_> {
             | Event::ShortfallEnded { .. }
             | Event::WriteFailed { .. }
             | Event::WritesSucceed { .. }
+            | Event::WriteBudgetUsedUp { .. }
+            | Event::WriteBudgetRenewed { .. }
+            | Event::HeartbeatFailed { .. }
+            | Event::HeartbeatsSucceed { .. }
             | Event::DeviceLimited { .. }
             | Event::DeviceFollows { .. }
             | Event::StateRecovered { .. }

@@ -69,6 +69,10 @@ pub(super) fn event(event: &Event) -> String {
         | Event::ShortfallEnded { .. }
         | Event::WriteFailed { .. }
         | Event::WritesSucceed { .. }
+        | Event::WriteBudgetUsedUp { .. }
+        | Event::WriteBudgetRenewed { .. }
+        | Event::HeartbeatFailed { .. }
+        | Event::HeartbeatsSucceed { .. }
         | Event::DeviceLimited { .. }
         | Event::DeviceFollows { .. }
         | Event::RoleChanged { .. }
@@ -78,6 +82,8 @@ pub(super) fn event(event: &Event) -> String {
         | Event::StateRefused { .. }
         | Event::AuthoritiesOverlapped { .. }
         | Event::SectionDiffers { .. }
+        | Event::PeerSilent { .. }
+        | Event::PeerHeard { .. }
         | Event::CommandRefused { .. }
         | Event::SignSuspect { .. } => String::from(kind),
     }

@@ -2,7 +2,7 @@
 
 use r_ems_engine::event::Event;
 use r_ems_engine::log::{Content, Record};
-use r_ems_engine::machine::{Effect, Input, SetPointWrite, Step, WriteOutcome};
+use r_ems_engine::machine::{Effect, Input, SetPointWrite, Step, WriteKind, WriteOutcome};
 use r_ems_engine::redundancy::Epoch;
 use r_ems_engine::{LocalTime, Span};
 use serde::Serialize;
@@ -72,7 +72,7 @@ pub enum Fields {
 pub struct Answer {
     /// Who answered.
     pub device: String,
-    /// `acknowledged`, `refused`, `outdated`, `timed_out` or `expired`.
+    /// `acknowledged`, `refused`, `outdated`, `not_held`, `timed_out`, `expired` or `incomplete`.
     pub outcome: &'static str,
     /// What it answers, if the log tells.
     #[serde(flatten)]
@@ -90,8 +90,8 @@ pub struct Answer {
 pub struct Written {
     /// Its epoch.
     pub epoch: String,
-    /// The set-point in the device's own sign.
-    pub value_w: f64,
+    /// The set-point in the device's own sign; null: it is a heartbeat.
+    pub value_w: Option<f64>,
     /// How long before the answer it was sent, by the controller's own clock.
     pub sent_s: f64,
 }
@@ -103,8 +103,8 @@ pub struct Asked {
     pub device: String,
     /// Its epoch.
     pub epoch: String,
-    /// The set-point in the device's own sign.
-    pub value_w: f64,
+    /// The set-point in the device's own sign; null: it is a heartbeat.
+    pub value_w: Option<f64>,
     /// For how long it may be performed.
     pub valid_s: f64,
 }
@@ -116,6 +116,10 @@ impl Fields {
             Content::Delivery { step: Step::Input(Input::Written { device, outcome }), .. } => {
                 let found = known.unanswered(record, *device);
                 Some(Self::Written(Answer::of(words.device(*device), *outcome, record.now, found)))
+            }
+            Content::Delivery { step: Step::Input(Input::NotSent { device, .. }), .. } => {
+                let (found, outcome) = (known.unanswered(record, *device), WriteOutcome::Expired);
+                Some(Self::Written(Answer::of(words.device(*device), outcome, record.now, found)))
             }
             Content::Delivery { step: Step::Input(Input::Frame { connection, bytes }), .. } => {
                 Some(Self::Frame { connection: connection.0, hex: hex(bytes) })
@@ -166,7 +170,9 @@ impl Fields {
         let Self::Written(answer) = self else { return None };
         let ago = |write: &Written| Span::from_secs_f64(write.sent_s);
         let told = |write: &Written| {
-            format!("{} W under epoch {} sent {} ago", write.value_w, write.epoch, ago(write))
+            let said =
+                write.value_w.map_or_else(|| String::from("a heartbeat"), |value| format!("{value} W"));
+            format!("{said} under epoch {} sent {} ago", write.epoch, ago(write))
         };
         if let Some(write) = &answer.write {
             return Some(told(write));
@@ -186,6 +192,8 @@ impl Answer {
             WriteOutcome::Outdated { .. } => "outdated",
             WriteOutcome::TimedOut => "timed_out",
             WriteOutcome::Expired => "expired",
+            WriteOutcome::NotHeld => "not_held",
+            WriteOutcome::Incomplete => "incomplete",
         };
         let count = found.map_or(0, Unanswered::count);
         let mut writes: Vec<Written> =
@@ -196,17 +204,26 @@ impl Answer {
     }
 }
 
+/// The set-point that a write says, W.
+pub(crate) fn value_w(write: &SetPointWrite) -> Option<f64> {
+    match write.kind {
+        WriteKind::SetPoint => Some(write.value),
+        WriteKind::Heartbeat => None,
+    }
+}
+
 fn written(sent: &Sent, now: LocalTime) -> Written {
     let epoch = Epoch::of_number(sent.epoch).to_string();
     Written { epoch, value_w: sent.value_w, sent_s: now.since(sent.at).as_secs_f64() }
 }
 
 fn asked(words: Words<'_>, effect: &Effect, now: LocalTime) -> Option<Asked> {
-    let SetPointWrite { device, value, epoch, valid_until } = *effect.write()?;
+    let write = effect.write()?;
+    let SetPointWrite { device, epoch, valid_until, .. } = *write;
     Some(Asked {
         device: words.device(device),
         epoch: Epoch::of_number(epoch).to_string(),
-        value_w: value,
+        value_w: value_w(write),
         valid_s: valid_until.since(now).as_secs_f64(),
     })
 }

@@ -15,7 +15,7 @@ use r_ems_engine::ids::{ConnectionIndex, ControllerIndex, DeviceIndex, PointInde
 use r_ems_engine::log::{ControllerNames, DeviceName, EffectsKept, Ending, Header, Scope};
 use r_ems_engine::machine::{
     Boot, Delivery, Driver, Effect, Effects, Handled, Input, LinkWish, Machine, Outcome, Sample,
-    SetPointWrite, Step, Validity, WriteOutcome,
+    SetPointWrite, Step, Validity, WriteKind, WriteOutcome,
 };
 use r_ems_engine::points::DeviceClass;
 use r_ems_engine::units::Watts;
@@ -84,6 +84,9 @@ impl Machine for Toy {
                     out.report(Event::WriteFailed { device, outcome });
                 }
             }
+            Input::NotSent { device, kind: _, valid_until: _ } => {
+                out.report(Event::WriteFailed { device, outcome: WriteOutcome::Expired });
+            }
             Input::Frame { connection: _, bytes } => {
                 self.sum += bytes.iter().map(|byte| f64::from(*byte)).sum::<f64>();
             }
@@ -134,6 +137,7 @@ impl Toy {
         if shortfall > 0.0 {
             let write = SetPointWrite {
                 device: BATTERY,
+                kind: WriteKind::SetPoint,
                 value: shortfall,
                 epoch: 1,
                 valid_until: now + PERIOD + PERIOD,

@@ -16,8 +16,26 @@ enum Lasting {
     Lost(SlotIndex),
     Short(SlotIndex, GroupIndex),
     Writes(DeviceIndex),
+    Heartbeats(DeviceIndex),
+    Budget(DeviceIndex),
     Limited(DeviceIndex),
     State(Seat),
+    Peer(Seat),
+}
+
+impl Lasting {
+    /// Whether it is the concern of who writes, and of nobody who does not.
+    const fn is_of_holder(self) -> bool {
+        match self {
+            Self::Writes(_) | Self::Heartbeats(_) | Self::Budget(_) | Self::Limited(_) => true,
+            Self::Failed
+            | Self::Journal
+            | Self::Lost(_)
+            | Self::Short(..)
+            | Self::State(_)
+            | Self::Peer(_) => false,
+        }
+    }
 }
 
 /// An end of something that lasts.
@@ -42,8 +60,7 @@ impl Conditions {
             Some(Edge::Begins(what)) => self.begin(from, what, line),
             Some(Edge::Ends(what)) => drop(self.0.remove(&(from, what))),
             Some(Edge::EndsAuthority) => {
-                let is_holders = |what: &Lasting| matches!(what, Lasting::Writes(_) | Lasting::Limited(_));
-                self.0.retain(|(controller, what), _| *controller != from || !is_holders(what));
+                self.0.retain(|(controller, what), _| *controller != from || !what.is_of_holder());
             }
             Some(Edge::EndsAll) => self.0.retain(|(controller, _), _| *controller != from),
             None => {}
@@ -82,11 +99,17 @@ const fn edge(event: &Event) -> Option<Edge> {
         Event::ShortfallEnded { slot, group, .. } => Edge::Ends(Lasting::Short(slot, group)),
         Event::WriteFailed { device, .. } => Edge::Begins(Lasting::Writes(device)),
         Event::WritesSucceed { device } => Edge::Ends(Lasting::Writes(device)),
+        Event::HeartbeatFailed { device, .. } => Edge::Begins(Lasting::Heartbeats(device)),
+        Event::HeartbeatsSucceed { device } => Edge::Ends(Lasting::Heartbeats(device)),
+        Event::WriteBudgetUsedUp { device, .. } => Edge::Begins(Lasting::Budget(device)),
+        Event::WriteBudgetRenewed { device } => Edge::Ends(Lasting::Budget(device)),
         Event::DeviceLimited { device, .. } => Edge::Begins(Lasting::Limited(device)),
         Event::DeviceFollows { device } => Edge::Ends(Lasting::Limited(device)),
         Event::JournalDegraded { .. } => Edge::Begins(Lasting::Journal),
         Event::JournalRestored { .. } => Edge::Ends(Lasting::Journal),
         Event::StateRefused { seat, .. } => Edge::Begins(Lasting::State(seat)),
+        Event::PeerSilent { seat, .. } => Edge::Begins(Lasting::Peer(seat)),
+        Event::PeerHeard { seat } => Edge::Ends(Lasting::Peer(seat)),
         Event::StateTaken { seat } => Edge::Ends(Lasting::State(seat)),
         // What a point's quality means is seen at its device.
         Event::QualityChanged { .. }
@@ -114,6 +137,7 @@ mod tests {
     use super::*;
     use r_ems_engine::machine::WriteOutcome;
     use r_ems_engine::redundancy::{Epoch, Reason, Role};
+    use r_ems_engine::time::Span;
     use r_ems_engine::units::Watts;
 
     const A: ControllerIndex = ControllerIndex(0);
@@ -139,15 +163,26 @@ mod tests {
     #[test]
     fn what_a_device_does_not_do_is_no_concern_of_who_writes_no_more() {
         let mut conditions = Conditions::default();
-        let failed = Event::WriteFailed { device: DeviceIndex(0), outcome: WriteOutcome::TimedOut };
-        conditions.follow(A, &failed, &line(1.0));
-        conditions.follow(B, &failed, &line(1.0));
+        let (device, outcome) = (DeviceIndex(0), WriteOutcome::TimedOut);
+        let used_up = Event::WriteBudgetUsedUp { device, per_day: 340, renewed_in: Span::from_hours(1) };
+        let limited = Event::DeviceLimited { device, difference: Watts::of(1.0) };
+        let all = [
+            Event::WriteFailed { device, outcome },
+            Event::HeartbeatFailed { device, outcome },
+            used_up,
+            limited,
+        ];
+        for failed in &all {
+            conditions.follow(A, failed, &line(1.0));
+            conditions.follow(B, failed, &line(1.0));
+        }
         conditions.follow(A, &short(1), &line(2.0));
         let changed = |role| Event::RoleChanged { role, reason: Reason::Renewed, epoch: Epoch::NONE };
         conditions.follow(A, &changed(Role::HandingOver), &line(3.0));
-        assert_eq!(conditions.list(|of| of == A).len(), 2);
+        let counts = |conditions: &Conditions| [A, B].map(|who| conditions.list(|of| of == who).len());
+        assert_eq!(counts(&conditions), [5, 4]);
         conditions.follow(A, &changed(Role::Standby), &line(4.0));
-        assert_eq!((conditions.list(|of| of == A).len(), conditions.list(|of| of == B).len()), (1, 1));
+        assert_eq!(counts(&conditions), [1, 4]);
     }
 
     #[test]

@@ -164,9 +164,7 @@ fn devices<F: FunctionSet>(
                 .and_then(|(group, _)| group.bound_by())
                 .map(|origin| names::origin(names, origin)),
             write: last.map(|last| word(last.state).to_owned()),
-            // What was refused or lost ends nothing and renews nothing.
             reverts_in_s: channel
-                .filter(|_channel| last.is_some_and(|last| last.state != WriteState::Failed))
                 .and_then(|channel| channel.reverts_at())
                 .map(|at| at.since(now).as_secs_f64()),
         });
@@ -190,6 +188,7 @@ const fn word(state: WriteState) -> &'static str {
     match state {
         WriteState::Pending => "pending",
         WriteState::Acknowledged { .. } => "acknowledged",
+        WriteState::NotHeld { .. } => "not held",
         WriteState::Failed => "failed",
     }
 }

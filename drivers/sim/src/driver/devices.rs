@@ -31,11 +31,15 @@ pub(super) struct WriteAnswer {
     sent: Sent,
 }
 
-impl WriteUnderWay {
-    /// One that came as a frame, whose answer is one too.
-    pub(super) const fn at_wire((of, device): (Of, DeviceIndex), power: Watts, epoch: Epoch) -> Self {
-        Self { of, device, power, epoch, sent: None }
-    }
+/// Why a device takes nothing of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Declined {
+    /// It refuses all.
+    Refused,
+    /// It acknowledges all, and takes nothing.
+    Ignored,
+    /// It has accepted this epoch, which is higher.
+    Outdated(Epoch),
 }
 
 impl SimDriver {
@@ -182,27 +186,73 @@ impl SimDriver {
     }
 
     /// A device takes a write, or refuses it, as any or because it has accepted a higher epoch.
-    pub(super) fn apply(&mut self, at: Time, write: &WriteUnderWay) -> WriteOutcome {
+    fn apply(&mut self, at: Time, write: &WriteUnderWay) -> WriteOutcome {
         let WriteUnderWay { of: Of { post, .. }, device, power, epoch, .. } = *write;
-        let grid = self.posts[usize::from(post)].grid;
+        let way = self.arrives(at, (post, device), epoch);
+        match self.declines((post, device), Some(epoch)) {
+            Some(Declined::Refused) => WriteOutcome::Refused,
+            Some(Declined::Outdated(accepted)) => WriteOutcome::Outdated { accepted: accepted.number() },
+            Some(Declined::Ignored) => WriteOutcome::Acknowledged,
+            None => {
+                self.accept(at, (post, device), (epoch, way));
+                self.follow(at, (post, device), power);
+                WriteOutcome::Acknowledged
+            }
+        }
+    }
+
+    /// A write reaches a device, whatever that makes of it; how long that took, if it was seen to leave.
+    pub(super) fn arrives(
+        &mut self,
+        at: Time,
+        (post, device): (u16, DeviceIndex),
+        epoch: Epoch,
+    ) -> Option<Span> {
         let link = self.link(post, device);
         let (component, checks_epochs) = (link.component(), link.checks_epochs());
-        let refuses = link.refuses();
-        let way =
-            if checks_epochs { None } else { self.authority.arrived(at, post, component, epoch.number()) };
-        if refuses {
-            return WriteOutcome::Refused;
+        if checks_epochs { None } else { self.authority.arrived(at, post, component, epoch.number()) }
+    }
+
+    /// Why a device takes nothing of a write, whatever that says or because of the epoch that came with it.
+    pub(super) fn declines(
+        &self,
+        (post, device): (u16, DeviceIndex),
+        epoch: Option<Epoch>,
+    ) -> Option<Declined> {
+        let PostState { grid, links, .. } = &self.posts[usize::from(post)];
+        let link = &links[device.position()];
+        if link.refuses() {
+            return Some(Declined::Refused);
         }
-        let accepted = &mut self.grids[usize::from(grid)].accepted[usize::from(component.0)];
-        if checks_epochs && epoch < *accepted {
-            return WriteOutcome::Outdated { accepted: accepted.number() };
+        if link.ignores() {
+            return Some(Declined::Ignored);
         }
-        *accepted = epoch;
-        self.link(post, device).count_write();
+        let accepted = self.grids[usize::from(*grid)].accepted[usize::from(link.component().0)];
+        let is_outdated = link.checks_epochs() && epoch.is_some_and(|epoch| epoch < accepted);
+        is_outdated.then_some(Declined::Outdated(accepted))
+    }
+
+    /// A device accepts one of the requests of a set-point under an epoch.
+    pub(super) fn accept(
+        &mut self,
+        at: Time,
+        (post, device): (u16, DeviceIndex),
+        (epoch, way): (Epoch, Option<Span>),
+    ) {
+        let grid = self.posts[usize::from(post)].grid;
+        let component = self.link(post, device).component();
+        self.grids[usize::from(grid)].accepted[usize::from(component.0)] = epoch;
         self.authority.accepted(at, (grid, post), component, (epoch.number(), way));
         self.progress.accepted(at, post, epoch.number());
+    }
+
+    /// A device follows a set-point from now on.
+    pub(super) fn follow(&mut self, at: Time, (post, device): (u16, DeviceIndex), power: Watts) {
+        let grid = self.posts[usize::from(post)].grid;
+        let link = self.link(post, device);
+        link.count_write();
+        let component = link.component();
         self.grids[usize::from(grid)].command(component, power, at, self.monitor.watch(grid));
-        WriteOutcome::Acknowledged
     }
 
     /// Sends the polls among `effects` on their way, so that their answers are there when they are due.
@@ -272,11 +322,16 @@ impl SimDriver {
 
     /// Lets the checkers see a set-point leave.
     pub(super) fn note_sent(&mut self, at: Time, post: u16, write: &SetPointWrite) {
+        self.note_leaves(at, post, write);
+        self.note_on_its_way(at, post, write);
+    }
+
+    /// Lets the checkers see a write leave, whatever it says.
+    pub(super) fn note_leaves(&mut self, at: Time, post: u16, write: &SetPointWrite) {
         let PostState { grid, host, .. } = self.posts[usize::from(post)];
         // Whatever whoever sends believes, its clock says how late it is.
         let by_clock = self.clocks[usize::from(host)].local(at);
         self.authority.sent((at, by_clock), (grid, post), write.valid_until);
-        self.note_on_its_way(at, post, write);
     }
 
     /// Notes that nobody can take a write back any more.

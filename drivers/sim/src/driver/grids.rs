@@ -13,7 +13,8 @@ use crate::limits::Limits;
 use crate::plant::{Bus, ComponentIndex, Watch};
 use crate::reversion::Timers;
 use crate::slot::Slot;
-use crate::world::GridWorld;
+use crate::wire::Page;
+use crate::world::{GridWorld, Post};
 
 /// One grid's plant with those who watch it.
 #[derive(Clone, Debug)]
@@ -27,12 +28,28 @@ pub(super) struct Grid {
     pub(super) slots: Vec<Slot>,
     /// By component: the epoch that it has accepted last; a device that checks epochs refuses lower ones.
     pub(super) accepted: Vec<Epoch>,
+    /// By component: what was written to its registers.
+    pub(super) pages: Vec<Page>,
 }
 
 impl Grid {
-    /// A grid at the run's start; the first window of its account ends at `first_window_ends`.
-    pub(super) fn new(world: GridWorld, first_window_ends: Time) -> Self {
+    /// A grid at the run's start, with those who control it; the first window of its account ends at `first_window_ends`.
+    pub(super) fn new<'p>(
+        mut world: GridWorld,
+        posts: impl Iterator<Item = &'p Post>,
+        first_window_ends: Time,
+    ) -> Self {
         let components = world.bus.components().len();
+        let mut pages = alloc::vec![Page::default(); components];
+        for post in posts {
+            for map in &post.bus.devices {
+                let Some(link) = post.links.get(map.device().position()) else { continue };
+                pages[usize::from(link.component.0)].know(map);
+                if let Some(heartbeat) = map.heartbeat() {
+                    world.bus.expect_heartbeats(link.component, heartbeat.timeout);
+                }
+            }
+        }
         Self {
             ledger: Ledger::new(&world.bus),
             limits: Limits::new(&world.bus),
@@ -40,6 +57,7 @@ impl Grid {
             account: Account::new(&world.bus, first_window_ends, world.shaving_limit),
             slots: alloc::vec![Slot::default(); components],
             accepted: alloc::vec![Epoch::NONE; components],
+            pages,
             bus: world.bus,
         }
     }
@@ -60,10 +78,25 @@ impl Grid {
         self.timers.accepted(at, component);
     }
 
+    /// A device hears a heartbeat.
+    pub(super) fn hear(&mut self, component: ComponentIndex, at: Time, others: impl Watch) {
+        {
+            let (bus, mut watch) = self.watched(others);
+            bus.hear(component, at, &mut watch);
+        }
+        self.timers.heard(at, component);
+    }
+
     /// A device restarts: it forgets its set-point, the epochs that it has accepted, and who was connected to it.
     pub(super) fn restart(&mut self, component: ComponentIndex, at: Time, others: impl Watch) {
         self.slots[usize::from(component.0)] = Slot::default();
         self.accepted[usize::from(component.0)] = Epoch::NONE;
+        self.pages[usize::from(component.0)].restart();
+        self.release(component, at, others);
+    }
+
+    /// A device follows its set-point no longer, and falls back.
+    pub(super) fn release(&mut self, component: ComponentIndex, at: Time, others: impl Watch) {
         {
             let (bus, mut watch) = self.watched(others);
             bus.restart(component, at, &mut watch);

@@ -1,12 +1,12 @@
 //! What waits in the queue of a simulated world, and what of it reaches a machine.
 
-use r_ems_engine::Time;
 use r_ems_engine::ids::{ConnectionIndex, DeviceIndex};
-use r_ems_engine::machine::{SetPointWrite, WriteOutcome};
+use r_ems_engine::machine::{SetPointWrite, WriteKind, WriteOutcome};
 use r_ems_engine::persistence::{JournalStatus, Lane};
 use r_ems_engine::queue::EventQueue;
 use r_ems_engine::redundancy::{Command, Message, Seat};
 use r_ems_engine::wall::told::LOOKS_EVERY;
+use r_ems_engine::{LocalTime, Time};
 
 use super::PostState;
 use super::devices::{WriteAnswer, WriteUnderWay};
@@ -42,6 +42,13 @@ pub(super) enum Pending {
         of: Of,
         device: DeviceIndex,
         outcome: WriteOutcome,
+    },
+    /// A frame that carries a write was not sent.
+    NotSent {
+        of: Of,
+        device: DeviceIndex,
+        kind: WriteKind,
+        valid_until: LocalTime,
     },
     /// A request to write reaches its device; it waits among the freight, as the next does.
     Request {
@@ -114,6 +121,7 @@ pub(super) enum Happened {
     Answer { device: DeviceIndex },
     TimedOut { device: DeviceIndex },
     Written { device: DeviceIndex, outcome: WriteOutcome },
+    NotSent { device: DeviceIndex, kind: WriteKind, valid_until: LocalTime },
     Frame { connection: ConnectionIndex, device: DeviceIndex, brings: bool },
     Line { connection: ConnectionIndex, is_open: bool },
     Message { from: Seat, message: Message },

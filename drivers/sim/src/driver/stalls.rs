@@ -295,6 +295,7 @@ impl SimDriver {
             | Pending::PollTimedOut { of, .. }
             | Pending::Send { of, .. }
             | Pending::WriteEnded { of, .. }
+            | Pending::NotSent { of, .. }
             | Pending::Frame { of, .. }
             | Pending::LineTold { of, .. } => of,
             Pending::Measure(devices) | Pending::Answers(devices) => devices.of,

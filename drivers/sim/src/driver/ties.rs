@@ -156,7 +156,9 @@ fn place_of(pending: &Pending) -> Place {
         | Pending::LineTold { of, .. }
         | Pending::Told { of, .. } => of_all(of),
         Pending::Measure(devices) | Pending::Answers(devices) => devices,
-        Pending::PollTimedOut { of, device } | Pending::WriteEnded { of, device, .. } => of_one(of, device),
+        Pending::PollTimedOut { of, device }
+        | Pending::WriteEnded { of, device, .. }
+        | Pending::NotSent { of, device, .. } => of_one(of, device),
         Pending::Write(WriteUnderWay { of, device, .. })
         | Pending::WriteAnswered(WriteAnswer { of, device, .. }) => of_one(of, device),
         Pending::Send { of, write } => of_one(of, write.device),

@@ -13,21 +13,14 @@ use alloc::vec::Vec;
 
 use r_ems_engine::fieldbus::frame::{self, HEADER_BYTES};
 use r_ems_engine::fieldbus::map::{BusSpec, DeviceMap};
-use r_ems_engine::fieldbus::pdu::{Answer, Registers, Request, put_answer, put_exception};
-use r_ems_engine::fieldbus::plan::Piece;
-use r_ems_engine::fieldbus::refusal::Exception;
-use r_ems_engine::ids::{ConnectionIndex, ControllerIndex, DeviceIndex};
-use r_ems_engine::machine::{LinkWish, Sample, SetPointWrite, WriteOutcome};
-use r_ems_engine::redundancy::Epoch;
-use r_ems_engine::units::Watts;
-use r_ems_engine::{LocalTime, Span, Time};
+use r_ems_engine::ids::{ConnectionIndex, DeviceIndex};
+use r_ems_engine::machine::{LinkWish, SetPointWrite, WriteKind};
+use r_ems_engine::{LocalTime, Time};
 
 pub(super) use self::freight::Freight;
 use self::freight::Parcel;
-use super::devices::WriteUnderWay;
+use super::SimDriver;
 use super::pending::{Happened, Of, Pending};
-use super::{PostState, SimDriver};
-use crate::wire::{self, Order, Shown};
 
 /// The connections of one controller.
 #[derive(Clone, Debug)]
@@ -77,7 +70,7 @@ impl Wires {
         self.behind(connection).find(|map| units[usize::from(map.unit())].unit == unit)
     }
 
-    fn map_of(&self, device: DeviceIndex) -> Option<&DeviceMap> {
+    pub(super) fn map_of(&self, device: DeviceIndex) -> Option<&DeviceMap> {
         self.bus.devices.iter().find(|map| map.device() == device)
     }
 }
@@ -86,21 +79,6 @@ impl Line {
     const fn close(&mut self) {
         self.number = self.number.wrapping_add(1);
         self.is_open = false;
-    }
-}
-
-/// Which registers a request writes: the first one's address, and what they are to hold.
-fn written(pdu: &[u8]) -> Option<(u16, &[u8])> {
-    match Request::decode(pdu).ok()? {
-        // Function, address, and then the value itself.
-        Request::WriteRegister { address, .. } => Some((address, pdu.get(3..5)?)),
-        Request::WriteRegisters { address, registers } => Some((address, registers.bytes())),
-        Request::Read { .. }
-        | Request::WriteCoil { .. }
-        | Request::WriteCoils { .. }
-        | Request::MaskRegister { .. }
-        | Request::Exchange { .. }
-        | Request::Identify { .. } => None,
     }
 }
 
@@ -194,8 +172,8 @@ impl SimDriver {
             return;
         }
         if let Some(write) = write.filter(|write| state.refuses_to_send(now, write)) {
-            let (device, outcome) = (write.device, WriteOutcome::Expired);
-            return self.queue.push(at, Pending::WriteEnded { of, device, outcome });
+            let SetPointWrite { device, kind, valid_until, .. } = *write;
+            return self.queue.push(at, Pending::NotSent { of, device, kind, valid_until });
         }
         let Some(device) = wires.map(connection, bytes[HEADER_BYTES - 1]).map(DeviceMap::device) else {
             return;
@@ -236,108 +214,12 @@ impl SimDriver {
             None => self.answer_read(at, parcel),
             Some(write) => {
                 let reaches = self.link(post, device).reaches_at(at);
-                let order = self.ordered(post, device, &parcel.bytes[HEADER_BYTES..]);
-                if order.is_some_and(|order| order.set_point.is_some()) {
-                    self.note_sent(at, post, write);
+                match write.kind {
+                    WriteKind::SetPoint => self.note_sent(at, post, write),
+                    WriteKind::Heartbeat => self.note_leaves(at, post, write),
                 }
                 let slot = self.freight.send(parcel);
                 self.queue.push(reaches, Pending::Request { of, slot });
-            }
-        }
-    }
-
-    /// What a request to write orders; `None` if it is none that the device takes.
-    fn ordered(&self, post: u16, device: DeviceIndex, pdu: &[u8]) -> Option<Order> {
-        let map = self.posts[usize::from(post)].wires.map_of(device)?;
-        let (address, bytes) = written(pdu)?;
-        wire::order(map, address, Registers::new(bytes)?).ok()
-    }
-
-    /// What a device answers to a request that has reached it, and the values that the answer brings.
-    ///
-    /// `decided` is the write that it carries, where a controller sent it.
-    fn respond(
-        &mut self,
-        at: Time,
-        (of, device): (Of, DeviceIndex),
-        pdu: &[u8],
-        decided: Option<&SetPointWrite>,
-    ) -> (Vec<u8>, Vec<Sample>) {
-        let mut answer = Vec::new();
-        let samples = match Request::decode(pdu) {
-            Ok(request @ Request::Read { table, address, count }) => {
-                match self.read_device(at, (of.post, device), Piece { table, address, count }) {
-                    Ok(shown) => {
-                        let registers = Registers::new(&shown.bytes).expect("registers are whole");
-                        put_answer(&mut answer, &request, &Answer::Registers(registers));
-                        shown.samples
-                    }
-                    Err(exception) => {
-                        put_exception(&mut answer, request.function(), exception);
-                        Vec::new()
-                    }
-                }
-            }
-            Ok(request @ (Request::WriteRegister { .. } | Request::WriteRegisters { .. })) => {
-                match self.write_device(at, (of, device), pdu, decided) {
-                    Ok(()) => put_answer(&mut answer, &request, &Answer::Written),
-                    Err(exception) => put_exception(&mut answer, request.function(), exception),
-                }
-                Vec::new()
-            }
-            Ok(request) => {
-                put_exception(&mut answer, request.function(), Exception::ILLEGAL_FUNCTION);
-                Vec::new()
-            }
-            Err(exception) => {
-                put_exception(&mut answer, pdu.first().copied().unwrap_or_default(), exception);
-                Vec::new()
-            }
-        };
-        (answer, samples)
-    }
-
-    fn read_device(
-        &mut self,
-        at: Time,
-        (post, device): (u16, DeviceIndex),
-        asked: Piece,
-    ) -> Result<Shown, Exception> {
-        let grid = usize::from(self.posts[usize::from(post)].grid);
-        self.advance(grid, at);
-        let PostState { links, wires, .. } = &mut self.posts[usize::from(post)];
-        let link = &mut links[device.position()];
-        let map = wires.map_of(device).ok_or(Exception::ILLEGAL_ADDRESS)?;
-        let accepted = self.grids[grid].accepted[usize::from(link.component().0)].number();
-        let mut shown = wire::read(map, link.values(&self.grids[grid].bus), accepted, asked)?;
-        if link.is_short() {
-            shown.bytes.truncate(shown.bytes.len() / 4 * 2);
-            shown.samples.clear();
-        }
-        link.count_answer();
-        Ok(shown)
-    }
-
-    fn write_device(
-        &mut self,
-        at: Time,
-        (of, device): (Of, DeviceIndex),
-        pdu: &[u8],
-        decided: Option<&SetPointWrite>,
-    ) -> Result<(), Exception> {
-        let order = self.ordered(of.post, device, pdu).ok_or(Exception::ILLEGAL_ADDRESS)?;
-        let link = self.link(of.post, device);
-        let Some(power) = order.set_point else {
-            return if link.refuses() { Err(Exception::DEVICE_FAILURE) } else { Ok(()) };
-        };
-        let power = Watts::of(power * link.factor());
-        let known = decided.map_or(Epoch::NONE, |write| Epoch::of_number(write.epoch));
-        let epoch = order.epoch.map_or(known, Epoch::of_number);
-        match self.apply(at, &WriteUnderWay::at_wire((of, device), power, epoch)) {
-            WriteOutcome::Acknowledged => Ok(()),
-            WriteOutcome::Outdated { .. } => Err(Exception::ILLEGAL_VALUE),
-            WriteOutcome::Refused | WriteOutcome::TimedOut | WriteOutcome::Expired => {
-                Err(Exception::DEVICE_FAILURE)
             }
         }
     }
@@ -384,26 +266,6 @@ impl SimDriver {
         let end = core::mem::replace(&mut self.end, at);
         while self.wait().is_some() {}
         self.end = end;
-    }
-
-    /// Adds to `answer` what a device says to a request, as the links of this controller lead to it; returns how long the answer
-    /// takes, or `None` if there is none.
-    pub fn serve(
-        &mut self,
-        (controller, device): (ControllerIndex, DeviceIndex),
-        pdu: &[u8],
-        answer: &mut Vec<u8>,
-    ) -> Option<Span> {
-        let (at, post) = (self.now, controller.0);
-        let link = self.link(post, device);
-        if !link.hears() || link.is_cut_off() {
-            return None;
-        }
-        let takes = link.answered_at(at).since(at);
-        let of = Of { post, life: self.posts[usize::from(post)].life };
-        let (bytes, _values) = self.respond(at, (of, device), pdu, None);
-        answer.extend_from_slice(&bytes);
-        Some(takes)
     }
 
     /// A frame reaches a controller, unless the connection on which it travelled is over.

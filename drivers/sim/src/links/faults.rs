@@ -3,7 +3,7 @@
 //! A device may be late, old, wrong, silent about some values or deaf to writes, each for itself and all at once. An answer goes
 //! through them in this order: it has the values of now, or those that a gateway has kept; then some of them are replaced;
 //! then the device says that it vouches for none; then the last ones are left out. Writes are not touched by what answers say:
-//! a gateway that repeats its cache still passes them on.
+//! a gateway that repeats its cache still passes them on, and with them what function 23 reads.
 //!
 //! It must never change the device: the plant behind a faulty answer is as it is.
 
@@ -32,6 +32,8 @@ pub enum DeviceFault {
     Short,
     /// It refuses what is written.
     Refuses,
+    /// It acknowledges what is written and takes none of it, as one that is controlled at its panel.
+    Ignores,
     /// The connection is gone: what is under way on it is not answered, and the next one takes its time.
     Disconnected,
 }
@@ -77,6 +79,8 @@ pub(super) struct Faults {
     pub(super) late: Span,
     /// Whether writes are refused.
     pub(super) refuses: bool,
+    /// Whether writes are acknowledged and do nothing.
+    pub(super) ignores: bool,
     /// What is kept of the time before.
     pub(super) kept: Option<Answer>,
     /// By place, in the device's own sign.
@@ -91,10 +95,10 @@ impl Faults {
         self.kept.is_some() || self.is_invalid || self.is_short || self.wrong.iter().any(Option::is_some)
     }
 
-    /// Turns what was measured into what is answered.
+    /// Turns what was measured into what is answered; `is_passed_on`: whatever a gateway has kept.
     #[cold]
-    pub(super) fn apply(&self, answer: &mut Answer) {
-        if let Some(kept) = &self.kept {
+    pub(super) fn apply(&self, answer: &mut Answer, is_passed_on: bool) {
+        if let Some(kept) = self.kept.as_ref().filter(|_| !is_passed_on) {
             *answer = *kept;
         }
         for (sample, wrong) in answer.samples.iter_mut().zip(&self.wrong) {

@@ -5,7 +5,7 @@ use r_ems_engine::machine::Sample;
 
 use super::Link;
 use super::connection::Access;
-use crate::plant::Bus;
+use crate::plant::{Bus, Quantity};
 
 impl Link {
     /// When a connection that somebody asks for now can be had; `None`: it cannot.
@@ -28,8 +28,20 @@ impl Link {
     }
 
     /// What the device says of all its points while its bus stands where it does, were its answers whole.
-    pub(crate) fn values(&mut self, bus: &Bus) -> &[Sample] {
-        self.arrived = self.measured(bus);
+    ///
+    /// A set-point that `waits` there to be taken, W, in the device's own sign, is its set-point already. What is asked with a
+    /// write `is_passed_on`: no gateway answers that from what it has kept.
+    pub(crate) fn values(&mut self, bus: &Bus, waits: Option<f64>, is_passed_on: bool) -> &[Sample] {
+        let mut answer = self.true_values(bus);
+        for (sample, reading) in answer.samples.iter_mut().zip(&self.readings) {
+            if reading.point.quantity() == Quantity::SetPoint {
+                sample.value = waits.unwrap_or(sample.value);
+            }
+        }
+        if self.distorts {
+            self.faults.apply(&mut answer, is_passed_on);
+        }
+        self.arrived = answer;
         &self.arrived.samples[..self.readings.len()]
     }
 

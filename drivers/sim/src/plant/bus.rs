@@ -11,8 +11,8 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use r_ems_engine::Time;
 use r_ems_engine::units::Watts;
+use r_ems_engine::{Span, Time};
 
 use super::motion::{Decay, Motion};
 use super::{
@@ -122,6 +122,26 @@ impl Bus {
     /// If the component takes no command: whoever wires devices to components has checked that.
     pub fn command(&mut self, component: ComponentIndex, power: Watts, now: Time, watch: &mut impl Watch) {
         self.act(component, now, watch, |component, at| component.command(power, at));
+    }
+
+    /// Lets a device hear, at `now`, that somebody cares for its set-point.
+    pub fn hear(&mut self, component: ComponentIndex, now: Time, watch: &mut impl Watch) {
+        self.act(component, now, watch, Component::hear);
+    }
+
+    /// Whether a device does what it was commanded last, as far as it can: a connection and a load are commanded nothing.
+    pub fn is_commanded(&self, component: ComponentIndex) -> bool {
+        match &self.components[usize::from(component.0)] {
+            Component::Battery(battery) => battery.is_commanded(),
+            Component::Pv(pv) => pv.is_commanded(),
+            Component::Connection(_) | Component::Load(_) => false,
+        }
+    }
+
+    /// A device falls back from now on when it follows a set-point and hears no heartbeat for so long. To be said before anything
+    /// happens.
+    pub fn expect_heartbeats(&mut self, component: ComponentIndex, timeout: Span) {
+        self.components[usize::from(component.0)].expect_heartbeats(timeout);
     }
 
     /// Starts the inverter of a battery at `now`: it runs after its start delay, or at once if it is ready; nothing happens

@@ -3,8 +3,8 @@
 //! A new kind of component is one file and one line of [`Component`]; the compiler then names every place that has to say
 //! something about it.
 
-use r_ems_engine::Time;
 use r_ems_engine::units::Watts;
+use r_ems_engine::{Span, Time};
 
 use super::{Battery, Connection, Load, Pv, Supply};
 
@@ -151,12 +151,30 @@ impl Component {
         }
     }
 
+    /// Hears that somebody cares for its set-point. A connection and a load have none.
+    pub(super) fn hear(&mut self, now: Time) {
+        match self {
+            Self::Connection(_) | Self::Load(_) => {}
+            Self::Pv(pv) => pv.hear(now),
+            Self::Battery(battery) => battery.hear(now),
+        }
+    }
+
+    /// Falls back from now on when it hears nobody for so long.
+    pub(super) fn expect_heartbeats(&mut self, timeout: Span) {
+        match self {
+            Self::Connection(_) | Self::Load(_) => {}
+            Self::Pv(pv) => pv.expect_heartbeats(timeout),
+            Self::Battery(battery) => battery.expect_heartbeats(timeout),
+        }
+    }
+
     /// Forgets the set-point: a battery rests as after its reversion, a photovoltaic plant makes what it can.
     pub(super) fn restart(&mut self, now: Time) {
         match self {
             Self::Connection(_) | Self::Load(_) => {}
             Self::Pv(pv) => {
-                pv.command(pv.spec().rating, now);
+                pv.restart(now);
                 pv.pass(now);
             }
             Self::Battery(battery) => battery.restart(now),

@@ -2,7 +2,8 @@
 //!
 //! A limit takes effect fast downward, as a straight ramp over `lag` from what is made to what is allowed, and is released
 //! slowly, at `release`: inverters obey at once and come back carefully. Both are straight lines, so that the output, the
-//! lower of available power and limit, stays one, with exact crossings.
+//! lower of available power and limit, stays one, with exact crossings. A plant that expects heartbeats releases its limit when
+//! it has heard none for its time-out.
 //!
 //! While the plant is curtailed no device can know what it could make: whoever reads the available power reads
 //! [`Quantity::Curtailed`] with it. The plant's truth knows it, and the summary's curtailed energy comes from it.
@@ -43,6 +44,12 @@ pub struct Pv {
     limit: Line,
     output: Line,
     set_point_w: f64,
+    /// Whether that is a command.
+    is_commanded: bool,
+    /// How long it waits for a heartbeat; none: it does not.
+    heartbeat: Option<Span>,
+    /// When it has heard none for too long.
+    unheard: Option<Time>,
     supply: Supply,
     power_w: f64,
     available_w: f64,
@@ -82,6 +89,9 @@ impl Pv {
             limit: Line::new(Time::ZERO, Segment::flat(rating_w, Time::MAX)),
             output: Line::ended(),
             set_point_w: rating_w,
+            is_commanded: false,
+            heartbeat: None,
+            unheard: None,
             supply: Supply::Live,
             power_w: 0.0,
             available_w: 0.0,
@@ -102,6 +112,16 @@ impl Pv {
     /// The last limit that was set, in W.
     pub fn set_point_w(&self) -> f64 {
         self.set_point_w
+    }
+
+    /// Whether that was commanded, and still counts.
+    pub fn is_commanded(&self) -> bool {
+        self.is_commanded
+    }
+
+    /// How long the plant waits for a heartbeat before it releases its limit; none: it does not.
+    pub fn heartbeat(&self) -> Option<Span> {
+        self.heartbeat
     }
 
     /// Whether less is made than could be.
@@ -144,11 +164,39 @@ impl Pv {
     }
 
     pub(super) fn breakpoint(&self) -> Time {
-        self.output.until()
+        self.output.until().min(self.unheard.unwrap_or(Time::MAX))
     }
 
     /// Sets the limit. The caller passes the component afterwards.
     pub(super) fn command(&mut self, limit: Watts, now: Time) {
+        self.is_commanded = true;
+        // Who heard none for too long waits anew with the next limit.
+        self.unheard = self.unheard.or(self.heartbeat.map(|span| now + span));
+        self.limit_to(limit, now);
+    }
+
+    /// Hears a heartbeat.
+    pub(super) fn hear(&mut self, now: Time) {
+        self.unheard = self.heartbeat.map(|span| now + span);
+    }
+
+    /// Releases its limit from now on when it hears no heartbeat for so long.
+    pub(super) fn expect_heartbeats(&mut self, timeout: Span) {
+        self.heartbeat = Some(timeout);
+    }
+
+    /// Forgets the limit. The caller passes the component afterwards.
+    pub(super) fn restart(&mut self, now: Time) {
+        self.unheard = None;
+        self.release(now);
+    }
+
+    fn release(&mut self, now: Time) {
+        self.is_commanded = false;
+        self.limit_to(self.spec.rating, now);
+    }
+
+    fn limit_to(&mut self, limit: Watts, now: Time) {
         let target_w = limit.watts().clamp(0.0, self.spec.rating.watts());
         if target_w.to_bits() == self.set_point_w.to_bits() {
             return;
@@ -177,6 +225,9 @@ impl Pv {
     }
 
     pub(super) fn pass(&mut self, now: Time) {
+        if self.unheard.take_if(|end| *end <= now).is_some() {
+            self.release(now);
+        }
         if now >= self.raw.until() {
             self.raw = Line::new(now, self.source.segment(now));
         }

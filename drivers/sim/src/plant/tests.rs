@@ -213,6 +213,30 @@ fn a_set_point_that_is_not_repeated_reverts_to_the_fallback() {
 }
 
 #[test]
+fn a_battery_that_hears_nobody_for_too_long_falls_back_and_waits_anew_with_the_next_set_point() {
+    let spec = BatterySpec { fallback: kw(-5.0), lag: Span::ZERO, dead_time: Span::ZERO, ..battery(0.5) };
+    let mut bus = bus(spec);
+    bus.expect_heartbeats(BESS, Span::from_secs(10));
+    let power_at = |bus: &mut Bus, at: u64| {
+        bus.advance(seconds(at), &mut ());
+        read(bus, BESS, Quantity::Power)
+    };
+    bus.command(BESS, kw(100.0), seconds(100), &mut ());
+    bus.hear(BESS, seconds(109), &mut ());
+    // A set-point is no heartbeat.
+    bus.command(BESS, kw(90.0), seconds(112), &mut ());
+    assert_eq!(power_at(&mut bus, 118), 90e3);
+    assert_eq!(bus.next_event(), Some(seconds(119)));
+    assert_eq!(power_at(&mut bus, 119), -5e3);
+    // A heartbeat brings no set-point back.
+    bus.hear(BESS, seconds(120), &mut ());
+    assert_eq!(power_at(&mut bus, 140), -5e3);
+    bus.command(BESS, kw(80.0), seconds(150), &mut ());
+    assert_eq!(power_at(&mut bus, 159), 80e3);
+    assert_eq!(power_at(&mut bus, 160), -5e3);
+}
+
+#[test]
 fn a_battery_that_is_started_follows_its_set_point_after_the_delay() {
     let start_delay = Span::from_secs(30);
     let mut bus = bus(BatterySpec { mode: Mode::Off, start_delay, lag: Span::ZERO, ..battery(0.5) });

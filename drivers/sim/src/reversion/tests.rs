@@ -5,7 +5,8 @@ use alloc::vec;
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 
 use super::*;
-use crate::plant::{Battery, BatterySpec, Connection, Position};
+use crate::plant::{Battery, BatterySpec, Connection, Position, Pv, PvSpec};
+use crate::sources::Source;
 
 const BATTERY: ComponentIndex = ComponentIndex(0);
 const REVERSION: Span = Span::from_secs(60);
@@ -86,6 +87,25 @@ fn a_battery_that_follows_for_longer_than_its_reversion_is_found() {
 }
 
 #[test]
+fn a_battery_that_follows_though_it_heard_nobody_for_too_long_is_found() {
+    let heartbeat = Span::from_secs(10);
+    let listens = BatterySpec { heartbeat: Some(heartbeat), ..spec() };
+    assert_eq!(found(listens, 600), Ok(()));
+    let (mut timers, mut deaf) = (Timers::new(&bus(listens)), bus(spec()));
+    write(&mut deaf, &mut timers, 10, 40e3);
+    for second in [15, 20, 28] {
+        advance(&mut deaf, &mut timers, second);
+        timers.heard(at(second), BATTERY);
+    }
+    advance(&mut deaf, &mut timers, 38);
+    assert_eq!(timers.check(), Ok(()));
+    // What it hears too late brings nothing back.
+    timers.heard(at(39), BATTERY);
+    advance(&mut deaf, &mut timers, 40);
+    assert_eq!(timers.check().map_err(|found| found.ended_at), Err(at(38)));
+}
+
+#[test]
 fn a_battery_that_falls_back_too_slowly_or_elsewhere_is_found() {
     assert_eq!(found(BatterySpec { lag: Span::from_secs(8), ..spec() }, 600), Err(at(70)));
     assert_eq!(found(BatterySpec { fallback: Watts::of(-10.1e3), ..spec() }, 600), Err(at(70)));
@@ -122,4 +142,51 @@ fn a_device_without_a_timer_and_one_that_was_never_written_to_promise_nothing() 
         advance(&mut bus, &mut timers, 300);
         assert_eq!(timers.check(), Ok(()));
     }
+}
+
+/// A photovoltaic plant under a steady sun of 40 kW, which comes back from nothing within 10 s.
+fn sunny(heartbeat: Option<Span>) -> Bus {
+    let pv = Pv::new(PvSpec::new(Watts::of(50e3)), Source::constant(40e3).expect("a finite power"));
+    let mut bus = Bus::new(vec![
+        Component::Pv(pv.expect("a valid plant")),
+        Component::Connection(Connection::new(Watts::of(50e3)).expect("a valid connection")),
+    ])
+    .expect("one connection");
+    if let Some(timeout) = heartbeat {
+        bus.expect_heartbeats(BATTERY, timeout);
+    }
+    bus
+}
+
+#[test]
+fn a_photovoltaic_plant_that_hears_nobody_releases_its_limit() {
+    let heartbeat = Some(Span::from_secs(10));
+    let mut bus = sunny(heartbeat);
+    let mut timers = Timers::new(&bus);
+    write(&mut bus, &mut timers, 10, 5e3);
+    for second in [15, 24] {
+        bus.hear(BATTERY, at(second), &mut timers);
+        timers.heard(at(second), BATTERY);
+        assert!(bus.is_commanded(BATTERY));
+    }
+    advance(&mut bus, &mut timers, 33);
+    assert!(bus.components()[0].power_w() < 5.1e3, "it is limited while it hears somebody");
+    advance(&mut bus, &mut timers, 60);
+    assert!(bus.components()[0].power_w() > 39.9e3 && !bus.is_commanded(BATTERY));
+    bus.breaker(Position::Open, at(61), &mut timers);
+    advance(&mut bus, &mut timers, 90);
+    bus.breaker(Position::Closed, at(91), &mut timers);
+    write(&mut bus, &mut timers, 92, 5e3);
+    advance(&mut bus, &mut timers, 200);
+    assert_eq!(timers.check(), Ok(()));
+}
+
+#[test]
+fn a_photovoltaic_plant_that_stays_limited_though_it_heard_nobody_is_found() {
+    let (mut timers, mut deaf) = (Timers::new(&sunny(Some(Span::from_secs(10)))), sunny(None));
+    write(&mut deaf, &mut timers, 10, 5e3);
+    advance(&mut deaf, &mut timers, 30);
+    assert_eq!(timers.check(), Ok(()), "it may take so long to come back");
+    advance(&mut deaf, &mut timers, 32);
+    assert_eq!(timers.check().map_err(|found| found.ended_at), Err(at(20)));
 }

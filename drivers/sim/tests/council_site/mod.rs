@@ -76,6 +76,7 @@ impl Site {
             stuck_after: None,
             reversion: Span::from_secs(60),
             write_interval: Span::ZERO,
+            writes_per_day: None,
             longest_write: self.longest_write,
             checks_epochs: self.checks_epochs,
             at_stop: None,

@@ -38,6 +38,7 @@ fn device(name: &str, class: DeviceClass, positive: Positive) -> DeviceSpec {
         stuck_after: None,
         reversion: Span::from_secs(60),
         write_interval: Span::ZERO,
+        writes_per_day: None,
         longest_write: Span::ZERO,
         checks_epochs: false,
         at_stop: None,

@@ -9,7 +9,7 @@ use r_ems_engine::carried::{Carried, NotCarried};
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::log::{ChainPair, ControllerNames, Header, codec};
 use r_ems_engine::machine::{
-    Boot, Delivery, Effect, Effects, Handled, Input, Machine, Outcome, SetPointWrite, State, Step,
+    Boot, Delivery, Effect, Effects, Handled, Input, Machine, Outcome, SetPointWrite, State, Step, WriteKind,
 };
 use r_ems_engine::persistence::journal::{Beginning, Completion, Journal, JournalSettings, SyncRule};
 use r_ems_engine::persistence::promises::{Kept, PromiseKeeper};
@@ -66,7 +66,8 @@ impl Machine for Counter {
         self.count += 1;
         assert!(self.count != self.fails_at, "the wake that fails");
         let (device, value) = (DeviceIndex(0), self.count as f64);
-        out.push(Effect::Write(SetPointWrite { device, value, epoch: 1, valid_until: now }));
+        let kind = WriteKind::SetPoint;
+        out.push(Effect::Write(SetPointWrite { device, kind, value, epoch: 1, valid_until: now }));
         if self.count.is_multiple_of(self.snapshot_every) {
             out.push(Effect::Snapshot);
         }

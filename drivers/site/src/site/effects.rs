@@ -114,8 +114,9 @@ impl SiteDriver {
         if let Some(write) = write
             && (now > write.valid_until || write.epoch < post.writes_from)
         {
-            let (device, outcome) = (write.device, WriteOutcome::Expired);
-            return self.at_once.push_back((of, Waiting::Told(Input::Written { device, outcome })));
+            let SetPointWrite { device, kind, valid_until, .. } = *write;
+            let not_sent = Input::NotSent { device, kind, valid_until };
+            return self.at_once.push_back((of, Waiting::Told(not_sent)));
         }
         let valid_until = write.map(|write| write.valid_until);
         if post.lines[connection.position()].send(now, bytes, valid_until) == Happened::Closed {

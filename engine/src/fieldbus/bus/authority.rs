@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bus, INSTANT, Told, What};
+use super::{Bus, INSTANT, Leaving, Told, What};
 use crate::machine::Effects;
 use crate::time::LocalTime;
 
@@ -37,14 +37,16 @@ impl Bus {
                 }
             }
         }
+        self.extend_beats(epoch, until);
         for place in 0..self.devices.len() {
             self.extend_transit(place, until);
         }
     }
 
     /// Authority is extended that is about to be given away. What is under way may wait for its answer, so that its end is known:
-    /// else nobody could write for D.
-    pub(super) fn hear_respite(&mut self, until: LocalTime) {
+    /// else nobody could write for D. Heartbeats go on to leave: nobody else cares for the devices yet.
+    pub(super) fn hear_respite(&mut self, epoch: u64, until: LocalTime) {
+        self.extend_beats(epoch, until);
         for place in 0..self.devices.len() {
             let master = &self.masters[self.spec.devices[place].connection().position()];
             let is_it = master
@@ -56,13 +58,21 @@ impl Bus {
         }
     }
 
+    fn extend_beats(&mut self, epoch: u64, until: LocalTime) {
+        for (attached, map) in self.devices.iter_mut().zip(&self.spec.devices) {
+            if let Some(heartbeat) = map.heartbeat() {
+                attached.beats.extend(epoch, until, heartbeat);
+            }
+        }
+    }
+
     fn extend_transit(&mut self, place: usize, until: LocalTime) {
         if let Some(transit) = &mut self.devices[place].in_transit
             && transit.ends_at <= until
         {
             transit.ends_at = until + INSTANT;
             let device = self.spec.devices[place].device();
-            self.desk.told.push(Told::Left { device, valid_until: until });
+            self.desk.told.push(Told::Left { device, valid_until: until, how: Leaving::Waits });
         }
     }
 
@@ -77,6 +87,7 @@ impl Bus {
             if let Some(transit) = &mut attached.in_transit {
                 transit.ends_at = transit.ends_at.min(until);
             }
+            attached.beats.end(epoch, until);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::{Ask, Attached, Desk, INSTANT, Told, Transit, What, Writing};
+use super::{Ask, Attached, Desk, INSTANT, Leaving, Told, Transit, What, Writing};
 use crate::fieldbus::map::DeviceMap;
-use crate::fieldbus::master::{Fault, Job, Peer};
+use crate::fieldbus::master::{Fault, Job, Next, Peer};
 use crate::fieldbus::pdu::{Answer, Request};
 use crate::fieldbus::plan::Piece;
 use crate::fieldbus::refusal::AnswerFlaw;
@@ -38,6 +38,15 @@ impl Peer for Counter<'_> {
         let piece = match job.tag.what {
             What::Read(read) => map.reads()[usize::from(read)].span,
             What::Epoch => self.epoch(job.tag.place),
+            What::ReadBack => {
+                let Writing { request, .. } = self.writing(job.tag.place);
+                map.writes()[usize::from(request)].span()
+            }
+            What::Beat => {
+                let heartbeat = map.heartbeat().expect("only a device that expects one is sent one");
+                let write = self.devices[usize::from(job.tag.place)].beats.under_way();
+                return heartbeat.request.encode(&write, pdu).expect("each of its numbers has room");
+            }
             What::Write => {
                 let Writing { write, request, .. } = self.writing(job.tag.place);
                 let encoded = map.writes()[usize::from(request)].encode(&write, pdu);
@@ -49,23 +58,39 @@ impl Peer for Counter<'_> {
     }
 
     fn has_expired(&self, now: LocalTime, job: &Job<Ask>) -> bool {
-        job.tag.what == What::Write && now > self.writing(job.tag.place).write.valid_until
+        let write = match job.tag.what {
+            What::Write => self.writing(job.tag.place).write,
+            What::Beat => self.devices[usize::from(job.tag.place)].beats.under_way(),
+            What::Read(_) | What::ReadBack | What::Epoch => return false,
+        };
+        now > write.valid_until
     }
 
     fn send(&mut self, job: &Job<Ask>, transaction: u16, unit: u8, pdu: &[u8]) {
         let place = usize::from(job.tag.place);
-        let writing = self.devices[place].write.as_mut().filter(|_| job.tag.what == What::Write);
-        let write = writing.map(|writing| {
-            writing.has_left = true;
-            writing.write
-        });
-        if let Some(SetPointWrite { device, valid_until, .. }) = write {
-            if self.maps[place].recalls() {
-                let before = self.devices[place].in_transit.map_or(valid_until, |transit| transit.ends_at);
-                let ends_at = before.max(valid_until + INSTANT);
-                self.devices[place].in_transit = Some(Transit { ends_at, transaction });
-            }
-            self.desk.told.push(Told::Left { device, valid_until });
+        let attached = &mut self.devices[place];
+        let write = match job.tag.what {
+            What::Read(_) | What::ReadBack | What::Epoch => None,
+            What::Beat => Some(attached.beats.under_way()),
+            What::Write => attached.write.as_mut().map(|writing| {
+                let how = match writing.request {
+                    request if writing.sent > request => Leaving::Repeats,
+                    0 => Leaving::Begins,
+                    _ => Leaving::GoesOn,
+                };
+                writing.sent = writing.request + 1;
+                let SetPointWrite { device, valid_until, .. } = writing.write;
+                if self.maps[place].recalls() {
+                    let before = attached.in_transit.map_or(valid_until, |transit| transit.ends_at);
+                    let ends_at = before.max(valid_until + INSTANT);
+                    attached.in_transit = Some(Transit { ends_at, transaction });
+                }
+                self.desk.told.push(Told::Left { device, valid_until, how });
+                writing.write
+            }),
+        };
+        if let Some(write) = write {
+            attached.sent_until = write.valid_until;
         }
         self.out.send_frame(self.connection, (transaction, unit, pdu), write);
     }
@@ -74,16 +99,30 @@ impl Peer for Counter<'_> {
         self.keep_in_transit(|transit| !transit.has_arrived_with(transaction));
     }
 
-    fn done(&mut self, job: &Job<Ask>, outcome: Result<Answer<'_>, Fault>) -> Option<Job<Ask>> {
-        let what = match job.tag.what {
+    fn done(&mut self, job: &Job<Ask>, outcome: Result<Answer<'_>, Fault>) -> Next<Ask> {
+        let ended = match job.tag.what {
             What::Read(read) => {
                 self.end_read(job.tag.place, usize::from(read), outcome);
-                None
+                return Next::Nothing;
+            }
+            What::Beat => {
+                let (map, place) = (&self.maps[usize::from(job.tag.place)], usize::from(job.tag.place));
+                let heartbeat = map.heartbeat().expect("only a device that expects one is sent one");
+                if let Some(outcome) = self.devices[place].beats.ended(&outcome, heartbeat) {
+                    self.desk.told.push(Told::Beats { device: map.device(), outcome });
+                }
+                return Next::Nothing;
             }
             What::Write => self.end_request(job.tag.place, outcome),
+            What::ReadBack => self.end_read_back(job.tag.place, outcome),
             What::Epoch => self.end_epoch(job.tag.place, outcome),
         };
-        what.map(|what| Job { tag: Ask { what, ..job.tag }, goes_first: true, ..*job })
+        let next = |what| Job { tag: Ask { what, ..job.tag }, goes_first: true, ..*job };
+        match ended {
+            Step::Goes(what) => Next::AtOnce(next(what)),
+            Step::Ends(outcome) if self.end_write(job.tag.place, outcome) => Next::InTurn(next(What::Write)),
+            Step::Ends(_) => Next::Nothing,
+        }
     }
 }
 
@@ -119,12 +158,7 @@ impl Counter<'_> {
         let first = self.desk.samples.len();
         match outcome {
             Ok(Answer::Registers(registers)) => {
-                let samples = map.brought(read, registers).map(|(mapped, registers)| {
-                    let value = mapped.layout.value(registers);
-                    let validity = if value.is_some() { Validity::Valid } else { Validity::Invalid };
-                    Sample { point: mapped.point, validity, value: value.unwrap_or(0.0) }
-                });
-                self.desk.samples.extend(samples);
+                self.desk.samples.extend(map.brought(read, registers));
             }
             // The device is there and does not know.
             Err(Fault::Answer(AnswerFlaw::Exception(exception))) if !exception.is_of_gateway() => {
@@ -146,30 +180,54 @@ impl Counter<'_> {
         }
     }
 
-    fn end_request(&mut self, place: u16, outcome: Result<Answer<'_>, Fault>) -> Option<What> {
+    fn end_request(&mut self, place: u16, outcome: Result<Answer<'_>, Fault>) -> Step {
         let writes = self.maps[usize::from(place)].writes();
-        let writing = self.devices[usize::from(place)].write.as_mut()?;
-        let request = usize::from(writing.request);
-        let ended = match outcome {
-            Ok(_) if request + 1 < writes.len() => {
-                writing.request += 1;
-                return Some(What::Write);
-            }
-            Ok(_) => WriteOutcome::Acknowledged,
+        let Writing { write, request, .. } = self.writing(place);
+        let request = usize::from(request);
+        Step::Ends(match outcome {
+            Ok(Answer::Registers(held)) if !writes[request].is_held(&write, held) => WriteOutcome::NotHeld,
+            Ok(_) if writes[request].is_read_back => return Step::Goes(What::ReadBack),
+            Ok(_) => return self.go_on(place),
             Err(Fault::Answer(AnswerFlaw::Exception(exception))) if exception.refuses() => {
                 if writes[request].epoch().is_some() {
-                    return Some(What::Epoch);
+                    return Step::Goes(What::Epoch);
                 }
                 WriteOutcome::Refused
             }
-            // Where a part of it has left, nobody knows what the device made of that.
             Err(Fault::Expired) if request == 0 => WriteOutcome::Expired,
+            // It was not sent, and those before it were acknowledged.
+            Err(Fault::Expired) => WriteOutcome::Incomplete,
+            // Where it has left, nobody knows what the device made of that.
             Err(_) => WriteOutcome::TimedOut,
-        };
-        self.end_write(place, ended)
+        })
     }
 
-    fn end_epoch(&mut self, place: u16, outcome: Result<Answer<'_>, Fault>) -> Option<What> {
+    /// A request is done, and the next one follows, if there is one.
+    fn go_on(&mut self, place: u16) -> Step {
+        let count = self.maps[usize::from(place)].writes().len();
+        let writing = self.devices[usize::from(place)].write.as_mut();
+        let writing = writing.expect("a set-point is under way while it is asked for");
+        if usize::from(writing.request) + 1 < count {
+            writing.request += 1;
+            return Step::Goes(What::Write);
+        }
+        Step::Ends(WriteOutcome::Acknowledged)
+    }
+
+    fn end_read_back(&mut self, place: u16, outcome: Result<Answer<'_>, Fault>) -> Step {
+        let Writing { write, request, .. } = self.writing(place);
+        let asked = &self.maps[usize::from(place)].writes()[usize::from(request)];
+        match outcome {
+            Ok(Answer::Registers(held)) if asked.is_held(&write, held) => self.go_on(place),
+            Ok(_) => Step::Ends(WriteOutcome::NotHeld),
+            Err(Fault::Answer(AnswerFlaw::Exception(exception))) if exception.refuses() => {
+                Step::Ends(WriteOutcome::Refused)
+            }
+            Err(_) => Step::Ends(WriteOutcome::TimedOut),
+        }
+    }
+
+    fn end_epoch(&mut self, place: u16, outcome: Result<Answer<'_>, Fault>) -> Step {
         let Writing { write, request, .. } = self.writing(place);
         let layout = self.maps[usize::from(place)].writes()[usize::from(request)].epoch();
         let accepted = match (outcome, layout) {
@@ -177,19 +235,26 @@ impl Counter<'_> {
             _ => None,
         };
         let accepted = accepted.map(|value| value as u64).filter(|accepted| *accepted > write.epoch);
-        let refused = WriteOutcome::Refused;
-        self.end_write(place, accepted.map_or(refused, |accepted| WriteOutcome::Outdated { accepted }))
+        Step::Ends(accepted.map_or(WriteOutcome::Refused, |accepted| WriteOutcome::Outdated { accepted }))
     }
 
-    /// The set-point under way has ended, and the one that waits begins.
-    fn end_write(&mut self, place: u16, outcome: WriteOutcome) -> Option<What> {
+    /// The set-point under way has ended; says whether another one waits for that.
+    fn end_write(&mut self, place: u16, outcome: WriteOutcome) -> bool {
         let device = self.maps[usize::from(place)].device();
         let attached = &mut self.devices[usize::from(place)];
-        let writing = attached.write.take()?;
+        let writing = attached.write.take().expect("a set-point is under way while it is asked for");
         for _ in 0..writing.decisions {
             self.desk.told.push(Told::Written { device, outcome });
         }
         attached.write = attached.waiting.take();
-        attached.write.is_some().then_some(What::Write)
+        attached.write.is_some()
     }
+}
+
+/// What follows from the end of a request of a set-point.
+enum Step {
+    /// This is asked for it next.
+    Goes(What),
+    /// It has ended.
+    Ends(WriteOutcome),
 }

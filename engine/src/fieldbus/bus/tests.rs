@@ -1,6 +1,8 @@
 //! A bus with two devices on one connection and one on another, and a peer that answers as it is told to.
 
+mod beats;
 mod recall;
+mod writes;
 
 use alloc::vec;
 
@@ -8,14 +10,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fieldbus::frame::{Assembler, HEADER_BYTES};
-use crate::fieldbus::map::{FieldContent, MappedPoint, Mapping, WriteRequest, WrittenField};
+use crate::fieldbus::map::{MappedPoint, Mapping};
 use crate::fieldbus::master::{ConnectionSpec, UnitSpec};
 use crate::fieldbus::pdu::{Answer, Registers, Request, Table, put_answer, put_exception};
 use crate::fieldbus::plan::ReadLimits;
 use crate::fieldbus::refusal::Exception;
 use crate::fieldbus::register::{Layout, NumberType, Unknown, WordOrder};
+use crate::fieldbus::write::{FieldContent, Heartbeat, WriteFunction, WriteRequest, WrittenField};
 use crate::ids::PointIndex;
-use crate::machine::{LinkWish, Validity};
+use crate::machine::{LinkWish, Validity, WriteKind};
 
 const METER: DeviceIndex = DeviceIndex(0);
 const BATTERY: DeviceIndex = DeviceIndex(1);
@@ -32,17 +35,26 @@ fn layout(number: NumberType) -> Layout {
 }
 
 fn map(device: DeviceIndex, connection: ConnectionIndex, unit: u16) -> DeviceMap {
+    DeviceMap::new(said(device, connection, unit)).expect("it fits")
+}
+
+fn field(content: FieldContent, number: NumberType) -> WrittenField {
+    WrittenField { content, layout: layout(number) }
+}
+
+fn said(device: DeviceIndex, connection: ConnectionIndex, unit: u16) -> Mapping {
     let point = MappedPoint {
         point: PointIndex(device.0),
         table: Table::HoldingRegisters,
         address: 100,
         layout: layout(NumberType::I32),
+        guard: None,
     };
-    let field = |content, number| WrittenField { content, layout: layout(number) };
     let writes = vec![
         WriteRequest {
             address: 200,
-            is_single: false,
+            function: WriteFunction::Registers,
+            is_read_back: false,
             fields: vec![
                 field(FieldContent::Epoch, NumberType::U64),
                 field(FieldContent::SetPoint, NumberType::I32),
@@ -50,11 +62,12 @@ fn map(device: DeviceIndex, connection: ConnectionIndex, unit: u16) -> DeviceMap
         },
         WriteRequest {
             address: 210,
-            is_single: true,
+            function: WriteFunction::Register,
+            is_read_back: false,
             fields: vec![field(FieldContent::Constant(1.0), NumberType::U16)],
         },
     ];
-    let said = Mapping {
+    Mapping {
         device,
         connection,
         unit,
@@ -64,12 +77,16 @@ fn map(device: DeviceIndex, connection: ConnectionIndex, unit: u16) -> DeviceMap
         limits: ReadLimits::default(),
         points: vec![point],
         writes: if device == METER { Vec::new() } else { writes },
-    };
-    DeviceMap::new(said).expect("it fits")
+        heartbeat: None,
+    }
 }
 
 /// Behind the first connection a meter, unit 1, and a battery, unit 2; behind the second another battery, unit 1.
 fn bus() -> Bus {
+    bus_of([map(METER, GATEWAY, 0), map(BATTERY, GATEWAY, 1), map(ALONE, LINE, 0)])
+}
+
+fn bus_of(devices: [DeviceMap; 3]) -> Bus {
     let unit = |unit: u8| UnitSpec {
         unit,
         timeout: Span::from_millis(100),
@@ -84,7 +101,7 @@ fn bus() -> Bus {
     };
     Bus::new(&BusSpec {
         connections: vec![connection(vec![unit(1), unit(2)]), connection(vec![unit(1)])],
-        devices: vec![map(METER, GATEWAY, 0), map(BATTERY, GATEWAY, 1), map(ALONE, LINE, 0)],
+        devices: devices.to_vec(),
     })
 }
 
@@ -148,12 +165,16 @@ fn ask(bus: &mut Bus, millis: u64, wishes: &[Effect]) -> Effects {
 }
 
 fn write(device: DeviceIndex, value: f64, epoch: u64, valid_until: u64) -> Effect {
-    Effect::Write(SetPointWrite { device, value, epoch, valid_until: at(valid_until) })
+    let kind = WriteKind::SetPoint;
+    Effect::Write(SetPointWrite { device, kind, value, epoch, valid_until: at(valid_until) })
 }
 
 /// A bus whose connections are open and idle.
 fn open() -> Bus {
-    let mut bus = bus();
+    opened(bus())
+}
+
+fn opened(mut bus: Bus) -> Bus {
     for (device, connection) in [(METER, GATEWAY), (ALONE, LINE)] {
         let out = ask(&mut bus, 0, &[Effect::Poll { device, due: at(0) }]);
         assert_eq!(wishes(&out), [(connection, LinkWish::Open)]);
@@ -254,13 +275,13 @@ fn what_is_decided_meanwhile_replaces_what_waits_and_answers_for_it() {
 }
 
 #[test]
-fn a_set_point_that_expires_when_a_part_of_it_has_left_may_have_been_applied() {
+fn a_set_point_that_expires_when_a_part_of_it_was_acknowledged_is_incomplete_and_that_is_known() {
     let mut bus = open();
     let first = sent(&ask(&mut bus, 10, &[write(ALONE, 1.0, 3, 50)]));
     let mut out = Effects::new();
     bus.received(at(60), LINE, &answer(&first[0].1, 0), &mut out);
     assert_eq!(sent(&out), []);
-    assert_eq!(told(&mut bus), [Told::Written { device: ALONE, outcome: WriteOutcome::TimedOut }]);
+    assert_eq!(told(&mut bus), [Told::Written { device: ALONE, outcome: WriteOutcome::Incomplete }]);
 }
 
 #[test]
@@ -271,12 +292,18 @@ fn it_is_told_how_long_a_write_that_leaves_may_do_so_and_also_of_the_next_try() 
         told.into_iter().find(|told| matches!(told, Told::Left { .. }))
     };
     let _first = ask(&mut bus, 10, &[write(ALONE, 1.0, 3, 300)]);
-    assert_eq!(left(&mut bus), Some(Told::Left { device: ALONE, valid_until: at(300) }));
+    assert_eq!(
+        left(&mut bus),
+        Some(Told::Left { device: ALONE, valid_until: at(300), how: Leaving::Begins })
+    );
     let _extended = ask(&mut bus, 20, &[Effect::Authority { epoch: 3, until: at(400) }]);
     let mut out = Effects::new();
     bus.wake(at(110), &mut out);
     assert_eq!(sent(&out).len(), 1, "it is tried again");
-    assert_eq!(left(&mut bus), Some(Told::Left { device: ALONE, valid_until: at(400) }));
+    assert_eq!(
+        left(&mut bus),
+        Some(Told::Left { device: ALONE, valid_until: at(400), how: Leaving::Repeats })
+    );
 }
 
 #[test]
@@ -287,49 +314,6 @@ fn what_has_left_once_has_not_expired_when_the_next_try_cannot_leave() {
     bus.wake(at(110), &mut out);
     assert_eq!(sent(&out), []);
     assert_eq!(told(&mut bus), [Told::Written { device: ALONE, outcome: WriteOutcome::TimedOut }]);
-}
-
-#[test]
-fn what_the_driver_did_not_send_has_expired_unless_an_earlier_try_was_sent() {
-    let mut bus = open();
-    let _first = ask(&mut bus, 10, &[write(ALONE, 1.0, 3, 500)]);
-    assert!(bus.not_sent(at(20), ALONE, &mut Effects::new()));
-    assert_eq!(told(&mut bus), [Told::Written { device: ALONE, outcome: WriteOutcome::Expired }]);
-    let _second = ask(&mut bus, 30, &[write(ALONE, 1.0, 3, 500)]);
-    bus.wake(at(130), &mut Effects::new());
-    assert!(bus.not_sent(at(140), ALONE, &mut Effects::new()));
-    assert_eq!(told(&mut bus), [Told::Written { device: ALONE, outcome: WriteOutcome::TimedOut }]);
-    assert!(!bus.not_sent(at(140), DeviceIndex(7), &mut Effects::new()), "that is another's");
-}
-
-#[test]
-fn nothing_comes_between_the_requests_of_a_set_point() {
-    let mut bus = open();
-    let first = sent(&ask(&mut bus, 10, &[write(BATTERY, 1.0, 3, 500)]));
-    let _waits = ask(&mut bus, 12, &[Effect::Poll { device: METER, due: at(12) }]);
-    let mut out = Effects::new();
-    bus.received(at(20), GATEWAY, &answer(&first[0].1, 0), &mut out);
-    let [(GATEWAY, frame, Some(_))] = &sent(&out)[..] else { panic!("one frame is sent") };
-    assert_eq!(frame[HEADER_BYTES..], [6, 0, 210, 0, 1]);
-}
-
-#[test]
-fn a_set_point_that_has_not_left_is_replaced() {
-    let mut bus = bus();
-    for value in [1.0, 2.0, 3.0] {
-        let _waits = ask(&mut bus, 10, &[write(ALONE, value, 3, 500)]);
-    }
-    let mut out = Effects::new();
-    bus.link_changed(at(20), LINE, true, &mut out);
-    for _request in 0..2 {
-        let [(LINE, frame, Some(carried))] = &sent(&out)[..] else { panic!("one is written") };
-        assert_eq!(carried.value, 3.0);
-        let frame = frame.clone();
-        out = Effects::new();
-        bus.received(at(30), LINE, &answer(&frame, 0), &mut out);
-    }
-    let done = Told::Written { device: ALONE, outcome: WriteOutcome::Acknowledged };
-    assert_eq!((sent(&out), told(&mut bus)), (vec![], vec![done, done, done]));
 }
 
 #[test]
@@ -353,13 +337,6 @@ fn a_connection_that_is_given_up_is_closed_and_all_that_was_asked_on_it_ends() {
     assert_eq!(wishes(&out), [(LINE, LinkWish::Open)], "who asks again connects again");
 }
 
-#[test]
-fn a_value_that_has_no_room_is_refused_and_nothing_is_sent() {
-    let mut bus = open();
-    let out = ask(&mut bus, 10, &[write(ALONE, 1e12, 3, 500)]);
-    assert_eq!((sent(&out), told(&mut bus).len()), (vec![], 1));
-}
-
 /// What may happen to a bus.
 #[derive(Clone, Debug)]
 enum Step {
@@ -372,6 +349,7 @@ enum Step {
     Link { connection: u16, is_open: bool },
     NotSent(u16),
     Authority { epoch: u64, valid_for: u64 },
+    Beat { epoch: u64, valid_for: u64 },
     Pass(u64),
 }
 
@@ -387,6 +365,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..2_u16, any::<bool>()).prop_map(|(connection, is_open)| Step::Link { connection, is_open }),
         1 => (0..3_u16).prop_map(Step::NotSent),
         1 => (0..3_u64, 0..300_u64).prop_map(|(epoch, valid_for)| Step::Authority { epoch, valid_for }),
+        2 => (0..3_u64, 0..300_u64).prop_map(|(epoch, valid_for)| Step::Beat { epoch, valid_for }),
         4 => (0..400_u64).prop_map(Step::Pass),
     ]
 }
@@ -394,9 +373,11 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn whatever_happens_each_write_ends_once_and_none_leaves_when_it_has_expired(
+        is_careful in any::<bool>(),
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let (mut bus, mut now) = (bus(), 0);
+        let careful = || writes::careful(WriteFunction::Registers);
+        let (mut bus, mut now) = (if is_careful { careful() } else { beats::beating() }, 10);
         let mut last: [Option<Vec<u8>>; 2] = [None, None];
         let (mut decided, mut ended) = (0, 0);
         // Until when a write to the battery may wait in its connection, which nothing that came later has answered.
@@ -436,10 +417,19 @@ proptest! {
                     bus.link_changed(at(now), ConnectionIndex(connection), is_open, &mut out);
                 }
                 Step::NotSent(device) => {
-                    bus.not_sent(at(now), DeviceIndex(device), &mut out);
+                    let device = DeviceIndex(device);
+                    let attached = bus.place(device).map(|place| &bus.devices[place]);
+                    let sent_until = attached.map_or(at(0), |attached| attached.sent_until);
+                    for kind in [WriteKind::SetPoint, WriteKind::Heartbeat] {
+                        bus.not_sent(at(now), device, (kind, sent_until), &mut out);
+                    }
                 }
                 Step::Authority { epoch, valid_for } => {
                     out = ask(&mut bus, now, &[Effect::Authority { epoch, until: at(now + valid_for) }]);
+                }
+                Step::Beat { epoch, valid_for } => {
+                    let cares = |_device| Care::Written;
+                    bus.beat(at(now), (epoch, at(now + valid_for)), at(now + 100), cares, &mut out);
                 }
                 Step::Pass(span) => {
                     now += span;
@@ -459,10 +449,14 @@ proptest! {
             for told in core::iter::from_fn(|| bus.next_told()) {
                 match told {
                     Told::Written { .. } => ended += 1,
-                    Told::Left { device: BATTERY, valid_until } => {
+                    Told::Left { device: BATTERY, valid_until, .. } => {
                         in_transit = in_transit.map(|until| until.max(valid_until));
                     }
-                    Told::Left { .. } | Told::Points { .. } | Told::TimedOut { .. } => {}
+                    Told::Left { .. }
+                    | Told::Reconnected { .. }
+                    | Told::Points { .. }
+                    | Told::TimedOut { .. }
+                    | Told::Beats { .. } => {}
                 }
             }
             if wishes(&out).iter().any(|(connection, _)| *connection == GATEWAY) {

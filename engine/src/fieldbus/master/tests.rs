@@ -52,9 +52,9 @@ impl Peer for Notes {
 
     fn arrived(&mut self, _transaction: u16) {}
 
-    fn done(&mut self, job: &Job<u32>, outcome: Result<Answer<'_>, Fault>) -> Option<Job<u32>> {
+    fn done(&mut self, job: &Job<u32>, outcome: Result<Answer<'_>, Fault>) -> Next<u32> {
         self.0.push(outcome.map_or_else(|fault| Seen::Failed(job.tag, fault), |_answer| Seen::Done(job.tag)));
-        None
+        Next::Nothing
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) const fn asks_for_sync(step: &Step<'_>) -> bool {
             | Input::Frame { .. }
             | Input::LinkChanged { .. }
             | Input::Written { .. }
+            | Input::NotSent { .. }
             | Input::Message { .. }
             | Input::Transfer { .. }
             | Input::WallClock { .. }
@@ -69,7 +70,7 @@ pub const fn is_done_at_once(effect: &Effect) -> bool {
 mod tests {
     use super::*;
     use crate::ids::{ConnectionIndex, DeviceIndex};
-    use crate::machine::SetPointWrite;
+    use crate::machine::{SetPointWrite, WriteKind};
     use crate::time::LocalTime;
 
     #[test]
@@ -77,8 +78,10 @@ mod tests {
         let connection = ConnectionIndex(0);
         let frame = |write| Effect::Frame { connection, first: 0, length: 12, chain: 1, write };
         let valid_until = LocalTime::from_nanos(1);
-        let write = SetPointWrite { device: DeviceIndex(0), value: 1.0, epoch: 1, valid_until };
-        assert!(waits_for_sync(&frame(Some(write))));
+        for kind in [WriteKind::SetPoint, WriteKind::Heartbeat] {
+            let write = SetPointWrite { device: DeviceIndex(0), kind, value: 1.0, epoch: 1, valid_until };
+            assert!(waits_for_sync(&frame(Some(write))));
+        }
         assert!(!waits_for_sync(&frame(None)));
         for wish in [LinkWish::Open, LinkWish::Closed] {
             let link = Effect::Link { connection, wish };

@@ -172,6 +172,7 @@ impl RedundancySupervisor {
         // What it has heard of it knows in its next life too: of two that act alone each is the memory of the other.
         self.raise_ceiling(self.highest, out);
         self.save(out);
+        self.miss_peers(now, out);
         if self.role != Role::Active || self.wanted.is_sole || self.kept.is_sole {
             return;
         }

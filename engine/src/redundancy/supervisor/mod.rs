@@ -294,7 +294,7 @@ impl RedundancySupervisor {
             // Whatever is heard of the sender's lives: this is about the own one.
             self.be_outlived(life, heard);
         }
-        if !self.peers[from.position()].hear(now, message.incarnation) {
+        if !self.hear(now, from, message.incarnation, out) {
             return self.hear_outlived(from, message, out);
         }
         match message.content {
@@ -366,16 +366,13 @@ impl RedundancySupervisor {
 
     /// The right to write at `now`; `None` without authority, and while it is given up.
     pub fn authority(&self, now: LocalTime) -> Option<Authority> {
-        if self.role != Role::Active {
-            return None;
-        }
-        let held = self.holder.held().filter(|held| held.is_valid(now))?;
-        Some(Authority { epoch: held.epoch, until: held.until, since: held.since })
+        self.lease(now).filter(|_lease| self.role == Role::Active)
     }
 
-    /// Whether it holds a lease that counts at `now`, also while it gives it up.
-    pub fn holds(&self, now: LocalTime) -> bool {
-        self.role.holds() && self.holder.is_valid(now)
+    /// The right to write that is held at `now`, also while it is given up: nobody else has it before that is done.
+    pub fn lease(&self, now: LocalTime) -> Option<Authority> {
+        let held = self.holder.held().filter(|held| self.role.holds() && held.is_valid(now))?;
+        Some(Authority { epoch: held.epoch, until: held.until, since: held.since })
     }
 
     /// Whether it shares its grid with none.

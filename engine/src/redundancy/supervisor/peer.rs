@@ -10,6 +10,9 @@ use crate::redundancy::message::{Content, Heartbeat, Message};
 use crate::redundancy::role::Role;
 use crate::time::{LocalTime, Span};
 
+/// A member that has not been heard for so long is reported: its loss costs nothing yet, and the next one will.
+const MISSED_AFTER: Span = Span::from_secs(10);
+
 /// Another member of the council.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Peer {
@@ -21,6 +24,8 @@ pub(super) struct Peer {
     pub(super) said: Option<Heartbeat>,
     /// Since when it has been a ready standby which reaches its devices, or has been one which does not.
     pub(super) ready_since: Option<LocalTime>,
+    /// Its silence was reported.
+    is_missed: bool,
 }
 
 /// What is heard of a member that is not understood.
@@ -80,9 +85,32 @@ impl RedundancySupervisor {
         peer.heard_at.map(|at| Heard { at, said: peer.said })
     }
 
+    /// Hears a life of another member; `false` if that is over, since another was heard after it.
+    pub(super) fn hear(&mut self, now: LocalTime, from: Seat, incarnation: u32, out: &mut Effects) -> bool {
+        let peer = &mut self.peers[from.position()];
+        let lives = peer.hear(now, incarnation);
+        if lives {
+            peer.miss_no_more(from, out);
+        }
+        lives
+    }
+
+    /// Reports who is not heard any more, or was not since boot.
+    pub(super) fn miss_peers(&mut self, now: LocalTime, out: &mut Effects) {
+        for seat in self.spec.council.others() {
+            let peer = &mut self.peers[seat.position()];
+            let heard = peer.heard_at.max(peer.foreign.map(|foreign| foreign.at)).unwrap_or(self.booted_at);
+            let silent = now.since(heard);
+            if silent >= MISSED_AFTER && !core::mem::replace(&mut peer.is_missed, true) {
+                out.report(Event::PeerSilent { seat, silent });
+            }
+        }
+    }
+
     /// Hears a member that runs with another redundancy section. Nothing that it says counts, but it is not silent.
     pub(super) fn hear_foreign(&mut self, now: LocalTime, from: Seat, content: &Content, out: &mut Effects) {
         let peer = &mut self.peers[from.position()];
+        peer.miss_no_more(from, out);
         if peer.foreign.is_none() {
             out.report(Event::SectionDiffers { seat: from });
         }
@@ -123,8 +151,15 @@ impl RedundancySupervisor {
 }
 
 impl Peer {
-    /// Hears a life of it; `false` if that is over, since another was heard after it.
-    pub(super) fn hear(&mut self, now: LocalTime, incarnation: u32) -> bool {
+    /// It is heard: reports that where its silence was.
+    fn miss_no_more(&mut self, seat: Seat, out: &mut Effects) {
+        if core::mem::take(&mut self.is_missed) {
+            out.report(Event::PeerHeard { seat });
+        }
+    }
+
+    /// Hears a life of it; `false` if that is over.
+    fn hear(&mut self, now: LocalTime, incarnation: u32) -> bool {
         if incarnation < self.incarnation {
             return false;
         }

@@ -4,10 +4,9 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use r_ems_engine::Time;
-use r_ems_engine::fieldbus::frame::HEADER_BYTES;
 use r_ems_engine::fieldbus::map::DeviceMap;
 use r_ems_engine::ids::{ConnectionIndex, DeviceIndex};
-use r_ems_engine::machine::{Sample, SetPointWrite};
+use r_ems_engine::machine::{Sample, SetPointWrite, WriteKind};
 
 use super::Wires;
 use crate::driver::SimDriver;
@@ -77,8 +76,7 @@ impl SimDriver {
                 self.freight.kept.push(slot);
             } else if self.is_kept_still(at, slot) {
                 let (of, device, write) = (parcel.of, parcel.device, parcel.write);
-                let order = self.ordered(post, device, &parcel.bytes[HEADER_BYTES..]);
-                if let Some(write) = write.filter(|_| order.is_some_and(|order| order.set_point.is_some())) {
+                if let Some(write) = write.filter(|write| write.kind == WriteKind::SetPoint) {
                     self.note_on_its_way(at, post, &write);
                 }
                 let reaches = self.link(post, device).reaches_at(at);

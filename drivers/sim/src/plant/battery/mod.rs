@@ -14,9 +14,9 @@ mod spec;
 
 use alloc::collections::VecDeque;
 
-use r_ems_engine::Time;
 use r_ems_engine::mistakes::{Mistake, makes};
 use r_ems_engine::units::Watts;
+use r_ems_engine::{Span, Time};
 
 use self::phase::{Constants, Phase, Progress};
 use super::taper::Band;
@@ -43,12 +43,16 @@ pub struct Battery {
     constants: Constants,
     mode: Mode,
     supply: Supply,
-    /// The last command received, in W.
+    /// The last command received, or the fallback after it ended, in W.
     set_point_w: f64,
+    /// Whether that is a command.
+    is_commanded: bool,
     /// The command that the inverter follows, in W.
     followed_w: f64,
     pending: VecDeque<Pending>,
     reverts: Option<Time>,
+    /// When it has heard no heartbeat for too long; none: it does not wait for one.
+    unheard: Option<Time>,
     band: Band,
     phase: Phase,
     /// Where the battery is in its phase.
@@ -105,9 +109,11 @@ impl Battery {
             mode: spec.mode,
             supply: Supply::Live,
             set_point_w: power_w,
+            is_commanded: false,
             followed_w: power_w,
             pending: VecDeque::with_capacity(MAX_PENDING),
             reverts: None,
+            unheard: None,
             band: constants.taper.band(stored_j),
             phase: Phase {
                 from: Time::ZERO,
@@ -184,6 +190,11 @@ impl Battery {
         self.set_point_w
     }
 
+    /// Whether it does what it was commanded last, as far as it can.
+    pub fn is_commanded(&self) -> bool {
+        self.is_commanded
+    }
+
     /// Lets a test change what the last segment moved, and what it left in the cells, in J.
     #[cfg(test)]
     pub(crate) fn tamper(&mut self) -> (&mut BatteryFlow, &mut f64) {
@@ -221,8 +232,8 @@ impl Battery {
         if let Some(pending) = self.pending.front() {
             next = next.min(pending.due);
         }
-        if let Some(reverts) = self.reverts {
-            next = next.min(reverts);
+        for fallback in self.reverts.iter().chain(&self.unheard) {
+            next = next.min(*fallback);
         }
         if let Mode::Starting { ready } = self.mode {
             next = next.min(ready);
@@ -233,7 +244,10 @@ impl Battery {
     /// Receives a set-point.
     pub(super) fn command(&mut self, power: Watts, now: Time) {
         let power_w = power.watts();
+        self.is_commanded = true;
         self.reverts = self.spec.reversion.map(|span| now + span);
+        // Who heard none for too long waits anew with the next set-point.
+        self.unheard = self.unheard.or(self.spec.heartbeat.map(|span| now + span));
         if power_w.to_bits() == self.set_point_w.to_bits() {
             return;
         }
@@ -242,6 +256,16 @@ impl Battery {
             self.pending.pop_back();
         }
         self.pending.push_back(Pending { due: now + self.spec.dead_time, power_w });
+    }
+
+    /// Hears a heartbeat.
+    pub(super) fn hear(&mut self, now: Time) {
+        self.unheard = self.spec.heartbeat.map(|span| now + span);
+    }
+
+    /// Falls back from now on when it hears no heartbeat for so long.
+    pub(super) fn expect_heartbeats(&mut self, timeout: Span) {
+        self.spec.heartbeat = Some(timeout);
     }
 
     /// Starts the inverter: from standing by at once, from off after its delay; nothing happens if it is on its way or
@@ -281,9 +305,9 @@ impl Battery {
             self.followed_w = pending.power_w;
             self.pending.pop_front();
         }
-        if let Some(reverts) = self.reverts
-            && reverts <= now
-        {
+        let is_over = |end: &mut Time| *end <= now;
+        let ends = [self.reverts.take_if(is_over), self.unheard.take_if(is_over)];
+        if ends.iter().any(Option::is_some) {
             self.reverts = None;
             if !makes(Mistake::TimerWithoutEffect) {
                 self.fall_back();
@@ -294,12 +318,14 @@ impl Battery {
 
     /// Forgets the set-point, whatever was on its way.
     pub(super) fn restart(&mut self, now: Time) {
+        self.unheard = None;
         self.fall_back();
         self.renew(now);
     }
 
     fn fall_back(&mut self) {
         self.reverts = None;
+        self.is_commanded = false;
         self.pending.clear();
         self.set_point_w = self.spec.fallback.watts();
         self.followed_w = self.set_point_w;

@@ -95,6 +95,8 @@ pub struct BatterySpec {
     pub mode: Mode,
     /// How long a set-point holds without being repeated; none: for ever.
     pub reversion: Option<Span>,
+    /// How long it follows a set-point without hearing a heartbeat; none: it expects none.
+    pub heartbeat: Option<Span>,
     /// The set-point after the reversion.
     pub fallback: Watts,
 }
@@ -120,6 +122,7 @@ impl BatterySpec {
             start_delay: Span::from_secs(1),
             mode: Mode::Running,
             reversion: None,
+            heartbeat: None,
             fallback: Watts::ZERO,
         }
     }

@@ -35,12 +35,14 @@ fn a_write_under_way_may_wait_as_long_as_its_authority_is_extended_and_that_is_t
     while bus.next_told().is_some() {}
     let extension = [Effect::Authority { epoch: 3, until: at(80) }];
     ask(&mut bus, 20, &extension);
-    assert_eq!(bus.next_told(), Some(Told::Left { device: BATTERY, valid_until: at(80) }));
+    let waits = Told::Left { device: BATTERY, valid_until: at(80), how: Leaving::Waits };
+    assert_eq!(bus.next_told(), Some(waits));
     // Who gives it away waits for the answer as long as it may come, and ends all when it is given up.
     let mut out = Effects::new();
     out.push(Effect::Authority { epoch: 3, until: at(120) });
     bus.carry_out(at(30), true, &mut out);
-    assert_eq!(bus.next_told(), Some(Told::Left { device: BATTERY, valid_until: at(110) }));
+    let waits = Told::Left { device: BATTERY, valid_until: at(110), how: Leaving::Waits };
+    assert_eq!(bus.next_told(), Some(waits));
     let out = ask(&mut bus, 40, &[Effect::Authority { epoch: 3, until: at(40) }]);
     assert_eq!(wishes(&out), [(GATEWAY, LinkWish::Closed)]);
 }

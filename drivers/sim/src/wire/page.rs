@@ -1,0 +1,305 @@
+//! What is written to a device: a page of raw words, as the standard has it, and what they come to.
+//!
+//! A register holds what was written there last until the device restarts, whether the device acts on it or not. It takes what
+//! its map names, in whole requests: the function and the registers must be those of one of them. The words may be any.
+//!
+//! - **A set-point is taken when the last of its requests arrives,** and those before it have arrived in their order since the
+//!   last one was taken. A request whose constants are others than those of the map has not arrived, nor has one that comes too
+//!   early; one that is repeated has.
+//! - **All that is written beside it must stand:** the time-out, the mode, the bit that enables it. Where a write changes that,
+//!   the device follows its set-point no longer.
+//! - **Bits that the map does not name are the device's own.** They are ones from the start, and whoever clears them has changed
+//!   settings that nobody meant: a device takes no set-point without them, until it restarts.
+//! - **A heartbeat is heard** by its number, whatever else is in its registers: it must be another than before.
+
+use alloc::vec::Vec;
+
+use r_ems_engine::fieldbus::map::DeviceMap;
+use r_ems_engine::fieldbus::pdu::{Registers, Request};
+use r_ems_engine::fieldbus::plan::Piece;
+use r_ems_engine::fieldbus::refusal::Exception;
+use r_ems_engine::fieldbus::register::{Layout, MAX_VALUE_REGISTERS, NumberType};
+use r_ems_engine::fieldbus::write::{FieldContent, Heartbeat, WriteFunction, WriteRequest, WrittenField};
+
+/// The registers of a device that can be written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Page {
+    /// By address.
+    registers: Vec<Register>,
+    /// So many requests of a set-point have arrived in their order, and the last one has not.
+    arrived: usize,
+    /// Whether a set-point was written since the device began.
+    has_set_point: bool,
+    /// Whether that waits for the requests that come after it.
+    waits: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Register {
+    address: u16,
+    word: u16,
+    /// Which bits no number of the map has.
+    own: u16,
+}
+
+/// What a request changes: registers in a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change<'b> {
+    function: WriteFunction,
+    address: u16,
+    words: Words<'b>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Words<'b> {
+    /// One word.
+    One(u16),
+    /// These.
+    All(Registers<'b>),
+    /// Of one word the bits of `and` are kept, and the others are those of `or`.
+    Masked { and: u16, or: u16 },
+}
+
+/// What a write orders.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Order {
+    /// Whether it is one of a set-point's requests, whatever it says.
+    pub(crate) is_set_points: bool,
+    /// The set-point that is taken with it, W, in the device's own sign.
+    pub(crate) takes: Option<f64>,
+    /// Whether all stands that a set-point in force needs.
+    pub(crate) stands: bool,
+    /// The fencing number that came with it.
+    pub(crate) epoch: Option<u64>,
+    /// Whether it brings another heartbeat than the one before.
+    pub(crate) beats: bool,
+}
+
+impl<'b> Change<'b> {
+    /// What a request changes; `None`: it writes no register.
+    pub(crate) const fn of(request: &Request<'b>) -> Option<Self> {
+        let (function, address, words) = match *request {
+            Request::WriteRegister { address, value } => {
+                (WriteFunction::Register, address, Words::One(value))
+            }
+            Request::WriteRegisters { address, registers } => {
+                (WriteFunction::Registers, address, Words::All(registers))
+            }
+            Request::MaskRegister { address, and, or } => {
+                (WriteFunction::Mask, address, Words::Masked { and, or })
+            }
+            Request::Exchange { address, registers, .. } => {
+                (WriteFunction::Exchange, address, Words::All(registers))
+            }
+            Request::Read { .. }
+            | Request::WriteCoil { .. }
+            | Request::WriteCoils { .. }
+            | Request::Identify { .. } => return None,
+        };
+        Some(Self { function, address, words })
+    }
+
+    const fn count(&self) -> usize {
+        match self.words {
+            Words::One(_) | Words::Masked { .. } => 1,
+            Words::All(registers) => registers.count(),
+        }
+    }
+
+    /// Which bits of each word it writes.
+    const fn bits(&self) -> u16 {
+        match self.words {
+            Words::One(_) | Words::All(_) => u16::MAX,
+            Words::Masked { and, .. } => !and,
+        }
+    }
+
+    /// What it makes of one of its words.
+    fn applied(&self, place: usize, word: u16) -> u16 {
+        match self.words {
+            Words::One(value) => value,
+            Words::All(registers) => registers.iter().nth(place).unwrap_or(word),
+            Words::Masked { and, or } => word & and | or & !and,
+        }
+    }
+
+    /// Whether it is made by the function of a request, and has its registers.
+    fn fits(&self, request: &WriteRequest) -> bool {
+        (self.function, self.address, self.count())
+            == (request.function, request.address, request.registers())
+    }
+
+    /// Whether it writes all bits that a request writes, as one that fits.
+    fn covers(&self, request: &WriteRequest) -> bool {
+        request.fields.iter().all(|field| bits_of(field.layout.number) & !self.bits() == 0)
+    }
+}
+
+impl Page {
+    /// Has the registers that a map writes.
+    pub(crate) fn know(&mut self, map: &DeviceMap) {
+        for (piece, field) in map.all_writes().flat_map(WriteRequest::pieces) {
+            for address in addresses(piece) {
+                let place = self.registers.binary_search_by_key(&address, |register| register.address);
+                let place = place.unwrap_or_else(|place| {
+                    self.registers.insert(place, Register { address, word: 0, own: u16::MAX });
+                    place
+                });
+                let register = &mut self.registers[place];
+                register.own &= !bits_of(field.layout.number);
+                register.word = register.own;
+            }
+        }
+    }
+
+    /// The device restarts, and knows nothing of what was written.
+    pub(crate) fn restart(&mut self) {
+        let mut registers = core::mem::take(&mut self.registers);
+        registers.iter_mut().for_each(|register| register.word = register.own);
+        *self = Self { registers, ..Self::default() };
+    }
+
+    /// The registers, by address, with what they hold.
+    pub(super) fn words(&self) -> impl Iterator<Item = (u16, u16)> {
+        self.registers.iter().map(|register| (register.address, register.word))
+    }
+
+    /// The set-point that was written last, W, in the device's own sign; none before the first.
+    pub(super) fn set_point(&self, map: &DeviceMap) -> Option<f64> {
+        let mut pieces = map.writes().iter().flat_map(WriteRequest::pieces);
+        let (piece, field) = pieces.find(|(_, field)| field.content == FieldContent::SetPoint)?;
+        self.number(piece, &field.layout).filter(|_| self.has_set_point)
+    }
+
+    /// The set-point that was written and waits for what comes after it.
+    pub(crate) fn waiting(&self, map: &DeviceMap) -> Option<f64> {
+        self.set_point(map).filter(|_| self.waits)
+    }
+
+    /// The page after a change, and what that orders.
+    ///
+    /// # Errors
+    /// What the device refuses with.
+    pub(crate) fn changed(&self, map: &DeviceMap, change: &Change<'_>) -> Result<(Self, Order), Exception> {
+        let asked: Vec<&WriteRequest> = map.all_writes().filter(|request| change.fits(request)).collect();
+        if asked.is_empty() {
+            return Err(Exception::ILLEGAL_ADDRESS);
+        }
+        let mut page = self.clone();
+        for place in 0..change.count() {
+            let address = change.address.wrapping_add(place as u16);
+            let register = page.at(address).ok_or(Exception::ILLEGAL_ADDRESS)?;
+            let word = change.applied(place, page.registers[register].word);
+            page.registers[register].word = word;
+        }
+        let mut epoch = None;
+        for (piece, field) in asked.iter().flat_map(|request| request.pieces()) {
+            let value = page.number(piece, &field.layout).ok_or(Exception::ILLEGAL_VALUE)?;
+            match field.content {
+                FieldContent::Epoch => epoch = Some(value as u64),
+                FieldContent::SetPoint => (page.has_set_point, page.waits) = (true, true),
+                FieldContent::Constant(_) | FieldContent::Counter | FieldContent::Toggle => {}
+            }
+        }
+        let stands = page.stands(map);
+        let takes = page.arrive(map, change).filter(|()| stands).and_then(|()| page.waiting(map));
+        page.waits &= takes.is_none();
+        let beats =
+            map.heartbeat().is_some_and(|Heartbeat { request, .. }| page.beat(request) != self.beat(request));
+        let is_set_points = map.writes().iter().any(|request| change.fits(request) && change.covers(request));
+        Ok((page, Order { is_set_points, takes, stands, epoch, beats }))
+    }
+
+    /// One of a set-point's requests arrives, if it is its turn; `Some`: it was the last of them.
+    fn arrive(&mut self, map: &DeviceMap, change: &Change<'_>) -> Option<()> {
+        let is_it =
+            |request: &WriteRequest| change.fits(request) && change.covers(request) && self.says(request);
+        // None comes after one that is still to come.
+        self.arrived = map.writes().iter().take(self.arrived + 1).rposition(is_it)? + 1;
+        if self.arrived < map.writes().len() {
+            return None;
+        }
+        self.arrived = 0;
+        Some(())
+    }
+
+    /// Whether the constants of a request are there.
+    fn says(&self, request: &WriteRequest) -> bool {
+        request.pieces().all(|(piece, field)| {
+            addresses(piece).enumerate().all(|(offset, address)| {
+                let (bits, said) = constant(field, offset);
+                (said ^ self.word(address)) & bits == 0
+            })
+        })
+    }
+
+    /// Whether each bit is what a request of the set-point makes it, as far as its constants do, and the device's own bits are
+    /// there.
+    fn stands(&self, map: &DeviceMap) -> bool {
+        let pieces = || map.writes().iter().flat_map(WriteRequest::pieces);
+        self.registers.iter().all(|register| {
+            let (mut named, mut right) = (0, 0);
+            for (piece, field) in pieces() {
+                let offset = addresses(piece).position(|address| address == register.address);
+                let (bits, said) = offset.map_or((0, 0), |offset| constant(field, offset));
+                named |= bits;
+                right |= bits & !(said ^ register.word);
+            }
+            named & !right == 0 && register.word & register.own == register.own
+        })
+    }
+
+    /// The bits of a heartbeat's number, register by register.
+    fn beat(&self, request: &WriteRequest) -> [u16; MAX_VALUE_REGISTERS] {
+        let mut found = [0; MAX_VALUE_REGISTERS];
+        for (piece, field) in request.pieces().filter(|(_, field)| field.content.changes()) {
+            for (word, address) in found.iter_mut().zip(addresses(piece)) {
+                *word = self.word(address) & bits_of(field.layout.number);
+            }
+        }
+        found
+    }
+
+    /// The number in some registers; `None` where that is none.
+    fn number(&self, piece: Piece, layout: &Layout) -> Option<f64> {
+        let mut bytes = [0; 2 * MAX_VALUE_REGISTERS];
+        for (pair, address) in bytes.chunks_exact_mut(2).zip(addresses(piece)) {
+            pair.copy_from_slice(&self.word(address).to_be_bytes());
+        }
+        layout.value(Registers::new(&bytes[..2 * usize::from(piece.count)])?)
+    }
+
+    fn at(&self, address: u16) -> Option<usize> {
+        self.registers.binary_search_by_key(&address, |register| register.address).ok()
+    }
+
+    fn word(&self, address: u16) -> u16 {
+        self.at(address).map_or(0, |place| self.registers[place].word)
+    }
+}
+
+fn addresses(piece: Piece) -> impl Iterator<Item = u16> {
+    (0..piece.count).map(move |offset| piece.address.wrapping_add(offset))
+}
+
+/// Which bits of its registers are a number's own.
+const fn bits_of(number: NumberType) -> u16 {
+    match number {
+        NumberType::Bits { first, count } => (u16::MAX >> (16 - count as u16)) << first,
+        NumberType::U16
+        | NumberType::I16
+        | NumberType::U32
+        | NumberType::I32
+        | NumberType::U64
+        | NumberType::I64
+        | NumberType::F32 => u16::MAX,
+    }
+}
+
+/// Which bits of one of its registers a number makes the same each time, and what they are.
+fn constant(field: &WrittenField, offset: usize) -> (u16, u16) {
+    let FieldContent::Constant(value) = field.content else { return (0, 0) };
+    let mut word = 0;
+    field.layout.put_into(&field.layout.nearest(value), offset, &mut word);
+    (bits_of(field.layout.number), word)
+}

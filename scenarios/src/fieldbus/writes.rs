@@ -1,0 +1,157 @@
+//! What is written to a device: the requests of its set-point, and its heartbeat.
+
+use r_ems_engine::Span;
+use r_ems_engine::fieldbus::map::DeviceMap;
+use r_ems_engine::fieldbus::register::NumberType;
+use r_ems_engine::fieldbus::write::{FieldContent, Heartbeat, WriteFunction, WriteRequest, WrittenField};
+use r_ems_engine::points::DeviceClass;
+use r_ems_engine::units::Watts;
+
+use super::TIME_MAX;
+use super::registers::{read_bare, read_layout, register};
+use crate::device::Device;
+use crate::leaf::word;
+use crate::mistake::{Notes, suggestion};
+use crate::node::{Fields, Node, excerpt};
+
+/// Most requests that write one set-point are bounded by the engine; so many numbers has one.
+const MAX_VALUES: usize = 16;
+/// The functions that write registers.
+const FUNCTIONS: [(u64, WriteFunction); 4] = [
+    (6, WriteFunction::Register),
+    (WRITES_MANY, WriteFunction::Registers),
+    (22, WriteFunction::Mask),
+    (23, WriteFunction::Exchange),
+];
+const WRITES_MANY: u64 = 16;
+
+/// The values of a request that writes a set-point, and of one that writes a heartbeat.
+const SET_POINT: [&str; 3] = ["SetPoint", "Epoch", "Constant"];
+const HEARTBEAT: [&str; 3] = ["Counter", "Toggle", "Epoch"];
+
+/// Reads `[(address: 200, values: [Epoch(number: U64), SetPoint(number: I32, scale: "1 W")])]`.
+pub(super) fn read_writes(node: &Node<'_>, notes: &mut Notes) -> Option<Vec<WriteRequest>> {
+    let items = node.items(notes)?;
+    let requests = items.iter().map(|item| {
+        let mut fields = item.fields(notes)?;
+        let read_back = fields.optional("read_back");
+        let is_read_back = read_back.and_then(|node| word(&node, &["false", "true"], notes)) == Some(1);
+        let request = read_request(&mut fields, &SET_POINT, notes);
+        fields.finish(notes);
+        request.map(|request| WriteRequest { is_read_back, ..request })
+    });
+    // All of them are looked at, to find what else is wrong.
+    let requests: Vec<Option<WriteRequest>> = requests.collect();
+    requests.into_iter().collect()
+}
+
+/// Reads `(timeout: "3 s", address: 300, values: [Counter(number: U16)])` of a grid with this scan.
+pub(super) fn read_heartbeat(node: &Node<'_>, scan: Span, notes: &mut Notes) -> Option<Heartbeat> {
+    let mut fields = node.fields(notes)?;
+    let timeout: Option<Span> = fields.leaf("timeout", notes);
+    let shortest = scan * Heartbeat::IN_TIMEOUT;
+    if let Some(found) = timeout.filter(|found| !(shortest..=TIME_MAX).contains(found)) {
+        let message = format!(
+            "must be from {} scans, {shortest}, to {TIME_MAX}: each scan may send one, and {} are sent in that time; got {found}",
+            Heartbeat::IN_TIMEOUT,
+            Heartbeat::IN_TIMEOUT
+        );
+        fields.place("timeout").error(notes, message);
+    }
+    let request = read_request(&mut fields, &HEARTBEAT, notes);
+    fields.finish(notes);
+    Some(Heartbeat { timeout: timeout?, request: request? })
+}
+
+/// Reads `address`, `function` and `values` of a request whose values have these names.
+fn read_request(fields: &mut Fields<'_>, names: &[&'static str], notes: &mut Notes) -> Option<WriteRequest> {
+    let address = register(fields, notes);
+    let function = fields.leaf_or("function", WRITES_MANY, notes);
+    let known = FUNCTIONS.iter().find(|(number, _)| *number == function);
+    if known.is_none() {
+        let allowed = "must be 6 for a single register, 16, 22 for some bits of one, or 23, which reads back";
+        fields.place("function").error(notes, format!("{allowed}; got {function}"));
+    }
+    let values = fields.required("values", notes).and_then(|node| node.items(notes)).unwrap_or_default();
+    if values.is_empty() || values.len() > MAX_VALUES {
+        let found = values.len();
+        fields.place("values").error(notes, format!("expected 1 to {MAX_VALUES} values, got {found}"));
+    }
+    let values = values.iter().take(MAX_VALUES).map(|value| read_value(value, names, notes));
+    let values: Vec<Option<WrittenField>> = values.collect();
+    let fields =
+        values.into_iter().collect::<Option<Vec<WrittenField>>>().filter(|fields| !fields.is_empty());
+    let (_, function) = *known?;
+    Some(WriteRequest { address: address?, function, is_read_back: false, fields: fields? })
+}
+
+fn read_value(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Option<WrittenField> {
+    let mut fields = node.fields(notes)?;
+    let name = if names.contains(&node.name()) { node.name() } else { "" };
+    let (content, layout) = match name {
+        "SetPoint" => (FieldContent::SetPoint, read_layout(&mut fields, false, notes)),
+        "Epoch" => (FieldContent::Epoch, read_bare(&mut fields, notes)),
+        "Constant" => {
+            let value: f64 = fields.leaf("value", notes)?;
+            (FieldContent::Constant(value), read_bare(&mut fields, notes))
+        }
+        "Counter" => (FieldContent::Counter, read_bare(&mut fields, notes)),
+        "Toggle" => (FieldContent::Toggle, read_bare(&mut fields, notes)),
+        _unknown => {
+            let found = excerpt(if node.name().is_empty() { node.text() } else { node.name() });
+            let message = if node.name() == "Constant" {
+                let allowed = HEARTBEAT.join(", ");
+                format!(
+                    "a heartbeat has no Constant(…), which would do harm where it comes late; allowed: {allowed}"
+                )
+            } else {
+                format!("unknown value `{found}`; {}", suggestion(&found, names))
+            };
+            node.error(notes, message);
+            return None;
+        }
+    };
+    fields.finish(notes);
+    Some(WrittenField { content, layout: layout? })
+}
+
+/// Whether what is written to a device has room in its registers, and what it does with epochs fits.
+pub(super) fn check_writes(device: &Device<'_>, map: &DeviceMap, notes: &mut Notes) {
+    let holds = |content: FieldContent| {
+        let has = |request: &&WriteRequest| request.fields.iter().any(|field| field.content == content);
+        map.writes().iter().position(|request| has(&request))
+    };
+    let (epoch, set_point) = (holds(FieldContent::Epoch), holds(FieldContent::SetPoint));
+    let rating = device.spec.rating.watts();
+    let lowest = if device.spec.class == DeviceClass::Pv { 0.0 } else { -rating };
+    for field in map.all_writes().flat_map(|request| &request.fields) {
+        match field.content {
+            FieldContent::SetPoint => {
+                let is_narrow = |value: &&f64| field.layout.registers(**value).is_err();
+                if let Some(value) = [lowest, rating].iter().find(is_narrow) {
+                    let (value, number) = (Watts::of(*value), field.layout.number);
+                    let message = format!(
+                        "SetPoint(…) has no room for {value}: {number:?} with this scale; a wider number or a larger scale has"
+                    );
+                    device.note_link(message, notes);
+                }
+            }
+            FieldContent::Epoch if field.layout.number != NumberType::U64 => {
+                device.note_link("Epoch(…) needs a U64: shorter ones would repeat".into(), notes);
+            }
+            FieldContent::Epoch
+            | FieldContent::Constant(_)
+            | FieldContent::Counter
+            | FieldContent::Toggle => {}
+        }
+    }
+    if device.spec.checks_epochs && epoch.is_none() {
+        let message =
+            "checks_epochs: true needs Epoch(…) among the `values` of the request that writes SetPoint(…)";
+        device.note_link(message.into(), notes);
+    } else if epoch.is_some() && epoch != set_point {
+        let message =
+            "Epoch(…) and SetPoint(…) must be written in one request: between two, another's may come";
+        device.note_link(message.into(), notes);
+    }
+}
