@@ -124,13 +124,13 @@ impl Daemon {
     }
 
     /// Starts one as systemd does; what it tells systemd comes from what is returned beside it.
-    pub(crate) fn start_under_systemd(name: &str) -> (Self, impl Fn() -> String) {
+    pub(crate) fn start_under_systemd(name: &str, arguments: &[&str]) -> (Self, impl Fn() -> String + use<>) {
         let place = file(&format!("{name}.notify"));
         let notified = UnixDatagram::bind(&place).expect("a place for a socket");
         notified.set_read_timeout(Some(PATIENCE)).expect("that is a length");
         let mut command = Command::new(cargo_bin("r-emsd"));
         command.env("NOTIFY_SOCKET", &place).env("WATCHDOG_USEC", "3000000");
-        let daemon = Self::begin(name, &[], &mut command);
+        let daemon = Self::begin(name, arguments, &mut command);
         let told = move || {
             let mut bytes = [0; 4_096];
             let length = notified.recv(&mut bytes).expect("a message");

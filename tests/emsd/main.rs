@@ -276,7 +276,7 @@ fn programs_read_a_failure_and_warnings_as_json() {
 
 #[test]
 fn systemd_is_told_that_it_is_ready_lives_and_ends() {
-    let (daemon, told) = Daemon::start_under_systemd("systemd");
+    let (daemon, told) = Daemon::start_under_systemd("systemd", &[]);
     let mut heard = String::new();
     // The watchdog alone is fed once a second: in so many messages the others come, or never.
     let mut hear = |word: &str| {

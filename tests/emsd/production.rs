@@ -109,10 +109,15 @@ impl Site {
     }
 
     pub(super) fn start(&self, host: &str, more: &[&str]) -> Daemon {
+        self.start_by(host, more, Daemon::start)
+    }
+
+    /// Starts the daemon of a host in another way than usual.
+    pub(super) fn start_by<T>(&self, host: &str, more: &[&str], start: impl FnOnce(&str, &[&str]) -> T) -> T {
         let name = format!("{}_{host}", self.folder.file_name().expect("a name").to_string_lossy());
         let state = self.state(host);
         let own = ["--mode", "production", &self.path, "--host", host, "--state", &state];
-        Daemon::start(&name, &[&own, more].concat())
+        start(&name, &[&own, more].concat())
     }
 
     /// The battery's set-point in W, as it has it.

@@ -1,38 +1,59 @@
 //! SIGHUP: what may change of a site file does, the rest is refused, and each part of the log replays by itself.
 
 use std::fs;
+use std::process::Command;
 
 use super::daemon::{Daemon, until};
 use super::production::Site;
 
+const FAST: (&str, &str) = ("scan: \"1 s\"", "scan: \"50 ms\"");
+/// What is changed, so that more is shaved.
+const LOWER: (&str, &str) = ("limit: \"220 kW\"", "limit: \"190 kW\"");
+/// What is said once every controller runs with a change.
+const IN_EFFECT: &str = "is in effect: every controller here runs with it";
+
+/// The text of the site file that is in effect.
+fn in_effect(daemon: &Daemon) -> String {
+    daemon.json(&["config"])["site"]["text"].as_str().expect("a text").to_owned()
+}
+
 #[test]
 fn a_limit_changes_while_it_runs_and_what_may_not_change_is_refused() {
-    let site = Site::new("reload", "commerce_modbus.ron", &[("scan: \"1 s\"", "scan: \"50 ms\"")]);
-    let started = fs::read_to_string(&site.path).expect("it was written");
+    let site = Site::new("reload", "commerce_modbus.ron", &[FAST]);
     let daemon = site.start("a", &[]);
     until("the peak is shaved", || (site.set_point() > 50_000).then_some(()));
     let limit = |daemon: &Daemon| daemon.json(&["status"])["grids"][0]["limit_w"].as_f64();
     assert_eq!(limit(&daemon), Some(220e3));
-    let lower = started.replace("limit: \"220 kW\"", "limit: \"190 kW\"");
-    fs::write(&site.path, &lower).expect("it can be written");
+    site.change(&[LOWER]);
+    let lower = fs::read_to_string(&site.path).expect("it was written");
     daemon.signal("HUP");
+    let begun = daemon.says(IN_EFFECT);
+    assert!(
+        begun.contains("is taken: commerce/a begins anew") && begun.contains("memory_carried"),
+        "{begun}"
+    );
     until("more is shaved", || (site.set_point() > 130_000).then_some(()));
     assert_eq!(limit(&daemon), Some(190e3));
-    let in_effect = || daemon.json(&["config"])["site"]["text"].as_str().map(str::to_owned);
-    assert_eq!(in_effect().as_deref(), Some(lower.as_str()));
-    let begun = daemon.says("memory_carried");
-    assert!(begun.contains("is in effect; controllers that it changes begin anew"), "{begun}");
+    assert_eq!(in_effect(&daemon), lower);
+    let refused = |why: &str| {
+        daemon.signal("HUP");
+        let refused = daemon.says("is refused, and nothing changes");
+        assert!(refused.contains(why), "{why}: {refused}");
+    };
     for (wrong, why) in [
         (lower.replace("50 ms", "60 ms"), r#"\"50 ms\" is in effect, got \"60 ms\""#),
         (lower.replace("190 kW", "190 kV"), "190 kV"),
         (lower.replace("Site(", "Sight("), "Sight"),
     ] {
         fs::write(&site.path, wrong).expect("it can be written");
-        daemon.signal("HUP");
-        let refused = daemon.says("is refused, and nothing changes");
-        assert!(refused.contains(why), "{why}: {refused}");
+        refused(why);
     }
-    assert_eq!(in_effect().as_deref(), Some(lower.as_str()));
+    fs::remove_file(&site.path).expect("it is there");
+    refused("no such file");
+    let made = Command::new("mkfifo").arg(&site.path).status();
+    assert!(made.expect("there is such a program").success());
+    refused("no regular file");
+    assert_eq!(in_effect(&daemon), lower);
     let epoch = daemon.json(&["status"])["grids"][0]["epoch"].clone();
     assert_eq!(epoch, "2.0", "it began anew once");
     daemon.signal("TERM");
@@ -46,4 +67,66 @@ fn a_limit_changes_while_it_runs_and_what_may_not_change_is_refused() {
         let says = |text: &str| log.windows(text.len()).any(|bytes| bytes == text.as_bytes());
         assert_eq!((says("190 kW"), says("220 kW")), (is_new, !is_new), "{segment}");
     }
+}
+
+#[test]
+fn systemd_waits_until_every_controller_runs_with_the_change() {
+    let site = Site::new("reload_told", "commerce_modbus.ron", &[FAST]);
+    let (daemon, told) = site.start_by("a", &[], Daemon::start_under_systemd);
+    let hear = |word: &str| until(word, || told().contains(word).then_some(()));
+    hear("READY=1");
+    until("it controls", || (site.set_point() > 50_000).then_some(()));
+    site.change(&[LOWER]);
+    daemon.signal("HUP");
+    hear("RELOADING=1");
+    hear("READY=1");
+    let grid = daemon.json(&["status"])["grids"][0].clone();
+    assert_eq!((&grid["epoch"], grid["limit_w"].as_f64()), (&"2.0".into(), Some(190e3)), "{grid}");
+    fs::write(&site.path, "Sight(").expect("it can be written");
+    daemon.signal("HUP");
+    hear("RELOADING=1");
+    hear("READY=1");
+}
+
+#[test]
+fn of_two_controllers_on_one_host_the_next_begins_anew_when_the_one_before_could_take_over() {
+    let site = Site::pair("reload_pair");
+    site.change(&[("\"b\": (host: \"b\", order: 1)", "\"b\": (host: \"a\", order: 1)")]);
+    let key = ["--key", &site.key];
+    let _witness = site.start("w", &key);
+    let daemon = site.start("a", &key);
+    let grid = || daemon.json(&["status"])["grids"][0].clone();
+    let are_ready = || {
+        let grid = grid();
+        let is_ready = |of: usize| grid["controllers"][of]["is_ready"] == true;
+        (is_ready(0) && is_ready(1) && site.set_point() > 50_000).then_some(grid)
+    };
+    let before = until("both could take over", are_ready);
+    site.change(&[LOWER]);
+    daemon.signal("HUP");
+    let said = daemon.says(IN_EFFECT);
+    assert!(said.contains("is taken: commerce/a, commerce/b begins anew"), "{said}");
+    let after = until("both could take over again", are_ready);
+    let active = [&before, &after].map(|grid| grid["active"].as_str().expect("somebody is active"));
+    assert!(active[0] != active[1], "authority moves once: {said}");
+    let took_over = said.matches("\"kind\":\"took_over\"").count();
+    assert_eq!(took_over, 2, "once at the begin and once for the change: {said}");
+}
+
+#[test]
+fn a_change_is_refused_while_the_log_is_not_kept() {
+    let site = Site::new("reload_disk", "commerce_modbus.ron", &[FAST]);
+    let small = |name: &str, arguments: &[&str]| Daemon::start_with_small_files(name, 2, arguments);
+    let daemon = site.start_by("a", &[], small);
+    until("it controls", || (site.set_point() > 50_000).then_some(()));
+    let before = in_effect(&daemon);
+    site.change(&[LOWER]);
+    daemon.signal("HUP");
+    let refused = daemon.says("is refused, and nothing changes");
+    assert!(
+        refused.contains("commerce/a would begin anew from its log, which is not kept: the disk is"),
+        "{refused}"
+    );
+    assert_eq!(in_effect(&daemon), before);
+    assert_eq!(daemon.json(&["status"])["grids"][0]["epoch"], "1.0", "it goes on");
 }

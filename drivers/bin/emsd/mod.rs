@@ -4,7 +4,7 @@
 //!   `hybrid` lets a simulated plant stand for some of its devices, and `about` is what is told of either; `hosts` what passes
 //!   between hosts;
 //! - `running` is the loop, on a thread of its own; `published` and `feed` pass on what happens in it;
-//! - `reload` reads a site file again;
+//! - `reload` reads a site file again, on a thread of its own;
 //! - `recording` keeps its log, which `flushed` does not let wait;
 //! - `service` answers requests on a Unix socket, on another thread; `socket` is the place of that socket;
 //! - `signals` end the daemon in order; `systemd` is told how it is; `logging` is what standard error says, by `lines`.
@@ -168,8 +168,12 @@ where
         gauges,
         over: ended,
     };
+    let reloads = again
+        .map(Again::start)
+        .transpose()
+        .map_err(|error| failed("the site file cannot be read again", &error))?;
     let signals =
-        signals::watch(control, again).map_err(|error| failed("signals cannot be watched", &error))?;
+        signals::watch(control, reloads).map_err(|error| failed("signals cannot be watched", &error))?;
     tracing::info!("{}: r-emsctl finds this daemon at {}", plan.about.title, socket.path().display());
     plant.map_or(Ok(()), Plant::start)?;
     let serving = service::start(plan).map_err(|error| failed("the service cannot start", &error))?;

@@ -105,9 +105,9 @@ where
     });
     let hosts = Hosts::default();
     let of_hosts = site.hosts.iter().map(|host| host.name.clone()).collect();
-    let of_controllers =
+    let of_controllers: Vec<String> =
         members.iter().map(|member| format!("{}/{}", member.spec.grid, member.spec.id)).collect();
-    let tell = hosts.listener(of_controllers, of_hosts);
+    let tell = hosts.listener(of_controllers.clone(), of_hosts);
     let failed = |what: &str, error: std::io::Error| Failure::error(format!("{what}: {error}"));
     let clock = BootClock::resume_in(Span::ZERO, begins)
         .map_err(|error| failed("the clock cannot be used", error))?;
@@ -138,7 +138,8 @@ where
         .map_err(|error| failed("other hosts cannot be heard", error))?;
     let mode = if simulated.is_empty() { "production" } else { "hybrid" };
     let effective = Effective::of_site(mode, site);
-    let again = again(site, host, move |life| dated(life, start, &title), control.clone(), effective.clone());
+    let dates = move |life| dated(life, start, &title);
+    let again = again(site, (host, of_controllers), dates, control.clone(), effective.clone());
     let gauges = driver.gauges();
     let readers = site.hosts[usize::from(host)].listen.map(listen_to_readers).transpose()?;
     Ok(Site { about, effective, again, machines, driver, control, face, hosts, gauges, readers })

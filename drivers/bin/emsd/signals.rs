@@ -7,7 +7,7 @@ use r_ems_site::Control;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-use super::reload::Again;
+use super::reload::Reloads;
 use super::systemd;
 
 /// Watches signals until it is ended.
@@ -16,15 +16,16 @@ pub(super) struct Watch {
     thread: JoinHandle<()>,
 }
 
-/// Passes signals to the loop, on a thread of its own; `again` reads a site file again, where one is run.
+/// Passes signals to the loop, on a thread of its own that waits for nothing else; `reloads` is asked to read a site file again,
+/// where one is run.
 #[expect(clippy::disallowed_methods, reason = "it waits for signals and decides nothing")]
-pub(super) fn watch(control: Control, mut again: Option<Again>) -> io::Result<Watch> {
+pub(super) fn watch(control: Control, reloads: Option<Reloads>) -> io::Result<Watch> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let handle = signals.handle();
     let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut has_asked = false;
         for signal in signals.forever() {
-            take(signal, &control, &mut again, &mut has_asked);
+            take(signal, &control, reloads.as_ref(), &mut has_asked);
         }
     })?;
     Ok(Watch { handle, thread })
@@ -32,14 +33,10 @@ pub(super) fn watch(control: Control, mut again: Option<Again>) -> io::Result<Wa
 
 /// Takes a signal; `has_asked` says whether one before it asked for the end. What operators ask for counts for nothing here:
 /// they and whoever sends signals need not know of each other.
-fn take(signal: i32, control: &Control, again: &mut Option<Again>, has_asked: &mut bool) {
+fn take(signal: i32, control: &Control, reloads: Option<&Reloads>, has_asked: &mut bool) {
     if signal == SIGHUP {
-        match again {
-            Some(again) => {
-                systemd::reloading();
-                again();
-                systemd::ready();
-            }
+        match reloads {
+            Some(reloads) => reloads.ask(),
             None => tracing::warn!(
                 "SIGHUP: nothing can be loaded again while it runs; end the daemon and start it anew"
             ),

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** the watchdog is fed from the loop's progress. A service thread that lives is no sign that anything controls.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -16,9 +17,63 @@ fn tell(states: &[NotifyState<'_>]) {
     }
 }
 
+/// How far the daemon has come, as systemd was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stands {
+    Begins,
+    Runs,
+    Reloads,
+    Ends,
+}
+
+/// What happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Happens {
+    Runs,
+    Reloads,
+    HasReloaded,
+    Ends,
+}
+
+/// Threads tell of one daemon.
+static STANDS: Mutex<Stands> = Mutex::new(Stands::Begins);
+
+impl Stands {
+    /// How it stands then; `None`: nothing is told. Who is not ready yet, or ends, says nothing of what it reads.
+    const fn after(self, happens: Happens) -> Option<Self> {
+        match (self, happens) {
+            (Self::Ends, _)
+            | (Self::Begins | Self::Runs, Happens::HasReloaded)
+            | (Self::Begins, Happens::Reloads) => None,
+            (Self::Begins | Self::Runs | Self::Reloads, Happens::Ends) => Some(Self::Ends),
+            (Self::Runs | Self::Reloads, Happens::Reloads) => Some(Self::Reloads),
+            (Self::Begins | Self::Runs, Happens::Runs) | (Self::Reloads, Happens::HasReloaded) => {
+                Some(Self::Runs)
+            }
+            (Self::Reloads, Happens::Runs) => None,
+        }
+    }
+}
+
+/// Tells what happens, in the order in which it does.
+fn tell_that(happens: Happens) {
+    let mut stands = STANDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(after) = stands.after(happens) else { return };
+    *stands = after;
+    match after {
+        Stands::Begins => {}
+        Stands::Runs => tell(&[NotifyState::Ready]),
+        Stands::Reloads => match NotifyState::monotonic_usec_now() {
+            Ok(now) => tell(&[NotifyState::Reloading, now]),
+            Err(error) => tracing::debug!("systemd cannot be told: {error}"),
+        },
+        Stands::Ends => tell(&[NotifyState::Stopping]),
+    }
+}
+
 /// The API answers and the loop runs.
 pub(super) fn ready() {
-    tell(&[NotifyState::Ready]);
+    tell_that(Happens::Runs);
 }
 
 /// How everything is, in a line.
@@ -26,17 +81,19 @@ pub(super) fn status(line: &str) {
     tell(&[NotifyState::Status(line)]);
 }
 
-/// It reads its site file again; it is ready once that is done, whatever came of it.
+/// It reads its site file again.
 pub(super) fn reloading() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::debug!("systemd cannot be told: {error}"),
-    }
+    tell_that(Happens::Reloads);
+}
+
+/// What it read is refused, or every controller runs with it.
+pub(super) fn reloaded() {
+    tell_that(Happens::HasReloaded);
 }
 
 /// The daemon begins to end.
 pub(super) fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    tell_that(Happens::Ends);
 }
 
 /// Feeds the watchdog while the loop makes progress.
@@ -66,6 +123,22 @@ impl Watchdog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reload_is_told_between_the_begin_and_the_end_and_both_are_told_once() {
+        use Happens::{Ends, HasReloaded, Reloads, Runs};
+        let told = |happen: &[Happens]| {
+            let mut stands = Stands::Begins;
+            let tells = |happens: &Happens| stands.after(*happens).map(|after| stands = after).is_some();
+            happen.iter().map(tells).collect::<Vec<bool>>()
+        };
+        assert_eq!(told(&[Reloads, HasReloaded, Runs]), [false, false, true]);
+        assert_eq!(
+            told(&[Runs, Reloads, Reloads, HasReloaded, HasReloaded]),
+            [true, true, true, true, false]
+        );
+        assert_eq!(told(&[Runs, Reloads, Ends, HasReloaded, Ends]), [true, true, true, false, false]);
+    }
 
     #[test]
     fn a_loop_that_stands_still_feeds_nothing() {

@@ -14,7 +14,7 @@ use r_ems_engine::redundancy::Command;
 
 use crate::clock::Waker;
 use crate::lateness::{Counters, Lateness};
-use crate::site::LifeSpec;
+use crate::site::Renewal;
 
 /// So many commands wait for the loop; one more is refused.
 pub const COMMANDS_MAX: usize = 64;
@@ -62,7 +62,7 @@ struct Shared {
 #[derive(Clone, Debug)]
 pub struct Control {
     commands: SyncSender<Asked>,
-    lives: SyncSender<Vec<LifeSpec>>,
+    renewals: SyncSender<Renewal>,
     shared: Arc<Shared>,
     waker: Option<Waker>,
 }
@@ -71,17 +71,17 @@ pub struct Control {
 #[derive(Debug)]
 pub struct Controlled {
     commands: Receiver<Asked>,
-    lives: Receiver<Vec<LifeSpec>>,
+    renewals: Receiver<Renewal>,
     shared: Arc<Shared>,
 }
 
 /// Makes both sides; `waker` ends the loop's waits.
 pub fn control(waker: Option<Waker>) -> (Control, Controlled) {
     let (sender, commands) = sync_channel(COMMANDS_MAX);
-    let (renews, lives) = sync_channel(RENEWALS_MAX);
+    let (renews, renewals) = sync_channel(RENEWALS_MAX);
     let shared = Arc::new(Shared::default());
-    let control = Control { commands: sender, lives: renews, shared: Arc::clone(&shared), waker };
-    (control, Controlled { commands, lives, shared })
+    let control = Control { commands: sender, renewals: renews, shared: Arc::clone(&shared), waker };
+    (control, Controlled { commands, renewals, shared })
 }
 
 impl Control {
@@ -98,12 +98,12 @@ impl Control {
         Ok(())
     }
 
-    /// Passes on what each controller is to begin its lives with from now on, in their order.
+    /// Passes on a change of what controllers are made from; what becomes of it is told.
     ///
     /// # Errors
     /// [`Refused`] if the loop has not taken the change before, or is gone.
-    pub fn renew(&self, lives: Vec<LifeSpec>) -> Result<(), Refused> {
-        self.lives.try_send(lives).map_err(|error| match error {
+    pub fn renew(&self, renewal: Renewal) -> Result<(), Refused> {
+        self.renewals.try_send(renewal).map_err(|error| match error {
             TrySendError::Full(_) => Refused::Full,
             TrySendError::Disconnected(_) => Refused::Over,
         })?;
@@ -151,9 +151,9 @@ impl Controlled {
         self.commands.try_recv().ok()
     }
 
-    /// What controllers are to begin their lives with from now on, if that has changed.
-    pub fn take_lives(&self) -> Option<Vec<LifeSpec>> {
-        self.lives.try_recv().ok()
+    /// The change of what controllers are made from that waits.
+    pub fn take_renewal(&self) -> Option<Renewal> {
+        self.renewals.try_recv().ok()
     }
 
     /// Whether the run is to end in order.

@@ -8,7 +8,8 @@
 //!     wakes    ──┘
 //! ```
 //!
-//! - `post` is what a controller is here, `keeping` looks after its life, `effects` does what it asks for, `gauges` count.
+//! - `post` is what a controller is here, `keeping` looks after its life, `renewing` changes what it is made from, `effects` does
+//!   what it asks for, `gauges` count.
 //!
 //! Everything happens on the loop's thread; nothing here waits but for the clock and the sockets together.
 //!
@@ -26,6 +27,7 @@ mod effects;
 mod gauges;
 mod keeping;
 mod post;
+mod renewing;
 
 use r_ems_engine::fleet::Poisoned;
 use r_ems_engine::ids::{ConnectionIndex, ControllerIndex};
@@ -45,6 +47,8 @@ use self::effects::Part;
 pub use self::gauges::Gauges;
 pub use self::post::{LifeSpec, PostSpec};
 use self::post::{Post, Queue, Rebuild, Stage, Waiting, local};
+use self::renewing::Fares;
+pub use self::renewing::{Renewal, Renewed};
 use crate::clock::wall_clock;
 use crate::control::{COMMANDS_MAX, Controlled};
 use crate::disk::Disk;
@@ -129,6 +133,8 @@ pub struct SiteDriver {
     stops_holders: Option<Time>,
     /// When an end in order that was asked for is waited for no more.
     given_up: Option<Time>,
+    /// Whoever is told of the change of what controllers are made from, while that is under way.
+    renewal: Option<Box<dyn FnMut(Renewed) + Send>>,
     end: Option<End>,
     gauges: Gauges,
     /// Lives that ended in order and whose last state could not be kept.
@@ -187,6 +193,7 @@ impl SiteDriver {
             told: Vec::new(),
             stops_holders: None,
             given_up: None,
+            renewal: None,
             end: None,
             unkept: 0,
         };
@@ -435,7 +442,7 @@ impl Driver for SiteDriver {
         let post = &mut self.posts[to.position()];
         let step = match next {
             Next::Waiting(Waiting::Boot | Waiting::Restore) => {
-                post.stage = Stage::Living;
+                (post.stage, post.fares) = (Stage::Living, Fares::Lives);
                 self.orchestrator.began(at, to);
                 let wall = post.hear_wall(at);
                 Step::Boot(post.life.as_ref().expect("who boots has begun to live").boot(wall))

@@ -4,13 +4,16 @@
 //! outcome of the write.
 
 use r_ems_engine::LocalTime;
+use r_ems_engine::event::Event;
 use r_ems_engine::ids::{ConnectionIndex, ControllerIndex};
 use r_ems_engine::machine::{Effect, Effects, Input, LinkWish, SetPointWrite, WriteOutcome};
 use r_ems_engine::persistence::journal::{is_done_at_once, waits_for_sync};
 use r_ems_engine::redundancy::Seat;
 use r_ems_engine::redundancy::letter::{Content, Letter};
+use r_ems_engine::redundancy::message::{Content as Words, Heartbeat};
 
 use super::post::{Stage, Waiting, local};
+use super::renewing::Fares;
 use super::{SiteDriver, name_of};
 use crate::line::Happened;
 use crate::reactor::Interest;
@@ -58,7 +61,16 @@ impl SiteDriver {
                     post.lines.iter_mut().for_each(|line| line.extend(until));
                 }
             }
-            Effect::Send { to, message } => self.post_letter(of, to, Content::Message(message)),
+            Effect::Send { to, message } => {
+                if let Words::Heartbeat(Heartbeat { is_ready, .. }) = message.content {
+                    self.posts[of.position()].says_that_it_is_ready(is_ready);
+                }
+                self.post_letter(of, to, Content::Message(message));
+            }
+            Effect::Report(Event::Started { .. }) => {
+                let post = &mut self.posts[of.position()];
+                post.fares = post.fares.max(Fares::Runs);
+            }
             Effect::Transfer { to, .. } => self.post_letter(of, to, Content::Unit(effects.unit())),
             Effect::Promise(promise) => {
                 let at = self.instant();

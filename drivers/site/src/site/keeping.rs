@@ -154,35 +154,6 @@ impl SiteDriver {
         }
     }
 
-    /// Takes what lives are to begin with from now on. Who would be another ends in order and begins anew.
-    pub(super) fn renew(&mut self, at: Time) {
-        let lives = self.controlled.take_lives();
-        if self.given_up.is_some() {
-            // There is no next life, and whoever is told to begin anew would not come to rest.
-            return;
-        }
-        for (of, life) in lives.into_iter().flatten().enumerate() {
-            let of = ControllerIndex::of(of);
-            let post = &mut self.posts[of.position()];
-            post.next = None;
-            if !life.makes_another(&post.spec.life) {
-                post.spec.life = life;
-                continue;
-            }
-            post.next = Some(life);
-            if let Stage::Recovering(_) = post.stage {
-                self.recover(at, of);
-            }
-        }
-        for (place, post) in self.posts.iter_mut().enumerate() {
-            if post.next.is_some() && post.stage == Stage::Living && post.leaves.is_none() {
-                post.leaves = Some(Afterwards::Returns);
-                let told = Waiting::Told(Input::Command(Command::Return));
-                self.waiting.push_back((ControllerIndex::of(place), told));
-            }
-        }
-    }
-
     /// Nothing of a life reaches anybody any more.
     pub(super) fn drop_life(&mut self, of: ControllerIndex, stage: Stage) {
         let post = &mut self.posts[of.position()];

@@ -13,6 +13,7 @@ use r_ems_engine::wall::told::Told;
 use r_ems_engine::{LocalTime, Time};
 
 use super::gauges::Asked;
+use super::renewing::Fares;
 use crate::line::Line;
 
 /// Rebuilds a machine's state from its files, whatever kind of machine it is.
@@ -98,6 +99,9 @@ pub(super) struct Post {
     pub(super) leaves: Option<Afterwards>,
     /// What its next life begins with, if that is something else.
     pub(super) next: Option<LifeSpec>,
+    pub(super) fares: Fares,
+    /// How it fared before it was asked to begin anew, until it fares so again.
+    pub(super) awaited: Option<Fares>,
     /// What it was told of the wall clock.
     pub(super) told: Told,
 }
@@ -133,6 +137,8 @@ impl Post {
             is_new: true,
             leaves: None,
             next: None,
+            fares: Fares::IsDown,
+            awaited: None,
             told: Told::NOTHING,
         }
     }
@@ -152,7 +158,7 @@ impl Post {
         self.lines.iter_mut().for_each(Line::close);
         (self.life, self.asked) = (None, [None; 2]);
         (self.writes_from, self.holds_until) = (0, LocalTime::ZERO);
-        (self.stage, self.leaves) = (stage, None);
+        (self.stage, self.leaves, self.fares) = (stage, None, Fares::IsDown);
     }
 
     /// Whether what waits for it may be delivered now.

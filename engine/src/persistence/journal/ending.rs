@@ -62,6 +62,11 @@ impl Journal {
         self.end = Some(end);
     }
 
+    /// Whether the last state of a life that ended now could be kept at once, as far as is known of its disk.
+    pub fn could_end(&self) -> bool {
+        self.trouble.is_none() && self.standing == Standing::Verified && self.before.is_none()
+    }
+
     /// When the patience of an end is over.
     pub(super) fn ends_at(&self) -> Option<Time> {
         self.end.as_ref().map(|end| end.until)
