@@ -1,6 +1,6 @@
 //! `r-emsd --mode hybrid`: the meter is real, the battery is not, and everybody is told.
 
-use super::daemon::{Daemon, emsctl, text, until};
+use super::daemon::{Daemon, emsctl, file, text, until};
 use super::production::{EVENING, SCENARIO, Site};
 
 #[test]
@@ -23,6 +23,8 @@ fn a_simulated_battery_follows_what_a_real_meter_measures_and_everybody_is_told(
         let status = daemon.json(&["status"]);
         (status["grids"][0]["devices"][1]["power_w"].as_f64()? > 50_000.0).then_some(status)
     });
+    let power_w = status["grids"][0]["devices"][1]["power_w"].as_f64().expect("it was measured");
+    assert!(power_w <= 250e3 * 1.01, "it is driven to its rating at the most: {power_w} W");
     assert_eq!(site.set_point(), 0, "nothing was written to the one that is real");
     assert_eq!(status["mode"], "hybrid", "{status}");
     let devices = &status["grids"][0]["devices"];
@@ -42,6 +44,18 @@ fn a_simulated_battery_follows_what_a_real_meter_measures_and_everybody_is_told(
     site.replay("a", "commerce/a", &[false, false]);
     let shown = emsctl(&["show", &site.segments("a", "commerce/a")[0], "--to", "+0 s"]);
     assert!(text(&shown.stdout).contains("simulated: commerce/bess"), "{}", text(&shown.stdout));
+    let taken = super::emsd(&[
+        "--mode",
+        "production",
+        &site.path,
+        "--state",
+        &state,
+        "--socket",
+        &file("trial.sock"),
+    ]);
+    let said = text(&taken.stderr);
+    let why = "is of a run with other devices (simulated: commerce/bess) than this one (all real)";
+    assert!(said.contains(why) && taken.status.code() == Some(1), "{said}");
 }
 
 #[test]

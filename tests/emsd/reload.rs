@@ -17,6 +17,12 @@ fn in_effect(daemon: &Daemon) -> String {
     daemon.json(&["config"])["site"]["text"].as_str().expect("a text").to_owned()
 }
 
+/// Whether a text stands in a log as it is.
+fn says(log: &str, text: &str) -> bool {
+    let log = fs::read(log).expect("it can be read");
+    log.windows(text.len()).any(|bytes| bytes == text.as_bytes())
+}
+
 #[test]
 fn a_limit_changes_while_it_runs_and_what_may_not_change_is_refused() {
     let site = Site::new("reload", "commerce_modbus.ron", &[FAST]);
@@ -62,10 +68,8 @@ fn a_limit_changes_while_it_runs_and_what_may_not_change_is_refused() {
     // Each life closed its log and left one with its last state.
     site.replay("a", "commerce/a", &[false; 4]);
     let segments = site.segments("a", "commerce/a");
-    for (segment, is_new) in [(&segments[0], false), (&segments[2], true)] {
-        let log = fs::read(segment).expect("it can be read");
-        let says = |text: &str| log.windows(text.len()).any(|bytes| bytes == text.as_bytes());
-        assert_eq!((says("190 kW"), says("220 kW")), (is_new, !is_new), "{segment}");
+    for (log, is_new) in [(&segments[0], false), (&segments[2], true)] {
+        assert_eq!((says(log, "190 kW"), says(log, "220 kW")), (is_new, !is_new), "{log}");
     }
 }
 
@@ -88,29 +92,78 @@ fn systemd_waits_until_every_controller_runs_with_the_change() {
     hear("READY=1");
 }
 
+/// What controllers did, of these kinds, in order: each "commerce/a started".
+fn done(said: &str, kinds: &[&str]) -> Vec<String> {
+    let lines = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let words = |line: serde_json::Value| {
+        let (controller, kind) = (line["controller"].as_str()?, line["kind"].as_str()?);
+        kinds.contains(&kind).then(|| format!("{controller} {kind}"))
+    };
+    lines.filter_map(words).collect()
+}
+
 #[test]
-fn of_two_controllers_on_one_host_the_next_begins_anew_when_the_one_before_could_take_over() {
+fn two_controllers_on_one_host_begin_anew_one_after_the_other_and_kill_9_right_after_it_loses_nothing() {
     let site = Site::pair("reload_pair");
     site.change(&[("\"b\": (host: \"b\", order: 1)", "\"b\": (host: \"a\", order: 1)")]);
     let key = ["--key", &site.key];
-    let _witness = site.start("w", &key);
+    let witness = site.start("w", &key);
     let daemon = site.start("a", &key);
-    let grid = || daemon.json(&["status"])["grids"][0].clone();
-    let are_ready = || {
-        let grid = grid();
+    let active = until("both could take over", || {
+        let grid = daemon.json(&["status"])["grids"][0].clone();
         let is_ready = |of: usize| grid["controllers"][of]["is_ready"] == true;
-        (is_ready(0) && is_ready(1) && site.set_point() > 50_000).then_some(grid)
-    };
-    let before = until("both could take over", are_ready);
+        let active = grid["active"].as_str().map(str::to_owned);
+        active.filter(|_active| is_ready(0) && is_ready(1) && site.set_point() > 50_000)
+    });
+    let (holds, stands_by) = if active == "a" { ("a", "b") } else { ("b", "a") };
     site.change(&[LOWER]);
     daemon.signal("HUP");
-    let said = daemon.says(IN_EFFECT);
-    assert!(said.contains("is taken: commerce/a, commerce/b begins anew"), "{said}");
-    let after = until("both could take over again", are_ready);
-    let active = [&before, &after].map(|grid| grid["active"].as_str().expect("somebody is active"));
-    assert!(active[0] != active[1], "authority moves once: {said}");
-    let took_over = said.matches("\"kind\":\"took_over\"").count();
-    assert_eq!(took_over, 2, "once at the begin and once for the change: {said}");
+    let said = daemon.says("is taken: commerce/a, commerce/b begins anew") + &daemon.says(IN_EFFECT);
+    let expected = [
+        (stands_by, "stop_began"),
+        (stands_by, "started"),
+        (holds, "stop_began"),
+        (stands_by, "took_over"),
+        (holds, "started"),
+    ];
+    let expected = expected.map(|(who, what)| format!("commerce/{who} {what}"));
+    let did = done(&said, &["stop_began", "started", "took_over"]);
+    let change = did.iter().position(|what| what.ends_with("stop_began")).expect("they end in order");
+    assert_eq!(did[change..], expected, "{said}");
+    // What functions are told changes nothing for a witness, whose log goes on under the old text.
+    witness.signal("HUP");
+    let said = witness.says(IN_EFFECT);
+    assert!(said.contains("is taken: no controller here begins anew"), "{said}");
+    for killed in [&daemon, &witness] {
+        killed.signal("KILL");
+        assert_eq!(killed.ended().0, None);
+    }
+    let ends = |daemon: &Daemon| {
+        daemon.signal("TERM");
+        let (code, said) = daemon.ended();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(!said.contains("state_recovered: no state"), "{said}");
+    };
+    let returns = |host: &str| {
+        let daemon = site.start(host, &key);
+        let said = daemon.says("state_recovered");
+        assert!(!said.contains("state_recovered: no state"), "{said}");
+        daemon
+    };
+    ends(&returns("a"));
+    for id in ["a", "b"] {
+        // Who begins anew closes a segment and leaves one with its last state.
+        site.replay("a", &format!("commerce/{id}"), &[false, false, true, false, false]);
+    }
+    let witness = returns("w");
+    site.change(&[(LOWER.1, LOWER.0)]);
+    witness.signal("HUP");
+    witness.says(IN_EFFECT);
+    assert_eq!(witness.json(&["snapshot", "commerce/w"])["outcome"], "done");
+    ends(&witness);
+    site.replay("w", "commerce/w", &[true, false, false, false]);
+    let texts: Vec<bool> = site.segments("w", "commerce/w").iter().map(|log| says(log, "190 kW")).collect();
+    assert_eq!(texts, [false, true, false, false], "a new segment has the text that is in effect");
 }
 
 #[test]

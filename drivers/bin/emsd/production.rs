@@ -11,20 +11,20 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::Header;
 use r_ems_engine::machine::{Machine, State};
-use r_ems_engine::persistence::recovery::Expected;
+use r_ems_engine::persistence::recovery::newest_header;
 use r_ems_engine::persistence::{Recovered, recover};
 use r_ems_engine::redundancy::letter::name_of;
 use r_ems_engine::units::Watts;
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Span, Time};
-use r_ems_scenarios::{Disk as Files, RealMember, RealSite, load_site};
+use r_ems_scenarios::{Disk as Files, Memory, RealMember, RealSite, load_site};
 use r_ems_site::BootClock;
 use r_ems_site::clock::{Face, wall_clock};
 use r_ems_site::control::{Control, control};
 use r_ems_site::disk::{Disk, Folder};
 use r_ems_site::peers::{Key, Peers};
 use r_ems_site::reactor::Reactor;
-use r_ems_site::site::{Gauges, LifeSpec, PostSpec, SiteDriver, World};
+use r_ems_site::site::{Gauges, LifeSpec, Makes, PostSpec, SiteDriver, World};
 
 use super::about::{About, GridAbout, MemberAbout, MemberPlace};
 use super::args::Arguments;
@@ -36,8 +36,11 @@ use super::socket::{Readers, listen_to_readers};
 use crate::api::SYSTEM_STATE;
 use crate::exit::{Exit, Failure};
 use crate::names;
-use crate::study::contained::Recovering;
+use crate::study::contained::{Recovering, contained};
 use crate::study::load::report_text;
+
+/// What a run with no simulated device is called.
+const ALL_REAL: &str = "all real";
 
 /// A site that can be run.
 pub(super) struct Site<F: FunctionSet> {
@@ -93,9 +96,11 @@ where
     neighbors::look(&members);
     let machines: Vec<Controller<F>> = members.iter().map(|member| Controller::new(&member.spec)).collect();
     let state = arguments.state.clone().unwrap_or_else(state_directory);
+    let title = title(simulated);
     let mut places = Vec::with_capacity(members.len());
     for (member, machine) in members.iter().zip(&machines) {
-        places.push(Place::look(site, member, machine, &state)?);
+        let life = life_of(site, member, machine, &title);
+        places.push(Place::look(member, life, &state)?);
     }
     let wall = wall_clock();
     let resumed = places.iter().filter_map(|place| place.found.last).map(|last| last.resumes_at(wall)).max();
@@ -117,7 +122,6 @@ where
     let peers = peers(site, host, arguments.key.as_deref())?;
     let about = about(site, &members, start, face, simulated);
     let (mut folders, mut posts) = (Vec::new(), Vec::new());
-    let title = title(site, simulated);
     for (member, place) in members.iter().zip(places) {
         let Place { folder, life, mut found } = place;
         found.closed.iter_mut().for_each(|closed| closed.ended = begins);
@@ -127,7 +131,7 @@ where
             seat: member.seat,
             council: member.council.clone(),
             lines: member.addresses.clone(),
-            life: dated(life, start, &title),
+            life: dated(life, start),
         };
         posts.push((spec, found));
     }
@@ -138,8 +142,8 @@ where
         .map_err(|error| failed("other hosts cannot be heard", error))?;
     let mode = if simulated.is_empty() { "production" } else { "hybrid" };
     let effective = Effective::of_site(mode, site);
-    let dates = move |life| dated(life, start, &title);
-    let again = again(site, (host, of_controllers), dates, control.clone(), effective.clone());
+    let effects = (control.clone(), effective.clone());
+    let again = again(site, (host, of_controllers), (start, title), effects);
     let gauges = driver.gauges();
     let readers = site.hosts[usize::from(host)].listen.map(listen_to_readers).transpose()?;
     Ok(Site { about, effective, again, machines, driver, control, face, hosts, gauges, readers })
@@ -152,42 +156,62 @@ struct Place {
     found: Recovered,
 }
 
-/// What a controller of a site begins its lives with.
+/// What a controller of a site begins its lives with, in logs that are called so.
 pub(super) fn life_of<F: FunctionSet>(
     site: &RealSite<F>,
     member: &RealMember<F>,
     machine: &Controller<F>,
+    title: &str,
 ) -> LifeSpec {
     let mut header = Header::new(F::NAMES, vec![names::of_spec(&member.spec)]);
+    title.clone_into(&mut header.scenario);
     site.document.path().clone_into(&mut header.site_path);
     site.document.text().clone_into(&mut header.site_text);
     let mut fresh = Vec::new();
     machine.encode(&mut fresh);
-    LifeSpec { header, journal: site.journal, auto_replay: site.auto_replay, fresh }
+    let path = header.site_path.clone();
+    let (grid, id) = (member.spec.grid.clone(), member.spec.id.clone());
+    let makes = move |text: &str| contained(|| made::<F>((&path, text), &grid, &id)).ok().flatten();
+    let makes = Makes::new(makes);
+    LifeSpec { header, journal: site.journal, auto_replay: site.auto_replay, fresh, makes }
 }
 
-/// The same in a run that began then, in a log that is called so.
-fn dated(life: LifeSpec, start: WallTime, title: &str) -> LifeSpec {
-    LifeSpec { header: Header { start, scenario: title.to_owned(), ..life.header }, ..life }
+/// The encoded state of a controller as this text of a site's file makes it, if it does.
+fn made<F: FunctionSet>((path, text): (&str, &str), grid: &str, id: &str) -> Option<Vec<u8>> {
+    let site = load_site::<F>(&Memory::new().with(path, text), path).ok()?;
+    let member = site.members.iter().find(|member| member.spec.grid == grid && member.spec.id == id)?;
+    let mut fresh = Vec::new();
+    Controller::new(&member.spec).encode(&mut fresh);
+    Some(fresh)
+}
+
+/// The same in a run that began then.
+pub(super) fn dated(life: LifeSpec, start: WallTime) -> LifeSpec {
+    LifeSpec { header: Header { start, ..life.header }, ..life }
 }
 
 impl Place {
-    /// Looks what is left of the lives before.
-    fn look<F: FunctionSet>(
-        site: &RealSite<F>,
-        member: &RealMember<F>,
-        machine: &Controller<F>,
-        state: &Path,
-    ) -> Result<Self, Failure> {
+    /// Looks what is left of the lives before, unless other devices were simulated in them than in this run.
+    fn look<F: FunctionSet>(member: &RealMember<F>, life: LifeSpec, state: &Path) -> Result<Self, Failure> {
         let path = state.join(&member.spec.grid).join(&member.spec.id);
         let mut folder = Folder::open(&path).map_err(|error| {
             Failure::error(format!("{error}; --state names another place than {}", state.display()))
         })?;
-        let life = life_of(site, member, machine);
-        let LifeSpec { header, fresh, auto_replay, .. } = &life;
-        let expected = Expected { header, fresh, auto_replay: *auto_replay, at: Time::ZERO };
-        let found = recover::<Controller<F>, Recovering>(&mut folder, &expected);
         let name = format!("{}/{}", member.spec.grid, member.spec.id);
+        let was = newest_header(&mut folder).map(|header| header.scenario);
+        if let Some(was) = was.filter(|was| *was != life.header.scenario) {
+            let in_words =
+                |title: &str| if title.is_empty() { ALL_REAL.to_owned() } else { title.to_owned() };
+            return Err(Failure::error(format!(
+                "{name}: {} is of a run with other devices ({}) than this one ({}): what it remembers and promised is not true \
+                 here; --state names another place than {}, or move that folder away",
+                path.display(),
+                in_words(&was),
+                in_words(&life.header.scenario),
+                state.display()
+            )));
+        }
+        let found = recover::<Controller<F>, Recovering>(&mut folder, &life.expected());
         for finding in &found.findings {
             tracing::warn!("{name}: {}: {finding}", path.display());
         }
@@ -196,11 +220,13 @@ impl Place {
 }
 
 /// What a log is called that tells of devices that are none; it is called as its site where there are none of these.
-fn title<F: FunctionSet>(site: &RealSite<F>, simulated: &[String]) -> String {
+fn title(simulated: &[String]) -> String {
     if simulated.is_empty() {
         return String::new();
     }
-    format!("{}, simulated: {}", site.document.path(), simulated.join(", "))
+    let mut simulated = simulated.to_vec();
+    simulated.sort_unstable();
+    format!("simulated: {}", simulated.join(", "))
 }
 
 /// Which host of the site this computer is.

@@ -26,11 +26,12 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::machine::Machine;
 use r_ems_engine::units::Watts;
-use r_ems_scenarios::{Disk as Files, Document, RealSite, load_again};
+use r_ems_engine::wall::WallTime;
+use r_ems_scenarios::{Disk as Files, Document, RealMember, RealSite, load_again};
 use r_ems_site::Control;
-use r_ems_site::site::{LifeSpec, Renewal, Renewed};
+use r_ems_site::site::{Renewal, Renewed};
 
-use super::production::life_of;
+use super::production::{dated, life_of};
 use super::systemd;
 use crate::api::{Config, Text, VERSION};
 use crate::study::contained::contained;
@@ -70,9 +71,8 @@ impl Effective {
         let mut known = self.known();
         known.config.site =
             Text { path: site.document.path().to_owned(), text: site.document.text().to_owned() };
-        let limit = |member: &r_ems_scenarios::RealMember<F>| {
-            (member.spec.grid.clone(), member.shaving_limit.map(Watts::watts))
-        };
+        let limit =
+            |member: &RealMember<F>| (member.spec.grid.clone(), member.shaving_limit.map(Watts::watts));
         known.limits_w = site.members.iter().map(limit).collect();
     }
 
@@ -197,19 +197,21 @@ struct Reread<F: FunctionSet> {
     asked: Option<Change<F>>,
     taken: Option<Change<F>>,
     count: u32,
-    dated: Box<dyn Fn(LifeSpec) -> LifeSpec + Send>,
+    /// When the run began, and what its logs are called.
+    start: WallTime,
+    title: String,
     control: Control,
     effective: Effective,
     tells: Sender<Heard>,
 }
 
-/// How the file of `site` is read again on `host`, whose controllers are called `names`; `dated` completes what lives begin with.
+/// How the file of `site` is read again on `host`, whose controllers are called `names`, in a run that began at `start` and whose
+/// logs are called `title`.
 pub(super) fn again<F>(
     site: &RealSite<F>,
     (host, names): (u16, Vec<String>),
-    dated: impl Fn(LifeSpec) -> LifeSpec + Send + 'static,
-    control: Control,
-    effective: Effective,
+    (start, title): (WallTime, String),
+    (control, effective): (Control, Effective),
 ) -> Again
 where
     F: FunctionSet + Send + Sync + 'static,
@@ -222,7 +224,8 @@ where
         asked: None,
         taken: None,
         count: 0,
-        dated: Box::new(dated),
+        start,
+        title,
         control,
         effective,
         tells: asks.clone(),
@@ -257,7 +260,9 @@ impl<F: FunctionSet + Send + Sync + 'static> Reread<F> {
             tracing::warn!("{}", report_text(&site.warnings));
         }
         let here = site.members.iter().filter(|member| member.host() == self.host);
-        let life = |member| (self.dated)(life_of(&site, member, &Controller::new(&member.spec)));
+        let life = |member: &RealMember<F>| {
+            dated(life_of(&site, member, &Controller::new(&member.spec), &self.title), self.start)
+        };
         let lives = here.map(life).collect();
         self.count = self.count.wrapping_add(1);
         let (number, tells) = (self.count, self.tells.clone());

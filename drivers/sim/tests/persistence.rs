@@ -6,13 +6,13 @@ use proptest::prelude::*;
 
 use r_ems_engine::carried::Carried;
 use r_ems_engine::ids::ControllerIndex;
-use r_ems_engine::log::ChainPair;
+use r_ems_engine::log::{ChainPair, Header};
 use r_ems_engine::machine::{Delivery, Effects, Input, Machine, Outcome, State, Step};
 use r_ems_engine::persistence::disk::{FileName, Storage};
 use r_ems_engine::persistence::journal::{
     Beginning, Completion, END_PATIENCE, Journal, SyncRule, WAITING_BYTES_MAX,
 };
-use r_ems_engine::persistence::recovery::Finding;
+use r_ems_engine::persistence::recovery::{Finding, Making};
 use r_ems_engine::persistence::{JournalStatus, Origin, Trouble};
 use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_sim::disk::DiskChange;
@@ -366,6 +366,25 @@ fn another_site_or_version_is_not_gone_on_with() {
     assert!(matches!(recovered.findings[..], [Finding::Foreign { .. }]));
     assert!(recovered.last.is_some_and(|last| last.now > LocalTime::ZERO), "its clock goes on");
     assert_eq!(recovered.promises.kept.incarnation, 1);
+}
+
+#[test]
+fn a_site_file_is_what_it_makes_and_not_how_it_is_written() {
+    let mut rig = rig(EVERY, 1);
+    rig.run(30);
+    rig.wait(Span::from_secs(1));
+    let header = Header { site_text: "another".into(), ..journal::header() };
+    let mut made = Vec::new();
+    counter().encode(&mut made);
+    let look = |header: &Header, makes: Option<Vec<u8>>| {
+        let makes = move |text: &str| makes.clone().filter(|_made| text == journal::header().site_text);
+        Rig::look_where(header, Making(&makes), &rig.disk, (rig.now, true)).origin
+    };
+    assert_eq!(look(&header, Some(made.clone())), Origin::Replayed);
+    assert_eq!(look(&header, Some(vec![1])), Origin::Foreign, "it makes another controller");
+    assert_eq!(look(&header, None), Origin::Foreign, "it makes none");
+    let trial = Header { scenario: "a trial".into(), ..header };
+    assert_eq!(look(&trial, Some(made)), Origin::Foreign, "its devices were others");
 }
 
 /// What happens in a run.

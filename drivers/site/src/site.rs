@@ -45,7 +45,7 @@ use r_ems_engine::{Span, Time};
 
 use self::effects::Part;
 pub use self::gauges::Gauges;
-pub use self::post::{LifeSpec, PostSpec};
+pub use self::post::{LifeSpec, Makes, PostSpec};
 use self::post::{Post, Queue, Rebuild, Stage, Waiting, local};
 use self::renewing::Fares;
 pub use self::renewing::{Renewal, Renewed};

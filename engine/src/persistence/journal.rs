@@ -466,7 +466,7 @@ impl Journal {
             self.closed.push(Closed { number: self.number, ended: at });
         }
         self.recording = Recording::continued(&self.header, Scope::Fleet, &[Lent(state)], &[chains])
-            .expect("the segment before had the same header");
+            .expect("the header of one controller is small");
         self.recording.flush();
         self.head = Head::of(&self.recording);
         self.number = self.number.saturating_add(1);

@@ -130,6 +130,13 @@ impl Life {
         self.journal = Some(Journal::begin(at, beginning).expect("the header of one controller is small"));
     }
 
+    /// What the segments of its journal say about themselves from the next one on, where only that has changed.
+    pub fn describe(&mut self, header: &Header) {
+        if let Some(journal) = &mut self.journal {
+            journal.describe(header);
+        }
+    }
+
     /// Its journal, once it has begun.
     pub const fn journal(&self) -> Option<&Journal> {
         self.journal.as_ref()

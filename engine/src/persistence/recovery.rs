@@ -12,13 +12,18 @@
 //!   [`crate::carried`]. All else begins anew, and that is reported.
 //!
 //! It must never fail, whatever the bytes are, and never take a state that another site, another stack of functions or another
-//! version of the engine made: such a state means something else.
+//! version of the engine made, or that was made where other devices were simulated: such a state means something else.
+//!
+//! **Decision: a site is what its file makes, not how that is written.** A segment whose site file is another text is gone on
+//! with where that text makes the same controller: comments, other grids and what only the journal is told may change, while it
+//! runs or between two lives, and a log need not be begun anew for it.
 
 mod finding;
 mod foreign;
 mod replaying;
 
 use alloc::vec::Vec;
+use core::fmt;
 
 pub use self::finding::Finding;
 use self::foreign::Foreign;
@@ -55,8 +60,51 @@ pub struct Expected<'a> {
     pub fresh: &'a [u8],
     /// Whether the state is recovered; promises always are.
     pub auto_replay: bool,
+    /// What another text of the site's file makes.
+    pub making: Making<'a>,
     /// When it happens.
     pub at: Time,
+}
+
+/// Makes the encoded state of this controller, as it is made, from a text of its site's file; `None`: that makes none.
+#[derive(Clone, Copy)]
+pub struct Making<'a>(pub &'a dyn Fn(&str) -> Option<Vec<u8>>);
+
+impl Making<'static> {
+    /// No other text makes it.
+    pub const NOTHING: Self = Self(&|_text| None);
+}
+
+impl fmt::Debug for Making<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Making")
+    }
+}
+
+impl Expected<'_> {
+    /// Whether the states under a header mean what they mean now.
+    fn is_of(&self, header: &Header) -> bool {
+        let own = self.header;
+        let made = || (self.making.0)(&header.site_text).is_some_and(|made| made == self.fresh);
+        header.engine == own.engine
+            && header.behavior == own.behavior
+            && header.functions == own.functions
+            && header.controllers == own.controllers
+            && header.scenario == own.scenario
+            && (header.site_text == own.site_text || made())
+    }
+}
+
+/// What the newest segment that can be read says about itself.
+pub fn newest_header(storage: &mut dyn Storage) -> Option<Header> {
+    let segment = |name: FileName| match name {
+        FileName::Segment(number) => Some(number),
+        FileName::New(_) | FileName::Quarantined(_) | FileName::Promise(_) => None,
+    };
+    let mut numbers: Vec<u64> = storage.list().ok()?.into_iter().filter_map(segment).collect();
+    numbers.sort_unstable();
+    let mut header = |number| Some(Reader::open(FileSource::new(storage, number)).ok()?.header().clone());
+    numbers.into_iter().rev().find_map(&mut header)
 }
 
 /// The longest outage that is believed: what lets a clock jump farther is more likely wrong than true, and a clock that counts
@@ -199,7 +247,7 @@ impl Recovered {
     fn rebuild<M: Machine, C: Containment>(&mut self, storage: &mut dyn Storage, expected: &Expected<'_>) {
         let numbers: Vec<u64> = self.closed.iter().rev().map(|closed| closed.number).collect();
         for (place, segment) in numbers.iter().copied().enumerate() {
-            match Opened::<M>::open(storage, segment, expected.header) {
+            match Opened::<M>::open(storage, segment, expected) {
                 Ok(opened) => return self.replay::<M, C>(storage, opened),
                 Err(Unusable::Foreign) => {
                     self.findings.push(Finding::Foreign { segment });
@@ -336,15 +384,9 @@ impl From<ReadError<DiskError>> for Unusable {
 }
 
 impl<M: Machine> Opened<M> {
-    fn open(storage: &mut dyn Storage, segment: u64, expected: &Header) -> Result<Self, Unusable> {
+    fn open(storage: &mut dyn Storage, segment: u64, expected: &Expected<'_>) -> Result<Self, Unusable> {
         let mut reader = Reader::open(FileSource::new(storage, segment))?;
-        let header = reader.header();
-        let is_ours = header.engine == expected.engine
-            && header.behavior == expected.behavior
-            && header.functions == expected.functions
-            && header.controllers == expected.controllers
-            && header.site_text == expected.site_text;
-        if !is_ours {
+        if !expected.is_of(reader.header()) {
             return Err(Unusable::Foreign);
         }
         let Content::State(bytes) = next(&mut reader)? else {

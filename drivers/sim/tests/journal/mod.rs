@@ -13,7 +13,7 @@ use r_ems_engine::machine::{
 };
 use r_ems_engine::persistence::journal::{Beginning, Completion, Journal, JournalSettings, SyncRule};
 use r_ems_engine::persistence::promises::{Kept, PromiseKeeper};
-use r_ems_engine::persistence::recovery::{Containment, Expected, Recovered, recover};
+use r_ems_engine::persistence::recovery::{Containment, Expected, Making, Recovered, recover};
 use r_ems_engine::persistence::retention::Retention;
 use r_ems_engine::redundancy::{Command, Epoch, Promise, Seat};
 use r_ems_engine::rng::Stream;
@@ -174,9 +174,19 @@ impl Rig {
 
     /// The same of a life with another header.
     pub(crate) fn look_as(header: &Header, disk: &SimDisk, at: Time, auto_replay: bool) -> Recovered {
+        Self::look_where(header, Making::NOTHING, disk, (at, auto_replay))
+    }
+
+    /// The same where other texts of its site's file make something.
+    pub(crate) fn look_where(
+        header: &Header,
+        making: Making<'_>,
+        disk: &SimDisk,
+        (at, auto_replay): (Time, bool),
+    ) -> Recovered {
         let mut fresh = Vec::new();
         Counter::new(&(25, u64::MAX, 300)).encode(&mut fresh);
-        let expected = Expected { header, fresh: &fresh, auto_replay, at };
+        let expected = Expected { header, fresh: &fresh, auto_replay, making, at };
         recover::<Counter, Caught>(&mut disk.folder(OWNER), &expected)
     }
 

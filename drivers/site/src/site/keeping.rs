@@ -5,7 +5,7 @@
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::machine::Input;
 use r_ems_engine::persistence::journal::Completion;
-use r_ems_engine::persistence::recovery::{Expected, Finding};
+use r_ems_engine::persistence::recovery::Finding;
 use r_ems_engine::persistence::{DiskError, Lane, Life, News, Recovered, Storage};
 use r_ems_engine::redundancy::Command;
 use r_ems_engine::{Span, Time};
@@ -138,11 +138,8 @@ impl SiteDriver {
         }
         let spec = post.spec.life.clone();
         let rebuild = self.rebuild;
-        let job = Box::new(move |storage: &mut dyn Storage| {
-            let (header, fresh, auto_replay) = (&spec.header, &spec.fresh, spec.auto_replay);
-            rebuild(storage, &Expected { header, fresh, auto_replay, at: Time::ZERO })
-        });
-        self.disk.recover(of, job);
+        let job = move |storage: &mut dyn Storage| rebuild(storage, &spec.expected());
+        self.disk.recover(of, Box::new(job));
     }
 
     /// A life has ended in order, and what it left is kept as far as it can be.

@@ -1,12 +1,14 @@
 //! One controller's place on this host: its connections, its life, and how far that has come.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::Header;
 use r_ems_engine::machine::Input;
-use r_ems_engine::persistence::recovery::Expected;
+use r_ems_engine::persistence::recovery::{Expected, Making};
 use r_ems_engine::persistence::{JournalSettings, Life, Recovered, Storage};
 use r_ems_engine::redundancy::Seat;
 use r_ems_engine::wall::told::Told;
@@ -35,7 +37,7 @@ pub struct PostSpec {
 }
 
 /// What a controller begins a life with, and how that is kept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct LifeSpec {
     /// What each segment of its journal says about itself.
     pub header: Header,
@@ -45,9 +47,37 @@ pub struct LifeSpec {
     pub auto_replay: bool,
     /// Its encoded state as it is made.
     pub fresh: Vec<u8>,
+    /// What another text of the site's file makes.
+    pub makes: Makes,
+}
+
+/// Gives the encoded state of a controller, as it is made, for a text of its site's file; `None`: that makes none.
+type Make = dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync;
+
+/// What other texts of a site's file make of a controller.
+#[derive(Clone)]
+pub struct Makes(Arc<Make>);
+
+impl Makes {
+    /// Says it by a function, whose panics are its own matter.
+    pub fn new(makes: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(makes))
+    }
+}
+
+impl fmt::Debug for Makes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Makes")
+    }
 }
 
 impl LifeSpec {
+    /// What a recovery of it expects.
+    pub fn expected(&self) -> Expected<'_> {
+        let Self { header, fresh, auto_replay, makes, .. } = self;
+        Expected { header, fresh, auto_replay: *auto_replay, making: Making(&*makes.0), at: Time::ZERO }
+    }
+
     /// Whether a life that begins with the other one is another, whatever its log says about itself.
     pub(super) fn makes_another(&self, other: &Self) -> bool {
         self.fresh != other.fresh || self.journal != other.journal || self.auto_replay != other.auto_replay

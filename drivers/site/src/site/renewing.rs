@@ -82,6 +82,9 @@ impl SiteDriver {
                 post.next = Some(life);
             } else {
                 (post.next, post.spec.life) = (None, life);
+                if let Some(living) = &mut post.life {
+                    living.describe(&post.spec.life.header);
+                }
             }
         }
         tell(Renewed::Taken(changed));

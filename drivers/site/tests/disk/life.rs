@@ -7,7 +7,7 @@ use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::{ChainPair, ControllerNames, Header, codec};
 use r_ems_engine::machine::{Boot, Delivery, Effect, Effects, Handled, Input, Machine, Outcome, State, Step};
 use r_ems_engine::persistence::journal::{Beginning, Completion, Journal, JournalSettings, SyncRule};
-use r_ems_engine::persistence::recovery::{Containment, Expected};
+use r_ems_engine::persistence::recovery::{Containment, Expected, Making};
 use r_ems_engine::persistence::{Kept, Lane, PromiseKeeper, Recovered, Retention, Storage, recover};
 use r_ems_engine::redundancy::{Epoch, Promise, Seat};
 use r_ems_engine::serde::{Deserialize, Serialize};
@@ -110,7 +110,8 @@ fn fresh() -> Vec<u8> {
 
 /// Looks what is left in a folder.
 pub(crate) fn look(storage: &mut dyn Storage) -> Recovered {
-    let expected = Expected { header: &header(), fresh: &fresh(), auto_replay: true, at: Time::ZERO };
+    let making = Making::NOTHING;
+    let expected = Expected { header: &header(), fresh: &fresh(), auto_replay: true, making, at: Time::ZERO };
     recover::<Counter, Caught>(storage, &expected)
 }
 

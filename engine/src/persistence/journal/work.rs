@@ -5,7 +5,7 @@
 
 use super::{Chore, Completion, Head, Journal, PAUSE_FIRST, PAUSE_MAX, Snapshot, Standing, Step, UnderWay};
 use crate::digest::Digest;
-use crate::log::{GROUP_BYTES, Recording};
+use crate::log::{GROUP_BYTES, Header, Recording};
 use crate::mistakes::{Mistake, makes};
 use crate::persistence::disk::{FileName, Operation, Request};
 use crate::persistence::retention::Closed;
@@ -13,6 +13,11 @@ use crate::persistence::status::{JournalStatus, Trouble};
 use crate::time::Time;
 
 impl Journal {
+    /// From the next segment on, they say this about themselves; it is of the same controller.
+    pub(in crate::persistence) fn describe(&mut self, header: &Header) {
+        self.header = header.clone();
+    }
+
     /// Asks the disk for what comes next, unless it works; where nothing is kept, that is told.
     pub(super) fn plan(&mut self, at: Time) {
         if !self.is_kept {

@@ -1,7 +1,7 @@
 //! How a life begins with what is left of the one before.
 
 use r_ems_engine::persistence::Life;
-use r_ems_engine::persistence::recovery::Expected;
+use r_ems_engine::persistence::recovery::{Expected, Making};
 use r_ems_engine::wall::WallTime;
 use r_ems_engine::{LocalTime, Time};
 
@@ -16,7 +16,8 @@ impl Persistence {
         }
         let disk = &self.disks[usize::from(keeping.host)];
         let auto_replay = self.spec.auto_replay;
-        let expected = Expected { header: &keeping.header, fresh: &keeping.fresh, auto_replay, at };
+        let making = Making::NOTHING;
+        let expected = Expected { header: &keeping.header, fresh: &keeping.fresh, auto_replay, making, at };
         let found = (self.rebuild)(&mut disk.folder(post), &expected);
         if keeping.lives > 0 {
             let lies = disk.lies().count(post);
