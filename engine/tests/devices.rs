@@ -64,6 +64,39 @@ fn who_begins_anew_changes_nothing_at_its_devices() {
 }
 
 #[test]
+fn who_stops_before_it_runs_leaves_what_the_life_before_wrote_as_the_site_says() {
+    for (command, left) in [(Command::Stop, 10e3), (Command::Return, 50e3)] {
+        let mut site = Site::with(&consuming(), |devices| devices[1].at_stop = Some(Watts::of(10e3)));
+        site.held[1] = 50e3;
+        site.command(command);
+        assert!(site.held[1] == left && has_stopped(&site), "{command:?}: {} W", site.held[1]);
+    }
+    let mut site = Site::with(&consuming(), |devices| devices[1].at_stop = Some(Watts::ZERO));
+    site.refuses[1] = true;
+    site.command(Command::Stop);
+    site.scan(Reading { pcc: None, batteries: [None, None], pv: None });
+    assert_eq!((site.writes[1], has_stopped(&site)), (2, false), "it is asked again");
+}
+
+#[test]
+fn a_device_that_is_not_written_for_its_failures_is_tried_once_more_at_a_stop() {
+    let mut site = Site::with(&consuming(), |devices| devices[1].at_stop = Some(Watts::of(10e3)));
+    site.refuses[1] = true;
+    for _scan in 0..60 {
+        site.live(100e3, 0.0, [0.5, 0.5]);
+    }
+    let failed = site.writes[1];
+    let mut scans = 0..20;
+    while site.writes[1] == failed && scans.next().is_some() {
+        site.live(100e3, 0.0, [0.5, 0.5]);
+    }
+    assert_eq!(site.writes[1], failed + 1, "it has failed just now");
+    site.refuses[1] = false;
+    site.command(Command::Stop);
+    assert!(site.held[1] == 10e3 && has_stopped(&site), "{} W", site.held[1]);
+}
+
+#[test]
 fn a_device_that_refuses_how_it_is_left_keeps_nobody_from_stopping() {
     let mut site = about_to_stop();
     site.refuses[1] = true;

@@ -3,6 +3,7 @@
 //! Nothing here is about time: tests wait for events, whenever they come.
 
 mod api;
+mod at_stop;
 mod daemon;
 mod hostile;
 mod hostile_site;

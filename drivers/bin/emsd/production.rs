@@ -173,7 +173,8 @@ pub(super) fn life_of<F: FunctionSet>(
     let (grid, id) = (member.spec.grid.clone(), member.spec.id.clone());
     let makes = move |text: &str| contained(|| made::<F>((&path, text), &grid, &id)).ok().flatten();
     let makes = Makes::new(makes);
-    LifeSpec { header, journal: site.journal, auto_replay: site.auto_replay, fresh, makes }
+    let has_at_stop = member.spec.devices.iter().any(|device| device.at_stop.is_some());
+    LifeSpec { header, journal: site.journal, auto_replay: site.auto_replay, fresh, makes, has_at_stop }
 }
 
 /// The encoded state of a controller as this text of a site's file makes it, if it does.

@@ -15,6 +15,7 @@ use r_ems_engine::machine::{
 use r_ems_engine::persistence::recovery::Containment;
 use r_ems_engine::redundancy::{Command, Settings};
 use r_ems_engine::serde::{Deserialize, Serialize};
+use r_ems_engine::units::Watts;
 use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_sim::driver::SimDriver;
 use r_ems_sim::network::Delay;
@@ -72,6 +73,20 @@ fn who_cannot_hand_over_ends_all_the_same_and_goes_on_when_it_is_back() {
     let (result, machines) = site.then(1_001, process(0, Life::Up)).run();
     assert_eq!(result.authority.violations, []);
     assert!(machines[0].redundancy().role().holds(), "it was asked to start while it ended, or after");
+}
+
+#[test]
+fn who_ends_last_leaves_devices_as_the_site_says_with_a_majority_and_writes_nothing_without() {
+    for (gone, is_left) in [(&[1][..], true), (&[1, 2], false)] {
+        let site =
+            Site { duration: Span::from_secs(4), swing: 40e3, at_stop: Some(Watts::ZERO), ..Site::new(1) };
+        let gone = gone.iter().fold(site, |site, place| site.then(500, host(*place, Life::Stops)));
+        let (result, machines) = gone.then(2_000, process(0, Life::Stops)).run();
+        assert_eq!(result.authority.violations, []);
+        let channel = &machines[0].set_points().channels()[0];
+        let told = channel.last().or(channel.past()).expect("it was written").power;
+        assert_eq!((told == Watts::ZERO, machines[0].phase()), (is_left, Phase::Stopped), "{told}");
+    }
 }
 
 #[test]

@@ -331,6 +331,8 @@ impl<F: Function> Controller<F> {
             self.beat(now, out);
             self.supervision.watch(now, &self.set_points, &self.image, out);
             self.transfer.send(now, &mut self.redundancy, (&mut self.composition, &mut self.image), out);
+        } else if self.comes_to_rest() {
+            self.write(now, out);
         }
         self.tell_health(now, out);
         self.poll(out);

@@ -159,6 +159,11 @@ impl SetPoints {
         difference
     }
 
+    /// Lets what failed before be tried again at once.
+    pub(super) fn try_at_once(&mut self) {
+        self.channels.iter_mut().for_each(|channel| channel.retry_at = LocalTime::ZERO);
+    }
+
     /// Whether any device is left with another set-point than its last one.
     pub(super) fn any_at_stop(&self) -> bool {
         self.channels.iter().any(|channel| channel.at_stop.is_some())

@@ -11,6 +11,12 @@
 //! (`at_stop`), but only where nobody goes on: a hand-over changes nothing at the device, nor does an end after which the same
 //! controller begins anew ([`Command::Return`](crate::redundancy::Command::Return)).
 //!
+//! **What is left is written with authority, or not at all.** Who ends without a majority writes nothing: it cannot know that
+//! nobody else does. Nor is the wait after a grant (D) cut short. Whoever holds authority writes it whatever it knows: also
+//! before it runs, as the life before may have written what the device still holds; to devices whose points it does not know, as
+//! the value rests on none of them; at once where a write failed before, without that pause; and without the interval between
+//! writes, which keeps many from a device and not the last one.
+//!
 //! Nothing that is broken keeps a process from ending: there is [`REST_PATIENCE`] for such devices, up to
 //! [`HAND_OVER_PATIENCE`] for both steps, and [`END_PATIENCE`](crate::persistence::journal::END_PATIENCE)
 //! for the disk. Who runs out of patience releases nobody: its lease ends by itself, as after a crash.
@@ -64,11 +70,13 @@ impl<F: Function> Controller<F> {
         if self.stopping.is_some() {
             return;
         }
+        // Who has just booted has not noticed yet that it has authority, and would forget then what it writes here.
+        self.follow_authority(now, out);
         out.report(Event::StopBegan);
         let is_last = next == NextLife::Nobodys && self.redundancy.successor(now).is_none();
-        let writes = self.phase == Phase::Running && self.redundancy.authority(now).is_some();
-        if is_last && writes && self.set_points.any_at_stop() {
+        if is_last && self.redundancy.authority(now).is_some() && self.set_points.any_at_stop() {
             self.stopping = Some(Stopping { since: now, step: Step::ComesToRest });
+            self.set_points.try_at_once();
             self.write(now, out);
         } else {
             self.leave(now, now, out);

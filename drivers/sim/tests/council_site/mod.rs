@@ -42,6 +42,8 @@ pub(crate) struct Site {
     pub(crate) swing: f64,
     /// How long the battery holds a set-point that nobody repeats.
     pub(crate) reversion: Option<Span>,
+    /// With what it is left when nobody goes on.
+    pub(crate) at_stop: Option<Watts>,
 }
 
 impl Site {
@@ -57,6 +59,7 @@ impl Site {
             rates_ppb: [0; 3],
             swing: 0.0,
             reversion: None,
+            at_stop: None,
         }
     }
 
@@ -79,7 +82,7 @@ impl Site {
             writes_per_day: None,
             longest_write: self.longest_write,
             checks_epochs: self.checks_epochs,
-            at_stop: None,
+            at_stop: self.at_stop,
             dead_band: Watts::of(250.0),
             connections: Connections::Shared,
             ramp: None,

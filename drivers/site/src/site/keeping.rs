@@ -52,10 +52,15 @@ impl SiteDriver {
                     life.begin_journal(at, &begins.header, begins.journal, &begins.fresh);
                 }
                 post.stage = Stage::Booting;
+                let stops = post.stops;
                 if post.is_to_be_restored() {
                     self.at_once.push_back((of, Waiting::Restore));
                 }
-                Waiting::Boot
+                self.at_once.push_back((of, Waiting::Boot));
+                if stops {
+                    self.tell_to_stop(of);
+                }
+                return;
             }
             News::Promised(succeeded) => Waiting::Told(Input::Promised { succeeded }),
             News::Journal(Completion::Snapshotted(succeeded)) => {
@@ -146,7 +151,9 @@ impl SiteDriver {
     fn ended(&mut self, at: Time, of: ControllerIndex) {
         let returns = self.posts[of.position()].leaves == Some(Afterwards::Returns);
         self.drop_life(of, Stage::Gone);
-        if returns && self.given_up.is_none() {
+        if returns {
+            // What it left as it was for its next life is left so by nobody then.
+            self.posts[of.position()].stops = self.given_up.is_some();
             self.recover(at, of);
         }
     }
@@ -162,18 +169,35 @@ impl SiteDriver {
         self.disk.forget(of);
     }
 
-    /// Asks a controller to end its life in order; one that cannot hear ends at once.
+    /// Asks a controller to end its life in order. One that cannot hear yet ends at once, unless its devices are to be left
+    /// otherwise than they are: then its next life begins, and ends.
     pub(super) fn stop(&mut self, of: ControllerIndex) {
         let post = &mut self.posts[of.position()];
-        let was_asked = post.leaves.replace(Afterwards::Rests).is_some();
+        let is_needed = post.spec.life.has_at_stop;
         match post.stage {
-            Stage::Living if !was_asked => {
-                self.waiting.push_back((of, Waiting::Told(Input::Command(Command::Stop))))
-            }
-            Stage::Living | Stage::Ending | Stage::Gone => {}
+            Stage::Living => self.tell_to_stop(of),
+            Stage::Ending if is_needed && post.leaves == Some(Afterwards::Returns) => {}
+            Stage::Ending => post.leaves = Some(Afterwards::Rests),
+            Stage::Gone => {}
+            Stage::Recovering(_) | Stage::Numbering if is_needed => post.stops = true,
+            Stage::Booting if is_needed => self.tell_to_stop(of),
             Stage::Recovering(_) | Stage::Numbering | Stage::Booting | Stage::Failed(_) => {
                 self.drop_life(of, Stage::Gone);
             }
+        }
+    }
+
+    /// Tells a controller that lives by then to end; one that was to begin anew and has not heard it hears this in its place.
+    fn tell_to_stop(&mut self, of: ControllerIndex) {
+        let was_asked = self.posts[of.position()].leaves.replace(Afterwards::Rests).is_some();
+        let returns = |waiting: &Waiting| matches!(waiting, Waiting::Told(Input::Command(Command::Return)));
+        let stops = Waiting::Told(Input::Command(Command::Stop));
+        let mut waiting = self.at_once.iter_mut().chain(&mut self.waiting);
+        if let Some((_, asked)) = waiting.find(|(to, waiting)| *to == of && returns(waiting)) {
+            *asked = stops;
+        } else if !was_asked {
+            // Behind its boot, if that is still to come.
+            self.at_once.push_back((of, stops));
         }
     }
 }

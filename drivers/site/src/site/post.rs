@@ -49,6 +49,8 @@ pub struct LifeSpec {
     pub fresh: Vec<u8>,
     /// What another text of the site's file makes.
     pub makes: Makes,
+    /// Whether any device is left with a set-point of its own when it ends and nobody goes on.
+    pub has_at_stop: bool,
 }
 
 /// Gives the encoded state of a controller, as it is made, for a text of its site's file; `None`: that makes none.
@@ -127,6 +129,8 @@ pub(super) struct Post {
     /// Whether its machine is as it was made.
     pub(super) is_new: bool,
     pub(super) leaves: Option<Afterwards>,
+    /// It ends as soon as it can hear that, and lives until then only to leave its devices as its site says.
+    pub(super) stops: bool,
     /// What its next life begins with, if that is something else.
     pub(super) next: Option<LifeSpec>,
     pub(super) fares: Fares,
@@ -166,6 +170,7 @@ impl Post {
             asked: [None; 2],
             is_new: true,
             leaves: None,
+            stops: false,
             next: None,
             fares: Fares::IsDown,
             awaited: None,
