@@ -238,7 +238,7 @@ fn strangers_move_no_authority_fail_no_write_and_fill_no_memory() {
         let is_ready = |look: &Look| look.status["controllers"][0]["is_ready"] == true;
         (active[0].is_some() && active[0] == active[1] && looks.iter().all(is_ready)).then_some(looks)
     });
-    let epoch = epochs.last();
+    let epoch = until("an epoch was seen at the battery", || Some(epochs.last()).filter(|epoch| *epoch > 0));
     runtime.spawn(forge(hosts(&site), Arc::clone(&done)));
     (0..READERS).for_each(|_| drop(runtime.spawn(idle(listen.clone(), Arc::clone(&done)))));
     for daemon in [&first, &second] {
