@@ -20,6 +20,10 @@ pub enum Exit {
     Diverged,
     /// A scenario or site file is wrong.
     BadScenario,
+    /// A site is not as its file says.
+    Disagrees,
+    /// What a site is like could not be found out.
+    Unable,
 }
 
 impl Exit {
@@ -27,8 +31,8 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
-            Self::Error => 1,
-            Self::Usage => 2,
+            Self::Error | Self::Disagrees => 1,
+            Self::Usage | Self::Unable => 2,
             Self::Violated => 3,
             Self::Diverged => 4,
             Self::BadScenario => 5,

@@ -15,7 +15,7 @@
 //! - [`summary`] is what a run says about itself; [`explanation`] is why a set-point was what it was;
 //! - [`mod@emsctl`] is the program: arguments, one file a command, and the documented JSON forms;
 //! - [`mod@emsd`] is the daemon: the same controllers in real time; [`api`] is what both programs tell each other;
-//! - [`devices`] serves the devices of a simulated plant to Modbus clients;
+//! - [`devices`] serves the devices of a simulated plant to Modbus clients; [`mod@probe`] compares a site with its file;
 //! - [`metrics`] counts what controllers report, for Prometheus; [`present`] turns results into pages; [`output`] and
 //!   [`exit`] are the ways out.
 //!
@@ -40,6 +40,7 @@ pub mod metrics;
 pub mod names;
 pub mod output;
 pub mod present;
+pub mod probe;
 pub mod study;
 pub mod summary;
 

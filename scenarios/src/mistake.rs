@@ -118,6 +118,11 @@ impl Mistake {
         Self { message: shortened(message), ..self }
     }
 
+    /// The same about another field, and as severe.
+    pub(crate) fn about(self, field: String, severity: Severity) -> Self {
+        Self { field, severity, ..self }
+    }
+
     /// The same as a warning.
     pub(crate) fn into_warning(self) -> Self {
         Self { severity: Severity::Warning, ..self }

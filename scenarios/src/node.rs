@@ -100,7 +100,8 @@ impl<'t> Node<'t> {
         notes.add_with(Severity::Warning, || self.mistake(message.as_ref()));
     }
 
-    fn mistake(&self, message: &str) -> Mistake {
+    /// A mistake here.
+    pub(crate) fn mistake(&self, message: &str) -> Mistake {
         // Of a value with several lines the name is marked.
         let first_line = self.text.split('\n').next().unwrap_or_default().trim_end();
         let is_whole = first_line.len() == self.text.len();

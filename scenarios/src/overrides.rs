@@ -329,7 +329,7 @@ fn added(node: &Node<'_>, name: &str, text: &str, value: &str) -> Option<Edit> {
 }
 
 /// The value one step further; the error says what is there.
-fn child<'t>(node: &Node<'t>, step: &Step, prefix: &str) -> Result<Node<'t>, String> {
+pub(crate) fn child<'t>(node: &Node<'t>, step: &Step, prefix: &str) -> Result<Node<'t>, String> {
     let place = match (node.field(), prefix) {
         ("", "") => "the scenario".to_string(),
         ("", _) => "the site file".to_string(),

@@ -14,9 +14,11 @@ use r_ems_engine::wall::UtcOffset;
 use crate::assurance::{self, Ways};
 use crate::files::{Document, Files};
 use crate::leaf;
-use crate::mistake::{Notes, Report};
+use crate::mistake::{Mistake, Notes, Report, Severity};
 use crate::node::{Node, excerpt};
+use crate::overrides::child;
 use crate::site::{HOST_EXAMPLE, LISTEN_EXAMPLE, Site};
+use crate::steps::Step;
 use crate::{fieldbus, fleet, network, persistence, scenario, site};
 
 /// A site that was loaded to be run.
@@ -68,6 +70,28 @@ impl<F: FunctionSet> RealMember<F> {
     /// The position of its host.
     pub fn host(&self) -> u16 {
         self.council[self.seat.position()]
+    }
+}
+
+impl<F: FunctionSet> RealSite<F> {
+    /// What somebody found out about a value of the file: at its place, or where the file would say it.
+    ///
+    /// # Shape
+    /// `way`: the names that lead to it, and the positions in lists: `["grids", "shop", "devices", "bess", "link", "unit"]`
+    pub fn finding(&self, way: &[&str], severity: Severity, message: &str) -> Mistake {
+        let named = |name: &&str| {
+            if name.parse::<usize>().is_ok() { format!("[{name}]") } else { format!(".{name}") }
+        };
+        let field: String = way.iter().map(named).collect();
+        let field = field.trim_start_matches('.').to_owned();
+        let Some(mut node) = Node::root(&self.document, &mut Notes::default()) else {
+            return Mistake::of_file(self.document.path(), 0, &field, message).about(field.clone(), severity);
+        };
+        for name in way {
+            let Ok(below) = child(&node, &Step::Name((*name).to_owned()), "") else { break };
+            node = below;
+        }
+        node.mistake(message).about(field, severity)
     }
 }
 

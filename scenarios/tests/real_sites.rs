@@ -1,7 +1,7 @@
 //! Sites that are to be run for real: what they need beyond a simulation, and where it is said that it is missing.
 
 use r_ems_engine::functions::BuiltIn;
-use r_ems_scenarios::{Disk, Memory, RealSite, examine, load_site};
+use r_ems_scenarios::{Disk, Memory, RealSite, Severity, examine, load_site};
 
 const PAIR: &str = include_str!("../sites/commerce_pair_loopback.ron");
 
@@ -49,6 +49,32 @@ fn a_host_that_others_must_reach_says_where() {
     let alone = Disk;
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/sites/commerce_modbus.ron");
     assert!(load_site::<BuiltIn>(&alone, path).is_ok(), "who is alone needs no address");
+}
+
+#[test]
+fn a_finding_stands_at_its_place_or_where_the_file_would_say_it() {
+    let site = load(PAIR).expect("it is shipped");
+    let way = ["grids", "commerce", "devices", "bess", "link"];
+    let of = |below: &[&str]| site.finding(&[&way[..], below].concat(), Severity::Warning, "found 7");
+    let scale = of(&["points", "soc", "scale"]);
+    let line = PAIR.lines().nth(scale.line as usize - 1).expect("the file has that line");
+    assert!(
+        line.contains("\"soc\"") && line[scale.column as usize - 1..].starts_with("\"0.1 %\""),
+        "{scale}"
+    );
+    assert_eq!(scale.field, "grids.commerce.devices.bess.link.points.soc.scale");
+    assert_eq!(scale.severity, Severity::Warning);
+    let missing = of(&["points", "soc", "offset"]);
+    assert_eq!(
+        (missing.line, missing.field.as_str()),
+        (scale.line, "grids.commerce.devices.bess.link.points.soc.offset")
+    );
+    let write = of(&["writes", "0", "values", "0"]);
+    assert!(write.field.ends_with("writes[0].values[0]"), "{write}");
+    assert!(
+        PAIR.lines().nth(write.line as usize - 1).is_some_and(|line| line.contains("SetPoint(")),
+        "{write}"
+    );
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn what_is_no_result_takes_no_format() {
 
 #[test]
 fn the_help_of_every_command_has_an_example() {
-    for command in ["check", "run", "replay", "show", "diff", "explain", "completions", "man"] {
+    for command in ["check", "run", "replay", "show", "diff", "explain", "probe", "completions", "man"] {
         let output = emsctl(&[command, "--help"]);
         assert_eq!(code(&output), 0);
         let help = text(&output);

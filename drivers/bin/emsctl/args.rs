@@ -13,6 +13,7 @@ use r_ems_engine::log::Kind;
 
 use super::daemon_args::DaemonCommand;
 use super::device::DeviceArguments;
+use super::probe::ProbeArguments;
 use super::values::{ControllerName, Moment, positive_span, seed, setting};
 use crate::api::SYSTEM_STATE;
 
@@ -150,6 +151,12 @@ pub enum Command {
     /// Serves the devices of a scenario's plant to Modbus clients, over TCP and in real time
     #[command(after_help = super::device::EXAMPLES)]
     Device(DeviceArguments),
+    /// Compares a site file with the site's devices: what they measure and say, beside what the file says of them
+    ///
+    /// For commissioning, while no r-emsd runs the site. Each device is found, timed, asked who it is, and read; what cannot be
+    /// true, or is elsewhere than the map says, is told with its place in the file. It only reads, unless --write says otherwise.
+    #[command(after_help = super::probe::EXAMPLES)]
+    Probe(ProbeArguments),
     /// Puts what a host keeps into one archive: logs with their states, promises, and how its daemon is
     ///
     /// It may run while the daemon does. What lies below the folder and is no file of a journal is left out, and told. Nothing is

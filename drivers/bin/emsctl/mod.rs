@@ -17,6 +17,7 @@
 //! | `explore` | `{ file, seed, runs, failures, interrupted, simulated_s, wall_s, deliveries, length_s, marks: [{ name, runs }], failover_ms: { count, p50, p99, p999, max }, crashed_runs, taken_over_runs, broken: [{ property, runs, run, words, faults, settings, faults_before, tries, steps, scenario, log }] }` |
 //! | `explore --report failover` | `{ file, seed, interrupted, rows: [{ longest_write, runs, failures, failover_ms, distribution: [{ from_ms, count }] }] }` |
 //! | `margin` | `{ file, seed, runs, interrupted, margins: [{ subject, property, unit, declared, present, breaks_at, holds_at, limit, finished }] }` |
+//! | `probe` | `{ ok, file, interrupted, devices, signs, findings: [{ device, file, line, column, field, severity, found, expected, likely }] }`: see [`crate::probe::report`] |
 //! | `collect` | `{ ok, archive, packed_bytes, … }` and the manifest: see [`crate::archive::manifest::Manifest`] |
 //!
 //! What the commands for a running daemon print is what it answers: see [`crate::api`]; `events` prints one object a line.
@@ -42,6 +43,7 @@ mod log_file;
 mod margin;
 mod missed;
 mod mistakes;
+pub mod probe;
 mod replay;
 mod replays;
 mod run;
@@ -109,6 +111,7 @@ where
         Command::Explore(arguments) => explore::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Margin(arguments) => margin::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Device(arguments) => device::perform::<F>(&arguments, output),
+        Command::Probe(arguments) => probe::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Collect(arguments) => collect::perform(&arguments, arguments.printed.format, output),
         Command::Daemon(command) => daemon::perform(&command, output),
         Command::Completions { shell } => generate::completions(shell, output),

@@ -10,6 +10,7 @@ pub mod explore;
 pub mod failover;
 pub mod margin;
 pub mod persistence;
+pub mod probe;
 pub mod spark;
 pub mod status;
 pub mod style;

@@ -43,6 +43,20 @@ impl Interrupt {
         Ok(Self(asked))
     }
 
+    /// Lets Ctrl-C, a polite termination and a terminal that goes away ask for the end, and does nothing more however often they
+    /// come: whoever has put something in disorder needs a moment to put it right.
+    ///
+    /// # Errors
+    /// The operating system's refusal.
+    pub fn on_signals_patiently() -> std::io::Result<Self> {
+        let asked = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
+        {
+            signal_hook::flag::register(signal, Arc::clone(&asked))?;
+        }
+        Ok(Self(asked))
+    }
+
     /// Asks for the end.
     pub fn ask(&self) {
         self.0.store(true, Ordering::Relaxed);

@@ -42,7 +42,7 @@ use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::persistence::Lane;
 use r_ems_engine::persistence::disk::{DiskError, Operation, Request, Storage};
 
-pub use self::folder::{Answer, ENTRIES_MAX, Folder, FolderError, OPEN_MAX};
+pub use self::folder::{Answer, ENTRIES_MAX, Folder, FolderError, Held, OPEN_MAX};
 pub use self::names::{file_of, text_of};
 
 use crate::clock::Waker;

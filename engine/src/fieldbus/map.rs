@@ -381,12 +381,26 @@ impl DeviceMap {
     ///
     /// # Panics
     /// If the answer is not as long as the request asked: whoever took it sees to that.
-    pub fn brought<'b>(&self, read: usize, registers: Registers<'b>) -> impl Iterator<Item = Sample> {
+    pub fn brought(&self, read: usize, registers: Registers<'_>) -> impl Iterator<Item = Sample> {
+        self.pieces(read, registers).map(|(point, piece)| {
+            let (validity, value) = point.value(piece);
+            Sample { point: point.point, validity, value }
+        })
+    }
+
+    /// The points that one answer brings, with the registers of their pieces.
+    ///
+    /// # Panics
+    /// As [`DeviceMap::brought`].
+    pub fn pieces<'b>(
+        &self,
+        read: usize,
+        registers: Registers<'b>,
+    ) -> impl Iterator<Item = (&MappedPoint, Registers<'b>)> {
         self.reads[read].pieces.iter().map(move |(place, offset)| {
             let point = &self.points[usize::from(*place)];
             let part = registers.part(usize::from(*offset), point.piece().count.into());
-            let (validity, value) = point.value(part.expect("the answer is whole"));
-            Sample { point: point.point, validity, value }
+            (point, part.expect("the answer is whole"))
         })
     }
 }
@@ -404,13 +418,25 @@ impl MappedPoint {
         Piece { table: self.table, address: first as u16, count }
     }
 
+    /// Its own registers among those of its piece.
+    ///
+    /// # Panics
+    /// If those are not all of the piece.
+    pub fn own_of<'b>(&self, piece: Registers<'b>) -> Registers<'b> {
+        self.part(piece, self.address, &self.layout)
+    }
+
+    fn part<'b>(&self, piece: Registers<'b>, address: u16, layout: &Layout) -> Registers<'b> {
+        let first = usize::from(address - self.piece().address);
+        piece.part(first, layout.number.registers()).expect("the piece has all of them")
+    }
+
     /// Its value in registers of its piece, and whether the device vouches for it; 0 where it does not.
-    fn value(&self, piece: Registers<'_>) -> (Validity, f64) {
-        let start = self.piece().address;
-        let read = |address: u16, layout: &Layout| {
-            let part = piece.part(usize::from(address - start), layout.number.registers());
-            layout.value(part.expect("the piece has all of them"))
-        };
+    ///
+    /// # Panics
+    /// As [`MappedPoint::own_of`].
+    pub fn value(&self, piece: Registers<'_>) -> (Validity, f64) {
+        let read = |address: u16, layout: &Layout| layout.value(self.part(piece, address, layout));
         if let Some(guard) = &self.guard
             && !read(guard.address, &guard.layout).is_some_and(|found| guard.is_it(found))
         {

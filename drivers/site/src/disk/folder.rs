@@ -75,6 +75,12 @@ pub struct Folder {
     files: Vec<OpenFile>,
 }
 
+/// Nobody works in a folder as long as this lives.
+#[derive(Debug)]
+pub struct Held {
+    _lock: OwnedFd,
+}
+
 #[derive(Debug)]
 struct OpenFile {
     name: FileName,
@@ -161,6 +167,24 @@ impl Folder {
                 Err(FolderError::InUse(path.to_owned()))
             }
             Err(error) => Err(FolderError::Refused(path.to_owned(), error)),
+        }
+    }
+
+    /// Keeps others from working in a folder, and does not work there; `None`: nobody ever has. Nothing is made.
+    ///
+    /// # Errors
+    /// As [`Folder::open`].
+    pub fn hold(path: &Path) -> Result<Option<Held>, FolderError> {
+        let lock = folder_at(CWD, path).and_then(|directory| plain(&directory, LOCK, OFlags::RDONLY));
+        let held = lock.and_then(|lock| {
+            retry_on_intr(|| flock(&lock, FlockOperation::NonBlockingLockExclusive))?;
+            Ok(Held { _lock: lock })
+        });
+        match held {
+            Ok(held) => Ok(Some(held)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::WOULDBLOCK) => Err(FolderError::InUse(path.to_owned())),
+            Err(error) => Err(FolderError::Refused(path.to_owned(), error.into())),
         }
     }
 

@@ -61,6 +61,20 @@ fn a_second_process_is_told_where_the_first_one_works() {
 }
 
 #[test]
+fn a_folder_that_is_held_is_nobodys_and_nothing_is_made_for_that() {
+    let (path, folder) = folder("held");
+    assert!(matches!(Folder::hold(&path), Err(FolderError::InUse(_))), "somebody works there");
+    drop(folder);
+    let held = Folder::hold(&path).expect("nobody works there").expect("somebody did");
+    assert!(matches!(Folder::open(&path), Err(FolderError::InUse(_))));
+    drop(held);
+    drop(Folder::open(&path).expect("it is free again"));
+    let nowhere = path.join("below");
+    assert!(matches!(Folder::hold(&nowhere), Ok(None)));
+    assert!(!nowhere.exists());
+}
+
+#[test]
 fn a_folder_that_is_none_is_told_by_its_path() {
     let path = place("none");
     fs::create_dir_all(&path).expect("a folder for tests");

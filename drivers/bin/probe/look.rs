@@ -1,0 +1,489 @@
+//! Looks at one device: whether it answers, how fast, who it is, and what its points read. Nothing is written.
+//!
+//! What is asked beyond the map: who it is (function 43/14), the registers where SunSpec begins, and, where something is refused,
+//! whether another unit, table or neighboring register answers.
+//!
+//! **Bounds:** a look ends within [`LOOK_MAX`], and one exchange, whatever is answered. [`POLLS`] requests measure how long
+//! answers take, or as many as fit into [`POLLS_WITHIN`]; a device that has not answered twice is asked no more.
+
+use r_ems_engine::fieldbus::map::MappedPoint;
+use r_ems_engine::fieldbus::master::Fault;
+use r_ems_engine::fieldbus::pdu::{Registers, Request, Table};
+use r_ems_engine::fieldbus::plan::Piece;
+use r_ems_engine::fieldbus::refusal::{AnswerFlaw, Exception};
+use r_ems_engine::machine::Validity;
+use r_ems_engine::points::{PointKind, Quality};
+use r_ems_engine::{LocalTime, Span};
+use r_ems_scenarios::Severity;
+
+use super::identity::{identity, sunspec};
+use super::plausible::{Doubt, odd_charge, show, unit};
+use super::report::{Device, Identity, PointSeen, RoundTrips};
+use super::session::{Exchange, Reply, Session};
+use super::target::{Noted, Target, table};
+use crate::present::text::duration;
+use crate::study::progress::Interrupt;
+
+/// The longest look at one device.
+const LOOK_MAX: Span = Span::from_mins(1);
+/// So many polls measure how long answers take.
+const POLLS: usize = 50;
+/// And no more once they have taken so long.
+const POLLS_WITHIN: Span = Span::from_secs(5);
+/// Who has never answered is asked so often.
+const TRIES: usize = 2;
+/// Units that are tried where a gateway does not know the one of the file.
+pub(super) const OTHER_UNITS: [u8; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 247, 255, 0];
+/// They are tried for so long.
+const OTHERS_WITHIN: Span = Span::from_secs(5);
+/// An answer that takes so many times as long as the file says is no matter of chance.
+const FAR_BEYOND: u64 = 2;
+/// The quality of a number that the engine would believe, and nobody else.
+const DOUBTFUL: &str = "doubtful";
+/// And one beside which another number says that it does not mean what it shows.
+const UNVOUCHED: &str = "not in force";
+
+/// What became of a look.
+pub(super) struct Looked {
+    pub(super) device: Device,
+    pub(super) notes: Vec<Noted>,
+    /// What its points mean, in our sign, where they can be true.
+    values: Vec<(PointKind, f64)>,
+}
+
+impl Looked {
+    /// What a point reads; none if that cannot be used.
+    pub(super) fn value(&self, kind: PointKind) -> Option<f64> {
+        self.values.iter().find(|(known, _)| *known == kind).map(|(_, value)| *value)
+    }
+}
+
+/// Whether a unit answered, be it that it refuses.
+pub(super) fn is_answer(outcome: &Result<Reply, Fault>) -> bool {
+    match outcome {
+        Ok(_) => true,
+        Err(Fault::Answer(AnswerFlaw::Exception(exception))) => !exception.is_of_gateway(),
+        Err(_) => false,
+    }
+}
+
+/// Looks at a device over a connection to its address.
+pub(super) fn look(target: &Target<'_>, session: &mut Session, interrupt: &Interrupt) -> Looked {
+    let device = Device {
+        device: target.name(),
+        class: target.spec.class.name(),
+        address: target.address.to_string(),
+        unit: target.unit(),
+        answers: false,
+        trouble: None,
+        connect_s: None,
+        round_trips: None,
+        identity: Identity::default(),
+        sunspec: None,
+        points: Vec::new(),
+        written: None,
+    };
+    session.be_patient_for(Some(LOOK_MAX));
+    let mut look = Look { target, session, device, notes: Vec::new(), values: Vec::new() };
+    if look.reach() {
+        look.read_points();
+        look.judge();
+        if !interrupt.is_asked() {
+            look.measure(interrupt);
+        }
+        if !interrupt.is_asked() {
+            look.device.identity = identity(look.session, target.unit());
+            look.device.sunspec = sunspec(look.session, target.unit());
+        }
+    }
+    let Look { device, notes, values, session, .. } = look;
+    session.be_patient_for(None);
+    Looked { device, notes, values }
+}
+
+struct Look<'t, 's> {
+    target: &'t Target<'s>,
+    session: &'t mut Session,
+    device: Device,
+    notes: Vec<Noted>,
+    values: Vec<(PointKind, f64)>,
+}
+
+impl Look<'_, '_> {
+    fn read(&mut self, piece: Piece) -> Exchange {
+        read(self.session, self.target.unit(), piece)
+    }
+
+    /// Whether the device answers at all; notes where it does not.
+    fn reach(&mut self) -> bool {
+        let first = self.target.map.reads().first().map(|read| read.span);
+        let Some(first) = first else { return false };
+        let mut outcome = Err(Fault::NotConnected);
+        for _try in 0..TRIES {
+            outcome = self.read(first).outcome;
+            if is_answer(&outcome) {
+                break;
+            }
+        }
+        self.device.connect_s = self.session.connected().map(Span::as_secs_f64);
+        self.device.answers = is_answer(&outcome);
+        let Err(fault) = outcome else { return true };
+        if !self.device.answers {
+            let words = told(&fault);
+            let note = self.silence(&fault, first);
+            self.device.trouble = Some(words);
+            self.notes.push(note);
+        }
+        self.device.answers
+    }
+
+    /// What is noted of a device that does not answer.
+    fn silence(&mut self, fault: &Fault, asked: Piece) -> Noted {
+        let (address, unit) = (self.target.address, self.target.unit());
+        let server = format!("a Modbus TCP server at {address} that answers for unit {unit}");
+        match fault {
+            Fault::Answer(AnswerFlaw::Exception(exception)) => {
+                let found =
+                    format!("exception {:#04x} ({exception}) of a gateway for unit {unit}", exception.0);
+                let other = self.other_unit(asked);
+                self.target
+                    .note(&["link", "unit"], Severity::Error, found)
+                    .expected("a unit that the gateway reaches")
+                    .likely(other)
+            }
+            Fault::Unit(other) => {
+                let found = format!("answers from unit {other}");
+                self.target
+                    .note(&["link", "unit"], Severity::Error, found)
+                    .expected(format!("answers from unit {unit}"))
+            }
+            Fault::NotConnected => {
+                self.target.note(&["link", "address"], Severity::Error, "no connection").expected(server)
+            }
+            Fault::TimedOut => {
+                let found = format!("a connection, and no answer within {TRIES} time-outs");
+                let likely =
+                    "the address or the unit is of something else, or the device is busy with another client"
+                        .to_owned();
+                self.target.note(&["link", "address"], Severity::Error, found).expected(server).likely(likely)
+            }
+            Fault::Disconnected
+            | Fault::LeftAlone
+            | Fault::Expired
+            | Fault::Frame(_)
+            | Fault::Answer(
+                AnswerFlaw::Function(_) | AnswerFlaw::Length { .. } | AnswerFlaw::Echo | AnswerFlaw::Content,
+            ) => self.target.note(&["link", "address"], Severity::Error, told(fault)).expected(server),
+        }
+    }
+
+    /// Which other unit answers.
+    fn other_unit(&mut self, asked: Piece) -> Option<String> {
+        let until = self.session.now() + OTHERS_WITHIN;
+        let own = self.target.unit();
+        for unit in OTHER_UNITS.into_iter().filter(|unit| *unit != own) {
+            if self.session.now() >= until {
+                return None;
+            }
+            if is_answer(&read(self.session, unit, asked).outcome) {
+                return Some(format!("unit {unit} answers there"));
+            }
+        }
+        None
+    }
+
+    /// Reads all points; what one request refuses is asked one by one.
+    fn read_points(&mut self) {
+        let map = self.target.map;
+        let mut seen = Vec::new();
+        for (place, read) in map.reads().iter().enumerate() {
+            match self.read(read.span).outcome {
+                Ok(Reply::Registers(bytes)) => {
+                    let registers = Registers::new(&bytes).expect("an answer to a read is whole registers");
+                    let pieces = map.pieces(place, registers);
+                    seen.extend(pieces.map(|(point, piece)| (*point, Ok(piece.bytes().to_vec()))));
+                }
+                Ok(Reply::Written | Reply::Identity { .. }) => {}
+                Err(fault) if read.pieces.len() == 1 => {
+                    seen.push((map.points()[usize::from(read.pieces[0].0)], Err(fault)));
+                }
+                Err(_) => {
+                    for (place, _) in &read.pieces {
+                        let point = map.points()[usize::from(*place)];
+                        seen.push((point, self.read_alone(&point)));
+                    }
+                }
+            }
+        }
+        seen.sort_by_key(|(point, _)| point.point);
+        for (point, words) in seen {
+            self.take(&point, words);
+        }
+    }
+
+    fn read_alone(&mut self, point: &MappedPoint) -> Result<Vec<u8>, Fault> {
+        match self.read(point.piece()).outcome {
+            Ok(Reply::Registers(bytes)) => Ok(bytes),
+            // Neither answers a read.
+            Ok(Reply::Written | Reply::Identity { .. }) => Err(Fault::Answer(AnswerFlaw::Content)),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Takes what was read of a point's piece, and notes what is wrong with it.
+    fn take(&mut self, point: &MappedPoint, piece: Result<Vec<u8>, Fault>) {
+        let kind = self.target.kind(point);
+        let mut seen = PointSeen {
+            point: kind.name(),
+            table: table(point.table),
+            address: point.address,
+            words: Vec::new(),
+            value: None,
+            unit: unit(kind),
+            quality: Quality::Unknown.name(),
+            refused: None,
+        };
+        match piece {
+            Ok(bytes) => {
+                let piece = Registers::new(&bytes).expect("an answer to a read is whole registers");
+                let registers = point.own_of(piece);
+                seen.words = registers.iter().map(|word| format!("{word:04x}")).collect();
+                let found = point.layout.value(registers);
+                let can_be = found.is_some_and(|value| kind.can_be(value));
+                seen.value = found.map(|value| value * self.target.factor(kind));
+                seen.quality = if found.is_some() && point.value(piece).0 != Validity::Valid {
+                    self.notes.push(self.without_guard(kind));
+                    UNVOUCHED
+                } else {
+                    match (can_be, self.doubt(kind, point, registers)) {
+                        (true, false) => Quality::Good.name(),
+                        (true, true) => DOUBTFUL,
+                        (false, _) => Quality::Invalid.name(),
+                    }
+                };
+            }
+            Err(fault) => {
+                self.miss(kind, point, &fault);
+                seen.refused = Some(told(&fault));
+            }
+        }
+        self.device.points.push(seen);
+    }
+
+    /// A point beside which another number says that it does not mean what it shows.
+    fn without_guard(&self, kind: PointKind) -> Noted {
+        let field = if kind == PointKind::SetPoint { "in_force" } else { "valid_if" };
+        let found = "another number beside it than the one with which it means what it shows";
+        let note = self.target.note(&["link", "points", kind.name(), field], Severity::Warning, found);
+        note.expected("the one that the file names; the device may be off, or be controlled at its panel")
+    }
+
+    /// Notes a point whose number cannot be; says whether it did.
+    fn doubt(&mut self, kind: PointKind, point: &MappedPoint, registers: Registers<'_>) -> bool {
+        let measured = self.target.measured(kind);
+        let below = ["link", "points", kind.name()];
+        let note = match (point.layout.value(registers), measured.doubt(point, registers)) {
+            (None, _) => {
+                let found = "a pattern that means that the device does not know";
+                let expected = format!("{}; the device may be off or starting", measured.allowed());
+                self.target.note(&below, Severity::Warning, found).expected(expected)
+            }
+            (Some(value), Some(Doubt { field, likely })) => {
+                let below: Vec<&str> = below.into_iter().chain(field).collect();
+                let note = self.target.note(&below, Severity::Error, show(kind, value));
+                // It could be true, and is a good number with its words in the other order.
+                let is_tiny = measured.can_be(value);
+                let tiny = || "0 W, or a power that can be told from it".to_owned();
+                note.expected(if is_tiny { tiny() } else { measured.allowed() }).likely(likely)
+            }
+            (Some(value), None) => {
+                self.values.push((kind, value * self.target.factor(kind)));
+                return false;
+            }
+        };
+        self.notes.push(note);
+        true
+    }
+
+    /// Notes a point that cannot be read, and looks what is beside it.
+    fn miss(&mut self, kind: PointKind, point: &MappedPoint, fault: &Fault) {
+        let is_missing = matches!(
+            fault,
+            Fault::Answer(AnswerFlaw::Exception(Exception::ILLEGAL_ADDRESS | Exception::ILLEGAL_FUNCTION))
+        );
+        let likely = if is_missing { self.beside(kind, point) } else { None };
+        let (name, count) = (table(point.table), point.layout.number.registers());
+        let last = usize::from(point.address) + count - 1;
+        let registers = if count == 1 {
+            format!("{name} {}", point.address)
+        } else {
+            format!("{name} {} to {last}", point.address)
+        };
+        let found = format!("{} for {registers}", told(fault));
+        let note = self.target.note(&["link", "points", kind.name()], Severity::Error, found);
+        self.notes.push(note.expected(format!("{count} registers that can be read")).likely(likely));
+    }
+
+    /// Which registers beside those of a point answer, with a number that can be.
+    fn beside(&mut self, kind: PointKind, point: &MappedPoint) -> Option<String> {
+        let other_table = match point.table {
+            Table::InputRegisters => Table::HoldingRegisters,
+            Table::HoldingRegisters | Table::Coils | Table::DiscreteInputs => Table::InputRegisters,
+        };
+        let at = |table, offset: i32| {
+            let address = u16::try_from(i32::from(point.address) + offset).ok()?;
+            Some(MappedPoint { table, address, ..*point })
+        };
+        // Manuals count from 1, and name holding registers from 40001 and input registers from 30001 on.
+        let places = [
+            at(other_table, 0),
+            at(point.table, -1),
+            at(point.table, 1),
+            at(Table::HoldingRegisters, -40_001),
+            at(Table::InputRegisters, -30_001),
+        ];
+        for other in places.into_iter().flatten() {
+            let Ok(bytes) = self.read_alone(&other) else { continue };
+            let registers = Registers::new(&bytes).expect("an answer to a read is whole registers");
+            let Some(value) = other.layout.value(registers) else { continue };
+            if self.target.measured(kind).can_be(value) {
+                let (name, shown) = (table(other.table), show(kind, value));
+                return Some(format!("{name}(address: {}) answers, with {shown}", other.address));
+            }
+        }
+        None
+    }
+
+    /// Notes what is odd though each number could be true.
+    fn judge(&mut self) {
+        let rating = self.target.spec.rating.watts();
+        let value = |kind| self.values.iter().find(|(known, _)| *known == kind).map(|(_, value)| *value);
+        let mut odd = Vec::new();
+        for (kind, value) in &self.values {
+            let Some(point) = self.target.point(*kind) else { continue };
+            odd.extend(self.target.measured(*kind).oddity(point, *value).map(|doubt| (*kind, *value, doubt)));
+        }
+        let charge = (value(PointKind::StateOfCharge), value(PointKind::DischargeLimit));
+        if let ((Some(charge), Some(limit)), Some(point)) =
+            (charge, self.target.point(PointKind::StateOfCharge))
+        {
+            let doubt = odd_charge(charge, limit, rating, point);
+            odd.extend(doubt.map(|doubt| (PointKind::StateOfCharge, charge, doubt)));
+        }
+        for (kind, value, Doubt { field, likely }) in odd {
+            let below: Vec<&str> = ["link", "points", kind.name()].into_iter().chain(field).collect();
+            let rating = show(PointKind::Power, rating);
+            let expected = format!("what fits a rating of {rating}");
+            self.notes.push(
+                self.target
+                    .note(&below, Severity::Warning, show(kind, value))
+                    .expected(expected)
+                    .likely(likely),
+            );
+        }
+    }
+
+    /// Measures how long answers take.
+    fn measure(&mut self, interrupt: &Interrupt) {
+        let reads: Vec<Piece> = self.target.map.reads().iter().map(|read| read.span).collect();
+        let until = self.session.now() + POLLS_WITHIN;
+        let (mut took, mut asked): (Vec<Span>, usize) = (Vec::new(), 0);
+        while asked < POLLS && self.session.now() < until && !interrupt.is_asked() {
+            let exchange = self.read(reads[asked % reads.len()]);
+            asked += 1;
+            if is_answer(&exchange.outcome) {
+                took.push(exchange.took);
+            }
+        }
+        took.sort_unstable();
+        let Some(max) = took.last().copied() else { return };
+        // The smallest of those that so many are not above.
+        let quantile = |percent: usize| took[(took.len() * percent).div_ceil(100).saturating_sub(1)];
+        let (p50, p99, declared) = (quantile(50), quantile(99), self.target.spec.latency);
+        self.device.round_trips = Some(RoundTrips {
+            asked,
+            lost: asked - took.len(),
+            p50_s: p50.as_secs_f64(),
+            p99_s: p99.as_secs_f64(),
+            max_s: max.as_secs_f64(),
+            declared_s: declared.as_secs_f64(),
+        });
+        if p99 > declared {
+            let severity = if p50 > declared * FAR_BEYOND { Severity::Error } else { Severity::Warning };
+            let found =
+                format!("round trips of {} by half, {} by 99 of 100", duration_of(p50), duration_of(p99));
+            let expected = format!("at most {}", duration_of(declared));
+            self.notes.push(self.target.note(&["link", "latency"], severity, found).expected(expected));
+        }
+        if took.len() < asked {
+            let found = format!("{} of {asked} requests without an answer in time", asked - took.len());
+            self.notes.push(
+                self.target
+                    .note(&["link", "timeout"], Severity::Warning, found)
+                    .expected("an answer to each"),
+            );
+        }
+    }
+}
+
+/// Reads registers of a unit.
+fn read(session: &mut Session, unit: u8, piece: Piece) -> Exchange {
+    let Piece { table, address, count } = piece;
+    session.ask(unit, &Request::Read { table, address, count })
+}
+
+/// Reads one kind of point of a device; none if that cannot be used.
+///
+/// # Units    W and positive into the bus, or a share
+pub(super) fn read_point(
+    session: &mut Session,
+    target: &Target<'_>,
+    kind: PointKind,
+) -> Option<(f64, LocalTime)> {
+    let point = target.point(kind)?;
+    let Exchange { outcome, at, .. } = read(session, target.unit(), piece(point));
+    let Ok(Reply::Registers(bytes)) = outcome else { return None };
+    let value = point.layout.value(Registers::new(&bytes)?)?;
+    target.measured(kind).can_be(value).then_some((value * target.factor(kind), at))
+}
+
+/// The same with what is doubtful about it.
+pub(super) fn read_doubted(
+    session: &mut Session,
+    target: &Target<'_>,
+    kind: PointKind,
+) -> Option<(f64, Option<Doubt>)> {
+    let point = target.point(kind)?;
+    let Ok(Reply::Registers(bytes)) = read(session, target.unit(), piece(point)).outcome else { return None };
+    let registers = Registers::new(&bytes)?;
+    let value = point.layout.value(registers)?;
+    Some((value * target.factor(kind), target.measured(kind).doubt(point, registers)))
+}
+
+/// The registers of a point.
+fn piece(point: &MappedPoint) -> Piece {
+    Piece { table: point.table, address: point.address, count: point.layout.number.registers() as u16 }
+}
+
+/// A length of time, with a decimal where it is a few milliseconds.
+pub(super) fn duration_of(span: Span) -> String {
+    let nanos = span.as_nanos();
+    if (1_000_000..100_000_000).contains(&nanos) {
+        return format!("{:.1} ms", nanos as f64 / 1e6);
+    }
+    duration(span)
+}
+
+/// What became of a request that was not done.
+pub(super) fn told(fault: &Fault) -> String {
+    match fault {
+        Fault::NotConnected => "no connection".to_owned(),
+        Fault::Disconnected => "a connection that ends before the answer".to_owned(),
+        Fault::LeftAlone | Fault::Expired => "nothing, as it was not asked".to_owned(),
+        Fault::TimedOut => "no answer in time".to_owned(),
+        Fault::Frame(flaw) => format!("bytes that are no Modbus TCP: {flaw}"),
+        Fault::Unit(unit) => format!("an answer from unit {unit}"),
+        Fault::Answer(AnswerFlaw::Exception(exception)) => format!("exception {} ({exception})", exception.0),
+        Fault::Answer(flaw) => flaw.to_string(),
+    }
+}

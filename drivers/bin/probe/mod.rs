@@ -1,0 +1,242 @@
+//! Compares a site file with the site, for commissioning: what its devices measure and say, beside what the file says of them.
+//!
+//! ```text
+//!     target   what the file says of a device
+//!     session  ──engine's master, codec and plan──> line of the site driver ──> device
+//!     look     does it answer, how fast, who is it, what do its points read        plausible: can that be
+//!     signs    do its powers agree with those of the others
+//!     trial    does a battery follow small set-points, and when does it fall back: where that is wanted only
+//!     held     whether an r-emsd runs the site, and would write too
+//! ```
+//!
+//! It asks with what a site is run with: [`r_ems_engine::fieldbus`] makes requests and judges answers, [`r_ems_site::line`]
+//! moves bytes. What is told is what was measured; what cannot be known is said so.
+//!
+//! **Bounds:** every device takes a bounded time, whatever it answers or does not: see `session` and `look`.
+
+pub mod held;
+mod identity;
+mod judged;
+mod look;
+mod plausible;
+pub mod report;
+mod session;
+mod signs;
+mod target;
+mod trial;
+
+use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::points::{DeviceClass, PointKind};
+use r_ems_scenarios::{RealMember, RealSite};
+
+use self::look::{Looked, OTHER_UNITS, look, read_point};
+use self::report::{Finding, Probed, Signs};
+use self::session::Session;
+use self::signs::{Seen, compare};
+use self::target::{Noted, Target};
+use self::trial::{REVERSION_MAX, SHARE, Trial};
+use crate::exit::Failure;
+use crate::present::text::{duration, power};
+use crate::study::progress::Interrupt;
+
+/// What is asked for.
+pub struct Wanted<'w> {
+    /// The host whose controllers reach the devices, by its place; none: those of all grids are asked from here.
+    pub host: Option<u16>,
+    /// The devices, as `grid/device` or by their names in a grid; all, if there are none.
+    pub devices: &'w [String],
+    /// Whether batteries are tried with small set-points.
+    pub writes: bool,
+    /// Who may end it.
+    pub interrupt: &'w Interrupt,
+    /// Who is told which device is asked.
+    pub tell: fn(&str),
+}
+
+/// Looks at the devices of a site.
+///
+/// # Errors
+/// A device that the site does not have, or a host without devices; or the operating system has no descriptors left.
+pub fn probe<F: FunctionSet>(site: &RealSite<F>, wanted: &Wanted<'_>) -> Result<Probed, Failure> {
+    let targets = targets(site, wanted)?;
+    let mut sessions = Sessions::default();
+    let mut looks: Vec<Looked> = Vec::new();
+    for target in &targets {
+        if wanted.interrupt.is_asked() {
+            break;
+        }
+        (wanted.tell)(&format!("{} at {}", target.name(), target.address));
+        looks.push(look(target, sessions.to(target)?, wanted.interrupt));
+    }
+    let (mut signs, mut notes): (Vec<Signs>, Vec<Noted>) = (Vec::new(), Vec::new());
+    if !wanted.interrupt.is_asked() {
+        for grid in grids(&targets) {
+            let seen = see(grid, &targets, &looks, &mut sessions)?;
+            let (found, more) = compare(grid, &seen);
+            signs.push(found);
+            notes.extend(more);
+        }
+    }
+    if wanted.writes {
+        notes.extend(tried(&targets, &mut looks, &mut signs, &mut sessions, wanted)?);
+    }
+    let mut devices = Vec::new();
+    let mut all: Vec<Noted> = Vec::new();
+    for Looked { device, notes, .. } in looks {
+        all.extend(notes);
+        devices.push(device);
+    }
+    all.extend(notes);
+    let place = |noted: &Noted| devices.iter().position(|device| device.device == noted.device);
+    all.sort_by_key(place);
+    let findings: Vec<Finding> = all.into_iter().map(|noted| noted.placed(site)).collect();
+    Ok(Probed {
+        ok: !findings.iter().any(Finding::is_error),
+        file: site.document.path().to_owned(),
+        interrupted: wanted.interrupt.is_asked(),
+        devices,
+        signs,
+        findings,
+    })
+}
+
+/// What would be tried, a line for each battery.
+///
+/// # Errors
+/// As [`probe`].
+pub fn to_be_tried<F: FunctionSet>(site: &RealSite<F>, wanted: &Wanted<'_>) -> Result<Vec<String>, Failure> {
+    let targets = targets(site, wanted)?;
+    let batteries = targets.iter().filter(|target| target.spec.class == DeviceClass::Battery);
+    let line = |target: &Target<'_>| {
+        let (size, reversion) =
+            (target.spec.rating.watts() * SHARE, target.spec.reversion.min(REVERSION_MAX));
+        format!(
+            "{} at {}: up to {} either way for some seconds, then {} or more without a write",
+            target.name(),
+            target.address,
+            power(size),
+            duration(reversion)
+        )
+    };
+    Ok(batteries.map(line).collect())
+}
+
+/// Tries the batteries, one after the other.
+fn tried(
+    targets: &[Target<'_>],
+    looks: &mut [Looked],
+    signs: &mut [Signs],
+    sessions: &mut Sessions,
+    wanted: &Wanted<'_>,
+) -> Result<Vec<Noted>, Failure> {
+    let mut notes = Vec::new();
+    for place in 0..looks.len() {
+        let target = &targets[place];
+        if target.spec.class == DeviceClass::Meter
+            || !looks[place].device.answers
+            || wanted.interrupt.is_asked()
+        {
+            continue;
+        }
+        let is_meter = |(other, looked): &(&Target<'_>, &Looked)| {
+            other.spec.class == DeviceClass::Meter
+                && other.grid == target.grid
+                && looked.value(PointKind::Power).is_some()
+        };
+        let meters: Vec<&Target<'_>> =
+            targets.iter().zip(looks.iter()).filter(is_meter).map(|(meter, _)| meter).collect();
+        // Of several nobody knows which one sees it.
+        let meter = if let [only] = meters[..] { Some(only) } else { None };
+        let signs = signs.iter_mut().find(|signs| signs.grid == target.grid);
+        let meter_is_right = signs.as_ref().is_some_and(|signs| signs.meter_is_right);
+        let (interrupt, tell) = (wanted.interrupt, wanted.tell);
+        let mut trial = Trial { target, meter, meter_is_right, sessions, interrupt, tell };
+        let (written, found) = trial.run(&looks[place])?;
+        if let Some(signs) = signs.filter(|_signs| written.meter_agrees == Some(true)) {
+            signs.agree(&target.spec.name);
+        }
+        looks[place].device.written = Some(written);
+        notes.extend(found);
+    }
+    Ok(notes)
+}
+
+/// The connections, one to each address.
+#[derive(Default)]
+struct Sessions(Vec<Session>);
+
+impl Sessions {
+    fn to(&mut self, target: &Target<'_>) -> Result<&mut Session, Failure> {
+        let known = self.0.iter().position(|session| session.address() == target.address);
+        let place = match known {
+            Some(place) => place,
+            None => {
+                self.0.push(Session::new(target.address, target.connection, &OTHER_UNITS)?);
+                self.0.len() - 1
+            }
+        };
+        Ok(&mut self.0[place])
+    }
+
+    /// The same where something was asked before.
+    fn known(&mut self, target: &Target<'_>) -> &mut Session {
+        let known = self.0.iter_mut().find(|session| session.address() == target.address);
+        known.expect("it was asked before")
+    }
+}
+
+/// The devices that are asked.
+fn targets<'s, F: FunctionSet>(
+    site: &'s RealSite<F>,
+    wanted: &Wanted<'_>,
+) -> Result<Vec<Target<'s>>, Failure> {
+    let mut members: Vec<&RealMember<F>> = Vec::new();
+    for member in &site.members {
+        let is_here = wanted.host.is_none_or(|host| host == member.host());
+        let is_known = members.iter().any(|known| known.spec.grid == member.spec.grid);
+        // All controllers of a grid reach the same devices; a witness reaches none.
+        if is_here && !is_known && !member.spec.bus.devices.is_empty() {
+            members.push(member);
+        }
+    }
+    let all: Vec<Target<'s>> = members.into_iter().flat_map(Target::all_of).collect();
+    let path = site.document.path();
+    if all.is_empty() {
+        return Err(Failure::usage(format!("{path}: no controller of that host has devices")));
+    }
+    let is_called = |target: &Target<'_>, name: &str| target.name() == name || target.spec.name == name;
+    if let Some(name) = wanted.devices.iter().find(|name| !all.iter().any(|target| is_called(target, name))) {
+        let known: Vec<String> = all.iter().map(Target::name).collect();
+        return Err(Failure::usage(format!("--device {name}: {path} has the devices {}", known.join(", "))));
+    }
+    let is_wanted = |target: &Target<'_>| {
+        wanted.devices.is_empty() || wanted.devices.iter().any(|name| is_called(target, name))
+    };
+    Ok(all.into_iter().filter(is_wanted).collect())
+}
+
+/// The grids of these devices.
+fn grids<'s>(targets: &[Target<'s>]) -> Vec<&'s str> {
+    let mut grids: Vec<&str> = targets.iter().map(|target| target.grid).collect();
+    grids.dedup();
+    grids
+}
+
+/// What the devices of a grid read at about one instant.
+fn see<'t, 's>(
+    grid: &str,
+    targets: &'t [Target<'s>],
+    looks: &[Looked],
+    sessions: &mut Sessions,
+) -> Result<Vec<Seen<'t, 's>>, Failure> {
+    let mut seen = Vec::new();
+    for (target, looked) in targets.iter().zip(looks).filter(|(target, _)| target.grid == grid) {
+        // What could not be read before is not waited for again.
+        let power = match looked.value(PointKind::Power) {
+            Some(_) => read_point(sessions.to(target)?, target, PointKind::Power).map(|(power, _)| power),
+            None => None,
+        };
+        seen.push(Seen { target, power, set_point: looked.value(PointKind::SetPoint) });
+    }
+    Ok(seen)
+}

@@ -1,0 +1,308 @@
+//! A connection on which one thing is asked at a time, and waited for: a site's line and master, without its controllers.
+//!
+//! Each answer is one to what was asked, or a [`Fault`]. Nothing is repeated by itself: what is lost is to be counted.
+//!
+//! **Bounds:** an exchange ends within [`ANSWER_MAX`], a connection is waited for within [`CONNECT_MAX`], whatever the site file
+//! allows: a person waits for all of it.
+
+use std::net::SocketAddr;
+
+use r_ems_engine::fieldbus::frame;
+use r_ems_engine::fieldbus::master::{ConnectionSpec, Fault, Job, Master, Next, Peer, UnitSpec};
+use r_ems_engine::fieldbus::pdu::{Answer, Request};
+use r_ems_engine::{LocalTime, Span, Time};
+use r_ems_site::BootClock;
+use r_ems_site::line::{Happened, Line};
+use r_ems_site::reactor::{Interest, Reactor};
+
+use crate::exit::Failure;
+
+/// The longest that an answer is waited for.
+pub(super) const ANSWER_MAX: Span = Span::from_secs(5);
+/// The longest that a connection is waited for.
+pub(super) const CONNECT_MAX: Span = Span::from_secs(5);
+/// A unit that failed may be asked again at once: whoever asks here knows what it does.
+const AT_ONCE: Span = Span::from_nanos(1);
+/// Bytes that are read at once.
+const READ_BYTES: usize = 1_024;
+/// The line's name among those that end a wait.
+const NAME: u64 = 0;
+
+/// What a device answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// Registers, as they travel.
+    Registers(Vec<u8>),
+    /// It is written.
+    Written,
+    /// Who it is: the next object, if there are more, and the objects themselves.
+    Identity {
+        /// The object with which to go on.
+        more: Option<u8>,
+        /// The objects, each with its number, its length and its bytes.
+        objects: Vec<u8>,
+    },
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Exchange {
+    /// From the request to its end.
+    pub(super) took: Span,
+    /// When it ended.
+    pub(super) at: LocalTime,
+    /// The answer.
+    pub(super) outcome: Result<Reply, Fault>,
+}
+
+/// A connection to one address.
+pub(super) struct Session {
+    spec: ConnectionSpec,
+    master: Master<()>,
+    desk: Desk,
+}
+
+/// What the master is told and asked through.
+struct Desk {
+    reactor: Reactor,
+    line: Line,
+    address: SocketAddr,
+    /// The request that is to be made.
+    request: Vec<u8>,
+    ended: Option<Result<Reply, Fault>>,
+    opening: LocalTime,
+    /// How long the last connection took.
+    connected: Option<Span>,
+    sent: LocalTime,
+    /// The line is closed, and the master does not know.
+    is_lost: bool,
+    /// The connection is over, and another would have to be made.
+    is_over: bool,
+    /// Nothing is asked from then on.
+    patient_until: Option<LocalTime>,
+    now: LocalTime,
+}
+
+impl Session {
+    /// A connection to `address` that is opened once something is asked, to the units that `like` names and to `others`.
+    ///
+    /// # Errors
+    /// The operating system has no clock or no descriptors left.
+    pub(super) fn new(address: SocketAddr, like: &ConnectionSpec, others: &[u8]) -> Result<Self, Failure> {
+        let timeout = like.units.iter().map(|unit| unit.timeout).max().unwrap_or(ANSWER_MAX).min(ANSWER_MAX);
+        let unit = |unit: u8, timeout: Span| UnitSpec {
+            unit,
+            timeout: timeout.min(ANSWER_MAX),
+            retries: 0,
+            back_off_first: AT_ONCE,
+            back_off_max: AT_ONCE,
+        };
+        let named = like.units.iter().map(|known| unit(known.unit, known.timeout));
+        let is_named = |other: &&u8| like.units.iter().any(|known| known.unit == **other);
+        let more = others.iter().filter(|other| !is_named(other)).map(|other| unit(*other, timeout));
+        let spec = ConnectionSpec {
+            units: named.chain(more).collect(),
+            min_gap: like.min_gap,
+            connect_timeout: like.connect_timeout.min(CONNECT_MAX),
+        };
+        let refused = |error: std::io::Error| Failure::error(format!("nothing can be waited for: {error}"));
+        let reactor = BootClock::begin_in(Span::ZERO).and_then(Reactor::new).map_err(refused)?;
+        let desk = Desk {
+            reactor,
+            line: Line::new(address),
+            address,
+            request: Vec::new(),
+            ended: None,
+            opening: LocalTime::ZERO,
+            connected: None,
+            sent: LocalTime::ZERO,
+            is_lost: false,
+            is_over: false,
+            patient_until: None,
+            now: LocalTime::ZERO,
+        };
+        Ok(Self { master: Master::new(&spec), spec, desk })
+    }
+
+    /// Asks a unit and waits for the end; the connection is opened where there is none.
+    ///
+    /// # Panics
+    /// If the connection was made without that unit.
+    pub(super) fn ask(&mut self, unit: u8, request: &Request<'_>) -> Exchange {
+        let mut pdu = Vec::new();
+        request.encode(&mut pdu);
+        self.ask_as(unit, pdu)
+    }
+
+    /// The same for a data unit that is made already.
+    ///
+    /// # Panics
+    /// As [`Session::ask`], and if it is no request.
+    pub(super) fn ask_as(&mut self, unit: u8, pdu: Vec<u8>) -> Exchange {
+        let now = self.desk.look();
+        if self.desk.patient_until.is_some_and(|until| now >= until) {
+            return Exchange { took: Span::ZERO, at: now, outcome: Err(Fault::TimedOut) };
+        }
+        if self.desk.is_over {
+            self.renew();
+        }
+        let place = self.spec.units.iter().position(|known| known.unit == unit);
+        let unit = place.expect("the connection was made with this unit") as u16;
+        let now = self.desk.look();
+        (self.desk.request, self.desk.ended, self.desk.sent) = (pdu, None, now);
+        self.master.ask(now, Job { tag: (), unit, goes_first: false }, &mut self.desk);
+        let outcome = loop {
+            if let Some(outcome) = self.desk.ended.take() {
+                break outcome;
+            }
+            self.turn();
+        };
+        Exchange { took: self.desk.now.since(self.desk.sent), at: self.desk.now, outcome }
+    }
+
+    /// Where it leads.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.desk.address
+    }
+
+    /// How long the last connection took to be there; `None`: there was none yet.
+    pub(super) fn connected(&self) -> Option<Span> {
+        self.desk.connected
+    }
+
+    /// Nothing is asked any more when so much time has passed: all ends then as if nobody answered; `None`: there is no hurry.
+    pub(super) fn be_patient_for(&mut self, span: Option<Span>) {
+        let now = self.desk.look();
+        self.desk.patient_until = span.map(|span| now + span);
+    }
+
+    /// What the clock shows.
+    pub(super) fn now(&mut self) -> LocalTime {
+        self.desk.look()
+    }
+
+    /// Waits, and takes what arrives meanwhile.
+    pub(super) fn rest_until(&mut self, until: LocalTime) {
+        let mut ready = Vec::new();
+        while self.desk.look() < until {
+            let wait = Time::from_nanos(until.as_nanos());
+            // What may arrive belongs to no request, and must not end the wait over and over.
+            if self.desk.line.socket().is_some() {
+                self.take_what_is_there();
+            }
+            if self.desk.reactor.wait(wait, &mut ready).is_err() {
+                return;
+            }
+            ready.clear();
+        }
+    }
+
+    /// Ends the connection; what is asked next opens another.
+    pub(super) fn renew(&mut self) {
+        self.desk.line.close();
+        self.master = Master::new(&self.spec);
+        (self.desk.is_over, self.desk.is_lost) = (false, false);
+    }
+
+    /// Waits for the next thing that happens, and handles it.
+    fn turn(&mut self) {
+        if std::mem::take(&mut self.desk.is_lost) {
+            self.desk.is_over = true;
+            let now = self.desk.look();
+            return self.master.disconnected(now, &mut self.desk);
+        }
+        // Whoever waits for nothing has ended.
+        let due = self.master.deadline().unwrap_or(self.desk.now);
+        let mut ready = Vec::new();
+        let waited = self.desk.reactor.wait(Time::from_nanos(due.as_nanos()), &mut ready);
+        if waited.is_err() {
+            self.desk.is_lost = true;
+            return;
+        }
+        self.take_what_is_there();
+        let now = self.desk.look();
+        if self.master.deadline().is_some_and(|due| now >= due) {
+            self.master.wake(now, &mut self.desk);
+        }
+    }
+
+    fn take_what_is_there(&mut self) {
+        let mut bytes = [0; READ_BYTES];
+        let happened = self.desk.line.look(&mut bytes);
+        let now = self.desk.look();
+        match happened {
+            Happened::Nothing => {}
+            Happened::Opened => {
+                self.desk.connected = Some(now.since(self.desk.opening));
+                let listens =
+                    self.desk.line.socket().is_some_and(|socket| {
+                        self.desk.reactor.change(socket, NAME, Interest::Reads).is_ok()
+                    });
+                if listens {
+                    self.master.connected(now, &mut self.desk);
+                } else {
+                    self.desk.is_lost = true;
+                }
+            }
+            Happened::Arrived(count) => self.master.received(now, &bytes[..count], &mut self.desk),
+            Happened::Closed => {
+                self.desk.is_over = true;
+                self.master.disconnected(now, &mut self.desk);
+            }
+        }
+    }
+}
+
+impl Desk {
+    fn look(&mut self) -> LocalTime {
+        self.now = LocalTime::from_nanos(self.reactor.now().as_nanos());
+        self.now
+    }
+}
+
+impl Peer for Desk {
+    type Tag = ();
+
+    fn request(&mut self, _job: &Job<()>, pdu: &mut Vec<u8>) {
+        pdu.extend_from_slice(&self.request);
+    }
+
+    fn connect(&mut self) {
+        self.opening = self.look();
+        let begun = self.line.open() == Happened::Nothing
+            && self
+                .line
+                .socket()
+                .is_some_and(|socket| self.reactor.add(socket, NAME, Interest::Writes).is_ok());
+        self.is_lost = !begun;
+    }
+
+    fn disconnect(&mut self) {
+        self.line.close();
+        self.is_over = true;
+    }
+
+    fn has_expired(&self, _now: LocalTime, _job: &Job<()>) -> bool {
+        false
+    }
+
+    fn send(&mut self, _job: &Job<()>, transaction: u16, unit: u8, pdu: &[u8]) {
+        let mut bytes = Vec::new();
+        frame::put(&mut bytes, transaction, unit, |out| out.extend_from_slice(pdu));
+        self.sent = self.look();
+        self.is_lost = self.line.send(self.sent, &bytes, None) == Happened::Closed;
+    }
+
+    fn arrived(&mut self, _transaction: u16) {}
+
+    fn done(&mut self, _job: &Job<()>, outcome: Result<Answer<'_>, Fault>) -> Next<()> {
+        let reply = |answer: Answer<'_>| match answer {
+            Answer::Registers(registers) => Reply::Registers(registers.bytes().to_vec()),
+            // Nobody asks for bits here: a map has none.
+            Answer::Written | Answer::Bits(_) => Reply::Written,
+            Answer::Identity { more, objects, .. } => Reply::Identity { more, objects: objects.to_vec() },
+        };
+        self.ended = Some(outcome.map(reply));
+        Next::Nothing
+    }
+}
