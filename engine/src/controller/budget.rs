@@ -58,6 +58,11 @@ pub(super) enum Renewal {
     Renewed,
 }
 
+/// How many repetitions there are in a time.
+const fn repetitions(within: Span, repeated_after: Span) -> u64 {
+    within.as_nanos().div_ceil(if repeated_after.is_zero() { 1 } else { repeated_after.as_nanos() })
+}
+
 impl WriteBudget {
     /// A budget for a device whose set-point must be repeated after so long.
     pub(super) const fn new(per_day: u32, repeated_after: Span) -> Self {
@@ -74,7 +79,7 @@ impl WriteBudget {
 
     /// How many writes a day keep a set-point in force that is repeated after so long.
     pub const fn least(repeated_after: Span) -> u64 {
-        DAY.as_nanos().div_ceil(if repeated_after.is_zero() { 1 } else { repeated_after.as_nanos() })
+        repetitions(DAY, repeated_after)
     }
 
     /// Goes on with the day of an earlier life, whose clock was another.
@@ -114,7 +119,7 @@ impl WriteBudget {
 
     /// Whether something may be written that need not be.
     pub(super) const fn has_room(&self) -> bool {
-        let set_aside = self.left.as_nanos().div_ceil(self.repeated_after.as_nanos());
+        let set_aside = repetitions(self.left, self.repeated_after);
         self.used as u64 + set_aside < self.per_day as u64
     }
 

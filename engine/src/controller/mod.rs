@@ -396,6 +396,7 @@ impl<F: Function> Controller<F> {
         self.set_points.forget_decisions();
         self.supervision.forget();
         self.bus.forget_beats();
+        self.image.connect(now);
         let is_alone = self.redundancy.is_alone();
         // A lease that was renewed after a lapse is no take-over: its first writes were due long ago.
         let wait = self.set_points.shortest_wait(self.redundancy.settings()).unwrap_or(Span::ZERO);

@@ -31,6 +31,7 @@ use super::member::Member;
 use crate::carry::Carry;
 use crate::fieldbus::bus::{Care, Leaving};
 use crate::fieldbus::map::DeviceMap;
+use crate::fieldbus::write::WriteRequest;
 use crate::ids::DeviceIndex;
 use crate::machine::{Effect, Effects, SetPointWrite, WriteKind, WriteOutcome};
 use crate::points::{DeviceSpec, Image, PointKind};
@@ -67,8 +68,9 @@ impl SetPoints {
         let members = groups.iter().flat_map(|group| group.members());
         let channel = |member: &Member| {
             let device = member.device();
-            let is_on_bus = on_bus.iter().any(|map| map.device() == device);
-            Channel::new(device, &devices[device.position()], is_on_bus)
+            let map = on_bus.iter().find(|map| map.device() == device);
+            let step = |map: &DeviceMap| map.writes().iter().find_map(WriteRequest::step).unwrap_or(0.0);
+            Channel::new(device, &devices[device.position()], map.map(step))
         };
         Self { channels: members.map(channel).collect(), silent: 0 }
     }
@@ -274,7 +276,7 @@ impl SetPoints {
             return Care::None;
         };
         match channel.last {
-            Some(last) if channel.pause > Span::ZERO => Care::Fails { tried: last.at },
+            Some(last) if channel.fails() => Care::Fails { tried: last.at },
             Some(_) | None => Care::Written,
         }
     }

@@ -8,9 +8,8 @@
 //! It stands between a controller's decisions and its driver: a device behind Modbus is asked and written as any other.
 //!
 //! - **Polls** of all devices begin at one instant, so that what they measure belongs together, and so long before they are
-//!   due that
-//!   the answers on the slowest connection are there in time, with as much again in reserve. A device that still answers the poll
-//!   before is not asked again.
+//!   due that the answers on the slowest connection are there in time, with as much again in reserve. A device that still answers
+//!   the poll before is not asked again.
 //! - **Set-points** are written one at a time for each device, before anything is read: its requests in their order, and the next
 //!   set-point when all are answered. What is decided meanwhile replaces what has not left, and answers for it.
 //! - **Authority.** What waits is what is wanted still: where the lease under which it was decided is extended meanwhile, it may
@@ -19,7 +18,7 @@
 //!   go when it is in again. A write that is not answered when its validity ends takes its connection with it.
 //! - **Heartbeats** are asked for by whoever scans, and leave like set-points: while they are valid, or not at all. One that is
 //!   late may still be applied when another controller writes, and does no harm then: it has nothing but a number that says that
-//!   somebody cares, who does. So it takes no connection with it.
+//!   somebody cares, who does. So the bus ends no connection for it; the kernel, which is told until when it counts, may.
 //! - **Epochs.** A device that refuses a request with an epoch is asked which one it has accepted.
 //! - **What cannot be known is said so:** a write that was sent and not answered has timed out, and may have been applied.
 

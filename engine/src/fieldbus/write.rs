@@ -173,6 +173,12 @@ impl WriteRequest {
             })
     }
 
+    /// In what steps a device takes the set-point that this writes, in W; `None`: it writes none.
+    pub fn step(&self) -> Option<f64> {
+        let field = self.fields.iter().find(|field| field.content == FieldContent::SetPoint)?;
+        Some(field.layout.scale.abs())
+    }
+
     /// All registers that it writes.
     pub fn span(&self) -> Piece {
         Piece { table: Table::HoldingRegisters, address: self.address, count: self.registers() as u16 }

@@ -137,7 +137,15 @@ impl Image {
     /// Notes that the connections to devices which take only one are another's from now on, or this controller's.
     pub fn reconnect(&mut self) {
         let own = self.devices.iter_mut().filter(|entry| entry.connections == Connections::ActiveOnly);
-        own.for_each(|entry| entry.has_answered = false);
+        own.for_each(|entry| (entry.has_answered, entry.missed_at) = (false, LocalTime::MAX));
+    }
+
+    /// Notes that the connections to devices which take only one are this controller's from now on: who does not answer is missed.
+    pub fn connect(&mut self, now: LocalTime) {
+        let own = self.devices.iter_mut().filter(|entry| entry.connections == Connections::ActiveOnly);
+        for entry in own.filter(|entry| !entry.has_answered) {
+            (entry.missed_at, entry.settled_until) = (now + entry.age_max, LocalTime::ZERO);
+        }
     }
 
     /// Takes a device's answer. Samples of points that are not the device's are left out.

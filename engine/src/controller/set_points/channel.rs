@@ -16,7 +16,9 @@
 //! **A set-point that is not held.** A device may acknowledge a set-point and hold another, because somebody has switched it to
 //! another mode at its panel, or because it clamps. That is seen where its set-point is read, [`SETTLES_WITHIN`] it was
 //! acknowledged or later, and has failed: the same set-point is written again after the pause of a failure, so that a device that
-//! takes a while to change its mode gets there; another set-point need not wait. Writes succeed again when it reads back right.
+//! takes a while to change its mode gets there; another set-point need not wait where no day is counted, and rest never waits for
+//! more than [`RETRY_FIRST`]. Writes succeed again when it reads back right. That another decides, as its mode says, is seen
+//! however often the set-point moves; a value that differs is seen of a set-point that stands that long.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +51,8 @@ pub struct Channel {
     pub(super) device: DeviceIndex,
     pub(super) factor: f64,
     dead_band: Watts,
+    /// So far apart what was written and what is read back may be, since registers round both.
+    rounds: Watts,
     pub(super) reversion: Span,
     /// How long a write of another may still be on its way to the device; zero where it checks epochs.
     pub(super) longest_write: Span,
@@ -67,6 +71,10 @@ pub struct Channel {
     pub(super) refuses: bool,
     /// Whether it has held something else than it acknowledged, and not what it acknowledged since.
     pub(super) is_unheld: bool,
+    /// Since when its mode has said that another decides, of a device that has acknowledged a set-point.
+    overruled_since: Option<LocalTime>,
+    /// It may do something else than it was told, until it acknowledges a set-point; `true`: beyond its day's room.
+    restores: Option<bool>,
     /// The device refused the last write because it has accepted this epoch: a higher one is worth another try at once.
     outdated_by: Option<Epoch>,
     /// Writes in a row that were too old when they could be performed, and when the first of them was written.
@@ -118,23 +126,27 @@ const fn half(reversion: Span) -> Span {
 }
 
 impl Channel {
-    /// The channel of a device to which nothing was written, and which is behind the controller's bus or not.
-    pub(super) fn new(device: DeviceIndex, spec: &DeviceSpec, is_on_bus: bool) -> Self {
+    /// The channel of a device to which nothing was written. `step`: in what steps it takes set-points, in W, where it is behind
+    /// the controller's bus.
+    pub(super) fn new(device: DeviceIndex, spec: &DeviceSpec, step: Option<f64>) -> Self {
         Self {
             device,
             factor: spec.positive.factor(),
             dead_band: spec.dead_band,
+            rounds: Watts::of(step.unwrap_or(0.0)),
             reversion: spec.reversion,
             longest_write: if spec.checks_epochs { Span::ZERO } else { spec.longest_write },
             at_stop: spec.at_stop,
             limiter: RateLimiter::new(spec.write_interval),
             budget: spec.writes_per_day.map(|per_day| WriteBudget::new(per_day, half(spec.reversion))),
-            is_on_bus,
+            is_on_bus: step.is_some(),
             doubt: Doubt::default(),
             pause: Span::ZERO,
             retry_at: LocalTime::ZERO,
             refuses: false,
             is_unheld: false,
+            overruled_since: None,
+            restores: None,
             outdated_by: None,
             late: 0,
             late_since: LocalTime::ZERO,
@@ -166,7 +178,8 @@ impl Channel {
         self.held_since = None;
         self.late = 0;
         self.doubt.end();
-        (self.refuses, self.is_unheld) = (false, false);
+        (self.refuses, self.is_unheld, self.restores) = (false, false, None);
+        self.overruled_since = None;
         self.pause = Span::ZERO;
         self.retry_at = LocalTime::ZERO;
         self.budget.iter_mut().for_each(WriteBudget::tell_anew);
@@ -185,6 +198,12 @@ impl Channel {
     /// The last write under an authority that is over; nothing once something is written again.
     pub const fn past(&self) -> Option<&LastWrite> {
         self.past.as_ref()
+    }
+
+    /// Whether its set-point cannot be written, or is another's to decide; that it clamps or rounds one is no such thing.
+    pub(super) fn fails(&self) -> bool {
+        let is_failed = self.last.is_some_and(|last| last.state == WriteState::Failed);
+        !self.pause.is_zero() && (is_failed || !self.is_unheld || self.overruled_since.is_some())
     }
 
     /// When the device falls back unless it is written again; `None` where it has acknowledged nothing that it holds.
@@ -220,13 +239,11 @@ impl Channel {
         self.last = Some(write);
         self.past = None;
         self.doubt.write(write.at, half(self.reversion));
-        if let Some(budget) = &mut self.budget {
-            if need == Need::Restoring && !budget.has_room() {
-                budget.restore(write.at);
-            }
-            if !self.is_on_bus {
-                budget.count();
-            }
+        if need == Need::Restoring {
+            self.restores = Some(self.budget.as_ref().is_some_and(|budget| !budget.has_room()));
+        }
+        if let Some(budget) = self.budget.as_mut().filter(|_| !self.is_on_bus) {
+            budget.count();
         }
         self.outdated_by = None;
         self.unanswered = self.unanswered.saturating_add(1);
@@ -237,11 +254,16 @@ impl Channel {
     /// Whether a write may be tried after one that failed.
     pub(super) fn may_try(&self, now: LocalTime, epoch: Epoch, wanted: Watts) -> bool {
         let is_another = |last: LastWrite| {
-            matches!(last.state, WriteState::NotHeld { .. }) && self.is_moved(last.power, wanted)
+            let is_answered =
+                matches!(last.state, WriteState::NotHeld { .. } | WriteState::Acknowledged { .. });
+            is_answered && self.budget.is_none() && self.is_moved(last.power, wanted)
+        };
+        let is_rest = |last: LastWrite| {
+            wanted == Watts::ZERO && last.power != Watts::ZERO && now >= last.at + RETRY_FIRST
         };
         now >= self.retry_at
             || self.outdated_by.is_some_and(|accepted| epoch > accepted)
-            || self.last.is_some_and(is_another)
+            || self.last.is_some_and(|last| is_another(last) || is_rest(last))
     }
 
     /// Whether this is another set-point. Rest is: a dead band must not leave a device running a little for ever.
@@ -263,7 +285,8 @@ impl Channel {
             };
         }
         let is_acknowledged = matches!(last.state, WriteState::Acknowledged { .. });
-        let is_lost = matches!(last.state, WriteState::NotHeld { .. }) || self.doubt.is_due(now);
+        let is_unheld = matches!(last.state, WriteState::NotHeld { .. });
+        let is_lost = is_unheld || self.restores.is_some() || self.doubt.is_due(now);
         let rests = last.power == Watts::ZERO && is_acknowledged && !is_lost;
         let ends = self.held_since.is_none_or(|at| now.since(at) >= repeated_after);
         if ends || wanted == Watts::ZERO && !rests {
@@ -373,6 +396,10 @@ impl Channel {
         match outcome {
             WriteOutcome::Acknowledged => {
                 (self.held_since, self.refuses) = (Some(at), false);
+                let is_beyond = self.restores.take() == Some(true);
+                if let Some(budget) = self.budget.as_mut().filter(|_| is_beyond) {
+                    budget.restore(at);
+                }
                 // What it acknowledges and does not hold has not succeeded yet.
                 if !self.is_unheld {
                     self.succeed(out);
@@ -403,7 +430,9 @@ impl Channel {
         if point.measured <= at {
             return;
         }
-        let is_near = (Watts::of(point.value) - last.power).abs() <= self.dead_band;
+        self.overruled_since =
+            if point.is_in_force { None } else { Some(self.overruled_since.unwrap_or(at).min(at)) };
+        let is_near = (Watts::of(point.value) - last.power).abs() <= self.dead_band + self.rounds;
         let is_held = point.is_in_force && is_near;
         if is_held {
             last.state = WriteState::Acknowledged { at };
@@ -412,7 +441,7 @@ impl Channel {
                 self.succeed(out);
             }
         } else if matches!(last.state, WriteState::Acknowledged { .. })
-            && point.measured >= at + SETTLES_WITHIN
+            && point.measured >= self.overruled_since.unwrap_or(at) + SETTLES_WITHIN
         {
             last.state = WriteState::NotHeld { at };
             let written_at = last.at;

@@ -27,7 +27,7 @@ fn written_at(instants: &[u64]) -> SetPoints {
         write_interval: Span::from_secs(1),
         ..device("bess", DeviceClass::Battery, Positive::Discharge, 250.0)
     };
-    let channel = Channel::new(BATTERY, &spec, false);
+    let channel = Channel::new(BATTERY, &spec, None);
     let mut set_points = SetPoints { channels: alloc::vec![channel], silent: 0 };
     for millis in instants {
         set_points.channels[0].note_write(write(*millis), Need::Wished, at(*millis) + LONGEST);
@@ -163,7 +163,7 @@ fn worn(is_on_bus: bool) -> SetPoints {
         dead_band: Watts::of(1e3),
         ..device("bess", DeviceClass::Battery, Positive::Discharge, 250.0)
     };
-    SetPoints { channels: alloc::vec![Channel::new(BATTERY, &spec, is_on_bus)], silent: 0 }
+    SetPoints { channels: alloc::vec![Channel::new(BATTERY, &spec, is_on_bus.then_some(1.0))], silent: 0 }
 }
 
 fn minute(minutes: u64) -> LocalTime {
@@ -405,4 +405,23 @@ fn what_may_be_lost_is_restored_once_in_half_of_the_reversion_when_the_day_has_n
     assert_eq!(written_of(&mut set_points, 901..902, 0.0, acknowledged), [901]);
     set_points.doubt(second(1_000), BATTERY);
     assert_eq!(written_of(&mut set_points, 1_000..1_010, 0.0, acknowledged), [1_000], "it may not rest");
+}
+
+#[test]
+fn what_is_restored_is_tried_until_the_device_has_acknowledged_it() {
+    let mut set_points = worn(false);
+    use_up(&mut set_points);
+    set_points.doubt(second(60), BATTERY);
+    let tried = written_of(&mut set_points, 60..80, 40.0, WriteOutcome::TimedOut);
+    assert!(tried.len() >= 2 && tried[0] == 60, "{tried:?}");
+    let again = written_of(&mut set_points, 80..400, 40.0, WriteOutcome::Acknowledged);
+    assert_eq!(again.len(), 1, "{again:?}");
+    assert_eq!(written_of(&mut set_points, 400..900, 40.0, WriteOutcome::Acknowledged), []);
+}
+
+#[test]
+fn rest_never_waits_for_the_pause_of_another_set_point() {
+    let mut set_points = worn(false);
+    assert_eq!(written_of(&mut set_points, 0..100, 10.0, WriteOutcome::Refused).last(), Some(&63));
+    assert_eq!(written_of(&mut set_points, 100..101, 0.0, WriteOutcome::Refused), [100]);
 }

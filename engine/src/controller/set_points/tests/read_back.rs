@@ -128,3 +128,42 @@ fn a_device_that_leaves_its_mode_while_it_is_told_to_rest_is_told_again() {
         assert_eq!(reports(&out), if is_told { alloc::vec![not_held] } else { Vec::new() });
     }
 }
+
+#[test]
+fn that_another_decides_is_found_however_often_the_set_point_moves() {
+    let mut set_points = written_at(&[]);
+    let (mut image, mut out) = (image(), Effects::new());
+    let mut found = None;
+    for tenth in 10..60 {
+        let now = at(tenth * 100);
+        let point = PointIndex::of(image.points().len() - 1);
+        let validity = Validity::NotInForce;
+        image.take(now, BATTERY, &[Sample { point, validity, value: 0.0 }]);
+        set_points.channels[0].read_back(&image, &mut out);
+        if wants(&mut set_points, now, (tenth % 7) as f64 * 10.0 + 5.0, &mut out) {
+            set_points.written(now + Span::from_millis(30), BATTERY, WriteOutcome::Acknowledged, &mut out);
+        }
+        if set_points.channels[0].fails() && found.is_none() {
+            found = Some(tenth);
+        }
+    }
+    assert!(found.is_some_and(|tenth| tenth <= 23), "{found:?}");
+}
+
+#[test]
+fn a_device_that_clamps_is_cared_for_and_one_that_another_commands_is_not() {
+    for (validity, fails) in [(Validity::Valid, false), (Validity::NotInForce, true)] {
+        let mut set_points = written_at(&[]);
+        let (mut image, mut out) = (image(), Effects::new());
+        assert!(wants(&mut set_points, second(10), 10.0, &mut out));
+        set_points.written(second(10), BATTERY, WriteOutcome::Acknowledged, &mut out);
+        let point = PointIndex::of(image.points().len() - 1);
+        image.take(second(12), BATTERY, &[Sample { point, validity, value: 8e3 }]);
+        set_points.channels[0].read_back(&image, &mut out);
+        assert!(matches!(
+            set_points.channels[0].last.map(|last| last.state),
+            Some(WriteState::NotHeld { .. })
+        ));
+        assert_eq!(set_points.channels[0].fails(), fails);
+    }
+}
