@@ -16,7 +16,7 @@ use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
 /// comes first.
-const SHIPPED: [(&str, Option<&str>); 25] = [
+const SHIPPED: [(&str, Option<&str>); 26] = [
     ("scenarios/at_stop.ron", None),
     ("scenarios/clock_drift.ron", Some("12 min")),
     ("scenarios/demo.ron", Some("20 min")),
@@ -34,6 +34,7 @@ const SHIPPED: [(&str, Option<&str>); 25] = [
     ("scenarios/partition.ron", Some("35 min")),
     ("scenarios/peak_missed.ron", None),
     ("scenarios/peak_shaving.ron", None),
+    ("scenarios/peak_shaving_serial.ron", None),
     ("scenarios/peak_shaving_wire.ron", Some("1 day")),
     ("scenarios/rolling_restart.ron", Some("35 min")),
     ("scenarios/self_consumption.ron", None),

@@ -1,4 +1,4 @@
-//! Serves the devices of a simulated plant to anybody's Modbus client, over TCP and in real time.
+//! Serves the devices of a simulated plant to anybody's Modbus client, over TCP or on a serial line, in real time.
 //!
 //! ```text
 //!     client ──request──> connection ──> unit ──> plant, brought up to now ──after its link's latency──> answer
@@ -6,7 +6,8 @@
 //!
 //! The world is the scenario's: its plant, its timeline, and what its links make of requests. Its controllers do not live here:
 //! whoever connects is the controller. Each connection is answered in order, as by a gateway; one that sends what is no frame is
-//! closed.
+//! closed. On a serial line, which has no port here but a [`FarEnd`], a request is what is whole; what is none is forgotten with
+//! the next silence, and no unit speaks for another.
 //!
 //! **Bounds:** so many connections at once for an address ([`CONNECTIONS_MAX`]; one where the site says `ActiveOnly`), and one
 //! frame of memory for each.
@@ -16,9 +17,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use r_ems_engine::Span;
-use r_ems_engine::fieldbus::frame::{self, Assembler, FrameFlaw};
+use r_ems_engine::fieldbus::frame::{Assembler, Frame, FrameFlaw};
+use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::fieldbus::pdu::put_exception;
 use r_ems_engine::fieldbus::refusal::Exception;
+use r_ems_engine::fieldbus::rtu;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::{ConnectionIndex, ControllerIndex, DeviceIndex};
 use r_ems_sim::driver::SimDriver;
@@ -27,6 +30,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::far_end::FarEnd;
 use crate::study::Study;
 
 /// Most connections to one address at once; one more is closed at once.
@@ -38,6 +42,9 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Bytes that are read at once.
 const READ_BYTES: usize = 1_024;
 
+/// So long after its last byte a request on a serial line is not whole any more; what is sent together comes sooner.
+const PIECES_WITHIN: Duration = Duration::from_millis(50);
+
 /// One address, and the devices behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Station {
@@ -45,8 +52,10 @@ pub struct Station {
     pub grid: String,
     /// Which connection of the grid's controllers leads to it.
     pub connection: ConnectionIndex,
-    /// The address in the site file.
+    /// The address in the site file, or the path of the port.
     pub address: String,
+    /// How frames lie there.
+    pub framing: Framing,
     /// By unit: whose links lead to the device, and which device it is.
     pub units: Vec<(u8, ControllerIndex, DeviceIndex)>,
     /// Their names, in the same order.
@@ -70,6 +79,7 @@ pub fn stations<F: FunctionSet>(study: &Study<F>) -> Vec<Station> {
                 grid: names.grid.clone(),
                 connection: ConnectionIndex::of(position),
                 address: address.clone(),
+                framing: post.bus.connections[position].framing,
                 units: Vec::new(),
                 devices: Vec::new(),
                 takes_one: false,
@@ -103,8 +113,8 @@ impl World {
     }
 
     /// The answer to a frame, and how long it takes; `None`: there is none.
-    fn answer(&mut self, station: &Station, asked: (u16, u8, &[u8])) -> Option<(Vec<u8>, Span)> {
-        let (transaction, unit, request) = asked;
+    fn answer(&mut self, station: &Station, asked: Frame<'_>) -> Option<(Vec<u8>, Span)> {
+        let Frame { transaction, unit, pdu: request } = asked;
         let known = station.units.iter().find(|known| known.0 == unit);
         let mut pdu = Vec::new();
         let takes = match known {
@@ -112,24 +122,44 @@ impl World {
                 self.pass();
                 self.driver.serve((*controller, *device), request, &mut pdu)?
             }
+            None if station.framing != Framing::Tcp => return None,
             None => {
                 put_exception(&mut pdu, request.first().copied().unwrap_or_default(), Exception::NO_RESPONSE);
                 Span::ZERO
             }
         };
         let mut bytes = Vec::new();
-        frame::put(&mut bytes, transaction, unit, |out| out.extend_from_slice(&pdu));
-        Some((bytes, takes))
+        station.framing.put(&mut bytes, transaction, unit, |out| out.extend_from_slice(&pdu));
+        let passes = station.framing.passes(request.len()) + station.framing.passes(pdu.len());
+        Some((bytes, takes + passes))
     }
 }
 
+/// Where clients come in.
+#[derive(Debug)]
+pub enum Entrance {
+    /// At a port of TCP.
+    Tcp(TcpListener),
+    /// At a serial line.
+    Line(FarEnd),
+}
+
 /// Serves all stations until the scenario is over.
-pub async fn serve(driver: SimDriver, face: Face, stations: Vec<(Station, TcpListener)>, tell: Tell) {
+pub async fn serve(driver: SimDriver, face: Face, stations: Vec<(Station, Entrance)>, tell: Tell) {
     let end = driver.end();
     let world = Rc::new(RefCell::new(World { driver, face }));
     let local = tokio::task::LocalSet::new();
-    for (station, listener) in stations {
-        local.spawn_local(accept(Rc::new(station), listener, Rc::clone(&world), tell));
+    for (station, entrance) in stations {
+        let (station, world) = (Rc::new(station), Rc::clone(&world));
+        match entrance {
+            Entrance::Tcp(listener) => drop(local.spawn_local(accept(station, listener, world, tell))),
+            Entrance::Line(far_end) => drop(local.spawn_local(async move {
+                let at = far_end.path().display().to_string();
+                if let Err(error) = line(far_end, &station, &world).await {
+                    tell(&format!("{at}: the line is gone: {error}"));
+                }
+            })),
+        }
     }
     local
         .run_until(async {
@@ -183,12 +213,39 @@ async fn connection(mut stream: TcpStream, station: &Station, world: &RefCell<Wo
             asked.push((frame.transaction, frame.unit, frame.pdu.to_vec()));
         });
         for (transaction, unit, request) in asked {
-            let answer = world.borrow_mut().answer(station, (transaction, unit, &request));
+            let answer = world.borrow_mut().answer(station, Frame { transaction, unit, pdu: &request });
             if let Some((bytes, takes)) = answer {
                 tokio::time::sleep(Duration::from_nanos(takes.as_nanos())).await;
                 stream.write_all(&bytes).await?;
             }
         }
         whole.map_err(|flaw: FrameFlaw| std::io::Error::other(flaw.to_string()))?;
+    }
+}
+
+/// Answers a serial line as long as it is there.
+async fn line(far_end: FarEnd, station: &Station, world: &RefCell<World>) -> std::io::Result<()> {
+    let (mut line, mut heard, mut bytes) = (far_end.listen()?, Vec::new(), [0; READ_BYTES]);
+    loop {
+        let read = line.hears.read(&mut bytes);
+        let count = if heard.is_empty() {
+            read.await?
+        } else if let Ok(count) = tokio::time::timeout(PIECES_WITHIN, read).await {
+            count?
+        } else {
+            heard.clear();
+            continue;
+        };
+        heard.extend_from_slice(&bytes[..count]);
+        if let Some(frame) = rtu::whole(&heard) {
+            let answer = world.borrow_mut().answer(station, frame);
+            heard.clear();
+            if let Some((bytes, takes)) = answer {
+                tokio::time::sleep(Duration::from_nanos(takes.as_nanos())).await;
+                line.says.write_all(&bytes).await?;
+            }
+        } else if heard.len() > rtu::MAX_RTU_BYTES {
+            heard.clear();
+        }
     }
 }

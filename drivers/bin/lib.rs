@@ -35,6 +35,7 @@ pub mod emsd;
 pub mod exit;
 pub mod explanation;
 pub mod explore;
+pub mod far_end;
 pub mod faults;
 pub mod metrics;
 pub mod names;
@@ -43,6 +44,7 @@ pub mod present;
 pub mod probe;
 pub mod study;
 pub mod summary;
+pub mod ways;
 
 use std::path::Path;
 use std::process::ExitCode;

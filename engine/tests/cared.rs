@@ -5,6 +5,7 @@ mod site;
 use r_ems_engine::Span;
 use r_ems_engine::controller::{ControllerSpec, Phase, START_PATIENCE};
 use r_ems_engine::event::Event;
+use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::fieldbus::map::{BusSpec, DeviceMap, Mapping};
 use r_ems_engine::fieldbus::master::{ConnectionSpec, UnitSpec};
 use r_ems_engine::fieldbus::plan::ReadLimits;
@@ -64,8 +65,12 @@ fn behind_a_bus(spec: &mut ControllerSpec<BuiltIn>) {
             heartbeat: Some(heartbeat),
         })
     };
-    let connection =
-        ConnectionSpec { units: vec![unit], min_gap: Span::ZERO, connect_timeout: Span::from_secs(1) };
+    let connection = ConnectionSpec {
+        units: vec![unit],
+        framing: Framing::Tcp,
+        min_gap: Span::ZERO,
+        connect_timeout: Span::from_secs(1),
+    };
     spec.bus = BusSpec {
         connections: vec![connection; 3],
         devices: [BATTERY, OTHER, PV].map(|place| map(place).expect("it fits")).to_vec(),

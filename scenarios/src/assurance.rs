@@ -14,7 +14,7 @@ use r_ems_sim::world::{Change, PathChange, Post, Timed};
 use serde::Serialize;
 
 use crate::council::Member;
-use crate::fieldbus;
+use crate::fieldbus::{self, Modbus};
 use crate::mistake::Notes;
 use crate::naming::Names;
 use crate::network::Network;
@@ -117,8 +117,11 @@ impl Ways {
         }
         let devices = posts.iter().map(|post| post.links.len()).max().unwrap_or(0);
         let longest = |device: usize| {
-            let links = posts.iter().filter_map(|post| post.links.get(device));
-            links.map(|link| link.latency + link.write_delay.longest()).max().unwrap_or(Span::ZERO)
+            let of = |post: &Post| {
+                let link = post.links.get(device)?;
+                Some(link.latency + link.write_delay.longest() + passes(post, device).0)
+            };
+            posts.iter().filter_map(of).max().unwrap_or(Span::ZERO)
         };
         let ahead = |device: usize| {
             let here = posts.iter().flat_map(|post| {
@@ -127,7 +130,12 @@ impl Ways {
                     move |map: &&DeviceMap| own.is_some_and(|own| own.connection() == map.connection());
                 post.bus.devices.iter().filter(is_here)
             });
-            here.map(|map| longest(map.device().position())).max().unwrap_or(Span::ZERO)
+            let reads = |device: usize| posts.iter().map(|post| passes(post, device).1).max();
+            let takes = |map: &DeviceMap| {
+                let device = map.device().position();
+                longest(device) + reads(device).unwrap_or(Span::ZERO)
+            };
+            here.map(takes).max().unwrap_or(Span::ZERO)
         };
         let (writes, ahead) = ((0..devices).map(longest).collect(), (0..devices).map(ahead).collect());
         Self { delay, delay_is_assumed: false, writes, ahead, sync }
@@ -157,7 +165,9 @@ fn bound<S>(grid: &Grid<'_, S>, ways: &Ways, position: usize) -> Span {
     let written = ways.sync + ways.ahead(position) + ways.write(position);
     let bound = grid.council.settings.take_over_max(ways.delay, waited_for) - ways.delay + written;
     // A host that is gone says nothing: its connection is kept. Then each of two scans may just have been missed.
-    let connected = |one: OneConnection| bound.max(one.dead_after) + one.connect + (grid.scan + written) * 2;
+    let silent = device.modbus.as_ref().map_or(Span::ZERO, Modbus::silent_at_first);
+    let connected =
+        |one: OneConnection| bound.max(one.dead_after) + one.connect + silent + (grid.scan + written) * 2;
     device.one_connection.map_or(bound, connected)
 }
 
@@ -243,6 +253,20 @@ pub(crate) fn assure<S>(
         }
     }
     assurances
+}
+
+/// How long a write to a device takes to pass on its line, and how long a read of it and its heartbeat, with their answers.
+fn passes(post: &Post, device: usize) -> (Span, Span) {
+    let map = post.bus.devices.iter().find(|map| map.device().position() == device);
+    let Some(map) = map else { return (Span::ZERO, Span::ZERO) };
+    let framing = post.bus.connections[map.connection().position()].framing;
+    let write = map.writes().iter().map(|write| write.passes(framing).0).max();
+    let read = map.reads().iter().map(|read| read.passes(framing)).max();
+    let beat = map.heartbeat().map_or(Span::ZERO, |heartbeat| {
+        let (asked, answered) = heartbeat.request.passes(framing);
+        asked + answered
+    });
+    (write.unwrap_or(Span::ZERO), read.unwrap_or(Span::ZERO) + beat)
 }
 
 /// So many heartbeats more may a take-over last where messages may be lost: each of its few may be, and is repeated.

@@ -284,4 +284,5 @@ pub(crate) fn check_devices(
     for device in devices.iter().filter(|device| device.spec.class.is_controlled()) {
         device.check_late_writes(notes);
     }
+    devices.iter().for_each(|device| device.check_one_master(notes));
 }

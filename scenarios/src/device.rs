@@ -5,6 +5,7 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::controller::budget::WriteBudget;
+use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
 use r_ems_engine::units::Watts;
 use r_ems_sim::slot::OneConnection;
@@ -31,7 +32,8 @@ pub(crate) const DEAD_BAND: f64 = 0.001;
 pub(crate) const REVERSION_SCANS: u64 = 4;
 /// How long it takes to connect to a device that takes one connection, unless the link says otherwise.
 pub(crate) const CONNECT: Span = Span::from_millis(50);
-/// How long such a device keeps the connection of a host that is gone, unless the link says otherwise: gateways differ widely.
+/// How long such a device keeps the connection of a host that is gone, unless the link says otherwise or it is on a serial line:
+/// gateways differ widely.
 pub(crate) const DEAD_CONNECTION: Span = Span::from_secs(30);
 /// Longest time for either.
 pub(crate) const CONNECTION_MAX: Span = Span::from_hours(1);
@@ -81,6 +83,23 @@ impl Device<'_> {
     pub(crate) fn note_link(&self, message: String, notes: &mut Notes) {
         if let Some((link, _)) = &self.link {
             link.error(notes, message);
+        }
+    }
+
+    /// Notes something about its link that somebody should look at.
+    pub(crate) fn warn_link(&self, message: String, notes: &mut Notes) {
+        if let Some((link, _)) = &self.link {
+            link.warning(notes, message);
+        }
+    }
+
+    /// Notes a serial line that more than one controller would open.
+    pub(crate) fn check_one_master(&self, notes: &mut Notes) {
+        let is_serial = self.modbus.as_ref().is_some_and(|modbus| modbus.framing() != Framing::Tcp);
+        if is_serial && self.spec.connections == Connections::Shared {
+            let message = "a serial line has one master at a time: with more than one controller its devices need \
+                           connections: ActiveOnly";
+            self.note_link(message.into(), notes);
         }
     }
 
@@ -213,7 +232,10 @@ fn read_link(node: &Node<'_>, class: DeviceClass, scan: Span, notes: &mut Notes)
     }
     let late_writes =
         if class.is_controlled() { read_late_writes(&mut fields, notes) } else { LateWrites::default() };
-    let one_connection = read_connections(&mut fields, notes);
+    // A serial line keeps no connection of a host that is gone.
+    let is_serial = node.name() == "Modbus" && fields.optional("serial").is_some();
+    let dead_connection = if is_serial { Span::ZERO } else { DEAD_CONNECTION };
+    let one_connection = read_connections(&mut fields, dead_connection, notes);
     let modbus = match node.name() {
         "Modbus" => Some(fieldbus::read(&mut fields, class, (scan, timeout), notes)),
         _ => None,
@@ -227,7 +249,11 @@ fn read_link(node: &Node<'_>, class: DeviceClass, scan: Span, notes: &mut Notes)
 }
 
 /// Reads `connections: ActiveOnly, connect: "50 ms", dead_connection: "30 s"`.
-fn read_connections(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<OneConnection> {
+fn read_connections(
+    fields: &mut Fields<'_>,
+    dead_connection: Span,
+    notes: &mut Notes,
+) -> Option<OneConnection> {
     let connections = fields.optional("connections");
     let is_one = connections.and_then(|node| word(&node, &["Shared", "ActiveOnly"], notes)) == Some(1);
     let mut span = |name: &'static str, default: Span| {
@@ -242,7 +268,7 @@ fn read_connections(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<OneCon
         }
         found.unwrap_or(default)
     };
-    let (connect, dead_after) = (span("connect", CONNECT), span("dead_connection", DEAD_CONNECTION));
+    let (connect, dead_after) = (span("connect", CONNECT), span("dead_connection", dead_connection));
     is_one.then_some(OneConnection { connect, dead_after })
 }
 

@@ -8,29 +8,32 @@
 //! )
 //! ```
 //!
-//! Devices with one address share a connection, as units behind a gateway do. Addresses of registers are those on the wire,
-//! from 0. A scale has no default but for floating point: a guess would be wrong by a factor of ten for every second device.
+//! A device on a serial line says `serial` in place of `address`; the path of the port is its address then, see [`serial`].
+//! Devices with one address share a connection, as units behind a gateway do, see [`joined`]. Addresses of registers are those
+//! on the wire, from 0. A scale has no default but for floating point: a guess would be wrong by a factor of ten for every
+//! second device.
 
 mod beats;
+mod joined;
 mod registers;
+mod serial;
 mod writes;
 
 use r_ems_engine::Span;
-use r_ems_engine::fieldbus::map::{BusSpec, DeviceMap, MapFlaw, MappedPoint, Mapping};
-use r_ems_engine::fieldbus::master::{ConnectionSpec, MAX_JOBS, MAX_UNITS, UnitSpec};
+use r_ems_engine::fieldbus::framing::Framing;
+use r_ems_engine::fieldbus::map::{MapFlaw, MappedPoint, Mapping};
+use r_ems_engine::fieldbus::master::UnitSpec;
 use r_ems_engine::fieldbus::pdu::MAX_REGISTERS_READ;
 use r_ems_engine::fieldbus::plan::{PlanFlaw, ReadLimits};
 use r_ems_engine::fieldbus::write::{Heartbeat, WriteRequest};
 use r_ems_engine::ids::{ConnectionIndex, DeviceIndex, PointIndex};
-use r_ems_engine::points::{Connections, DeviceClass};
+use r_ems_engine::points::DeviceClass;
 
 pub(crate) use self::beats::{check_connections, check_take_over};
+pub(crate) use self::joined::{bus, ways};
 use self::registers::read_points;
-use self::writes::{check_writes, read_heartbeat, read_writes};
-use crate::device::Device;
-use crate::leaf;
+use self::writes::{read_heartbeat, read_writes};
 use crate::mistake::Notes;
-use crate::naming::first_point;
 use crate::node::Fields;
 
 /// How often a request is repeated, unless the link says otherwise: a lost answer should cost no scan, a dead device little.
@@ -48,7 +51,9 @@ const TIME_MAX: Span = Span::from_hours(1);
 /// How a device is found and asked.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Modbus {
+    /// On a serial line the path of the port.
     address: String,
+    framing: Framing,
     unit: UnitSpec,
     min_gap: Span,
     connect_timeout: Span,
@@ -66,9 +71,10 @@ pub(crate) fn read(
     (scan, timeout): (Span, Span),
     notes: &mut Notes,
 ) -> Option<Modbus> {
-    let address =
-        fields.required("address", notes).and_then(|node| leaf::address(&node, "10.0.0.21:502", notes));
-    let unit = whole(fields, "unit", (1, 0, 255), notes);
+    let way = serial::way(fields, notes);
+    let framing = way.as_ref().map_or(Framing::Tcp, |way| way.1);
+    let (low, high) = serial::units(framing);
+    let unit = whole(fields, "unit", (1, low, high), notes);
     let retries = whole(fields, "retries", (RETRIES, 0, RETRIES_MAX), notes);
     let mut span = |name: &'static str, default: Span, may_be_zero: bool| {
         let found = fields.leaf_or(name, default, notes);
@@ -80,8 +86,9 @@ pub(crate) fn read(
     };
     let back_off_first = span("back_off", BACK_OFF, false);
     let back_off_max = span("back_off_max", BACK_OFF_MAX.max(back_off_first), false);
-    let min_gap = span("min_gap", Span::ZERO, true);
+    let min_gap = span("min_gap", framing.silence(), true);
     let connect_timeout = span("connect_timeout", CONNECT_TIMEOUT, false);
+    serial::check_gap(framing, min_gap, fields, notes);
     let most = u64::from(MAX_REGISTERS_READ);
     let registers = whole(fields, "registers_max", (most, 1, most), notes) as u16;
     let hole = whole(fields, "hole_max", (0, 0, most), notes) as u16;
@@ -104,8 +111,10 @@ pub(crate) fn read(
         back_off_max: back_off_max.max(back_off_first),
     };
     let limits = ReadLimits { registers, hole };
+    let (address, framing) = way?;
     Some(Modbus {
-        address: address?,
+        address,
+        framing,
         unit,
         min_gap,
         connect_timeout,
@@ -130,99 +139,25 @@ fn whole(
     found.clamp(low, high)
 }
 
-/// Where the connections of a grid's devices lead, in the order of their ids.
-pub(crate) fn addresses(devices: &[Device<'_>]) -> Vec<String> {
-    let mut addresses: Vec<String> = Vec::new();
-    for modbus in devices.iter().filter_map(|device| device.modbus.as_ref()) {
-        if !addresses.contains(&modbus.address) {
-            addresses.push(modbus.address.clone());
-        }
-    }
-    addresses
-}
-
-/// Makes the connections and maps of a grid's devices; what does not fit together is noted at the link.
-pub(crate) fn bus(devices: &[Device<'_>], notes: &mut Notes) -> BusSpec {
-    let mut bus = BusSpec::default();
-    let addresses = addresses(devices);
-    let mut jobs = vec![0; addresses.len()];
-    let mut connections: Vec<Connections> = Vec::new();
-    for (position, device) in devices.iter().enumerate() {
-        let Some(modbus) = &device.modbus else { continue };
-        let known = addresses.iter().position(|address| *address == modbus.address);
-        let Some(connection) = known else { continue };
-        if connection == bus.connections.len() {
-            let (min_gap, connect_timeout) = (modbus.min_gap, modbus.connect_timeout);
-            bus.connections.push(ConnectionSpec { units: Vec::new(), min_gap, connect_timeout });
-            connections.push(device.spec.connections);
-        }
-        if connections[connection] != device.spec.connections {
-            let message = format!(
-                "`connections` belongs to the address: another device at \"{}\" has {:?}, this one {:?}",
-                modbus.address, connections[connection], device.spec.connections
-            );
-            device.note_link(message, notes);
-            continue;
-        }
-        let shared = &mut bus.connections[connection];
-        if let Some(message) = does_not_join(modbus, shared) {
-            device.note_link(message, notes);
-            continue;
-        }
-        shared.units.push(modbus.unit);
-        let unit = (shared.units.len() - 1) as u16;
-        let first = first_point(devices[..position].iter().map(|device| device.spec.class));
-        let mapping = modbus.mapping(DeviceIndex::of(position), ConnectionIndex::of(connection), unit, first);
-        match DeviceMap::new(Mapping {
-            latency: device.spec.latency,
-            reversion: device.spec.reversion,
-            recalls: !device.spec.longest_write.is_zero() && !device.spec.checks_epochs,
-            ..mapping
-        }) {
-            Ok(map) => {
-                check_writes(device, &map, notes);
-                jobs[connection] += map.reads().len()
-                    + usize::from(!map.writes().is_empty())
-                    + usize::from(map.heartbeat().is_some());
-                if jobs[connection] > MAX_JOBS {
-                    let message = format!(
-                        "all devices at \"{}\" take more than {MAX_JOBS} requests a scan; put some behind another address",
-                        modbus.address
-                    );
-                    device.note_link(message, notes);
-                    continue;
-                }
-                bus.devices.push(map);
-            }
-            Err(flaw) => device.note_link(modbus.told(device.spec.class, flaw), notes),
-        }
-    }
-    bus
-}
-
-/// Why a device cannot share a connection with those that are there.
-fn does_not_join(modbus: &Modbus, shared: &ConnectionSpec) -> Option<String> {
-    let Modbus { address, unit, min_gap, connect_timeout, .. } = modbus;
-    if shared.units.iter().any(|other| other.unit == unit.unit) {
-        return Some(format!("unit {} at \"{address}\" is another device already", unit.unit));
-    }
-    if shared.units.len() >= MAX_UNITS {
-        return Some(format!("at most {MAX_UNITS} units share the connection to \"{address}\""));
-    }
-    if (shared.min_gap, shared.connect_timeout) != (*min_gap, *connect_timeout) {
-        return Some(format!(
-            "`min_gap` and `connect_timeout` belong to the connection: another device at \"{address}\" has {} and {}, this one \
-             {min_gap} and {connect_timeout}",
-            shared.min_gap, shared.connect_timeout
-        ));
-    }
-    None
-}
-
 impl Modbus {
     /// Where it is found: its address and its unit.
     pub(crate) fn place(&self) -> (&str, u8) {
         (&self.address, self.unit.unit)
+    }
+
+    /// How its frames lie on their way.
+    pub(crate) const fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// For how long a new connection asks it nothing, since nobody knows what it was asked before.
+    pub(crate) const fn silent_at_first(&self) -> Span {
+        self.framing.may_be_late(self.unit.timeout)
+    }
+
+    /// The settings of its serial line: "9600 8E1".
+    pub(crate) fn settings(&self) -> String {
+        serial::told(self.framing)
     }
 
     /// What is wrong with the map, with the names of points.

@@ -42,7 +42,7 @@ pub(crate) fn controllers<F: FunctionSet>(
 /// By controller: where the connections of its fieldbus lead.
 pub(crate) fn addresses<S>(site: &Site<'_, S>) -> Vec<Vec<String>> {
     let of_grid = |grid: &site::Grid<'_, S>| -> Vec<Vec<String>> {
-        let addresses = fieldbus::addresses(&grid.devices);
+        let addresses: Vec<String> = fieldbus::ways(&grid.devices).into_iter().map(|way| way.0).collect();
         let of = |is_witness: bool| if is_witness { Vec::new() } else { addresses.clone() };
         grid.council.members().map(|member| of(member.is_witness)).collect()
     };
@@ -79,8 +79,11 @@ pub(crate) fn posts<S>(site: &Site<'_, S>, plants: &[Option<Plant<'_>>], is_at_w
     for (position, (grid, plant)) in site.grids.iter().zip(plants).enumerate() {
         let links = links(grid, plant.as_ref());
         // What is wrong with it was noted when the site was read.
-        let bus =
-            if is_at_wire { fieldbus::bus(&grid.devices, &mut Notes::default()) } else { BusSpec::default() };
+        let bus = if is_at_wire {
+            fieldbus::bus(&grid.devices, grid.scan, &mut Notes::default())
+        } else {
+            BusSpec::default()
+        };
         posts.extend(grid.council.members().map(|member| Post {
             host: u16::try_from(member.host).unwrap_or(u16::MAX),
             grid: u16::try_from(position).unwrap_or(u16::MAX),

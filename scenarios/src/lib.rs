@@ -82,7 +82,7 @@ pub use files::{Disk, Document, Files, Memory};
 pub use mistake::{Mistake, Report, Severity};
 pub use outlives::DURABLE_OUTLIVES;
 pub use overrides::Overrides;
-pub use real::{RealHost, RealMember, RealSite, load_site};
+pub use real::{RealHost, RealMember, RealSite, RealWay, load_site};
 pub use reload::load_again;
 pub use take_over::{AUTHORITY_RETURNS, ONE_AUTHORITY};
 pub use tariff::Tariff;

@@ -5,6 +5,8 @@
 use std::net::SocketAddr;
 
 use r_ems_engine::controller::ControllerSpec;
+use r_ems_engine::fieldbus::framing::Framing;
+use r_ems_engine::fieldbus::serial::SerialLine;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::persistence::JournalSettings;
 use r_ems_engine::redundancy::Seat;
@@ -61,9 +63,18 @@ pub struct RealMember<F: FunctionSet> {
     /// By seat of that council: a position among the site's hosts. Its own is at its seat.
     pub council: Vec<u16>,
     /// Where the connections of its fieldbus lead.
-    pub addresses: Vec<SocketAddr>,
+    pub ways: Vec<RealWay>,
     /// The limit that peaks of its grid are shaved to.
     pub shaving_limit: Option<Watts>,
+}
+
+/// Where a connection leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RealWay {
+    /// To a device or gateway in the network.
+    Tcp(SocketAddr),
+    /// To the serial port at a path of the controller's host.
+    Serial(String, SerialLine),
 }
 
 impl<F: FunctionSet> RealMember<F> {
@@ -133,20 +144,19 @@ fn make<F: FunctionSet>(document: &Document, notes: &mut Notes) -> Option<RealSi
     let position = |host: usize| u16::try_from(host).unwrap_or(u16::MAX);
     let places = site.grids.iter().flat_map(|grid| {
         let council: Vec<u16> = grid.council.members().map(|member| position(member.host)).collect();
-        let addresses = fieldbus::addresses(&grid.devices);
         // What is none was noted.
-        let addresses: Vec<SocketAddr> = addresses.iter().filter_map(|text| text.parse().ok()).collect();
+        let ways: Vec<RealWay> = fieldbus::ways(&grid.devices).iter().filter_map(real).collect();
         let limit = grid.shaving_limit();
         let place = move |seat: Seat, is_witness: bool| {
-            (seat, council.clone(), if is_witness { Vec::new() } else { addresses.clone() }, limit)
+            (seat, council.clone(), if is_witness { Vec::new() } else { ways.clone() }, limit)
         };
         grid.council.members().map(move |member| place(member.seat, member.is_witness))
     });
-    let member = |(spec, (seat, council, addresses, shaving_limit))| RealMember {
+    let member = |(spec, (seat, council, ways, shaving_limit))| RealMember {
         spec,
         seat,
         council,
-        addresses,
+        ways,
         shaving_limit,
     };
     Some(RealSite {
@@ -181,11 +191,19 @@ fn hosts<S>(site: &Site<'_, S>, notes: &mut Notes) -> Vec<RealHost> {
 /// controllers, or be on the host that is off.
 fn refuse_names<S>(site: &Site<'_, S>, notes: &mut Notes) {
     for device in site.grids.iter().flat_map(|grid| &grid.devices) {
-        for address in fieldbus::addresses(std::slice::from_ref(device)) {
-            if address.parse::<SocketAddr>().is_err() {
-                device.note_link(no_name(&address, "10.0.0.21:502"), notes);
+        for way in fieldbus::ways(std::slice::from_ref(device)) {
+            if real(&way).is_none() {
+                device.note_link(no_name(&way.0, "10.0.0.21:502"), notes);
             }
         }
+    }
+}
+
+/// Where a connection leads, unless it is only a name.
+fn real((address, framing): &(String, Framing)) -> Option<RealWay> {
+    match framing {
+        Framing::Tcp => address.parse().ok().map(RealWay::Tcp),
+        Framing::Rtu(line) => Some(RealWay::Serial(address.clone(), *line)),
     }
 }
 

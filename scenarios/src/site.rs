@@ -331,7 +331,7 @@ pub(crate) fn wire<F: FunctionSet>(grid: &Grid<'_, F::Spec>, notes: &mut Notes) 
     let stack: Vec<F::Spec> = grid.functions.iter().map(|slot| slot.spec.clone()).collect();
     let errors = match ControllerSpec::wire(&grid.name, "", grid.scan, devices, &stack) {
         Ok(spec) => {
-            let bus = fieldbus::bus(&grid.devices, notes);
+            let bus = fieldbus::bus(&grid.devices, grid.scan, notes);
             fieldbus::check_connections(&grid.devices, &bus, grid.scan, notes);
             return Some(ControllerSpec { bus, ..spec });
         }

@@ -125,6 +125,13 @@ fn peaks_are_shaved_over_a_fieldbus_that_fails_in_every_way_whatever_the_noise()
 }
 
 #[test]
+fn an_evening_is_shaved_over_a_serial_line_whatever_its_meter_says_too_late() {
+    for seed in [None, Some(1)] {
+        assert_all_held("peak_shaving_serial", &Overrides { seed, ..Overrides::default() });
+    }
+}
+
+#[test]
 fn a_fieldbus_that_fails_is_too_much_for_a_site_that_believes_old_values_or_never_doubts_its_gateway() {
     for careless in ["pcc.stuck_after=3 h", "pcc.max_age=3 h", "bess.max_age=3 h", "bess.reversion=3 h"] {
         let setting = format!("site.grids.commerce.devices.{careless}");

@@ -22,9 +22,7 @@ fn each_member_knows_its_place_and_its_council() {
     let members: Vec<(&str, u16, &[u16], usize)> = site
         .members
         .iter()
-        .map(|member| {
-            (member.spec.id.as_str(), member.host(), member.council.as_slice(), member.addresses.len())
-        })
+        .map(|member| (member.spec.id.as_str(), member.host(), member.council.as_slice(), member.ways.len()))
         .collect();
     assert_eq!(members, [("a", 0, &[0, 1, 2][..], 2), ("b", 1, &[0, 1, 2], 2), ("w", 2, &[0, 1, 2], 0)]);
     assert_eq!(site.hosts[1].address, "127.0.0.1:7402".parse().ok());

@@ -3,9 +3,10 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 25] = [
+const SCENARIOS: [&str; 26] = [
     "peak_shaving",
     "peak_shaving_wire",
+    "peak_shaving_serial",
     "year",
     "self_consumption",
     "peak_missed",
@@ -30,10 +31,11 @@ const SCENARIOS: [&str; 25] = [
     "upgrade",
     "demo",
 ];
-const SITES: [&str; 17] = [
+const SITES: [&str; 18] = [
     "commerce",
     "commerce_modbus",
     "commerce_worn",
+    "commerce_serial",
     "commerce_year",
     "commerce_tight",
     "commerce_late_meter",

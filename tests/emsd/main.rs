@@ -14,6 +14,7 @@ mod modbus;
 mod production;
 mod recorded;
 mod reload;
+mod serial;
 mod socket;
 mod unread;
 

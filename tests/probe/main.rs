@@ -9,6 +9,7 @@
 mod looks;
 #[path = "../modbus/mod.rs"]
 mod modbus;
+mod serial;
 mod strangers;
 mod writes;
 

@@ -148,7 +148,7 @@ pub enum Command {
     /// prints what was found.
     #[command(after_help = MARGIN_EXAMPLES)]
     Margin(MarginArguments),
-    /// Serves the devices of a scenario's plant to Modbus clients, over TCP and in real time
+    /// Serves the devices of a scenario's plant to Modbus clients, over TCP or serial lines and in real time
     #[command(after_help = super::device::EXAMPLES)]
     Device(DeviceArguments),
     /// Compares a site file with the site's devices: what they measure and say, beside what the file says of them

@@ -1,10 +1,11 @@
-//! `r-emsctl device`: the plant of a scenario as Modbus TCP devices, for anybody's client.
+//! `r-emsctl device`: the plant of a scenario as Modbus devices, over TCP or on serial lines, for anybody's client.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
 use r_ems_engine::Span;
+use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_scenarios::Overrides;
 use r_ems_sim::driver::SimDriver;
@@ -12,8 +13,9 @@ use r_ems_site::BootClock;
 use tokio::net::{TcpListener, lookup_host};
 
 use super::values::setting;
-use crate::devices::{Station, serve, stations};
+use crate::devices::{Entrance, Station, serve, stations};
 use crate::exit::{Exit, Failure};
+use crate::far_end::FarEnd;
 use crate::output::{Output, say};
 use crate::present::table::{Align, Table};
 use crate::study::Study;
@@ -23,6 +25,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   r-emsctl device scenarios/peak_shaving_wire.ron
   r-emsctl device scenarios/flaky_wire.ron --ports 15020 --set start=\"2016-03-09 17:19\"
+  r-emsctl device scenarios/peak_shaving_serial.ron
 
 The scenario's plant, timeline and faults pass in real time; its controllers do not run: whoever connects is the controller.
 Ends with the scenario, or with Ctrl-C.";
@@ -34,7 +37,8 @@ pub struct DeviceArguments {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Listens on 127.0.0.1, for the first address of the site at this port, for each further one at the next; at free ports
-    /// if it is 0; without it at the addresses themselves, which must be this machine's
+    /// if it is 0; without it at the addresses themselves, which must be this machine's. A serial line is a pseudo-terminal
+    /// in any case, whose path is shown
     #[arg(long, value_name = "PORT")]
     pub ports: Option<u16>,
     /// Changes a value of the scenario: plant.commerce.bess.soc="20 %"
@@ -44,7 +48,7 @@ pub struct DeviceArguments {
 
 /// What listens, and how a person finds it.
 struct Listening {
-    stations: Vec<(Station, TcpListener)>,
+    stations: Vec<(Station, Entrance)>,
     table: Table,
 }
 
@@ -80,14 +84,25 @@ pub(super) fn perform<F: FunctionSet>(
 async fn listen<F: FunctionSet>(study: &Study<F>, ports: Option<u16>) -> Result<Listening, Failure> {
     let mut table = Table::new(0, &[Align::Left, Align::Left, Align::Right, Align::Left]);
     table.row(["device", "listens at", "unit", "in the site file"]);
-    let mut listening: Vec<(Station, TcpListener)> = Vec::new();
+    let mut listening: Vec<(Station, Entrance)> = Vec::new();
     for station in stations(study) {
-        let (at, listener) = bind(&station.address, ports, listening.len()).await?;
+        let (at, entrance) = match station.framing {
+            Framing::Tcp => {
+                let (at, listener) = bind(&station.address, ports, listening.len()).await?;
+                (at.to_string(), Entrance::Tcp(listener))
+            }
+            Framing::Rtu(_) => {
+                let far_end = FarEnd::make().map_err(|error| {
+                    Failure::error(format!("{}: no line can be made for it: {error}", station.address))
+                })?;
+                (far_end.path().display().to_string(), Entrance::Line(far_end))
+            }
+        };
         for ((unit, ..), device) in station.units.iter().zip(&station.devices) {
             let device = format!("{}/{device}", station.grid);
-            table.row([device, at.to_string(), unit.to_string(), station.address.clone()]);
+            table.row([device, at.clone(), unit.to_string(), station.address.clone()]);
         }
-        listening.push((station, listener));
+        listening.push((station, entrance));
     }
     Ok(Listening { stations: listening, table })
 }

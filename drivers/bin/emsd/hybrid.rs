@@ -14,22 +14,24 @@
 //!
 //! **Bounds:** the plant's time is the scenario's. When that is over nobody answers for the devices any more.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::ConnectionIndex;
 use r_ems_engine::points::{DeviceClass, DeviceSpec};
 use r_ems_engine::{Span, Time};
-use r_ems_scenarios::{Overrides, RealMember, RealSite};
+use r_ems_scenarios::{Overrides, RealMember, RealSite, RealWay};
 use r_ems_sim::driver::SimDriver;
 use r_ems_site::BootClock;
 
 use super::args::Arguments;
 use super::logging::Said;
 use super::production::this_host;
-use crate::devices::{self, Station};
+use crate::devices::{self, Entrance, Station};
 use crate::exit::{Exit, Failure};
+use crate::far_end::FarEnd;
 use crate::present::text::duration;
 use crate::study::Study;
 use crate::study::load::{Loaded, load, report_text};
@@ -46,7 +48,48 @@ pub(super) struct Plant {
     /// The scenario that it is of.
     path: PathBuf,
     driver: SimDriver,
-    stations: Vec<(Station, Listener)>,
+    stations: Vec<(Station, Door)>,
+}
+
+/// Where the controllers come in.
+enum Door {
+    Tcp(Listener),
+    Line(FarEnd),
+}
+
+impl Door {
+    /// Opens one for a station, and says where it is.
+    fn open(station: &Station) -> std::io::Result<(Self, RealWay)> {
+        match station.framing {
+            Framing::Tcp => {
+                let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0))?;
+                listener.set_nonblocking(true)?;
+                let at = listener.local_addr()?;
+                Ok((Self::Tcp(listener), RealWay::Tcp(at)))
+            }
+            Framing::Rtu(line) => {
+                let far_end = FarEnd::make()?;
+                let path = far_end.path().display().to_string();
+                Ok((Self::Line(far_end), RealWay::Serial(path, line)))
+            }
+        }
+    }
+
+    /// Where it is, for people.
+    fn at(&self) -> std::io::Result<String> {
+        match self {
+            Self::Tcp(listener) => Ok(listener.local_addr()?.to_string()),
+            Self::Line(far_end) => Ok(far_end.path().display().to_string()),
+        }
+    }
+
+    /// The same within a runtime.
+    fn entrance(self) -> std::io::Result<Entrance> {
+        match self {
+            Self::Tcp(listener) => tokio::net::TcpListener::from_std(listener).map(Entrance::Tcp),
+            Self::Line(far_end) => Ok(Entrance::Line(far_end)),
+        }
+    }
 }
 
 /// A device as a user names it: "commerce/bess".
@@ -78,10 +121,9 @@ pub(super) fn stand_in<F: FunctionSet>(
     for station in devices::stations(&study) {
         if wanted.iter().any(|(grid, connection)| *grid == station.grid && *connection == station.connection)
         {
-            let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-            listener.set_nonblocking(true).map_err(failed)?;
-            lead_to(site, &station, listener.local_addr().map_err(failed)?);
-            stations.push((station, listener));
+            let (door, way) = Door::open(&station).map_err(failed)?;
+            lead_to(site, &station, &way);
+            stations.push((station, door));
         }
     }
     let driver = SimDriver::new(study.world)
@@ -181,10 +223,10 @@ fn plant_of<F: FunctionSet>(
 }
 
 /// Lets all controllers of a grid look for a station there.
-fn lead_to<F: FunctionSet>(site: &mut RealSite<F>, station: &Station, at: SocketAddr) {
+fn lead_to<F: FunctionSet>(site: &mut RealSite<F>, station: &Station, at: &RealWay) {
     let of_grid = site.members.iter_mut().filter(|member| member.spec.grid == station.grid);
-    for address in of_grid.filter_map(|member| member.addresses.get_mut(station.connection.position())) {
-        *address = at;
+    for way in of_grid.filter_map(|member| member.ways.get_mut(station.connection.position())) {
+        way.clone_from(at);
     }
 }
 
@@ -210,8 +252,8 @@ impl Plant {
         let failed = |error: std::io::Error| Failure::error(format!("the plant cannot begin: {error}"));
         let lasts = duration(self.driver.end().since(Time::ZERO));
         let path = self.path.display().to_string();
-        for (station, listener) in &self.stations {
-            let at = listener.local_addr().map_err(failed)?;
+        for (station, door) in &self.stations {
+            let at = door.at().map_err(failed)?;
             for device in &station.devices {
                 tracing::warn!(
                     "{}/{device} is SIMULATED for {lasts}, at {at}, by the plant of {path}: {} is not asked",
@@ -225,9 +267,7 @@ impl Plant {
         let Self { driver, stations, .. } = self;
         let serves = move || {
             let served = runtime.block_on(async move {
-                let listening = stations.into_iter().map(|(station, listener)| {
-                    tokio::net::TcpListener::from_std(listener).map(|listener| (station, listener))
-                });
+                let listening = stations.into_iter().map(|(station, door)| Ok((station, door.entrance()?)));
                 let listening = listening.collect::<std::io::Result<_>>()?;
                 devices::serve(driver, face, listening, |line| tracing::info!("{line}")).await;
                 Ok::<(), std::io::Error>(())

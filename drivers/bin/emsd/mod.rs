@@ -22,6 +22,7 @@ mod hybrid;
 mod lines;
 mod logging;
 mod neighbors;
+mod ports;
 mod production;
 pub mod published;
 mod recording;

@@ -10,13 +10,17 @@ use std::path::Path;
 
 use r_ems_engine::fieldbus::map::DeviceMap;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_scenarios::RealMember;
+use r_ems_scenarios::{RealMember, RealWay};
 
 /// Warns of interfaces on which writes to devices that know no epochs may wait, where others may write after this host.
 pub(super) fn look<F: FunctionSet>(members: &[&RealMember<F>]) {
     let recalls = |member: &&&RealMember<F>| member.spec.bus.devices.iter().any(DeviceMap::recalls);
-    let addresses = || members.iter().filter(recalls).flat_map(|member| &member.addresses);
-    let is_reached = |address: &&SocketAddr| !address.ip().is_loopback();
+    let address = |way: &RealWay| match way {
+        RealWay::Tcp(address) => Some(*address),
+        RealWay::Serial(..) => None,
+    };
+    let addresses = || members.iter().filter(recalls).flat_map(|member| &member.ways).filter_map(address);
+    let is_reached = |address: &SocketAddr| !address.ip().is_loopback();
     for (family, is_v4) in [("ipv4", true), ("ipv6", false)] {
         if !addresses().filter(is_reached).any(|address| address.is_ipv4() == is_v4) {
             continue;

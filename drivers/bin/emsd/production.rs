@@ -29,15 +29,16 @@ use r_ems_site::site::{Gauges, LifeSpec, Makes, PostSpec, SiteDriver, World};
 use super::about::{About, GridAbout, MemberAbout, MemberPlace};
 use super::args::Arguments;
 use super::hosts::Hosts;
-use super::neighbors;
 use super::reload::{Again, Effective, again};
 use super::running::STOP_PATIENCE;
 use super::socket::{Readers, listen_to_readers};
+use super::{neighbors, ports};
 use crate::api::SYSTEM_STATE;
 use crate::exit::{Exit, Failure};
 use crate::names;
 use crate::study::contained::{Recovering, contained};
 use crate::study::load::report_text;
+use crate::ways;
 
 /// What a run with no simulated device is called.
 const ALL_REAL: &str = "all real";
@@ -94,6 +95,7 @@ where
         return Err(Failure { exit: Exit::BadScenario, message });
     }
     neighbors::look(&members);
+    ports::look(&members);
     let machines: Vec<Controller<F>> = members.iter().map(|member| Controller::new(&member.spec)).collect();
     let state = arguments.state.clone().unwrap_or_else(state_directory);
     let title = title(simulated);
@@ -130,7 +132,7 @@ where
             grid: name_of(&member.spec.grid),
             seat: member.seat,
             council: member.council.clone(),
-            lines: member.addresses.clone(),
+            lines: member.ways.iter().map(ways::line).collect(),
             life: dated(life, start),
         };
         posts.push((spec, found));

@@ -6,6 +6,8 @@
 //! **Bounds:** a look ends within [`LOOK_MAX`], and one exchange, whatever is answered. [`POLLS`] requests measure how long
 //! answers take, or as many as fit into [`POLLS_WITHIN`]; a device that has not answered twice is asked no more.
 
+mod silence;
+
 use r_ems_engine::fieldbus::map::MappedPoint;
 use r_ems_engine::fieldbus::master::Fault;
 use r_ems_engine::fieldbus::pdu::{Registers, Request, Table};
@@ -32,10 +34,6 @@ const POLLS: usize = 50;
 const POLLS_WITHIN: Span = Span::from_secs(5);
 /// Who has never answered is asked so often.
 const TRIES: usize = 2;
-/// Units that are tried where a gateway does not know the one of the file.
-pub(super) const OTHER_UNITS: [u8; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 247, 255, 0];
-/// They are tried for so long.
-const OTHERS_WITHIN: Span = Span::from_secs(5);
 /// An answer that takes so many times as long as the file says is no matter of chance.
 const FAR_BEYOND: u64 = 2;
 /// The quality of a number that the engine would believe, and nobody else.
@@ -72,7 +70,7 @@ pub(super) fn look(target: &Target<'_>, session: &mut Session, interrupt: &Inter
     let device = Device {
         device: target.name(),
         class: target.spec.class.name(),
-        address: target.address.to_string(),
+        address: target.address(),
         unit: target.unit(),
         answers: false,
         trouble: None,
@@ -135,61 +133,6 @@ impl Look<'_, '_> {
             self.notes.push(note);
         }
         self.device.answers
-    }
-
-    /// What is noted of a device that does not answer.
-    fn silence(&mut self, fault: &Fault, asked: Piece) -> Noted {
-        let (address, unit) = (self.target.address, self.target.unit());
-        let server = format!("a Modbus TCP server at {address} that answers for unit {unit}");
-        match fault {
-            Fault::Answer(AnswerFlaw::Exception(exception)) => {
-                let found =
-                    format!("exception {:#04x} ({exception}) of a gateway for unit {unit}", exception.0);
-                let other = self.other_unit(asked);
-                self.target
-                    .note(&["link", "unit"], Severity::Error, found)
-                    .expected("a unit that the gateway reaches")
-                    .likely(other)
-            }
-            Fault::Unit(other) => {
-                let found = format!("answers from unit {other}");
-                self.target
-                    .note(&["link", "unit"], Severity::Error, found)
-                    .expected(format!("answers from unit {unit}"))
-            }
-            Fault::NotConnected => {
-                self.target.note(&["link", "address"], Severity::Error, "no connection").expected(server)
-            }
-            Fault::TimedOut => {
-                let found = format!("a connection, and no answer within {TRIES} time-outs");
-                let likely =
-                    "the address or the unit is of something else, or the device is busy with another client"
-                        .to_owned();
-                self.target.note(&["link", "address"], Severity::Error, found).expected(server).likely(likely)
-            }
-            Fault::Disconnected
-            | Fault::LeftAlone
-            | Fault::Expired
-            | Fault::Frame(_)
-            | Fault::Answer(
-                AnswerFlaw::Function(_) | AnswerFlaw::Length { .. } | AnswerFlaw::Echo | AnswerFlaw::Content,
-            ) => self.target.note(&["link", "address"], Severity::Error, told(fault)).expected(server),
-        }
-    }
-
-    /// Which other unit answers.
-    fn other_unit(&mut self, asked: Piece) -> Option<String> {
-        let until = self.session.now() + OTHERS_WITHIN;
-        let own = self.target.unit();
-        for unit in OTHER_UNITS.into_iter().filter(|unit| *unit != own) {
-            if self.session.now() >= until {
-                return None;
-            }
-            if is_answer(&read(self.session, unit, asked).outcome) {
-                return Some(format!("unit {unit} answers there"));
-            }
-        }
-        None
     }
 
     /// Reads all points; what one request refuses is asked one by one.

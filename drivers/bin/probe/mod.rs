@@ -29,7 +29,7 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::points::{DeviceClass, PointKind};
 use r_ems_scenarios::{RealMember, RealSite};
 
-use self::look::{Looked, OTHER_UNITS, look, read_point};
+use self::look::{Looked, look, read_point};
 use self::report::{Finding, Probed, Signs};
 use self::session::Session;
 use self::signs::{Seen, compare};
@@ -65,7 +65,7 @@ pub fn probe<F: FunctionSet>(site: &RealSite<F>, wanted: &Wanted<'_>) -> Result<
         if wanted.interrupt.is_asked() {
             break;
         }
-        (wanted.tell)(&format!("{} at {}", target.name(), target.address));
+        (wanted.tell)(&format!("{} at {}", target.name(), target.address()));
         looks.push(look(target, sessions.to(target)?, wanted.interrupt));
     }
     let (mut signs, mut notes): (Vec<Signs>, Vec<Noted>) = (Vec::new(), Vec::new());
@@ -113,7 +113,7 @@ pub fn to_be_tried<F: FunctionSet>(site: &RealSite<F>, wanted: &Wanted<'_>) -> R
         format!(
             "{} at {}: up to {} either way for some seconds, then {} or more without a write",
             target.name(),
-            target.address,
+            target.address(),
             power(size),
             duration(reversion)
         )
@@ -167,11 +167,11 @@ struct Sessions(Vec<Session>);
 
 impl Sessions {
     fn to(&mut self, target: &Target<'_>) -> Result<&mut Session, Failure> {
-        let known = self.0.iter().position(|session| session.address() == target.address);
+        let known = self.0.iter().position(|session| session.way() == target.way);
         let place = match known {
             Some(place) => place,
             None => {
-                self.0.push(Session::new(target.address, target.connection, &OTHER_UNITS)?);
+                self.0.push(Session::new(target.way, target.connection, &target.other_units())?);
                 self.0.len() - 1
             }
         };
@@ -180,7 +180,7 @@ impl Sessions {
 
     /// The same where something was asked before.
     fn known(&mut self, target: &Target<'_>) -> &mut Session {
-        let known = self.0.iter_mut().find(|session| session.address() == target.address);
+        let known = self.0.iter_mut().find(|session| session.way() == target.way);
         known.expect("it was asked before")
     }
 }

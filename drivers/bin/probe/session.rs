@@ -5,17 +5,17 @@
 //! **Bounds:** an exchange ends within [`ANSWER_MAX`], a connection is waited for within [`CONNECT_MAX`], whatever the site file
 //! allows: a person waits for all of it.
 
-use std::net::SocketAddr;
-
-use r_ems_engine::fieldbus::frame;
+use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::fieldbus::master::{ConnectionSpec, Fault, Job, Master, Next, Peer, UnitSpec};
 use r_ems_engine::fieldbus::pdu::{Answer, Request};
 use r_ems_engine::{LocalTime, Span, Time};
+use r_ems_scenarios::RealWay;
 use r_ems_site::BootClock;
 use r_ems_site::line::{Happened, Line};
 use r_ems_site::reactor::{Interest, Reactor};
 
 use crate::exit::Failure;
+use crate::ways;
 
 /// The longest that an answer is waited for.
 pub(super) const ANSWER_MAX: Span = Span::from_secs(5);
@@ -55,7 +55,7 @@ pub(super) struct Exchange {
     pub(super) outcome: Result<Reply, Fault>,
 }
 
-/// A connection to one address.
+/// A connection to one address, or on one line.
 pub(super) struct Session {
     spec: ConnectionSpec,
     master: Master<()>,
@@ -66,7 +66,8 @@ pub(super) struct Session {
 struct Desk {
     reactor: Reactor,
     line: Line,
-    address: SocketAddr,
+    way: RealWay,
+    framing: Framing,
     /// The request that is to be made.
     request: Vec<u8>,
     ended: Option<Result<Reply, Fault>>,
@@ -84,11 +85,11 @@ struct Desk {
 }
 
 impl Session {
-    /// A connection to `address` that is opened once something is asked, to the units that `like` names and to `others`.
+    /// A connection that leads `way` and is opened once something is asked, to the units that `like` names and to `others`.
     ///
     /// # Errors
     /// The operating system has no clock or no descriptors left.
-    pub(super) fn new(address: SocketAddr, like: &ConnectionSpec, others: &[u8]) -> Result<Self, Failure> {
+    pub(super) fn new(way: &RealWay, like: &ConnectionSpec, others: &[u8]) -> Result<Self, Failure> {
         let timeout = like.units.iter().map(|unit| unit.timeout).max().unwrap_or(ANSWER_MAX).min(ANSWER_MAX);
         let unit = |unit: u8, timeout: Span| UnitSpec {
             unit,
@@ -102,6 +103,7 @@ impl Session {
         let more = others.iter().filter(|other| !is_named(other)).map(|other| unit(*other, timeout));
         let spec = ConnectionSpec {
             units: named.chain(more).collect(),
+            framing: like.framing,
             min_gap: like.min_gap,
             connect_timeout: like.connect_timeout.min(CONNECT_MAX),
         };
@@ -109,8 +111,9 @@ impl Session {
         let reactor = BootClock::begin_in(Span::ZERO).and_then(Reactor::new).map_err(refused)?;
         let desk = Desk {
             reactor,
-            line: Line::new(address),
-            address,
+            line: Line::new(&ways::line(way)),
+            way: way.clone(),
+            framing: like.framing,
             request: Vec::new(),
             ended: None,
             opening: LocalTime::ZERO,
@@ -161,8 +164,8 @@ impl Session {
     }
 
     /// Where it leads.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.desk.address
+    pub(super) fn way(&self) -> &RealWay {
+        &self.desk.way
     }
 
     /// How long the last connection took to be there; `None`: there was none yet.
@@ -288,7 +291,7 @@ impl Peer for Desk {
 
     fn send(&mut self, _job: &Job<()>, transaction: u16, unit: u8, pdu: &[u8]) {
         let mut bytes = Vec::new();
-        frame::put(&mut bytes, transaction, unit, |out| out.extend_from_slice(pdu));
+        self.framing.put(&mut bytes, transaction, unit, |out| out.extend_from_slice(pdu));
         self.sent = self.look();
         self.is_lost = self.line.send(self.sent, &bytes, None) == Happened::Closed;
     }

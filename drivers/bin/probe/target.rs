@@ -1,17 +1,21 @@
 //! A device that is looked at: what the site file says of it, and how what is found is noted at its place there.
 
-use std::net::SocketAddr;
-
 use r_ems_engine::controller::ControllerSpec;
+use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::fieldbus::map::{DeviceMap, MappedPoint};
 use r_ems_engine::fieldbus::master::ConnectionSpec;
 use r_ems_engine::fieldbus::pdu::Table;
+use r_ems_engine::fieldbus::rtu;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::points::{DeviceSpec, PointKind};
-use r_ems_scenarios::{RealMember, RealSite, Severity};
+use r_ems_scenarios::{RealMember, RealSite, RealWay, Severity};
 
 use super::plausible::Measured;
 use super::report::Finding;
+use crate::ways;
+
+/// Units that are tried where a gateway does not know the one of the file.
+const OTHER_UNITS: [u8; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 247, 255, 0];
 
 /// A device, and what the file says of it.
 pub(super) struct Target<'s> {
@@ -19,7 +23,7 @@ pub(super) struct Target<'s> {
     pub(super) spec: &'s DeviceSpec,
     pub(super) map: &'s DeviceMap,
     pub(super) connection: &'s ConnectionSpec,
-    pub(super) address: SocketAddr,
+    pub(super) way: &'s RealWay,
     /// Where its points begin in the image.
     first_point: usize,
 }
@@ -34,8 +38,8 @@ impl<'s> Target<'s> {
             let map = bus.devices.iter().find(|map| map.device().position() == place);
             if let Some(map) = map {
                 let connection = map.connection().position();
-                let (address, connection) = (member.addresses[connection], &bus.connections[connection]);
-                targets.push(Self { grid, spec, map, connection, address, first_point });
+                let (way, connection) = (&member.ways[connection], &bus.connections[connection]);
+                targets.push(Self { grid, spec, map, connection, way, first_point });
             }
             first_point += spec.class.points().len();
         }
@@ -47,9 +51,26 @@ impl<'s> Target<'s> {
         format!("{}/{}", self.grid, self.spec.name)
     }
 
+    /// Its address, or the path of its port.
+    pub(super) fn address(&self) -> String {
+        ways::told(self.way)
+    }
+
     /// Its unit in frames.
     pub(super) fn unit(&self) -> u8 {
         self.connection.units[usize::from(self.map.unit())].unit
+    }
+
+    /// Whether it is on a serial line.
+    pub(super) fn is_on_line(&self) -> bool {
+        self.connection.framing != Framing::Tcp
+    }
+
+    /// Units that may be tried where its own is not known: none that the file knows there.
+    pub(super) fn other_units(&self) -> Vec<u8> {
+        let may_be = |unit: &u8| !self.is_on_line() || rtu::UNITS.contains(unit);
+        let is_new = |unit: &u8| !self.connection.units.iter().any(|known| known.unit == *unit);
+        OTHER_UNITS.into_iter().filter(may_be).filter(is_new).collect()
     }
 
     /// What a point of its map measures.

@@ -34,7 +34,7 @@ use self::authority::Transit;
 use self::beats::Beats;
 pub use self::beats::Care;
 use self::counter::Counter;
-use super::map::{BusSpec, DeviceMap};
+use super::map::BusSpec;
 use super::master::{Job, Master};
 use crate::ids::{ConnectionIndex, DeviceIndex};
 use crate::machine::{Effect, Effects, Sample, SetPointWrite, WriteKind, WriteOutcome};
@@ -222,7 +222,7 @@ impl Bus {
     pub fn new(spec: &BusSpec) -> Self {
         let connections = (0..spec.connections.len()).map(ConnectionIndex::of);
         Self {
-            lead: connections.map(|connection| takes(spec, connection)).max().unwrap_or(Span::ZERO) * RESERVE,
+            lead: connections.map(|connection| spec.takes(connection)).max().unwrap_or(Span::ZERO) * RESERVE,
             masters: spec.connections.iter().map(Master::new).collect(),
             devices: spec.devices.iter().map(|_map| Attached::default()).collect(),
             desk: Desk::default(),
@@ -455,17 +455,10 @@ impl Bus {
         does: impl FnOnce(&mut Master<Ask>, &mut Counter<'_>),
     ) {
         let Self { spec, masters, devices, desk, .. } = self;
-        let mut counter = Counter { maps: &spec.devices, devices, desk, connection, out };
+        let framing = spec.connections[connection.position()].framing;
+        let mut counter = Counter { maps: &spec.devices, devices, desk, connection, framing, out };
         does(&mut masters[connection.position()], &mut counter);
     }
-}
-
-/// How long all reads behind a connection take one after the other.
-fn takes(spec: &BusSpec, connection: ConnectionIndex) -> Span {
-    let gap = spec.connections[connection.position()].min_gap;
-    let here = spec.devices.iter().filter(|map| map.connection() == connection);
-    let takes = |map: &DeviceMap| (map.latency() + gap) * map.reads().len() as u64;
-    here.map(takes).fold(Span::ZERO, |sum, span| sum + span)
 }
 
 #[cfg(test)]

@@ -122,6 +122,12 @@ fn length(begun: &[u8]) -> Result<Option<usize>, FrameFlaw> {
     if is_possible { Ok(Some(PREFIX_BYTES + usize::from(counted))) } else { Err(FrameFlaw::Length(counted)) }
 }
 
+/// The parts of bytes that are one whole frame, if they are.
+pub fn whole(bytes: &[u8]) -> Option<Frame<'_>> {
+    let is_whole = length(bytes).ok().flatten() == Some(bytes.len());
+    is_whole.then(|| frame(bytes))
+}
+
 /// The parts of a whole frame.
 fn frame(whole: &[u8]) -> Frame<'_> {
     Frame {

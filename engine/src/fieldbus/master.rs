@@ -10,7 +10,9 @@
 //! be sent, and is told what arrived and how the connection fares.
 //!
 //! - **One answer for one request.** Each request has a transaction of its own, retries too. What comes with another
-//!   is late, and is counted and dropped: it is never taken for an answer to the next request.
+//!   is late, and is dropped: it is never taken for an answer to the next request. A serial line has no transactions: there a
+//!   unit that has not answered in time is asked nothing until its answer comes no more, see [`Framing::may_be_late`], while
+//!   others are.
 //! - **A dead unit costs one time-out in a back-off** and delays nobody else: jobs for it fail at once until the back-off is
 //!   over, and
 //!   then one is tried, without retries.
@@ -24,12 +26,16 @@
 //!
 //! All is bounded: [`MAX_JOBS`] wait at most, and of a stream no more than one frame is kept.
 
+mod peer;
+
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{Assembler, Frame, FrameFlaw, MAX_PDU_BYTES};
+pub use self::peer::{Fault, Job, Next, Peer};
+use super::frame::{Frame, MAX_PDU_BYTES};
+use super::framing::{Arriving, Asked, Framing};
 use super::pdu::{Answer, Request};
 use super::refusal::{AnswerFlaw, Exception};
 use crate::time::{LocalTime, Span};
@@ -66,75 +72,12 @@ pub struct UnitSpec {
 pub struct ConnectionSpec {
     /// The units behind it, at least one and at most [`MAX_UNITS`].
     pub units: Vec<UnitSpec>,
-    /// So long nothing is sent after an exchange has ended.
+    /// How frames lie on it.
+    pub framing: Framing,
+    /// So long nothing is sent after an exchange has ended; on a serial line the silence between two frames at least.
     pub min_gap: Span,
     /// How long an attempt to connect may take; positive.
     pub connect_timeout: Span,
-}
-
-/// What is to be asked of a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Job<T> {
-    /// Names it to whoever knows what is to be asked, and what to do with the answer.
-    pub tag: T,
-    /// Which unit, by its place in the connection's list.
-    pub unit: u16,
-    /// Whether it goes before those that only read.
-    pub goes_first: bool,
-}
-
-/// What follows from a job that is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next<T> {
-    /// Nothing.
-    Nothing,
-    /// The same goes on, before all that waits.
-    AtOnce(Job<T>),
-    /// Something new begins, when its turn comes.
-    InTurn(Job<T>),
-}
-
-/// Why a job did not end well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// There is no connection.
-    NotConnected,
-    /// The connection ended before the answer came.
-    Disconnected,
-    /// The unit failed before and is left alone for a while.
-    LeftAlone,
-    /// It could not be sent while it was valid.
-    Expired,
-    /// No answer came in time.
-    TimedOut,
-    /// The stream made no sense.
-    Frame(FrameFlaw),
-    /// The answer came from another unit.
-    Unit(u8),
-    /// The unit refused, or what it sent is no answer.
-    Answer(AnswerFlaw),
-}
-
-/// What the master wants done, and what became of jobs.
-pub trait Peer {
-    /// Names a job.
-    type Tag: Copy;
-
-    /// Adds the data unit of a job's request to `pdu`, which is empty: 1 to [`MAX_PDU_BYTES`] bytes.
-    fn request(&mut self, job: &Job<Self::Tag>, pdu: &mut Vec<u8>);
-
-    /// Opens the connection; how that ends is told with [`Master::connected`] or [`Master::disconnected`].
-    fn connect(&mut self);
-    /// Closes the connection.
-    fn disconnect(&mut self);
-    /// Whether a job must not be sent any more.
-    fn has_expired(&self, now: LocalTime, job: &Job<Self::Tag>) -> bool;
-    /// Sends the request of a job under this transaction to this unit.
-    fn send(&mut self, job: &Job<Self::Tag>, transaction: u16, unit: u8, pdu: &[u8]);
-    /// The request of this transaction has arrived, and with it all that was sent before: it is answered, in time or late.
-    fn arrived(&mut self, transaction: u16);
-    /// A job is done; returns what is to be asked because of that.
-    fn done(&mut self, job: &Job<Self::Tag>, outcome: Result<Answer<'_>, Fault>) -> Next<Self::Tag>;
 }
 
 /// How the connection fares.
@@ -154,6 +97,8 @@ struct Unit {
     failures: u8,
     /// It is left alone until then.
     alone_until: LocalTime,
+    /// What it was asked before may be answered until then, and could be taken for the answer to what it is asked next.
+    owes_until: LocalTime,
 }
 
 /// A job that waits for its turn.
@@ -187,7 +132,7 @@ pub struct Master<T> {
     exchange: Option<Exchange<T>>,
     /// The data unit of the request that is under way; kept for its memory.
     pdu: Vec<u8>,
-    assembler: Assembler,
+    arriving: Arriving,
     transaction: u16,
     /// Nothing is sent before.
     quiet_until: LocalTime,
@@ -203,7 +148,7 @@ impl<T: Copy> Master<T> {
             queue: VecDeque::new(),
             exchange: None,
             pdu: Vec::new(),
-            assembler: Assembler::default(),
+            arriving: Arriving::new(spec.framing),
             transaction: 0,
             quiet_until: LocalTime::ZERO,
             spec: spec.clone(),
@@ -254,7 +199,14 @@ impl<T: Copy> Master<T> {
             return;
         }
         (self.link, self.attempts) = (Link::Open, 0);
-        self.assembler.clear();
+        self.arriving.clear();
+        self.keep_silence(now);
+        if self.transaction == 0 {
+            // Nobody knows what a life before this one has asked last.
+            for (unit, UnitSpec { timeout, .. }) in self.units.iter_mut().zip(&self.spec.units) {
+                unit.owes_until = now + self.spec.framing.may_be_late(*timeout);
+            }
+        }
         self.go_on(now, peer);
     }
 
@@ -293,9 +245,19 @@ impl<T: Copy> Master<T> {
     fn shut(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
         peer.disconnect();
         (self.link, self.attempts) = (Link::Closed(now), 0);
-        self.assembler.clear();
+        self.arriving.clear();
         if let Some(exchange) = self.exchange.take() {
+            self.owe(&exchange);
             self.end(&exchange.job, Err(Fault::Disconnected), peer);
+        }
+    }
+
+    /// The answer to what was asked may come although nobody waits for it any more.
+    fn owe(&mut self, exchange: &Exchange<T>) {
+        let place = usize::from(exchange.job.unit);
+        let late = self.spec.framing.may_be_late(self.spec.units[place].timeout);
+        if !late.is_zero() {
+            self.units[place].owes_until = exchange.due + late;
         }
     }
 
@@ -322,9 +284,17 @@ impl<T: Copy> Master<T> {
         if self.link != Link::Open {
             return;
         }
-        let mut assembler = core::mem::take(&mut self.assembler);
-        let flaw = assembler.feed(bytes, |frame| self.take(now, frame, peer)).err();
-        self.assembler = assembler;
+        self.keep_silence(now);
+        let nothing = Arriving::new(Framing::Tcp);
+        let (mut arriving, pdu) =
+            (core::mem::replace(&mut self.arriving, nothing), core::mem::take(&mut self.pdu));
+        let asked = self.exchange.as_ref().map(|exchange| Asked {
+            transaction: exchange.transaction,
+            unit: self.spec.units[usize::from(exchange.job.unit)].unit,
+            pdu: &pdu,
+        });
+        let flaw = arriving.feed(bytes, asked, |frame| self.take(now, frame, &pdu, peer)).err();
+        (self.arriving, self.pdu) = (arriving, pdu);
         if let Some(flaw) = flaw {
             self.hang_up(now, peer);
             if let Some(exchange) = self.exchange.take() {
@@ -358,24 +328,43 @@ impl<T: Copy> Master<T> {
             (Link::Opening(due), _) => Some(due),
             (_, Some(exchange)) => Some(exchange.due),
             (Link::Closed(until), None) => (!self.queue.is_empty()).then_some(until),
-            (Link::Open, None) => (!self.queue.is_empty()).then_some(self.quiet_until),
+            (Link::Open, None) => {
+                self.queue.iter().map(|waiting| self.may_be_asked_at(waiting.job.unit)).min()
+            }
         }
     }
 
-    /// Takes a frame.
-    fn take(&mut self, now: LocalTime, frame: Frame<'_>, peer: &mut impl Peer<Tag = T>) {
+    /// From when on something may be sent to a unit.
+    fn may_be_asked_at(&self, unit: u16) -> LocalTime {
+        self.quiet_until.max(self.units[usize::from(unit)].owes_until)
+    }
+
+    /// Whatever was said on a line until now, a frame begins there after a silence only.
+    fn keep_silence(&mut self, now: LocalTime) {
+        let silence = self.spec.framing.silence();
+        if !silence.is_zero() {
+            self.quiet_until = self.quiet_until.max(now + silence);
+        }
+    }
+
+    /// So long nothing is sent after an exchange.
+    fn gap(&self) -> Span {
+        self.spec.min_gap.max(self.spec.framing.silence())
+    }
+
+    /// Takes a frame while `asked` is asked.
+    fn take(&mut self, now: LocalTime, frame: Frame<'_>, asked: &[u8], peer: &mut impl Peer<Tag = T>) {
         peer.arrived(frame.transaction);
         let is_asked = |exchange: &mut Exchange<T>| exchange.transaction == frame.transaction;
         let Some(exchange) = self.exchange.take_if(is_asked) else {
             return;
         };
-        self.quiet_until = now + self.spec.min_gap;
+        self.quiet_until = now + self.gap();
         let place = usize::from(exchange.job.unit);
         if frame.unit != self.spec.units[place].unit {
             return self.fail_exchange(now, exchange, Fault::Unit(frame.unit), peer);
         }
-        let pdu = core::mem::take(&mut self.pdu);
-        let request = Request::decode(&pdu).expect("whoever asked made a request");
+        let request = Request::decode(asked).expect("whoever asked made a request");
         match request.answer(frame.pdu) {
             Ok(answer) => {
                 self.units[place].failures = 0;
@@ -390,7 +379,6 @@ impl<T: Copy> Master<T> {
                 self.fail_exchange(now, exchange, Fault::Answer(flaw), peer);
             }
         }
-        self.pdu = pdu;
     }
 
     /// Whether the same request may be answered otherwise in a moment.
@@ -406,8 +394,11 @@ impl<T: Copy> Master<T> {
         fault: Fault,
         peer: &mut impl Peer<Tag = T>,
     ) {
+        if !matches!(fault, Fault::Answer(_)) {
+            self.owe(&exchange);
+        }
         let Exchange { job, retries_left, .. } = exchange;
-        self.quiet_until = now + self.spec.min_gap;
+        self.quiet_until = now + self.gap();
         if retries_left > 0 && self.link == Link::Open {
             return self.queue.push_front(Waiting { job, retries_left: Some(retries_left - 1) });
         }
@@ -430,7 +421,7 @@ impl<T: Copy> Master<T> {
         self.attempts = if was_open { 0 } else { self.attempts.saturating_add(1) };
         let doubled = RECONNECT_FIRST * (1 << self.attempts.min(MAX_DOUBLINGS));
         self.link = Link::Closed(now + doubled.min(RECONNECT_MAX));
-        self.assembler.clear();
+        self.arriving.clear();
     }
 
     /// Does what can be done now: opens the connection, sends the next request, and fails what cannot be tried.
@@ -456,10 +447,9 @@ impl<T: Copy> Master<T> {
                         self.end(&waiting.job, Err(Fault::LeftAlone), peer);
                         continue;
                     }
-                    if now < self.quiet_until {
-                        return;
-                    }
-                    let Some(Waiting { job, retries_left }) = self.queue.pop_front() else { return };
+                    let may_be = |waiting: &Waiting<T>| now >= self.may_be_asked_at(waiting.job.unit);
+                    let Some(place) = self.queue.iter().position(may_be) else { return };
+                    let Some(Waiting { job, retries_left }) = self.queue.remove(place) else { return };
                     if peer.has_expired(now, &job) {
                         // Where an earlier try has left, nobody knows what the unit made of that.
                         let fault = if retries_left.is_some() { Fault::TimedOut } else { Fault::Expired };
@@ -489,6 +479,7 @@ impl<T: Copy> Master<T> {
         self.pdu.clear();
         peer.request(&job, &mut self.pdu);
         assert!((1..=MAX_PDU_BYTES).contains(&self.pdu.len()), "a data unit of {} bytes", self.pdu.len());
+        self.arriving.asks();
         peer.send(&job, self.transaction, unit, &self.pdu);
         let (transaction, due) = (self.transaction, now + timeout);
         self.exchange = Some(Exchange { job, transaction, due, retries_left, is_repeated });

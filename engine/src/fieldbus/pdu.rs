@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 
+use super::frame::MAX_PDU_BYTES;
 use super::refusal::{AnswerFlaw, Exception};
 
 /// Most registers that one request reads.
@@ -16,6 +17,20 @@ pub const MAX_REGISTERS_WRITTEN: u16 = 123;
 pub const MAX_REGISTERS_EXCHANGED: u16 = 121;
 /// Most bits that one request reads.
 pub const MAX_BITS_READ: u16 = 2_000;
+/// Bytes of the data unit that asks for entries of a table.
+pub const READ_REQUEST_BYTES: usize = 5;
+/// Bytes of the data unit that writes a single register.
+pub const WRITE_SINGLE_BYTES: usize = 5;
+/// Bytes of the data unit that writes registers before these.
+pub const WRITE_HEAD_BYTES: usize = 6;
+/// Bytes of the data unit that says that registers were written.
+pub const WRITE_ANSWER_BYTES: usize = 5;
+/// Bytes of the data unit that writes some bits of a register, and of its answer.
+pub const MASK_BYTES: usize = 7;
+/// Bytes of the data unit that writes registers and reads some, before those that are written.
+pub const EXCHANGE_HEAD_BYTES: usize = 10;
+/// Bytes of the data unit that says what was read, before that.
+pub const READ_ANSWER_HEAD_BYTES: usize = 2;
 /// Most bits that one request writes.
 pub const MAX_BITS_WRITTEN: u16 = 1_968;
 
@@ -23,6 +38,8 @@ pub const MAX_BITS_WRITTEN: u16 = 1_968;
 const REFUSES: u8 = 0x80;
 const IDENTIFICATION: u8 = 43;
 const DEVICE_IDENTIFICATION: u8 = 14;
+/// Of an identity before its objects: two functions, detail, conformity, whether and where more follow, how many.
+const IDENTITY_HEAD_BYTES: usize = 7;
 
 /// The four tables of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -299,6 +316,41 @@ impl<'b> Request<'b> {
         }
     }
 
+    /// How many bytes the data unit of the answer has that begins so, where the unit does what it was asked; `None`: more of it
+    /// must be there for that to be known.
+    pub fn answer_bytes(&self, begun: &[u8]) -> Option<usize> {
+        let always = self.answer_bytes_always();
+        if always.is_some() {
+            return always;
+        }
+        let mut end = IDENTITY_HEAD_BYTES;
+        for _object in 0..*begun.get(end - 1)? {
+            if end > MAX_PDU_BYTES {
+                break;
+            }
+            end += 2 + usize::from(*begun.get(end + 1)?);
+        }
+        Some(end)
+    }
+
+    /// How many bytes each answer to it has that is no refusal; `None`: that depends on what it says.
+    fn answer_bytes_always(&self) -> Option<usize> {
+        match *self {
+            Self::Read { table, count, .. } if table.is_of_bits() => {
+                Some(READ_ANSWER_HEAD_BYTES + bytes_of_bits(count))
+            }
+            Self::Read { count, .. } | Self::Exchange { count, .. } => {
+                Some(READ_ANSWER_HEAD_BYTES + 2 * usize::from(count))
+            }
+            Self::MaskRegister { .. } => Some(MASK_BYTES),
+            Self::WriteCoil { .. }
+            | Self::WriteRegister { .. }
+            | Self::WriteCoils { .. }
+            | Self::WriteRegisters { .. } => Some(WRITE_ANSWER_BYTES),
+            Self::Identify { .. } => None,
+        }
+    }
+
     /// Reads the answer to it.
     ///
     /// # Errors
@@ -313,16 +365,7 @@ impl<'b> Request<'b> {
         if *function != self.function() {
             return Err(AnswerFlaw::Function(*function));
         }
-        let expected = match *self {
-            Self::Read { table, count, .. } if table.is_of_bits() => 2 + bytes_of_bits(count),
-            Self::Read { count, .. } | Self::Exchange { count, .. } => 2 + 2 * usize::from(count),
-            Self::MaskRegister { .. } => 7,
-            Self::WriteCoil { .. }
-            | Self::WriteRegister { .. }
-            | Self::WriteCoils { .. }
-            | Self::WriteRegisters { .. } => 5,
-            Self::Identify { .. } => pdu.len().max(7),
-        };
+        let expected = self.answer_bytes_always().unwrap_or_else(|| pdu.len().max(IDENTITY_HEAD_BYTES));
         if pdu.len() != expected {
             return length(expected);
         }

@@ -8,7 +8,10 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::pdu::{MAX_BITS_READ, MAX_REGISTERS_READ, Table};
+use super::frame::MAX_PDU_BYTES;
+use super::framing::Framing;
+use super::pdu::{MAX_BITS_READ, MAX_REGISTERS_READ, READ_REQUEST_BYTES, Request, Table};
+use crate::time::Span;
 
 /// Entries in a row that are to be read: a number, or the registers of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,6 +31,16 @@ pub struct Read {
     pub span: Piece,
     /// The pieces, by their places in what was planned, and where in the answer each begins.
     pub pieces: Vec<(u16, u16)>,
+}
+
+impl Read {
+    /// How long its frames take to pass, there and back.
+    pub fn passes(&self, framing: Framing) -> Span {
+        let Piece { table, address, count } = self.span;
+        let request = Request::Read { table, address, count };
+        let answer = request.answer_bytes(&[]).unwrap_or(MAX_PDU_BYTES);
+        framing.passes(READ_REQUEST_BYTES) + framing.passes(answer)
+    }
 }
 
 /// What a device lets itself be asked.

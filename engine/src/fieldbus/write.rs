@@ -4,8 +4,12 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::framing::Framing;
 use super::map::{MapFlaw, Writes};
-use super::pdu::{MAX_REGISTERS_WRITTEN, Registers, Request, Table};
+use super::pdu::{
+    EXCHANGE_HEAD_BYTES, MASK_BYTES, MAX_REGISTERS_WRITTEN, READ_ANSWER_HEAD_BYTES, Registers, Request,
+    Table, WRITE_ANSWER_BYTES, WRITE_HEAD_BYTES, WRITE_SINGLE_BYTES,
+};
 use super::plan::Piece;
 use super::register::{Layout, OutOfRange};
 use crate::machine::SetPointWrite;
@@ -205,6 +209,18 @@ impl WriteRequest {
     /// Which bits of the first register are written.
     fn mask(&self) -> u16 {
         self.fields.first().map_or(0, |field| field.layout.number.mask() as u16)
+    }
+
+    /// How long its frame takes to pass, and how long that of its answer.
+    pub fn passes(&self, framing: Framing) -> (Span, Span) {
+        let values = 2 * self.registers();
+        let (asked, answered) = match self.function {
+            WriteFunction::Register => (WRITE_SINGLE_BYTES, WRITE_ANSWER_BYTES),
+            WriteFunction::Registers => (WRITE_HEAD_BYTES + values, WRITE_ANSWER_BYTES),
+            WriteFunction::Mask => (MASK_BYTES, MASK_BYTES),
+            WriteFunction::Exchange => (EXCHANGE_HEAD_BYTES + values, READ_ANSWER_HEAD_BYTES + values),
+        };
+        (framing.passes(asked), framing.passes(answered))
     }
 
     /// Where the epoch lies, if this writes one.

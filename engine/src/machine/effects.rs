@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Chain;
 use crate::event::Event;
-use crate::fieldbus::frame;
+use crate::fieldbus::framing::Framing;
 use crate::ids::{ConnectionIndex, DeviceIndex};
 use crate::redundancy::{Message, Promise, Seat};
 use crate::time::LocalTime;
@@ -215,15 +215,16 @@ impl Effects {
         &self.unit
     }
 
-    /// Asks to send a Modbus frame, with a transaction, a unit and a data unit; it may carry a write.
+    /// Asks to send a Modbus frame of a connection with this framing, with a transaction, a unit and a data unit; it may carry a
+    /// write.
     pub(crate) fn send_frame(
         &mut self,
-        connection: ConnectionIndex,
+        (connection, framing): (ConnectionIndex, Framing),
         (transaction, unit, pdu): (u16, u8, &[u8]),
         write: Option<SetPointWrite>,
     ) {
         let first = self.frames.len();
-        frame::put(&mut self.frames, transaction, unit, |out| out.extend_from_slice(pdu));
+        framing.put(&mut self.frames, transaction, unit, |out| out.extend_from_slice(pdu));
         let chain = Chain::of_bytes(&self.frames[first..]);
         let (length, first, chain) = ((self.frames.len() - first) as u32, first as u32, chain.value());
         self.push(Effect::Frame { connection, first, length, chain, write });

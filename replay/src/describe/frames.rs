@@ -2,13 +2,15 @@
 //!
 //! A record holds the bytes that came together, not a frame. What begins with the end of one, or ends with the beginning of one,
 //! is not put together with its neighbors: the words say where reading ended. Nor is it known what was asked: an answer's words
-//! leave out what the answer does.
+//! leave out what the answer does. Bytes that are a whole frame of a serial line by their checksum, and say
+//! something, are told as one.
 
 use std::fmt::Write;
 
 use r_ems_engine::fieldbus::frame::{Assembler, Frame};
 use r_ems_engine::fieldbus::pdu::{Answer, Registers, Request, Table};
 use r_ems_engine::fieldbus::refusal::Exception;
+use r_ems_engine::fieldbus::rtu;
 
 /// Bytes of a frame before its data unit.
 const HEADER_BYTES: usize = 7;
@@ -44,6 +46,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 fn said(bytes: &[u8], speaker: Speaker) -> String {
+    if let Some(words) = rtu::whole(bytes).and_then(|frame| known(&frame, speaker)) {
+        return format!("{words} ({})", hex(bytes));
+    }
     let (mut parts, mut read) = (Vec::new(), 0);
     let outcome = Assembler::default().feed(bytes, |frame| {
         parts.push(words(&frame, speaker));
@@ -59,14 +64,21 @@ fn said(bytes: &[u8], speaker: Speaker) -> String {
 }
 
 fn words(frame: &Frame<'_>, speaker: Speaker) -> String {
+    let Frame { unit, pdu, .. } = *frame;
+    let unread =
+        || format!("unit {unit} function {} in {} B that are no such request or answer", pdu[0], pdu.len());
+    known(frame, speaker).unwrap_or_else(unread)
+}
+
+/// What a frame says; `None`: it is no request and no answer.
+fn known(frame: &Frame<'_>, speaker: Speaker) -> Option<String> {
     let Frame { transaction: _, unit, pdu } = *frame;
     let answered = match speaker {
         Speaker::Device => answer(pdu),
         Speaker::Controller => None,
     };
     let words = answered.or_else(|| Request::decode(pdu).ok().map(|request| asked(&request)));
-    let unread = || format!("function {} in {} B that are no such request or answer", pdu[0], pdu.len());
-    format!("unit {unit} {}", words.unwrap_or_else(unread))
+    words.map(|words| format!("unit {unit} {words}"))
 }
 
 fn asked(request: &Request<'_>) -> String {
@@ -303,6 +315,16 @@ mod tests {
     fn a_refusal_says_of_what_and_why() {
         let bytes = framed(|out| put_exception(out, 16, Exception::ILLEGAL_ADDRESS));
         assert_eq!(received(&bytes), "unit 7 refuses function 16: illegal data address (000100000003079002)");
+    }
+
+    #[test]
+    fn a_frame_of_a_serial_line_is_told_in_the_same_words() {
+        let mut bytes = Vec::new();
+        rtu::put(&mut bytes, 7, |out| out.extend_from_slice(&[3, 0, 40, 0, 6]));
+        assert_eq!(sent(&bytes), format!("unit 7 read 6 holding registers from 40 ({})", hex(&bytes)));
+        let mut bytes = Vec::new();
+        rtu::put(&mut bytes, 7, |out| out.extend_from_slice(&[3, 2, 0, 5]));
+        assert_eq!(received(&bytes), format!("unit 7 answers 1 holding register ({})", hex(&bytes)));
     }
 
     #[test]

@@ -139,6 +139,7 @@ fn ineffective<S>(own: &Site<'_, S>, site: &Site<'_, S>) -> Vec<Ineffective> {
                 let ((address, unit), (its_address, its_unit)) = (found.place(), allowed.place());
                 same("address", format!("\"{address}\""), format!("\"{its_address}\""));
                 same("unit", unit.to_string(), its_unit.to_string());
+                same("serial", found.settings(), allowed.settings());
             }
         }
     }

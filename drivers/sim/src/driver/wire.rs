@@ -4,6 +4,8 @@
 //! nothing. What a controller writes meanwhile its host keeps, and sends when the cable is in again, unless the connection has
 //! ended by then; where the process stands still, its host ends it once the write has expired.
 //!
+//! A serial line is such a connection whose frames take as long to pass as their characters do. Nobody else is on it.
+//!
 //! Frames arrive in the order in which they were sent. What is late, wrong, missing or refused is what the links of the devices
 //! say, as where links pass values: here it comes as bytes.
 
@@ -11,7 +13,8 @@ mod freight;
 
 use alloc::vec::Vec;
 
-use r_ems_engine::fieldbus::frame::{self, HEADER_BYTES};
+use r_ems_engine::fieldbus::frame::Frame;
+use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::fieldbus::map::{BusSpec, DeviceMap};
 use r_ems_engine::ids::{ConnectionIndex, DeviceIndex};
 use r_ems_engine::machine::{LinkWish, SetPointWrite, WriteKind};
@@ -68,6 +71,16 @@ impl Wires {
     fn map(&self, connection: ConnectionIndex, unit: u8) -> Option<&DeviceMap> {
         let units = &self.bus.connections[connection.position()].units;
         self.behind(connection).find(|map| units[usize::from(map.unit())].unit == unit)
+    }
+
+    /// How frames lie on a connection.
+    fn framing(&self, connection: ConnectionIndex) -> Framing {
+        self.bus.connections[connection.position()].framing
+    }
+
+    /// What was sent on a connection, which is one frame.
+    fn read<'b>(&self, connection: ConnectionIndex, bytes: &'b [u8]) -> Frame<'b> {
+        self.framing(connection).whole(bytes).expect("a machine sends whole frames")
     }
 
     pub(super) fn map_of(&self, device: DeviceIndex) -> Option<&DeviceMap> {
@@ -175,9 +188,9 @@ impl SimDriver {
             let SetPointWrite { device, kind, valid_until, .. } = *write;
             return self.queue.push(at, Pending::NotSent { of, device, kind, valid_until });
         }
-        let Some(device) = wires.map(connection, bytes[HEADER_BYTES - 1]).map(DeviceMap::device) else {
-            return;
-        };
+        let Frame { unit, pdu, .. } = wires.read(connection, bytes);
+        let Some(device) = wires.map(connection, unit).map(DeviceMap::device) else { return };
+        let passes = wires.framing(connection).passes(pdu.len());
         let first = wires.behind(connection).next().map_or(device, DeviceMap::device);
         let leader = self.link(post, first);
         let (latency, is_cut) = (leader.latency(), leader.is_cut_off());
@@ -213,7 +226,7 @@ impl SimDriver {
         match write {
             None => self.answer_read(at, parcel),
             Some(write) => {
-                let reaches = self.link(post, device).reaches_at(at);
+                let reaches = self.link(post, device).reaches_at(at) + passes;
                 match write.kind {
                     WriteKind::SetPoint => self.note_sent(at, post, write),
                     WriteKind::Heartbeat => self.note_leaves(at, post, write),
@@ -224,11 +237,19 @@ impl SimDriver {
         }
     }
 
+    /// The data unit of a request.
+    fn asked(&self, parcel: &Parcel) -> Vec<u8> {
+        let wires = &self.posts[usize::from(parcel.of.post)].wires;
+        wires.read(parcel.connection, &parcel.bytes).pdu.to_vec()
+    }
+
     /// A device is read, and its answer is on its way.
     fn answer_read(&mut self, at: Time, parcel: Parcel) {
         let Parcel { of, connection, device, .. } = parcel;
-        let (pdu, samples) = self.respond(at, (of, device), &parcel.bytes[HEADER_BYTES..], None);
-        let arrives = self.link(of.post, device).answered_at(at);
+        let asked = self.asked(&parcel);
+        let passes = self.posts[usize::from(of.post)].wires.framing(connection).passes(asked.len());
+        let (pdu, samples) = self.respond(at, (of, device), &asked, None);
+        let arrives = self.link(of.post, device).answered_at(at) + passes;
         self.send_answer(arrives, connection, Parcel { samples, ..parcel }, &pdu);
     }
 
@@ -236,8 +257,8 @@ impl SimDriver {
     pub(super) fn request_reaches(&mut self, at: Time, slot: u32) {
         let parcel = self.freight.take(slot);
         let Parcel { of, connection, device, .. } = parcel;
-        let (pdu, _values) =
-            self.respond(at, (of, device), &parcel.bytes[HEADER_BYTES..], parcel.write.as_ref());
+        let asked = self.asked(&parcel);
+        let (pdu, _values) = self.respond(at, (of, device), &asked, parcel.write.as_ref());
         let arrives = self.link(of.post, device).acknowledged_at(at);
         self.send_answer(arrives, connection, parcel, &pdu);
     }
@@ -245,16 +266,16 @@ impl SimDriver {
     /// Sends an answer on its way, unless the connection on which it was asked is over.
     fn send_answer(&mut self, arrives: Time, connection: ConnectionIndex, parcel: Parcel, pdu: &[u8]) {
         let state = &mut self.posts[usize::from(parcel.of.post)];
+        let framing = state.wires.framing(connection);
+        let Frame { transaction, unit, .. } = state.wires.read(connection, &parcel.bytes);
         let line = &mut state.wires.lines[connection.position()];
         if state.life != parcel.of.life || line.number != parcel.number {
             return;
         }
-        line.last_arrival = line.last_arrival.max(arrives);
+        line.last_arrival = line.last_arrival.max(arrives + framing.passes(pdu.len()));
         let then = line.last_arrival;
-        let transaction = u16::from_be_bytes([parcel.bytes[0], parcel.bytes[1]]);
-        let unit = parcel.bytes[HEADER_BYTES - 1];
         let mut bytes = Vec::new();
-        frame::put(&mut bytes, transaction, unit, |out| out.extend_from_slice(pdu));
+        framing.put(&mut bytes, transaction, unit, |out| out.extend_from_slice(pdu));
         let of = parcel.of;
         let slot = self.freight.send(Parcel { bytes, ..parcel });
         self.queue.push(then, Pending::Frame { of, slot });

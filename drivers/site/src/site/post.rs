@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use r_ems_engine::ids::ControllerIndex;
@@ -16,7 +15,7 @@ use r_ems_engine::{LocalTime, Time};
 
 use super::gauges::Asked;
 use super::renewing::Fares;
-use crate::line::Line;
+use crate::line::{Line, Way};
 
 /// Rebuilds a machine's state from its files, whatever kind of machine it is.
 pub(super) type Rebuild = fn(&mut dyn Storage, &Expected<'_>) -> Recovered;
@@ -31,7 +30,7 @@ pub struct PostSpec {
     /// By seat of that council: the host.
     pub council: Vec<u16>,
     /// Where the connections of its fieldbus lead, in the order of their ids.
-    pub lines: Vec<SocketAddr>,
+    pub lines: Vec<Way>,
     /// What it begins each life with.
     pub life: LifeSpec,
 }
@@ -161,7 +160,7 @@ impl Post {
     pub(super) fn new(at: Time, spec: PostSpec, found: Recovered) -> Self {
         let life = Life::begin(at, found);
         Self {
-            lines: spec.lines.iter().copied().map(Line::new).collect(),
+            lines: spec.lines.iter().map(Line::new).collect(),
             spec,
             writes_from: 0,
             holds_until: LocalTime::ZERO,

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Ask, Attached, Desk, INSTANT, Leaving, Told, Transit, What, Writing};
+use crate::fieldbus::framing::Framing;
 use crate::fieldbus::map::DeviceMap;
 use crate::fieldbus::master::{Fault, Job, Next, Peer};
 use crate::fieldbus::pdu::{Answer, Request};
@@ -18,6 +19,7 @@ pub(super) struct Counter<'a> {
     pub(super) devices: &'a mut [Attached],
     pub(super) desk: &'a mut Desk,
     pub(super) connection: ConnectionIndex,
+    pub(super) framing: Framing,
     pub(super) out: &'a mut Effects,
 }
 
@@ -92,7 +94,7 @@ impl Peer for Counter<'_> {
         if let Some(write) = write {
             attached.sent_until = write.valid_until;
         }
-        self.out.send_frame(self.connection, (transaction, unit, pdu), write);
+        self.out.send_frame((self.connection, self.framing), (transaction, unit, pdu), write);
     }
 
     fn arrived(&mut self, transaction: u16) {

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fieldbus::frame::{Assembler, HEADER_BYTES};
-use crate::fieldbus::map::{MappedPoint, Mapping};
+use crate::fieldbus::framing::Framing;
+use crate::fieldbus::map::{DeviceMap, MappedPoint, Mapping};
 use crate::fieldbus::master::{ConnectionSpec, UnitSpec};
 use crate::fieldbus::pdu::{Answer, Registers, Request, Table, put_answer, put_exception};
 use crate::fieldbus::plan::ReadLimits;
@@ -96,6 +97,7 @@ fn bus_of(devices: [DeviceMap; 3]) -> Bus {
     };
     let connection = |units: Vec<UnitSpec>| ConnectionSpec {
         units,
+        framing: Framing::Tcp,
         min_gap: Span::ZERO,
         connect_timeout: Span::from_millis(300),
     };
@@ -442,7 +444,8 @@ proptest! {
                 prop_assert_eq!(frames, 1);
                 prop_assert!(write.is_none_or(|write| write.valid_until >= at(now)));
                 if let Some(write) = write.filter(|write| write.device == BATTERY) {
-                    in_transit = Some(write.valid_until);
+                    // One before it may still wait, and for longer.
+                    in_transit = in_transit.max(Some(write.valid_until));
                 }
                 last[connection.position()] = Some(frame);
             }

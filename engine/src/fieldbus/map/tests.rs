@@ -3,7 +3,12 @@
 use alloc::vec;
 
 use super::*;
+use crate::fieldbus::framing::Framing;
+use crate::fieldbus::pdu::{Answer, Request, put_answer};
+use crate::fieldbus::plan::PlanFlaw;
 use crate::fieldbus::register::{NumberType, Unknown, WordOrder};
+use crate::fieldbus::serial::{Parity, SerialLine, StopBits};
+use crate::fieldbus::write::WriteFunction;
 use crate::fieldbus::write::WriteFunction::{Exchange, Mask, Register, Registers as Many};
 
 fn layout(number: NumberType) -> Layout {
@@ -173,4 +178,33 @@ fn a_heartbeat_writes_nothing_that_would_do_harm_where_it_comes_late() {
     assert_eq!(flaw(enable(), request(300, Many, &[epoch, counter])), None);
     let steady = request(300, Many, &[counter, (ONE, NumberType::U16)]);
     assert_eq!(flaw(enable(), steady), Some(MapFlaw::BeatsSteady { value: 1 }));
+}
+
+#[test]
+fn a_write_passes_as_long_as_its_frames_have_characters() {
+    let line = SerialLine { baud: 1_200, parity: Parity::Even, stop_bits: StopBits::One };
+    let framing = Framing::Rtu(line);
+    let write = crate::machine::SetPointWrite {
+        device: DeviceIndex(0),
+        value: 1.0,
+        epoch: 7,
+        valid_until: crate::time::LocalTime::ZERO,
+        kind: crate::machine::WriteKind::SetPoint,
+    };
+    let (one, number) = ([(FieldContent::SetPoint, NumberType::U16)], NumberType::U32);
+    let some = [(FieldContent::SetPoint, number), (FieldContent::Constant(1.0), number)];
+    let bits = [(FieldContent::SetPoint, NumberType::Bits { first: 3, count: 2 })];
+    for (function, fields) in [(Register, &one[..]), (Many, &some), (Mask, &bits), (Exchange, &some)] {
+        let request = request(200, function, fields);
+        let (mut asked, mut answered) = (vec![], vec![]);
+        request.encode(&write, &mut asked).expect("there is room");
+        let decoded = Request::decode(&asked).expect("a unit would take it");
+        let held = [0; 8];
+        let read = Registers::new(&held).expect("whole registers");
+        let answer = if function == Exchange { Answer::Registers(read) } else { Answer::Written };
+        put_answer(&mut answered, &decoded, &answer);
+        let passes = (framing.passes(asked.len()), framing.passes(answered.len()));
+        assert_eq!(request.passes(framing), passes, "{function:?}");
+        assert_eq!(request.passes(Framing::Tcp), (Span::ZERO, Span::ZERO));
+    }
 }

@@ -1,10 +1,13 @@
 //! One connection, its units and its flaws, with a peer that notes what is asked of it.
 
+mod rtu;
+
 use alloc::vec;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::fieldbus::frame::FrameFlaw;
 use crate::fieldbus::pdu::{Table, put_answer, put_exception};
 
 /// What a peer was asked for, and what became of jobs.
@@ -78,7 +81,12 @@ fn master(units: usize) -> Master<u32> {
         back_off_max: millis(4_000),
     };
     let units = (0..units).map(unit).collect();
-    Master::new(&ConnectionSpec { units, min_gap: millis(5), connect_timeout: millis(300) })
+    Master::new(&ConnectionSpec {
+        units,
+        framing: Framing::Tcp,
+        min_gap: millis(5),
+        connect_timeout: millis(300),
+    })
 }
 
 fn job(tag: u32, unit: u16) -> Job<u32> {
@@ -273,8 +281,10 @@ proptest! {
     #[test]
     fn each_job_ends_once_whatever_arrives(
         steps in prop::collection::vec((0..6_u8, 0..400_u64, prop::collection::vec(any::<u8>(), 0..20)), 1..60),
+        is_serial in any::<bool>(),
     ) {
-        let (mut master, mut notes) = (master(2), Notes::default());
+        let master = if is_serial { rtu::on_a_line(2) } else { master(2) };
+        let (mut master, mut notes) = (master, Notes::default());
         let (mut now, mut asked) = (0, 0_u32);
         for (step, pause, bytes) in steps {
             now += pause;

@@ -76,10 +76,12 @@ impl SimDriver {
                 self.freight.kept.push(slot);
             } else if self.is_kept_still(at, slot) {
                 let (of, device, write) = (parcel.of, parcel.device, parcel.write);
+                let (asked, connection) = (self.asked(parcel), parcel.connection);
                 if let Some(write) = write.filter(|write| write.kind == WriteKind::SetPoint) {
                     self.note_on_its_way(at, post, &write);
                 }
-                let reaches = self.link(post, device).reaches_at(at);
+                let passes = self.posts[usize::from(post)].wires.framing(connection).passes(asked.len());
+                let reaches = self.link(post, device).reaches_at(at) + passes;
                 self.queue.push(reaches, Pending::Request { of, slot });
             } else {
                 self.freight.throw_away(slot);
