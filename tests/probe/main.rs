@@ -6,6 +6,7 @@
     reason = "it is the site on the other side of the program's sockets"
 )]
 
+mod batteries;
 mod looks;
 #[path = "../modbus/mod.rs"]
 mod modbus;

@@ -3,22 +3,33 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
 
-use crate::{probed, site};
+use crate::{at, probed, site};
 
 /// Answers each request on each connection with the bytes that `answer` makes of it; nothing ends the connection.
 fn server(answer: fn(&[u8]) -> Option<Vec<u8>>) -> SocketAddr {
+    server_with(None, answer)
+}
+
+/// The same, and ends a connection on which nothing is asked for so long.
+pub(crate) fn server_with<A>(idle: Option<Duration>, answer: A) -> SocketAddr
+where
+    A: FnMut(&[u8]) -> Option<Vec<u8>> + Clone + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it listens");
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            stream.set_read_timeout(idle).expect("a time-out");
             thread::spawn(move || serve(stream, answer));
         }
     });
     address
 }
 
-fn serve(mut stream: TcpStream, answer: fn(&[u8]) -> Option<Vec<u8>>) {
+fn serve(mut stream: TcpStream, mut answer: impl FnMut(&[u8]) -> Option<Vec<u8>>) {
     let mut head = [0; 6];
     while stream.read_exact(&mut head).is_ok() {
         let mut frame = head.to_vec();
@@ -37,13 +48,13 @@ fn serve(mut stream: TcpStream, answer: fn(&[u8]) -> Option<Vec<u8>>) {
 }
 
 /// A frame that answers this one with a data unit.
-fn framed(asked: &[u8], pdu: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(asked: &[u8], pdu: &[u8]) -> Vec<u8> {
     let length = u16::try_from(pdu.len() + 1).expect("a short one").to_be_bytes();
     [&asked[..4], &length, &asked[6..7], pdu].concat()
 }
 
 /// Registers that a request reads, each by its address.
-fn registers(asked: &[u8], register: impl Fn(u16) -> u16) -> Vec<u8> {
+pub(crate) fn registers(asked: &[u8], register: impl Fn(u16) -> u16) -> Vec<u8> {
     let (first, count) =
         (u16::from_be_bytes([asked[8], asked[9]]), u16::from_be_bytes([asked[10], asked[11]]));
     let words = (0..count).flat_map(|place| register(first.wrapping_add(place)).to_be_bytes());
@@ -135,4 +146,62 @@ fn a_device_that_lies_about_everything_else_is_survived() {
     assert_eq!(code, Some(0), "{probed:#}");
     assert_eq!(probed["devices"][0]["sunspec"]["is_whole"], false);
     assert_eq!(probed["devices"][0]["sunspec"]["models"].as_array().map(Vec::len), Some(64));
+}
+
+#[test]
+fn a_number_in_the_other_table_is_named_also_where_another_vouches_for_it() {
+    let other = |asked: &[u8]| {
+        Some(match asked[7] {
+            4 => registers(asked, |address| if address == 52 { 0x47c3 } else { 0 }),
+            _ => framed(asked, &[asked[7] | 0x80, 2]),
+        })
+    };
+    let address = server(other).to_string();
+    // The second one is as manuals count, far behind what vouches for it: nobody asks for all between them.
+    for (old, new, words) in [
+        ("Input(address: 52, number: F32", "Holding(address: 52, number: F32", "Input(address: 52) answers"),
+        ("Input(address: 52, number: F32", "Holding(address: 40053, number: F32", "exception 2"),
+    ] {
+        let guard = if new.contains("40053") { "40055" } else { "54" };
+        let new = format!("{new}, valid_if: (address: {guard}, number: U16, is: 0)");
+        let site = site("probe_guard.ron", (&address, &address), &[(old, &new)]);
+        let (code, probed) = probed(&site, &["--device", "pcc"]);
+        assert_eq!(code, Some(1), "{probed:#}");
+        let finding = at(&probed, "pcc.link.points.p").unwrap_or_else(|| panic!("{probed:#}"));
+        assert!(finding.to_string().contains(words), "{finding:#}");
+    }
+}
+
+#[test]
+fn grids_behind_one_gateway_are_asked_over_one_connection() {
+    let address = server(|asked| Some(registers(asked, |_| 0))).to_string();
+    let site = site("probe_gateway.ron", (&address, &address), &[("unit: 3", "unit: 20")]);
+    let text = std::fs::read_to_string(&site).expect("it is there");
+    let (first, last) = (text.find("        \"commerce\": ("), text.rfind("    },\n)"));
+    let (first, last) = first.zip(last).expect("it has a grid");
+    let other = text[first..last].replacen("commerce", "office", 1).replacen("unit: 20", "unit: 30", 1);
+    std::fs::write(&site, [&text[..last], &other, &text[last..]].concat()).expect("a test may write");
+    let (_, probed) = probed(&site, &[]);
+    let devices = probed["devices"].as_array().expect("a list");
+    let known: Vec<_> = devices.iter().map(|device| (&device["unit"], &device["answers"])).collect();
+    let answers = &true.into();
+    assert_eq!(
+        known,
+        [(&1.into(), answers), (&20.into(), answers), (&1.into(), answers), (&30.into(), answers)]
+    );
+}
+
+#[test]
+fn who_ended_a_connection_on_which_nothing_was_asked_is_asked_on_another() {
+    // The meter ends it while the battery is looked at.
+    let meter = server_with(Some(Duration::from_millis(300)), |asked| Some(registers(asked, |_| 0)));
+    let battery = server(|asked| {
+        thread::sleep(Duration::from_millis(20));
+        Some(registers(asked, |_| 0))
+    });
+    let (meter, battery) = (meter.to_string(), battery.to_string());
+    let site = site("probe_idle.ron", (&meter, &battery), &[]);
+    let (_, probed) = probed(&site, &[]);
+    let unknown = probed["signs"][0]["unknown"].to_string();
+    assert!(!unknown.contains("the power of"), "{unknown}");
 }

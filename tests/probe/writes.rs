@@ -200,4 +200,13 @@ fn nothing_is_written_where_nobody_said_yes_or_a_daemon_runs_the_site() {
         "listens there, and would write too",
     );
     assert_eq!(held(&served), 0);
+    // Whoever only looks would take the only connection of one that has no other.
+    let only = "positive: Discharge, longest_write: \"25 ms\", connections: ActiveOnly, connect: \"50 ms\"";
+    let alone = crate::site("probe_alone.ron", of(&served), &[("positive: Discharge", only)]);
+    let output = run(&alone, &["--socket", &socket, "--state", "/nowhere"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("would lose commerce/bess, which takes one connection"), "{errors}");
+    let output = run(&site, &["--socket", &socket, "--state", "/nowhere"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Output, say};
 use crate::present;
 use crate::probe::held::{hold, listens};
-use crate::probe::{Wanted, probe, to_be_tried};
+use crate::probe::{Wanted, probe, takes_one_connection, to_be_tried};
 use crate::study::load::report_text;
 use crate::study::progress::Interrupt;
 
@@ -26,7 +26,7 @@ Examples:
 
 With --write batteries are tried: they discharge and charge a little, and are then left alone until they fall back. Whatever
 ends it, Ctrl-C too, leaves them at 0 W. It is refused while an r-emsd runs the site, as far as its socket and its folder
-here show.
+here show; so is any look at a device that takes one connection at a time.
 
 Exit codes: 0 all agrees, 1 something disagrees, 2 it could not be done, 5 the site file is wrong";
 
@@ -52,7 +52,7 @@ pub struct ProbeArguments {
     #[arg(long, requires = "write")]
     pub yes: bool,
     /// Where an r-emsd would listen, by default r-emsd.sock in $XDG_RUNTIME_DIR, and /run/r-emsd/r-emsd.sock
-    #[arg(long, value_name = "PATH", requires = "write")]
+    #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// Where an r-emsd would keep its controllers
     #[arg(long, value_name = "DIR", default_value = SYSTEM_STATE)]
@@ -86,14 +86,22 @@ pub(super) fn perform<F: FunctionSet>(
     let nobody = Interrupt::default();
     let (devices, writes, tell) = (arguments.device.as_slice(), arguments.write, say as fn(&str));
     let wanted = Wanted { host, devices, writes, interrupt: &nobody, tell };
-    let _held = if writes {
-        refuse_running(arguments.socket.as_deref()).map_err(unable)?;
-        let held = hold(&site, &arguments.state).map_err(unable)?;
-        confirm(arguments, &to_be_tried(&site, &wanted).map_err(unable)?)?;
-        held
+    let alone = takes_one_connection(&site, &wanted).map_err(unable)?;
+    let fights = if writes {
+        Some("would write too".to_owned())
     } else {
-        Vec::new()
+        alone.map(|name| format!("would lose {name}, which takes one connection at a time"))
     };
+    let _held = match fights {
+        Some(how) => {
+            refuse_running(arguments.socket.as_deref(), &how).map_err(unable)?;
+            hold(&site, &arguments.state).map_err(unable)?
+        }
+        None => Vec::new(),
+    };
+    if writes {
+        confirm(arguments, &to_be_tried(&site, &wanted).map_err(unable)?)?;
+    }
     // Before that Ctrl-C ends the program at once.
     let watched = if writes { Interrupt::on_signals_patiently() } else { Interrupt::on_signals() };
     let interrupt = watched.map_err(|error| Failure::error(format!("Ctrl-C cannot be watched: {error}")))?;
@@ -111,8 +119,8 @@ pub(super) fn perform<F: FunctionSet>(
     })
 }
 
-/// Refuses to write while a daemon runs devices of a site.
-fn refuse_running(socket: Option<&Path>) -> Result<(), Failure> {
+/// Refuses while a daemon runs devices of a site, which fights with what is done here.
+fn refuse_running(socket: Option<&Path>, how: &str) -> Result<(), Failure> {
     let usual = || vec![default_socket(), system_socket()];
     for socket in socket.map_or_else(usual, |socket| vec![socket.to_owned()]) {
         if !listens(&socket)? {
@@ -127,7 +135,7 @@ fn refuse_running(socket: Option<&Path>) -> Result<(), Failure> {
                 |status| format!("an r-emsd that runs {}", status.scenario),
             );
             return Err(Failure::error(format!(
-                "{}: {runs} listens there, and would write too; end it first, with `r-emsctl shutdown`",
+                "{}: {runs} listens there, and {how}; end it first, with `r-emsctl shutdown`",
                 socket.display()
             )));
         }

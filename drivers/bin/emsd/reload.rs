@@ -12,6 +12,8 @@
 //! begin anew, with the memory of their functions as after an upgrade. The new segment of each log has the new text in its
 //! header, so that each replays by itself. Only when all of them fare as before is the file in effect.
 //!
+//! A reading is compared with what was taken last, so the next one waits until the loop has said whether it takes the one before.
+//!
 //! **Bounds:** one request to read it waits for this thread, as the next reading sees whatever came before it, and one change for
 //! the loop. A newer file takes the place of one that was taken and is not in effect yet.
 
@@ -106,6 +108,8 @@ enum Then {
     Nothing,
     /// The loop tells something.
     Told,
+    /// The loop tells first whether it takes what was read: only then it is known what another reading is compared with.
+    Answered,
 }
 
 /// Reads a site file again, as often as it is asked to.
@@ -145,15 +149,27 @@ impl Again {
         let is_asked = Arc::clone(&reloads.is_asked);
         std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
             let mut then = Then::Nothing;
+            // Whether a reading waits for the loop's answer to the one before.
+            let mut is_put_off = false;
+            let mut does = move |heard| {
+                contained(|| does(heard)).unwrap_or_else(|words| {
+                    tracing::error!("SIGHUP: the site file is not taken, which is a bug of r-ems: {words}");
+                    Then::Nothing
+                })
+            };
             while let Some(heard) = wait(&heard, &mut then) {
                 if let Heard::Asked = heard {
                     is_asked.store(false, Ordering::Release);
                     systemd::reloading();
+                    if then == Then::Answered {
+                        is_put_off = true;
+                        continue;
+                    }
                 }
-                then = contained(|| does(heard)).unwrap_or_else(|words| {
-                    tracing::error!("SIGHUP: the site file is not taken, which is a bug of r-ems: {words}");
-                    Then::Nothing
-                });
+                then = does(heard);
+                if then != Then::Answered && std::mem::take(&mut is_put_off) {
+                    then = does(Heard::Asked);
+                }
                 if then == Then::Nothing {
                     systemd::reloaded();
                 }
@@ -165,7 +181,7 @@ impl Again {
 
 /// What is heard next; says once that the loop tells nothing for long.
 fn wait(heard: &Receiver<Heard>, then: &mut Then) -> Option<Heard> {
-    if *then == Then::Told {
+    if *then != Then::Nothing {
         match heard.recv_timeout(RUNS_AGAIN_WITHIN) {
             Ok(heard) => return Some(heard),
             Err(RecvTimeoutError::Disconnected) => return None,
@@ -318,7 +334,11 @@ impl<F: FunctionSet + Send + Sync + 'static> Reread<F> {
 
     /// What is still to come.
     const fn then(&self) -> Then {
-        if self.asked.is_some() || self.taken.is_some() { Then::Told } else { Then::Nothing }
+        match (&self.asked, &self.taken) {
+            (Some(_), _) => Then::Answered,
+            (None, Some(_)) => Then::Told,
+            (None, None) => Then::Nothing,
+        }
     }
 
     fn name(&self, of: ControllerIndex) -> &str {
@@ -334,6 +354,25 @@ mod tests {
     fn started(does: impl FnMut(Heard) -> Then + Send + 'static) -> Reloads {
         let (asks, heard) = channel();
         Again { asks, heard, does: Box::new(does) }.start().expect("a thread")
+    }
+
+    #[test]
+    fn nothing_is_read_before_the_loop_has_answered_what_was_read_before() {
+        let (does, done) = channel();
+        let reloads = started(move |heard| {
+            let (told, then) = match heard {
+                Heard::Asked => ("read", Then::Answered),
+                Heard::Renewed(..) => ("answered", Then::Nothing),
+            };
+            does.send(told).expect("the test listens");
+            then
+        });
+        reloads.ask();
+        assert_eq!(done.recv(), Ok("read"));
+        reloads.ask();
+        // Whoever answers later stands behind the request.
+        reloads.asks.send(Heard::Renewed(1, Renewed::InEffect)).expect("the thread lives");
+        assert_eq!((done.recv(), done.recv()), (Ok("answered"), Ok("read")));
     }
 
     #[test]

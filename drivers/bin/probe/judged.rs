@@ -30,6 +30,8 @@ pub(super) struct Outcome {
     pub(super) stepped: f64,
     /// What the device measures.
     pub(super) measured: Option<f64>,
+    /// How far that is from what it measured before.
+    pub(super) moved_itself: Option<f64>,
     /// What the device says its set-point is, and what is doubtful about that.
     pub(super) read_back: Option<(f64, Option<Doubt>)>,
     /// How far the meter's power moved, positive: import.
@@ -37,9 +39,26 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// The set-point of somebody else that the device follows; none if it is ours, or may be ours read or written wrongly.
+    pub(super) fn of_somebody_else(&self) -> Option<f64> {
+        let (found, _) = self.read_back.as_ref()?;
+        let is_followed = self.measured.is_some_and(|measured| is_near(measured / found));
+        let is_ours = is_near(found / self.asked) || factor_of(found / self.asked).is_some();
+        (is_followed && !is_ours && *found != 0.0).then_some(*found)
+    }
+
+    /// What a measured power is wrong by, in words. Who idles at a small power has none that is a small part of the set-point.
+    fn factor(&self, measured: f64) -> Option<String> {
+        let ratio = measured / self.asked;
+        let is_moved = |moved: f64| is_near(moved / self.stepped / ratio);
+        let is_of_step = ratio.abs() > 0.5 || self.moved_itself.is_none_or(is_moved);
+        factor_of(ratio).filter(|_| is_of_step)
+    }
+
     /// What is noted of it; `None`: it is as the file says.
     pub(super) fn judge(self, target: &Target<'_>) -> Option<Noted> {
-        let Self { asked, stepped, measured, read_back, moved } = self;
+        let factor = self.measured.and_then(|measured| self.factor(measured));
+        let Self { asked, stepped, measured, read_back, moved, .. } = self;
         if let Some((found, doubt)) = read_back.filter(|(found, _)| !is_near(found / asked)) {
             return Some(misread(target, asked, (found, doubt), measured));
         }
@@ -48,7 +67,7 @@ impl Outcome {
         let seen = moved.map(|moved| (moved / stepped).abs());
         let is_as_seen = |ratio: f64| seen.is_some_and(|seen| is_near(seen / ratio.abs()));
         let (point, writes): (&[&str], &[&str]) = (&["link", "points", "p"], &["link", "writes"]);
-        let (below, likely) = match factor_of(measured / asked) {
+        let (below, likely) = match factor {
             Some(factor) if is_as_seen(1.0) => {
                 (point, format!("`p` is {factor}: the meter saw what was asked for"))
             }
@@ -59,9 +78,10 @@ impl Outcome {
             None if measured.abs() > asked.abs() => {
                 (writes, "it goes far beyond: the scale of SetPoint(…), or of `p`, is wrong".to_owned())
             }
-            None => {
-                (writes, "it does not follow: it may be in another mode, or need another request".to_owned())
-            }
+            None => (
+                writes,
+                "it does not follow: it may be asleep, in another mode, or need another request".to_owned(),
+            ),
         };
         let words = format!("{} measured at a set-point of {}", power(measured), power(asked));
         let note = target.note(below, Severity::Error, words);

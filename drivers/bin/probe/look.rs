@@ -8,18 +8,19 @@
 
 mod silence;
 
+use r_ems_engine::Span;
 use r_ems_engine::fieldbus::map::MappedPoint;
 use r_ems_engine::fieldbus::master::Fault;
-use r_ems_engine::fieldbus::pdu::{Registers, Request, Table};
+use r_ems_engine::fieldbus::pdu::{Registers, Table};
 use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::fieldbus::refusal::{AnswerFlaw, Exception};
 use r_ems_engine::machine::Validity;
 use r_ems_engine::points::{PointKind, Quality};
-use r_ems_engine::{LocalTime, Span};
 use r_ems_scenarios::Severity;
 
 use super::identity::{identity, sunspec};
 use super::plausible::{Doubt, odd_charge, show, unit};
+use super::reading::read;
 use super::report::{Device, Identity, PointSeen, RoundTrips};
 use super::session::{Exchange, Reply, Session};
 use super::target::{Noted, Target, table};
@@ -34,6 +35,8 @@ const POLLS: usize = 50;
 const POLLS_WITHIN: Span = Span::from_secs(5);
 /// Who has never answered is asked so often.
 const TRIES: usize = 2;
+/// A table has so many registers.
+const REGISTERS: u32 = 1 << 16;
 /// An answer that takes so many times as long as the file says is no matter of chance.
 const FAR_BEYOND: u64 = 2;
 /// The quality of a number that the engine would believe, and nobody else.
@@ -194,14 +197,22 @@ impl Look<'_, '_> {
                 let found = point.layout.value(registers);
                 let can_be = found.is_some_and(|value| kind.can_be(value));
                 seen.value = found.map(|value| value * self.target.factor(kind));
-                seen.quality = if found.is_some() && point.value(piece).0 != Validity::Valid {
-                    self.notes.push(self.without_guard(kind));
-                    UNVOUCHED
-                } else {
-                    match (can_be, self.doubt(kind, point, registers)) {
-                        (true, false) => Quality::Good.name(),
-                        (true, true) => DOUBTFUL,
-                        (false, _) => Quality::Invalid.name(),
+                seen.quality = match point.value(piece) {
+                    // What is in force then is known.
+                    (Validity::NotInForce, value) => {
+                        self.values.push((kind, value * self.target.factor(kind)));
+                        UNVOUCHED
+                    }
+                    (Validity::Invalid, _) if found.is_some() => {
+                        self.notes.push(self.without_guard(kind));
+                        UNVOUCHED
+                    }
+                    (Validity::Valid | Validity::Invalid, _) => {
+                        match (can_be, self.doubt(kind, point, registers)) {
+                            (true, false) => Quality::Good.name(),
+                            (true, true) => DOUBTFUL,
+                            (false, _) => Quality::Invalid.name(),
+                        }
                     }
                 };
             }
@@ -215,9 +226,8 @@ impl Look<'_, '_> {
 
     /// A point beside which another number says that it does not mean what it shows.
     fn without_guard(&self, kind: PointKind) -> Noted {
-        let field = if kind == PointKind::SetPoint { "in_force" } else { "valid_if" };
         let found = "another number beside it than the one with which it means what it shows";
-        let note = self.target.note(&["link", "points", kind.name(), field], Severity::Warning, found);
+        let note = self.target.note(&["link", "points", kind.name(), "valid_if"], Severity::Warning, found);
         note.expected("the one that the file names; the device may be off, or be controlled at its panel")
     }
 
@@ -275,7 +285,9 @@ impl Look<'_, '_> {
         };
         let at = |table, offset: i32| {
             let address = u16::try_from(i32::from(point.address) + offset).ok()?;
-            Some(MappedPoint { table, address, ..*point })
+            // The number alone: what vouches for it stays where it is.
+            let other = MappedPoint { table, address, guard: None, ..*point };
+            (u32::from(address) + u32::from(other.piece().count) <= REGISTERS).then_some(other)
         };
         // Manuals count from 1, and name holding registers from 40001 and input registers from 30001 on.
         let places = [
@@ -367,45 +379,6 @@ impl Look<'_, '_> {
             );
         }
     }
-}
-
-/// Reads registers of a unit.
-fn read(session: &mut Session, unit: u8, piece: Piece) -> Exchange {
-    let Piece { table, address, count } = piece;
-    session.ask(unit, &Request::Read { table, address, count })
-}
-
-/// Reads one kind of point of a device; none if that cannot be used.
-///
-/// # Units    W and positive into the bus, or a share
-pub(super) fn read_point(
-    session: &mut Session,
-    target: &Target<'_>,
-    kind: PointKind,
-) -> Option<(f64, LocalTime)> {
-    let point = target.point(kind)?;
-    let Exchange { outcome, at, .. } = read(session, target.unit(), piece(point));
-    let Ok(Reply::Registers(bytes)) = outcome else { return None };
-    let value = point.layout.value(Registers::new(&bytes)?)?;
-    target.measured(kind).can_be(value).then_some((value * target.factor(kind), at))
-}
-
-/// The same with what is doubtful about it.
-pub(super) fn read_doubted(
-    session: &mut Session,
-    target: &Target<'_>,
-    kind: PointKind,
-) -> Option<(f64, Option<Doubt>)> {
-    let point = target.point(kind)?;
-    let Ok(Reply::Registers(bytes)) = read(session, target.unit(), piece(point)).outcome else { return None };
-    let registers = Registers::new(&bytes)?;
-    let value = point.layout.value(registers)?;
-    Some((value * target.factor(kind), target.measured(kind).doubt(point, registers)))
-}
-
-/// The registers of a point.
-fn piece(point: &MappedPoint) -> Piece {
-    Piece { table: point.table, address: point.address, count: point.layout.number.registers() as u16 }
 }
 
 /// A length of time, with a decimal where it is a few milliseconds.

@@ -19,17 +19,20 @@ mod identity;
 mod judged;
 mod look;
 mod plausible;
+mod reading;
 pub mod report;
 mod session;
 mod signs;
 mod target;
 mod trial;
 
+use r_ems_engine::fieldbus::master::{ConnectionSpec, UnitSpec};
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::points::{DeviceClass, PointKind};
-use r_ems_scenarios::{RealMember, RealSite};
+use r_ems_engine::points::{Connections, DeviceClass, PointKind};
+use r_ems_scenarios::{RealMember, RealSite, RealWay};
 
-use self::look::{Looked, look, read_point};
+use self::look::{Looked, look};
+use self::reading::read_point;
 use self::report::{Finding, Probed, Signs};
 use self::session::Session;
 use self::signs::{Seen, compare};
@@ -59,7 +62,7 @@ pub struct Wanted<'w> {
 /// A device that the site does not have, or a host without devices; or the operating system has no descriptors left.
 pub fn probe<F: FunctionSet>(site: &RealSite<F>, wanted: &Wanted<'_>) -> Result<Probed, Failure> {
     let targets = targets(site, wanted)?;
-    let mut sessions = Sessions::default();
+    let mut sessions = Sessions::to_all(&targets);
     let mut looks: Vec<Looked> = Vec::new();
     for target in &targets {
         if wanted.interrupt.is_asked() {
@@ -121,6 +124,19 @@ pub fn to_be_tried<F: FunctionSet>(site: &RealSite<F>, wanted: &Wanted<'_>) -> R
     Ok(batteries.map(line).collect())
 }
 
+/// A device that takes one connection at a time, which is that of the active controller.
+///
+/// # Errors
+/// As [`probe`].
+pub fn takes_one_connection<F: FunctionSet>(
+    site: &RealSite<F>,
+    wanted: &Wanted<'_>,
+) -> Result<Option<String>, Failure> {
+    let targets = targets(site, wanted)?;
+    let alone = targets.iter().find(|target| target.spec.connections == Connections::ActiveOnly);
+    Ok(alone.map(Target::name))
+}
+
 /// Tries the batteries, one after the other.
 fn tried(
     targets: &[Target<'_>],
@@ -162,25 +178,47 @@ fn tried(
 }
 
 /// The connections, one to each address.
-#[derive(Default)]
-struct Sessions(Vec<Session>);
+struct Sessions {
+    /// What the site file says of them, by address.
+    specs: Vec<(RealWay, ConnectionSpec)>,
+    made: Vec<Session>,
+}
 
 impl Sessions {
+    /// Connections to these devices, of which each is made once somebody asks. Several grids may lie behind one address.
+    fn to_all(targets: &[Target<'_>]) -> Self {
+        let mut specs: Vec<(RealWay, ConnectionSpec)> = Vec::new();
+        for Target { way, connection, .. } in targets {
+            let Some((_, spec)) = specs.iter_mut().find(|known| known.0 == **way) else {
+                specs.push(((*way).clone(), (*connection).clone()));
+                continue;
+            };
+            let is_new = |unit: &&UnitSpec| !spec.units.iter().any(|known| known.unit == unit.unit);
+            let more: Vec<UnitSpec> = connection.units.iter().filter(is_new).copied().collect();
+            spec.units.extend(more);
+            spec.min_gap = spec.min_gap.max(connection.min_gap);
+            spec.connect_timeout = spec.connect_timeout.max(connection.connect_timeout);
+        }
+        Self { specs, made: Vec::new() }
+    }
+
     fn to(&mut self, target: &Target<'_>) -> Result<&mut Session, Failure> {
-        let known = self.0.iter().position(|session| session.way() == target.way);
+        let known = self.made.iter().position(|session| session.way() == target.way);
         let place = match known {
             Some(place) => place,
             None => {
-                self.0.push(Session::new(target.way, target.connection, &target.other_units())?);
-                self.0.len() - 1
+                let spec = self.specs.iter().find(|spec| spec.0 == *target.way);
+                let spec = spec.map_or(target.connection, |(_, spec)| spec);
+                self.made.push(Session::new(target.way, spec, &target.other_units())?);
+                self.made.len() - 1
             }
         };
-        Ok(&mut self.0[place])
+        Ok(&mut self.made[place])
     }
 
     /// The same where something was asked before.
     fn known(&mut self, target: &Target<'_>) -> &mut Session {
-        let known = self.0.iter_mut().find(|session| session.way() == target.way);
+        let known = self.made.iter_mut().find(|session| session.way() == target.way);
         known.expect("it was asked before")
     }
 }

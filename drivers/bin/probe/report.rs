@@ -117,7 +117,8 @@ pub struct PointSeen {
     pub value: Option<f64>,
     /// `W`, or `1` for a share.
     pub unit: &'static str,
-    /// `good`, `doubtful` where it is a number that can hardly be, `invalid`, or `unknown` where nothing was read.
+    /// `good`, `doubtful` where it is a number that can hardly be, `not in force` where another number says so, `invalid`, or
+    /// `unknown` where nothing was read.
     pub quality: &'static str,
     /// Why the registers could not be read.
     pub refused: Option<String>,

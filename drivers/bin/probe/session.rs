@@ -21,6 +21,8 @@ use crate::ways;
 pub(super) const ANSWER_MAX: Span = Span::from_secs(5);
 /// The longest that a connection is waited for.
 pub(super) const CONNECT_MAX: Span = Span::from_secs(5);
+/// A connection on which nothing was asked for so long is not relied on.
+const IDLE_MAX: Span = Span::from_secs(5);
 /// A unit that failed may be asked again at once: whoever asks here knows what it does.
 const AT_ONCE: Span = Span::from_nanos(1);
 /// Bytes that are read at once.
@@ -60,6 +62,8 @@ pub(super) struct Session {
     spec: ConnectionSpec,
     master: Master<()>,
     desk: Desk,
+    /// When something was asked for the last time.
+    asked_at: LocalTime,
 }
 
 /// What the master is told and asked through.
@@ -124,7 +128,7 @@ impl Session {
             patient_until: None,
             now: LocalTime::ZERO,
         };
-        Ok(Self { master: Master::new(&spec), spec, desk })
+        Ok(Self { master: Master::new(&spec), spec, desk, asked_at: LocalTime::ZERO })
     }
 
     /// Asks a unit and waits for the end; the connection is opened where there is none.
@@ -146,7 +150,12 @@ impl Session {
         if self.desk.patient_until.is_some_and(|until| now >= until) {
             return Exchange { took: Span::ZERO, at: now, outcome: Err(Fault::TimedOut) };
         }
-        if self.desk.is_over {
+        // Many devices end connections on which nothing is asked for long, and some do not say so.
+        let is_idle = self.desk.line.socket().is_some();
+        if is_idle {
+            self.take_what_is_there();
+        }
+        if self.desk.is_over || (is_idle && now >= self.asked_at + IDLE_MAX) {
             self.renew();
         }
         let place = self.spec.units.iter().position(|known| known.unit == unit);
@@ -160,6 +169,7 @@ impl Session {
             }
             self.turn();
         };
+        self.asked_at = self.desk.now;
         Exchange { took: self.desk.now.since(self.desk.sent), at: self.desk.now, outcome }
     }
 

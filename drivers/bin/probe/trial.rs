@@ -5,28 +5,30 @@
 //! ```
 //!
 //! **Always at rest in the end,** however it ends: an interruption is looked for between requests only, and the set-point 0 is
-//! written until the device follows it, or [`REST_TRIES`] times. A process that is killed leaves that to the device's reversion.
+//! written until the device follows it, or for a while: see [`rest`]. A process that is killed leaves that to the device's
+//! reversion.
 //!
-//! **Somebody else at work** is recognized by what the device does: one that is not at rest is left alone, and so is one whose
-//! set-point becomes what nobody here wrote.
+//! **Somebody else at work** is recognized by what the device does, right before the first write and from then on: one that is
+//! not at rest is left alone, and so is one whose set-point becomes what nobody here wrote: nothing of ours is in force then.
 //!
-//! **Bounds:** a set-point is waited for within [`RESPONSE_MAX`], a reversion within [`REVERSION_MAX`].
+//! **Bounds:** a set-point is waited for within [`RESPONSE_MAX`], or [`SLOW_MAX`] as long as the power moves to it; a reversion
+//! within [`REVERSION_MAX`].
 
-use r_ems_engine::fieldbus::master::Fault;
+mod orders;
+mod rest;
+
 use r_ems_engine::fieldbus::pdu::{Registers, Request};
-use r_ems_engine::fieldbus::plan::Piece;
-use r_ems_engine::fieldbus::refusal::{AnswerFlaw, Exception};
 use r_ems_engine::fieldbus::write::WriteRequest;
-use r_ems_engine::machine::{SetPointWrite, WriteKind};
 use r_ems_engine::points::{DeviceClass, PointKind};
 use r_ems_engine::{LocalTime, Span};
 use r_ems_scenarios::Severity;
 
 use super::Sessions;
 use super::judged::{self, Outcome};
-use super::look::{Looked, duration_of, read_doubted, read_point, told};
+use super::look::{Looked, duration_of};
+use super::reading::{read_doubted, read_point};
 use super::report::{Step, Written};
-use super::session::{Exchange, Reply};
+use super::session::Reply;
 use super::target::{Noted, Target};
 use crate::exit::Failure;
 use crate::present::text::power;
@@ -42,6 +44,9 @@ const RUNAWAY: f64 = 3.0;
 const RESPONDED: f64 = 0.9;
 /// A set-point is waited for so long.
 const RESPONSE_MAX: Span = Span::from_secs(10);
+/// And so long where the power moves to it, so much of the step at least in half of the wait.
+const SLOW_MAX: Span = Span::from_mins(1);
+const MOVES: f64 = 0.04;
 /// What has responded may settle for so long.
 const SETTLES: Span = Span::from_millis(300);
 /// A meter sees it later: many are renewed once a second.
@@ -52,23 +57,20 @@ const EVERY: Span = Span::from_millis(50);
 pub(super) const REVERSION_MAX: Span = Span::from_mins(15);
 /// It is waited for beyond what the file says by half, and by this.
 const BEYOND: Span = Span::from_secs(5);
-/// So often rest is asked for.
-const REST_TRIES: usize = 5;
-
 /// Why a trial ends before its end.
 enum Cut {
-    /// Somebody asked for that.
-    Interrupted,
+    /// It could not go on, with no fault of anybody.
+    Withheld(String),
+    /// The set-point is somebody else's by now, and so is what becomes of the device.
+    TakenOver(f64),
     /// It was noted what is wrong.
     Noted,
 }
 
-/// Why a request of a set-point was not done.
-enum Undone {
-    /// It was not acknowledged.
-    Fault(Fault),
-    /// It was, and the device holds something else.
-    NotHeld,
+impl Cut {
+    fn interrupted() -> Self {
+        Self::Withheld("it was ended before all was tried".to_owned())
+    }
 }
 
 /// A battery under trial.
@@ -95,6 +97,16 @@ struct Course<'c, 't, 's> {
     meter_before: Option<f64>,
     /// How long the slowest response took.
     responds: Span,
+    /// When a set-point was sent for the last time.
+    sent: LocalTime,
+    /// What the device measured before the set-point under trial.
+    power_before: Option<f64>,
+    /// The set-point that it had before all of them.
+    idle: f64,
+    /// Whether the set-point was read as what was written: one that becomes another is somebody else's then.
+    reads_back: bool,
+    /// Whether it was noted that it follows slowly.
+    is_slow: bool,
 }
 
 impl Trial<'_, '_> {
@@ -105,7 +117,7 @@ impl Trial<'_, '_> {
     pub(super) fn run(&mut self, looked: &Looked) -> Result<(Written, Vec<Noted>), Failure> {
         let reversion_s = self.target.spec.reversion.as_secs_f64();
         let mut written = Written { reversion_s, rests: true, ..Written::default() };
-        if let Err(why) = self.steps(looked) {
+        if let Err(why) = self.steps(&|kind| looked.value(kind)) {
             written.withheld = Some(why);
             return Ok((written, Vec::new()));
         }
@@ -114,8 +126,21 @@ impl Trial<'_, '_> {
         if let Some(meter) = self.meter {
             self.sessions.to(meter)?;
         }
-        let steps = self.steps(looked).unwrap_or_default();
         let epoch = self.accepted_epoch();
+        // The look may be minutes old, and somebody else may command it by now.
+        let kinds =
+            [PointKind::ChargeLimit, PointKind::DischargeLimit, PointKind::Power, PointKind::SetPoint];
+        let fresh = kinds.map(|kind| {
+            (kind, read_point(self.sessions.known(self.target), self.target, kind).map(|(value, _)| value))
+        });
+        let value = |kind| fresh.iter().find(|known| known.0 == kind).and_then(|known| known.1);
+        let steps = match self.steps(&value) {
+            Ok(steps) => steps,
+            Err(why) => {
+                written.withheld = Some(why);
+                return Ok((written, Vec::new()));
+            }
+        };
         let mut course = Course {
             trial: self,
             epoch,
@@ -124,18 +149,29 @@ impl Trial<'_, '_> {
             is_stirred: false,
             meter_before: None,
             responds: Span::ZERO,
+            sent: LocalTime::ZERO,
+            power_before: None,
+            idle: value(PointKind::SetPoint).unwrap_or(0.0),
+            reads_back: false,
+            is_slow: false,
         };
-        let cut = course.go(&steps).err();
-        course.rest();
-        let (mut written, notes) = (std::mem::take(&mut course.written), std::mem::take(&mut course.notes));
-        if matches!(cut, Some(Cut::Interrupted)) {
-            written.withheld = Some("it was ended before all was tried".to_owned());
+        match course.go(&steps) {
+            Ok(()) | Err(Cut::Noted) => {}
+            Err(Cut::Withheld(why)) => course.written.withheld = Some(why),
+            Err(Cut::TakenOver(found)) => {
+                let found = power(found);
+                course.written.withheld = Some(format!(
+                    "its set-point became {found}: somebody else commands it, or it falls back to that"
+                ));
+                course.is_stirred = false;
+            }
         }
-        Ok((written, notes))
+        course.rest();
+        Ok((std::mem::take(&mut course.written), std::mem::take(&mut course.notes)))
     }
 
     /// The set-points that are tried, or why none is.
-    fn steps(&self, looked: &Looked) -> Result<Vec<f64>, String> {
+    fn steps(&self, read: &dyn Fn(PointKind) -> Option<f64>) -> Result<Vec<f64>, String> {
         let rating = self.target.spec.rating.watts();
         match self.target.spec.class {
             DeviceClass::Battery => {}
@@ -146,7 +182,7 @@ impl Trial<'_, '_> {
             return Err("it expects heartbeats, which only a controller's scans send".to_owned());
         }
         let value = |kind: PointKind| {
-            looked.value(kind).ok_or_else(|| format!("`{}` does not read what can be true", kind.name()))
+            read(kind).ok_or_else(|| format!("`{}` does not read what can be true", kind.name()))
         };
         let (at_work, told) = (value(PointKind::Power)?, value(PointKind::SetPoint)?);
         if at_work.abs() > rating * SHARE || told.abs() > rating * SHARE {
@@ -203,10 +239,10 @@ impl Course<'_, '_, '_> {
     /// Writes a set-point, waits until it is followed, and judges what came of it; gives what the meter reads then.
     fn step(&mut self, set_point: f64, before: (f64, Option<f64>)) -> Result<Option<f64>, Cut> {
         let (from, meter_before) = before;
-        self.meter_before = meter_before;
-        let sent = self.now();
+        self.keeps(&[from, self.idle])?;
+        (self.meter_before, self.power_before) = (meter_before, self.read(PointKind::Power));
         let acknowledged = self.write(set_point)?;
-        let response = self.follow(set_point, from, sent)?;
+        let response = self.follow(set_point, from)?;
         self.pause(self.settles());
         let measured = self.read(PointKind::Power);
         let target = self.trial.target;
@@ -223,7 +259,9 @@ impl Course<'_, '_, '_> {
         });
         if set_point != 0.0 {
             let moved = meter.zip(meter_before).map(|(now, before)| now - before);
-            self.judge(Outcome { asked: set_point, stepped: set_point - from, measured, read_back, moved })?;
+            let moved_itself = measured.zip(self.power_before).map(|(now, before)| now - before);
+            let (asked, stepped) = (set_point, set_point - from);
+            self.judge(Outcome { asked, stepped, measured, moved_itself, read_back, moved })?;
         }
         Ok(meter)
     }
@@ -242,22 +280,32 @@ impl Course<'_, '_, '_> {
         }
         let words = format!("nobody writes now; it may take {} until it falls back", duration_of(until));
         (self.trial.tell)(&format!("{}: {words}", target.name()));
-        let sent = self.now();
+        self.keeps(&[0.0, self.idle])?;
+        (self.meter_before, self.power_before) = (self.meter(), self.read(PointKind::Power));
         self.write(set_point)?;
-        if self.follow(set_point, 0.0, sent)?.is_none() {
+        if self.follow(set_point, 0.0)?.is_none() {
             return Ok(());
         }
+        let (sent, blind) = (self.sent, judged::tolerance(declared, self.responds));
         let ends = sent + until;
+        let mut seen = self.now();
         let reverted = loop {
             self.pause(EVERY);
-            let read = self.read(PointKind::Power);
-            if read.is_some_and(|found| (found - set_point).abs() > set_point.abs() / 2.0) {
-                break Some(self.now().since(sent));
+            self.keeps(&[set_point, 0.0, self.idle])?;
+            let (read, now) = (self.read(PointKind::Power), self.now());
+            let is_over = read.is_some_and(|found| (found - set_point).abs() > set_point.abs() / 2.0);
+            if (is_over || now >= ends) && now.since(seen) > blind {
+                let why = "its reversion was not seen: what it does could not be read then";
+                return Err(Cut::Withheld(why.to_owned()));
             }
+            if is_over {
+                break Some(now.since(sent));
+            }
+            seen = if read.is_some() { now } else { seen };
             if self.trial.interrupt.is_asked() {
-                return Err(Cut::Interrupted);
+                return Err(Cut::interrupted());
             }
-            if self.now() >= ends {
+            if now >= ends {
                 break None;
             }
         };
@@ -265,6 +313,26 @@ impl Course<'_, '_, '_> {
         self.written.waited_s = Some(until.as_secs_f64());
         self.notes.extend(judged::reversion(target, reverted, (until, self.responds)));
         Ok(())
+    }
+
+    /// Looks whether the set-point is one of those that it can be if nobody else writes it.
+    fn keeps(&mut self, own: &[f64]) -> Result<(), Cut> {
+        if !self.reads_back {
+            return Ok(());
+        }
+        let least = self.trial.target.spec.rating.watts() * SHARE_MIN / 2.0;
+        let is_own = |found: f64| own.iter().any(|own| (found - own).abs() <= least);
+        // One reading may have been made while it was written.
+        for _look in 0..2 {
+            match self.read(PointKind::SetPoint) {
+                Some(found) if !is_own(found) => self.pause(EVERY),
+                Some(_) | None => return Ok(()),
+            }
+        }
+        match self.read(PointKind::SetPoint) {
+            Some(found) if !is_own(found) => Err(Cut::TakenOver(found)),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Judges whether the meter saw discharge as less import.
@@ -280,6 +348,9 @@ impl Course<'_, '_, '_> {
 
     /// Judges what became of a set-point; ends the trial where that is not as the file says.
     fn judge(&mut self, outcome: Outcome) -> Result<(), Cut> {
+        if let Some(found) = outcome.of_somebody_else().filter(|_| self.reads_back) {
+            return Err(Cut::TakenOver(found));
+        }
         match outcome.judge(self.trial.target) {
             None => Ok(()),
             Some(note) => {
@@ -289,175 +360,80 @@ impl Course<'_, '_, '_> {
         }
     }
 
-    /// Leaves the device at rest.
-    fn rest(&mut self) {
-        if !self.is_stirred {
-            return;
-        }
-        let least = self.trial.target.spec.rating.watts() * SHARE_MIN;
-        let mut rests = false;
-        for _try in 0..REST_TRIES {
-            let is_taken = self.request(0.0).is_ok();
-            let until = self.now() + if is_taken { RESPONSE_MAX } else { SETTLES };
-            loop {
-                rests = self.read(PointKind::Power).is_some_and(|found| found.abs() <= least);
-                if self.now() >= until || (rests && is_taken) {
-                    break;
-                }
-                self.pause(EVERY);
-            }
-            if rests && is_taken {
-                break;
-            }
-            // Whatever the connection was, another may be better.
-            self.trial.sessions.known(self.trial.target).renew();
-        }
-        (self.is_stirred, self.written.rests) = (false, rests);
-        // One that takes no set-point, and has taken none, rests too.
-        if rests {
-            return;
-        }
-        let found = format!("no rest after {REST_TRIES} set-points of 0 W");
-        let note = self.trial.target.note(&["link", "writes"], Severity::Error, found);
-        self.notes.push(note.expected("0 W").likely("look after the device now".to_owned()));
-    }
-
     /// Waits until the device follows; `None`: it does not in time. What goes far beyond is noted, and ends the trial.
-    fn follow(&mut self, set_point: f64, from: f64, sent: LocalTime) -> Result<Option<Span>, Cut> {
+    ///
+    /// As long as its power moves to the set-point that is repeated before it falls back, and it is noted that it is slow.
+    fn follow(&mut self, set_point: f64, from: f64) -> Result<Option<Span>, Cut> {
         let half = Span::from_nanos(self.trial.target.spec.reversion.as_nanos() / 2);
-        let until = sent + RESPONSE_MAX.min(half);
-        let step = set_point - from;
+        let wait = RESPONSE_MAX.min(half);
+        let (began, step) = (self.sent, set_point - from);
         let most = RUNAWAY * r_ems_engine::math::at_least(set_point.abs(), from.abs());
+        // What was done of the step at the middle of the wait, and in the end.
+        let (mut middle, mut last) = (None, None);
         loop {
             if self.trial.interrupt.is_asked() {
-                return Err(Cut::Interrupted);
+                return Err(Cut::interrupted());
             }
+            let now = self.now();
             if let Some(found) = self.read(PointKind::Power) {
                 if found.abs() > most {
-                    self.pause(SETTLES);
-                    let (measured, meter) = (self.read(PointKind::Power), self.meter());
-                    let moved = meter.zip(self.meter_before).map(|(now, before)| now - before);
-                    if set_point != 0.0 {
-                        let measured = measured.or(Some(found));
-                        let (asked, stepped, read_back) = (set_point, step, None);
-                        self.judge(Outcome { asked, stepped, measured, read_back, moved })?;
+                    return Err(self.runs_away(set_point, step, found));
+                }
+                let done = (found - from) / step;
+                if done >= RESPONDED {
+                    let took = self.now().since(began);
+                    if took > wait {
+                        self.note_slow(took, wait);
                     }
-                    return Err(Cut::Noted);
+                    return Ok(Some(took));
                 }
-                if (found - from) / step >= RESPONDED {
-                    return Ok(Some(self.now().since(sent)));
-                }
+                last = Some(done);
+                let is_half = now >= self.sent + Span::from_nanos(wait.as_nanos() / 2);
+                middle = middle.or(is_half.then_some(done));
             }
-            if self.now() >= until {
-                return Ok(None);
+            if now >= self.sent + wait {
+                let moves = middle.zip(last).is_some_and(|(then, now)| now > 0.0 && now - then >= MOVES);
+                if !moves {
+                    return Ok(None);
+                }
+                if now.since(began) >= SLOW_MAX {
+                    self.note_slow(now.since(began), wait);
+                    return Err(Cut::Withheld("it follows too slowly to be tried further".to_owned()));
+                }
+                self.write(set_point)?;
+                middle = None;
             }
             self.pause(EVERY);
         }
     }
 
-    /// Writes a set-point; gives how long its acknowledgment took.
-    fn write(&mut self, set_point: f64) -> Result<Span, Cut> {
-        if self.trial.interrupt.is_asked() {
-            return Err(Cut::Interrupted);
+    /// Notes what goes far beyond its set-point, unless that is somebody else's.
+    fn runs_away(&mut self, asked: f64, stepped: f64, found: f64) -> Cut {
+        self.pause(SETTLES);
+        let (measured, meter) = (self.read(PointKind::Power).or(Some(found)), self.meter());
+        let set_point = self.read(PointKind::SetPoint).map(|found| (found, None));
+        let moved = meter.zip(self.meter_before).map(|(now, before)| now - before);
+        let moved_itself = measured.zip(self.power_before).map(|(now, before)| now - before);
+        let mut outcome = Outcome { asked, stepped, measured, moved_itself, read_back: set_point, moved };
+        if let Some(found) = outcome.of_somebody_else().filter(|_| self.reads_back) {
+            return Cut::TakenOver(found);
         }
-        let (request, undone) = match self.request(set_point) {
-            Ok(took) => return Ok(took),
-            Err(undone) => undone,
-        };
-        let address = self.trial.target.map.writes().get(request).map_or(0, |request| request.address);
-        let (said, is_elsewhere) = match undone {
-            Undone::NotHeld => ("something else than was written, read back after it,".to_owned(), false),
-            Undone::Fault(fault) => {
-                let refused = [Exception::ILLEGAL_ADDRESS, Exception::ILLEGAL_FUNCTION];
-                let refuses = |known: &Exception| fault == Fault::Answer(AnswerFlaw::Exception(*known));
-                (told(&fault), refused.iter().any(refuses))
-            }
-        };
-        let found = format!("{said} to a write at register {address}, of {}", power(set_point));
-        let likely = is_elsewhere.then(|| "another address, or the other `function`".to_owned());
-        let note = self.trial.target.note(&["link", "writes"], Severity::Error, found);
-        self.notes.push(note.expected("an acknowledgment").likely(likely));
-        Err(Cut::Noted)
-    }
-
-    /// Makes the requests of a set-point; gives how long they took, or which was not done, and why.
-    fn request(&mut self, set_point: f64) -> Result<Span, (usize, Undone)> {
-        let target = self.trial.target;
-        let value = set_point * target.factor(PointKind::SetPoint);
-        let (device, epoch, valid_until) = (target.map.device(), self.epoch, LocalTime::MAX);
-        let write = SetPointWrite { device, kind: WriteKind::SetPoint, value, epoch, valid_until };
-        let began = self.now();
-        for (place, request) in target.map.writes().iter().enumerate() {
-            let mut pdu = Vec::new();
-            // The checker has seen that there is room up to the rating.
-            if request.encode(&write, &mut pdu).is_err() {
-                return Err((place, Undone::Fault(Fault::Expired)));
-            }
-            self.is_stirred = true;
-            let Exchange { outcome, .. } = self.trial.sessions.known(target).ask_as(target.unit(), pdu);
-            let undone = |fault| (place, Undone::Fault(fault));
-            let answer = outcome.map_err(undone)?;
-            if !self.is_held(request, &write, answer).map_err(undone)? {
-                return Err((place, Undone::NotHeld));
-            }
+        outcome.read_back = None;
+        if asked == 0.0 {
+            return Cut::Noted;
         }
-        Ok(self.now().since(began))
+        self.judge(outcome).err().unwrap_or(Cut::Noted)
     }
 
-    /// Whether the device holds what it has acknowledged, as far as the map has that read back.
-    fn is_held(
-        &mut self,
-        request: &WriteRequest,
-        write: &SetPointWrite,
-        answer: Reply,
-    ) -> Result<bool, Fault> {
-        let target = self.trial.target;
-        let answer = if request.is_read_back {
-            let Piece { table, address, count } = request.span();
-            let asked = Request::Read { table, address, count };
-            self.trial.sessions.known(target).ask(target.unit(), &asked).outcome?
-        } else {
-            answer
-        };
-        Ok(match answer {
-            Reply::Registers(bytes) => {
-                Registers::new(&bytes).is_some_and(|registers| request.is_held(write, registers))
-            }
-            Reply::Written | Reply::Identity { .. } => true,
-        })
-    }
-
-    /// How long what has responded may settle, so that the meter sees it, and no reversion is near.
-    fn settles(&self) -> Span {
-        let quarter = Span::from_nanos(self.trial.target.spec.reversion.as_nanos() / 4);
-        let meter = self.trial.meter.map(|meter| (METER_SETTLES + meter.spec.latency).min(quarter));
-        meter.unwrap_or(SETTLES).max(SETTLES)
-    }
-
-    fn now(&mut self) -> LocalTime {
-        self.trial.sessions.known(self.trial.target).now()
-    }
-
-    fn pause(&mut self, span: Span) {
-        let session = self.trial.sessions.known(self.trial.target);
-        let until = session.now() + span;
-        session.rest_until(until);
-    }
-
-    fn read(&mut self, kind: PointKind) -> Option<f64> {
-        let target = self.trial.target;
-        read_point(self.trial.sessions.known(target), target, kind).map(|(value, _)| value)
-    }
-
-    fn meter(&mut self) -> Option<f64> {
-        let meter = self.trial.meter?;
-        read_point(self.trial.sessions.known(meter), meter, PointKind::Power).map(|(value, _)| value)
-    }
-}
-
-impl Drop for Course<'_, '_, '_> {
-    /// Whatever ends it, a failed assertion too, leaves the device at rest.
-    fn drop(&mut self) {
-        self.rest();
+    /// Notes that a response takes long, once.
+    fn note_slow(&mut self, took: Span, wait: Span) {
+        if self.is_slow {
+            return;
+        }
+        self.is_slow = true;
+        let found = format!("power that moves to a set-point slowly, for {}", duration_of(took));
+        let note = self.trial.target.note(&["link", "writes"], Severity::Warning, found);
+        let likely = "it starts from standby, or has a ramp of its own".to_owned();
+        self.notes.push(note.expected(format!("an end within {}", duration_of(wait))).likely(likely));
     }
 }

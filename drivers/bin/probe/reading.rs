@@ -1,0 +1,54 @@
+//! Reads points of a device one by one.
+
+use r_ems_engine::LocalTime;
+use r_ems_engine::fieldbus::map::MappedPoint;
+use r_ems_engine::fieldbus::pdu::{Registers, Request};
+use r_ems_engine::fieldbus::plan::Piece;
+use r_ems_engine::machine::Validity;
+use r_ems_engine::points::PointKind;
+
+use super::plausible::Doubt;
+use super::session::{Exchange, Reply, Session};
+use super::target::Target;
+
+/// Reads registers of a unit.
+pub(super) fn read(session: &mut Session, unit: u8, piece: Piece) -> Exchange {
+    let Piece { table, address, count } = piece;
+    session.ask(unit, &Request::Read { table, address, count })
+}
+
+/// Reads what is in force of one kind of point of a device; none if that cannot be used.
+///
+/// # Units    W and positive into the bus, or a share
+pub(super) fn read_point(
+    session: &mut Session,
+    target: &Target<'_>,
+    kind: PointKind,
+) -> Option<(f64, LocalTime)> {
+    let point = target.point(kind)?;
+    let Exchange { outcome, at, .. } = read(session, target.unit(), point.piece());
+    let Ok(Reply::Registers(bytes)) = outcome else { return None };
+    match point.value(Registers::new(&bytes)?) {
+        (Validity::Invalid, _) => None,
+        (Validity::Valid, value) if !target.measured(kind).can_be(value) => None,
+        (Validity::Valid | Validity::NotInForce, value) => Some((value * target.factor(kind), at)),
+    }
+}
+
+/// Reads what the registers hold, in force or not, with what is doubtful about it.
+pub(super) fn read_doubted(
+    session: &mut Session,
+    target: &Target<'_>,
+    kind: PointKind,
+) -> Option<(f64, Option<Doubt>)> {
+    let point = target.point(kind)?;
+    let Ok(Reply::Registers(bytes)) = read(session, target.unit(), piece(point)).outcome else { return None };
+    let registers = Registers::new(&bytes)?;
+    let value = point.layout.value(registers)?;
+    Some((value * target.factor(kind), target.measured(kind).doubt(point, registers)))
+}
+
+/// The registers of a point's number.
+fn piece(point: &MappedPoint) -> Piece {
+    Piece { table: point.table, address: point.address, count: point.layout.number.registers() as u16 }
+}
