@@ -152,7 +152,7 @@ impl Modbus {
 
     /// For how long a new connection asks it nothing, since nobody knows what it was asked before.
     pub(crate) const fn silent_at_first(&self) -> Span {
-        self.framing.may_be_late(self.unit.timeout)
+        self.framing.may_come(self.unit.timeout)
     }
 
     /// The settings of its serial line: "9600 8E1".

@@ -128,6 +128,7 @@ struct Credit(usize);
 
 impl Credit {
     const NONE: Self = Self(0);
+    const MOST: Self = Self(CREDIT_MAX);
 
     /// Something was asked, and will be answered.
     fn asked(&mut self) {

@@ -72,6 +72,14 @@ impl Framing {
         }
     }
 
+    /// For how long after a request the unit's answer may come: so long nothing is asked where somebody else may have asked last.
+    pub const fn may_come(self, timeout: Span) -> Span {
+        match self {
+            Self::Tcp => Span::ZERO,
+            Self::Rtu(_) => Span::from_nanos(timeout.as_nanos().saturating_mul(2)),
+        }
+    }
+
     /// Whether answers say to which request.
     pub const fn has_transactions(self) -> bool {
         matches!(self, Self::Tcp)

@@ -202,9 +202,9 @@ impl<T: Copy> Master<T> {
         self.arriving.clear();
         self.keep_silence(now);
         if self.transaction == 0 {
-            // Nobody knows what a life before this one has asked last.
+            // Nobody knows what a life before this one, or another controller, has asked last.
             for (unit, UnitSpec { timeout, .. }) in self.units.iter_mut().zip(&self.spec.units) {
-                unit.owes_until = now + self.spec.framing.may_be_late(*timeout);
+                unit.owes_until = unit.owes_until.max(now + self.spec.framing.may_come(*timeout));
             }
         }
         self.go_on(now, peer);
@@ -226,6 +226,10 @@ impl<T: Copy> Master<T> {
     pub fn give_up(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
         if !matches!(self.link, Link::Closed(_)) {
             self.shut(now, peer);
+        }
+        if !self.spec.framing.has_transactions() {
+            // Until it is opened again another may ask there.
+            self.transaction = 0;
         }
         while let Some(Waiting { job, retries_left }) = self.queue.pop_front() {
             let fault = if retries_left.is_some() { Fault::Disconnected } else { Fault::NotConnected };

@@ -140,7 +140,8 @@ impl Image {
         own.for_each(|entry| (entry.has_answered, entry.missed_at) = (false, LocalTime::MAX));
     }
 
-    /// Notes that the connections to devices which take only one are this controller's from now on: who does not answer is missed.
+    /// Notes that the connections to devices which take only one are this controller's from now on: who does not answer is
+    /// missed.
     pub fn connect(&mut self, now: LocalTime) {
         let own = self.devices.iter_mut().filter(|entry| entry.connections == Connections::ActiveOnly);
         for entry in own.filter(|entry| !entry.has_answered) {

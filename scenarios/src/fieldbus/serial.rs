@@ -131,9 +131,9 @@ pub(super) fn check_times(
         return;
     }
     let read = map.reads().iter().map(|read: &Read| read.passes(framing)).max().unwrap_or_default();
-    let asks = |write: &WriteRequest| write.passes(framing);
-    let (asked, answered) = map.all_writes().map(asks).max().unwrap_or_default();
-    let longest = read.max(asked + answered);
+    let passes = || map.all_writes().map(|write: &WriteRequest| write.passes(framing));
+    let asked = passes().map(|(asked, _)| asked).max().unwrap_or_default();
+    let longest = passes().map(|(asked, answered)| asked + answered).max().unwrap_or_default().max(read);
     if timeout <= longest {
         let message = format!(
             "`timeout` must be longer than {}, which a request and its answer take at {}, got {timeout}",

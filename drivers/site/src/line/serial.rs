@@ -4,20 +4,23 @@
 //! descriptor that the reactor could take without `unsafe`, `mio-serial` and `tokio-serial` bring a runtime for it: what is
 //! needed of them are twenty lines of termios.
 //!
-//! **One process has a port:** it is locked, which binds all that ask for a lock, and exclusive, which binds all others but root.
+//! **One process has a port:** it is locked, which binds all that ask for a lock, and exclusive, which binds all others but
+//! root.
 //!
 //! **Late writes.** What was written to a port leaves by itself, whether its process stands still or dies; nothing on the way
 //! holds it. So a write has passed when its characters have: D of a device must be longer, which `r-emsctl check` sees to.
-//! Before a request, and where the line is closed, the operating system throws away what has not left it. What is left to a UART
-//! or an adapter by then leaves it, up to some hundred bytes; a frame of which a part was thrown away fails its checksum, and
-//! nobody applies it. An adapter that is stuck and keeps a whole frame is beyond that: what it has taken cannot be had back.
+//! Before a request, and where the line is closed, the operating system throws away what has not left it, of a UART; what an
+//! adapter or a UART has taken leaves it, up to some hundred bytes or a whole frame, and cannot be had back. A frame of which
+//! a part was thrown away fails its checksum, and nobody applies it.
 //!
-//! **Answers are read after their request:** before each one, what has arrived is thrown away. A process that stood still until
-//! its machine asked the next thing does not take for its answer what waited in the port.
+//! **Answers are read after their request:** before each one, what has arrived is thrown away. A process that stood still
+//! until its machine asked the next thing does not take for its answer what waited in the port.
 //!
-//! To open a port takes a moment (an adapter is asked over USB), and the operating system closes it when a UART's own buffer is
-//! empty, some dozen characters; nothing else here waits. The kernel's RS-485 mode is not switched: adapters switch by
-//! themselves, and UARTs that need it are told so by their device tree (`linux,rs485-enabled-at-boot-time`).
+//! **Two things wait:** to open a port takes a moment (an adapter is asked over USB), and the operating system closes it when
+//! a UART's own buffer is empty, some dozen characters; drivers of some adapters (PL2303 and its like) wait a quarter of a
+//! second at 9600 baud and up to 2 s below 1200, and one that is stuck up to 30 s. Nothing else here waits. The kernel's
+//! RS-485 mode is not switched: adapters switch by themselves, and UARTs that need it are told so by their device tree
+//! (`linux,rs485-enabled-at-boot-time`).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,8 +30,8 @@ use r_ems_engine::fieldbus::serial::{Parity, SerialLine, StopBits};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::{Errno, read, write};
 use rustix::termios::{
-    ControlModes, OptionalActions, QueueSelector, SpecialCodeIndex, ioctl_tiocexcl, ioctl_tiocnxcl, tcflush,
-    tcgetattr, tcsetattr,
+    ControlModes, InputModes, OptionalActions, QueueSelector, SpecialCodeIndex, ioctl_tiocexcl,
+    ioctl_tiocnxcl, tcflush, tcgetattr, tcsetattr,
 };
 
 use super::{Credit, Happened};
@@ -99,6 +102,7 @@ impl Port {
         let SerialLine { baud, parity, stop_bits } = self.line;
         let mut settings = tcgetattr(&own.0)?;
         settings.make_raw();
+        settings.input_modes.remove(InputModes::IXOFF | InputModes::IXANY | InputModes::INPCK);
         let modes = &mut settings.control_modes;
         modes.remove(
             ControlModes::PARENB | ControlModes::PARODD | ControlModes::CSTOPB | ControlModes::CRTSCTS,
@@ -134,7 +138,8 @@ impl Serial {
         self.state = State::Closed;
         match self.port.open() {
             Ok(own) => {
-                (self.state, self.credit) = (State::Opening(own), Credit::NONE);
+                // What was asked before, or by somebody else, may still be answered; and lines make noise when a port is opened.
+                (self.state, self.credit) = (State::Opening(own), Credit::MOST);
                 Happened::Nothing
             }
             Err(_) => Happened::Closed,

@@ -86,11 +86,17 @@ pub(super) fn on_a_line(units: usize) -> Master<u32> {
     Master::new(&ConnectionSpec { units, framing: Framing::Rtu(line), min_gap: Span::ZERO, connect_timeout })
 }
 
-/// A line that is open at 1 ms and was used before.
+/// From when on a line is used.
+fn at(millis: u64) -> LocalTime {
+    super::at(millis + 100)
+}
+
+/// A line that was open 99 ms before it is used, and was asked for the first time 200 ms later.
 fn open_line(units: usize) -> (Master<u32>, Reader) {
     let (mut master, mut reader) = (on_a_line(units), Reader::default());
-    master.ask(at(0), job(1, 0), &mut reader);
-    master.connected(at(1), &mut reader);
+    master.ask(super::at(0), job(1, 0), &mut reader);
+    master.connected(super::at(1), &mut reader);
+    master.wake(at(100), &mut reader);
     assert_eq!(reader.seen, [Seen::Connect], "a life before this one may have asked");
     master.wake(at(101), &mut reader);
     master.received(at(110), &answered(1, 1), &mut reader);
@@ -160,6 +166,20 @@ fn a_line_that_is_opened_anew_brings_no_answer_of_before() {
     master.received(at(410), &answered(1, 3), &mut reader);
     let ended: Vec<&Seen> = reader.seen.iter().filter(|seen| matches!(seen, Seen::Done(_))).collect();
     assert_eq!((ended, reader.wrong.len()), (vec![&Seen::Done(3)], 0));
+}
+
+#[test]
+fn after_the_line_was_given_up_another_may_have_asked_there() {
+    let (mut master, mut reader) = open_line(1);
+    master.give_up(at(200), &mut reader);
+    master.ask(at(300), job(2, 0), &mut reader);
+    master.connected(at(301), &mut reader);
+    // The answer to another controller, which nothing tells from one to this.
+    master.received(at(400), &answered(1, 7), &mut reader);
+    assert_eq!(master.deadline(), Some(at(501)));
+    master.wake(at(501), &mut reader);
+    master.received(at(510), &answered(1, 2), &mut reader);
+    assert_eq!((reader.seen.last(), reader.wrong.len()), (Some(&Seen::Done(2)), 0));
 }
 
 /// What becomes of an answer.
