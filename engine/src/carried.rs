@@ -1,8 +1,9 @@
 //! Memory as a log keeps it for other versions: beside each state, in a form with a number of its own.
 //!
 //! A state is the encoding of one version of the engine and means nothing to another one. The memory beside it is what state
-//! transfer sends, see [`crate::carry`]: each part of it has a version, so that a later version reads it and an earlier one knows
-//! that it cannot. A life that finds only states of another version begins with it:
+//! transfer sends, see [`crate::carry`], and what devices may still be written today: each part of it has a version, so that a
+//! later version reads it and an earlier one knows that it cannot. A life that finds only states of another version begins with
+//! it:
 //!
 //! ```text
 //!     recovery: newest memory that can be read ─> the machine as it is made takes it to its boot (Machine::recall)
@@ -40,7 +41,7 @@ pub struct Carried {
     pub wall: Option<WallTime>,
     /// Identifies what is carried, and in which order.
     pub layout: u64,
-    /// The memory, as a whole unit of state transfer has it.
+    /// The memory, as a whole unit of state transfer has it, and behind it what devices may still be written today.
     pub memory: Vec<u8>,
 }
 

@@ -151,7 +151,7 @@ impl Modbus {
     }
 
     /// For how long a new connection asks it nothing, since nobody knows what it was asked before.
-    pub(crate) const fn silent_at_first(&self) -> Span {
+    pub(crate) fn silent_at_first(&self) -> Span {
         self.framing.may_come(self.unit.timeout)
     }
 

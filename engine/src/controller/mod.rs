@@ -382,7 +382,7 @@ impl<F: Function> Controller<F> {
                 self.set_points.forget_decisions();
                 self.supervision.forget();
                 self.bus.forget_beats();
-                self.image.reconnect();
+                self.image.disconnect();
                 self.disconnect(out);
             }
             return;

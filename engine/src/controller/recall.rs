@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::Controller;
 use super::composition::Composition;
 use super::set_points::SetPoints;
-use super::transfer::save;
 use crate::carried::{Carried, NotCarried, TIMERS_LAST};
 use crate::carry::{Carry, Unsound};
 use crate::event::Event;
@@ -78,8 +77,9 @@ impl<F: Function> Controller<F> {
         let (mut composition, mut image) = (self.composition.clone(), self.image.clone());
         let mut set_points = self.set_points.clone();
         let mut memory = alloc::vec::Vec::new();
-        save(at, &mut composition, &mut image, &mut memory);
         let mut carry = Carry::saving(at, &mut memory);
+        composition.carry(&mut carry);
+        image.carry(&mut carry);
         set_points.carry(&mut carry);
         carry.finish().expect("what is saved is sound");
         Some(Carried { at, wall, layout: self.transfer.layout(), memory })

@@ -235,8 +235,7 @@ impl SetPoints {
         }
     }
 
-    /// Notes that a write leaves later than when it was decided, or once more, or waits in its connection, and may do so until
-    /// `valid_until`.
+    /// Notes that a request of a set-point leaves, or waits in its connection, and may do so until `valid_until`.
     pub(super) fn leaves(
         &mut self,
         device: DeviceIndex,
@@ -244,14 +243,8 @@ impl SetPoints {
         how: Leaving,
         settings: &Settings,
     ) {
-        let Some(channel) = self.channels.iter_mut().find(|channel| channel.device == device) else { return };
-        if how == Leaving::Begins {
-            // It leaves on the connection that there is now.
-            channel.doubt.end();
-        }
-        channel.leaves(how.wears());
-        if !channel.longest_write.is_zero() {
-            channel.ends_at = channel.ends_at.max(valid_until + settings.write_wait(channel.longest_write));
+        if let Some(channel) = self.channels.iter_mut().find(|channel| channel.device == device) {
+            channel.leaves(valid_until, how, settings);
         }
     }
 

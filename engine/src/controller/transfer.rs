@@ -109,7 +109,7 @@ impl StateTransfer {
 }
 
 /// Saves what a controller carries over to another host.
-pub(super) fn save<F: Function>(
+fn save<F: Function>(
     now: LocalTime,
     composition: &mut Composition<F>,
     image: &mut Image,

@@ -250,7 +250,7 @@ impl Bus {
 
     /// Takes over what is asked of the devices behind it.
     ///
-    /// `is_given_away`: the authority is about to be given up; nothing leaves any more because it is extended.
+    /// `is_given_away`: the authority is about to be given up; no set-point leaves any more because it is extended.
     pub fn carry_out(&mut self, now: LocalTime, is_given_away: bool, out: &mut Effects) {
         let mut wishes = core::mem::take(&mut self.desk.wishes);
         out.take_out(|effect| {
@@ -393,14 +393,9 @@ impl Bus {
             if attached.poll_at.take_if(|at| now >= *at).is_none() || attached.reads_left > 0 {
                 continue;
             }
-            let (connection, unit) = (self.spec.devices[place].connection(), self.spec.devices[place].unit());
             let reads = self.spec.devices[place].reads().len() as u16;
             (attached.reads_left, attached.has_answered) = (reads, false);
-            for read in 0..reads {
-                let tag = Ask { place: place as u16, what: What::Read(read) };
-                let job = Job { tag, unit, goes_first: false };
-                self.with(connection, out, |master, counter| master.ask(now, job, counter));
-            }
+            (0..reads).for_each(|read| self.ask(now, place, What::Read(read), out));
         }
     }
 
@@ -428,11 +423,18 @@ impl Bus {
             Some(replaced) => attached.write = after(Some(replaced)),
             None => {
                 attached.write = Some(new);
-                let tag = Ask { place: place as u16, what: What::Write };
-                let (job, connection) = (Job { tag, unit: map.unit(), goes_first: true }, map.connection());
-                self.with(connection, out, |master, counter| master.ask(now, job, counter));
+                self.ask(now, place, What::Write, out);
             }
         }
+    }
+
+    /// Asks a device this, before what is only read if it writes.
+    fn ask(&mut self, now: LocalTime, place: usize, what: What, out: &mut Effects) {
+        let map = &self.spec.devices[place];
+        let tag = Ask { place: place as u16, what };
+        let (job, connection) =
+            (Job { tag, unit: map.unit(), goes_first: what.kind().is_some() }, map.connection());
+        self.with(connection, out, |master, counter| master.ask(now, job, counter));
     }
 
     /// Closes a connection; nothing that waits to leave on it does.

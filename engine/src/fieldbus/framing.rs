@@ -73,10 +73,10 @@ impl Framing {
     }
 
     /// For how long after a request the unit's answer may come: so long nothing is asked where somebody else may have asked last.
-    pub const fn may_come(self, timeout: Span) -> Span {
+    pub fn may_come(self, timeout: Span) -> Span {
         match self {
             Self::Tcp => Span::ZERO,
-            Self::Rtu(_) => Span::from_nanos(timeout.as_nanos().saturating_mul(2)),
+            Self::Rtu(_) => timeout + self.may_be_late(timeout),
         }
     }
 

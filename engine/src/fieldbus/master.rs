@@ -195,7 +195,7 @@ impl<T: Copy> Master<T> {
 
     /// The connection is open; that of an attempt which was given up is of no use.
     pub fn connected(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
-        if !matches!(self.link, Link::Opening(_)) {
+        if !self.is_opening() {
             return;
         }
         (self.link, self.attempts) = (Link::Open, 0);

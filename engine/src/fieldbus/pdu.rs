@@ -34,8 +34,8 @@ pub const READ_ANSWER_HEAD_BYTES: usize = 2;
 /// Most bits that one request writes.
 pub const MAX_BITS_WRITTEN: u16 = 1_968;
 
-/// Added to the function in an answer that refuses.
-const REFUSES: u8 = 0x80;
+/// In the function of an answer: it refuses.
+pub const REFUSES: u8 = 0x80;
 const IDENTIFICATION: u8 = 43;
 const DEVICE_IDENTIFICATION: u8 = 14;
 /// Of an identity before its objects: two functions, detail, conformity, whether and where more follow, how many.

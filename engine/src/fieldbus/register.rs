@@ -109,14 +109,11 @@ impl NumberType {
 
     /// Whether all bits of its registers are its own.
     pub(super) const fn fills_registers(self) -> bool {
-        match self {
-            Self::Bits { count, .. } => count as u32 == u16::BITS,
-            Self::U16 | Self::I16 | Self::U32 | Self::I32 | Self::F32 | Self::U64 | Self::I64 => true,
-        }
+        self.mask() == u64::MAX >> (64 - self.bits())
     }
 
     /// Which bits of its registers are its own.
-    pub(super) const fn mask(self) -> u64 {
+    pub const fn mask(self) -> u64 {
         match self {
             Self::Bits { first, count } => ((1 << count) - 1) << first,
             Self::U16 | Self::I16 | Self::U32 | Self::I32 | Self::F32 | Self::U64 | Self::I64 => {
@@ -226,8 +223,8 @@ impl Layout {
 
     /// Writes one of the registers of a number, by its place, into one that may hold other bits too.
     pub fn put_into(&self, written: &Written, place: usize, word: &mut u16) {
-        let own =
-            if let NumberType::Bits { .. } = self.number { self.number.mask() as u16 } else { u16::MAX };
+        // Of a number of several registers all bits of each are its own.
+        let own = self.number.mask() as u16;
         let bytes = written.bytes();
         *word = *word & !own | u16::from_be_bytes([bytes[2 * place], bytes[2 * place + 1]]);
     }

@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::frame::{Frame, MAX_PDU_BYTES};
-use super::pdu::Request;
+use super::pdu::{REFUSES, Request};
 use super::refusal::AnswerFlaw;
 
 /// Bytes of a frame beside its data unit: unit and checksum.
@@ -36,8 +36,6 @@ const CRC_BYTES: usize = 2;
 const POLYNOMIAL: u16 = 0xa001;
 /// Unit, function, code, checksum.
 const REFUSAL_BYTES: usize = 5;
-/// In the function of an answer: it refuses.
-const REFUSES: u8 = 0x80;
 
 /// The checksum of a frame's unit and data unit.
 pub const fn crc(bytes: &[u8]) -> u16 {

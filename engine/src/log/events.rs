@@ -94,6 +94,13 @@ fn failed(out: &mut Vec<u8>, code: u8, device: DeviceIndex, outcome: WriteOutcom
     put_accepted(out, outcome);
 }
 
+/// The same, without its code.
+fn take_failed(cursor: &mut Cursor<'_>) -> Result<(DeviceIndex, WriteOutcome), Flaw> {
+    let device = DeviceIndex(id(cursor)?);
+    let code = cursor.byte()?;
+    Ok((device, outcome(code, cursor)?))
+}
+
 pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
     Ok(match cursor.byte()? {
         0 => Event::Booted { incarnation: u32_of(cursor)? },
@@ -113,9 +120,8 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             worst: watts(cursor)?,
         },
         8 => {
-            let device = DeviceIndex(id(cursor)?);
-            let code = cursor.byte()?;
-            Event::WriteFailed { device, outcome: outcome(code, cursor)? }
+            let (device, outcome) = take_failed(cursor)?;
+            Event::WriteFailed { device, outcome }
         }
         9 => Event::DeviceLimited { device: DeviceIndex(id(cursor)?), difference: watts(cursor)? },
         10 => Event::DeviceFollows { device: DeviceIndex(id(cursor)?) },
@@ -154,12 +160,12 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             let (seat, refusal) = cursor.value("event")?;
             Event::StateRefused { seat, refusal }
         }
-        code => return decode_of_host(code, cursor),
+        code => return decode_later(code, cursor),
     })
 }
 
-/// Reads what a controller tells of its persistence, its wall clock and its end.
-fn decode_of_host(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
+/// Reads the events that got their codes later.
+fn decode_later(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
     Ok(match code {
         21 => Event::StateRecovered { origin: origin(cursor.byte()?)? },
         22 => Event::SnapshotTaken { after: span(cursor)? },
@@ -172,9 +178,8 @@ fn decode_of_host(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
         29 => Event::MemoryCarried { age: cursor.value::<Option<u64>>("event")?.map(Span::from_nanos) },
         30 => Event::MemoryNotCarried { why: not_carried(cursor.byte()?)? },
         31 => {
-            let device = DeviceIndex(id(cursor)?);
-            let code = cursor.byte()?;
-            Event::HeartbeatFailed { device, outcome: outcome(code, cursor)? }
+            let (device, outcome) = take_failed(cursor)?;
+            Event::HeartbeatFailed { device, outcome }
         }
         32 => Event::HeartbeatsSucceed { device: DeviceIndex(id(cursor)?) },
         33 => Event::WriteBudgetUsedUp {

@@ -19,7 +19,8 @@
 //! Points   = 2 · device + f;  f = 0: bits of the values that have changed, those values (8 bytes each)
 //!                             f = 1: count, each: 2 · point + validity, and 131,072 where it is not in force, value (8 bytes)
 //! TimedOut = device
-//! Written  = 8 · device + outcome (0: acknowledged, 1: refused, 2: timed out, 3: expired, 4: outdated by an epoch), [that epoch]
+//! Written  = 8 · device + outcome (0: acknowledged, 1: refused, 2: timed out, 3: expired, 4: outdated by an epoch, 5: not held,
+//!            6: incomplete), [that epoch]
 //!            8 · device + 7: a frame was not sent, what it wrote (0: a set-point, 1: a heartbeat), until when (ns)
 //! Frame    = connection, length, the bytes
 //! Link     = 2 · connection + whether it is open
@@ -30,7 +31,8 @@
 //! Event    = code, fields
 //! Effects  = deadline code (0, 1 and zigzag from now), count, each: 8 · device + code, fields; code 7: what has no device, in
 //!            whose place stands 0: snapshot, 1: stopped, 2: frame, 3: link
-//!   frame  = 2 · connection + w, first, length, chain (8 bytes);  w = 1: the write that it carries follows, device first
+//!   frame  = 2 · connection + w, first, length, chain (8 bytes);  w = 1: the write that it carries follows, device first,
+//!            and 65,536 on it where that is a heartbeat
 //!   link   = 2 · connection + whether it is to be open
 //! State    = length, the encoded state
 //! Carried  = version of its form, length, the form

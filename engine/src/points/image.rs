@@ -134,8 +134,8 @@ impl Image {
         }
     }
 
-    /// Notes that the connections to devices which take only one are another's from now on, or this controller's.
-    pub fn reconnect(&mut self) {
+    /// Notes that the connections to devices which take only one are another's from now on.
+    pub fn disconnect(&mut self) {
         let own = self.devices.iter_mut().filter(|entry| entry.connections == Connections::ActiveOnly);
         own.for_each(|entry| (entry.has_answered, entry.missed_at) = (false, LocalTime::MAX));
     }

@@ -8,14 +8,12 @@
 use std::fmt::Write;
 
 use r_ems_engine::fieldbus::frame::{Assembler, Frame};
-use r_ems_engine::fieldbus::pdu::{Answer, Registers, Request, Table};
+use r_ems_engine::fieldbus::pdu::{Answer, REFUSES, Registers, Request, Table};
 use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::fieldbus::rtu;
 
 /// Bytes of a frame before its data unit.
 const HEADER_BYTES: usize = 7;
-/// In the function of an answer: it refuses.
-const REFUSES: u8 = 0x80;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

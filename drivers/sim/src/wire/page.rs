@@ -282,18 +282,9 @@ fn addresses(piece: Piece) -> impl Iterator<Item = u16> {
     (0..piece.count).map(move |offset| piece.address.wrapping_add(offset))
 }
 
-/// Which bits of its registers are a number's own.
+/// Which bits of each of its registers are a number's own.
 const fn bits_of(number: NumberType) -> u16 {
-    match number {
-        NumberType::Bits { first, count } => (u16::MAX >> (16 - count as u16)) << first,
-        NumberType::U16
-        | NumberType::I16
-        | NumberType::U32
-        | NumberType::I32
-        | NumberType::U64
-        | NumberType::I64
-        | NumberType::F32 => u16::MAX,
-    }
+    number.mask() as u16
 }
 
 /// Which bits of one of its registers a number makes the same each time, and what they are.

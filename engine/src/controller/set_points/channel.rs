@@ -15,7 +15,8 @@
 //!
 //! **A set-point that is not held.** A device may acknowledge a set-point and hold another, because somebody has switched it to
 //! another mode at its panel, or because it clamps. That is seen where its set-point is read, [`SETTLES_WITHIN`] it was
-//! acknowledged or later, and has failed: the same set-point is written again after the pause of a failure, so that a device that
+//! acknowledged or later, and has failed: the same set-point is written again after the pause of a failure, which counts
+//! from the write, so that a device that
 //! takes a while to change its mode gets there; another set-point need not wait where no day is counted, and rest never waits for
 //! more than [`RETRY_FIRST`]. Writes succeed again when it reads back right. That another decides, as its mode says, is seen
 //! however often the set-point moves; a value that differs is seen of a set-point that stands that long.
@@ -26,6 +27,7 @@ use super::doubt::Doubt;
 use super::{LastWrite, WriteState};
 use crate::controller::budget::{Renewal, WriteBudget};
 use crate::event::Event;
+use crate::fieldbus::bus::Leaving;
 use crate::ids::DeviceIndex;
 use crate::machine::{Effects, WriteOutcome};
 use crate::mistakes::{Mistake, makes};
@@ -285,8 +287,8 @@ impl Channel {
             };
         }
         let is_acknowledged = matches!(last.state, WriteState::Acknowledged { .. });
-        let is_unheld = matches!(last.state, WriteState::NotHeld { .. });
-        let is_lost = is_unheld || self.restores.is_some() || self.doubt.is_due(now);
+        let shows_another = matches!(last.state, WriteState::NotHeld { .. });
+        let is_lost = shows_another || self.restores.is_some() || self.doubt.is_due(now);
         let rests = last.power == Watts::ZERO && is_acknowledged && !is_lost;
         let ends = self.held_since.is_none_or(|at| now.since(at) >= repeated_after);
         if ends || wanted == Watts::ZERO && !rests {
@@ -320,17 +322,24 @@ impl Channel {
         has_room
     }
 
-    /// A request of a set-point leaves, and may wear its registers.
-    pub(super) fn leaves(&mut self, wears: bool) {
-        if let Some(budget) = self.budget.as_mut().filter(|_| wears && self.is_on_bus) {
+    /// A request of a set-point leaves, or waits in its connection, as its bus tells.
+    pub(super) fn leaves(&mut self, valid_until: LocalTime, how: Leaving, settings: &Settings) {
+        if how == Leaving::Begins {
+            // It leaves on the connection that there is now.
+            self.doubt.end();
+        }
+        if let Some(budget) = self.budget.as_mut().filter(|_| how.wears()) {
             budget.count();
+        }
+        if !self.longest_write.is_zero() {
+            self.ends_at = self.ends_at.max(valid_until + settings.write_wait(self.longest_write));
         }
     }
 
     /// The device may have lost its set-point.
     pub(super) fn begin_doubt(&mut self, now: LocalTime) {
         self.doubt.begin();
-        if self.doubt.may_be_due(now) {
+        if self.doubt.is_due(now) {
             self.hurry(now);
         }
     }

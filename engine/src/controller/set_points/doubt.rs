@@ -26,12 +26,7 @@ impl Doubt {
 
     /// Whether that is reason enough to write it again.
     pub(super) fn is_due(&self, now: LocalTime) -> bool {
-        self.is_there && self.may_be_due(now)
-    }
-
-    /// Whether a doubt of now is reason enough.
-    pub(super) fn may_be_due(&self, now: LocalTime) -> bool {
-        now >= self.due_at
+        self.is_there && now >= self.due_at
     }
 
     /// It leaves on the connection that there is now.

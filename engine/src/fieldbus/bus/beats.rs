@@ -22,14 +22,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Bus, INSTANT, Told, What};
-use crate::fieldbus::master::{Fault, Job};
+use super::counter::outcome;
+use super::{Bus, INSTANT, Told, What};
+use crate::fieldbus::master::Fault;
 use crate::fieldbus::pdu::Answer;
-use crate::fieldbus::refusal::AnswerFlaw;
 use crate::fieldbus::write::Heartbeat;
 use crate::ids::DeviceIndex;
 use crate::machine::{Effects, SetPointWrite, WriteKind, WriteOutcome};
-use crate::time::{LocalTime, Span};
+use crate::time::LocalTime;
 
 /// After so many time-outs a device of which nobody cared has fallen back for sure: one for the set-points that may fail, one in
 /// which the last heartbeat may still be on its way, one in which the device waits.
@@ -119,9 +119,7 @@ impl Bus {
             let valid_until = until.min(now + heartbeat.interval());
             let (kind, value) = (WriteKind::Heartbeat, beats.count as f64);
             beats.begin(now, SetPointWrite { device, kind, value, epoch, valid_until });
-            let tag = Ask { place: place as u16, what: What::Beat };
-            let (job, connection) = (Job { tag, unit: map.unit(), goes_first: true }, map.connection());
-            self.with(connection, out, |master, counter| master.ask(now, job, counter));
+            self.ask(now, place, What::Beat, out);
         }
     }
 
@@ -134,20 +132,18 @@ impl Bus {
 impl Beats {
     /// Whether the device is to hear any.
     fn are_wanted(&mut self, now: LocalTime, care: Care, heartbeat: &Heartbeat) -> bool {
-        let tried = match care {
+        let are_wanted = match care {
             Care::None | Care::Written => {
                 self.fails_since = None;
-                None
+                care == Care::Written
             }
-            Care::Fails { tried } => Some(tried),
+            Care::Fails { tried } => {
+                let since = self.fails_since.unwrap_or(now);
+                let since = if tried >= since + heartbeat.timeout * RESTED { tried } else { since };
+                self.fails_since = Some(since);
+                now.since(since) <= heartbeat.timeout
+            }
         };
-        let has_failed_for = tried.map_or(Span::ZERO, |tried| {
-            let since = *self.fails_since.get_or_insert(now);
-            let since = if tried >= since + heartbeat.timeout * RESTED { tried } else { since };
-            self.fails_since = Some(since);
-            now.since(since)
-        });
-        let are_wanted = care != Care::None && has_failed_for <= heartbeat.timeout;
         if !are_wanted {
             // None fails while none is sent.
             self.unheard_since = None;
@@ -205,20 +201,11 @@ impl Beats {
     /// The one that is under way has ended; says so where that is the first success after failures that were told.
     pub(super) fn ended(
         &mut self,
-        outcome: &Result<Answer<'_>, Fault>,
+        answer: &Result<Answer<'_>, Fault>,
         heartbeat: &Heartbeat,
     ) -> Option<WriteOutcome> {
         let Beat { write, asked } = self.under_way.take()?;
-        let ended = match outcome {
-            // Function 23 reads back what it has written.
-            Ok(Answer::Registers(held)) if !heartbeat.request.is_held(&write, *held) => WriteOutcome::NotHeld,
-            Ok(_) => WriteOutcome::Acknowledged,
-            Err(Fault::Answer(AnswerFlaw::Exception(exception))) if exception.refuses() => {
-                WriteOutcome::Refused
-            }
-            Err(Fault::Expired) => WriteOutcome::Expired,
-            Err(_) => WriteOutcome::TimedOut,
-        };
+        let ended = outcome(&heartbeat.request, &write, answer);
         match ended {
             WriteOutcome::Acknowledged => {
                 self.count += 1;

@@ -9,6 +9,7 @@ use crate::fieldbus::master::{Fault, Job, Next, Peer};
 use crate::fieldbus::pdu::{Answer, Request};
 use crate::fieldbus::plan::Piece;
 use crate::fieldbus::refusal::AnswerFlaw;
+use crate::fieldbus::write::WriteRequest;
 use crate::ids::ConnectionIndex;
 use crate::machine::{Effect, Effects, LinkWish, Sample, SetPointWrite, Validity, WriteOutcome};
 use crate::time::LocalTime;
@@ -115,15 +116,17 @@ impl Peer for Counter<'_> {
                 }
                 return Next::Nothing;
             }
-            What::Write => self.end_request(job.tag.place, outcome),
-            What::ReadBack => self.end_read_back(job.tag.place, outcome),
+            What::Write => self.end_request(job.tag.place, &outcome),
+            What::ReadBack => self.end_read_back(job.tag.place, &outcome),
             What::Epoch => self.end_epoch(job.tag.place, outcome),
         };
         let next = |what| Job { tag: Ask { what, ..job.tag }, goes_first: true, ..*job };
         match ended {
             Step::Goes(what) => Next::AtOnce(next(what)),
-            Step::Ends(outcome) if self.end_write(job.tag.place, outcome) => Next::InTurn(next(What::Write)),
-            Step::Ends(_) => Next::Nothing,
+            Step::Ends(outcome) => {
+                let another_waits = self.end_write(job.tag.place, outcome);
+                if another_waits { Next::InTurn(next(What::Write)) } else { Next::Nothing }
+            }
         }
     }
 }
@@ -182,26 +185,22 @@ impl Counter<'_> {
         }
     }
 
-    fn end_request(&mut self, place: u16, outcome: Result<Answer<'_>, Fault>) -> Step {
-        let writes = self.maps[usize::from(place)].writes();
+    fn end_request(&mut self, place: u16, answer: &Result<Answer<'_>, Fault>) -> Step {
         let Writing { write, request, .. } = self.writing(place);
-        let request = usize::from(request);
-        Step::Ends(match outcome {
-            Ok(Answer::Registers(held)) if !writes[request].is_held(&write, held) => WriteOutcome::NotHeld,
-            Ok(_) if writes[request].is_read_back => return Step::Goes(What::ReadBack),
-            Ok(_) => return self.go_on(place),
-            Err(Fault::Answer(AnswerFlaw::Exception(exception))) if exception.refuses() => {
-                if writes[request].epoch().is_some() {
-                    return Step::Goes(What::Epoch);
-                }
-                WriteOutcome::Refused
-            }
-            Err(Fault::Expired) if request == 0 => WriteOutcome::Expired,
+        let asked = &self.maps[usize::from(place)].writes()[usize::from(request)];
+        match outcome(asked, &write, answer) {
+            WriteOutcome::Acknowledged if asked.is_read_back => Step::Goes(What::ReadBack),
+            WriteOutcome::Acknowledged => self.go_on(place),
+            WriteOutcome::Refused if asked.epoch().is_some() => Step::Goes(What::Epoch),
             // It was not sent, and those before it were acknowledged.
-            Err(Fault::Expired) => WriteOutcome::Incomplete,
-            // Where it has left, nobody knows what the device made of that.
-            Err(_) => WriteOutcome::TimedOut,
-        })
+            WriteOutcome::Expired if request > 0 => Step::Ends(WriteOutcome::Incomplete),
+            ended @ (WriteOutcome::Refused
+            | WriteOutcome::Outdated { .. }
+            | WriteOutcome::NotHeld
+            | WriteOutcome::TimedOut
+            | WriteOutcome::Expired
+            | WriteOutcome::Incomplete) => Step::Ends(ended),
+        }
     }
 
     /// A request is done, and the next one follows, if there is one.
@@ -216,17 +215,11 @@ impl Counter<'_> {
         Step::Ends(WriteOutcome::Acknowledged)
     }
 
-    fn end_read_back(&mut self, place: u16, outcome: Result<Answer<'_>, Fault>) -> Step {
+    fn end_read_back(&mut self, place: u16, answer: &Result<Answer<'_>, Fault>) -> Step {
         let Writing { write, request, .. } = self.writing(place);
         let asked = &self.maps[usize::from(place)].writes()[usize::from(request)];
-        match outcome {
-            Ok(Answer::Registers(held)) if asked.is_held(&write, held) => self.go_on(place),
-            Ok(_) => Step::Ends(WriteOutcome::NotHeld),
-            Err(Fault::Answer(AnswerFlaw::Exception(exception))) if exception.refuses() => {
-                Step::Ends(WriteOutcome::Refused)
-            }
-            Err(_) => Step::Ends(WriteOutcome::TimedOut),
-        }
+        let ended = outcome(asked, &write, answer);
+        if ended == WriteOutcome::Acknowledged { self.go_on(place) } else { Step::Ends(ended) }
     }
 
     fn end_epoch(&mut self, place: u16, outcome: Result<Answer<'_>, Fault>) -> Step {
@@ -250,6 +243,23 @@ impl Counter<'_> {
         }
         attached.write = attached.waiting.take();
         attached.write.is_some()
+    }
+}
+
+/// What an answer to a request that writes, or to what reads it back, says of the write.
+pub(super) fn outcome(
+    asked: &WriteRequest,
+    write: &SetPointWrite,
+    answer: &Result<Answer<'_>, Fault>,
+) -> WriteOutcome {
+    match answer {
+        // Function 23 reads back what it has written.
+        Ok(Answer::Registers(held)) if !asked.is_held(write, *held) => WriteOutcome::NotHeld,
+        Ok(_) => WriteOutcome::Acknowledged,
+        Err(Fault::Answer(AnswerFlaw::Exception(exception))) if exception.refuses() => WriteOutcome::Refused,
+        Err(Fault::Expired) => WriteOutcome::Expired,
+        // Where it has left, nobody knows what the device made of that.
+        Err(_) => WriteOutcome::TimedOut,
     }
 }
 
