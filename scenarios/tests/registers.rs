@@ -31,9 +31,9 @@ fn beat(number: u16) -> Vec<u8> {
     mask(203, 0xfffe, number)
 }
 
-/// What a device with this map and these writes says to requests, all at the start.
-fn serve(writes: &str, requests: &[Vec<u8>]) -> Served {
-    let mut served = Served::new(writes, "");
+/// A device with [`GROUP`] that has acknowledged these requests, all at the start.
+fn serve(requests: &[Vec<u8>]) -> Served {
+    let mut served = Served::new(GROUP, "");
     for request in requests {
         served.acknowledges(request);
     }
@@ -42,7 +42,7 @@ fn serve(writes: &str, requests: &[Vec<u8>]) -> Served {
 
 #[test]
 fn a_device_reads_back_what_was_written_and_nothing_that_was_not() {
-    let mut served = serve(GROUP, &[]);
+    let mut served = serve(&[]);
     assert_eq!(served.words(200, 4), [0, 0, 0, 0xfff6], "nothing but the bits that are its own");
     assert_eq!(served.ask(&read(4, 200, 1)), [0x84, 2], "they are holding registers");
     served.acknowledges(&time_out());
@@ -73,12 +73,12 @@ fn a_set_point_is_in_force_when_all_that_is_written_with_it_has_arrived_in_its_o
         (&[0, 1, 2, 0, 1, 2], 50_000.0),
     ] {
         let requests: Vec<Vec<u8>> = order.iter().map(|place| all[*place].clone()).collect();
-        let served = serve(GROUP, &requests);
+        let served = serve(&requests);
         assert_eq!(served.set_point_w(), expected, "{order:?}");
         assert_eq!(served.is_in_force(), expected > 0.0, "{order:?}");
     }
     // The next one waits for its turn as well, and the one before it stays in force.
-    let mut served = serve(GROUP, &all);
+    let mut served = serve(&all);
     served.acknowledges(&value(20_000));
     assert_eq!((served.set_point_w(), served.is_in_force()), (50_000.0, true));
     assert_eq!(served.words(200, 2), watts(20_000), "its register holds it already");
@@ -93,7 +93,7 @@ fn what_takes_away_something_that_a_set_point_needs_ends_it() {
     for (ends, restores) in
         [(one(202, 61), true), (mask(203, 0xfff7, 0), true), (mask(203, 0, 0x0008), false)]
     {
-        let mut served = serve(GROUP, &all);
+        let mut served = serve(&all);
         served.acknowledges(&ends);
         assert_eq!((served.set_point_w(), served.is_in_force()), (0.0, false), "{ends:?}");
         all.iter().for_each(|request| served.acknowledges(request));
@@ -103,7 +103,7 @@ fn what_takes_away_something_that_a_set_point_needs_ends_it() {
 
 #[test]
 fn function_22_writes_the_bits_that_and_has_not_and_keeps_the_others() {
-    let mut served = serve(GROUP, &[]);
+    let mut served = serve(&[]);
     for (and, or, expected) in
         [(0xfff7, 0x0008, 0xfffe), (0x00f2, 0x0025, 0x00f7), (0xffff, 0x0000, 0x00f7), (0, 0x1234, 0x1234)]
     {
@@ -115,7 +115,7 @@ fn function_22_writes_the_bits_that_and_has_not_and_keeps_the_others() {
 
 #[test]
 fn a_heartbeat_beside_the_bit_that_enables_is_heard_and_changes_nothing_else() {
-    let mut served = serve(GROUP, &[value(50_000), time_out(), enable()]);
+    let mut served = serve(&[value(50_000), time_out(), enable()]);
     for second in [1, 2, 3, 4, 5] {
         served.pass(second);
         served.acknowledges(&beat((second % 2) as u16));

@@ -18,7 +18,7 @@
 //!
 //! **Two things wait:** to open a port takes a moment (an adapter is asked over USB), and the operating system closes it when
 //! a UART's own buffer is empty, some dozen characters; drivers of some adapters (PL2303 and its like) wait a quarter of a
-//! second at 9600 baud and up to 2 s below 1200, and one that is stuck up to 30 s. Nothing else here waits. The kernel's
+//! second at 9600 baud and up to 2 s at 1200, and one that is stuck up to 30 s. Nothing else here waits. The kernel's
 //! RS-485 mode is not switched: adapters switch by themselves, and UARTs that need it are told so by their device tree
 //! (`linux,rs485-enabled-at-boot-time`).
 
