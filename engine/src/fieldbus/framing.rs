@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{self, Frame, FrameFlaw};
+use super::frame::{self, Frame, FrameFlaw, MAX_PDU_BYTES};
+use super::pdu::Request;
 use super::rtu;
 use super::serial::SerialLine;
 use crate::time::Span;
@@ -49,6 +50,15 @@ impl Framing {
             Self::Tcp => Span::ZERO,
             Self::Rtu(line) => line.characters(pdu_bytes + rtu::AROUND_BYTES),
         }
+    }
+
+    /// How long the frame of a request takes to pass, and how long that of its answer; of one whose answer has no certain length,
+    /// the longest.
+    pub fn exchange_passes(self, request: &Request<'_>) -> (Span, Span) {
+        let mut asked = Vec::new();
+        request.encode(&mut asked);
+        let answered = request.answer_bytes(&[]).unwrap_or(MAX_PDU_BYTES);
+        (self.passes(asked.len()), self.passes(answered))
     }
 
     /// The silence without which nobody knows that a frame begins.

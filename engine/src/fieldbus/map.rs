@@ -34,10 +34,11 @@ pub struct BusSpec {
 impl BusSpec {
     /// How long all reads behind a connection take, one after the other.
     pub fn takes(&self, connection: ConnectionIndex) -> Span {
-        let ConnectionSpec { framing, min_gap, .. } = &self.connections[connection.position()];
+        let spec = &self.connections[connection.position()];
         let here = self.devices.iter().filter(|map| map.connection() == connection);
-        let reads = here.flat_map(|map| map.reads().iter().map(|read| map.latency() + read.passes(*framing)));
-        reads.fold(Span::ZERO, |sum, takes| sum + takes + *min_gap)
+        let reads =
+            here.flat_map(|map| map.reads().iter().map(|read| map.latency() + read.passes(spec.framing)));
+        reads.fold(Span::ZERO, |sum, takes| sum + takes + spec.gap())
     }
 }
 

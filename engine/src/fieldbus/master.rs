@@ -80,6 +80,13 @@ pub struct ConnectionSpec {
     pub connect_timeout: Span,
 }
 
+impl ConnectionSpec {
+    /// So long nothing is sent after an exchange has ended.
+    pub fn gap(&self) -> Span {
+        self.min_gap.max(self.framing.silence())
+    }
+}
+
 /// How the connection fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Link {
@@ -351,11 +358,6 @@ impl<T: Copy> Master<T> {
         }
     }
 
-    /// So long nothing is sent after an exchange.
-    fn gap(&self) -> Span {
-        self.spec.min_gap.max(self.spec.framing.silence())
-    }
-
     /// Takes a frame while `asked` is asked.
     fn take(&mut self, now: LocalTime, frame: Frame<'_>, asked: &[u8], peer: &mut impl Peer<Tag = T>) {
         peer.arrived(frame.transaction);
@@ -363,7 +365,7 @@ impl<T: Copy> Master<T> {
         let Some(exchange) = self.exchange.take_if(is_asked) else {
             return;
         };
-        self.quiet_until = now + self.gap();
+        self.quiet_until = now + self.spec.gap();
         let place = usize::from(exchange.job.unit);
         if frame.unit != self.spec.units[place].unit {
             return self.fail_exchange(now, exchange, Fault::Unit(frame.unit), peer);
@@ -402,7 +404,7 @@ impl<T: Copy> Master<T> {
             self.owe(&exchange);
         }
         let Exchange { job, retries_left, .. } = exchange;
-        self.quiet_until = now + self.gap();
+        self.quiet_until = now + self.spec.gap();
         if retries_left > 0 && self.link == Link::Open {
             return self.queue.push_front(Waiting { job, retries_left: Some(retries_left - 1) });
         }

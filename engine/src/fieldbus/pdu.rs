@@ -17,20 +17,12 @@ pub const MAX_REGISTERS_WRITTEN: u16 = 123;
 pub const MAX_REGISTERS_EXCHANGED: u16 = 121;
 /// Most bits that one request reads.
 pub const MAX_BITS_READ: u16 = 2_000;
-/// Bytes of the data unit that asks for entries of a table.
-pub const READ_REQUEST_BYTES: usize = 5;
-/// Bytes of the data unit that writes a single register.
-pub const WRITE_SINGLE_BYTES: usize = 5;
-/// Bytes of the data unit that writes registers before these.
-pub const WRITE_HEAD_BYTES: usize = 6;
 /// Bytes of the data unit that says that registers were written.
-pub const WRITE_ANSWER_BYTES: usize = 5;
+const WRITE_ANSWER_BYTES: usize = 5;
 /// Bytes of the data unit that writes some bits of a register, and of its answer.
-pub const MASK_BYTES: usize = 7;
-/// Bytes of the data unit that writes registers and reads some, before those that are written.
-pub const EXCHANGE_HEAD_BYTES: usize = 10;
+const MASK_BYTES: usize = 7;
 /// Bytes of the data unit that says what was read, before that.
-pub const READ_ANSWER_HEAD_BYTES: usize = 2;
+const READ_ANSWER_HEAD_BYTES: usize = 2;
 /// Most bits that one request writes.
 pub const MAX_BITS_WRITTEN: u16 = 1_968;
 

@@ -1,16 +1,14 @@
 //! Which requests read what a device's map names: few, and none that splits a number or reads what is not there.
 //!
 //! The entries of a table are sorted by address; a request goes on as long as the next entry fits into it whole and the hole
-//! before it
-//! is one that the device lets itself be read over.
+//! before it is one that the device lets itself be read over.
 
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::MAX_PDU_BYTES;
 use super::framing::Framing;
-use super::pdu::{MAX_BITS_READ, MAX_REGISTERS_READ, READ_REQUEST_BYTES, Request, Table};
+use super::pdu::{MAX_BITS_READ, MAX_REGISTERS_READ, Request, Table};
 use crate::time::Span;
 
 /// Entries in a row that are to be read: a number, or the registers of a text.
@@ -37,9 +35,8 @@ impl Read {
     /// How long its frames take to pass, there and back.
     pub fn passes(&self, framing: Framing) -> Span {
         let Piece { table, address, count } = self.span;
-        let request = Request::Read { table, address, count };
-        let answer = request.answer_bytes(&[]).unwrap_or(MAX_PDU_BYTES);
-        framing.passes(READ_REQUEST_BYTES) + framing.passes(answer)
+        let (asked, answered) = framing.exchange_passes(&Request::Read { table, address, count });
+        asked + answered
     }
 }
 

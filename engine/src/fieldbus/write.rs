@@ -6,10 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::framing::Framing;
 use super::map::{MapFlaw, Writes};
-use super::pdu::{
-    EXCHANGE_HEAD_BYTES, MASK_BYTES, MAX_REGISTERS_WRITTEN, READ_ANSWER_HEAD_BYTES, Registers, Request,
-    Table, WRITE_ANSWER_BYTES, WRITE_HEAD_BYTES, WRITE_SINGLE_BYTES,
-};
+use super::pdu::{MAX_REGISTERS_WRITTEN, Registers, Request, Table};
 use super::plan::Piece;
 use super::register::{Layout, OutOfRange};
 use crate::machine::SetPointWrite;
@@ -149,19 +146,23 @@ impl WriteRequest {
             bytes[length..length + written.bytes().len()].copy_from_slice(written.bytes());
             length += written.bytes().len();
         }
+        self.request(&bytes[..length]).encode(pdu);
+        Ok(())
+    }
+
+    /// What it asks of a device, with the bytes of all its registers.
+    fn request<'b>(&self, bytes: &'b [u8]) -> Request<'b> {
         let address = self.address;
-        let registers = Registers::new(&bytes[..length]).expect("numbers take whole registers");
+        let registers = Registers::new(bytes).expect("numbers take whole registers");
         let first = registers.iter().next().expect("a request writes something");
-        let request = match self.function {
+        match self.function {
             WriteFunction::Register => Request::WriteRegister { address, value: first },
             WriteFunction::Registers => Request::WriteRegisters { address, registers },
             WriteFunction::Mask => Request::MaskRegister { address, and: !self.mask(), or: first },
             WriteFunction::Exchange => {
                 Request::Exchange { read: address, count: registers.count() as u16, address, registers }
             }
-        };
-        request.encode(pdu);
-        Ok(())
+        }
     }
 
     /// Whether these are the registers after this of a set-point was written.
@@ -213,14 +214,8 @@ impl WriteRequest {
 
     /// How long its frame takes to pass, and how long that of its answer.
     pub fn passes(&self, framing: Framing) -> (Span, Span) {
-        let values = 2 * self.registers();
-        let (asked, answered) = match self.function {
-            WriteFunction::Register => (WRITE_SINGLE_BYTES, WRITE_ANSWER_BYTES),
-            WriteFunction::Registers => (WRITE_HEAD_BYTES + values, WRITE_ANSWER_BYTES),
-            WriteFunction::Mask => (MASK_BYTES, MASK_BYTES),
-            WriteFunction::Exchange => (EXCHANGE_HEAD_BYTES + values, READ_ANSWER_HEAD_BYTES + values),
-        };
-        (framing.passes(asked), framing.passes(answered))
+        let bytes = [0; 2 * MAX_WRITE_REGISTERS as usize];
+        framing.exchange_passes(&self.request(&bytes[..2 * self.registers()]))
     }
 
     /// Where the epoch lies, if this writes one.

@@ -47,17 +47,17 @@ pub(crate) fn check_connections(devices: &[Device<'_>], bus: &BusSpec, scan: Spa
 fn longest_job(connection: &ConnectionSpec) -> Span {
     let takes = |unit: &UnitSpec| {
         let late = connection.framing.may_be_late(unit.timeout);
-        (unit.timeout + late + connection.min_gap) * (u64::from(unit.retries) + 1)
+        (unit.timeout + late + connection.gap()) * (u64::from(unit.retries) + 1)
     };
     connection.units.iter().map(takes).max().unwrap_or(Span::ZERO)
 }
 
 /// How long everything passes that is written on a line, with what is said to it.
 fn all_written(bus: &BusSpec, connection: ConnectionIndex) -> Span {
-    let ConnectionSpec { framing, min_gap, .. } = &bus.connections[connection.position()];
+    let spec = &bus.connections[connection.position()];
     let passes = |write: &WriteRequest| {
-        let (asked, answered) = write.passes(*framing);
-        asked + answered + *min_gap
+        let (asked, answered) = write.passes(spec.framing);
+        asked + answered + spec.gap()
     };
     let here = bus.devices.iter().filter(|map| map.connection() == connection);
     here.flat_map(DeviceMap::all_writes).map(passes).fold(Span::ZERO, |sum, takes| sum + takes)
