@@ -6,7 +6,7 @@
 //! allows: a person waits for all of it.
 
 use r_ems_engine::fieldbus::framing::Framing;
-use r_ems_engine::fieldbus::master::{ConnectionSpec, Fault, Job, Master, Next, Peer, UnitSpec};
+use r_ems_engine::fieldbus::master::{ConnectionSpec, Fault, Job, Master, Next, Peer, Turn, UnitSpec};
 use r_ems_engine::fieldbus::pdu::{Answer, Request};
 use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_scenarios::RealWay;
@@ -162,7 +162,7 @@ impl Session {
         let unit = place.expect("the connection was made with this unit") as u16;
         let now = self.desk.look();
         (self.desk.request, self.desk.ended, self.desk.sent) = (pdu, None, now);
-        self.master.ask(now, Job { tag: (), unit, goes_first: false }, &mut self.desk);
+        self.master.ask(now, Job { tag: (), unit, turn: Turn::Read }, &mut self.desk);
         let outcome = loop {
             if let Some(outcome) = self.desk.ended.take() {
                 break outcome;

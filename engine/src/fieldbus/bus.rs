@@ -35,7 +35,7 @@ use self::beats::Beats;
 pub use self::beats::Care;
 use self::counter::Counter;
 use super::map::BusSpec;
-use super::master::{Job, Master};
+use super::master::{Job, Master, Turn};
 use crate::ids::{ConnectionIndex, DeviceIndex};
 use crate::machine::{Effect, Effects, Sample, SetPointWrite, WriteKind, WriteOutcome};
 use crate::time::{LocalTime, Span};
@@ -159,6 +159,15 @@ impl What {
             Self::Write => Some(WriteKind::SetPoint),
             Self::Beat => Some(WriteKind::Heartbeat),
             Self::Read(_) | Self::ReadBack | Self::Epoch => None,
+        }
+    }
+
+    /// When its turn is where it is not what another leads to.
+    const fn turn(self) -> Turn {
+        match self.kind() {
+            Some(WriteKind::SetPoint) => Turn::Write,
+            Some(WriteKind::Heartbeat) => Turn::Heartbeat,
+            None => Turn::Read,
         }
     }
 }
@@ -428,12 +437,11 @@ impl Bus {
         }
     }
 
-    /// Asks a device this, before what is only read if it writes.
+    /// Asks a device this, when its turn comes.
     fn ask(&mut self, now: LocalTime, place: usize, what: What, out: &mut Effects) {
         let map = &self.spec.devices[place];
         let tag = Ask { place: place as u16, what };
-        let (job, connection) =
-            (Job { tag, unit: map.unit(), goes_first: what.kind().is_some() }, map.connection());
+        let (job, connection) = (Job { tag, unit: map.unit(), turn: what.turn() }, map.connection());
         self.with(connection, out, |master, counter| master.ask(now, job, counter));
     }
 

@@ -18,8 +18,9 @@
 //!   then one is tried, without retries.
 //! - **What a gateway says of a unit** (exceptions 10 and 11) is about the unit: the connection stays. So does it while another
 //!   unit answers. Where none does any more, it is closed and opened again: a peer that was unplugged does not say so.
-//! - **Writes go first**: a set-point must not wait for polls, nor the second of its requests for anything, another unit's writes
-//!   included.
+//! - **Writes go first**: a set-point must not wait for polls, nor the second of its requests for another unit's writes. Before
+//!   them go heartbeats: one waits for the exchange that is under way and for other heartbeats, and for nothing else of another
+//!   unit. `queue` says why.
 //! - **A write leaves while it is valid or not at all.** That is asked whenever it is sent, retries too.
 //! - **What has left may still wait** in the host's end of the connection, until its cable is whole again. Whoever must not have
 //!   it arrive takes it back: the connection is closed, at once opened anew for what comes next, and no unit is blamed.
@@ -27,13 +28,14 @@
 //! All is bounded: [`MAX_JOBS`] wait at most, and of a stream no more than one frame is kept.
 
 mod peer;
+mod queue;
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::peer::{Fault, Job, Next, Peer};
+pub use self::peer::{Fault, Job, Next, Peer, Turn};
+use self::queue::{Queue, Waiting};
 use super::frame::{Frame, MAX_PDU_BYTES};
 use super::framing::{Arriving, Asked, Framing};
 use super::pdu::{Answer, Request};
@@ -108,12 +110,11 @@ struct Unit {
     owes_until: LocalTime,
 }
 
-/// A job that waits for its turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Waiting<T> {
-    job: Job<T>,
-    /// How often it may be tried once more after this; `None`: it has not been tried.
-    retries_left: Option<u8>,
+impl Unit {
+    /// Whether it is left alone since it did not answer.
+    fn is_left_alone(&self, now: LocalTime) -> bool {
+        now < self.alone_until
+    }
 }
 
 /// A request that is under way.
@@ -135,7 +136,7 @@ pub struct Master<T> {
     /// Attempts to connect in a row that failed.
     attempts: u8,
     units: Vec<Unit>,
-    queue: VecDeque<Waiting<T>>,
+    queue: Queue<T>,
     exchange: Option<Exchange<T>>,
     /// The data unit of the request that is under way; kept for its memory.
     pdu: Vec<u8>,
@@ -152,7 +153,7 @@ impl<T: Copy> Master<T> {
             link: Link::Closed(LocalTime::ZERO),
             attempts: 0,
             units: alloc::vec![Unit::default(); spec.units.len()],
-            queue: VecDeque::new(),
+            queue: Queue::new(),
             exchange: None,
             pdu: Vec::new(),
             arriving: Arriving::new(spec.framing),
@@ -167,11 +168,6 @@ impl<T: Copy> Master<T> {
         matches!(self.link, Link::Opening(_))
     }
 
-    /// Whether a unit is left alone since it did not answer.
-    fn is_left_alone(&self, now: LocalTime, unit: u16) -> bool {
-        now < self.units[usize::from(unit)].alone_until
-    }
-
     /// Takes a job.
     ///
     /// # Panics
@@ -179,24 +175,16 @@ impl<T: Copy> Master<T> {
     pub fn ask(&mut self, now: LocalTime, job: Job<T>, peer: &mut impl Peer<Tag = T>) {
         assert!(usize::from(job.unit) < self.units.len(), "the connection has {} units", self.units.len());
         assert!(self.queue.len() < MAX_JOBS, "whoever asks has a bounded number of jobs");
-        self.wait_in_line(job);
+        self.queue.add(job);
         self.go_on(now, peer);
-    }
-
-    fn wait_in_line(&mut self, job: Job<T>) {
-        // What is tried again keeps its place: it is older than all that waits.
-        let is_later = |other: &Waiting<T>| other.retries_left.is_none() && !other.job.goes_first;
-        let first_later = self.queue.iter().position(is_later).filter(|_place| job.goes_first);
-        let place = first_later.unwrap_or(self.queue.len());
-        self.queue.insert(place, Waiting { job, retries_left: None });
     }
 
     /// A job is done.
     fn end(&mut self, job: &Job<T>, outcome: Result<Answer<'_>, Fault>, peer: &mut impl Peer<Tag = T>) {
         match peer.done(job, outcome) {
             Next::Nothing => {}
-            Next::AtOnce(job) => self.queue.push_front(Waiting { job, retries_left: None }),
-            Next::InTurn(job) => self.wait_in_line(job),
+            Next::AtOnce(job) => self.queue.go_on(job),
+            Next::InTurn(job) => self.queue.add(job),
         }
     }
 
@@ -238,7 +226,7 @@ impl<T: Copy> Master<T> {
             // Until it is opened again another may ask there.
             self.transaction = 0;
         }
-        while let Some(Waiting { job, retries_left }) = self.queue.pop_front() {
+        while let Some(Waiting { job, retries_left }) = self.queue.pop() {
             let fault = if retries_left.is_some() { Fault::Disconnected } else { Fault::NotConnected };
             self.end(&job, Err(fault), peer);
         }
@@ -340,14 +328,11 @@ impl<T: Copy> Master<T> {
             (_, Some(exchange)) => Some(exchange.due),
             (Link::Closed(until), None) => (!self.queue.is_empty()).then_some(until),
             (Link::Open, None) => {
-                self.queue.iter().map(|waiting| self.may_be_asked_at(waiting.job.unit)).min()
+                let owes_until = |unit: u16| self.units[usize::from(unit)].owes_until;
+                let first = self.queue.units().map(owes_until).min();
+                first.map(|owes_until| owes_until.max(self.quiet_until))
             }
         }
-    }
-
-    /// From when on something may be sent to a unit.
-    fn may_be_asked_at(&self, unit: u16) -> LocalTime {
-        self.quiet_until.max(self.units[usize::from(unit)].owes_until)
     }
 
     /// Whatever was said on a line until now, a frame begins there after a silence only.
@@ -406,7 +391,7 @@ impl<T: Copy> Master<T> {
         let Exchange { job, retries_left, .. } = exchange;
         self.quiet_until = now + self.spec.gap();
         if retries_left > 0 && self.link == Link::Open {
-            return self.queue.push_front(Waiting { job, retries_left: Some(retries_left - 1) });
+            return self.queue.repeat(job, retries_left - 1);
         }
         let UnitSpec { back_off_first, back_off_max, .. } = self.spec.units[usize::from(job.unit)];
         let unit = &mut self.units[usize::from(job.unit)];
@@ -441,21 +426,18 @@ impl<T: Copy> Master<T> {
                 }
                 Link::Closed(_) => {
                     // It is better to know that a measurement is missing than to have it late.
-                    let Some(waiting) = self.queue.pop_front() else { return };
+                    let Some(waiting) = self.queue.pop() else { return };
                     self.end(&waiting.job, Err(Fault::NotConnected), peer);
                 }
                 Link::Open => {
-                    let is_alone = |waiting: &Waiting<T>| {
-                        waiting.retries_left.is_none() && self.is_left_alone(now, waiting.job.unit)
-                    };
-                    if let Some(place) = self.queue.iter().position(is_alone) {
-                        let Some(waiting) = self.queue.remove(place) else { return };
-                        self.end(&waiting.job, Err(Fault::LeftAlone), peer);
+                    let (units, is_quiet) = (&self.units, now < self.quiet_until);
+                    let is_alone = |unit: u16| units[usize::from(unit)].is_left_alone(now);
+                    if let Some(job) = self.queue.take_new(is_alone) {
+                        self.end(&job, Err(Fault::LeftAlone), peer);
                         continue;
                     }
-                    let may_be = |waiting: &Waiting<T>| now >= self.may_be_asked_at(waiting.job.unit);
-                    let Some(place) = self.queue.iter().position(may_be) else { return };
-                    let Some(Waiting { job, retries_left }) = self.queue.remove(place) else { return };
+                    let may_be = |unit: u16| !is_quiet && now >= units[usize::from(unit)].owes_until;
+                    let Some(Waiting { job, retries_left }) = self.queue.take(may_be) else { return };
                     if peer.has_expired(now, &job) {
                         // Where an earlier try has left, nobody knows what the unit made of that.
                         let fault = if retries_left.is_some() { Fault::TimedOut } else { Fault::Expired };

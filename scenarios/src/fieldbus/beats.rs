@@ -1,14 +1,17 @@
 //! Whether a device that listens for heartbeats hears them in time.
 //!
 //! One is due each third of the device's time-out, and the device hears the next one of those before it falls back. So whatever
-//! keeps one from leaving may take a third at most: a request on the same connection that nobody answers, with its repetitions,
-//! and the scan after which a heartbeat that was not answered is tried again. On a serial line an answer may come late for as
-//! long again, and all that is written there passes one after the other. During a take-over nobody sends one.
+//! keeps one from leaving may take a third at most, together with the scan after which it is asked for. That is a request to the
+//! device itself that is not answered, with its repetitions; or everything of others that goes before it, while none of them
+//! answers: the exchange that is under way, as it has just begun, and a heartbeat of each, see
+//! [`master`](r_ems_engine::fieldbus::master). Where both happen at once they take the two thirds that there are. On a serial
+//! line an answer may come late for as long again, and all that is written there passes one after the other. During a take-over
+//! nobody sends one.
 
 use r_ems_engine::Span;
 use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::fieldbus::map::{BusSpec, DeviceMap};
-use r_ems_engine::fieldbus::master::{ConnectionSpec, UnitSpec};
+use r_ems_engine::fieldbus::master::ConnectionSpec;
 use r_ems_engine::fieldbus::write::{Heartbeat, WriteRequest};
 use r_ems_engine::ids::ConnectionIndex;
 
@@ -18,38 +21,66 @@ use crate::mistake::Notes;
 
 /// Notes heartbeats that may come too late because of what else happens on the same connection.
 pub(crate) fn check_connections(devices: &[Device<'_>], bus: &BusSpec, scan: Span, notes: &mut Notes) {
-    let listens = |map: &DeviceMap| {
-        map.heartbeat().map(|heartbeat| (map.device(), map.connection(), heartbeat.clone()))
-    };
-    for (device, connection, heartbeat) in bus.devices.iter().filter_map(listens) {
-        let shared = &bus.connections[connection.position()];
-        let (lost, and_more) = match shared.framing {
-            Framing::Tcp => (longest_job(shared), ""),
+    for map in &bus.devices {
+        let Some(heartbeat) = map.heartbeat() else { continue };
+        let shared = &bus.connections[map.connection().position()];
+        let own = repeated(shared, map.unit());
+        let (of_others, beats) = before(bus, map);
+        let (waits, reason) = if own >= of_others {
+            (own, "as long as a request to it takes that is not answered, nor are its repetitions".to_owned())
+        } else {
+            let beats = match beats {
+                0 => "",
+                1 => ", and the heartbeat of another",
+                _ => ", and the heartbeats of others",
+            };
+            (
+                of_others,
+                format!(
+                    "as long as a request to another on its connection takes that is not answered{beats}"
+                ),
+            )
+        };
+        let (waits, and_more) = match shared.framing {
+            Framing::Tcp => (waits, ""),
             Framing::Rtu(_) => {
-                let lost = rounded(longest_job(shared) + all_written(bus, connection));
-                (lost, ", for their late answers, for all that is written on the line")
+                let waits = rounded(waits + all_written(bus, map.connection()));
+                (waits, ", for their late answers, for all that is written on the line")
             }
         };
-        if heartbeat.interval() < lost + scan {
+        if heartbeat.interval() < waits + scan {
             let message = format!(
                 "the `timeout` of `heartbeat` must be at least {}, got {}: a heartbeat is due after a third of that, and may \
-                 wait for {lost}, as long as a request on its connection takes that is not answered, nor are its \
-                 repetitions{and_more}, and for a scan of {scan}",
-                (lost + scan) * Heartbeat::IN_TIMEOUT,
+                 wait for {waits}, {reason}{and_more}, and for a scan of {scan}",
+                (waits + scan) * Heartbeat::IN_TIMEOUT,
                 heartbeat.timeout
             );
-            devices[device.position()].note_link(message, notes);
+            devices[map.device().position()].note_link(message, notes);
         }
     }
 }
 
-/// How long a request keeps others from a connection that is not answered, nor are its repetitions.
-fn longest_job(connection: &ConnectionSpec) -> Span {
-    let takes = |unit: &UnitSpec| {
-        let late = connection.framing.may_be_late(unit.timeout);
-        (unit.timeout + late + connection.gap()) * (u64::from(unit.retries) + 1)
-    };
-    connection.units.iter().map(takes).max().unwrap_or(Span::ZERO)
+/// How long a request keeps others from a connection that its unit does not answer.
+fn unanswered(connection: &ConnectionSpec, unit: u16) -> Span {
+    let timeout = connection.units[usize::from(unit)].timeout;
+    timeout + connection.framing.may_be_late(timeout) + connection.gap()
+}
+
+/// The same of a request and its repetitions.
+fn repeated(connection: &ConnectionSpec, unit: u16) -> Span {
+    unanswered(connection, unit) * (u64::from(connection.units[usize::from(unit)].retries) + 1)
+}
+
+/// How long what others are asked goes before a heartbeat where none of them answers, and how many heartbeats that are.
+fn before(bus: &BusSpec, listener: &DeviceMap) -> (Span, usize) {
+    let connection = &bus.connections[listener.connection().position()];
+    let takes = |map: &DeviceMap| unanswered(connection, map.unit());
+    let is_other =
+        |map: &&DeviceMap| map.connection() == listener.connection() && map.device() != listener.device();
+    let others = || bus.devices.iter().filter(is_other);
+    let beats = || others().filter(|map| map.heartbeat().is_some());
+    let under_way = others().map(takes).max().unwrap_or(Span::ZERO);
+    (beats().map(takes).fold(under_way, |sum, takes| sum + takes), beats().count())
 }
 
 /// How long everything passes that is written on a line, with what is said to it.

@@ -17,6 +17,12 @@
 //! **Decision: two numbers at the beginning, not one that follows what is read back.** They need no request of another kind, and
 //! many devices show nothing where a heartbeat is written, or something else.
 //!
+//! **Decision: heartbeats go first on their connection**, before set-points and what is tried again of other units. They are few
+//! and short, and one that is late makes a device fall back that is well, while a set-point that waits for an exchange more is a
+//! little older. Behind a gateway each dead unit takes a time-out whenever it is tried; were they tried first, the devices that
+//! are alive would fall back with them. What may be in front of one is known before anything runs: the exchange under way, and a
+//! heartbeat of each other device there; a site file that leaves no time for it is refused.
+//!
 //! **Failures** are told once the device has acknowledged none for two thirds of its time-out, while it can still be helped, and
 //! whatever the reason. They belong to one authority: the next one tells them anew.
 

@@ -120,7 +120,7 @@ impl Peer for Counter<'_> {
             What::ReadBack => self.end_read_back(job.tag.place, &outcome),
             What::Epoch => self.end_epoch(job.tag.place, outcome),
         };
-        let next = |what| Job { tag: Ask { what, ..job.tag }, goes_first: true, ..*job };
+        let next = |what: What| Job { tag: Ask { what, ..job.tag }, turn: what.turn(), ..*job };
         match ended {
             Step::Goes(what) => Next::AtOnce(next(what)),
             Step::Ends(outcome) => {

@@ -16,8 +16,21 @@ pub struct Job<T> {
     pub tag: T,
     /// Which unit, by its place in the connection's list.
     pub unit: u16,
-    /// Whether it goes before those that only read.
-    pub goes_first: bool,
+    /// When its turn is.
+    pub turn: Turn,
+}
+
+/// Who goes before whom of those that wait for a connection: each before those that are named above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Turn {
+    /// What only reads.
+    Read,
+    /// What writes.
+    Write,
+    /// What keeps a device from falling back.
+    Heartbeat,
+    /// What follows at once from what is done, as [`Next::AtOnce`] asks for.
+    GoesOn,
 }
 
 /// What follows from a job that is done.

@@ -90,7 +90,7 @@ fn master(units: usize) -> Master<u32> {
 }
 
 fn job(tag: u32, unit: u16) -> Job<u32> {
-    Job { tag, unit, goes_first: false }
+    Job { tag, unit, turn: Turn::Read }
 }
 
 /// A connection that is open, on which nothing was asked yet.
@@ -142,8 +142,8 @@ fn jobs_take_turns_with_a_gap_between_them() {
 #[test]
 fn what_writes_goes_before_what_reads_and_not_before_what_wrote_earlier() {
     let (mut master, mut notes) = open(2);
-    for (tag, goes_first) in [(1, false), (2, true), (3, true), (4, false)] {
-        master.ask(at(3), Job { goes_first, ..job(tag, 0) }, &mut notes);
+    for (tag, turn) in [(1, Turn::Read), (2, Turn::Write), (3, Turn::Write), (4, Turn::Read)] {
+        master.ask(at(3), Job { turn, ..job(tag, 0) }, &mut notes);
     }
     let mut order = Vec::new();
     for (turn, millis) in (2..).zip([10, 20, 30, 40]) {
@@ -152,6 +152,60 @@ fn what_writes_goes_before_what_reads_and_not_before_what_wrote_earlier() {
         order.extend(notes.take().into_iter().filter(|seen| matches!(seen, Seen::Done(_))));
     }
     assert_eq!(order, [Seen::Done(2), Seen::Done(3), Seen::Done(1), Seen::Done(4)]);
+}
+
+/// What is sent from now on, as (unit, job), while each unit answers at once.
+fn answered_in_turn(master: &mut Master<u32>, notes: &mut Notes, mut millis: u64) -> Vec<(u8, u32)> {
+    let mut all = Vec::new();
+    loop {
+        master.wake(at(millis), notes);
+        let Some(Seen::Sent { transaction, unit }) = notes.take().pop() else { return all };
+        let tag = master.under_way().expect("it was sent").tag;
+        all.push((unit, tag));
+        answer(master, notes, millis + 1, transaction, unit);
+        notes.take();
+        millis += 10;
+    }
+}
+
+#[test]
+fn a_heartbeat_goes_before_all_that_other_units_are_asked_and_before_what_its_own_is_asked_anew() {
+    let (mut master, mut notes) = open(3);
+    master.ask(at(10), Job { turn: Turn::Write, ..job(1, 1) }, &mut notes);
+    let new = [
+        (2, 2, Turn::Write),
+        (3, 0, Turn::Read),
+        (4, 0, Turn::Write),
+        (5, 0, Turn::Heartbeat),
+        (6, 2, Turn::Heartbeat),
+    ];
+    for (tag, unit, turn) in new {
+        master.ask(at(20), Job { turn, ..job(tag, unit) }, &mut notes);
+    }
+    master.wake(at(110), &mut notes);
+    assert_eq!(notes.take(), [Seen::Sent { transaction: 2, unit: 2 }], "unit 2 does not answer");
+    let order = [(1, 5), (3, 6), (2, 1), (3, 2), (1, 4), (1, 3)];
+    assert_eq!(answered_in_turn(&mut master, &mut notes, 115), order);
+}
+
+#[test]
+fn a_heartbeat_that_failed_lets_those_of_others_go_first_and_none_goes_before_what_its_own_unit_is_asked_again()
+ {
+    let (mut master, mut notes) = open(3);
+    let beat = |tag, unit| Job { turn: Turn::Heartbeat, ..job(tag, unit) };
+    master.ask(at(10), beat(1, 0), &mut notes);
+    master.ask(at(20), beat(2, 1), &mut notes);
+    master.ask(at(20), Job { turn: Turn::Write, ..job(3, 2) }, &mut notes);
+    master.wake(at(110), &mut notes);
+    notes.take();
+    assert_eq!(answered_in_turn(&mut master, &mut notes, 115), [(2, 2), (1, 1), (3, 3)]);
+    // What unit 1 is asked once more keeps its place before the heartbeat of unit 1, and lets that of unit 2 go first.
+    master.ask(at(200), job(4, 0), &mut notes);
+    master.ask(at(210), beat(5, 0), &mut notes);
+    master.ask(at(210), beat(6, 1), &mut notes);
+    master.wake(at(300), &mut notes);
+    notes.take();
+    assert_eq!(answered_in_turn(&mut master, &mut notes, 305), [(2, 6), (1, 4), (1, 5)]);
 }
 
 #[test]
@@ -195,7 +249,7 @@ fn a_dead_unit_costs_one_time_out_in_a_back_off_and_delays_no_other() {
     let tried = Seen::Sent { transaction: 5, unit: 2 };
     let next = Seen::Sent { transaction: 6, unit: 1 };
     assert_eq!(notes.take(), [tried, Seen::Failed(5, Fault::TimedOut), next]);
-    assert!(master.is_left_alone(at(3_399), 1) && !master.is_left_alone(at(3_400), 1));
+    assert!(master.units[1].is_left_alone(at(3_399)) && !master.units[1].is_left_alone(at(3_400)));
 }
 
 #[test]
@@ -227,7 +281,7 @@ fn a_gateway_that_speaks_for_a_unit_keeps_its_connection() {
     }
     let fault = Fault::Answer(AnswerFlaw::Exception(Exception::NO_RESPONSE));
     assert_eq!(notes.take().last(), Some(&Seen::Failed(1, fault)));
-    assert!(master.is_left_alone(at(50), 1) && !master.is_left_alone(at(50), 0));
+    assert!(master.units[1].is_left_alone(at(50)) && !master.units[0].is_left_alone(at(50)));
 }
 
 #[test]
@@ -237,7 +291,7 @@ fn a_refusal_is_an_answer_and_is_not_asked_for_again() {
     reply(&mut master, &mut notes, 20, (2, 1), |pdu| put_exception(pdu, 3, Exception::ILLEGAL_ADDRESS));
     let fault = Fault::Answer(AnswerFlaw::Exception(Exception::ILLEGAL_ADDRESS));
     assert_eq!(notes.take().last(), Some(&Seen::Failed(1, fault)));
-    assert!(!master.is_left_alone(at(21), 0));
+    assert!(!master.units[0].is_left_alone(at(21)));
 }
 
 #[test]

@@ -372,3 +372,77 @@ fn toggles_and_counters_begin_anew_when_there_is_no_more_room() {
     let signed = |value| beat(FieldContent::Counter, NumberType::I16, value);
     assert_eq!([32_767.0, 32_768.0].map(signed), [32_767, 0]);
 }
+
+/// Behind a gateway a device that falls back after 600 ms, and two that stop to answer then; all are read and written again and
+/// again. When the first one hears something new.
+fn news_beside_dead_ones(die_at: u64) -> Vec<u64> {
+    const UNITS: [DeviceIndex; 3] = [ALONE, BATTERY, METER];
+    let fields = vec![field(FieldContent::Counter, NumberType::U16)];
+    let function = WriteFunction::Register;
+    let request = WriteRequest { address: 300, function, is_read_back: false, fields };
+    let heartbeat = Heartbeat { timeout: Span::from_millis(600), request };
+    let writes = said(BATTERY, GATEWAY, 0).writes;
+    let map = |(unit, device): (u16, DeviceIndex)| {
+        let heartbeat = Some(heartbeat.clone()).filter(|_| device == ALONE);
+        DeviceMap::new(Mapping { heartbeat, writes: writes.clone(), ..said(device, GATEWAY, unit) })
+            .expect("it fits")
+    };
+    let unit = |(number, retries): (u8, u8)| UnitSpec {
+        unit: number,
+        timeout: Span::from_millis(100),
+        retries,
+        back_off_first: Span::from_millis(500),
+        back_off_max: Span::from_secs(1),
+    };
+    let mut bus = Bus::new(&BusSpec {
+        connections: vec![ConnectionSpec {
+            units: [(1, 0), (2, 3), (3, 3)].map(unit).to_vec(),
+            framing: Framing::Tcp,
+            min_gap: Span::ZERO,
+            connect_timeout: Span::from_millis(300),
+        }],
+        devices: (0..).zip(UNITS).map(map).collect(),
+    });
+    let (mut held, mut news, mut answers) = (u16::MAX, Vec::new(), Vec::<Vec<u8>>::new());
+    for millis in (10..15_000).step_by(10) {
+        let mut out = Effects::new();
+        for answer in answers.drain(..) {
+            bus.received(at(millis), GATEWAY, &answer, &mut out);
+        }
+        bus.wake(at(millis), &mut out);
+        if millis % 100 == 0 {
+            for device in [METER, BATTERY, ALONE] {
+                out.push(write(device, (millis % 1_000) as f64, EPOCH, millis + 400));
+                out.push(Effect::Poll { device, due: at(millis) });
+            }
+            bus.carry_out(at(millis), false, &mut out);
+            bus.beat(at(millis), (EPOCH, at(LONG)), at(millis + 100), |_device| Care::Written, &mut out);
+        }
+        if wishes(&out).contains(&(GATEWAY, LinkWish::Open)) {
+            bus.link_changed(at(millis), GATEWAY, true, &mut out);
+        }
+        for (_, frame, sent) in sent(&out) {
+            let is_alive = frame[HEADER_BYTES - 1] == 1;
+            let number = u16::from_be_bytes([frame[frame.len() - 2], frame[frame.len() - 1]]);
+            if sent.is_some_and(|sent| sent.kind == WriteKind::Heartbeat) && number != held {
+                held = number;
+                news.push(millis);
+            }
+            if is_alive || millis < die_at {
+                answers.push(answer(&frame, 0));
+            }
+        }
+        told(&mut bus);
+    }
+    news
+}
+
+#[test]
+fn dead_devices_that_are_to_be_written_keep_no_other_behind_their_gateway_from_hearing_heartbeats() {
+    for die_at in (1_000..2_000).step_by(30) {
+        let news = news_beside_dead_ones(die_at);
+        let longest = news.iter().zip(&news[1..]).map(|(one, next)| next - one).max();
+        assert!(longest.is_some_and(|longest| longest <= 600), "they die at {die_at} ms: {news:?}");
+        assert!(news.last().is_some_and(|last| *last > 14_400), "they die at {die_at} ms: {news:?}");
+    }
+}

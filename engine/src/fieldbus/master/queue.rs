@@ -1,0 +1,103 @@
+//! The jobs that wait for a connection, and whose turn it is.
+//!
+//! Jobs for one unit keep their order: what is tried again goes first, or goes on, then heartbeats, what writes, what reads. Of
+//! several units, what is tried again or goes on comes first too, as it is older than all that waits, but **a heartbeat of
+//! another unit goes before it**. So a heartbeat waits for the exchange that is under way, and for the heartbeats that were
+//! there before it, which yield to it in their turn once they have failed; however many dead units are to be written, none of
+//! them costs it a time-out more than that one exchange.
+//!
+//! **Decision: a set-point of another unit is interrupted for a heartbeat.** It waits for an exchange between two of its
+//! requests, and is not sent if it has expired meanwhile. Without its heartbeat a device falls back, whatever its set-point is.
+//!
+//! **A heartbeat does not go before what its own unit is asked once more.** A unit that does not answer would be tried with
+//! both, and cost its connection twice as many time-outs.
+
+use alloc::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Job, Turn};
+
+/// A job that waits for its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Waiting<T> {
+    pub(super) job: Job<T>,
+    /// How often it may be tried once more after this; `None`: it has not been tried.
+    pub(super) retries_left: Option<u8>,
+}
+
+/// All that waits for one connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Queue<T> {
+    jobs: VecDeque<Waiting<T>>,
+}
+
+impl<T: Copy> Queue<T> {
+    /// Nothing waits.
+    pub(super) const fn new() -> Self {
+        Self { jobs: VecDeque::new() }
+    }
+
+    /// Adds something new.
+    pub(super) fn add(&mut self, job: Job<T>) {
+        // What is tried again keeps its place.
+        let is_later = |other: &Waiting<T>| other.retries_left.is_none() && other.job.turn < job.turn;
+        let place = self.jobs.iter().position(is_later).unwrap_or(self.jobs.len());
+        self.jobs.insert(place, Waiting { job, retries_left: None });
+    }
+
+    /// Adds what follows from a job that is done, and belongs to it.
+    pub(super) fn go_on(&mut self, job: Job<T>) {
+        self.jobs.push_front(Waiting { job: Job { turn: Turn::GoesOn, ..job }, retries_left: None });
+    }
+
+    /// Adds what is to be tried once more: before all that waits, but a heartbeat lets those of others have their turn.
+    pub(super) fn repeat(&mut self, job: Job<T>, retries_left: u8) {
+        let is_beat = |waiting: &Waiting<T>| waiting.job.turn == Turn::Heartbeat;
+        let last = self.jobs.iter().rposition(is_beat).filter(|_last| job.turn == Turn::Heartbeat);
+        let place = last.map_or(0, |last| last + 1);
+        self.jobs.insert(place, Waiting { job, retries_left: Some(retries_left) });
+    }
+
+    /// Takes whose turn it is of those whose units may be asked.
+    pub(super) fn take(&mut self, may_be: impl Fn(u16) -> bool) -> Option<Waiting<T>> {
+        let is_next = |place: usize, unit: u16| {
+            let mut before = self.jobs.iter().take(place);
+            before.all(|other| other.job.unit != unit)
+        };
+        let is_beat = |(place, waiting): (usize, &Waiting<T>)| {
+            let Job { unit, turn, .. } = waiting.job;
+            turn == Turn::Heartbeat && may_be(unit) && is_next(place, unit)
+        };
+        let beat = self.jobs.iter().enumerate().position(is_beat);
+        let place = beat.or_else(|| self.jobs.iter().position(|waiting| may_be(waiting.job.unit)))?;
+        self.jobs.remove(place)
+    }
+
+    /// Takes the first one that is such and has not been tried.
+    pub(super) fn take_new(&mut self, is_such: impl Fn(u16) -> bool) -> Option<Job<T>> {
+        let is_it = |waiting: &Waiting<T>| waiting.retries_left.is_none() && is_such(waiting.job.unit);
+        let place = self.jobs.iter().position(is_it)?;
+        self.jobs.remove(place).map(|waiting| waiting.job)
+    }
+
+    /// Takes the first one.
+    pub(super) fn pop(&mut self) -> Option<Waiting<T>> {
+        self.jobs.pop_front()
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// So many wait.
+    pub(super) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// The units that are to be asked something.
+    pub(super) fn units(&self) -> impl Iterator<Item = u16> {
+        self.jobs.iter().map(|waiting| waiting.job.unit)
+    }
+}
