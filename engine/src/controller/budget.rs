@@ -7,7 +7,7 @@
 //! which.
 //!
 //! What has left counts, and nothing else: of a set-point of several requests, which write different registers, the first one,
-//! and each that is sent once more.
+//! and each that is sent once more. What a driver did not send, as it says later, is taken back.
 //!
 //! A day is 24 hours of the controller's own clock, from its first life on; time between two lives does not count, so that one
 //! that is started again and again has no more for it. Each controller counts what it has written itself.
@@ -146,6 +146,11 @@ impl WriteBudget {
     /// Counts what has left.
     pub(super) const fn count(&mut self) {
         self.used = self.used.saturating_add(1);
+    }
+
+    /// Takes one back that was counted and has not left after all.
+    pub(super) const fn take_back(&mut self) {
+        self.used = self.used.saturating_sub(1);
     }
 }
 

@@ -233,11 +233,9 @@ impl<F: Function> Machine for Controller<F> {
             // Nobody wakes it; but a recovery sees from it at what time its life ended.
             Phase::Stopped => Some(self.scan_clock.due()),
             Phase::Starting | Phase::Running => {
-                let scan = self.scan_clock.due();
-                let council = self.redundancy.deadline().unwrap_or(LocalTime::MAX);
-                let begins = self.begins_at().unwrap_or(LocalTime::MAX);
-                let bus = self.bus.deadline().unwrap_or(LocalTime::MAX);
-                Some(scan.min(council).min(begins).min(bus).min(self.stops_at()))
+                let others = [self.redundancy.deadline(), self.begins_at(), self.bus.deadline()];
+                let first = self.scan_clock.due().min(self.stops_at());
+                Some(others.into_iter().flatten().fold(first, LocalTime::min))
             }
         }
     }
@@ -279,6 +277,7 @@ impl<F: Function> Controller<F> {
                     self.set_points.leaves(device, valid_until, how, self.redundancy.settings());
                     self.redundancy.wrote(self.set_points.writes_end());
                 }
+                Some(Told::NotSent { device, how }) => self.set_points.not_sent(device, how),
                 Some(Told::Written { device, outcome }) => self.written(now, device, outcome, out),
                 Some(Told::Beats { device, outcome: WriteOutcome::Acknowledged }) => {
                     out.report(Event::HeartbeatsSucceed { device });

@@ -248,6 +248,13 @@ impl SetPoints {
         }
     }
 
+    /// Notes that a request that was to leave has not.
+    pub(super) fn not_sent(&mut self, device: DeviceIndex, how: Leaving) {
+        if let Some(channel) = self.channels.iter_mut().find(|channel| channel.device == device) {
+            channel.not_sent(how);
+        }
+    }
+
     /// Notes what became of a write.
     pub(super) fn written(
         &mut self,

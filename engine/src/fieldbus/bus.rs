@@ -85,6 +85,13 @@ pub enum Told {
         /// Which of these.
         how: Leaving,
     },
+    /// Of a write that leaves, what was told last has not left: its driver did not send it.
+    NotSent {
+        /// To which device.
+        device: DeviceIndex,
+        /// How it was to leave.
+        how: Leaving,
+    },
     /// The connection to a device is another than before: it may have lost what was written to it, and does not say what is in
     /// force.
     Reconnected {
@@ -329,6 +336,9 @@ impl Bus {
         };
         self.with(connection, out, |master, counter| {
             if master.under_way().is_some_and(is_it) {
+                if kind == WriteKind::SetPoint {
+                    counter.not_sent(place, master.repeats());
+                }
                 master.not_sent(now, counter);
             }
         });

@@ -273,6 +273,11 @@ impl<T: Copy> Master<T> {
         self.exchange.as_ref().map(|exchange| &exchange.job)
     }
 
+    /// Whether the request under way was sent before.
+    pub fn repeats(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.is_repeated)
+    }
+
     /// When the answer to the request under way is given up.
     pub fn answer_due(&self) -> Option<LocalTime> {
         self.exchange.as_ref().map(|exchange| exchange.due)

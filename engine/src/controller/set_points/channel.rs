@@ -336,6 +336,13 @@ impl Channel {
         }
     }
 
+    /// A request of a set-point that was to leave has not, as its driver says.
+    pub(super) fn not_sent(&mut self, how: Leaving) {
+        if let Some(budget) = self.budget.as_mut().filter(|_| how.wears()) {
+            budget.take_back();
+        }
+    }
+
     /// The device may have lost its set-point.
     pub(super) fn begin_doubt(&mut self, now: LocalTime) {
         self.doubt.begin();
@@ -384,6 +391,10 @@ impl Channel {
     pub(super) fn written(&mut self, now: LocalTime, outcome: WriteOutcome, out: &mut Effects) {
         self.unanswered = self.unanswered.saturating_sub(1);
         self.is_uncertain |= outcome == WriteOutcome::TimedOut;
+        if outcome == WriteOutcome::Expired && !self.is_on_bus {
+            // It was counted when it was decided.
+            self.not_sent(Leaving::Begins);
+        }
         let is_last = self.unanswered == 0;
         let Some(last) = &mut self.last else {
             if let Some(past) = self.past.as_mut().filter(|past| is_last && past.state == WriteState::Pending)

@@ -347,6 +347,40 @@ fn what_has_left_counts_and_nothing_else() {
 }
 
 #[test]
+fn what_was_not_sent_does_not_count_in_its_day() {
+    let has_room = |set_points: &mut SetPoints| {
+        let budget = set_points.channels[0].budget.as_mut().expect("it has one");
+        let _none = budget.pass(second(1));
+        budget.has_room()
+    };
+    for (how, is_taken_back) in
+        [(Leaving::Begins, true), (Leaving::Repeats, true), (Leaving::GoesOn, false), (Leaving::Waits, false)]
+    {
+        let mut set_points = worn(true);
+        for _write in 0..2 {
+            set_points.leaves(BATTERY, second(1), Leaving::Begins, &Settings::FAST);
+        }
+        assert!(!has_room(&mut set_points));
+        set_points.not_sent(BATTERY, how);
+        // That it has expired is told too.
+        set_points.written(second(1), BATTERY, WriteOutcome::Expired, &mut Effects::new());
+        assert_eq!(has_room(&mut set_points), is_taken_back, "{how:?}");
+    }
+    for (outcome, is_taken_back) in [(WriteOutcome::Expired, true), (WriteOutcome::TimedOut, false)] {
+        let mut set_points = worn(false);
+        for _write in 0..2 {
+            set_points.channels[0].note_write(write(0), Need::Wished, at(0));
+        }
+        set_points.written(second(1), BATTERY, outcome, &mut Effects::new());
+        assert_eq!(
+            has_room(&mut set_points),
+            is_taken_back,
+            "of one that has no bus its driver says so: {outcome:?}"
+        );
+    }
+}
+
+#[test]
 fn a_set_point_is_written_again_when_the_device_may_have_lost_it() {
     let mut set_points = written_at(&[]);
     let acknowledged = WriteOutcome::Acknowledged;

@@ -145,6 +145,16 @@ impl Counter<'_> {
         }
     }
 
+    /// The request that was told to leave for the set-point under way has not left.
+    pub(super) fn not_sent(&mut self, place: usize, is_repeated: bool) {
+        let how = match self.writing(place as u16).request {
+            _ if is_repeated => Leaving::Repeats,
+            0 => Leaving::Begins,
+            _ => Leaving::GoesOn,
+        };
+        self.desk.told.push(Told::NotSent { device: self.maps[place].device(), how });
+    }
+
     fn writing(&self, place: u16) -> Writing {
         self.devices[usize::from(place)].write.expect("a set-point is under way while it is asked for")
     }

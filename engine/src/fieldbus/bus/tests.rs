@@ -152,10 +152,10 @@ fn reply(frame: &[u8], answer: impl FnOnce(&Request<'_>, &mut Vec<u8>)) -> Vec<u
     bytes
 }
 
-/// All that is told but when writes leave.
+/// All that is told but when writes leave, or do not.
 fn told(bus: &mut Bus) -> Vec<Told> {
     let all = core::iter::from_fn(|| bus.next_told());
-    all.filter(|told| !matches!(told, Told::Left { .. })).collect()
+    all.filter(|told| !matches!(told, Told::Left { .. } | Told::NotSent { .. })).collect()
 }
 
 /// Asks for something, and returns what that led to.
@@ -456,6 +456,7 @@ proptest! {
                         in_transit = in_transit.map(|until| until.max(valid_until));
                     }
                     Told::Left { .. }
+                    | Told::NotSent { .. }
                     | Told::Reconnected { .. }
                     | Told::Points { .. }
                     | Told::TimedOut { .. }

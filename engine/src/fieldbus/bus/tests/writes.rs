@@ -270,6 +270,27 @@ fn what_the_driver_did_not_send_has_expired_unless_an_earlier_try_was_sent() {
 }
 
 #[test]
+fn it_is_told_which_request_of_a_set_point_was_to_leave_and_was_not_sent() {
+    let not_sent = |bus: &mut Bus| {
+        while bus.next_told().is_some() {}
+        bus.not_sent(at(190), ALONE, (WriteKind::SetPoint, at(500)), &mut Effects::new());
+        bus.next_told()
+    };
+    let told = |how| Some(Told::NotSent { device: ALONE, how });
+    let mut bus = open();
+    let _first = ask(&mut bus, 10, &[write(ALONE, 1.0, 3, 500)]);
+    assert_eq!(not_sent(&mut bus), told(Leaving::Begins));
+    let mut bus = open();
+    let first = ask(&mut bus, 10, &[write(ALONE, 1.0, 3, 500)]);
+    let _second = replied(&mut bus, 20, &answer(&sent(&first)[0].1, 0));
+    assert_eq!(not_sent(&mut bus), told(Leaving::GoesOn));
+    let mut bus = open();
+    let _first = ask(&mut bus, 10, &[write(ALONE, 1.0, 3, 500)]);
+    bus.wake(at(110), &mut Effects::new());
+    assert_eq!(not_sent(&mut bus), told(Leaving::Repeats));
+}
+
+#[test]
 fn what_was_not_sent_is_credited_to_no_other_write() {
     let mut bus = beats::beating();
     bus.beat(at(10), (3, at(5_000)), at(110), |_device| Care::Written, &mut Effects::new());
