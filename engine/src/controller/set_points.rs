@@ -5,10 +5,11 @@
 //! to it is a new one; never without authority, and never more often than the device's rate limit and its daily budget let it.
 //! It carries its epoch and the instant after which it must not be performed. [`channel`] says why and when, one by one.
 //!
-//! **Failures.** A device that refuses or is silent is written again after a pause that doubles with each failure and counts from
-//! the write, so that a time-out is part of it; one that was silent, once it answers polls again. What a device acknowledged and
-//! reads back otherwise has failed too. It is reported when writes begin to fail and when they succeed again. A write that came
-//! too late is repeated at once.
+//! **Failures.** A device that refuses or is silent is written again after a pause that doubles with each failure and counts
+//! from the write, so that a time-out is part of it; one that was silent, once it answers polls again. A failure that answers
+//! for several decisions, as each has replaced the one before, is one. What a device acknowledged and reads back otherwise has
+//! failed too. It is reported when writes begin to fail and when they succeed again. A write that came too late is repeated at
+//! once.
 //!
 //! **Outstanding writes.** A write cannot be recalled, and until D after it nobody knows that it is not applied any more, unless
 //! the device says how it ended. That outlives what else is forgotten when authority comes and goes: who hands over waits for

@@ -363,13 +363,16 @@ impl Channel {
         }
     }
 
-    /// Takes how the last write ended, which was not well.
-    fn fail(&mut self, last_at: LocalTime, outcome: WriteOutcome, out: &mut Effects) {
-        if self.pause.is_zero() {
+    /// Takes how the last write ended, which was not well. It fails once, however many decisions are answered by that.
+    fn fail(&mut self, (at, before): (LocalTime, WriteState), outcome: WriteOutcome, out: &mut Effects) {
+        let begins = self.pause.is_zero();
+        if begins {
             out.report(Event::WriteFailed { device: self.device, outcome });
         }
-        self.pause = (self.pause + self.pause).max(RETRY_FIRST).min(self.longest_pause());
-        self.retry_at = last_at + self.pause;
+        if begins || before != WriteState::Failed {
+            self.pause = (self.pause + self.pause).max(RETRY_FIRST).min(self.longest_pause());
+        }
+        self.retry_at = at + self.pause;
     }
 
     /// The longest pause between writes that fail.
@@ -411,7 +414,7 @@ impl Channel {
         if outcome == WriteOutcome::Acknowledged && (last.state != WriteState::Pending || !is_last) {
             return;
         }
-        last.state = WriteState::after(outcome, now);
+        let before = core::mem::replace(&mut last.state, WriteState::after(outcome, now));
         let (at, epoch) = (last.at, last.epoch);
         match outcome {
             WriteOutcome::Acknowledged => {
@@ -429,15 +432,15 @@ impl Channel {
             WriteOutcome::Outdated { accepted } => {
                 self.outdated_by = Some(Epoch::of_number(accepted)).filter(|accepted| *accepted > epoch);
                 self.refuses = true;
-                self.fail(at, outcome, out);
+                self.fail((at, before), outcome, out);
             }
             WriteOutcome::Refused | WriteOutcome::NotHeld => {
                 (self.outdated_by, self.refuses) = (None, true);
-                self.fail(at, outcome, out);
+                self.fail((at, before), outcome, out);
             }
             WriteOutcome::TimedOut | WriteOutcome::Incomplete => {
                 (self.outdated_by, self.refuses) = (None, false);
-                self.fail(at, outcome, out);
+                self.fail((at, before), outcome, out);
             }
         }
     }
@@ -464,9 +467,9 @@ impl Channel {
             && point.measured >= self.overruled_since.unwrap_or(at) + SETTLES_WITHIN
         {
             last.state = WriteState::NotHeld { at };
-            let written_at = last.at;
+            let last = (last.at, WriteState::Acknowledged { at });
             (self.is_unheld, self.refuses) = (true, true);
-            self.fail(written_at, WriteOutcome::NotHeld, out);
+            self.fail(last, WriteOutcome::NotHeld, out);
         }
     }
 }

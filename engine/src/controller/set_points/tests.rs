@@ -111,7 +111,29 @@ fn the_pause_after_a_write_that_failed_counts_from_the_write() {
     };
     assert_eq!(retry_at(&[(1_010, WriteOutcome::Refused)]), at(2_000));
     assert_eq!(retry_at(&[(2_000, WriteOutcome::TimedOut)]), at(2_000), "that was pause enough");
-    assert_eq!(retry_at(&[(1_010, WriteOutcome::Refused), (1_020, WriteOutcome::Refused)]), at(3_000));
+}
+
+#[test]
+fn the_pause_doubles_with_each_write_that_fails_and_not_with_each_decision_that_is_answered_so() {
+    let mut set_points = written_at(&[1_000, 1_100, 1_200]);
+    for (millis, outcome) in
+        [(1_300, WriteOutcome::TimedOut), (1_300, WriteOutcome::TimedOut), (1_310, WriteOutcome::Refused)]
+    {
+        answer(&mut set_points, millis, outcome);
+    }
+    assert_eq!(set_points.channels[0].retry_at, at(2_200));
+    for (millis, pause) in [(3_000, 2_000), (6_000, 4_000)] {
+        set_points.channels[0].note_write(write(millis), Need::Wished, at(millis) + LONGEST);
+        for _decision in 0..3 {
+            answer(&mut set_points, millis + 10, WriteOutcome::Refused);
+        }
+        assert_eq!(set_points.channels[0].retry_at, at(millis + pause));
+    }
+    // One that had expired was repeated at once, and has no pause of its own yet.
+    let mut set_points = written_at(&[1_000, 1_100]);
+    answer(&mut set_points, 1_300, WriteOutcome::Expired);
+    answer(&mut set_points, 1_300, WriteOutcome::TimedOut);
+    assert_eq!(set_points.channels[0].retry_at, at(2_100));
 }
 
 #[test]
