@@ -15,6 +15,7 @@ use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
 use r_ems_engine::ids::{ConnectionIndex, DeviceIndex};
 use r_ems_engine::machine::{Effects, Input, Machine};
+use r_ems_engine::points::DeviceSpec;
 use r_ems_engine::redundancy::{Command, Council, OnSilence, Role, Seat, Settings, SupervisorSpec};
 use r_ems_engine::units::{Ratio, Watts};
 
@@ -123,6 +124,39 @@ fn a_device_that_takes_no_set_points_falls_back_and_hears_heartbeats_with_a_late
     let heard = scans(&mut site, Reading::quiet(100e3, 0.0), 40);
     let tail: Vec<u64> = heard[20..].iter().map(|beats| beats[BATTERY]).collect();
     assert!(!tail.windows(3).any(silent), "{tail:?}");
+}
+
+/// An end before the first scan, at which the battery is to be left with 10 kW and holds this number.
+fn stopped_at_once(scan: Span, held: f64) -> Site {
+    let leave = |devices: &mut [DeviceSpec]| devices[BATTERY].at_stop = Some(Watts::of(10e3));
+    let mut site = Site::made(&stack(), leave, |spec| {
+        behind_a_bus(spec);
+        spec.scan = scan;
+    });
+    site.held[BATTERY] = 50e3;
+    site.unheard[BATTERY] = Some(held);
+    site.command(Command::Stop);
+    site
+}
+
+#[test]
+fn who_stops_before_it_runs_is_heard_by_a_device_that_takes_nothing_from_whom_it_does_not_hear() {
+    for held in [0.0, 1.0, 7.0] {
+        let mut site = stopped_at_once(SCAN, held);
+        for _scan in 0..2 {
+            site.scan(Reading { pcc: None, batteries: [None, None], pv: None });
+        }
+        assert_eq!((site.held[BATTERY], site.writes[BATTERY]), (10e3, 1), "it holds {held}");
+        assert_eq!(site.controller.phase(), Phase::Stopped);
+        assert_eq!((site.beats[OTHER], site.beats[PV]), (0, 0), "they are not told how they are left");
+    }
+}
+
+#[test]
+fn who_stops_between_two_scans_far_apart_sends_the_heartbeat_that_there_is_time_for() {
+    let site = stopped_at_once(Span::from_millis(1_001), 7.0);
+    assert_eq!((site.held[BATTERY], site.beats[BATTERY]), (10e3, 1));
+    assert_eq!(site.controller.phase(), Phase::Stopped);
 }
 
 #[test]

@@ -50,7 +50,7 @@ use self::composition::{Composition, Scan};
 use self::group::Group;
 pub use self::readiness::START_PATIENCE;
 use self::recall::Recall;
-use self::set_points::{SetPoints, Wanted};
+use self::set_points::SetPoints;
 pub use self::spec::{ControllerSpec, StackError};
 pub use self::stopping::HAND_OVER_PATIENCE;
 use self::stopping::{NextLife, Stopping};
@@ -332,6 +332,7 @@ impl<F: Function> Controller<F> {
             self.transfer.send(now, &mut self.redundancy, (&mut self.composition, &mut self.image), out);
         } else if self.comes_to_rest() {
             self.write(now, out);
+            self.beat(now, out);
         }
         self.tell_health(now, out);
         self.poll(out);
@@ -350,9 +351,8 @@ impl<F: Function> Controller<F> {
     fn write(&mut self, now: LocalTime, out: &mut Effects) {
         let Some(authority) = self.redundancy.authority(now) else { return };
         let settings = self.redundancy.settings();
-        let (groups, image) = (self.composition.groups(), &self.image);
-        let wanted = if self.comes_to_rest() { Wanted::AtStop } else { Wanted::Decided };
-        let step = self.set_points.write(now, authority, settings, wanted, (groups, image), out);
+        let seen = (self.composition.groups(), &self.image, &self.bus);
+        let step = self.set_points.write(now, authority, settings, self.wanted(), seen, out);
         // Before anything else happens: a hand-over that comes next must wait for what has just left.
         self.redundancy.wrote(self.set_points.writes_end());
         let begins = self.begins_at().is_some_and(|at| now >= at);
@@ -368,7 +368,8 @@ impl<F: Function> Controller<F> {
     /// Lets devices hear that it cares for them, also while it gives authority up: nobody else does yet.
     fn beat(&mut self, now: LocalTime, out: &mut Effects) {
         let Some(lease) = self.redundancy.lease(now) else { return };
-        let cares = |device| self.set_points.care(device, self.composition.groups());
+        let wanted = self.wanted();
+        let cares = |device| self.set_points.care(device, wanted, self.composition.groups());
         self.bus.beat(now, (lease.epoch.number(), lease.until), self.scan_clock.due(), cares, out);
     }
 

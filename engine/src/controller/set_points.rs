@@ -30,7 +30,7 @@ use super::budget::{Day, WriteBudget};
 use super::group::Group;
 use super::member::Member;
 use crate::carry::Carry;
-use crate::fieldbus::bus::{Care, Leaving};
+use crate::fieldbus::bus::{Bus, Care, Leaving};
 use crate::fieldbus::map::DeviceMap;
 use crate::fieldbus::write::WriteRequest;
 use crate::ids::DeviceIndex;
@@ -60,7 +60,10 @@ pub(super) enum Wanted {
     /// Those that were decided.
     Decided,
     /// Those with which devices are left.
-    AtStop,
+    AtStop {
+        /// Whether a device that listens for heartbeats is to have heard a new one before.
+        is_heard_first: bool,
+    },
 }
 
 impl SetPoints {
@@ -118,7 +121,7 @@ impl SetPoints {
         authority: Authority,
         settings: &Settings,
         wanted: Wanted,
-        (groups, image): (&[Group], &Image),
+        (groups, image, bus): (&[Group], &Image, &Bus),
         out: &mut Effects,
     ) -> Option<Watts> {
         let mut difference = None;
@@ -127,14 +130,14 @@ impl SetPoints {
             let decided = member.is_known().then(|| member.set_point());
             let Some(power) = (match wanted {
                 Wanted::Decided => decided,
-                Wanted::AtStop => channel.at_stop,
+                Wanted::AtStop { .. } => channel.at_stop,
             }) else {
                 continue;
             };
             channel.read_back(image, out);
             let need = match wanted {
                 Wanted::Decided => channel.need(now, power),
-                Wanted::AtStop => Need::Urgent,
+                Wanted::AtStop { .. } => Need::Urgent,
             };
             let may_write = channel.may_try(now, authority.epoch, power)
                 && now.since(authority.since) >= channel.first_wait(settings);
@@ -142,7 +145,10 @@ impl SetPoints {
                 && match wanted {
                     Wanted::Decided => channel.may_write(now, need, out) && channel.limiter.take(now),
                     // It is the last one: no other comes too soon after it.
-                    Wanted::AtStop => !channel.was_told(power),
+                    Wanted::AtStop { is_heard_first } => {
+                        let is_heard = || bus.is_heard(channel.device, authority.epoch.number());
+                        !channel.was_told(power) && (!is_heard_first || is_heard())
+                    }
                 };
             if is_due {
                 let held = image.good(channel.device, PointKind::SetPoint).map_or(power, Watts::of);
@@ -270,9 +276,11 @@ impl SetPoints {
     }
 
     /// How a device's set-point is cared for.
-    pub(super) fn care(&self, device: DeviceIndex, groups: &[Group]) -> Care {
+    pub(super) fn care(&self, device: DeviceIndex, wanted: Wanted, groups: &[Group]) -> Care {
         let members = groups.iter().flat_map(|group| group.members());
-        let mut known = self.channels.iter().zip(members).filter(|(_, member)| member.is_known());
+        let is_left = |channel: &Channel| channel.at_stop.is_some() && wanted != Wanted::Decided;
+        let is_known = |(channel, member): &(&Channel, &Member)| member.is_known() || is_left(channel);
+        let mut known = self.channels.iter().zip(members).filter(is_known);
         let Some((channel, _)) = known.find(|(channel, _)| channel.device == device) else {
             return Care::None;
         };

@@ -17,12 +17,18 @@
 //! the value rests on none of them; at once where a write failed before, without that pause; and without the interval between
 //! writes, which keeps many from a device and not the last one.
 //!
+//! **A device that listens for heartbeats hears one first** that is new to it, or it would not take what it is told: all that
+//! are to be left so are cared for until then, also before it runs. The first number of an authority may be one that the device
+//! holds, so what is left follows the second, in the scan after. Where that one would be too late, or heartbeats fail, it does
+//! not wait.
+//!
 //! Nothing that is broken keeps a process from ending: there is [`REST_PATIENCE`] for such devices, up to
 //! [`HAND_OVER_PATIENCE`] for both steps, and [`END_PATIENCE`](crate::persistence::journal::END_PATIENCE)
 //! for the disk. Who runs out of patience releases nobody: its lease ends by itself, as after a crash.
 
 use serde::{Deserialize, Serialize};
 
+use super::set_points::Wanted;
 use super::{Controller, Phase};
 use crate::event::Event;
 use crate::functions::Function;
@@ -32,6 +38,9 @@ use crate::time::{LocalTime, Span};
 
 /// So long a controller that stops waits for devices to acknowledge with what they are left.
 pub(super) const REST_PATIENCE: Span = Span::from_secs(2);
+/// So long of that devices hear heartbeats before they are told with what they are left.
+const HEARTBEAT_PATIENCE: Span = Span::from_secs(1);
+const _: () = assert!(HEARTBEAT_PATIENCE.as_nanos() < REST_PATIENCE.as_nanos());
 /// So long a controller that stops waits for its last writes and for its successor. Together with the patience for the disk it is
 /// less than the ten seconds that supervisors of processes give.
 pub const HAND_OVER_PATIENCE: Span = Span::from_secs(4);
@@ -78,6 +87,7 @@ impl<F: Function> Controller<F> {
             self.stopping = Some(Stopping { since: now, step: Step::ComesToRest });
             self.set_points.try_at_once();
             self.write(now, out);
+            self.beat(now, out);
         } else {
             self.leave(now, now, out);
         }
@@ -92,6 +102,17 @@ impl<F: Function> Controller<F> {
     /// Whether devices are told with what they are left.
     pub(super) fn comes_to_rest(&self) -> bool {
         self.stopping.is_some_and(|stopping| stopping.step == Step::ComesToRest)
+    }
+
+    /// Which set-points are written.
+    pub(super) fn wanted(&self) -> Wanted {
+        match self.stopping {
+            Some(Stopping { since, step: Step::ComesToRest }) => {
+                // If not now, then with the next scan.
+                Wanted::AtStop { is_heard_first: self.scan_clock.due() <= since + HEARTBEAT_PATIENCE }
+            }
+            Some(Stopping { step: Step::Leaves { .. }, .. }) | None => Wanted::Decided,
+        }
     }
 
     /// Ends it once nothing is held any more, and a successor is there if there is to be one.

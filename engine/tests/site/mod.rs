@@ -128,6 +128,8 @@ pub(crate) struct Site {
     pub(crate) is_mute: [bool; 4],
     /// The heartbeats that devices behind a bus have heard.
     pub(crate) beats: [u64; 4],
+    /// The numbers that devices hold which take no set-point before they have heard another one.
+    pub(crate) unheard: [Option<f64>; 4],
 }
 
 impl Site {
@@ -169,6 +171,7 @@ impl Site {
             refuses: [false; 4],
             is_mute: [false; 4],
             beats: [0; 4],
+            unheard: [None; 4],
         }
     }
 
@@ -305,6 +308,7 @@ impl Site {
         let is_set_point = write.kind == WriteKind::SetPoint;
         if !is_set_point {
             self.beats[device] += 1;
+            self.unheard[device] = self.unheard[device].filter(|held| *held == write.value);
         } else if self.is_mute[device] {
             return None;
         }
@@ -312,7 +316,7 @@ impl Site {
         let request = Request::decode(&frame[HEADER_BYTES..]).expect("what is sent is a request");
         let (transaction, unit) = (u16::from_be_bytes([frame[0], frame[1]]), frame[HEADER_BYTES - 1]);
         let mut bytes = Vec::new();
-        let refuses = is_set_point && self.refuses[device];
+        let refuses = is_set_point && (self.refuses[device] || self.unheard[device].is_some());
         put(&mut bytes, transaction, unit, |pdu| {
             if refuses {
                 put_exception(pdu, request.function(), Exception::ILLEGAL_VALUE);

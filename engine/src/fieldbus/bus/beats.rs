@@ -129,6 +129,16 @@ impl Bus {
         }
     }
 
+    /// Whether a device has heard a new number under this epoch, as far as is known, or listens for none. What is asked for in
+    /// this scan goes before what is written in it.
+    pub fn is_heard(&self, device: DeviceIndex, epoch: u64) -> bool {
+        let listens = |place: &usize| self.spec.devices[*place].heartbeat().is_some();
+        self.place(device).filter(listens).is_none_or(|place| {
+            let beats = &self.devices[place].beats;
+            beats.epoch == Some(epoch) && !beats.may_be_held
+        })
+    }
+
     /// The authority is over under which heartbeats were sent, or another has begun.
     pub fn forget_beats(&mut self) {
         self.devices.iter_mut().for_each(|attached| attached.beats.forget());
