@@ -20,6 +20,8 @@ class Fault:
     writes: str
     # How long it lasts, in seconds.
     lasts: float = 1.5
+    # Whether the active stands still by it.
+    stalls_active: bool = False
 
 
 def switchover(is_named):
@@ -110,11 +112,11 @@ FAULTS = [
     Fault("kill-both-others", "kill -9 of standby and witness: no majority", kill("standby", "w"), "nobody"),
     Fault("kill-all", "kill -9 of all three", kill("active", "standby", "w"), "nobody"),
     Fault("stop", "the active ends in order, and is started again", stop, "other"),
-    Fault("stall", "the active stands still for 1 s", stall, "other", 1.0),
+    Fault("stall", "the active stands still for 1 s", stall, "other", 1.0, True),
     Fault("cut", "the active's cable is cut", cut(both_ways("x", "y", "w", "d")), "other"),
     Fault("unplugged", "the same, and the active notices", unplugged, "other"),
     Fault("cut-mid-write", "the same while a set-point is under way", cut_mid_write, "other", 1.0),
-    Fault("stall-mid-write", "the same, and the active stands still", stall_mid_write, "other", 1.0),
+    Fault("stall-mid-write", "the same, and the active stands still", stall_mid_write, "other", 1.0, True),
     Fault("cut-from-hosts", "the active reaches the devices and no host", cut(both_ways("x", "y", "w")), "other"),
     Fault("cut-from-devices", "the active reaches the hosts and no device", cut(both_ways("x", "d")), "other", 3.0),
     Fault("mute", "no host hears the active", cut([("x", "y"), ("x", "w")]), "other"),

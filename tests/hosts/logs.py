@@ -38,17 +38,17 @@ def ctl(site, *arguments):
 
 
 def hand_over(site):
-    """Collects what each host has kept, and replays it all in one time. Returns whether all is well."""
+    """Collects what each host has kept, and replays it all in one time. Returns whether all is well, and all that happened."""
     archives = {host: site.folder / f"{host}.tar.gz" for host in site.daemons}
     for host, daemon in site.daemons.items():
         done = ctl(site, "collect", "--state", daemon.state, "--output", archives[host], "--socket", daemon.socket)
         if done.returncode != 0:
             print(f"{host} cannot be collected: exit {done.returncode}: {done.stderr.strip()}")
-            return False
-    done = ctl(site, "replay", *archives.values(), "--format", "json")
+            return False, []
+    done = ctl(site, "replay", *archives.values(), "--timeline", "--format", "json")
     if not done.stdout:
         print(f"the archives cannot be replayed: exit {done.returncode}: {done.stderr.strip()}")
-        return False
+        return False, []
     found = json.loads(done.stdout)
     sent, lost, unsent = (sum(between[what] for between in found["letters"]) for what in ("sent", "lost", "unsent"))
     within = max((clock["within_s"] for clock in found["clocks"] if clock["within_s"] is not None), default=0)
@@ -63,4 +63,4 @@ def hand_over(site):
         f"collected and replayed in one time: {sent:,} letters, {lost:,} of them lost, {unsent} never sent; "
         f"clocks within {within * 1e3:.3f} ms: {'ok' if is_well else 'WRONG'}"
     )
-    return is_well
+    return is_well, found["events"]

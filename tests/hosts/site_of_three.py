@@ -152,13 +152,14 @@ class Site:
         except RuntimeError as error:
             raise RuntimeError(f"{error}: {json.dumps(self.fared)}") from None
 
-    def take_over_bound(self):
-        """What `check` promises, in seconds."""
+    def promised(self):
+        """What `check` promises, in seconds: how long a take-over lasts at most, and through which stalls authority lasts."""
         done = subprocess.run(
             [self.bins / "r-emsctl", "check", self.folder / "site.ron", "--format", "json"],
             capture_output=True, text=True, check=True,
         )
-        return json.loads(done.stdout)["files"][0]["redundancy"][0]["take_over_max_s"]
+        promised = json.loads(done.stdout)["files"][0]["redundancy"][0]
+        return promised["take_over_max_s"], promised["stall_max_s"]
 
     def stop(self):
         """Ends the daemons in order, and then what they spoke with; returns the daemons' exit codes."""

@@ -1,5 +1,7 @@
 """Each check fails on what it is there for: python3 -m unittest discover tests/hosts"""
 
+import contextlib
+import io
 import json
 import sys
 import tempfile
@@ -9,7 +11,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from faults import FAULTS
-from trial import order_of, writer_of
+from trial import Outcome, order_of, writer_of
+from verdict import judge, seconds, stood_still
 from writes import Record, Write, longest_gap, of_line, rank
 
 
@@ -44,6 +47,44 @@ class Checks(unittest.TestCase):
 
     def test_ranks_are_of_what_was_measured(self):
         self.assertEqual([rank([3, 1, 2, 4], share) for share in (0.5, 0.99, 1)], [2, 4, 4])
+
+
+class Verdicts(unittest.TestCase):
+    LONGEST_S = 0.025
+
+    def outcome(self, **more):
+        given = {"if_none_stood_still": ["a wrote, not b"], "began_unix_ns": 100, "ended_unix_ns": 200}
+        return Outcome("switchover", "a", **{**given, **more})
+
+    def late(self, host, words, at=150):
+        message = f"scans_missed: 4, {words} late"
+        return {"at": "", "at_unix_ns": at, "controller": f"commerce/{host}", "message": message}
+
+    def judges(self, outcomes, events):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return judge(outcomes, events, self.LONGEST_S)
+
+    def test_spans_are_read_as_they_are_written(self):
+        self.assertAlmostEqual(seconds("1 s 40 ms 596 us 816 ns"), 1.040596816)
+
+    def test_who_stood_still_for_longer_than_allowed_is_named(self):
+        just = [self.late("b", "25 ms 1 us"), self.late("a", "25 ms")]
+        self.assertEqual(list(stood_still(self.outcome(), just, self.LONGEST_S)), ["b"])
+
+    def test_a_stall_at_another_time_or_of_the_fault_itself_explains_nothing(self):
+        for outcome, at in [(self.outcome(), 99), (self.outcome(), 201), (self.outcome(stalled="b"), 150)]:
+            self.assertEqual(stood_still(outcome, [self.late("b", "40 ms", at)], self.LONGEST_S), {})
+
+    def test_what_failed_fails_unless_a_host_stood_still_and_the_fault_was_judged_otherwise(self):
+        failed, well, events = self.outcome(), self.outcome(if_none_stood_still=[]), [self.late("b", "40 ms")]
+        self.assertTrue(self.judges([well], []))
+        self.assertFalse(self.judges([failed, well], []))
+        self.assertTrue(self.judges([failed, well], events))
+        self.assertFalse(self.judges([failed], events))
+
+    def test_no_stall_excuses_a_write_of_an_older_epoch(self):
+        failed, well = self.outcome(problems=["a 1.0 was accepted late"]), self.outcome(if_none_stood_still=[])
+        self.assertFalse(self.judges([failed, well], [self.late("b", "40 ms")]))
 
 
 class Reading(unittest.TestCase):

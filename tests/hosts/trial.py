@@ -23,7 +23,24 @@ class Outcome:
     after: str = "nobody"
     gap_s: float = 0.0
     turns: list = field(default_factory=list)
+    # What is wrong in any case, and what is wrong if no host stood still.
     problems: list = field(default_factory=list)
+    if_none_stood_still: list = field(default_factory=list)
+    # Which host the fault itself stalled.
+    stalled: str | None = None
+    # On the wall clock, which is that of the logs.
+    began_unix_ns: int = field(default_factory=time.time_ns)
+    ended_unix_ns: int = 0
+
+    @property
+    def is_well(self):
+        """Whether nothing is wrong."""
+        return not self.problems and not self.if_none_stood_still
+
+    @property
+    def said(self):
+        """All that is wrong, in words."""
+        return "; ".join(self.problems + self.if_none_stood_still) or "ok"
 
 
 def order_of(writes):
@@ -45,8 +62,11 @@ def writer_of(fault, writes, active, standby):
 
 def try_once(site, fault, bound):
     """Breaks something, and heals it. Nothing that the site does wrong ends the test."""
-    active, standby = site.settle()
-    outcome = Outcome(fault.name, active)
+    try:
+        active, standby = site.settle()
+    except RuntimeError as error:
+        return Outcome(fault.name, "nobody", problems=[str(error)], ended_unix_ns=time.time_ns())
+    outcome = Outcome(fault.name, active, stalled=active if fault.stalls_active else None)
     time.sleep(BEFORE_S)
     broken = begun = now()
     try:
@@ -68,7 +88,13 @@ def try_once(site, fault, bound):
     if writes:
         outcome.after, outcome.gap_s, outcome.turns = writes[-1].host, longest_gap(writes, end), turns(writes)
     meanwhile = [write for write in writes if begun + STILL_S < write.at <= healed]
-    outcome.problems += order_of(writes) + writer_of(fault, meanwhile, active, standby)
-    if fault.writes in ("other", "same") and outcome.gap_s > bound + SLACK_S:
-        outcome.problems.append(f"no write for longer than {(bound + SLACK_S) * 1e3:.0f} ms")
+    outcome.problems += order_of(writes)
+    wrong = writer_of(fault, meanwhile, active, standby)
+    if fault.writes in ("other", "same"):
+        if outcome.gap_s > bound + SLACK_S:
+            wrong.append(f"no write for longer than {(bound + SLACK_S) * 1e3:.0f} ms")
+        outcome.if_none_stood_still += wrong
+    else:
+        outcome.problems += wrong
+    outcome.ended_unix_ns = time.time_ns()
     return outcome
