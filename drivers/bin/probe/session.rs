@@ -12,7 +12,7 @@ use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_scenarios::RealWay;
 use r_ems_site::BootClock;
 use r_ems_site::line::{Happened, Line};
-use r_ems_site::reactor::{Interest, Reactor};
+use r_ems_site::reactor::Reactor;
 
 use crate::exit::Failure;
 use crate::ways;
@@ -113,9 +113,10 @@ impl Session {
         };
         let refused = |error: std::io::Error| Failure::error(format!("nothing can be waited for: {error}"));
         let reactor = BootClock::begin_in(Span::ZERO).and_then(Reactor::new).map_err(refused)?;
+        let line = Line::new(&ways::line(way), reactor.watch(NAME)).map_err(refused)?;
         let desk = Desk {
             reactor,
-            line: Line::new(&ways::line(way)),
+            line,
             way: way.clone(),
             framing: like.framing,
             request: Vec::new(),
@@ -151,7 +152,7 @@ impl Session {
             return Exchange { took: Span::ZERO, at: now, outcome: Err(Fault::TimedOut) };
         }
         // Many devices end connections on which nothing is asked for long, and some do not say so.
-        let is_idle = self.desk.line.socket().is_some();
+        let is_idle = !self.desk.line.is_closed();
         if is_idle {
             self.take_what_is_there();
         }
@@ -200,7 +201,7 @@ impl Session {
         while self.desk.look() < until {
             let wait = Time::from_nanos(until.as_nanos());
             // What may arrive belongs to no request, and must not end the wait over and over.
-            if self.desk.line.socket().is_some() {
+            if !self.desk.line.is_closed() {
                 self.take_what_is_there();
             }
             if self.desk.reactor.wait(wait, &mut ready).is_err() {
@@ -247,15 +248,7 @@ impl Session {
             Happened::Nothing => {}
             Happened::Opened => {
                 self.desk.connected = Some(now.since(self.desk.opening));
-                let listens =
-                    self.desk.line.socket().is_some_and(|socket| {
-                        self.desk.reactor.change(socket, NAME, Interest::Reads).is_ok()
-                    });
-                if listens {
-                    self.master.connected(now, &mut self.desk);
-                } else {
-                    self.desk.is_lost = true;
-                }
+                self.master.connected(now, &mut self.desk);
             }
             Happened::Arrived(count) => self.master.received(now, &bytes[..count], &mut self.desk),
             Happened::Closed => {
@@ -282,12 +275,7 @@ impl Peer for Desk {
 
     fn connect(&mut self) {
         self.opening = self.look();
-        let begun = self.line.open() == Happened::Nothing
-            && self
-                .line
-                .socket()
-                .is_some_and(|socket| self.reactor.add(socket, NAME, Interest::Writes).is_ok());
-        self.is_lost = !begun;
+        self.is_lost = self.line.open() == Happened::Closed;
     }
 
     fn disconnect(&mut self) {

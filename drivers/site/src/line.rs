@@ -12,17 +12,20 @@
 //!
 //! **Invariant:** nothing of an earlier connection is ever read from the next.
 
+mod port;
+mod porter;
 mod serial;
 mod tcp;
 
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
 
 use r_ems_engine::LocalTime;
 
-pub use self::serial::Port;
+pub use self::port::Port;
 use self::serial::Serial;
 use self::tcp::Tcp;
+use crate::reactor::Watch;
 
 /// The longest answer to one request: a frame of Modbus TCP, which is longer than one of RTU.
 pub const ANSWER_BYTES_MAX: usize = 260;
@@ -62,12 +65,15 @@ pub enum Happened {
 }
 
 impl Line {
-    /// A line that leads there, which is closed.
-    pub fn new(way: &Way) -> Self {
-        Self(match way {
-            Way::Tcp(address) => Kind::Tcp(Tcp::new(*address)),
-            Way::Serial(port) => Kind::Serial(Serial::new(port.clone())),
-        })
+    /// A line that leads there, which is closed; what there is to look at ends waits by `watch`.
+    ///
+    /// # Errors
+    /// The operating system has no more threads or descriptors, which a serial line needs from the beginning.
+    pub fn new(way: &Way, watch: Watch) -> io::Result<Self> {
+        Ok(Self(match way {
+            Way::Tcp(address) => Kind::Tcp(Tcp::new(*address, watch)),
+            Way::Serial(port) => Kind::Serial(Serial::new(port.clone(), watch)?),
+        }))
     }
 
     /// Begins to open it, anew if it is open; how that ends is found by [`Line::look`]. `Closed`: it cannot be tried at all.
@@ -105,11 +111,11 @@ impl Line {
         }
     }
 
-    /// What is waited for; `None`: it is closed.
-    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+    /// Whether it is neither open nor being opened.
+    pub const fn is_closed(&self) -> bool {
         match &self.0 {
-            Kind::Tcp(line) => line.socket(),
-            Kind::Serial(line) => line.port(),
+            Kind::Tcp(line) => line.is_closed(),
+            Kind::Serial(line) => line.is_closed(),
         }
     }
 

@@ -10,6 +10,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use r_ems_engine::{Span, Time};
 use rustix::event::epoll;
@@ -27,7 +28,14 @@ const CLOCK: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Reactor {
     clock: BootClock,
-    epoll: OwnedFd,
+    epoll: Arc<OwnedFd>,
+}
+
+/// Lets sockets end a reactor's waits, all under one name.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    epoll: Arc<OwnedFd>,
+    name: u64,
 }
 
 /// What a socket is waited for.
@@ -58,7 +66,7 @@ impl Reactor {
         for own in clock.descriptors() {
             epoll::add(&epoll, own, epoll::EventData::new_u64(CLOCK), epoll::EventFlags::IN)?;
         }
-        Ok(Self { clock, epoll })
+        Ok(Self { clock, epoll: Arc::new(epoll) })
     }
 
     /// The time since the run began.
@@ -66,24 +74,13 @@ impl Reactor {
         self.clock.now()
     }
 
-    /// Lets a socket end waits from now on, under this name.
-    ///
-    /// # Errors
-    /// It is no socket that can be waited for, or is there already.
+    /// What lets sockets end waits under this name.
     ///
     /// # Panics
     /// If the name is the highest number, which is the clock's.
-    pub fn add(&self, socket: impl AsFd, name: u64, interest: Interest) -> io::Result<()> {
+    pub fn watch(&self, name: u64) -> Watch {
         assert!(name != CLOCK, "that is the clock's own name");
-        Ok(epoll::add(&self.epoll, socket, epoll::EventData::new_u64(name), interest.flags())?)
-    }
-
-    /// Changes what a socket is waited for. One that is closed needs not be taken away.
-    ///
-    /// # Errors
-    /// It was not added.
-    pub fn change(&self, socket: impl AsFd, name: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::modify(&self.epoll, socket, epoll::EventData::new_u64(name), interest.flags())?)
+        Watch { epoll: Arc::clone(&self.epoll), name }
     }
 
     /// Waits until an instant, until woken, or until a socket is ready; adds the names of those that are to `ready`.
@@ -117,6 +114,30 @@ impl Reactor {
     /// Whether an instant is so near, or over, that nothing sleeps until then.
     fn is_near(&self, until: Time) -> bool {
         until.since(self.now()) <= EARLY
+    }
+}
+
+impl Watch {
+    /// Lets a socket end waits from now on.
+    ///
+    /// # Errors
+    /// It is no socket that can be waited for, or is there already.
+    pub fn add(&self, socket: impl AsFd, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, socket, epoll::EventData::new_u64(self.name), interest.flags())?)
+    }
+
+    /// Changes what a socket is waited for.
+    ///
+    /// # Errors
+    /// It was not added.
+    pub fn change(&self, socket: impl AsFd, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, socket, epoll::EventData::new_u64(self.name), interest.flags())?)
+    }
+
+    /// Lets a socket end no waits any more. One that is closed at once needs not be taken away.
+    pub fn forget(&self, socket: impl AsFd) {
+        // Who was never added is not there either.
+        let _forgotten = epoll::delete(&self.epoll, socket);
     }
 }
 
@@ -160,17 +181,31 @@ mod tests {
         let mut one = TcpStream::connect(address).expect("it listens");
         let (other, _address) = listener.accept().expect("somebody has connected");
         let (mut reactor, mut ready) = (reactor(), Vec::new());
-        reactor.add(&other, 7, Interest::Reads).expect("a socket");
+        reactor.watch(7).add(&other, Interest::Reads).expect("a socket");
         one.write_all(b"bytes").expect("it is open");
         assert_eq!(reactor.wait(Time::MAX, &mut ready).ok(), Some(Waited::Reached));
         assert_eq!(ready, [7]);
         assert_eq!(reactor.wait(Time::ZERO, &mut ready).ok(), Some(Waited::Reached));
         assert_eq!(ready, [7, 7], "nobody has read them");
-        reactor.change(&other, 8, Interest::Writes).expect("it is there");
+        reactor.watch(8).change(&other, Interest::Writes).expect("it is there");
         reactor.wait(Time::ZERO, &mut ready).expect("a wait");
         assert_eq!(ready, [7, 7, 8]);
         drop(other);
         reactor.wait(Time::ZERO, &mut ready).expect("a wait");
         assert_eq!(ready.len(), 3);
+    }
+
+    #[test]
+    fn a_socket_that_is_forgotten_ends_no_wait_while_it_is_open() {
+        let (mut reactor, mut ready) = (reactor(), Vec::new());
+        let (one, other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let watch = reactor.watch(7);
+        watch.add(&one, Interest::Reads).expect("a socket");
+        (&other).write_all(b"bytes").expect("it is open");
+        reactor.wait(Time::ZERO, &mut ready).expect("a wait");
+        assert_eq!(ready, [7]);
+        watch.forget(&one);
+        reactor.wait(Time::ZERO, &mut ready).expect("a wait");
+        assert_eq!(ready, [7]);
     }
 }

@@ -157,7 +157,7 @@ impl SiteDriver {
     /// A site whose controllers begin to live with what was found of them. `M` and `C` are what rebuilds those that fail.
     ///
     /// # Errors
-    /// The socket to other hosts cannot be waited for.
+    /// The socket to other hosts cannot be waited for, or there are no threads or descriptors for serial lines.
     pub fn new<M: Machine, C: Containment>(
         world: World,
         posts: Vec<(PostSpec, Recovered)>,
@@ -165,9 +165,13 @@ impl SiteDriver {
         let World { reactor, controlled, disk, peers, host, patience, tell } = world;
         let at = reactor.now();
         if let Some(peers) = &peers {
-            reactor.add(peers.socket(), PEERS, Interest::Reads)?;
+            reactor.watch(PEERS).add(peers.socket(), Interest::Reads)?;
         }
-        let posts: Vec<Post> = posts.into_iter().map(|(spec, found)| Post::new(at, spec, found)).collect();
+        let begin = |(place, (spec, found))| {
+            let watch = |connection| reactor.watch(name_of(ControllerIndex::of(place), connection));
+            Post::new(at, spec, found, watch)
+        };
+        let posts = posts.into_iter().enumerate().map(begin).collect::<std::io::Result<Vec<Post>>>()?;
         let mut driver = Self {
             reactor,
             controlled,
@@ -375,15 +379,7 @@ impl SiteDriver {
             Happened::Nothing => None,
             Happened::Arrived(count) => Some((to, Next::Frame { connection, count })),
             Happened::Closed => changed(false),
-            Happened::Opened => {
-                match line.socket().map(|socket| self.reactor.change(socket, name, Interest::Reads)) {
-                    Some(Ok(())) => changed(true),
-                    Some(Err(_)) | None => {
-                        line.close();
-                        changed(false)
-                    }
-                }
-            }
+            Happened::Opened => changed(true),
         }
     }
 }

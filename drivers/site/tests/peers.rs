@@ -248,7 +248,7 @@ fn the_socket_ends_a_wait() {
     let site = Site::new("wait");
     let mut reactor = Reactor::new(BootClock::begin_in(Span::ZERO).expect("a clock")).expect("descriptors");
     let mut ready = Vec::new();
-    reactor.add(site.hosts[0].socket(), 5, Interest::Reads).expect("a socket");
+    reactor.watch(5).add(site.hosts[0].socket(), Interest::Reads).expect("a socket");
     site.pass(1, b"whatever");
     reactor.wait(Time::MAX, &mut ready).expect("a wait");
     assert_eq!(ready, [5]);

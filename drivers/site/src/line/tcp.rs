@@ -12,8 +12,9 @@
 //! - A write waits for the device's address on the network (ARP, neighbor discovery), as after the cable was out: the queue there
 //!   outlives the connection, for 3 s. Where it has room for one packet, `unres_qlen_bytes` 0, the reset takes the write's place.
 
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use r_ems_engine::{LocalTime, Span};
@@ -24,6 +25,7 @@ use rustix::net::{
 };
 
 use super::{Credit, Happened};
+use crate::reactor::{Interest, Watch};
 
 /// The operating system takes no longer time, in milliseconds.
 const PATIENCE_MAX: u32 = i32::MAX as u32;
@@ -32,6 +34,7 @@ const PATIENCE_MAX: u32 = i32::MAX as u32;
 #[derive(Debug)]
 pub(super) struct Tcp {
     address: SocketAddr,
+    watch: Watch,
     state: State,
     credit: Credit,
     /// When the write was sent that may wait in it; nothing has come since.
@@ -50,8 +53,8 @@ enum State {
 
 impl Tcp {
     /// A line to an address, which is closed.
-    pub(super) const fn new(address: SocketAddr) -> Self {
-        Self { address, state: State::Closed, credit: Credit::NONE, written: None, patience: 0 }
+    pub(super) const fn new(address: SocketAddr, watch: Watch) -> Self {
+        Self { address, watch, state: State::Closed, credit: Credit::NONE, written: None, patience: 0 }
     }
 
     /// Begins to open it, anew if it is open; how that ends is found by [`Tcp::look`]. `Closed`: it cannot be tried at all.
@@ -68,7 +71,7 @@ impl Tcp {
         }
     }
 
-    fn begin(&self) -> Result<OwnedFd, Errno> {
+    fn begin(&self) -> io::Result<OwnedFd> {
         let family = if self.address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
@@ -76,9 +79,11 @@ impl Tcp {
         set_tcp_nodelay(&socket, true)?;
         set_socket_linger(&socket, Some(Duration::ZERO))?;
         match connect(&socket, &self.address) {
-            Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
-            Err(error) => Err(error),
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
         }
+        self.watch.add(&socket, Interest::Writes)?;
+        Ok(socket)
     }
 
     /// Closes it.
@@ -131,12 +136,9 @@ impl Tcp {
         is_set
     }
 
-    /// Its socket; `None`: it is closed.
-    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
-        match &self.state {
-            State::Closed => None,
-            State::Opening(socket) | State::Open(socket) => Some(socket.as_fd()),
-        }
+    /// Whether it is neither open nor being opened.
+    pub(super) const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
     }
 
     /// Looks what has happened, and reads what fits into `bytes`, which has room for some.
@@ -168,7 +170,7 @@ impl Tcp {
         }
         // No error yet is no connection yet: only one that is there has another end.
         match rustix::net::getpeername(&socket) {
-            Ok(_) => {
+            Ok(_) if self.watch.change(&socket, Interest::Reads).is_ok() => {
                 self.state = State::Open(socket);
                 Happened::Opened
             }
@@ -176,7 +178,7 @@ impl Tcp {
                 self.state = State::Opening(socket);
                 Happened::Nothing
             }
-            Err(_) => Happened::Closed,
+            Ok(_) | Err(_) => Happened::Closed,
         }
     }
 }
@@ -196,6 +198,8 @@ mod tests {
 
     use super::super::ANSWER_BYTES_MAX;
     use super::*;
+    use crate::clock::BootClock;
+    use crate::reactor::Reactor;
 
     /// A test that waits longer than so many steps of 10 ms has failed.
     const STEPS: usize = 6_000;
@@ -203,9 +207,9 @@ mod tests {
     /// Looks at a line until something has happened.
     fn wait(line: &mut Tcp, bytes: &mut [u8]) -> Happened {
         for _ in 0..STEPS {
-            if let Some(socket) = line.socket() {
+            if let State::Opening(socket) | State::Open(socket) = &line.state {
                 let tick = rustix::time::Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
-                let _ready = poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&tick));
+                let _ready = poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&tick));
             }
             match line.look(bytes) {
                 Happened::Nothing => {}
@@ -215,9 +219,15 @@ mod tests {
         panic!("nothing happens");
     }
 
+    /// A line to whoever listens.
+    fn line_to(listener: &TcpListener) -> Tcp {
+        let reactor = BootClock::begin_in(Span::ZERO).and_then(Reactor::new).expect("descriptors");
+        Tcp::new(listener.local_addr().expect("it listens"), reactor.watch(1))
+    }
+
     fn connected() -> (Tcp, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let mut line = Tcp::new(listener.local_addr().expect("it listens"));
+        let mut line = line_to(&listener);
         assert_eq!(line.open(), Happened::Nothing);
         assert_eq!(wait(&mut line, &mut [0; 8]), Happened::Opened);
         let (peer, _address) = listener.accept().expect("somebody has connected");
@@ -242,7 +252,7 @@ mod tests {
         }
         other.write_all(&[7]).expect("it is open");
         assert_eq!(wait(&mut line, &mut [0; 100]), Happened::Closed);
-        assert!(line.socket().is_none());
+        assert!(line.is_closed());
     }
 
     #[test]
@@ -268,18 +278,14 @@ mod tests {
         let (mut line, peer) = connected();
         drop(peer);
         assert_eq!(wait(&mut line, &mut [0; 8]), Happened::Closed);
-        assert_eq!(
-            (line.send(LocalTime::ZERO, b"lost", None), line.socket().is_none()),
-            (Happened::Nothing, true)
-        );
+        assert_eq!((line.send(LocalTime::ZERO, b"lost", None), line.is_closed()), (Happened::Nothing, true));
     }
 
     #[test]
     fn where_nobody_listens_it_is_closed_again() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("it listens");
+        let mut line = line_to(&listener);
         drop(listener);
-        let mut line = Tcp::new(address);
         let opened = line.open();
         assert!(opened == Happened::Closed || wait(&mut line, &mut [0; 8]) == Happened::Closed);
     }
@@ -290,13 +296,13 @@ mod tests {
         let frame = [0; 260];
         let ended = (0..1_000_000).any(|_| line.send(LocalTime::ZERO, &frame, None) == Happened::Closed);
         assert!(ended, "no buffer is without end");
-        assert!(line.socket().is_none());
+        assert!(line.is_closed());
     }
 
     #[test]
     fn opened_anew_it_brings_nothing_of_before() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let mut line = Tcp::new(listener.local_addr().expect("it listens"));
+        let mut line = line_to(&listener);
         for turn in [b'1', b'2'] {
             assert_eq!(line.open(), Happened::Nothing);
             let mut bytes = [0; 8];

@@ -12,11 +12,10 @@ use r_ems_engine::redundancy::Seat;
 use r_ems_engine::redundancy::letter::{Content, Letter};
 use r_ems_engine::redundancy::message::{Content as Words, Heartbeat};
 
+use super::SiteDriver;
 use super::post::{Stage, Waiting, local};
 use super::renewing::Fares;
-use super::{SiteDriver, name_of};
 use crate::line::Happened;
-use crate::reactor::Interest;
 
 /// Which effects of a delivery are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,17 +99,8 @@ impl SiteDriver {
     fn change_line(&mut self, of: ControllerIndex, connection: ConnectionIndex, wish: LinkWish) {
         let line = &mut self.posts[of.position()].lines[connection.position()];
         line.close();
-        if wish == LinkWish::Open {
-            let name = name_of(of, connection);
-            let begun = line.open() == Happened::Nothing
-                && line
-                    .socket()
-                    .is_some_and(|socket| self.reactor.add(socket, name, Interest::Writes).is_ok());
-            if !begun {
-                line.close();
-                self.waiting
-                    .push_back((of, Waiting::Told(Input::LinkChanged { connection, is_open: false })));
-            }
+        if wish == LinkWish::Open && line.open() == Happened::Closed {
+            self.waiting.push_back((of, Waiting::Told(Input::LinkChanged { connection, is_open: false })));
         }
     }
 

@@ -1,10 +1,10 @@
 //! One controller's place on this host: its connections, its life, and how far that has come.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, io};
 
-use r_ems_engine::ids::ControllerIndex;
+use r_ems_engine::ids::{ConnectionIndex, ControllerIndex};
 use r_ems_engine::log::Header;
 use r_ems_engine::machine::Input;
 use r_ems_engine::persistence::recovery::{Expected, Making};
@@ -16,6 +16,7 @@ use r_ems_engine::{LocalTime, Time};
 use super::gauges::Asked;
 use super::renewing::Fares;
 use crate::line::{Line, Way};
+use crate::reactor::Watch;
 
 /// Rebuilds a machine's state from its files, whatever kind of machine it is.
 pub(super) type Rebuild = fn(&mut dyn Storage, &Expected<'_>) -> Recovered;
@@ -157,10 +158,19 @@ pub(super) type Queue = VecDeque<(ControllerIndex, Waiting)>;
 
 impl Post {
     /// A place whose life begins with what was found.
-    pub(super) fn new(at: Time, spec: PostSpec, found: Recovered) -> Self {
+    ///
+    /// # Errors
+    /// There are no threads or descriptors for its lines.
+    pub(super) fn new(
+        at: Time,
+        spec: PostSpec,
+        found: Recovered,
+        watch: impl Fn(ConnectionIndex) -> Watch,
+    ) -> io::Result<Self> {
         let life = Life::begin(at, found);
-        Self {
-            lines: spec.lines.iter().map(Line::new).collect(),
+        let line = |(place, way)| Line::new(way, watch(ConnectionIndex::of(place)));
+        Ok(Self {
+            lines: spec.lines.iter().enumerate().map(line).collect::<io::Result<_>>()?,
             spec,
             writes_from: 0,
             holds_until: LocalTime::ZERO,
@@ -174,7 +184,7 @@ impl Post {
             fares: Fares::IsDown,
             awaited: None,
             told: Told::NOTHING,
-        }
+        })
     }
 
     /// The encoded state with which its life begins.
