@@ -32,6 +32,7 @@ use r_ems_engine::points::DeviceClass;
 pub(crate) use self::beats::{check_connections, check_take_over};
 pub(crate) use self::joined::{bus, ways};
 use self::registers::read_points;
+pub(crate) use self::serial::check_masters;
 use self::writes::{read_heartbeat, read_writes};
 use crate::mistake::Notes;
 use crate::node::Fields;

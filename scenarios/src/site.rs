@@ -100,7 +100,8 @@ pub(crate) fn read<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Op
     let persistence = fields.optional("persistence").map(|node| persistence::read(&node, notes));
     fields.finish(notes);
     let read = |grid: &Entry<'t>| read_grid::<F>(grid, &hosts, notes);
-    let grids = grids.iter().take(MAX_GRIDS).filter_map(read).collect();
+    let grids: Vec<_> = grids.iter().take(MAX_GRIDS).filter_map(read).collect();
+    fieldbus::check_masters(&grids, &hosts, notes);
     Some(Site { time_zone, hosts, grids, persistence })
 }
 

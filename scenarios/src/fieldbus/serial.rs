@@ -12,10 +12,12 @@ use r_ems_engine::fieldbus::serial::{BAUD_DEFAULT, BAUD_RATES, Parity, SerialLin
 use r_ems_engine::fieldbus::write::WriteRequest;
 use r_ems_engine::ids::ConnectionIndex;
 
+use super::ways;
 use crate::device::Device;
 use crate::leaf::{self, word};
 use crate::mistake::Notes;
-use crate::node::{Fields, Node, excerpt};
+use crate::node::{Entry, Fields, Node, excerpt};
+use crate::site::Grid;
 
 /// What an address looks like.
 const ADDRESS_EXAMPLE: &str = "10.0.0.21:502";
@@ -169,4 +171,39 @@ pub(super) fn check_scan(devices: &[Device<'_>], bus: &BusSpec, scan: Span, note
             first.warn_link(message, notes);
         }
     }
+}
+
+/// Notes lines on which controllers of two grids would be masters, on one host. Of several hosts each has a port of that path.
+pub(crate) fn check_masters<S>(grids: &[Grid<'_, S>], hosts: &[Entry<'_>], notes: &mut Notes) {
+    for (place, grid) in grids.iter().enumerate() {
+        for (path, _) in ways(&grid.devices).iter().filter(|way| way.1 != Framing::Tcp) {
+            let has_it = |other: &&Grid<'_, S>| first_at(other, path).is_some();
+            let mut others = grids[..place].iter().filter(has_it);
+            let taken = others.find_map(|other| Some((other, common_host(grid, other)?)));
+            let Some(((other, host), first)) = taken.zip(first_at(grid, path)) else { continue };
+            let host = hosts.get(host).map_or("", |host| host.name.as_str());
+            let message = format!(
+                "a serial line has one master, and \"{path}\" of the host \"{host}\" is a line of the grid \"{}\" already; \
+                 expected a port of its own for each grid, or all devices of the line in one grid",
+                other.name
+            );
+            first.note_link(message, notes);
+        }
+    }
+}
+
+/// The first device of a grid that is found there.
+fn first_at<'g, 't, S>(grid: &'g Grid<'t, S>, address: &str) -> Option<&'g Device<'t>> {
+    let is_there =
+        |device: &&Device<'_>| device.modbus.as_ref().is_some_and(|modbus| modbus.address == address);
+    grid.devices.iter().find(is_there)
+}
+
+/// The first host with controllers of both; a witness reaches no device.
+fn common_host<S>(grid: &Grid<'_, S>, other: &Grid<'_, S>) -> Option<usize> {
+    let hosts = |grid: &Grid<'_, S>| -> Vec<usize> {
+        grid.council.controllers.iter().map(|controller| controller.host).collect()
+    };
+    let others = hosts(other);
+    hosts(grid).into_iter().find(|host| others.contains(host))
 }
