@@ -23,6 +23,8 @@ struct Battery {
     gone: Option<(usize, Duration, Duration)>,
     /// So long after so many writes somebody else gives it this set-point, W; with 0 writes: after the look.
     other: Option<(usize, Duration, i32)>,
+    /// After just so many writes it does that, W, whatever it is told.
+    does: Option<(usize, i32)>,
     told: i32,
     written: Option<Instant>,
     writes: usize,
@@ -58,6 +60,7 @@ impl Battery {
             self.told = told;
         }
         let aim = if self.is_in_force() { self.told } else { 0 };
+        let aim = self.does.filter(|does| does.0 == self.writes).map_or(aim, |does| does.1);
         let passed = self.at.map_or(0.0, |at| at.elapsed().as_secs_f64());
         let most = if self.ramp == 0 { i32::MAX } else { (f64::from(self.ramp) * passed) as i32 };
         let moved = (aim - self.power).clamp(-most, most);
@@ -157,7 +160,8 @@ fn a_reversion_during_which_nothing_can_be_read_is_not_judged() {
 fn rest_is_asked_for_until_a_device_that_went_away_is_back() {
     let gone = Some((1, Duration::from_millis(100), Duration::from_secs(9)));
     let (code, probed, battery) = tried("probe_away.ron", Battery { gone, ..Battery::default() });
-    assert_eq!(code, Some(1), "{probed:#}");
+    assert_eq!(code, Some(2), "{probed:#}");
+    assert!(withheld(&probed).contains("could not be read"), "{probed:#}");
     assert_eq!(probed["devices"][0]["written"]["rests"], true, "{probed:#}");
     assert_eq!(battery.told, 0, "{battery:?}");
 }
@@ -169,4 +173,33 @@ fn who_follows_slowly_is_told_to_be_slow_and_not_to_be_wrong() {
     let finding = at(&probed, "bess.link.writes").unwrap_or_else(|| panic!("{probed:#}"));
     assert!(finding.to_string().contains("slowly"), "{finding:#}");
     assert_eq!((&finding["severity"], battery.told), (&"warning".into(), 0));
+}
+
+#[test]
+fn a_trial_that_comes_to_no_end_is_no_agreement() {
+    // The fourth write is that whose reversion is waited for.
+    let does = Some((4, 0));
+    let (code, probed, battery) = tried("probe_unfollowed.ron", Battery { does, ..Battery::default() });
+    assert_eq!(code, Some(2), "{probed:#}");
+    assert!(withheld(&probed).contains("its reversion was not tried"), "{probed:#}");
+    assert_eq!((&probed["untried"][0], battery.told), (&"commerce/bess".into(), 0), "{probed:#}");
+}
+
+#[test]
+fn who_does_much_when_it_is_told_to_rest_is_noted() {
+    let does = Some((3, 60_000));
+    let (code, probed, battery) = tried("probe_unrested.ron", Battery { does, ..Battery::default() });
+    assert_eq!(code, Some(1), "{probed:#}");
+    let finding = at(&probed, "bess.link.writes").unwrap_or_else(|| panic!("{probed:#}"));
+    assert!(finding.to_string().contains("60.0 kW measured at a set-point of 0 W"), "{finding:#}");
+    assert_eq!((&probed["untried"][0], battery.told), (&"commerce/bess".into(), 0), "{probed:#}");
+}
+
+#[test]
+fn who_does_not_come_to_rest_at_once_is_not_tried_further() {
+    let does = Some((3, 10_000));
+    let (code, probed, battery) = tried("probe_restless.ron", Battery { does, ..Battery::default() });
+    assert_eq!(code, Some(2), "{probed:#}");
+    assert!(withheld(&probed).contains("10.0 kW measured at a set-point of 0 W"), "{probed:#}");
+    assert_eq!((&probed["devices"][0]["written"]["rests"], battery.told), (&true.into(), 0), "{probed:#}");
 }

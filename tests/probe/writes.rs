@@ -150,6 +150,7 @@ fn whoever_ends_it_while_a_battery_is_at_work_leaves_it_at_rest() {
         (&probed["interrupted"], &probed["devices"][0]["written"]["rests"]),
         (&true.into(), &true.into())
     );
+    assert_eq!(probed["untried"], serde_json::json!(["commerce/bess"]));
     assert_eq!(held(&served), 0);
 }
 
@@ -165,6 +166,11 @@ fn a_battery_that_somebody_commands_is_left_alone() {
     assert_eq!(code, Some(2), "{probed:#}");
     let withheld = probed["devices"][0]["written"]["withheld"].to_string();
     assert!(withheld.contains("somebody commands it"), "{withheld}");
+    let page = String::from_utf8(run(&site, &tried(&["--device", "bess"])).stdout).expect("a text");
+    let verdict = page.lines().last().expect("a verdict");
+    for words in ["nothing disagrees so far", "not tried, or not to the end: commerce/bess"] {
+        assert!(verdict.contains(words), "{verdict}");
+    }
     assert_eq!(held(&served), 50_000, "nothing was written");
 }
 

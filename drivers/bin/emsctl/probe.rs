@@ -28,7 +28,7 @@ With --write batteries are tried: they discharge and charge a little, and are th
 ends it, Ctrl-C too, leaves them at 0 W. It is refused while an r-emsd runs the site, as far as its socket and its folder
 here show; so is any look at a device that takes one connection at a time.
 
-Exit codes: 0 all agrees, 1 something disagrees, 2 it could not be done, 5 the site file is wrong";
+Exit codes: 0 all agrees, 1 something disagrees, 2 it could not be done, or not to the end, 5 the site file is wrong";
 
 /// The mode of a daemon that writes to no device of a site.
 const SIMULATION: &str = "simulation";
@@ -114,8 +114,8 @@ pub(super) fn perform<F: FunctionSet>(
     Ok(match (probed.interrupted, probed.ok) {
         (true, _) => Exit::Unable,
         (false, false) => Exit::Disagrees,
-        (false, true) if probed.is_withheld() => Exit::Unable,
-        (false, true) => Exit::Ok,
+        (false, true) if probed.untried.is_empty() => Exit::Ok,
+        (false, true) => Exit::Unable,
     })
 }
 

@@ -40,11 +40,16 @@ fn verdict(probed: &Probed) -> String {
         warnings => format!(", {} worth a look", counted(warnings, "thing is", "things are")),
     };
     let told = match errors {
-        0 => paint(GOOD, "all agrees"),
+        0 if probed.is_whole() => paint(GOOD, "all agrees"),
+        0 => paint(WARN, "nothing disagrees so far"),
         errors => paint(BAD, &counted(errors, "thing disagrees", "things disagree")),
     };
     let cut = if probed.interrupted { "; it was ended before all was asked" } else { "" };
-    format!("{}: {devices} asked: {told}{worth}{cut}\n", probed.file)
+    let untried = match &probed.untried[..] {
+        [] => String::new(),
+        untried => format!("; not tried, or not to the end: {}", untried.join(", ")),
+    };
+    format!("{}: {devices} asked: {told}{worth}{cut}{untried}\n", probed.file)
 }
 
 fn one(device: &Device, findings: &[Finding]) -> String {
@@ -124,7 +129,8 @@ fn points(device: &Device) -> String {
 fn trial(written: &Written) -> String {
     let mut text = String::new();
     if let Some(why) = &written.withheld {
-        text += &format!("    {:<10}{why}\n", "not tried");
+        let label = if written.steps.is_empty() { "not tried" } else { "cut short" };
+        text += &format!("    {label:<10}{why}\n");
     }
     if !written.steps.is_empty() {
         let right = [Align::Right; 6];

@@ -165,7 +165,7 @@ pub(super) fn reversion(
 }
 
 /// Whether a ratio is about 1.
-fn is_near(ratio: f64) -> bool {
+pub(super) fn is_near(ratio: f64) -> bool {
     (ratio - 1.0).abs() <= NEAR
 }
 

@@ -81,8 +81,9 @@ pub fn probe<F: FunctionSet>(site: &RealSite<F>, wanted: &Wanted<'_>) -> Result<
         }
     }
     if wanted.writes {
-        notes.extend(tried(&targets, &mut looks, &mut signs, &mut sessions, wanted)?);
+        notes.extend(tried(&targets, &mut looks, &mut signs, &mut sessions, wanted));
     }
+    let untried = if wanted.writes { untried(&targets, &looks) } else { Vec::new() };
     let mut devices = Vec::new();
     let mut all: Vec<Noted> = Vec::new();
     for Looked { device, notes, .. } in looks {
@@ -97,6 +98,7 @@ pub fn probe<F: FunctionSet>(site: &RealSite<F>, wanted: &Wanted<'_>) -> Result<
         ok: !findings.iter().any(Finding::is_error),
         file: site.document.path().to_owned(),
         interrupted: wanted.interrupt.is_asked(),
+        untried,
         devices,
         signs,
         findings,
@@ -137,6 +139,16 @@ pub fn takes_one_connection<F: FunctionSet>(
     Ok(alone.map(Target::name))
 }
 
+/// The batteries that were not tried, or not to the end.
+fn untried(targets: &[Target<'_>], looks: &[Looked]) -> Vec<String> {
+    let is_tried =
+        |looked: &Looked| looked.device.written.as_ref().is_some_and(|written| written.withheld.is_none());
+    let is_left = |(place, target): &(usize, &Target<'_>)| {
+        target.spec.class == DeviceClass::Battery && !looks.get(*place).is_some_and(is_tried)
+    };
+    targets.iter().enumerate().filter(is_left).map(|(_, target)| target.name()).collect()
+}
+
 /// Tries the batteries, one after the other.
 fn tried(
     targets: &[Target<'_>],
@@ -144,7 +156,7 @@ fn tried(
     signs: &mut [Signs],
     sessions: &mut Sessions,
     wanted: &Wanted<'_>,
-) -> Result<Vec<Noted>, Failure> {
+) -> Vec<Noted> {
     let mut notes = Vec::new();
     for place in 0..looks.len() {
         let target = &targets[place];
@@ -167,14 +179,14 @@ fn tried(
         let meter_is_right = signs.as_ref().is_some_and(|signs| signs.meter_is_right);
         let (interrupt, tell) = (wanted.interrupt, wanted.tell);
         let mut trial = Trial { target, meter, meter_is_right, sessions, interrupt, tell };
-        let (written, found) = trial.run(&looks[place])?;
+        let (written, found) = trial.run(&looks[place]);
         if let Some(signs) = signs.filter(|_signs| written.meter_agrees == Some(true)) {
             signs.agree(&target.spec.name);
         }
         looks[place].device.written = Some(written);
         notes.extend(found);
     }
-    Ok(notes)
+    notes
 }
 
 /// The connections, one to each address.

@@ -1,6 +1,5 @@
 //! What was found at a site: what was measured, and where the site file says otherwise.
 
-use r_ems_engine::points::DeviceClass;
 use r_ems_scenarios::{Mistake, Severity};
 use serde::Serialize;
 
@@ -13,7 +12,9 @@ pub struct Probed {
     pub file: String,
     /// Whether somebody ended it before all was asked.
     pub interrupted: bool,
-    /// Each device.
+    /// The batteries that were to be tried, and were not, or not to the end.
+    pub untried: Vec<String>,
+    /// Each device that was asked.
     pub devices: Vec<Device>,
     /// What the signs of each grid's devices say of each other.
     pub signs: Vec<Signs>,
@@ -203,11 +204,9 @@ pub struct Finding {
 }
 
 impl Probed {
-    /// Whether a battery that was to be tried was not.
-    pub fn is_withheld(&self) -> bool {
-        let is_withheld = |written: &Written| written.withheld.is_some();
-        let batteries = self.devices.iter().filter(|device| device.class == DeviceClass::Battery.name());
-        batteries.filter_map(|device| device.written.as_ref()).any(is_withheld)
+    /// Whether all was asked and tried.
+    pub const fn is_whole(&self) -> bool {
+        !self.interrupted && self.untried.is_empty()
     }
 }
 

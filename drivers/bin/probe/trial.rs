@@ -30,7 +30,6 @@ use super::reading::{read_doubted, read_point};
 use super::report::{Step, Written};
 use super::session::Reply;
 use super::target::{Noted, Target};
-use crate::exit::Failure;
 use crate::present::text::power;
 use crate::study::progress::Interrupt;
 
@@ -111,20 +110,19 @@ struct Course<'c, 't, 's> {
 
 impl Trial<'_, '_> {
     /// Tries it, unless it is no battery, cannot be read, or is at work.
-    ///
-    /// # Errors
-    /// The operating system has no descriptors left.
-    pub(super) fn run(&mut self, looked: &Looked) -> Result<(Written, Vec<Noted>), Failure> {
+    pub(super) fn run(&mut self, looked: &Looked) -> (Written, Vec<Noted>) {
         let reversion_s = self.target.spec.reversion.as_secs_f64();
         let mut written = Written { reversion_s, rests: true, ..Written::default() };
         if let Err(why) = self.steps(&|kind| looked.value(kind)) {
             written.withheld = Some(why);
-            return Ok((written, Vec::new()));
+            return (written, Vec::new());
         }
         // They are there from here on.
-        self.sessions.to(self.target)?;
-        if let Some(meter) = self.meter {
-            self.sessions.to(meter)?;
+        for target in [Some(self.target), self.meter].into_iter().flatten() {
+            if let Err(failure) = self.sessions.to(target) {
+                written.withheld = Some(failure.message);
+                return (written, Vec::new());
+            }
         }
         let epoch = self.accepted_epoch();
         // The look may be minutes old, and somebody else may command it by now.
@@ -138,7 +136,7 @@ impl Trial<'_, '_> {
             Ok(steps) => steps,
             Err(why) => {
                 written.withheld = Some(why);
-                return Ok((written, Vec::new()));
+                return (written, Vec::new());
             }
         };
         let mut course = Course {
@@ -156,7 +154,8 @@ impl Trial<'_, '_> {
             is_slow: false,
         };
         match course.go(&steps) {
-            Ok(()) | Err(Cut::Noted) => {}
+            Ok(()) => {}
+            Err(Cut::Noted) => course.written.withheld = Some("what disagrees ended it".to_owned()),
             Err(Cut::Withheld(why)) => course.written.withheld = Some(why),
             Err(Cut::TakenOver(found)) => {
                 let found = power(found);
@@ -167,7 +166,7 @@ impl Trial<'_, '_> {
             }
         }
         course.rest();
-        Ok((std::mem::take(&mut course.written), std::mem::take(&mut course.notes)))
+        (std::mem::take(&mut course.written), std::mem::take(&mut course.notes))
     }
 
     /// The set-points that are tried, or why none is.
@@ -263,7 +262,14 @@ impl Course<'_, '_, '_> {
             let (asked, stepped) = (set_point, set_point - from);
             self.judge(Outcome { asked, stepped, measured, moved_itself, read_back, moved })?;
         }
-        Ok(meter)
+        let told = power(set_point);
+        match measured {
+            None => Err(Cut::Withheld(format!("what it does at a set-point of {told} could not be read"))),
+            Some(found) if set_point == 0.0 && found.abs() > self.least() => {
+                Err(Cut::Withheld(format!("{} measured at a set-point of {told}", power(found))))
+            }
+            Some(_) => Ok(meter),
+        }
     }
 
     /// Writes a set-point for the last time, and waits until the device gives it up.
@@ -273,18 +279,21 @@ impl Course<'_, '_, '_> {
         let until = (declared + Span::from_nanos(declared.as_nanos() / 2) + BEYOND).min(REVERSION_MAX);
         if until < declared + judged::tolerance(declared, self.responds) {
             let (name, most) = (target.name(), duration_of(REVERSION_MAX));
-            (self.trial.tell)(&format!(
-                "{name}: its reversion is not waited for: that takes more than {most}"
-            ));
-            return Ok(());
+            let why = format!("its reversion was not waited for: that takes more than {most}");
+            (self.trial.tell)(&format!("{name}: {why}"));
+            return Err(Cut::Withheld(why));
         }
         let words = format!("nobody writes now; it may take {} until it falls back", duration_of(until));
         (self.trial.tell)(&format!("{}: {words}", target.name()));
         self.keeps(&[0.0, self.idle])?;
         (self.meter_before, self.power_before) = (self.meter(), self.read(PointKind::Power));
         self.write(set_point)?;
-        if self.follow(set_point, 0.0)?.is_none() {
-            return Ok(());
+        let follows = self.follow(set_point, 0.0)?.is_some()
+            || self.read(PointKind::Power).is_some_and(|found| judged::is_near(found / set_point));
+        if !follows {
+            let told = power(set_point);
+            let why = format!("its reversion was not tried: it did not follow another set-point of {told}");
+            return Err(Cut::Withheld(why));
         }
         let (sent, blind) = (self.sent, judged::tolerance(declared, self.responds));
         let ends = sent + until;
@@ -420,9 +429,14 @@ impl Course<'_, '_, '_> {
         }
         outcome.read_back = None;
         if asked == 0.0 {
+            let measured = format!("{} measured at a set-point of 0 W", power(found));
+            let note = self.trial.target.note(&["link", "writes"], Severity::Error, measured);
+            self.notes.push(note.expected("about 0 W").likely("it goes far beyond any set-point".to_owned()));
             return Cut::Noted;
         }
-        self.judge(outcome).err().unwrap_or(Cut::Noted)
+        let was =
+            format!("it was at {} for a moment, far beyond a set-point of {}", power(found), power(asked));
+        self.judge(outcome).err().unwrap_or(Cut::Withheld(was))
     }
 
     /// Notes that a response takes long, once.

@@ -20,7 +20,7 @@ impl Course<'_, '_, '_> {
         if !self.is_stirred {
             return;
         }
-        let least = self.trial.target.spec.rating.watts() * SHARE_MIN;
+        let least = self.least();
         let (ends, mut refusals) = (self.now() + REST_WITHIN, 0);
         let rests = loop {
             let undone = self.request(0.0).err().map(|(_place, undone)| undone);
@@ -66,6 +66,11 @@ impl Course<'_, '_, '_> {
             }
             self.pause(EVERY);
         }
+    }
+
+    /// Whoever does less is at rest, W.
+    pub(super) fn least(&self) -> f64 {
+        self.trial.target.spec.rating.watts() * SHARE_MIN
     }
 
     fn is_at_rest(&mut self, least: f64) -> bool {
