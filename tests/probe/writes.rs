@@ -13,7 +13,7 @@ use crate::modbus::Served;
 use crate::{EVENING, at, of, probed, run, site};
 
 /// Nobody listens there, and nothing is kept there.
-const NOBODY: [&str; 4] = ["--socket", "/nowhere/r-emsd.sock", "--state", "/nowhere"];
+pub(crate) const NOBODY: [&str; 4] = ["--socket", "/nowhere/r-emsd.sock", "--state", "/nowhere"];
 /// What the site says of its reversion.
 const REVERSION: (&str, &str) = ("rating: \"250 kW\"", "rating: \"250 kW\", reversion: \"4 s\"");
 
@@ -172,6 +172,21 @@ fn a_battery_that_somebody_commands_is_left_alone() {
         assert!(verdict.contains(words), "{verdict}");
     }
     assert_eq!(held(&served), 50_000, "nothing was written");
+}
+
+#[test]
+fn a_battery_that_expects_heartbeats_is_said_to_be_left_out_and_nobody_is_asked_about_it() {
+    let served = served("4 s");
+    let beats =
+        "positive: Discharge, heartbeat: (timeout: \"40 s\", address: 300, values: [Toggle(number: U16)])";
+    let site = site("probe_beats.ron", of(&served), &[("positive: Discharge", beats)]);
+    let output = run(&site, &[&["--write"], &NOBODY[..], &["--device", "bess"]].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("not tried: it expects heartbeats"), "{errors}");
+    assert!(!errors.contains("no terminal"), "{errors}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("not to the end: commerce/bess"));
+    assert_eq!(held(&served), 0);
 }
 
 #[test]

@@ -26,7 +26,7 @@ Examples:
 
 With --write batteries are tried: they discharge and charge a little, and are then left alone until they fall back. Whatever
 ends it, Ctrl-C too, leaves them at 0 W. It is refused while an r-emsd runs the site, as far as its socket and its folder
-here show; so is any look at a device that takes one connection at a time.
+here show; so is any look at a device that takes one connection at a time, or is on a serial line.
 
 Exit codes: 0 all agrees, 1 something disagrees, 2 it could not be done, or not to the end, 5 the site file is wrong";
 
@@ -90,7 +90,7 @@ pub(super) fn perform<F: FunctionSet>(
     let fights = if writes {
         Some("would write too".to_owned())
     } else {
-        alone.map(|name| format!("would lose {name}, which takes one connection at a time"))
+        alone.map(|what| format!("would lose {what}"))
     };
     let _held = match fights {
         Some(how) => {
@@ -100,7 +100,9 @@ pub(super) fn perform<F: FunctionSet>(
         None => Vec::new(),
     };
     if writes {
-        confirm(arguments, &to_be_tried(&site, &wanted).map_err(unable)?)?;
+        let plan = to_be_tried(&site, &wanted).map_err(unable)?;
+        plan.refused.iter().for_each(|line| say(line));
+        confirm(arguments, &plan.tried)?;
     }
     // Before that Ctrl-C ends the program at once.
     let watched = if writes { Interrupt::on_signals_patiently() } else { Interrupt::on_signals() };

@@ -105,28 +105,38 @@ pub fn probe<F: FunctionSet>(site: &RealSite<F>, wanted: &Wanted<'_>) -> Result<
     })
 }
 
-/// What would be tried, a line for each battery.
+/// What a trial would do to batteries, a line for each.
+pub struct Plan {
+    /// What is done to those that are tried.
+    pub tried: Vec<String>,
+    /// Why the others are not.
+    pub refused: Vec<String>,
+}
+
+/// What would be tried, and what not.
 ///
 /// # Errors
 /// As [`probe`].
-pub fn to_be_tried<F: FunctionSet>(site: &RealSite<F>, wanted: &Wanted<'_>) -> Result<Vec<String>, Failure> {
+pub fn to_be_tried<F: FunctionSet>(site: &RealSite<F>, wanted: &Wanted<'_>) -> Result<Plan, Failure> {
     let targets = targets(site, wanted)?;
-    let batteries = targets.iter().filter(|target| target.spec.class == DeviceClass::Battery);
-    let line = |target: &Target<'_>| {
-        let (size, reversion) =
-            (target.spec.rating.watts() * SHARE, target.spec.reversion.min(REVERSION_MAX));
-        format!(
-            "{} at {}: up to {} either way for some seconds, then {} or more without a write",
-            target.name(),
-            target.address(),
-            power(size),
-            duration(reversion)
-        )
-    };
-    Ok(batteries.map(line).collect())
+    let mut plan = Plan { tried: Vec::new(), refused: Vec::new() };
+    for target in targets.iter().filter(|target| target.spec.class == DeviceClass::Battery) {
+        let place = format!("{} at {}", target.name(), target.address());
+        if let Some(why) = trial::refused(target) {
+            plan.refused.push(format!("{place}: not tried: {why}"));
+            continue;
+        }
+        let size = power(target.spec.rating.watts() * SHARE);
+        let reversion = duration(target.spec.reversion.min(REVERSION_MAX));
+        plan.tried.push(format!(
+            "{place}: up to {size} either way for some seconds, then {reversion} or more without a write"
+        ));
+    }
+    Ok(plan)
 }
 
-/// A device that takes one connection at a time, which is that of the active controller.
+/// What a daemon that runs the site would lose to whoever asks, in words: a device that takes one connection at a time, which is
+/// that of the active controller, or a serial line, which one process has.
 ///
 /// # Errors
 /// As [`probe`].
@@ -135,8 +145,19 @@ pub fn takes_one_connection<F: FunctionSet>(
     wanted: &Wanted<'_>,
 ) -> Result<Option<String>, Failure> {
     let targets = targets(site, wanted)?;
-    let alone = targets.iter().find(|target| target.spec.connections == Connections::ActiveOnly);
-    Ok(alone.map(Target::name))
+    let has_one =
+        |target: &&Target<'_>| target.is_on_line() || target.spec.connections == Connections::ActiveOnly;
+    let told = |target: &Target<'_>| {
+        if target.is_on_line() {
+            return format!(
+                "{}, the line of {}, which one process has at a time",
+                target.address(),
+                target.name()
+            );
+        }
+        format!("{}, which takes one connection at a time", target.name())
+    };
+    Ok(targets.iter().find(has_one).map(told))
 }
 
 /// The batteries that were not tried, or not to the end.

@@ -72,6 +72,18 @@ impl Cut {
     }
 }
 
+/// Why a device is not tried, whatever it does; `None`: it is tried.
+pub(super) fn refused(target: &Target<'_>) -> Option<&'static str> {
+    match target.spec.class {
+        DeviceClass::Battery => {}
+        DeviceClass::Pv => return Some("a set-point of photovoltaics curtails them"),
+        DeviceClass::Meter => return Some("a meter takes no set-points"),
+    }
+    // A trial that sent them would show what the device does with those of the trial, and nothing of a controller's.
+    let has_heartbeat = target.map.heartbeat().is_some();
+    has_heartbeat.then_some("it expects heartbeats, which only a controller's scans send")
+}
+
 /// A battery under trial.
 pub(super) struct Trial<'t, 's> {
     pub(super) target: &'t Target<'s>,
@@ -172,13 +184,8 @@ impl Trial<'_, '_> {
     /// The set-points that are tried, or why none is.
     fn steps(&self, read: &dyn Fn(PointKind) -> Option<f64>) -> Result<Vec<f64>, String> {
         let rating = self.target.spec.rating.watts();
-        match self.target.spec.class {
-            DeviceClass::Battery => {}
-            DeviceClass::Pv => return Err("a set-point of photovoltaics curtails them".to_owned()),
-            DeviceClass::Meter => return Err("a meter takes no set-points".to_owned()),
-        }
-        if self.target.map.heartbeat().is_some() {
-            return Err("it expects heartbeats, which only a controller's scans send".to_owned());
+        if let Some(why) = refused(self.target) {
+            return Err(why.to_owned());
         }
         let value = |kind: PointKind| {
             read(kind).ok_or_else(|| format!("`{}` does not read what can be true", kind.name()))
