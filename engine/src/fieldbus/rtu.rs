@@ -13,6 +13,9 @@
 //! adapter's echo of the request. What no answer follows ends with the next silence, which whoever sends keeps before each
 //! request.
 //!
+//! An echo may begin as a long answer would, and a refusal is short: so an echo is known as one when it is whole, and what comes
+//! behind it is looked at from its beginning.
+//!
 //! An adapter that echoes what is sent is not told from a device where the answer repeats the whole request (functions 5, 6 and
 //! 22).
 
@@ -88,8 +91,8 @@ enum Look {
     Begun,
     /// The answer, which has so many bytes.
     Whole(usize),
-    /// Neither.
-    Other,
+    /// Neither, for so many bytes.
+    Other(usize),
 }
 
 impl Assembler {
@@ -100,11 +103,11 @@ impl Assembler {
         let request = Request::decode(asked).ok()?;
         for byte in bytes {
             self.begun.push(*byte);
-            while let Some(look) = look(&self.begun, unit, &request) {
+            while let Some(look) = look(&self.begun, unit, (&request, asked)) {
                 match look {
                     Look::Begun => break,
                     Look::Whole(length) => return Some(&self.begun[1..length - CRC_BYTES]),
-                    Look::Other => drop(self.begun.remove(0)),
+                    Look::Other(length) => drop(self.begun.drain(..length)),
                 }
             }
         }
@@ -117,30 +120,38 @@ impl Assembler {
     }
 }
 
-/// What bytes may be while this is asked of a unit; `None`: there are none.
-fn look(begun: &[u8], unit: u8, request: &Request<'_>) -> Option<Look> {
+/// What bytes may be while this is asked of a unit, a request and its data unit; `None`: there are none.
+fn look(begun: &[u8], unit: u8, (request, asked): (&Request<'_>, &[u8])) -> Option<Look> {
     let (first, rest) = begun.split_first()?;
     if *first != unit {
-        return Some(Look::Other);
+        return Some(Look::Other(1));
     }
     let Some(function) = rest.first() else { return Some(Look::Begun) };
+    if is_echo(begun, asked) && request.answer(asked).is_err() {
+        return Some(Look::Other(begun.len()));
+    }
     let length = if *function == request.function() | REFUSES {
         REFUSAL_BYTES
     } else if *function == request.function() {
         match request.answer_bytes(rest) {
             Some(bytes) if bytes <= MAX_PDU_BYTES => bytes + AROUND_BYTES,
-            Some(_) => return Some(Look::Other),
+            Some(_) => return Some(Look::Other(1)),
             None => return Some(Look::Begun),
         }
     } else {
-        return Some(Look::Other);
+        return Some(Look::Other(1));
     };
     if begun.len() < length {
         return Some(Look::Begun);
     }
     let fits = whole(&begun[..length])
         .is_some_and(|frame| matches!(request.answer(frame.pdu), Ok(_) | Err(AnswerFlaw::Exception(_))));
-    Some(if fits { Look::Whole(length) } else { Look::Other })
+    Some(if fits { Look::Whole(length) } else { Look::Other(1) })
+}
+
+/// Whether bytes are the whole frame of a request.
+fn is_echo(begun: &[u8], asked: &[u8]) -> bool {
+    begun.len() == asked.len() + AROUND_BYTES && whole(begun).is_some_and(|frame| frame.pdu == asked)
 }
 
 #[cfg(test)]
@@ -194,6 +205,34 @@ mod tests {
             for cut in 0..=bytes.len() {
                 let found = found(&[&bytes[..cut], &bytes[cut..]]);
                 assert_eq!(found.as_deref(), Some(&[3, 4, 0, 1, 0, 2][..]), "{before:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_heard_behind_an_echo_of_what_was_asked() {
+        let words = [7, 16, 7, 16, 7, 16, 0, 7];
+        let registers = Registers::new(&words).expect("whole registers");
+        // An answer of 40 registers begins with the number of its bytes, 80, as a request for what lies behind 0x5000 does.
+        let read = |address, count| Request::Read { table: Table::HoldingRegisters, address, count };
+        let requests = [
+            read(10, 1),
+            read(10, 40),
+            read(0x5000, 40),
+            Request::WriteRegisters { address: 200, registers },
+            Request::Exchange { read: 0x5000, count: 40, address: 200, registers },
+            Request::Identify { detail: 1, object: 0 },
+        ];
+        for request in requests {
+            let asked = asked(&request);
+            let echo = framed(7, |pdu| pdu.extend_from_slice(&asked));
+            let refusal = framed(7, |pdu| put_exception(pdu, request.function(), Exception::BUSY));
+            for cut in 0..=echo.len() {
+                let mut assembler = Assembler::default();
+                assert_eq!(assembler.answer(&echo[..cut], 7, &asked), None, "{request:?}");
+                let rest = [&echo[cut..], &refusal].concat();
+                let heard = assembler.answer(&rest, 7, &asked);
+                assert_eq!(heard, Some(&[request.function() | REFUSES, 6][..]), "{request:?}");
             }
         }
     }
