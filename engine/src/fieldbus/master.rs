@@ -246,17 +246,19 @@ impl<T: Copy> Master<T> {
         (self.link, self.attempts) = (Link::Closed(now), 0);
         self.arriving.clear();
         if let Some(exchange) = self.exchange.take() {
-            self.owe(&exchange);
+            self.owe(now, &exchange);
             self.end(&exchange.job, Err(Fault::Disconnected), peer);
         }
     }
 
     /// The answer to what was asked may come although nobody waits for it any more.
-    fn owe(&mut self, exchange: &Exchange<T>) {
+    ///
+    /// Where that is noticed late the host stood still, and the request may have left as much later.
+    fn owe(&mut self, now: LocalTime, exchange: &Exchange<T>) {
         let place = usize::from(exchange.job.unit);
         let late = self.spec.framing.may_be_late(self.spec.units[place].timeout);
         if !late.is_zero() {
-            self.units[place].owes_until = exchange.due + late;
+            self.units[place].owes_until = exchange.due.max(now) + late;
         }
     }
 
@@ -391,7 +393,7 @@ impl<T: Copy> Master<T> {
         peer: &mut impl Peer<Tag = T>,
     ) {
         if !matches!(fault, Fault::Answer(_)) {
-            self.owe(&exchange);
+            self.owe(now, &exchange);
         }
         let Exchange { job, retries_left, .. } = exchange;
         self.quiet_until = now + self.spec.gap();

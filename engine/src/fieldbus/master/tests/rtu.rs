@@ -126,6 +126,21 @@ fn a_unit_that_does_not_answer_is_asked_nothing_while_its_answer_may_come_and_ot
 }
 
 #[test]
+fn whoever_stood_still_waits_for_an_answer_that_may_have_been_asked_for_as_much_later() {
+    let (mut master, mut reader) = open_line(1);
+    master.ask(at(200), job(2, 0), &mut reader);
+    // The request has left after 450 ms, and its answer may take 200 ms.
+    master.wake(at(700), &mut reader);
+    master.wake(at(799), &mut reader);
+    assert_eq!(reader.seen, [Seen::Sent { transaction: 2, unit: 1 }]);
+    master.received(at(799), &answered(1, 2), &mut reader);
+    master.wake(at(800), &mut reader);
+    assert_eq!(reader.seen.len(), 1, "the line is not silent yet");
+    master.wake(at(802), &mut reader);
+    assert_eq!(reader.seen.last(), Some(&Seen::Sent { transaction: 3, unit: 1 }));
+}
+
+#[test]
 fn nothing_is_sent_before_the_line_is_silent() {
     let (mut master, mut reader) = open_line(1);
     master.received(at(200), &[0xff; 20], &mut reader);
