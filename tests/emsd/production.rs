@@ -196,6 +196,9 @@ fn a_site_that_is_killed_goes_on_where_it_was_and_its_logs_replay() {
     until("the peak is shaved", || (site.set_point() > 50_000).then_some(()));
     let status = daemon.json(&["status"]);
     assert_eq!((&status["mode"], &status["grids"][0]["active"]), (&"production".into(), &"a".into()));
+    let own = &status["grids"][0]["controllers"][0];
+    let fares = (&own["is_ready"], &own["reaches_devices"]);
+    assert_eq!(fares, (&true.into(), &true.into()), "it is alone and misses nothing: {status}");
     let kept = daemon.json(&["snapshot", "commerce/a"]);
     assert_eq!(kept["outcome"], "done", "{kept}");
     let other = emsctl_refused(&site, "a");

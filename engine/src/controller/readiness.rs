@@ -33,9 +33,22 @@ impl<F: Function> Controller<F> {
 
     /// Tells the supervisor how this controller fares.
     pub(super) fn tell_health(&mut self, now: LocalTime, out: &mut Effects) {
-        if self.redundancy.is_alone() {
-            return;
+        if !self.redundancy.is_alone() {
+            let health = self.fares(now);
+            self.redundancy.report(now, health, out);
         }
+    }
+
+    /// How it fares: as its council was told last, or as it is where nobody needs to be told.
+    pub fn health(&self, now: LocalTime) -> Health {
+        if !self.redundancy.is_alone() {
+            return self.redundancy.health();
+        }
+        let fares = self.fares(now);
+        Health { is_ready: fares.is_ready && self.stopping.is_none(), ..fares }
+    }
+
+    fn fares(&self, now: LocalTime) -> Health {
         // Of a device that takes one connection nobody knows whether another would reach it, so its loss is no reason to hand
         // over: each new active would have to see it for a while before it counts, and would give up first.
         let counts = |device: DeviceIndex| self.image.connections(device) == Connections::Shared;
@@ -43,14 +56,13 @@ impl<F: Function> Controller<F> {
         let mut meters = self.meters.iter().copied().filter(|meter| counts(*meter));
         let members = self.composition.groups().iter().flat_map(|group| group.members());
         let mut members = members.filter(|member| counts(member.device()));
-        let health = Health {
+        Health {
             is_ready: self.can_start() && self.has_state(now),
             reaches_devices: meters.all(is_good) && members.all(|member| member.takes_part()),
             overruns: self.overruns >= OVERRUNS_MAX,
             is_late: self.set_points.is_late(now, counts),
             writes_end: self.set_points.writes_end(),
-        };
-        self.redundancy.report(now, health, out);
+        }
     }
 
     /// Whether it runs, or waits only for what it would reach as the active.

@@ -79,7 +79,7 @@ impl<F: FunctionSet + Send + Sync> Views for States<F> {
             role: redundancy.role(),
             epoch: redundancy.epoch(),
             phase: machine.phase(),
-            health: redundancy.health(),
+            health: machine.health(seen.now),
             state_age: machine.transfer().age(seen.now),
             wakes_in: machine.deadline().map(|deadline| deadline.since(seen.now)),
             scans: timing.scans(),
