@@ -3,10 +3,13 @@
 //! Nothing is measured here. Every number is one that a controller reported, or says of itself. Label values are the names of the
 //! site file and those of logs.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::prometheus_text;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
@@ -18,13 +21,14 @@ use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::points::{PointKind, Quality};
 use r_ems_engine::redundancy::{Epoch, Role};
+use r_ems_engine::timing::{LATENESS_CLASSES, LoopTimingReporter};
 
 /// Upper bounds of buckets of take-overs, in seconds: from a fast council to a device that is only declared to forget.
 const TAKE_OVER_BUCKETS: [f64; 14] =
     [0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.4, 1.0, 2.5, 5.0, 10.0, 60.0];
 /// Upper bounds of buckets of steps in set-points, in watts: from a sensor's noise to a whole plant.
 const STEP_BUCKETS: [f64; 9] = [0.0, 10.0, 100.0, 1e3, 1e4, 3e4, 1e5, 3e5, 1e6];
-/// Upper bounds of buckets of how old the state is with which a controller takes over, and of how late a wake is, in seconds.
+/// Upper bounds of buckets of how old the state is with which a controller takes over, in seconds.
 const AGE_BUCKETS: [f64; 10] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0];
 
 /// Names and values that tell a series from others of its family.
@@ -55,7 +59,7 @@ pub struct Metrics {
     epoch: Family<Labels, Gauge>,
     boots: Family<Labels, Counter>,
     missed: Family<Labels, Counter>,
-    lateness: Distribution,
+    lateness: Lateness,
     take_overs: Family<Labels, Counter>,
     detection: Distribution,
     acting: Distribution,
@@ -85,7 +89,7 @@ impl Metrics {
             epoch: Family::default(),
             boots: Family::default(),
             missed: Family::default(),
-            lateness: distribution(&AGE_BUCKETS),
+            lateness: Lateness::default(),
             take_overs: Family::default(),
             detection: distribution(&TAKE_OVER_BUCKETS),
             acting: distribution(&TAKE_OVER_BUCKETS),
@@ -113,8 +117,7 @@ impl Metrics {
         );
         registry.register("boots", "Lives that the controller began", self.boots.clone());
         registry.register("scans_missed", "Scans that were missed", self.missed.clone());
-        let help = "How late wakes were that missed scans";
-        registry.register_with_unit("scan_lateness", help, Unit::Seconds, self.lateness.clone());
+        registry.register_collector(Box::new(self.lateness.clone()));
         registry.register("take_overs", "Take-overs by reason", self.take_overs.clone());
         let help = "How long no active had been heard when authority was first asked for";
         registry.register_with_unit("take_over_detection", help, Unit::Seconds, self.detection.clone());
@@ -157,9 +160,8 @@ impl Metrics {
                 self.journal_degraded.get_or_create(&who()).set(0);
                 self.begins(from);
             }
-            Event::ScansMissed { count, lateness } => {
+            Event::ScansMissed { count, .. } => {
                 self.missed.get_or_create(&who()).inc_by(u64::from(*count));
-                self.lateness.get_or_create(&who()).observe(lateness.as_secs_f64());
             }
             Event::TookOver { .. } | Event::SetPointsTakenOver { .. } => self.take_over(from, event),
             Event::QualityChanged { point, quality } => {
@@ -245,15 +247,55 @@ impl Metrics {
         }
     }
 
-    /// Says what a controller is now: its role by name, none of the known ones where it does not run, and the epoch that it
-    /// holds or the highest that it knows.
-    pub fn is_now(&self, who: &ControllerNames, role: &str, epoch: Epoch) {
+    /// Says what a controller is now: its role by name, none of the known ones where it does not run, the epoch that it holds or
+    /// the highest that it knows, and how late all its scans were.
+    pub fn is_now(&self, who: &ControllerNames, role: &str, epoch: Epoch, timing: &LoopTimingReporter) {
+        self.lateness.is_now(who, timing);
         self.epoch.get_or_create(&labels(who)).set(i64::from(epoch.round));
         for possible in Role::ALL.map(Role::name) {
             let of_role = self.roles.get_or_create(&labels_with(who, "role", possible));
             of_role.set(i64::from(possible == role));
         }
     }
+}
+
+/// How late all scans were, as controllers said last.
+#[derive(Clone, Debug, Default)]
+struct Lateness(Arc<Mutex<BTreeMap<Labels, LoopTimingReporter>>>);
+
+impl Lateness {
+    fn is_now(&self, who: &ControllerNames, timing: &LoopTimingReporter) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(labels(who), timing.clone());
+    }
+}
+
+impl Collector for Lateness {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_empty() {
+            return Ok(());
+        }
+        let help = "How late scans were, all of them; the sum is what it is at the most, if each was as late as its class allows";
+        let unit = Unit::Seconds;
+        let mut family =
+            encoder.encode_descriptor("scan_lateness", help, Some(&unit), MetricType::Histogram)?;
+        for (labels, timing) in known.iter() {
+            let end = |(class, count): (usize, &u64)| (class_end_s(class), *count);
+            let buckets: Vec<(f64, u64)> = timing.classes().iter().enumerate().map(end).collect();
+            let worst_s = timing.worst().as_secs_f64();
+            let at_most_s = |(end, count): &(f64, u64)| end.min(worst_s) * *count as f64;
+            let sum_s: f64 = buckets.iter().map(at_most_s).sum();
+            let mut encoder = family.encode_family(labels)?;
+            encoder.encode_histogram::<NoLabelSet>(sum_s, timing.scans(), &buckets, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a class of lateness ends, in seconds: the first at 1 us, each further one at twice as much, the last nowhere.
+fn class_end_s(class: usize) -> f64 {
+    if class + 1 == LATENESS_CLASSES { f64::INFINITY } else { Span::from_micros(1 << class).as_secs_f64() }
 }
 
 /// The labels of a controller.
@@ -272,5 +314,46 @@ impl fmt::Display for Metrics {
     /// Writes them in Prometheus' text format, version 0.0.4.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         prometheus_text::encode(f, &self.registry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use r_ems_engine::timing::ScanTurn;
+
+    use super::*;
+
+    #[test]
+    fn the_lateness_of_every_scan_is_told_also_where_none_was_missed() {
+        let who = ControllerNames {
+            grid: "commerce".to_owned(),
+            id: "a".to_owned(),
+            devices: Vec::new(),
+            functions: Vec::new(),
+        };
+        let mut timing = LoopTimingReporter::default();
+        for lateness in [Span::ZERO, Span::from_micros(3), Span::from_secs(100)] {
+            timing.count(ScanTurn { lateness, missed: 0 });
+        }
+        let metrics = Metrics::new(&[]);
+        metrics.is_now(&who, "active", Epoch::NONE, &timing);
+        let text = metrics.to_string();
+        let series = |name: &str, more: &str| {
+            let start =
+                format!("r_ems_scan_lateness_seconds_{name}{{grid=\"commerce\",controller=\"a\"{more}}} ");
+            let found = text.lines().find_map(|line| line.strip_prefix(&start));
+            found.unwrap_or_else(|| panic!("{start}: {text}")).parse::<f64>().expect("a number")
+        };
+        let of_bucket = |end: &str| series("bucket", &format!(",le=\"{end}\"")) as u64;
+        assert_eq!(
+            [of_bucket("0.000001"), of_bucket("0.000004"), of_bucket("16.777216")],
+            [1, 2, 2],
+            "{text}"
+        );
+        assert_eq!((of_bucket("+Inf"), series("count", "") as u64), (3, 3));
+        assert!((100.0..100.001).contains(&series("sum", "")), "{text}");
+        timing.count(ScanTurn { lateness: Span::ZERO, missed: 0 });
+        metrics.is_now(&who, "active", Epoch::NONE, &timing);
+        assert!(metrics.to_string().contains("controller=\"a\"} 4"), "what is said last counts");
     }
 }

@@ -136,6 +136,8 @@ fn metrics_are_what_a_scraper_reads() {
     let buckets = text.lines().filter(|line| line.starts_with("r_ems_loop_lateness_seconds_bucket"));
     let counts: Vec<f64> = buckets.map(|line| sample(line).1).collect();
     assert!(counts.is_sorted(), "{counts:?}");
+    let scans = samples["r_ems_scan_lateness_seconds_count{grid=\"workshop\",controller=\"a\"}"];
+    assert!(scans > 0.0, "also where none was missed");
     assert_eq!(samples["r_ems_events_lost_total"], 0.0);
     assert_eq!(samples["r_ems_lines_lost_total"], 0.0);
     assert!(samples["r_ems_log_bytes_total"] > 0.0);

@@ -152,7 +152,7 @@ pub fn run<F: FunctionSet>(study: Study<F>, options: &Options) -> Result<Finishe
     if let (Some(path), Some(mut file), Some(reported)) = (&options.metrics, metrics, reported) {
         let ended = finished.summary.controllers.iter().zip(&finished.machines);
         for (names, (summary, machine)) in facts.controllers.iter().zip(ended) {
-            reported.is_now(names, summary.role, machine.redundancy().epoch());
+            reported.is_now(names, summary.role, machine.redundancy().epoch(), machine.timing());
         }
         let written = file.write_all(reported.to_string().as_bytes());
         written.map_err(|error| Failure::file(path, WRITTEN, &error))?;

@@ -162,7 +162,8 @@ impl Api {
             // Who has not booted yet has nothing to tell.
             let Some(view) = &controller.view else { continue };
             let role = if controller.lives() { view.role.name() } else { DOWN };
-            metrics.is_now(&self.about.controllers[controller.of.position()], role, view.epoch);
+            let names = &self.about.controllers[controller.of.position()];
+            metrics.is_now(names, role, view.epoch, &view.timing);
         }
         metrics.to_string()
     }

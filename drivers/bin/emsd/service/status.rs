@@ -75,9 +75,9 @@ impl Looked {
             is_ready: living.is_some_and(|view| view.health.is_ready),
             reaches_devices: living.is_some_and(|view| view.health.reaches_devices),
             state_age_s: living.and_then(|view| view.state_age).map(Span::as_secs_f64),
-            scans: view.map_or(0, |view| view.scans),
-            missed: view.map_or(0, |view| view.missed),
-            lateness_worst_s: view.map_or(0.0, |view| view.lateness_worst.as_secs_f64()),
+            scans: view.map_or(0, |view| view.timing.scans()),
+            missed: view.map_or(0, |view| view.timing.missed()),
+            lateness_worst_s: view.map_or(0.0, |view| view.timing.worst().as_secs_f64()),
             seen_s: self.ago.as_secs_f64(),
         }
     }

@@ -11,6 +11,7 @@ use r_ems_engine::points::{PointKind, Quality};
 use r_ems_engine::redundancy::epoch::MAX_SEATS;
 use r_ems_engine::redundancy::supervisor::Heard;
 use r_ems_engine::redundancy::{Epoch, Health, Role, Seat};
+use r_ems_engine::timing::LoopTimingReporter;
 use r_ems_engine::{LocalTime, Span};
 use r_ems_replay::describe::Words;
 
@@ -28,9 +29,8 @@ pub(super) struct View {
     pub(super) state_age: Option<Span>,
     /// How much later than it was seen it wants to be woken; nothing if never.
     pub(super) wakes_in: Option<Span>,
-    pub(super) scans: u64,
-    pub(super) missed: u64,
-    pub(super) lateness_worst: Span,
+    /// How late its scans were.
+    pub(super) timing: LoopTimingReporter,
     /// After so long without a word an active is taken to be gone.
     pub(super) watchdog: Span,
     /// By seat of its council, what it heard of the others last and how long before.
@@ -74,7 +74,6 @@ impl<F: FunctionSet + Send + Sync> Views for States<F> {
         let names = &self.names[of.position()];
         let machine = Self::machine(seen)?;
         let redundancy = machine.redundancy();
-        let timing = machine.timing();
         Some(View {
             role: redundancy.role(),
             epoch: redundancy.epoch(),
@@ -82,9 +81,7 @@ impl<F: FunctionSet + Send + Sync> Views for States<F> {
             health: machine.health(seen.now),
             state_age: machine.transfer().age(seen.now),
             wakes_in: machine.deadline().map(|deadline| deadline.since(seen.now)),
-            scans: timing.scans(),
-            missed: timing.missed(),
-            lateness_worst: timing.worst(),
+            timing: machine.timing().clone(),
             watchdog: redundancy.settings().watchdog,
             heard: (0..MAX_SEATS)
                 .map(|seat| redundancy.heard(Seat(seat as u8)))
