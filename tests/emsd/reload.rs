@@ -1,9 +1,12 @@
 //! SIGHUP: what may change of a site file does, the rest is refused, and each part of the log replays by itself.
 
 use std::fs;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
-use super::daemon::{Daemon, until};
+use assert_cmd::cargo::cargo_bin;
+
+use super::daemon::{Daemon, file, until};
 use super::production::Site;
 
 const FAST: (&str, &str) = ("scan: \"1 s\"", "scan: \"50 ms\"");
@@ -90,6 +93,46 @@ fn systemd_waits_until_every_controller_runs_with_the_change() {
     daemon.signal("HUP");
     hear("RELOADING=1");
     hear("READY=1");
+}
+
+/// Whether the process of a /proc/PID/status catches SIGHUP; nothing before it does.
+fn catches_sighup(status: &str) -> Option<bool> {
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+    Some(u64::from_str_radix(caught.trim(), 16).ok()? & 1 != 0)
+}
+
+#[test]
+fn sighup_ends_no_daemon_that_has_only_just_begun_and_is_followed_later() {
+    const STARTS: usize = 200;
+    for _ in 0..STARTS {
+        let mut child = Command::new(cargo_bin("r-emsd"))
+            .args(["--log", "json", "--socket", &file("early.sock")])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let place = format!("/proc/{}/status", child.id());
+        let status = loop {
+            let status = fs::read_to_string(&place).expect("it is there until somebody waits for it");
+            if catches_sighup(&status).expect("a process that lives") {
+                break status;
+            }
+        };
+        // It has begun nothing yet: a look that came too late shows nothing.
+        let is_early = status.contains("Threads:\t1\n");
+        if is_early {
+            let sent = Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
+            assert!(sent.expect("there is such a program").success());
+            let said = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+            let mut said = said.map(|line| line.expect("it is text"));
+            assert!(said.any(|line| line.contains("SIGHUP: nothing can be loaded again")), "it ended");
+        }
+        child.kill().expect("it runs");
+        child.wait().expect("it has ended");
+        if is_early {
+            return;
+        }
+    }
+    panic!("in none of {STARTS} starts it caught SIGHUP before it had a second thread");
 }
 
 /// What controllers did, of these kinds, in order: each "commerce/a started".

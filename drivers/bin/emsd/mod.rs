@@ -57,6 +57,7 @@ use self::recording::{Kept, Log};
 use self::reload::{Again, Effective};
 use self::running::{Ended, Loop, STOP_PATIENCE, Simulated, World};
 use self::service::Plan;
+use self::signals::Early;
 use self::socket::{Readers, Socket};
 use crate::api::{Config, Text, VERSION};
 use crate::exit::{Exit, Failure};
@@ -73,20 +74,25 @@ pub fn main<F>(arguments: impl IntoIterator<Item = OsString>) -> Exit
 where
     F: FunctionSet + Send + Sync + 'static,
 {
-    let failed = |Failure { exit, message }| {
+    let fails = |Failure { exit, message }| {
         say(&logging::failure(&message));
         exit
     };
+    // Before anything that takes long, and before there is another thread.
+    let early = match Early::note() {
+        Ok(early) => early,
+        Err(error) => return fails(failed("signals cannot be handled", &error)),
+    };
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => return answer(&error).unwrap_or_else(failed),
+        Err(error) => return answer(&error).unwrap_or_else(fails),
     };
     let said = match logging::start(arguments.log) {
         Ok(said) => said,
-        Err(error) => return failed(Failure::error(format!("nothing can be told: {error}"))),
+        Err(error) => return fails(Failure::error(format!("nothing can be told: {error}"))),
     };
     quiet_contained_panics();
-    run::<F>(&arguments, &said).unwrap_or_else(|Failure { exit, message }| {
+    run::<F>(&arguments, &said, early).unwrap_or_else(|Failure { exit, message }| {
         said.fail(&message);
         exit
     })
@@ -121,7 +127,7 @@ struct Ready<F: FunctionSet> {
 }
 
 /// Runs until somebody ends it, or the scenario is over.
-fn run<F>(arguments: &Arguments, said: &Said) -> Result<Exit, Failure>
+fn run<F>(arguments: &Arguments, said: &Said, early: Early) -> Result<Exit, Failure>
 where
     F: FunctionSet + Send + Sync + 'static,
 {
@@ -173,8 +179,8 @@ where
         .map(Again::start)
         .transpose()
         .map_err(|error| failed("the site file cannot be read again", &error))?;
-    let signals =
-        signals::watch(control, reloads).map_err(|error| failed("signals cannot be watched", &error))?;
+    let signals = signals::watch(control, reloads, early)
+        .map_err(|error| failed("signals cannot be watched", &error))?;
     tracing::info!("{}: r-emsctl finds this daemon at {}", plan.about.title, socket.path().display());
     plant.map_or(Ok(()), Plant::start)?;
     let serving = service::start(plan).map_err(|error| failed("the service cannot start", &error))?;

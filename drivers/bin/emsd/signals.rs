@@ -1,14 +1,45 @@
 //! Signals: the first SIGTERM or SIGINT ends the daemon in order, the second at once; on SIGHUP a site file is read again.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use r_ems_site::Control;
+use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::{Handle, Signals};
+use signal_hook::low_level::unregister;
 
 use super::reload::Reloads;
 use super::systemd;
+
+/// Notes that a SIGHUP came before anybody could follow it, and keeps it from ending the daemon: one that is sent while a long log is
+/// recovered asks for the file that is there by then.
+#[derive(Debug)]
+pub(super) struct Early {
+    came: Arc<AtomicBool>,
+    id: SigId,
+}
+
+impl Early {
+    /// Begins to note it.
+    ///
+    /// # Errors
+    /// The operating system's refusal.
+    pub(super) fn note() -> io::Result<Self> {
+        let came = Arc::new(AtomicBool::new(false));
+        let id = flag::register(SIGHUP, Arc::clone(&came))?;
+        Ok(Self { came, id })
+    }
+
+    /// Ends noting it, as somebody follows it now; says whether one came.
+    fn end(self) -> bool {
+        unregister(self.id);
+        self.came.load(Ordering::SeqCst)
+    }
+}
 
 /// Watches signals until it is ended.
 pub(super) struct Watch {
@@ -17,13 +48,17 @@ pub(super) struct Watch {
 }
 
 /// Passes signals to the loop, on a thread of its own that waits for nothing else; `reloads` is asked to read a site file again,
-/// where one is run.
+/// where one is run, also for a signal that came `early`.
 #[expect(clippy::disallowed_methods, reason = "it waits for signals and decides nothing")]
-pub(super) fn watch(control: Control, reloads: Option<Reloads>) -> io::Result<Watch> {
+pub(super) fn watch(control: Control, reloads: Option<Reloads>, early: Early) -> io::Result<Watch> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let came_early = early.end();
     let handle = signals.handle();
     let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut has_asked = false;
+        if came_early {
+            take(SIGHUP, &control, reloads.as_ref(), &mut has_asked);
+        }
         for signal in signals.forever() {
             take(signal, &control, reloads.as_ref(), &mut has_asked);
         }
