@@ -11,10 +11,11 @@ use r_ems_engine::ids::{GroupIndex, SlotIndex};
 use r_ems_engine::log::{ControllerNames, DeviceName};
 use r_ems_engine::points::{DeviceClass, PointKind};
 use r_ems_replay::describe::Words;
+use r_ems_replay::describe::council::reason_words;
 use r_ems_sim::expect::{Claim, Watched};
 use r_ems_sim::plant::Quantity;
 
-use crate::present::text::power;
+use crate::present::text::{duration, power};
 
 /// The unit of a number of events.
 pub const EVENTS: &str = "events";
@@ -73,8 +74,76 @@ pub fn group(names: &ControllerNames, group: &Group) -> String {
     devices.join(", ")
 }
 
-/// An event as people read it, with names and units; what needs neither is told as logs tell it.
+/// An event as people read it, with names and units, powers and times to as many figures as they need; what needs none of it is told
+/// as logs tell it.
 pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event: &Event) -> String {
+    timed(words, event).unwrap_or_else(|| at_devices(words, names, groups, event))
+}
+
+/// An event that says how long something took, as people read it.
+fn timed(words: Words<'_>, event: &Event) -> Option<String> {
+    let kind = event.kind();
+    Some(match *event {
+        Event::Started { after } => format!("{kind} {} after boot", duration(after)),
+        Event::ScansMissed { count, lateness } => format!("{kind}: {count}, {} late", duration(lateness)),
+        Event::TookOver { reason, epoch, silent, sought } => format!(
+            "{kind}: epoch {epoch}: {}; no active was heard for {}, asked for {}",
+            reason_words(reason),
+            duration(silent),
+            duration(sought)
+        ),
+        Event::SetPointsTakenOver { step, after, state_age } => {
+            let old = |age| format!("state {} old", duration(age));
+            let state = state_age.map_or_else(|| "no state".to_owned(), old);
+            let (step, after) = (power(step.watts()), duration(after));
+            format!("{kind}: a step of {step}, {after} after the grant, from {state}")
+        }
+        Event::AuthoritiesOverlapped { seat, at_most } => {
+            format!("{kind}: with {} for at most {}", words.seat(seat), duration(at_most))
+        }
+        Event::PeerSilent { seat, silent } => {
+            format!("{kind}: {} for {}", words.seat(seat), duration(silent))
+        }
+        Event::SnapshotTaken { after } => format!("{kind}: durable after {}", duration(after)),
+        Event::JournalRestored { after } | Event::Stopped { after } => {
+            format!("{kind} after {}", duration(after))
+        }
+        Event::WriteBudgetUsedUp { device, per_day, renewed_in } => {
+            let (device, renewed_in) = (words.device(device), duration(renewed_in));
+            format!("{kind}: {per_day} writes a day to {device}, renewed in {renewed_in}")
+        }
+        Event::Booted { .. }
+        | Event::QualityChanged { .. }
+        | Event::FunctionLost { .. }
+        | Event::FunctionReturned { .. }
+        | Event::ShortfallBegan { .. }
+        | Event::ShortfallEnded { .. }
+        | Event::WriteFailed { .. }
+        | Event::WritesSucceed { .. }
+        | Event::WriteBudgetRenewed { .. }
+        | Event::HeartbeatFailed { .. }
+        | Event::HeartbeatsSucceed { .. }
+        | Event::DeviceLimited { .. }
+        | Event::DeviceFollows { .. }
+        | Event::RoleChanged { .. }
+        | Event::StateTaken { .. }
+        | Event::StateRefused { .. }
+        | Event::SectionDiffers { .. }
+        | Event::PeerHeard { .. }
+        | Event::CommandRefused { .. }
+        | Event::StateRecovered { .. }
+        | Event::MemoryCarried { .. }
+        | Event::MemoryNotCarried { .. }
+        | Event::SnapshotFailed
+        | Event::JournalDegraded { .. }
+        | Event::WallClockSet { .. }
+        | Event::StopBegan
+        | Event::SignSuspect { .. } => return None,
+    })
+}
+
+/// An event of devices and functions as people read it.
+fn at_devices(words: Words<'_>, names: &ControllerNames, groups: &[Group], event: &Event) -> String {
     let kind = event.kind();
     let function = |slot: &SlotIndex| origin(names, Origin::Function(*slot));
     let on = |index: &GroupIndex| {
@@ -180,5 +249,34 @@ pub fn units(claim: &Claim, controllers: &[ControllerNames]) -> Units {
         Claim::Bounds { point, .. } => Units { margin: of(point), value: of(point) },
         Claim::NoEvent(_) => Units { margin: EVENTS, value: EVENTS },
         Claim::SomeEvent { .. } => Units { margin: "s", value: EVENTS },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use r_ems_engine::Span;
+    use r_ems_engine::redundancy::Seat;
+    use r_ems_engine::units::Watts;
+
+    #[test]
+    fn people_read_names_and_as_many_figures_as_they_need() {
+        let member = |id: &str| ControllerNames {
+            grid: "commerce".to_owned(),
+            id: id.to_owned(),
+            devices: Vec::new(),
+            functions: Vec::new(),
+        };
+        let council = [member("a"), member("b")];
+        let said = |told: &Event| event(Words::within(&council, 1), &council[1], &[], told);
+        let silent = Span::from_nanos(10_087_316_066);
+        assert_eq!(said(&Event::PeerSilent { seat: Seat(0), silent }), "peer_silent: a for 10.1 s");
+        let step = Event::SetPointsTakenOver {
+            step: Watts::of(3_201.525_950_264_826),
+            after: Span::from_nanos(1_000_123),
+            state_age: Some(Span::from_nanos(100_275_518)),
+        };
+        let expected = "set_points_taken_over: a step of 3.2 kW, 1 ms after the grant, from state 100 ms old";
+        assert_eq!(said(&step), expected);
     }
 }

@@ -126,7 +126,7 @@ impl Api {
             fed: plan.fed.clone(),
             lines: Arc::clone(&plan.lines),
             log: plan.log.clone(),
-            views: Box::new(States::new(&plan.about.controllers, &plan.machines)),
+            views: Box::new(States::new(&plan.about, &plan.machines)),
             history: Mutex::default(),
             metrics: Mutex::new(metrics),
             followers: Arc::new(Semaphore::new(server::FOLLOWERS_MAX)),

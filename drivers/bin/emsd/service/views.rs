@@ -15,6 +15,7 @@ use r_ems_engine::timing::LoopTimingReporter;
 use r_ems_engine::{LocalTime, Span};
 use r_ems_replay::describe::Words;
 
+use super::super::about::{About, MemberAbout, MemberPlace};
 use super::super::feed::Seen;
 use crate::api::{DeviceStatus, PointStatus};
 use crate::explanation::{Explanation, explain};
@@ -54,14 +55,18 @@ pub(super) trait Views: Send + Sync {
 /// The states of controllers with the functions of `F`.
 pub(super) struct States<F: FunctionSet> {
     names: Vec<ControllerNames>,
+    /// By controller, its council in the order of seats, and its own place there: of who is on other hosts only the name.
+    councils: Vec<(Vec<ControllerNames>, usize)>,
     /// As they were made: their groups are what they will always be.
     made: Vec<Controller<F>>,
 }
 
 impl<F: FunctionSet> States<F> {
     /// Reads the states of these controllers.
-    pub(super) fn new(names: &[ControllerNames], made: &[Controller<F>]) -> Self {
-        Self { names: names.to_vec(), made: made.to_vec() }
+    pub(super) fn new(about: &About, made: &[Controller<F>]) -> Self {
+        let names = about.controllers.clone();
+        let councils = (0..names.len()).map(|of| council(about, ControllerIndex::of(of))).collect();
+        Self { names, councils, made: made.to_vec() }
     }
 
     fn machine(seen: &Seen) -> Option<Controller<F>> {
@@ -99,7 +104,27 @@ impl<F: FunctionSet + Send + Sync> Views for States<F> {
     fn words(&self, from: ControllerIndex, event: &Event) -> String {
         let (position, names) = (from.position(), &self.names[from.position()]);
         let groups = self.made[position].composition().groups();
-        names::event(Words::within(&self.names, position), names, groups, event)
+        let (council, place) = &self.councils[position];
+        names::event(Words::within(council, *place), names, groups, event)
+    }
+}
+
+/// The names in a controller's council, in the order of seats, and its own place there.
+fn council(about: &About, of: ControllerIndex) -> (Vec<ControllerNames>, usize) {
+    let own = &about.controllers[of.position()];
+    let member = |member: &MemberAbout| match member.place {
+        MemberPlace::Here(place) => about.controllers[place.position()].clone(),
+        MemberPlace::On(_) => ControllerNames {
+            grid: own.grid.clone(),
+            id: member.id.clone(),
+            devices: Vec::new(),
+            functions: Vec::new(),
+        },
+    };
+    let members = about.grid(&own.grid).map_or(&[][..], |grid| &grid.members);
+    match members.iter().position(|member| member.place == MemberPlace::Here(of)) {
+        Some(place) => (members.iter().map(member).collect(), place),
+        None => (vec![own.clone()], 0),
     }
 }
 
@@ -192,7 +217,45 @@ const fn word(state: WriteState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use r_ems_engine::wall::{UtcOffset, WallTime};
+
+    use super::super::super::about::GridAbout;
     use super::*;
+
+    #[test]
+    fn members_on_other_hosts_are_known_by_name() {
+        let named = |grid: &str, id: &str| ControllerNames {
+            grid: grid.to_owned(),
+            id: id.to_owned(),
+            devices: Vec::new(),
+            functions: Vec::new(),
+        };
+        let member = |id: &str, place| MemberAbout { id: id.to_owned(), place };
+        let here = |place| MemberPlace::Here(ControllerIndex(place));
+        let grid = |name: &str, members| GridAbout {
+            name: name.to_owned(),
+            limit_w: None,
+            capacities_wh: BTreeMap::new(),
+            simulated: Vec::new(),
+            members,
+        };
+        let about = About {
+            title: String::new(),
+            start: WallTime::from_unix_nanos(0),
+            face: None,
+            offset: UtcOffset::UTC,
+            grids: vec![
+                grid("hall", vec![member("a", here(0))]),
+                grid("shop", vec![member("a", MemberPlace::On("far".to_owned())), member("b", here(1))]),
+            ],
+            controllers: vec![named("hall", "a"), named("shop", "b")],
+        };
+        let (council, place) = council(&about, ControllerIndex(1));
+        let words = Words::within(&council, place);
+        assert_eq!((words.seat(Seat(0)), words.seat(Seat(1))), ("a".to_owned(), "b".to_owned()));
+    }
 
     #[test]
     fn the_worst_quality_is_told_wherever_it_stands() {
