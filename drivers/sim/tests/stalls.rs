@@ -5,7 +5,7 @@ mod council_site;
 use council_site::{Site, at, host};
 use r_ems_engine::fleet::Fleet;
 use r_ems_engine::machine::{Delivery, Driver, Effect, Input, Outcome, Step, WriteOutcome};
-use r_ems_engine::redundancy::Settings;
+use r_ems_engine::redundancy::{Command, Seat, Settings};
 use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_sim::authority::{AuthorityResult, Rule};
 use r_ems_sim::driver::SimDriver;
@@ -173,6 +173,35 @@ fn another_takes_over_from_who_stands_still_and_who_comes_back_is_a_standby() {
         assert_eq!(result.authority.take_overs.len(), 1);
         let roles = machines.iter().map(|machine| machine.redundancy().role().name()).collect::<Vec<_>>();
         assert_eq!(roles, ["standby", "active", "witness"]);
+    }
+}
+
+#[test]
+fn authority_that_was_switched_over_returns_only_after_a_stall_that_is_longer_than_promised() {
+    // The longest delay between these hosts, and a lease whose heartbeats leave room for a stall.
+    let delay = Span::from_millis(5);
+    let settings = Settings {
+        watchdog: Span::from_millis(20),
+        lease: Span::from_millis(40),
+        retry: Span::from_millis(2),
+        ..Settings::FAST
+    };
+    let roles = |offset: u64, lasts: Span| {
+        let to_b = Change::Command { controller: 0, command: Command::SwitchOver { to: Some(Seat(1)) } };
+        let site = Site { settings: settings.clone(), ..plain(offset) }.then(1_000, to_b);
+        let from = at(1_000) + Span::from_micros(1_730 * offset);
+        let (result, machines) =
+            stalled(site, Stalled::Host(1), StalledClock::Running, (from, from + lasts)).run();
+        assert_eq!(result.authority.violations, [], "{offset}");
+        [0, 1].map(|place: usize| machines[place].redundancy().role().name())
+    };
+    let (promised, over) = (settings.stall_max(delay), settings.grantor_wait() + delay * 3);
+    for offset in 0..100 {
+        assert_eq!(roles(offset, promised), ["standby", "active"], "{offset}");
+    }
+    // Who has just handed over waits for a while before it seeks authority itself.
+    for offset in 60..100 {
+        assert_eq!(roles(offset, over), ["active", "standby"], "{offset}");
     }
 }
 
