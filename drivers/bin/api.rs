@@ -88,7 +88,7 @@ pub struct Timing {
 pub struct GridStatus {
     /// Its name.
     pub name: String,
-    /// The id of the controller that may write; nothing if none may.
+    /// The id of the controller that may write; null if none may, and if none is known here while not all are heard: see `role`.
     pub active: Option<String>,
     /// Its fencing number, `round.seat`.
     pub epoch: Option<String>,
@@ -102,6 +102,13 @@ pub struct GridStatus {
     pub controllers: Vec<ControllerStatus>,
     /// What is not as it should be, oldest first.
     pub conditions: Vec<Condition>,
+}
+
+impl GridStatus {
+    /// Whether every member of its council is heard here and understood. Else one of which nothing is known here may be active.
+    pub fn hears_all(&self) -> bool {
+        !self.controllers.iter().any(|member| matches!(member.role.as_str(), "silent" | "differs"))
+    }
 }
 
 /// One device.
@@ -144,7 +151,7 @@ pub struct ControllerStatus {
     /// On which host it runs if that is another one: it is told then as it was heard last.
     pub host: Option<String>,
     /// `active`, `standby`, `witness`, `maintenance`, …; `down` if it does not run, `silent` if it is on another
-    /// host and was not heard for long.
+    /// host and was not heard for long, `differs` if it is heard from there and has another redundancy section.
     pub role: String,
     /// The fencing number that it holds, or the highest that it knows.
     pub epoch: String,

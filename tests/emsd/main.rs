@@ -16,6 +16,7 @@ mod recorded;
 mod reload;
 mod serial;
 mod socket;
+mod unheard;
 mod unread;
 
 use std::io::{BufRead, BufReader};

@@ -1,15 +1,16 @@
 //! How a running daemon is, at a glance: what matters most comes first.
 
+mod worries;
+
 use std::fmt::Write;
 
 use r_ems_engine::Span;
 
+use self::worries::{Worry, worries};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
 use super::text::{count, duration, percent, power, quantity};
-use crate::api::{
-    Condition, Config, ControllerStatus, DeviceStatus, EventLine, GridStatus, LogStatus, Points, Status,
-};
+use crate::api::{Config, ControllerStatus, DeviceStatus, EventLine, GridStatus, LogStatus, Points, Status};
 
 /// What is not known.
 const NOTHING: &str = "–";
@@ -56,17 +57,10 @@ pub fn page(status: &Status) -> String {
     page
 }
 
-/// Something that an operator should know.
-struct Worry {
-    /// Whether somebody has to do something about it now.
-    is_alarm: bool,
-    text: String,
-}
-
 fn grid_page(grid: &GridStatus, status: &Status) -> String {
     let mut parts = vec![match (&grid.active, &grid.epoch) {
         (Some(active), Some(epoch)) => paint(GOOD, &format!("{active} active, epoch {epoch}")),
-        (_, _) => paint(BAD, "nobody is active"),
+        (_, _) => paint(BAD, if grid.hears_all() { "nobody is active" } else { "no active is heard here" }),
     }];
     parts.extend(grid.devices.iter().filter_map(|device| glance(device, grid)));
     let simulated = grid.devices.iter().filter(|device| device.is_simulated);
@@ -87,59 +81,6 @@ fn grid_page(grid: &GridStatus, status: &Status) -> String {
     page.push('\n');
     page += &controllers(&grid.controllers);
     page
-}
-
-/// What is not as it should be: what controllers report, and what is seen of them. Who ends is no worry.
-fn worries(grid: &GridStatus, status: &Status) -> Vec<Worry> {
-    let mut worries = Vec::new();
-    let members = &grid.controllers;
-    if status.events_lost > 0 {
-        let text = "events were lost: what is listed here may be incomplete, or over".to_owned();
-        worries.push(Worry { is_alarm: false, text });
-    }
-    if !status.is_stopping {
-        if grid.active.is_none() {
-            let text =
-                "nobody writes: set-points are computed only, and devices fall back when theirs expire"
-                    .to_owned();
-            worries.push(Worry { is_alarm: true, text });
-        }
-        let silent = members.iter().filter(|member| member.role == "silent");
-        worries.extend(silent.map(|silent| {
-            let host = silent.host.as_deref().unwrap_or(NOTHING);
-            Worry { is_alarm: false, text: format!("{} on host {host} is silent", silent.name) }
-        }));
-        let down = members.iter().filter(|member| member.role == "down");
-        worries.extend(
-            down.map(|down| Worry { is_alarm: false, text: format!("{} is {}", down.name, down.life) }),
-        );
-        let is_shared = members.iter().filter(|member| member.role != "witness").count() > 1;
-        if is_shared && grid.active.is_some() && !members.iter().any(could_take_over) {
-            worries.push(Worry { is_alarm: false, text: "nobody could take over".to_owned() });
-        }
-    }
-    let unusable = grid.devices.iter().filter(|device| device.quality != "good");
-    worries.extend(
-        unusable
-            .map(|device| Worry { is_alarm: false, text: format!("{} is {}", device.name, device.quality) }),
-    );
-    let mut reported: Vec<(&Condition, Vec<&str>)> = Vec::new();
-    for condition in &grid.conditions {
-        // What several controllers see is one thing, from when the first one saw it.
-        match reported.iter_mut().find(|(first, _by)| first.message == condition.message) {
-            Some((_first, by)) => by.push(&condition.controller),
-            None => reported.push((condition, vec![&condition.controller])),
-        }
-    }
-    worries.extend(reported.iter().map(|(Condition { since, severity, message, .. }, by)| Worry {
-        is_alarm: severity == "alarm",
-        text: format!("{message}  ({}, since {since})", by.join(", ")),
-    }));
-    worries
-}
-
-fn could_take_over(controller: &ControllerStatus) -> bool {
-    controller.role == "standby" && controller.is_ready
 }
 
 /// What is first asked of a device: a meter's power against the limit, a battery's state of charge and where it goes.
@@ -248,12 +189,12 @@ fn controllers(controllers: &[ControllerStatus]) -> String {
         let role = match controller.role.as_str() {
             "active" => paint(GOOD, "active"),
             "down" => paint(BAD, &controller.life),
-            "silent" => paint(BAD, "silent"),
+            role @ ("silent" | "differs") => paint(BAD, role),
             "maintenance" => paint(WARN, "maintenance"),
             other => other.replace('_', " "),
         };
         let ready = match (controller.role.as_str(), controller.is_ready, controller.reaches_devices) {
-            ("witness" | "down" | "silent" | "maintenance", _, _) => NOTHING.to_owned(),
+            ("witness" | "down" | "silent" | "differs" | "maintenance", _, _) => NOTHING.to_owned(),
             (_, true, _) => "yes".to_owned(),
             (_, false, true) => paint(WARN, "no"),
             (_, false, false) => paint(WARN, "no, misses devices"),
@@ -329,7 +270,7 @@ fn plural(count: usize, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Timing;
+    use crate::api::{Condition, Timing};
 
     fn device(name: &str, class: &str, power_w: Option<f64>) -> DeviceStatus {
         DeviceStatus {
@@ -442,6 +383,20 @@ mod tests {
             (changed(|grid| grid.devices[0].quality = "stale".to_owned()), "1 warning\n  pcc is stale"),
         ] {
             assert!(page.contains(expected) && !page.contains("all is well"), "{expected}: {page}");
+        }
+        let silent = |role: &str| {
+            changed(|grid| {
+                grid.active = None;
+                grid.controllers[0] =
+                    ControllerStatus { host: Some("far".to_owned()), ..controller("a", role) };
+            })
+        };
+        for (role, expected) in
+            [("silent", "is not heard here"), ("differs", "has another redundancy section")]
+        {
+            let page = silent(role);
+            assert!(page.contains("no active is heard here") && !page.contains("nobody"), "{page}");
+            assert!(page.contains(&format!("g/a on host far {expected}")), "{page}");
         }
         let alone = changed(|grid| drop(grid.controllers.drain(1..)));
         assert!(alone.contains("all is well"), "nobody else was meant to: {alone}");

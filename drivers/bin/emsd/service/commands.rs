@@ -15,7 +15,6 @@ use r_ems_site::control::{Asked, Refused};
 
 use super::super::about::MemberPlace;
 use super::super::feed::{Told, What};
-use super::status::active;
 use super::{Api, systemd};
 use crate::api::{Done, Maintenance, Snapshot, SwitchOver};
 
@@ -53,14 +52,7 @@ impl Api {
         let looked = self.look();
         let members = self.of_grid(&looked, grid);
         let elsewhere = self.elsewhere(grid, &members);
-        let Some(active) = active(&members) else {
-            let holder = elsewhere.iter().find(|other| other.held.is_some());
-            let holder = holder.and_then(|other| Some((&other.id, other.status.host.as_ref()?)));
-            return Err(Trouble::Conflict(match holder {
-                Some((id, host)) => format!("{grid}: {id} is active; ask the daemon on host {host}"),
-                None => format!("{grid}: nobody is active who could hand over"),
-            }));
-        };
+        let active = self.active_here(grid, &members, &elsewhere)?;
         let to = wanted.to.as_deref().map(|id| self.member(grid, id)).transpose()?;
         let command = Command::SwitchOver { to: to.as_ref().map(|(seat, _)| *seat) };
         let successor = to.and_then(|(_, place)| match place {

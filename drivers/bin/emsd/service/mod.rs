@@ -1,13 +1,15 @@
 //! The service plane: what people and programs ask of a running daemon, on a thread of its own.
 //!
 //! - `server` takes connections from a Unix socket, within bounds; `routes` says what can be asked, `openapi` describes it;
-//! - `views` reads the states of controllers, `elsewhere` what they hear of other hosts, `status` puts them together;
+//! - `views` reads the states of controllers, `elsewhere` what they hear of other hosts, `status` puts them together; `active` is
+//!   who may write;
 //! - `history` keeps events, `conditions` what lasts;
 //! - `commands` passes on what operators want and waits for what comes of it; `scrape` is for Prometheus.
 //!
 //! **Invariant:** the loop waits for nothing here. What comes from it comes by [`super::feed`], what goes to it goes by
 //! [`r_ems_site::control`]; both are bounded and say what happens when they are full.
 
+mod active;
 mod commands;
 mod conditions;
 mod elsewhere;

@@ -17,7 +17,6 @@ use serde::Deserialize;
 
 use super::commands::Trouble;
 use super::server::{FOLLOWERS_MAX, Peer};
-use super::status::active;
 use super::{Api, openapi};
 use crate::api::{Maintenance, Refusal, Snapshot, SwitchOver, VERSION, VERSION_HEADER};
 
@@ -339,8 +338,9 @@ async fn explain(State(api): State<Arc<Api>>, wanted: Result<Query<OfPoint>, Que
     let device = device.split_once('.').map_or(device, |(device, _kind)| device);
     let looked = api.look();
     let members = api.of_grid(&looked, grid);
-    let Some(active) = active(&members) else {
-        return refuse(StatusCode::CONFLICT, format!("{grid}: nobody is active"));
+    let active = match api.active_here(grid, &members, &api.elsewhere(grid, &members)) {
+        Ok(active) => active,
+        Err(trouble) => return trouble.into_response(),
     };
     let names = &api.about.controllers[active.of.position()];
     let Some(index) = names.devices.iter().position(|known| known.name == device) else {

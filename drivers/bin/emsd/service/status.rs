@@ -9,6 +9,7 @@ use r_ems_engine::{Span, Time};
 use super::super::feed::{Life, Seen};
 use super::super::recording::Kept;
 use super::Api;
+use super::active::{active, active_elsewhere};
 use super::views::View;
 use crate::api::{ControllerStatus, GridStatus, Points, Status, Timing, VERSION};
 use crate::summary::DOWN;
@@ -129,7 +130,7 @@ impl Api {
         let id = |looked: &Looked| self.about.controllers[looked.of.position()].id.clone();
         let active = active(&members);
         let elsewhere = self.elsewhere(grid, &members);
-        let other = elsewhere.iter().filter(|other| other.held.is_some()).max_by_key(|other| other.held);
+        let other = active_elsewhere(&elsewhere);
         let seer =
             active.or_else(|| members.iter().copied().find(|member| member.lives() && member.controls()));
         let devices = seer.and_then(|seer| seer.view.as_ref()).map(|view| view.devices.clone());
@@ -180,11 +181,6 @@ impl Api {
     }
 }
 
-/// Who may write: of two that say so, one of which has just gone, the one of the later authority.
-pub(super) fn active<'a>(members: &[&'a Looked]) -> Option<&'a Looked> {
-    members.iter().copied().filter(|member| member.held().is_some()).max_by_key(|member| member.held())
-}
-
 /// Whether somebody is silent who was seen so long ago, and then wanted to be woken so much later, if at all.
 fn is_silent(ago: Span, wakes_in: Option<Span>) -> bool {
     wakes_in.is_some_and(|wakes_in| ago >= wakes_in + SILENT_AFTER)
@@ -201,6 +197,7 @@ fn lasts(power_w: f64, soc: f64, capacity_wh: f64) -> Option<f64> {
 pub(super) fn line(status: &Status) -> String {
     let grid = |grid: &GridStatus| match (&grid.active, &grid.epoch) {
         (Some(active), Some(epoch)) => format!("{}: {active} is active, epoch {epoch}", grid.name),
+        (_, _) if !grid.hears_all() => format!("{}: no active is heard here", grid.name),
         (_, _) => format!("{}: nobody is active", grid.name),
     };
     let simulated = status.grids.iter().flat_map(|grid| {

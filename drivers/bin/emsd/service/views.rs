@@ -9,7 +9,8 @@ use r_ems_engine::log::{ControllerNames, codec};
 use r_ems_engine::machine::Machine;
 use r_ems_engine::points::{PointKind, Quality};
 use r_ems_engine::redundancy::epoch::MAX_SEATS;
-use r_ems_engine::redundancy::supervisor::Heard;
+use r_ems_engine::redundancy::message::Heartbeat;
+use r_ems_engine::redundancy::supervisor::RedundancySupervisor;
 use r_ems_engine::redundancy::{Epoch, Health, Role, Seat};
 use r_ems_engine::timing::LoopTimingReporter;
 use r_ems_engine::{LocalTime, Span};
@@ -35,9 +36,18 @@ pub(super) struct View {
     /// After so long without a word an active is taken to be gone.
     pub(super) watchdog: Span,
     /// By seat of its council, what it heard of the others last and how long before.
-    pub(super) heard: Vec<Option<(Heard, Span)>>,
+    pub(super) heard: Vec<Option<(LastHeard, Span)>>,
     pub(super) devices: Vec<DeviceStatus>,
     pub(super) points: Vec<PointStatus>,
+}
+
+/// What a member heard of another one last.
+#[derive(Clone, Copy)]
+pub(super) enum LastHeard {
+    /// It was understood; what it said of itself, if it did.
+    Understood(Option<Heartbeat>),
+    /// It runs with another redundancy section.
+    Differs,
 }
 
 /// Reads states, whatever the functions in them are.
@@ -89,8 +99,8 @@ impl<F: FunctionSet + Send + Sync> Views for States<F> {
             timing: machine.timing().clone(),
             watchdog: redundancy.settings().watchdog,
             heard: (0..MAX_SEATS)
-                .map(|seat| redundancy.heard(Seat(seat as u8)))
-                .map(|heard| heard.map(|heard| (heard, seen.now.since(heard.at))))
+                .map(|seat| last_heard(redundancy, Seat(seat as u8)))
+                .map(|heard| heard.map(|(heard, at)| (heard, seen.now.since(at))))
                 .collect(),
             devices: devices(names, &machine, seen.now),
             points: points(names, &machine, seen.now),
@@ -126,6 +136,14 @@ fn council(about: &About, of: ControllerIndex) -> (Vec<ControllerNames>, usize) 
         Some(place) => (members.iter().map(member).collect(), place),
         None => (vec![own.clone()], 0),
     }
+}
+
+/// What a member heard of another one last, and when.
+fn last_heard(redundancy: &RedundancySupervisor, seat: Seat) -> Option<(LastHeard, LocalTime)> {
+    if let Some(at) = redundancy.differs(seat) {
+        return Some((LastHeard::Differs, at));
+    }
+    redundancy.heard(seat).map(|heard| (LastHeard::Understood(heard.said), heard.at))
 }
 
 fn points<F: FunctionSet>(

@@ -79,6 +79,11 @@ pub(super) struct Followed {
 }
 
 impl RedundancySupervisor {
+    /// When another member was heard last that runs with another redundancy section; `None`: it does not, as far as is known.
+    pub fn differs(&self, seat: Seat) -> Option<LocalTime> {
+        self.peers.get(seat.position())?.foreign.map(|foreign| foreign.at)
+    }
+
     /// What was heard of another member; `None`: nothing yet.
     pub fn heard(&self, seat: Seat) -> Option<Heard> {
         let peer = self.peers.get(seat.position())?;
