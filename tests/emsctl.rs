@@ -159,6 +159,9 @@ fn arguments_that_make_no_sense_end_with_2() {
         &["explain", &log],
         &["explain", &log, "--at", "+1 h", "--point", "commerce/heater.set_point"],
         &["explain", &log, "--at", "1999-01-01"],
+        &["explain"],
+        &["explain", "--at", "+1 h", "--point", "commerce/bess"],
+        &["explain", &log, "--at", "+1 h", "--socket", "x.sock"],
     ] {
         let output = emsctl(arguments);
         assert_eq!(code(&output), 2, "{arguments:?}: {}", errors(&output));

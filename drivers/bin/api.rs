@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::explanation::Explanation;
+
 /// The version of this program, which both sides tell each other.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The header of an answer that names the daemon's version.
@@ -253,6 +255,18 @@ pub struct Text {
     pub path: String,
     /// What it says.
     pub text: String,
+}
+
+/// `GET /v1/explain`: why set-points are what they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explained {
+    /// As of when.
+    pub at_s: f64,
+    /// The same as local time.
+    pub at: String,
+    /// Why, by the controller that may write.
+    #[serde(flatten)]
+    pub explanation: Explanation,
 }
 
 /// `POST /v1/switchover`: moves authority in a grid.

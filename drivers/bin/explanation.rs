@@ -6,6 +6,7 @@
 //!
 //! The JSON's fields are stable; `_w` is W, positive into the bus, `_s` seconds.
 
+mod point;
 mod stack;
 
 use r_ems_engine::controller::Controller;
@@ -18,8 +19,9 @@ use r_ems_engine::log::ControllerNames;
 use r_ems_engine::points::{DeviceClass, PointKind};
 use r_ems_engine::{LocalTime, Span};
 use r_ems_replay::describe::Words;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+pub use self::point::Point;
 use self::stack::steps;
 pub use self::stack::{Fallback, LostSeen, SlotState};
 use crate::names;
@@ -28,13 +30,13 @@ use crate::names;
 pub const LOOK_AFTER: Span = Span::from_secs(5);
 
 /// The explanation of one controller's decisions at an instant.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The controller, `grid/id`.
     pub controller: String,
     /// What it is in its grid's council: `active`, `standby`, …; `down` if it did not run then, and the rest is what it had
     /// decided before.
-    pub role: &'static str,
+    pub role: String,
     /// The fencing number under which it writes, or else the highest that it knows.
     pub epoch: u64,
     /// Whether it has authority: what is decided here is written, or else only computed.
@@ -46,22 +48,22 @@ pub struct Explanation {
 }
 
 /// One value of the process image.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputSeen {
     /// The point, `device.point`.
     pub point: String,
     /// Its value.
     pub value: f64,
     /// The value's unit: `W`, or `1` for a share.
-    pub unit: &'static str,
+    pub unit: String,
     /// Whether it could be used.
-    pub quality: &'static str,
+    pub quality: String,
     /// How long ago it was measured; nothing if it never was.
     pub age_s: Option<f64>,
 }
 
 /// The decision for one group.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupDecision {
     /// Its members.
     pub devices: Vec<String>,
@@ -76,7 +78,7 @@ pub struct GroupDecision {
 }
 
 /// What one part of the composition did to the interval. Every function that acts on the group has one, whatever its state.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Who.
     pub who: String,
@@ -95,7 +97,7 @@ pub struct Step {
 }
 
 /// A wish as data.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WishSeen {
     /// Stay between two powers.
@@ -133,7 +135,7 @@ pub enum WishSeen {
 }
 
 /// One device's part of a decision.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberShare {
     /// The device.
     pub device: String,
@@ -144,7 +146,7 @@ pub struct MemberShare {
     /// The set-point that the device says it holds.
     pub read_back_w: Option<f64>,
     /// Whether the device says that it does not follow that, since another decides.
-    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub not_in_force: bool,
     /// The most that it says it can discharge.
     pub can_discharge_w: Option<f64>,
@@ -154,12 +156,12 @@ pub struct MemberShare {
     pub soc: Option<f64>,
     /// Its measured power at the instant.
     pub measured_w: Option<f64>,
-    /// Its measured power [`LOOK_AFTER`] later; nothing if the log ends before.
+    /// Its measured power [`LOOK_AFTER`] later; nothing if the log ends before, or if that is yet to come.
     pub measured_after_w: Option<f64>,
 }
 
 /// A write and what became of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Written {
     /// The power.
     pub power_w: f64,
@@ -170,7 +172,7 @@ pub struct Written {
     /// How long ago.
     pub ago_s: f64,
     /// `pending`, `acknowledged`, `not held` (acknowledged, and seen not to be held since) or `failed`.
-    pub state: &'static str,
+    pub state: String,
     /// How long the acknowledgement took.
     pub acknowledged_after_s: Option<f64>,
     /// When the device falls back unless it is written again.
@@ -196,7 +198,7 @@ pub fn explain<F: FunctionSet>(
     let decided_at = machine.composition().composed_at().unwrap_or(LocalTime::ZERO);
     Explanation {
         controller: names.full(),
-        role: machine.redundancy().role().name(),
+        role: machine.redundancy().role().name().to_owned(),
         epoch: machine.redundancy().epoch().number(),
         writes: machine.redundancy().authority(now).is_some(),
         inputs: inputs(names, machine, decided_at, &groups),
@@ -234,8 +236,8 @@ fn inputs<F: FunctionSet>(
             seen.push(InputSeen {
                 point: Words::of(names).point(PointIndex::of(first + place)),
                 value: point.value,
-                unit: names::unit(*kind),
-                quality: point.quality.name(),
+                unit: names::unit(*kind).to_owned(),
+                quality: point.quality.name().to_owned(),
                 age_s: has_arrived.then(|| now.since(point.measured).as_secs_f64()),
             });
         }
@@ -283,7 +285,7 @@ fn share<F: FunctionSet>(
             epoch: last.epoch.to_string(),
             authority_over: channel.last().is_none(),
             ago_s: now.since(last.at).as_secs_f64(),
-            state,
+            state: state.to_owned(),
             acknowledged_after_s: acknowledged,
             reverts_in_s: channel.reverts_at().map(|at| at.since(now).as_secs_f64()),
         })

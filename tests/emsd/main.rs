@@ -5,6 +5,7 @@
 mod api;
 mod at_stop;
 mod daemon;
+mod explained;
 mod hostile;
 mod hostile_site;
 mod hybrid;

@@ -37,8 +37,9 @@ fn of_an_owner_who_is_gone_it_is_not_said_that_nobody_is_active() {
         let ready = grid["controllers"][0]["is_ready"] == true;
         (grid["active"] == "a" && ready && site.set_point() > 50_000).then_some(())
     });
-    let explain = || other.ask("GET", "/v1/explain?point=commerce/bess", "").1;
-    for said in [explain(), refused(&other, &["switchover", "commerce"])] {
+    let explain = ["explain", "--point", "commerce/bess"];
+    for asked in [&explain[..], &["switchover", "commerce"]] {
+        let said = refused(&other, asked);
         assert!(said.contains("commerce: a is active; ask the daemon on host a"), "{said}");
     }
     owner.signal("KILL");
@@ -52,7 +53,7 @@ fn of_an_owner_who_is_gone_it_is_not_said_that_nobody_is_active() {
     ] {
         assert!(page.contains(known) && !page.contains("nobody"), "{known}: {page}");
     }
-    let said = explain();
+    let said = refused(&other, &explain);
     assert!(
         said.contains("no active is heard here: a on host a is not heard; ask the daemons there"),
         "{said}"

@@ -72,7 +72,8 @@ Example:
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   r-emsctl explain week.rlog --at \"2016-03-09 18:02:30\" --point commerce/bess.set_point
-  r-emsctl explain week.rlog --missed \"pcc.p <= 225 kW\"";
+  r-emsctl explain week.rlog --missed \"pcc.p <= 225 kW\"
+  r-emsctl explain --point workshop/bess";
 
 const EXPLORE_EXAMPLES: &str = "\
 Examples:
@@ -132,7 +133,7 @@ pub enum Command {
     /// Compares two logs and shows where they part
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(Diff),
-    /// Says why a set-point was what it was
+    /// Says why a set-point was what it was, by a log; or why it is what it is, by a running r-emsd
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
     /// Searches for faults that a site does not survive, and shrinks what it finds to a scenario
@@ -386,20 +387,23 @@ pub struct Show {
 
 /// Explains a moment.
 #[derive(Args, Debug)]
-#[command(group = clap::ArgGroup::new("moment").required(true).args(["at", "missed"]))]
+#[command(group = clap::ArgGroup::new("moment").args(["at", "missed"]).requires("log"))]
 pub struct Explain {
-    /// The log
-    #[arg(value_name = "LOG")]
-    pub log: PathBuf,
+    /// The log; without it a running r-emsd is asked about now
+    #[arg(value_name = "LOG", requires = "moment")]
+    pub log: Option<PathBuf>,
     /// The moment: "+10 min" from the start, or a local time "2016-03-09 18:02:30"
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub at: Option<Moment>,
-    /// A point of a device, such as commerce/bess.set_point; without it everything that is controlled
-    #[arg(long, value_name = "POINT")]
+    /// A point of a device, such as commerce/bess.set_point; without it everything that is controlled in a log
+    #[arg(long, value_name = "POINT", required_unless_present = "log")]
     pub point: Option<String>,
     /// Takes the worst moment of an expectation, by its name, that of a rule that it stands for, or a part of it
     #[arg(long, value_name = "EXPECTATION")]
     pub missed: Option<String>,
+    /// Where the daemon listens, by default r-emsd.sock in $XDG_RUNTIME_DIR, or /run/r-emsd/r-emsd.sock
+    #[arg(long, value_name = "PATH", conflicts_with = "log")]
+    pub socket: Option<PathBuf>,
     /// Where the scenario is now, if its profiles are neither where the run had them nor beside the log
     #[arg(long, value_name = "DIR", requires = "missed")]
     pub scenario_dir: Option<PathBuf>,

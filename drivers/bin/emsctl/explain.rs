@@ -1,24 +1,25 @@
-//! `r-emsctl explain`: why a set-point was what it was, at a moment or at the worst instant of an expectation.
+//! `r-emsctl explain`: why a set-point was what it was, at a moment or at the worst instant of an expectation; or why it is what
+//! it is, by a running daemon.
 //!
 //! The moment is replayed from the log, so the answer is the controller's own state, not a guess. `missed` finds the moment of
-//! an expectation.
+//! an expectation. A daemon reads it from the state that its controller has.
 
+use form_urlencoded::byte_serialize;
 use r_ems_engine::controller::Controller;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::ids::DeviceIndex;
-use r_ems_engine::log::ControllerNames;
-use r_ems_engine::points::PointKind;
 use r_ems_engine::{LocalTime, Span, Time};
 use r_ems_replay::Replay;
 use serde::Serialize;
 
 use super::args::{Explain, Format};
+use super::daemon::client::Client;
 use super::log_file::LogFile;
 use super::missed;
+use crate::api::Explained;
 use crate::exit::{Exit, Failure};
-use crate::explanation::{Explanation, LOOK_AFTER, explain};
+use crate::explanation::{Explanation, LOOK_AFTER, Point, explain};
 use crate::output::Output;
-use crate::present::explanation::page;
+use crate::present::explanation::{Moment, page};
 use crate::present::style::{BAD, BOLD, DIM, GOOD, paint};
 use crate::present::verdict;
 use crate::study::recall::Search;
@@ -39,11 +40,18 @@ pub(super) fn perform<F: FunctionSet>(
     format: Format,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let log = LogFile::open::<F>(&arguments.log)?;
+    let path = match (&arguments.log, &arguments.point) {
+        (Some(path), _) => path,
+        (None, Some(point)) => return ask(arguments, point, output),
+        (None, None) => {
+            return Err(Failure::usage("explain needs a log, or --point to ask a running daemon"));
+        }
+    };
+    let log = LogFile::open::<F>(path)?;
     let (at, found) = match (&arguments.at, &arguments.missed) {
         (Some(moment), _) => (log.time(moment)?, None),
         (None, Some(name)) => {
-            let beside = Search::BesideLog(&arguments.log);
+            let beside = Search::BesideLog(path);
             let search = arguments.scenario_dir.as_deref().map_or(beside, Search::ScenarioDirectory);
             let found = missed::find::<F>(&log, name, search)?;
             let at_s = found.expectation.at_s.unwrap_or_default();
@@ -59,48 +67,43 @@ pub(super) fn perform<F: FunctionSet>(
     let printed = Printed { at: log.local(at), at_s: at.as_secs_f64(), expectation, explanations };
     match format {
         Format::Json => output.json(&printed)?,
-        Format::Human => output.text(&text(&printed, due))?,
+        Format::Human => output.text(&text(&printed, due, Moment::Past))?,
     };
     Ok(Exit::Ok)
 }
 
-/// A device that a user named by one of its points, and the grid that it is in.
-struct Wanted {
-    grid: String,
-    device: String,
+/// Asks a daemon why it does what it does now.
+fn ask(arguments: &Explain, point: &str, output: &mut Output) -> Result<Exit, Failure> {
+    let point: String = byte_serialize(point.as_bytes()).collect();
+    let mut client = Client::new(arguments.socket.clone())?;
+    let Explained { at, at_s, explanation } = client.get(&format!("/v1/explain?point={point}"))?;
+    let printed = Printed { at, at_s, expectation: None, explanations: vec![explanation] };
+    match arguments.printed.format {
+        Format::Json => output.json(&printed)?,
+        Format::Human => output.text(&text(&printed, None, Moment::Now))?,
+    };
+    Ok(Exit::Ok)
 }
 
-fn find(log: &LogFile, point: &str) -> Result<Wanted, Failure> {
-    let refuse = |allowed: String| Failure::usage(format!("--point {point}: {allowed}"));
-    let form = "expected grid/device or grid/device.point, such as commerce/bess.set_point";
-    let (grid, rest) = point.split_once('/').ok_or_else(|| refuse(form.to_owned()))?;
-    let (device, kind) = rest.split_once('.').map_or((rest, None), |(device, kind)| (device, Some(kind)));
-    let of_grid: Vec<&ControllerNames> =
-        log.header.controllers.iter().filter(|names| names.grid == grid).collect();
-    let Some(names) = of_grid.first() else {
-        let mut known: Vec<&str> = log.header.controllers.iter().map(|names| names.grid.as_str()).collect();
+/// What a user named by one of its points, if the log has it.
+fn find(log: &LogFile, point: &str) -> Result<Point, Failure> {
+    let refuse = |reason: String| Failure::usage(format!("--point {point}: {reason}"));
+    let found: Point = point.parse().map_err(refuse)?;
+    let controllers = &log.header.controllers;
+    let Some(names) = controllers.iter().find(|names| names.grid == found.grid) else {
+        let mut known: Vec<&str> = controllers.iter().map(|names| names.grid.as_str()).collect();
         known.dedup();
-        return Err(refuse(format!("there is no grid {grid}; known here: {}", known.join(", "))));
+        return Err(refuse(format!("there is no grid {}; known here: {}", found.grid, known.join(", "))));
     };
-    let Some(found) = names.devices.iter().find(|known| known.name == device) else {
-        let known: Vec<&str> = names.devices.iter().map(|device| device.name.as_str()).collect();
-        return Err(refuse(format!("there is no device {device}; known here: {}", known.join(", "))));
-    };
-    let kinds: Vec<&str> = found.class.points().iter().map(|kind: &PointKind| kind.name()).collect();
-    if kind.is_some_and(|kind| !kinds.contains(&kind)) {
-        return Err(refuse(format!("{device} has no such point; it has {}", kinds.join(", "))));
-    }
-    if !found.class.is_controlled() {
-        return Err(refuse(format!("{device} is only measured; name a device that takes set-points")));
-    }
-    Ok(Wanted { grid: grid.to_owned(), device: device.to_owned() })
+    found.device(names).map_err(refuse)?;
+    Ok(found)
 }
 
 /// Replays to the moment and a little further, and asks the controllers.
 fn explanations<F: FunctionSet>(
     log: &LogFile,
     at: Time,
-    wanted: Option<Wanted>,
+    wanted: Option<Point>,
 ) -> Result<Vec<Explanation>, Failure> {
     let failed = |error: r_ems_replay::ReplayError| log.failure(&error);
     let mut replay = Replay::<Controller<F>, _>::open(log.bytes()?).map_err(failed)?;
@@ -124,13 +127,13 @@ fn explanations<F: FunctionSet>(
         if wanted.as_ref().is_some_and(|wanted| wanted.grid != names.grid) {
             continue;
         }
-        let device = wanted.as_ref().and_then(|wanted| device(names, &wanted.device));
+        let device = wanted.as_ref().and_then(|wanted| wanted.device(names).ok());
         let later = if ended_before { None } else { replay.machines().get(position) };
         let now = clocks[position].unwrap_or(LocalTime::ZERO);
         let mut explanation = explain(names, machine, now, later, device);
         if !runs[position] {
             // What it was when it was heard of last is not what it is.
-            explanation.role = DOWN;
+            explanation.role = DOWN.to_owned();
             explanation.writes = false;
         }
         explanations.push(explanation);
@@ -138,11 +141,7 @@ fn explanations<F: FunctionSet>(
     Ok(explanations)
 }
 
-fn device(names: &ControllerNames, wanted: &str) -> Option<DeviceIndex> {
-    names.devices.iter().position(|device| device.name == wanted).map(DeviceIndex::of)
-}
-
-fn text(printed: &Printed, due: Option<Due>) -> String {
+fn text(printed: &Printed, due: Option<Due>, moment: Moment) -> String {
     let mut text = format!("\n{}\n", paint(BOLD, &printed.at));
     if let (Some(expectation), Some(due)) = (&printed.expectation, due) {
         let (word, style) = if expectation.held == Some(true) { ("held", GOOD) } else { ("violated", BAD) };
@@ -154,7 +153,7 @@ fn text(printed: &Printed, due: Option<Due>) -> String {
     text += &paint(DIM, "powers are positive into the bus: discharge, generation, import\n");
     text += "\n";
     for explanation in &printed.explanations {
-        text += &page(explanation);
+        text += &page(explanation, moment);
     }
     text
 }

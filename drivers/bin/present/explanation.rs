@@ -15,8 +15,17 @@ use crate::summary::DOWN;
 /// Ends that are this close are one power to whoever reads them, W.
 const SAME_W: f64 = 0.5;
 
+/// When what is explained was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Long enough ago: what devices did of it is in the log.
+    Past,
+    /// Just now: what they will do of it nobody knows.
+    Now,
+}
+
 /// One controller's explanation.
-pub fn page(explanation: &Explanation) -> String {
+pub fn page(explanation: &Explanation, moment: Moment) -> String {
     let mut page = format!(
         "{} {}\n",
         paint(BOLD, &explanation.controller),
@@ -31,7 +40,7 @@ pub fn page(explanation: &Explanation) -> String {
     page += &inputs(&explanation.inputs);
     for group in &explanation.groups {
         page += &steps(group);
-        page += &members(group);
+        page += &members(group, moment);
     }
     page
 }
@@ -60,7 +69,7 @@ fn inputs(inputs: &[InputSeen]) -> String {
     table.row(["saw", "value", "quality", "age"]);
     for input in inputs {
         let age = input.age_s.map_or_else(|| "–".to_owned(), seconds);
-        table.row([input.point.clone(), quantity(input.value, input.unit), input.quality.to_owned(), age]);
+        table.row([input.point.clone(), quantity(input.value, &input.unit), input.quality.clone(), age]);
     }
     table.headed() + "\n"
 }
@@ -137,13 +146,15 @@ fn wish(step: &Step) -> String {
     }
 }
 
-fn members(group: &GroupDecision) -> String {
+fn members(group: &GroupDecision, moment: Moment) -> String {
     let columns = [Align::Left, Align::Right, Align::Left, Align::Right, Align::Right, Align::Right];
-    let mut table = Table::new(2, &columns);
+    let columns = if moment == Moment::Now { &columns[..columns.len() - 1] } else { &columns };
+    let mut table = Table::new(2, columns);
     let after = format!("{} later", duration(LOOK_AFTER));
-    table.row(["shared", "set-point", "written", "read back", "measured", &after]);
+    let mut row = |cells: [String; 6]| table.row(cells.into_iter().take(columns.len()));
+    row(["shared", "set-point", "written", "read back", "measured", &after].map(str::to_owned));
     for member in &group.members {
-        table.row([
+        row([
             member.device.clone(),
             power(member.set_point_w),
             written(member),
@@ -190,7 +201,7 @@ fn written(member: &MemberShare) -> String {
     let (what, ago) = (power(written.power_w), seconds(written.ago_s));
     let became = match written.acknowledged_after_s {
         Some(after) => format!("acknowledged after {}", seconds(after)),
-        None => written.state.to_owned(),
+        None => written.state.clone(),
     };
     if written.authority_over {
         return format!("{what} under epoch {} {ago} ago, {became}, authority over since", written.epoch);

@@ -45,7 +45,7 @@ impl Client {
     ///
     /// # Errors
     /// There is no daemon, it refuses, or it is of another version and not understood.
-    pub(super) fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
+    pub(in crate::emsctl) fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
         self.runtime.block_on(self.ask(Method::GET, path, Bytes::new()))
     }
 

@@ -1,9 +1,11 @@
-//! Who may write in a grid, as far as is known here.
+//! Who may write in a grid, as far as is known here, and why its set-points are what they are.
 
 use super::Api;
 use super::commands::Trouble;
 use super::elsewhere::{Elsewhere, Hearing};
 use super::status::Looked;
+use crate::api::Explained;
+use crate::explanation::Point;
 
 /// Who may write: of two that say so, one of which has just gone, the one of the later authority.
 pub(super) fn active<'a>(members: &[&'a Looked]) -> Option<&'a Looked> {
@@ -27,6 +29,22 @@ impl Api {
         elsewhere: &[Elsewhere],
     ) -> Result<&'a Looked, Trouble> {
         active(members).ok_or_else(|| Trouble::Conflict(format!("{grid}: {}", not_here(elsewhere))))
+    }
+
+    /// Why set-points are what they are, by the active.
+    pub(super) fn explain(&self, wanted: &Point) -> Result<Explained, Trouble> {
+        let grid = wanted.grid.as_str();
+        self.check_grid(grid)?;
+        let looked = self.look();
+        let members = self.of_grid(&looked, grid);
+        let active = self.active_here(grid, &members, &self.elsewhere(grid, &members))?;
+        let device = wanted.device(&self.about.controllers[active.of.position()]);
+        let device = device.map_err(|reason| Trouble::Unknown(format!("{grid}: {reason}")))?;
+        let explanation = self.views.explain(active.of, &active.seen, Some(device));
+        let explanation =
+            explanation.ok_or_else(|| Trouble::Conflict(format!("{grid}: nothing has been decided yet")))?;
+        let at = active.seen.at;
+        Ok(Explained { at_s: at.as_secs_f64(), at: self.local(at), explanation })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - `server` takes connections from a Unix socket, within bounds; `routes` says what can be asked, `openapi` describes it;
 //! - `views` reads the states of controllers, `elsewhere` what they hear of other hosts, `status` puts them together; `active` is
-//!   who may write;
+//!   who may write, and why it writes what it does;
 //! - `history` keeps events, `conditions` what lasts;
 //! - `commands` passes on what operators want and waits for what comes of it; `scrape` is for Prometheus.
 //!

@@ -19,6 +19,7 @@ use super::commands::Trouble;
 use super::server::{FOLLOWERS_MAX, Peer};
 use super::{Api, openapi};
 use crate::api::{Maintenance, Refusal, Snapshot, SwitchOver, VERSION, VERSION_HEADER};
+use crate::explanation::Point;
 
 /// Largest body of a request: what is asked for is a few names.
 const BODY_MAX: usize = 16 << 10;
@@ -329,28 +330,11 @@ async fn explain(State(api): State<Arc<Api>>, wanted: Result<Query<OfPoint>, Que
         Ok(Query(OfPoint { point })) => point,
         Err(rejected) => return refuse(rejected.status(), rejected.body_text()),
     };
-    let Some((grid, device)) = point.split_once('/') else {
-        return refuse(StatusCode::BAD_REQUEST, format!("point: must be grid/device, got '{point}'"));
+    let wanted: Point = match point.parse() {
+        Ok(wanted) => wanted,
+        Err(reason) => return refuse(StatusCode::BAD_REQUEST, format!("point '{point}': {reason}")),
     };
-    if let Err(unknown) = api.check_grid(grid) {
-        return unknown.into_response();
-    }
-    let device = device.split_once('.').map_or(device, |(device, _kind)| device);
-    let looked = api.look();
-    let members = api.of_grid(&looked, grid);
-    let active = match api.active_here(grid, &members, &api.elsewhere(grid, &members)) {
-        Ok(active) => active,
-        Err(trouble) => return trouble.into_response(),
-    };
-    let names = &api.about.controllers[active.of.position()];
-    let Some(index) = names.devices.iter().position(|known| known.name == device) else {
-        return refuse(StatusCode::NOT_FOUND, format!("{grid}: there is no device '{device}'"));
-    };
-    let index = r_ems_engine::ids::DeviceIndex::of(index);
-    match api.views.explain(active.of, &active.seen, Some(index)) {
-        Some(explanation) => Json(explanation).into_response(),
-        None => refuse(StatusCode::CONFLICT, format!("{grid}: nothing has been decided yet")),
-    }
+    api.explain(&wanted).map(Json).into_response()
 }
 
 async fn switch_over(

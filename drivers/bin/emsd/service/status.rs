@@ -176,7 +176,7 @@ impl Api {
     }
 
     /// The text of an instant; in whole seconds, as nobody reads more of a clock that moves.
-    fn local(&self, at: Time) -> String {
+    pub(super) fn local(&self, at: Time) -> String {
         self.about.local(Time::ZERO + Span::from_secs(at.since(Time::ZERO).whole(Span::from_secs(1))))
     }
 }
