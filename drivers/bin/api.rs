@@ -258,7 +258,7 @@ pub struct Text {
 }
 
 /// `GET /v1/explain`: why set-points are what they are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explained {
     /// As of when.
     pub at_s: f64,

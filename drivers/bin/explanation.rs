@@ -19,6 +19,7 @@ use r_ems_engine::log::ControllerNames;
 use r_ems_engine::points::{DeviceClass, PointKind};
 use r_ems_engine::{LocalTime, Span};
 use r_ems_replay::describe::Words;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::point::Point;
@@ -30,7 +31,7 @@ use crate::names;
 pub const LOOK_AFTER: Span = Span::from_secs(5);
 
 /// The explanation of one controller's decisions at an instant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// The controller, `grid/id`.
     pub controller: String,
@@ -48,7 +49,7 @@ pub struct Explanation {
 }
 
 /// One value of the process image.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InputSeen {
     /// The point, `device.point`.
     pub point: String,
@@ -63,7 +64,7 @@ pub struct InputSeen {
 }
 
 /// The decision for one group.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupDecision {
     /// Its members.
     pub devices: Vec<String>,
@@ -78,7 +79,7 @@ pub struct GroupDecision {
 }
 
 /// What one part of the composition did to the interval. Every function that acts on the group has one, whatever its state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// Who.
     pub who: String,
@@ -97,7 +98,7 @@ pub struct Step {
 }
 
 /// A wish as data.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WishSeen {
     /// Stay between two powers.
@@ -135,7 +136,7 @@ pub enum WishSeen {
 }
 
 /// One device's part of a decision.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemberShare {
     /// The device.
     pub device: String,
@@ -161,7 +162,7 @@ pub struct MemberShare {
 }
 
 /// A write and what became of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Written {
     /// The power.
     pub power_w: f64,

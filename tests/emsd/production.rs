@@ -193,6 +193,9 @@ fn a_site_that_is_killed_goes_on_where_it_was_and_its_logs_replay() {
         let answer = over_tcp(&address, refused);
         assert!(answer.starts_with("HTTP/1.1 404"), "who is far commands nothing: {answer}");
     }
+    let described = over_tcp(&address, "GET /v1/openapi.json");
+    assert!(described.contains("\"/v1/status\"") && !described.contains("\"post\""), "{described}");
+    assert!(daemon.ask("GET", "/v1/openapi.json", "").1.contains("\"post\""));
     until("the peak is shaved", || (site.set_point() > 50_000).then_some(()));
     let status = daemon.json(&["status"]);
     assert_eq!((&status["mode"], &status["grids"][0]["active"]), (&"production".into(), &"a".into()));

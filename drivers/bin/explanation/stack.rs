@@ -13,13 +13,14 @@ use r_ems_engine::ids::{DeviceIndex, GroupIndex, SlotIndex};
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::points::{DeviceClass, PointKind};
 use r_ems_replay::describe::Words;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Step, WishSeen};
 use crate::names;
 
 /// Whether a part of the composition decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SlotState {
     /// It is no function: what the devices can do, or the start-up that holds the measured power.
@@ -35,7 +36,7 @@ pub enum SlotState {
 }
 
 /// What a function has lost.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LostSeen {
     /// The points that are not good, with their qualities; none if all are good again.
     pub points: Vec<String>,
@@ -48,7 +49,7 @@ pub struct LostSeen {
 }
 
 /// What a group does while its function waits for measurements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fallback {
     /// It holds its power.

@@ -4,13 +4,13 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::routes::{Argument, Method, ROUTES, Route};
+use super::routes::{Argument, JSON, Method, Route};
 use crate::api;
 
-/// The description, in OpenAPI 3.1.
-pub(super) fn document() -> Value {
+/// The description of these routes, in OpenAPI 3.1.
+pub(super) fn document(routes: impl Iterator<Item = &'static Route>) -> Value {
     let mut paths = Map::new();
-    for route in &ROUTES {
+    for route in routes {
         let method = match route.method {
             Method::Get => "get",
             Method::Post => "post",
@@ -29,7 +29,8 @@ pub(super) fn document() -> Value {
 fn operation(route: &Route) -> Value {
     let (status, media, schema) = route.gives;
     let body = |schema: &str| json!({ "$ref": format!("#/components/schemas/{schema}") });
-    let given = schema.map_or_else(|| json!({}), body);
+    let text = if media == JSON { "object" } else { "string" };
+    let given = schema.map_or_else(|| json!({ "type": text }), body);
     let refusal = json!({
         "description": "What is wrong, and the remedy",
         "content": { "application/json": { "schema": body("Refusal") } },
@@ -65,6 +66,7 @@ fn schemas() -> Map<String, Value> {
     add::<api::Points>(&mut generator);
     add::<api::EventLine>(&mut generator);
     add::<api::Config>(&mut generator);
+    add::<api::Explained>(&mut generator);
     add::<api::SwitchOver>(&mut generator);
     add::<api::Maintenance>(&mut generator);
     add::<api::Snapshot>(&mut generator);
@@ -80,11 +82,12 @@ fn add<T: JsonSchema>(generator: &mut SchemaGenerator) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::routes::ROUTES;
     use super::*;
 
     #[test]
     fn an_argument_says_its_type_and_whether_it_must_be_there() {
-        let document = document();
+        let document = document(ROUTES.iter());
         let first = |path: &str| {
             let argument = &document["paths"][path]["get"]["parameters"][0];
             (argument["schema"]["type"].clone(), argument["required"].clone())
@@ -95,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_to_a_schema() {
-        let document = document();
+        let document = document(ROUTES.iter());
         let mut open = vec![&document];
         let mut found = 0;
         while let Some(value) = open.pop() {

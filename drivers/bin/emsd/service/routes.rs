@@ -76,7 +76,8 @@ pub(super) enum Method {
     Post,
 }
 
-const JSON: &str = "application/json";
+/// The media type of most answers.
+pub(super) const JSON: &str = "application/json";
 
 /// Everything that can be asked.
 pub(super) const ROUTES: [Route; 11] = [
@@ -129,7 +130,7 @@ pub(super) const ROUTES: [Route; 11] = [
         summary: "Why set-points are what they are, by the active controller of the device's grid",
         query: &[Argument::required("point", "string", "grid/device or grid/device.point")],
         takes: None,
-        gives: (200, JSON, None),
+        gives: (200, JSON, Some("Explained")),
         serve: || get(explain),
     },
     Route {
@@ -188,19 +189,39 @@ pub(super) const ROUTES: [Route; 11] = [
     },
 ];
 
+/// What is served to whom.
+#[derive(Clone, Copy, Debug)]
+enum Served {
+    /// Every route.
+    All,
+    /// Those that change nothing.
+    Reading,
+}
+
+impl Served {
+    fn routes(self) -> impl Iterator<Item = &'static Route> {
+        ROUTES.iter().filter(move |route| match self {
+            Self::All => true,
+            Self::Reading => route.method == Method::Get,
+        })
+    }
+}
+
 /// Serves every route.
 pub(super) fn router(api: Arc<Api>) -> Router {
-    serving(ROUTES.iter(), api)
+    serving(Served::All, api)
 }
 
 /// Serves those that change nothing.
 pub(super) fn reading(api: Arc<Api>) -> Router {
-    serving(ROUTES.iter().filter(|route| route.method == Method::Get), api)
+    serving(Served::Reading, api)
 }
 
-fn serving<'a>(routes: impl Iterator<Item = &'a Route>, api: Arc<Api>) -> Router {
-    let routes = routes.fold(Router::new(), |router, route| router.route(route.path, (route.serve)()));
+fn serving(served: Served, api: Arc<Api>) -> Router {
+    let routes =
+        served.routes().fold(Router::new(), |router, route| router.route(route.path, (route.serve)()));
     routes
+        .layer(Extension(served))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "there is no such path; /v1/openapi.json lists all"))
         .method_not_allowed_fallback(async || {
             refuse(StatusCode::METHOD_NOT_ALLOWED, "the path is asked in another way; see /v1/openapi.json")
@@ -249,8 +270,8 @@ async fn metrics(State(api): State<Arc<Api>>) -> Response {
     ([(header::CONTENT_TYPE, PROMETHEUS)], api.scrape()).into_response()
 }
 
-async fn describe() -> Response {
-    Json(openapi::document()).into_response()
+async fn describe(Extension(served): Extension<Served>) -> Response {
+    Json(openapi::document(served.routes())).into_response()
 }
 
 /// From which event on, and whether that goes on.
