@@ -155,6 +155,9 @@ pub struct ControllerStatus {
     /// `active`, `standby`, `witness`, `maintenance`, …; `down` if it does not run, `silent` if it is on another
     /// host and was not heard for long, `differs` if it is heard from there and has another redundancy section.
     pub role: String,
+    /// Whether an operator has declared it to be the majority on its own; null where that is not known.
+    #[serde(default)]
+    pub is_sole: Option<bool>,
     /// The fencing number that it holds, or the highest that it knows.
     pub epoch: String,
     /// `starting`, `running`, `voting`, `stopped`, `failed`, or `down` before its first boot; `elsewhere` on another host.
@@ -291,6 +294,19 @@ pub struct Maintenance {
     /// Also on the active when nobody is ready to take over.
     #[serde(default)]
     pub force: bool,
+}
+
+/// `POST /v1/sole`: makes a controller the majority on its own, or ends that.
+///
+/// With `on` an operator vouches that all other controllers of the grid and the witness are off, or cut off from its devices, and
+/// stay so until it is ended: nothing else keeps two from writing. It is durable, and outlives restarts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sole {
+    /// Which, `grid/id`.
+    pub controller: String,
+    /// Whether it begins.
+    pub on: bool,
 }
 
 /// `POST /v1/snapshot`: keeps the state of a controller as it is now.

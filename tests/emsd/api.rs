@@ -25,6 +25,7 @@ fn every_route_is_described_and_answers_as_described() {
         "/v1/points",
         "/v1/shutdown",
         "/v1/snapshot",
+        "/v1/sole",
         "/v1/status",
         "/v1/switchover",
     ];
@@ -52,6 +53,7 @@ fn answers_as_described(daemon: &Daemon, document: &Value, (path, method): (&str
         "/v1/switchover" => r#"{"grid":"workshop"}"#,
         "/v1/maintenance" => r#"{"controller":"workshop/w","on":false}"#,
         "/v1/snapshot" => r#"{"controller":"workshop/a"}"#,
+        "/v1/sole" => r#"{"controller":"workshop/b","on":false}"#,
         _ => "",
     };
     let (status, answer) = daemon.ask(&method.to_uppercase(), &format!("{path}{arguments}"), body);

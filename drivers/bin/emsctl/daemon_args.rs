@@ -26,6 +26,16 @@ Examples:
   r-emsctl maintenance workshop/b on
   r-emsctl maintenance workshop/b off";
 
+const SOLE_EXAMPLES: &str = "\
+Examples:
+  r-emsctl sole workshop/b on --others-are-off
+  r-emsctl sole workshop/b off
+
+For a grid that has lost its majority for good, or a pair whose owner is gone: nobody writes there, and devices fall \
+back. Whoever says `on` vouches for what no controller can know: that all others of the grid are off, or cut off from its \
+devices, and stay so until `off`. If one is not, two write side by side. It is durable: a restart does not end it. Say `off` \
+before another is switched on again.";
+
 const SNAPSHOT_EXAMPLES: &str = "\
 Examples:
   r-emsctl snapshot workshop/a
@@ -51,6 +61,9 @@ pub enum DaemonCommand {
     /// Takes a controller of a running r-emsd out of the candidates, or lets it be one again
     #[command(after_help = MAINTENANCE_EXAMPLES)]
     Maintenance(MaintenanceArguments),
+    /// Makes a controller of a running r-emsd the majority on its own, as you vouch that all others are off; or ends that
+    #[command(after_help = SOLE_EXAMPLES)]
+    Sole(SoleArguments),
     /// Keeps the state of a controller of a running r-emsd as it is now
     #[command(after_help = SNAPSHOT_EXAMPLES)]
     Snapshot(SnapshotArguments),
@@ -120,6 +133,23 @@ pub struct MaintenanceArguments {
     /// Also on the active when nobody is ready to take over: then nobody writes
     #[arg(long)]
     pub force: bool,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: OfDaemon,
+}
+
+/// Makes a controller the majority on its own, or ends that.
+#[derive(Args, Debug)]
+pub struct SoleArguments {
+    /// The controller
+    #[arg(value_name = "GRID/ID")]
+    pub controller: String,
+    /// Whether it begins or ends
+    #[arg(value_enum, value_name = "on|off", hide_possible_values = true)]
+    pub turned: Turned,
+    /// You vouch that all other controllers of the grid are off, or cut off from its devices, and stay so; `on` needs it
+    #[arg(long)]
+    pub others_are_off: bool,
     /// Which daemon.
     #[command(flatten)]
     pub daemon: OfDaemon,

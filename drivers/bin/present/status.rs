@@ -187,6 +187,7 @@ fn controllers(controllers: &[ControllerStatus]) -> String {
         // What others count is not known here.
         let here = |number| if controller.host.is_some() { NOTHING.to_owned() } else { count(number) };
         let role = match controller.role.as_str() {
+            role if controller.is_sole == Some(true) => paint(WARN, &format!("{role}, sole")),
             "active" => paint(GOOD, "active"),
             "down" => paint(BAD, &controller.life),
             role @ ("silent" | "differs") => paint(BAD, role),
@@ -296,6 +297,7 @@ mod tests {
             role: role.to_owned(),
             epoch: "1.0".to_owned(),
             life: if role == "down" { "silent" } else { "running" }.to_owned(),
+            is_sole: Some(false),
             is_ready: true,
             reaches_devices: true,
             state_age_s: None,

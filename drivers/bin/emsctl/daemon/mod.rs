@@ -7,10 +7,10 @@ use std::time::Duration;
 use self::client::Client;
 use super::args::Format;
 use super::daemon_args::{
-    DaemonCommand, EventsArguments, MaintenanceArguments, OfDaemon, SnapshotArguments, StatusArguments,
-    SwitchOverArguments, Turned,
+    DaemonCommand, EventsArguments, MaintenanceArguments, OfDaemon, SnapshotArguments, SoleArguments,
+    StatusArguments, SwitchOverArguments, Turned,
 };
-use crate::api::{Config, Done, EventLine, Maintenance, Points, Snapshot, Status, SwitchOver};
+use crate::api::{Config, Done, EventLine, Maintenance, Points, Snapshot, Sole, Status, SwitchOver};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, State, say};
 use crate::present;
@@ -29,6 +29,7 @@ pub(super) fn perform(command: &DaemonCommand, output: &mut Output) -> Result<Ex
         DaemonCommand::Config(arguments) => config(arguments, output),
         DaemonCommand::SwitchOver(arguments) => switch_over(arguments, output),
         DaemonCommand::Maintenance(arguments) => maintenance(arguments, output),
+        DaemonCommand::Sole(arguments) => sole(arguments, output),
         DaemonCommand::Snapshot(arguments) => snapshot(arguments, output),
         DaemonCommand::Shutdown(arguments) => shut_down(arguments, output),
     }
@@ -104,6 +105,19 @@ fn maintenance(arguments: &MaintenanceArguments, output: &mut Output) -> Result<
     let on = arguments.turned == Turned::On;
     let wanted = Maintenance { controller: arguments.controller.clone(), on, force: arguments.force };
     done(&arguments.daemon, "/v1/maintenance", Some(&wanted), output)
+}
+
+/// Makes a controller the majority on its own, or ends that.
+fn sole(arguments: &SoleArguments, output: &mut Output) -> Result<Exit, Failure> {
+    let (controller, on) = (&arguments.controller, arguments.turned == Turned::On);
+    if on && !arguments.others_are_off {
+        return Err(Failure::usage(format!(
+            "{controller} would write on its own vote alone, also after a restart, until `r-emsctl sole {controller} off`. \
+             Whoever declares that vouches that all other controllers of its grid are off, or cut off from its devices, and \
+             stay so: if one is not, two write side by side. If it is so, say it with --others-are-off"
+        )));
+    }
+    done(&arguments.daemon, "/v1/sole", Some(&Sole { controller: controller.clone(), on }), output)
 }
 
 /// Keeps the state of a controller.

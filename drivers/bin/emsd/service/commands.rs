@@ -16,7 +16,7 @@ use r_ems_site::control::{Asked, Refused};
 use super::super::about::MemberPlace;
 use super::super::feed::{Told, What};
 use super::{Api, systemd};
-use crate::api::{Done, Maintenance, Snapshot, SwitchOver};
+use crate::api::{Done, Maintenance, Snapshot, Sole, SwitchOver};
 
 /// So long the outcome of a command is waited for; then the answer says that it was asked for.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(5);
@@ -80,6 +80,25 @@ impl Api {
         self.ask(Asked { to: of, command }, Until::default()).await
     }
 
+    /// Makes a controller the majority on its own, or ends that.
+    pub(super) async fn sole(self: &Arc<Self>, wanted: &Sole) -> Result<Done, Trouble> {
+        let of = self.find(&wanted.controller)?;
+        let name = &wanted.controller;
+        let about = self.about.grid(&self.about.controllers[of.position()].grid);
+        if about.is_none_or(|about| about.members.len() < 2) {
+            return Err(Trouble::Conflict(format!("{name} shares its grid with none, and needs no votes")));
+        }
+        let looked = self.look();
+        let member = looked.iter().find(|looked| looked.of == of && looked.lives());
+        let Some(view) = member.and_then(|member| member.view.as_ref()) else {
+            return Err(Trouble::Conflict(format!("{name} does not run")));
+        };
+        if view.is_sole == wanted.on {
+            return Ok(done(format!("{name} {}", is_sole(wanted.on))));
+        }
+        self.ask(Asked { to: of, command: Command::Sole { begins: wanted.on } }, Until::default()).await
+    }
+
     /// Keeps the state of a controller.
     pub(super) async fn snapshot(self: &Arc<Self>, wanted: &Snapshot) -> Result<Done, Trouble> {
         let of = self.find(&wanted.controller)?;
@@ -120,7 +139,7 @@ impl Api {
         let mut next = self.history().last() + 1;
         self.control.ask(asked).map_err(|refused: Refused| Trouble::Busy(refused.to_string()))?;
         let names = &self.about.controllers;
-        let judged = async {
+        let told = async {
             while newest.changed().await.is_ok() {
                 let judged = {
                     let history = self.history();
@@ -139,6 +158,12 @@ impl Api {
                 }
             }
             Err(Trouble::Busy(Refused::Over.to_string()))
+        };
+        let judged = async {
+            tokio::select! {
+                judged = told => judged,
+                done = self.declared(asked) => Ok(done),
+            }
         };
         tokio::time::timeout(OUTCOME_WITHIN, judged).await.unwrap_or_else(|_elapsed| {
             let seconds = OUTCOME_WITHIN.as_secs();
@@ -188,6 +213,19 @@ impl Api {
             let known: Vec<String> = members.iter().map(|member| format!("{grid}/{}", member.id)).collect();
             Trouble::Unknown(format!("there is no controller '{grid}/{id}'; there is {}", known.join(", ")))
         })
+    }
+
+    /// Waits until it is durable that a controller is sole, or is no more, if it was asked for that: no event tells it.
+    async fn declared(&self, asked: Asked) -> Done {
+        let Command::Sole { begins } = asked.command else { return std::future::pending().await };
+        loop {
+            let seen = self.fed.seen(asked.to);
+            if self.views.view(asked.to, &seen).is_some_and(|view| view.is_sole == begins) {
+                let name = self.about.controllers[asked.to.position()].full();
+                return done(format!("{name} {}", is_sole(begins)));
+            }
+            tokio::time::sleep(LOOKS_EVERY).await;
+        }
     }
 
     /// Waits until somebody on another host has taken over what was given up here.
@@ -271,6 +309,11 @@ fn judge(
         }
         (_, _) => None,
     }
+}
+
+/// What is so of who is sole, or is no more.
+const fn is_sole(on: bool) -> &'static str {
+    if on { "is sole: its own vote is a majority" } else { "is not sole" }
 }
 
 fn done(message: String) -> Done {

@@ -68,6 +68,7 @@ fn told(name: &str, id: &str, host: &str, heard: Option<(LastHeard, Span)>, watc
         name: name.to_owned(),
         host: Some(host.to_owned()),
         role: role.to_owned(),
+        is_sole: None,
         epoch: said.map_or(Epoch::NONE, |said| said.epoch).to_string(),
         life: "elsewhere".to_owned(),
         is_ready: said.is_some_and(|said| said.is_ready),

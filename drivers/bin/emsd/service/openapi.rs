@@ -69,6 +69,7 @@ fn schemas() -> Map<String, Value> {
     add::<api::Explained>(&mut generator);
     add::<api::SwitchOver>(&mut generator);
     add::<api::Maintenance>(&mut generator);
+    add::<api::Sole>(&mut generator);
     add::<api::Snapshot>(&mut generator);
     add::<api::Done>(&mut generator);
     add::<api::Refusal>(&mut generator);

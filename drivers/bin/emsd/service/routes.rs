@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::commands::Trouble;
 use super::server::{FOLLOWERS_MAX, Peer};
 use super::{Api, openapi};
-use crate::api::{Maintenance, Refusal, Snapshot, SwitchOver, VERSION, VERSION_HEADER};
+use crate::api::{Maintenance, Refusal, Snapshot, Sole, SwitchOver, VERSION, VERSION_HEADER};
 use crate::explanation::Point;
 
 /// Largest body of a request: what is asked for is a few names.
@@ -80,7 +80,7 @@ pub(super) enum Method {
 pub(super) const JSON: &str = "application/json";
 
 /// Everything that can be asked.
-pub(super) const ROUTES: [Route; 11] = [
+pub(super) const ROUTES: [Route; 12] = [
     Route {
         path: "/v1/status",
         method: Method::Get,
@@ -150,6 +150,15 @@ pub(super) const ROUTES: [Route; 11] = [
         takes: Some("Maintenance"),
         gives: (200, JSON, Some("Done")),
         serve: || post(maintenance),
+    },
+    Route {
+        path: "/v1/sole",
+        method: Method::Post,
+        summary: "Makes a controller the majority on its own, as an operator vouches that all others are off; or ends that",
+        query: &[],
+        takes: Some("Sole"),
+        gives: (200, JSON, Some("Done")),
+        serve: || post(sole),
     },
     Route {
         path: "/v1/snapshot",
@@ -392,6 +401,24 @@ async fn maintenance(
     let (controller, on) = (&wanted.controller, if wanted.on { "on" } else { "off" });
     peer.does(format_args!("turns maintenance of {controller:?} {on}"));
     api.maintenance(&wanted).await.map(Json).into_response()
+}
+
+async fn sole(
+    State(api): State<Arc<Api>>,
+    Extension(peer): Extension<Peer>,
+    wanted: Result<Json<Sole>, JsonRejection>,
+) -> Response {
+    let wanted = match wanted {
+        Ok(Json(wanted)) => wanted,
+        Err(rejected) => return misunderstood(peer, &rejected),
+    };
+    let controller = &wanted.controller;
+    if wanted.on {
+        peer.does(format_args!("vouches that all others are off, and declares {controller:?} sole"));
+    } else {
+        peer.does(format_args!("ends that {controller:?} is sole"));
+    }
+    api.sole(&wanted).await.map(Json).into_response()
 }
 
 async fn snapshot(

@@ -72,6 +72,7 @@ impl Looked {
             host: None,
             role: living.map_or(DOWN, |view| view.role.name()).to_owned(),
             epoch: view.map_or(Epoch::NONE, |view| view.epoch).to_string(),
+            is_sole: living.map(|view| view.is_sole),
             life: self.life().to_owned(),
             is_ready: living.is_some_and(|view| view.health.is_ready),
             reaches_devices: living.is_some_and(|view| view.health.reaches_devices),

@@ -35,6 +35,8 @@ pub(super) struct View {
     pub(super) timing: LoopTimingReporter,
     /// After so long without a word an active is taken to be gone.
     pub(super) watchdog: Span,
+    /// Whether an operator has declared it to be the majority on its own.
+    pub(super) is_sole: bool,
     /// By seat of its council, what it heard of the others last and how long before.
     pub(super) heard: Vec<Option<(LastHeard, Span)>>,
     pub(super) devices: Vec<DeviceStatus>,
@@ -98,6 +100,7 @@ impl<F: FunctionSet + Send + Sync> Views for States<F> {
             wakes_in: machine.deadline().map(|deadline| deadline.since(seen.now)),
             timing: machine.timing().clone(),
             watchdog: redundancy.settings().watchdog,
+            is_sole: redundancy.is_sole(),
             heard: (0..MAX_SEATS)
                 .map(|seat| last_heard(redundancy, Seat(seat as u8)))
                 .map(|heard| heard.map(|(heard, at)| (heard, seen.now.since(at))))

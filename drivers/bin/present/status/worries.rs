@@ -29,6 +29,11 @@ pub(super) fn worries(grid: &GridStatus, status: &Status) -> Vec<Worry> {
             worries.push(Worry { is_alarm: true, text: text.to_owned() });
         }
         worries.extend(members.iter().filter_map(unheard));
+        let sole = members.iter().filter(|member| member.is_sole == Some(true));
+        worries.extend(sole.map(|sole| Worry {
+            is_alarm: false,
+            text: format!("{} is sole: an operator vouches that all others are off", sole.name),
+        }));
         let down = members.iter().filter(|member| member.role == "down");
         worries.extend(
             down.map(|down| Worry { is_alarm: false, text: format!("{} is {}", down.name, down.life) }),

@@ -85,6 +85,11 @@ impl RedundancySupervisor {
         }
     }
 
+    /// Whether an operator's word that the others are off is durable: its own vote is a majority.
+    pub const fn is_sole(&self) -> bool {
+        self.kept.is_sole
+    }
+
     fn switch_over(
         &mut self,
         now: LocalTime,
