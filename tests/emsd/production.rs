@@ -202,6 +202,13 @@ fn a_site_that_is_killed_goes_on_where_it_was_and_its_logs_replay() {
     let own = &status["grids"][0]["controllers"][0];
     let fares = (&own["is_ready"], &own["reaches_devices"]);
     assert_eq!(fares, (&true.into(), &true.into()), "it is alone and misses nothing: {status}");
+    let running = site.segments("a", "commerce/a").pop().expect("it keeps a journal");
+    for arguments in [&["replay"][..], &["explain", "--event", "started"]] {
+        let output = emsctl(&[arguments, &[&running]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.contains("a daemon is still writing it") && !said.contains("torn"), "{said}");
+    }
     let kept = daemon.json(&["snapshot", "commerce/a"]);
     assert_eq!(kept["outcome"], "done", "{kept}");
     let other = emsctl_refused(&site, "a");

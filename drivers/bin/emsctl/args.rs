@@ -73,6 +73,7 @@ const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   r-emsctl explain week.rlog --at \"2016-03-09 18:02:30\" --point commerce/bess.set_point
   r-emsctl explain week.rlog --missed \"pcc.p <= 225 kW\"
+  r-emsctl explain state/b/commerce/b/0000000001.rlog --event took_over --point commerce/bess
   r-emsctl explain --point workshop/bess";
 
 const EXPLORE_EXAMPLES: &str = "\
@@ -387,7 +388,7 @@ pub struct Show {
 
 /// Explains a moment.
 #[derive(Args, Debug)]
-#[command(group = clap::ArgGroup::new("moment").args(["at", "missed"]).requires("log"))]
+#[command(group = clap::ArgGroup::new("moment").args(["at", "event", "missed"]).requires("log"))]
 pub struct Explain {
     /// The log; without it a running r-emsd is asked about now
     #[arg(value_name = "LOG", requires = "moment")]
@@ -395,6 +396,9 @@ pub struct Explain {
     /// The moment: "+10 min" from the start, or a local time "2016-03-09 18:02:30"
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub at: Option<Moment>,
+    /// Takes the moment of the last event of this kind: took_over, shortfall_began, …; as `show --kind` lists them
+    #[arg(long, value_name = "KIND", value_parser = event_kind)]
+    pub event: Option<String>,
     /// A point of a device, such as commerce/bess.set_point; without it everything that is controlled in a log
     #[arg(long, value_name = "POINT", required_unless_present = "log")]
     pub point: Option<String>,
@@ -419,6 +423,13 @@ fn kind(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!("expected one of {}", known.join(", ")))
+}
+
+fn event_kind(text: &str) -> Result<String, String> {
+    if Event::KINDS.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("expected one of {}", Event::KINDS.join(", ")))
 }
 
 impl Arguments {

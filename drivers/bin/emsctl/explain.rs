@@ -1,5 +1,5 @@
-//! `r-emsctl explain`: why a set-point was what it was, at a moment or at the worst instant of an expectation; or why it is what
-//! it is, by a running daemon.
+//! `r-emsctl explain`: why a set-point was what it was, at a moment, at an event or at the worst instant of an expectation; or why
+//! it is what it is, by a running daemon.
 //!
 //! The moment is replayed from the log, so the answer is the controller's own state, not a guess. `missed` finds the moment of
 //! an expectation. A daemon reads it from the state that its controller has.
@@ -48,9 +48,10 @@ pub(super) fn perform<F: FunctionSet>(
         }
     };
     let log = LogFile::open::<F>(path)?;
-    let (at, found) = match (&arguments.at, &arguments.missed) {
-        (Some(moment), _) => (log.time(moment)?, None),
-        (None, Some(name)) => {
+    let (at, found) = match (&arguments.at, &arguments.event, &arguments.missed) {
+        (Some(moment), ..) => (log.time(moment)?, None),
+        (None, Some(kind), _) => (log.last(kind)?, None),
+        (None, None, Some(name)) => {
             let beside = Search::BesideLog(path);
             let search = arguments.scenario_dir.as_deref().map_or(beside, Search::ScenarioDirectory);
             let found = missed::find::<F>(&log, name, search)?;
@@ -59,7 +60,7 @@ pub(super) fn perform<F: FunctionSet>(
             let at = (Time::ZERO + Span::from_secs_f64(at_s)).min(log.end()?);
             (at, Some(found))
         }
-        (None, None) => return Err(Failure::usage("explain needs --at or --missed")),
+        (None, None, None) => return Err(Failure::usage("explain needs --at, --event or --missed")),
     };
     let wanted = arguments.point.as_deref().map(|point| find(&log, point)).transpose()?;
     let explanations = explanations::<F>(&log, at, wanted)?;

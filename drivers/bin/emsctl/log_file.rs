@@ -2,21 +2,27 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use r_ems_engine::Time;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::ControllerIndex;
-use r_ems_engine::log::{End, Header, ReadError};
+use r_ems_engine::log::{End, Header, Kind, ReadError};
+use r_ems_engine::persistence::disk::FileName;
 use r_ems_engine::time::NANOS_PER_SECOND;
 use r_ems_engine::wall::{UtcOffset, WallTime};
 use r_ems_replay::entries::Filter;
 use r_ems_replay::{Divergence, Entries};
+use r_ems_site::disk::{Folder, FolderError, file_of};
 
 use super::values::{ControllerName, Moment};
 use crate::exit::{Exit, Failure, READ};
 use crate::output::say;
 use crate::study::recall::zone;
+
+/// What is said of a log that has no end yet.
+pub(super) const GOES_ON: &str = "a daemon is still writing it; this is what was there";
 
 /// A log on the disk with what it says about itself.
 pub(super) struct LogFile {
@@ -46,11 +52,46 @@ impl LogFile {
         Ok(Time::from_nanos(statistics.until_ns))
     }
 
+    /// The instant of the last event of a kind.
+    ///
+    /// # Errors    there is none, or the log cannot be read to its end
+    pub(super) fn last(&self, kind: &str) -> Result<Time, Failure> {
+        let events = Filter { kinds: vec![Kind::Event], ..Filter::ALL };
+        let mut last = None;
+        for entry in Entries::open(self.bytes()?, events).map_err(|error| self.failure(&error))? {
+            let entry = entry.map_err(|error| self.failure(&error))?;
+            last = if entry.event == Some(kind) { Some(Time::from_nanos(entry.at_ns)) } else { last };
+        }
+        last.ok_or_else(|| {
+            Failure::error(format!("{}: there is no {kind} in this log, up to its end", self.path.display()))
+        })
+    }
+
     /// Tells the user if the log was found to be torn, where that is no reason to stop.
     pub(super) fn note_torn(&self, end: Option<End>) {
         if let Some(end @ End::Torn { .. }) = end {
-            say(&format!("{}: {end}", self.path.display()));
+            let path = self.path.display();
+            say(&if self.is_being_written() {
+                format!("{path}: {GOES_ON}")
+            } else {
+                format!("{path}: {end}")
+            });
         }
+    }
+
+    /// Whether a daemon still writes it: the newest segment of a journal, in whose folder somebody works. Nobody has torn such a
+    /// log, it has no end yet.
+    pub(super) fn is_being_written(&self) -> bool {
+        let number = |path: &Path| match file_of(path.file_name()?.as_bytes())? {
+            FileName::Segment(number) => Some(number),
+            FileName::New(_) | FileName::Quarantined(_) | FileName::Promise(_) => None,
+        };
+        let Some(own) = number(&self.path) else { return false };
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let Ok(entries) = fs::read_dir(folder) else { return false };
+        let newest = entries.filter_map(|entry| number(&entry.ok()?.path())).max();
+        newest == Some(own) && matches!(Folder::hold(folder), Err(FolderError::InUse(_)))
     }
 
     /// Says that the log cannot be read on.

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `check` | `{ ok, files: [{ file, errors, warnings, mistakes: [{ file, line, column, field, message, severity }], redundancy: [{ grid, voters, majority, grantor_wait_s, devices, delay_s, take_over_max_s, stall_max_s, clock_stop_max_s, … }] }] }` |
 //! | `run` | the summary: see [`crate::summary`]; of a wrong scenario what `check` prints |
-//! | `replay` | `{ ok, deliveries, until_s, digest, end, poisoned, compatibility, divergence, event_difference }` |
+//! | `replay` | `{ ok, deliveries, until_s, digest, end, is_being_written, poisoned, compatibility, divergence, event_difference }` |
 //! | `replay` of archives, of several logs, or with `--timeline` | `{ ok, archives: [{ file, ok, errors, manifest }], logs: [{ file, path, controller, role, number, verdict, follows, missing, error, from, to, deliveries, end, poisoned, compatibility, divergence }], clocks: [{ controllers, since, is_reference, told_by, ahead_s, within_s, rate_ppm, letters }], letters: [{ from, to, sent, arrived, lost, unknown, repeated, unsent }], notes, events: [{ at, at_unix_ns, controller, kind, severity, message }], events_left_out }` |
 //! | `show` | one object a line, one line a record: see [`r_ems_replay::Entry`] |
 //! | `diff` | `{ ok, same, end, notes, difference }` |
@@ -25,7 +25,8 @@
 //! A mistake that has no place in a file has null for `line` and `column`.
 //!
 //! `end` is how a log ended: `over`, `stopped`, `poisoned` (a controller failed an assertion), `torn` (it has no closing record,
-//! because whoever wrote it was cut off), or nothing if it was not read to its end. Of two logs, one torn log makes it `torn`.
+//! because whoever wrote it was cut off, or is still writing it), or nothing if it was not read to its end. Of two logs, one torn
+//! log makes it `torn`.
 
 pub mod args;
 mod check;

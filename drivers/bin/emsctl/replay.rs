@@ -6,7 +6,7 @@
 //! Archives and several logs are for [`super::replays`].
 //!
 //! A log without a closing record is torn: what it holds is replayed, but nobody can say how the run went on, so the program
-//! ends with 1 unless the user accepts that.
+//! ends with 1 unless the user accepts that. One that a daemon is still writing goes on, and is none of these.
 
 use std::io::{Cursor, Read};
 
@@ -18,7 +18,7 @@ use r_ems_replay::{Bytes, Compatibility, Divergence, Replay, Replayed};
 use serde::Serialize;
 
 use super::args::{Format, Replay as Arguments};
-use super::log_file::LogFile;
+use super::log_file::{GOES_ON, LogFile};
 use super::replays::{self, is_archive};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -33,6 +33,7 @@ struct Printed<'a> {
     until_s: f64,
     digest: String,
     end: Option<&'static str>,
+    is_being_written: bool,
     poisoned: Option<Failed>,
     compatibility: &'a Compatibility,
     divergence: Option<&'a Divergence>,
@@ -74,7 +75,7 @@ pub(super) fn perform<F: FunctionSet>(
             replayed
         }
     };
-    let Compared { names, deliveries, result } = &replayed;
+    let Compared { names, deliveries, result, goes_on } = &replayed;
     let has_window = arguments.from.is_some() || arguments.to.is_some();
     if has_window && *deliveries == 0 && result.divergence.is_none() {
         return Err(log.nothing_between(from, to)?);
@@ -82,7 +83,7 @@ pub(super) fn perform<F: FunctionSet>(
     let is_torn = result.end.is_some_and(End::is_torn);
     let exit = match &result.divergence {
         Some(_) => Exit::Diverged,
-        None if is_torn && !arguments.torn => Exit::Error,
+        None if is_torn && !*goes_on && !arguments.torn => Exit::Error,
         None => Exit::Ok,
     };
     match format {
@@ -92,6 +93,7 @@ pub(super) fn perform<F: FunctionSet>(
             until_s: result.at.as_secs_f64(),
             digest: result.digest.to_string(),
             end: result.end.map(|end| end.name()),
+            is_being_written: *goes_on,
             poisoned: result.poisoned.map(|poisoned| Failed {
                 controller: names[poisoned.controller.position()].full(),
                 at_s: poisoned.at.as_secs_f64(),
@@ -112,6 +114,8 @@ struct Compared {
     /// Deliveries from there on.
     deliveries: u64,
     result: Replayed,
+    /// Whether it has no end because a daemon is still writing it.
+    goes_on: bool,
 }
 
 /// Replays up to `to`, and counts from `from` on.
@@ -131,12 +135,13 @@ fn replay<F: FunctionSet, R: Read>(
     replay.run_until(to).map_err(failed)?;
     let result = replay.result();
     let names = replay.header().controllers.clone();
-    Ok(Compared { names, deliveries: result.deliveries - before, result })
+    let goes_on = result.end.is_some_and(End::is_torn) && log.is_being_written();
+    Ok(Compared { names, deliveries: result.deliveries - before, result, goes_on })
 }
 
 fn page(log: &LogFile, compared: &Compared) -> String {
-    let Compared { names, deliveries, result } = compared;
-    let mut page = headline(log, *deliveries, result);
+    let Compared { names, result, .. } = compared;
+    let mut page = headline(log, compared);
     if let Some(poisoned) = result.poisoned {
         page += &format!(
             "the run ended when {} failed an assertion at {}\n",
@@ -155,13 +160,15 @@ fn page(log: &LogFile, compared: &Compared) -> String {
     page
 }
 
-fn headline(log: &LogFile, deliveries: u64, result: &Replayed) -> String {
-    let compared = text::count(deliveries);
+fn headline(log: &LogFile, compared: &Compared) -> String {
+    let Compared { deliveries, result, goes_on, .. } = compared;
+    let compared = text::count(*deliveries);
     if let Some(divergence) = &result.divergence {
         let at = log.local(divergence.at());
         return format!("{} at {at}, after {compared} deliveries\n\n{divergence}", paint(BAD, "DIVERGED"));
     }
     let verdict = match result.end {
+        Some(End::Torn { .. }) if *goes_on => format!("{GOES_ON}\n{}", paint(GOOD, "replayed bit for bit")),
         Some(end @ End::Torn { .. }) => {
             format!("{}: {end}\nwhat is there replayed bit for bit", paint(BAD, "torn"))
         }

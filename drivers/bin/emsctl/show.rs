@@ -2,7 +2,7 @@
 
 use r_ems_engine::Time;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::log::{EffectsKept, End, Kind};
+use r_ems_engine::log::{EffectsKept, Kind};
 use r_ems_replay::entries::{Entries, Entry, Filter, OfEffects};
 
 use super::args::{Format, Show, WRITES};
@@ -44,9 +44,7 @@ pub(super) fn perform<F: FunctionSet>(
     if shows_writes(arguments) && log.header.effects == EffectsKept::Digests {
         say("the log holds no writes, only that they were answered; record it with --record-effects");
     }
-    if let Some(end @ End::Torn { .. }) = entries.end() {
-        say(&format!("{}: {end}", arguments.log.display()));
-    }
+    log.note_torn(entries.end());
     Ok(Exit::Ok)
 }
 
