@@ -317,6 +317,9 @@ pub struct Snapshot {
     pub controller: String,
 }
 
+/// The outcome of a command that has not been seen to happen yet.
+pub const ASKED: &str = "asked";
+
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {

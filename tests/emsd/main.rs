@@ -91,6 +91,20 @@ fn a_status_that_is_watched_is_shown_again_until_the_daemon_ends() {
 }
 
 #[test]
+fn a_state_is_kept_where_journals_are_and_refused_at_once_where_none_is() {
+    let without = Daemon::start("no_journal", &[]);
+    let refused = without.emsctl(&["snapshot", "workshop/a"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("workshop/a keeps no journal") && said.contains("`persistence`"), "{said}");
+    let journals = ("network:", "persistence: (sync: \"100 ms\"),\n    network:");
+    let with = Daemon::start("journal", &[&demo("journal", &[journals], &[])]);
+    with.follow("set_points_taken_over");
+    let kept = with.json(&["snapshot", "workshop/a"]);
+    assert_eq!(kept["outcome"], "done", "{kept}");
+}
+
+#[test]
 fn maintenance_begins_and_ends() {
     let daemon = Daemon::start("maintenance", &[]);
     daemon.follow("set_points_taken_over");

@@ -25,6 +25,8 @@ pub(super) struct About {
     pub(super) grids: Vec<GridAbout>,
     /// The controllers.
     pub(super) controllers: Vec<ControllerNames>,
+    /// Whether they keep journals: those of a site do, those of a simulation where it says `persistence`.
+    pub(super) keeps_journals: bool,
 }
 
 impl About {
@@ -110,6 +112,6 @@ impl From<Facts> for About {
             simulated: Vec::new(),
         };
         let grids = grids.into_iter().map(grid).collect();
-        Self { title: scenario, start, face: None, offset, grids, controllers }
+        Self { title: scenario, start, face: None, offset, grids, controllers, keeps_journals: false }
     }
 }

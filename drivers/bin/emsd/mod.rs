@@ -230,6 +230,7 @@ fn simulated<F: FunctionSet>(study: Study<F>, arguments: &Arguments) -> Result<R
         scenario: text(&study.scenario),
         site: text(&study.site),
     };
+    let keeps_journals = study.world.persistence.is_some();
     let Prepared { facts, header, machines, world: driver, inputs } = prepare(study)?;
     let (record, log) =
         arguments.record.as_deref().map(|path| recording::begin(path, &inputs)).transpose()?.unzip();
@@ -237,7 +238,7 @@ fn simulated<F: FunctionSet>(study: Study<F>, arguments: &Arguments) -> Result<R
     let face = clock.face();
     let (control, controlled) = control(Some(clock.waker()));
     let world = World::Simulated(Box::new(Simulated { driver, header, record, clock, controlled }));
-    let (about, hosts) = (facts.into(), Hosts::default());
+    let (about, hosts) = (About { keeps_journals, ..facts.into() }, Hosts::default());
     Ok(Ready {
         about,
         effective: Effective::once(config),

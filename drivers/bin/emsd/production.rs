@@ -327,5 +327,6 @@ fn about<F: FunctionSet>(
     }
     let controllers = members.iter().map(|member| names::of_spec(&member.spec)).collect();
     let title = site.document.path().to_owned();
-    About { title, start, face: Some(face), offset: site.time_zone, grids, controllers }
+    let offset = site.time_zone;
+    About { title, start, face: Some(face), offset, grids, controllers, keeps_journals: true }
 }

@@ -10,7 +10,7 @@ use super::daemon_args::{
     DaemonCommand, EventsArguments, MaintenanceArguments, OfDaemon, SnapshotArguments, SoleArguments,
     StatusArguments, SwitchOverArguments, Turned,
 };
-use crate::api::{Config, Done, EventLine, Maintenance, Points, Snapshot, Sole, Status, SwitchOver};
+use crate::api::{ASKED, Config, Done, EventLine, Maintenance, Points, Snapshot, Sole, Status, SwitchOver};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, State, say};
 use crate::present;
@@ -128,10 +128,11 @@ fn snapshot(arguments: &SnapshotArguments, output: &mut Output) -> Result<Exit, 
 
 /// Ends the daemon.
 fn shut_down(arguments: &OfDaemon, output: &mut Output) -> Result<Exit, Failure> {
-    done(arguments, "/v1/shutdown", None::<&()>, output)
+    done(arguments, "/v1/shutdown", None::<&()>, output)?;
+    Ok(Exit::Ok)
 }
 
-/// Asks for something and says what came of it.
+/// Asks for something and says what came of it: what has only been asked for when all waiting is over is none of the successes.
 fn done<T: serde::Serialize>(
     daemon: &OfDaemon,
     path: &str,
@@ -143,5 +144,5 @@ fn done<T: serde::Serialize>(
         Format::Json => output.json(&done)?,
         Format::Human => output.text(&format!("{}\n", done.message))?,
     };
-    Ok(Exit::Ok)
+    Ok(if done.outcome == ASKED { Exit::Error } else { Exit::Ok })
 }

@@ -16,7 +16,7 @@ use r_ems_site::control::{Asked, Refused};
 use super::super::about::MemberPlace;
 use super::super::feed::{Told, What};
 use super::{Api, systemd};
-use crate::api::{Done, Maintenance, Snapshot, Sole, SwitchOver};
+use crate::api::{ASKED, Done, Maintenance, Snapshot, Sole, SwitchOver};
 
 /// So long the outcome of a command is waited for; then the answer says that it was asked for.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(5);
@@ -105,6 +105,13 @@ impl Api {
         if !self.look().iter().any(|looked| looked.of == of && looked.lives()) {
             return Err(Trouble::Conflict(format!("{} does not run", wanted.controller)));
         }
+        if !self.about.keeps_journals {
+            return Err(Trouble::Conflict(format!(
+                "{} keeps no journal, which its state would go into: this simulation has no `persistence`, and keeps \
+                 nothing but what --record writes",
+                wanted.controller
+            )));
+        }
         self.ask(Asked { to: of, command: Command::Snapshot }, Until::default()).await
     }
 
@@ -112,7 +119,7 @@ impl Api {
     pub(super) fn shut_down(&self) -> Done {
         self.control.stop();
         systemd::stopping();
-        Done { outcome: "asked".to_owned(), message: "every controller is asked to stop in order".to_owned() }
+        Done { outcome: ASKED.to_owned(), message: "every controller is asked to stop in order".to_owned() }
     }
 
     /// Passes a command to the loop and waits for its outcome.
@@ -169,7 +176,7 @@ impl Api {
             let seconds = OUTCOME_WITHIN.as_secs();
             let message =
                 format!("it has not happened within {seconds} s; look at the status and the events");
-            Ok(Done { outcome: "asked".to_owned(), message })
+            Ok(Done { outcome: ASKED.to_owned(), message })
         })
     }
 
