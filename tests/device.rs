@@ -22,7 +22,7 @@ fn is_closed(client: &mut Client) -> bool {
 
 #[test]
 fn a_client_reads_the_plant_and_its_set_point_is_followed() {
-    let served = Served::start("scenarios/peak_shaving_wire.ron", &["--set", "start=\"2016-03-09 17:30\""]);
+    let served = Served::start("scenarios/peak_shaving.ron", &["--set", "start=\"2016-03-09 17:30\""]);
     let mut meter = served.connect("commerce/pcc");
     let before = f32::from_be_bytes(meter.two(4, 52));
     assert!(before > 100e3, "an evening of the shop draws {before} W");
@@ -89,7 +89,7 @@ fn a_site_that_cannot_be_served_is_refused_with_what_to_do() {
     let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken = other.local_addr().expect("it listens").port().to_string();
     for (scenario, ports, code, words) in [
-        ("scenarios/peak_shaving.ron", "0", 2, "no device of the site has a link of kind Modbus"),
+        ("scenarios/demo.ron", "0", 2, "no device of the site has a link of kind Modbus"),
         ("scenarios/flaky_wire.ron", &taken, 1, "--ports 15020 listens on 127.0.0.1"),
         ("scenarios/flaky_wire.ron", "65535", 2, "address 2 of the site has no port left"),
     ] {

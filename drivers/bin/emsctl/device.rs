@@ -23,7 +23,7 @@ use crate::study::load::load;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  r-emsctl device scenarios/peak_shaving_wire.ron
+  r-emsctl device scenarios/peak_shaving.ron
   r-emsctl device scenarios/flaky_wire.ron --ports 15020 --set start=\"2016-03-09 17:19\"
   r-emsctl device scenarios/peak_shaving_serial.ron
 
@@ -66,7 +66,7 @@ pub(super) fn perform<F: FunctionSet>(
     if stations.is_empty() {
         return Err(Failure::usage(format!(
             "{}: no device of the site has a link of kind Modbus, so there is nothing to serve; see `Registers` in \
-             scenarios/README.md",
+             scenarios/README.md, or serve scenarios/peak_shaving.ron",
             arguments.file.display()
         )));
     }
