@@ -59,7 +59,7 @@ pub use study::{Finished, Options, Study, run};
 #[expect(clippy::disallowed_methods, reason = "this is where the arguments are handed to clap")]
 pub fn emsctl<F>() -> ExitCode
 where
-    F: FunctionSet + Send + Sync,
+    F: FunctionSet + Send + Sync + 'static,
     F::Spec: Send + Sync,
 {
     emsctl::main::<F>(std::env::args_os()).into()

@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 26] = [
+const SCENARIOS: [&str; 27] = [
     "peak_shaving",
     "peak_shaving_wire",
     "peak_shaving_serial",
@@ -30,6 +30,7 @@ const SCENARIOS: [&str; 26] = [
     "worn_registers",
     "upgrade",
     "demo",
+    "demo_pair",
 ];
 const SITES: [&str; 18] = [
     "commerce",

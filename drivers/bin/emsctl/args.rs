@@ -12,6 +12,7 @@ use r_ems_engine::event::Event;
 use r_ems_engine::log::Kind;
 
 use super::daemon_args::DaemonCommand;
+use super::demo::DemoArguments;
 use super::device::DeviceArguments;
 use super::probe::ProbeArguments;
 use super::values::{ControllerName, Moment, positive_span, seed, setting};
@@ -28,6 +29,7 @@ pub struct Arguments {
 
 const FIRST_STEPS: &str = "\
 Examples:
+  r-emsctl demo
   r-emsctl run scenarios/peak_shaving.ron --record week.rlog
   r-emsctl replay week.rlog
   r-emsctl explain week.rlog --at \"2016-03-09 18:02:30\" --point commerce/bess.set_point
@@ -150,6 +152,19 @@ pub enum Command {
     /// prints what was found.
     #[command(after_help = MARGIN_EXAMPLES)]
     Margin(MarginArguments),
+    /// Runs a redundant site of real processes on this computer: kill one, and see what becomes of it
+    ///
+    /// Two controllers, a witness, and a plant whose devices speak Modbus, each a process of its own. Nobody is started again by
+    /// itself, and all of them end with the demo.
+    #[command(after_help = super::demo::EXAMPLES)]
+    Demo(DemoArguments),
+    /// Is r-emsd or r-emsctl with these words, and ends with whoever started it: a process of a demo
+    #[command(hide = true, disable_help_flag = true)]
+    As {
+        /// The name of the program, and its arguments
+        #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        words: Vec<OsString>,
+    },
     /// Serves the devices of a scenario's plant to Modbus clients, over TCP or serial lines and in real time
     #[command(after_help = super::device::EXAMPLES)]
     Device(DeviceArguments),

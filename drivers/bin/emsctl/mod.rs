@@ -33,6 +33,7 @@ mod check;
 mod collect;
 mod daemon;
 pub mod daemon_args;
+pub mod demo;
 pub mod device;
 mod diff;
 mod explain;
@@ -51,7 +52,7 @@ mod run;
 mod show;
 pub mod values;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use r_ems_engine::functions::FunctionSet;
 
@@ -66,15 +67,17 @@ use crate::study::contained::quiet_contained_panics;
 /// Does what the arguments say, with the functions of `F`.
 pub fn main<F>(arguments: impl IntoIterator<Item = OsString>) -> Exit
 where
-    F: FunctionSet + Send + Sync,
+    F: FunctionSet + Send + Sync + 'static,
     F::Spec: Send + Sync,
 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let called = arguments.first().cloned().unwrap_or_else(|| "r-emsctl".into());
     quiet_contained_panics();
     let mut output = Output::default();
     let survives = survive_file_limits();
     let survives = survives.map_err(|error| Failure::error(format!("signals cannot be handled: {error}")));
     let ended = survives.and_then(|()| match Arguments::read(arguments) {
-        Ok(Arguments { command }) => perform::<F>(command, &mut output),
+        Ok(Arguments { command }) => perform::<F>(command, &called, &mut output),
         Err(error) => answer(&error, &mut output),
     });
     match ended {
@@ -97,9 +100,10 @@ fn answer(error: &clap::Error, output: &mut Output) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn perform<F>(command: Command, output: &mut Output) -> Result<Exit, Failure>
+/// Does what a command says, for a program that was called so.
+fn perform<F>(command: Command, called: &OsStr, output: &mut Output) -> Result<Exit, Failure>
 where
-    F: FunctionSet + Send + Sync,
+    F: FunctionSet + Send + Sync + 'static,
     F::Spec: Send + Sync,
 {
     match command {
@@ -111,6 +115,8 @@ where
         Command::Explain(arguments) => explain::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Explore(arguments) => explore::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Margin(arguments) => margin::perform::<F>(&arguments, arguments.printed.format, output),
+        Command::Demo(arguments) => demo::perform(&arguments, called, output),
+        Command::As { words } => demo::be::<F>(&words, output),
         Command::Device(arguments) => device::perform::<F>(&arguments, output),
         Command::Probe(arguments) => probe::perform::<F>(&arguments, arguments.printed.format, output),
         Command::Collect(arguments) => collect::perform(&arguments, arguments.printed.format, output),
