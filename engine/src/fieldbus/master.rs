@@ -13,14 +13,13 @@
 //!   is late, and is dropped: it is never taken for an answer to the next request. A serial line has no transactions: there a
 //!   unit that has not answered in time is asked nothing until its answer comes no more, see [`Framing::may_be_late`], while
 //!   others are.
-//! - **A dead unit costs one time-out in a back-off** and delays nobody else: jobs for it fail at once until the back-off is
-//!   over, and
-//!   then one is tried, without retries.
+//! - **A dead unit costs one time-out in a back-off**, and the retries of one job before the first: jobs for it fail at once
+//!   until the back-off is over, and then one is tried, without retries.
 //! - **What a gateway says of a unit** (exceptions 10 and 11) is about the unit: the connection stays. So does it while another
 //!   unit answers. Where none does any more, it is closed and opened again: a peer that was unplugged does not say so.
 //! - **Writes go first**: a set-point must not wait for polls, nor the second of its requests for another unit's writes. Before
-//!   them go heartbeats: one waits for the exchange that is under way and for other heartbeats, and for nothing else of another
-//!   unit. `queue` says why.
+//!   them go heartbeats: one waits for the exchange that is under way, for what its own unit is already asked, and for one
+//!   exchange of each other heartbeat. `queue` says why.
 //! - **A write leaves while it is valid or not at all.** That is asked whenever it is sent, retries too.
 //! - **What has left may still wait** in the host's end of the connection, until its cable is whole again. Whoever must not have
 //!   it arrive takes it back: the connection is closed, at once opened anew for what comes next, and no unit is blamed.

@@ -2,9 +2,10 @@
 //!
 //! Jobs for one unit keep their order: what is tried again goes first, or goes on, then heartbeats, what writes, what reads. Of
 //! several units, what is tried again or goes on comes first too, as it is older than all that waits, but **a heartbeat of
-//! another unit goes before it**. So a heartbeat waits for the exchange that is under way, and for the heartbeats that were
-//! there before it, which yield to it in their turn once they have failed; however many dead units are to be written, none of
-//! them costs it a time-out more than that one exchange.
+//! another unit goes before it**. So a heartbeat waits for the exchange that is under way, for what its own unit is already
+//! asked, and for one exchange of each other heartbeat, which yields once it has failed: to heartbeats that were not tried, and
+//! to whatever stands between one of them and its turn. However often a dead unit is tried, it costs nobody's heartbeat a
+//! second time-out.
 //!
 //! **Decision: a set-point of another unit is interrupted for a heartbeat.** It waits for an exchange between two of its
 //! requests, and is not sent if it has expired meanwhile. Without its heartbeat a device falls back, whatever its set-point is.
@@ -65,9 +66,19 @@ impl<T: Copy> Queue<T> {
             let mut before = self.jobs.iter().take(place);
             before.all(|other| other.job.unit != unit)
         };
+        let may_be_beat =
+            |waiting: &Waiting<T>| waiting.job.turn == Turn::Heartbeat && may_be(waiting.job.unit);
+        // What its own unit is asked keeps a heartbeat from its turn; the others must let that come to an end.
+        let keeps_another = |unit: u16| {
+            let is_kept = |(place, waiting): (usize, &Waiting<T>)| {
+                waiting.job.unit != unit && may_be_beat(waiting) && !is_next(place, waiting.job.unit)
+            };
+            self.jobs.iter().enumerate().any(is_kept)
+        };
         let is_beat = |(place, waiting): (usize, &Waiting<T>)| {
-            let Job { unit, turn, .. } = waiting.job;
-            turn == Turn::Heartbeat && may_be(unit) && is_next(place, unit)
+            let unit = waiting.job.unit;
+            let yields = || waiting.retries_left.is_some() && keeps_another(unit);
+            may_be_beat(waiting) && is_next(place, unit) && !yields()
         };
         let beat = self.jobs.iter().enumerate().position(is_beat);
         let place = beat.or_else(|| self.jobs.iter().position(|waiting| may_be(waiting.job.unit)))?;

@@ -20,8 +20,9 @@ enum Seen {
     Failed(u32, Fault),
 }
 
+/// What was seen, and what follows from the next job that is done.
 #[derive(Default)]
-struct Notes(Vec<Seen>);
+struct Notes(Vec<Seen>, Option<Job<u32>>);
 
 impl Notes {
     fn take(&mut self) -> Vec<Seen> {
@@ -57,7 +58,7 @@ impl Peer for Notes {
 
     fn done(&mut self, job: &Job<u32>, outcome: Result<Answer<'_>, Fault>) -> Next<u32> {
         self.0.push(outcome.map_or_else(|fault| Seen::Failed(job.tag, fault), |_answer| Seen::Done(job.tag)));
-        Next::Nothing
+        self.1.take().map_or(Next::Nothing, Next::AtOnce)
     }
 }
 
@@ -206,6 +207,38 @@ fn a_heartbeat_that_failed_lets_those_of_others_go_first_and_none_goes_before_wh
     master.wake(at(300), &mut notes);
     notes.take();
     assert_eq!(answered_in_turn(&mut master, &mut notes, 305), [(2, 6), (1, 4), (1, 5)]);
+}
+
+#[test]
+fn a_dead_unit_costs_the_heartbeat_of_another_one_time_out_also_between_two_requests_or_after_one_was_lost() {
+    for is_lost in [false, true] {
+        let (mut master, mut notes) = open(2);
+        master.spec.units[1].retries = 10;
+        let write = |tag| Job { turn: Turn::Write, ..job(tag, 0) };
+        master.ask(at(10), write(1), &mut notes);
+        for unit in [0, 1] {
+            master.ask(at(20), Job { turn: Turn::Heartbeat, ..job(2, unit) }, &mut notes);
+        }
+        if is_lost {
+            master.wake(at(110), &mut notes);
+        } else {
+            notes.1 = Some(write(1));
+            answer(&mut master, &mut notes, 110, 2, 1);
+        }
+        notes.take();
+        master.wake(at(115), &mut notes);
+        assert_eq!(notes.take(), [Seen::Sent { transaction: 3, unit: 2 }], "it does not answer");
+        master.wake(at(215), &mut notes);
+        // Until unit 1 has heard its heartbeat, unit 2 is not tried again.
+        for (transaction, tag, millis) in [(4, 1, 220), (5, 2, 230)] {
+            master.wake(at(millis), &mut notes);
+            assert_eq!(notes.take(), [Seen::Sent { transaction, unit: 1 }], "{is_lost}");
+            answer(&mut master, &mut notes, millis + 1, transaction, 1);
+            assert_eq!(notes.take(), [Seen::Done(tag)]);
+        }
+        master.wake(at(240), &mut notes);
+        assert_eq!(notes.take(), [Seen::Sent { transaction: 6, unit: 2 }], "now it is");
+    }
 }
 
 #[test]
