@@ -21,6 +21,10 @@ use rustix::io::{Errno, read, write};
 use super::port::{Port, let_go};
 use crate::reactor::{Interest, Watch};
 
+/// The thread opens and closes, and needs little. A process that locks its memory (`mlockall`) has all of each stack in it, which
+/// would be 2 MiB otherwise.
+const STACK_BYTES: usize = 64 << 10;
+
 /// The thread, as the loop sees it.
 #[derive(Debug)]
 pub(super) struct Porter {
@@ -65,6 +69,7 @@ impl Porter {
         let counted = Arc::clone(&ended);
         std::thread::Builder::new()
             .name("port".to_owned())
+            .stack_size(STACK_BYTES)
             .spawn(move || work(&port, &asked, &counted, close))?;
         Ok(Self { tasks, ended, watch })
     }
