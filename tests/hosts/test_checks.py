@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from faults import FAULTS
-from trial import Outcome, order_of, writer_of
+from trial import Outcome, order_of, try_once, writer_of
 from verdict import judge, seconds, stood_still
 from writes import Record, Write, longest_gap, of_line, rank
 
@@ -44,6 +44,15 @@ class Checks(unittest.TestCase):
         writes = [write(1.0, "a", 1, 0), write(1.01, "a", 1, 0)]
         self.assertAlmostEqual(longest_gap(writes, 1.02), 0.01)
         self.assertAlmostEqual(longest_gap(writes, 3.01), 2.0)
+
+    def test_what_was_not_tried_has_a_beginning_and_an_end_in_this_order(self):
+        class NeverWell:
+            def settle(self):
+                raise RuntimeError("nobody is active")
+
+        outcome = try_once(NeverWell(), FAULTS[0], 1.0)
+        self.assertEqual((outcome.was_tried, outcome.problems), (False, ["nobody is active"]))
+        self.assertLessEqual(outcome.began_unix_ns, outcome.ended_unix_ns)
 
     def test_ranks_are_of_what_was_measured(self):
         self.assertEqual([rank([3, 1, 2, 4], share) for share in (0.5, 0.99, 1)], [2, 4, 4])
@@ -79,8 +88,13 @@ class Verdicts(unittest.TestCase):
         failed, well, events = self.outcome(), self.outcome(if_none_stood_still=[]), [self.late("b", "40 ms")]
         self.assertTrue(self.judges([well], []))
         self.assertFalse(self.judges([failed, well], []))
-        self.assertTrue(self.judges([failed, well], events))
+        self.assertTrue(self.judges([failed] + 9 * [well], events))
         self.assertFalse(self.judges([failed], events))
+
+    def test_no_more_than_a_tenth_may_go_without_a_judgment(self):
+        failed, well, events = self.outcome(), self.outcome(if_none_stood_still=[]), [self.late("b", "40 ms")]
+        self.assertTrue(self.judges(2 * [failed] + 18 * [well], events))
+        self.assertFalse(self.judges(2 * [failed] + 17 * [well], events))
 
     def test_no_stall_excuses_a_write_of_an_older_epoch(self):
         failed, well = self.outcome(problems=["a 1.0 was accepted late"]), self.outcome(if_none_stood_still=[])

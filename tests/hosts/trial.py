@@ -21,6 +21,8 @@ class Outcome:
     fault: str
     before: str
     after: str = "nobody"
+    # Whether anything was broken: where nobody fared well before, there is no gap to speak of.
+    was_tried: bool = True
     gap_s: float = 0.0
     turns: list = field(default_factory=list)
     # What is wrong in any case, and what is wrong if no host stood still.
@@ -62,10 +64,12 @@ def writer_of(fault, writes, active, standby):
 
 def try_once(site, fault, bound):
     """Breaks something, and heals it. Nothing that the site does wrong ends the test."""
+    began = time.time_ns()
     try:
         active, standby = site.settle()
     except RuntimeError as error:
-        return Outcome(fault.name, "nobody", problems=[str(error)], ended_unix_ns=time.time_ns())
+        untried = {"was_tried": False, "problems": [str(error)]}
+        return Outcome(fault.name, "nobody", began_unix_ns=began, ended_unix_ns=time.time_ns(), **untried)
     outcome = Outcome(fault.name, active, stalled=active if fault.stalls_active else None)
     time.sleep(BEFORE_S)
     broken = begun = now()
