@@ -112,6 +112,8 @@ fn sighup_ends_no_daemon_that_has_only_just_begun_and_is_followed_later() {
             .expect("the program starts");
         let place = format!("/proc/{}/status", child.id());
         let status = loop {
+            let ended = child.try_wait().expect("it can be asked");
+            assert_eq!(ended, None, "it ended before it caught SIGHUP");
             let status = fs::read_to_string(&place).expect("it is there until somebody waits for it");
             if catches_sighup(&status).expect("a process that lives") {
                 break status;
