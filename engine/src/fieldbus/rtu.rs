@@ -13,8 +13,9 @@
 //! adapter's echo of the request. What no answer follows ends with the next silence, which whoever sends keeps before each
 //! request.
 //!
-//! An echo may begin as a long answer would, and a refusal is short: so an echo is known as one when it is whole, and what comes
-//! behind it is looked at from its beginning.
+//! An echo may begin as an answer would that is longer or shorter, and may hold bytes that begin as one: so what is no answer is
+//! kept as long as it may become an echo, which is known as one when it is whole, and what comes behind it is looked at from its
+//! beginning.
 //!
 //! An adapter that echoes what is sent is not told from a device where the answer repeats the whole request (functions 5, 6 and
 //! 22).
@@ -146,7 +147,22 @@ fn look(begun: &[u8], unit: u8, (request, asked): (&Request<'_>, &[u8])) -> Opti
     }
     let fits = whole(&begun[..length])
         .is_some_and(|frame| matches!(request.answer(frame.pdu), Ok(_) | Err(AnswerFlaw::Exception(_))));
-    Some(if fits { Look::Whole(length) } else { Look::Other(1) })
+    Some(match fits {
+        true => Look::Whole(length),
+        false if begins_echo(begun, asked) => Look::Begun,
+        false => Look::Other(1),
+    })
+}
+
+/// Whether bytes, which begin with the unit that is asked, are a part of the frame of a request that lacks its end.
+fn begins_echo(begun: &[u8], asked: &[u8]) -> bool {
+    let pdu = &begun[1..];
+    match pdu.strip_prefix(asked) {
+        None => asked.starts_with(pdu),
+        Some([]) => true,
+        Some([low]) => crc(&begun[..=asked.len()]).to_le_bytes()[0] == *low,
+        Some(_) => false,
+    }
 }
 
 /// Whether bytes are the whole frame of a request.
@@ -213,6 +229,8 @@ mod tests {
     fn a_refusal_is_heard_behind_an_echo_of_what_was_asked() {
         let words = [7, 16, 7, 16, 7, 16, 0, 7];
         let registers = Registers::new(&words).expect("whole registers");
+        let eight = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0x17, 0, 0];
+        let eight = Registers::new(&eight).expect("whole registers");
         // An answer of 40 registers begins with the number of its bytes, 80, as a request for what lies behind 0x5000 does.
         let read = |address, count| Request::Read { table: Table::HoldingRegisters, address, count };
         let requests = [
@@ -221,6 +239,8 @@ mod tests {
             read(0x5000, 40),
             Request::WriteRegisters { address: 200, registers },
             Request::Exchange { read: 0x5000, count: 40, address: 200, registers },
+            // Its echo is longer than its answer, and what stands behind that would begin another.
+            Request::Exchange { read: 10, count: 5, address: 200, registers: eight },
             Request::Identify { detail: 1, object: 0 },
         ];
         for request in requests {
