@@ -153,6 +153,24 @@ fn who_stops_before_it_runs_is_heard_by_a_device_that_takes_nothing_from_whom_it
 }
 
 #[test]
+fn a_device_that_refused_until_it_heard_no_heartbeat_any_more_hears_one_before_it_is_told_how_it_is_left() {
+    let leave = |devices: &mut [DeviceSpec]| devices[BATTERY].at_stop = Some(Watts::of(10e3));
+    let mut site = Site::made(&stack(), leave, behind_a_bus);
+    scans(&mut site, Reading::quiet(100e3, 0.0), 10);
+    site.refuses[BATTERY] = true;
+    let mut heard = Vec::new();
+    for turn in 0..12 {
+        heard.extend(scans(&mut site, Reading::quiet(100e3 + 5e3 * f64::from(turn), 0.0), 1));
+    }
+    assert!(heard[10..].iter().all(|beats| beats[BATTERY] == 0), "it is left to fall back: {heard:?}");
+    // It has fallen back, and takes nothing before it hears another number.
+    (site.refuses[BATTERY], site.unheard[BATTERY]) = (false, Some(-1.0));
+    site.command(Command::Stop);
+    scans(&mut site, Reading::quiet(100e3, 0.0), 2);
+    assert_eq!((site.held[BATTERY], site.controller.phase()), (10e3, Phase::Stopped));
+}
+
+#[test]
 fn who_stops_between_two_scans_far_apart_sends_the_heartbeat_that_there_is_time_for() {
     let site = stopped_at_once(Span::from_millis(1_001), 7.0);
     assert_eq!((site.held[BATTERY], site.beats[BATTERY]), (10e3, 1));

@@ -285,7 +285,8 @@ impl SetPoints {
             return Care::None;
         };
         match channel.last {
-            Some(last) if channel.fails() => Care::Fails { tried: last.at },
+            // A device that is to be left with something must hear that it is cared for, whatever failed before.
+            Some(last) if channel.fails() && !is_left(channel) => Care::Fails { tried: last.at },
             Some(_) | None => Care::Written,
         }
     }

@@ -19,8 +19,8 @@
 //!
 //! **A device that listens for heartbeats hears one first** that is new to it, or it would not take what it is told: all that
 //! are to be left so are cared for until then, also before it runs. The first number of an authority may be one that the device
-//! holds, so what is left follows the second, in the scan after. Where that one would be too late, or heartbeats fail, it does
-//! not wait.
+//! holds, so what is left follows the second, in the scan after. It waits for that up to [`HEARTBEAT_PATIENCE`], also where
+//! heartbeats fail, and not at all where the next scan would come later than that.
 //!
 //! Nothing that is broken keeps a process from ending: there is [`REST_PATIENCE`] for such devices, up to
 //! [`HAND_OVER_PATIENCE`] for both steps, and [`END_PATIENCE`](crate::persistence::journal::END_PATIENCE)
