@@ -7,6 +7,7 @@ use r_ems_engine::event::Event;
 use r_ems_engine::functions::BuiltInSpec;
 use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
 use r_ems_engine::math::{at_least, at_most};
+use r_ems_engine::points::Connections;
 use r_ems_engine::redundancy::Command;
 use r_ems_engine::units::{Ratio, Watts};
 use site::{BATTERY_W, Reading, Site};
@@ -32,24 +33,28 @@ fn a_device_is_written_no_more_often_than_its_interval() {
 
 #[test]
 fn who_is_alone_is_ready_once_it_runs_and_not_when_it_ends_and_reaches_what_answers() {
-    let mut site = Site::of(&consuming());
-    let fares = |site: &Site| {
-        let health = site.controller.health(site.now);
-        (health.is_ready, health.reaches_devices)
-    };
-    site.scan(Reading { pcc: None, ..Reading::quiet(100e3, 0.0) });
-    assert_eq!(fares(&site), (false, false), "a meter is missing");
-    for _scan in 0..3 {
+    for connections in [Connections::Shared, Connections::ActiveOnly] {
+        let mut site = Site::with(&consuming(), |devices| {
+            devices.iter_mut().for_each(|device| device.connections = connections)
+        });
+        let fares = |site: &Site| {
+            let health = site.controller.health(site.now);
+            (health.is_ready, health.reaches_devices)
+        };
+        site.scan(Reading { pcc: None, ..Reading::quiet(100e3, 0.0) });
+        assert_eq!(fares(&site), (false, false), "a meter is missing");
+        for _scan in 0..3 {
+            site.live(100e3, 0.0, [0.5, 0.5]);
+        }
+        assert_eq!(fares(&site), (true, true));
+        for _scan in 0..60 {
+            site.scan(Reading { pcc: None, batteries: [None, None], pv: None });
+        }
+        assert_eq!(fares(&site), (true, false), "it goes on without them");
         site.live(100e3, 0.0, [0.5, 0.5]);
+        site.command(Command::Stop);
+        assert!(!fares(&site).0, "it ends");
     }
-    assert_eq!(fares(&site), (true, true));
-    for _scan in 0..60 {
-        site.scan(Reading { pcc: None, batteries: [None, None], pv: None });
-    }
-    assert_eq!(fares(&site), (true, false), "it goes on without them");
-    site.live(100e3, 0.0, [0.5, 0.5]);
-    site.command(Command::Stop);
-    assert!(!fares(&site).0, "it ends");
 }
 
 /// Two batteries that discharge 50 kW each, of which the first is to be left with 10 kW, and may not be written yet.

@@ -50,8 +50,10 @@ impl<F: Function> Controller<F> {
 
     fn fares(&self, now: LocalTime) -> Health {
         // Of a device that takes one connection nobody knows whether another would reach it, so its loss is no reason to hand
-        // over: each new active would have to see it for a while before it counts, and would give up first.
-        let counts = |device: DeviceIndex| self.image.connections(device) == Connections::Shared;
+        // over: each new active would have to see it for a while before it counts, and would give up first. Who is alone hands
+        // nothing over, and says what it reaches.
+        let is_alone = self.redundancy.is_alone();
+        let counts = |device| is_alone || self.image.connections(device) == Connections::Shared;
         let is_good = |device: DeviceIndex| self.image.good(device, PointKind::Power).is_some();
         let mut meters = self.meters.iter().copied().filter(|meter| counts(*meter));
         let members = self.composition.groups().iter().flat_map(|group| group.members());
