@@ -19,6 +19,7 @@ use r_ems_engine::Span;
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::log::ControllerNames;
+use r_ems_engine::math::at_most;
 use r_ems_engine::points::{PointKind, Quality};
 use r_ems_engine::redundancy::{Epoch, Role};
 use r_ems_engine::timing::{LATENESS_CLASSES, LoopTimingReporter};
@@ -195,6 +196,8 @@ impl Metrics {
             | Event::WritesSucceed { .. }
             | Event::WriteBudgetUsedUp { .. }
             | Event::WriteBudgetRenewed { .. }
+            | Event::ModelsFound { .. }
+            | Event::ModelsMissing { .. }
             | Event::HeartbeatFailed { .. }
             | Event::HeartbeatsSucceed { .. }
             | Event::DeviceLimited { .. }
@@ -284,7 +287,7 @@ impl Collector for Lateness {
             let end = |(class, count): (usize, &u64)| (class_end_s(class), *count);
             let buckets: Vec<(f64, u64)> = timing.classes().iter().enumerate().map(end).collect();
             let worst_s = timing.worst().as_secs_f64();
-            let at_most_s = |(end, count): &(f64, u64)| end.min(worst_s) * *count as f64;
+            let at_most_s = |(end, count): &(f64, u64)| at_most(*end, worst_s) * *count as f64;
             let sum_s: f64 = buckets.iter().map(at_most_s).sum();
             let mut encoder = family.encode_family(labels)?;
             encoder.encode_histogram::<NoLabelSet>(sum_s, timing.scans(), &buckets, None)?;
@@ -345,11 +348,7 @@ mod tests {
             found.unwrap_or_else(|| panic!("{start}: {text}")).parse::<f64>().expect("a number")
         };
         let of_bucket = |end: &str| series("bucket", &format!(",le=\"{end}\"")) as u64;
-        assert_eq!(
-            [of_bucket("0.000001"), of_bucket("0.000004"), of_bucket("16.777216")],
-            [1, 2, 2],
-            "{text}"
-        );
+        assert_eq!([of_bucket("1e-06"), of_bucket("4e-06"), of_bucket("16.777216")], [1, 2, 2], "{text}");
         assert_eq!((of_bucket("+Inf"), series("count", "") as u64), (3, 3));
         assert!((100.0..100.001).contains(&series("sum", "")), "{text}");
         timing.count(ScanTurn { lateness: Span::ZERO, missed: 0 });

@@ -74,8 +74,8 @@ pub fn group(names: &ControllerNames, group: &Group) -> String {
     devices.join(", ")
 }
 
-/// An event as people read it, with names and units, powers and times to as many figures as they need; what needs none of it is told
-/// as logs tell it.
+/// An event as people read it, with names and units, powers and times to as many figures as they need; what needs none of it is
+/// told as logs tell it.
 pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event: &Event) -> String {
     timed(words, event).unwrap_or_else(|| at_devices(words, names, groups, event))
 }
@@ -121,6 +121,8 @@ fn timed(words: Words<'_>, event: &Event) -> Option<String> {
         | Event::WriteFailed { .. }
         | Event::WritesSucceed { .. }
         | Event::WriteBudgetRenewed { .. }
+        | Event::ModelsFound { .. }
+        | Event::ModelsMissing { .. }
         | Event::HeartbeatFailed { .. }
         | Event::HeartbeatsSucceed { .. }
         | Event::DeviceLimited { .. }
@@ -181,6 +183,8 @@ fn at_devices(words: Words<'_>, names: &ControllerNames, groups: &[Group], event
         | Event::WritesSucceed { .. }
         | Event::WriteBudgetUsedUp { .. }
         | Event::WriteBudgetRenewed { .. }
+        | Event::ModelsFound { .. }
+        | Event::ModelsMissing { .. }
         | Event::HeartbeatFailed { .. }
         | Event::HeartbeatsSucceed { .. }
         | Event::RoleChanged { .. }

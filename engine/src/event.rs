@@ -6,6 +6,7 @@
 use core::fmt;
 
 use crate::carried::NotCarried;
+use crate::fieldbus::sunspec::{Chain, Missing};
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
 use crate::persistence::{Origin, Trouble};
@@ -95,6 +96,20 @@ pub enum Event {
     HeartbeatsSucceed {
         /// To whom.
         device: DeviceIndex,
+    },
+    /// A device has said itself where its numbers lie.
+    ModelsFound {
+        /// Which.
+        device: DeviceIndex,
+        /// Where its chain of models begins, and how long it is.
+        chain: Chain,
+    },
+    /// A device that says itself where its numbers lie has not what it must have: it is not known nor controlled.
+    ModelsMissing {
+        /// Which.
+        device: DeviceIndex,
+        /// What it has not.
+        missing: Missing,
     },
     /// What a device may be written in a day is used up: from now on only what keeps its set-point in force is written, and rest.
     WriteBudgetUsedUp {
@@ -265,6 +280,27 @@ pub enum Severity {
 }
 
 impl Event {
+    /// What a device says of itself.
+    pub const fn of_models(device: DeviceIndex, found: Result<Chain, Missing>) -> Self {
+        match found {
+            Ok(chain) => Self::ModelsFound { device, chain },
+            Err(missing) => Self::ModelsMissing { device, missing },
+        }
+    }
+
+    /// How heartbeats fare from now on.
+    pub const fn of_heartbeats(device: DeviceIndex, outcome: WriteOutcome) -> Self {
+        match outcome {
+            WriteOutcome::Acknowledged => Self::HeartbeatsSucceed { device },
+            WriteOutcome::Refused
+            | WriteOutcome::Outdated { .. }
+            | WriteOutcome::NotHeld
+            | WriteOutcome::TimedOut
+            | WriteOutcome::Expired
+            | WriteOutcome::Incomplete => Self::HeartbeatFailed { device, outcome },
+        }
+    }
+
     /// The event's name, as filters and reports spell it.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -278,6 +314,8 @@ impl Event {
             Self::ShortfallEnded { .. } => "shortfall_ended",
             Self::WriteFailed { .. } => "write_failed",
             Self::WritesSucceed { .. } => "writes_succeed",
+            Self::ModelsFound { .. } => "models_found",
+            Self::ModelsMissing { .. } => "models_missing",
             Self::HeartbeatFailed { .. } => "heartbeat_failed",
             Self::HeartbeatsSucceed { .. } => "heartbeats_succeed",
             Self::WriteBudgetUsedUp { .. } => "write_budget_used_up",
@@ -309,7 +347,7 @@ impl Event {
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 37] = [
+    pub const KINDS: [&'static str; 39] = [
         "booted",
         "started",
         "scans_missed",
@@ -320,6 +358,8 @@ impl Event {
         "shortfall_ended",
         "write_failed",
         "writes_succeed",
+        "models_found",
+        "models_missing",
         "heartbeat_failed",
         "heartbeats_succeed",
         "write_budget_used_up",
@@ -358,6 +398,7 @@ impl Event {
             | Self::ShortfallEnded { .. }
             | Self::WritesSucceed { .. }
             | Self::HeartbeatsSucceed { .. }
+            | Self::ModelsFound { .. }
             | Self::WriteBudgetRenewed { .. }
             | Self::RoleChanged { .. }
             | Self::SetPointsTakenOver { .. }
@@ -383,6 +424,7 @@ impl Event {
             | Self::MemoryNotCarried { .. }
             | Self::DeviceLimited { .. } => Severity::Warning,
             Self::FunctionLost { .. }
+            | Self::ModelsMissing { .. }
             | Self::ShortfallBegan { .. }
             | Self::AuthoritiesOverlapped { .. }
             | Self::SectionDiffers { .. }

@@ -37,7 +37,7 @@ fn stack() -> [BuiltInSpec; 1] {
 fn request(address: u16, content: FieldContent) -> WriteRequest {
     let (order, unknown) = (WordOrder::HighFirst, Unknown::Never);
     let layout = Layout { number: NumberType::I32, order, scale: 1.0, offset: 0.0, unknown };
-    let fields = vec![WrittenField { content, layout }];
+    let fields = vec![WrittenField { content, layout, most: None }];
     WriteRequest { address, function: WriteFunction::Registers, is_read_back: false, fields }
 }
 
@@ -63,6 +63,7 @@ fn behind_a_bus(spec: &mut ControllerSpec<BuiltIn>) {
             limits: ReadLimits::default(),
             points: Vec::new(),
             writes: vec![request(200, FieldContent::SetPoint)],
+            models: None,
             heartbeat: Some(heartbeat),
         })
     };

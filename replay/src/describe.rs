@@ -13,6 +13,7 @@ use std::fmt::Write;
 
 use r_ems_engine::LocalTime;
 use r_ems_engine::event::Event;
+use r_ems_engine::fieldbus::sunspec::Chain;
 use r_ems_engine::ids::{DeviceIndex, PointIndex, SlotIndex};
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::machine::{
@@ -166,6 +167,12 @@ impl<'a> Words<'a> {
             }
             Event::WriteFailed { device, outcome } | Event::HeartbeatFailed { device, outcome } => {
                 format!("{kind}: to {}, {}", self.device(*device), outcome_words(*outcome))
+            }
+            Event::ModelsFound { device, chain: Chain { base, models } } => {
+                format!("{kind}: {models} of {}, from register {base} on", self.device(*device))
+            }
+            Event::ModelsMissing { device, missing } => {
+                format!("{kind}: {}: {missing}", self.device(*device))
             }
             Event::WriteBudgetUsedUp { device, per_day, renewed_in } => {
                 format!(

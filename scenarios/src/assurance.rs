@@ -166,8 +166,11 @@ fn bound<S>(grid: &Grid<'_, S>, ways: &Ways, position: usize) -> Span {
     let bound = grid.council.settings.take_over_max(ways.delay, waited_for) - ways.delay + written;
     // A host that is gone says nothing: its connection is kept. Then each of two scans may just have been missed.
     let silent = device.modbus.as_ref().map_or(Span::ZERO, Modbus::silent_at_first);
-    let connected =
-        |one: OneConnection| bound.max(one.dead_after) + one.connect + silent + (grid.scan + written) * 2;
+    // And by its models it is searched on the new connection.
+    let searched = device.modbus.as_ref().map_or(Span::ZERO, |modbus| modbus.search_takes(&device.spec));
+    let connected = |one: OneConnection| {
+        bound.max(one.dead_after) + one.connect + silent + searched + (grid.scan + written) * 2
+    };
     device.one_connection.map_or(bound, connected)
 }
 
@@ -260,13 +263,7 @@ fn passes(post: &Post, device: usize) -> (Span, Span) {
     let map = post.bus.devices.iter().find(|map| map.device().position() == device);
     let Some(map) = map else { return (Span::ZERO, Span::ZERO) };
     let framing = post.bus.connections[map.connection().position()].framing;
-    let write = map.writes().iter().map(|write| write.passes(framing).0).max();
-    let read = map.reads().iter().map(|read| read.passes(framing)).max();
-    let beat = map.heartbeat().map_or(Span::ZERO, |heartbeat| {
-        let (asked, answered) = heartbeat.request.passes(framing);
-        asked + answered
-    });
-    (write.unwrap_or(Span::ZERO), read.unwrap_or(Span::ZERO) + beat)
+    (map.longest_write(framing).0, map.longest_read(framing) + map.heartbeat_passes(framing))
 }
 
 /// So many heartbeats more may a take-over last where messages may be lost: each of its few may be, and is repeated.

@@ -8,6 +8,8 @@
 //! )
 //! ```
 //!
+//! A device that says itself where its points lie has `sunspec` in place of `points` and `writes`, see [`sunspec`].
+//!
 //! A device on a serial line says `serial` in place of `address`; the path of the port is its address then, see [`serial`].
 //! Devices with one address share a connection, as units behind a gateway do, see [`joined`]. Addresses of registers are those
 //! on the wire, from 0. A scale has no default but for floating point: a guess would be wrong by a factor of ten for every
@@ -17,17 +19,18 @@ mod beats;
 mod joined;
 mod registers;
 mod serial;
+mod sunspec;
 mod writes;
 
 use r_ems_engine::Span;
 use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::fieldbus::map::{MapFlaw, MappedPoint, Mapping};
 use r_ems_engine::fieldbus::master::UnitSpec;
-use r_ems_engine::fieldbus::pdu::MAX_REGISTERS_READ;
-use r_ems_engine::fieldbus::plan::{PlanFlaw, ReadLimits};
+use r_ems_engine::fieldbus::pdu::{MAX_REGISTERS_READ, Request, Table};
+use r_ems_engine::fieldbus::plan::ReadLimits;
 use r_ems_engine::fieldbus::write::{Heartbeat, WriteRequest};
 use r_ems_engine::ids::{ConnectionIndex, DeviceIndex, PointIndex};
-use r_ems_engine::points::DeviceClass;
+use r_ems_engine::points::{DeviceClass, DeviceSpec};
 
 pub(crate) use self::beats::{check_connections, check_take_over};
 pub(crate) use self::joined::{bus, ways};
@@ -59,6 +62,21 @@ pub(crate) struct Modbus {
     min_gap: Span,
     connect_timeout: Span,
     limits: ReadLimits,
+    said: Said,
+}
+
+/// Who says where numbers lie.
+#[derive(Clone, Debug, PartialEq)]
+enum Said {
+    /// The file.
+    Map(Map),
+    /// The device.
+    ByModels(sunspec::Models),
+}
+
+/// Where numbers lie, as the file says.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Map {
     /// By the points' places in the device's class.
     points: Vec<(usize, MappedPoint)>,
     writes: Vec<WriteRequest>,
@@ -93,6 +111,24 @@ pub(crate) fn read(
     let most = u64::from(MAX_REGISTERS_READ);
     let registers = whole(fields, "registers_max", (most, 1, most), notes) as u16;
     let hole = whole(fields, "hole_max", (0, 0, most), notes) as u16;
+    let said = match fields.optional("sunspec") {
+        Some(node) => sunspec::read(&node, fields, class, scan, notes).map(Said::ByModels),
+        None => read_map(fields, class, scan, notes).map(Said::Map),
+    };
+    let unit = UnitSpec {
+        unit: unit as u8,
+        timeout,
+        retries: retries as u8,
+        back_off_first,
+        back_off_max: back_off_max.max(back_off_first),
+    };
+    let limits = ReadLimits { registers, hole };
+    let (address, framing) = way?;
+    Some(Modbus { address, framing, unit, min_gap, connect_timeout, limits, said: said? })
+}
+
+/// Reads where the points lie, and what writes a set-point and a heartbeat.
+fn read_map(fields: &mut Fields<'_>, class: DeviceClass, scan: Span, notes: &mut Notes) -> Option<Map> {
     let points = fields.required("points", notes).and_then(|node| read_points(&node, class, notes));
     let writes = if class.is_controlled() {
         fields.required("writes", notes).and_then(|node| read_writes(&node, notes))
@@ -104,26 +140,7 @@ pub(crate) fn read(
         Some(node) => Some(read_heartbeat(&node, scan, notes)?),
         None => None,
     };
-    let unit = UnitSpec {
-        unit: unit as u8,
-        timeout,
-        retries: retries as u8,
-        back_off_first,
-        back_off_max: back_off_max.max(back_off_first),
-    };
-    let limits = ReadLimits { registers, hole };
-    let (address, framing) = way?;
-    Some(Modbus {
-        address,
-        framing,
-        unit,
-        min_gap,
-        connect_timeout,
-        limits,
-        points: points?,
-        writes: writes?,
-        heartbeat,
-    })
+    Some(Map { points: points?, writes: writes?, heartbeat })
 }
 
 /// A whole number within bounds.
@@ -161,50 +178,61 @@ impl Modbus {
         serial::told(self.framing)
     }
 
+    /// How long a search for its models takes at the most, with nobody else on the connection, and until it is written behind that.
+    pub(crate) fn search_takes(&self, spec: &DeviceSpec) -> Span {
+        let Said::ByModels(models) = &self.said else { return Span::ZERO };
+        let wanted = models.wanted(spec, PointIndex::of(0));
+        let (table, address, count) = (Table::HoldingRegisters, 0, self.limits.most());
+        let (asked, answered) = self.framing.exchange_passes(&Request::Read { table, address, count });
+        let gap = self.min_gap.max(self.framing.silence());
+        (spec.latency + asked + answered + gap) * wanted.most_searches(self.limits)
+    }
+
+    /// How long it waits for the next heartbeat, if it expects any.
+    pub(crate) fn heartbeat_timeout(&self) -> Option<Span> {
+        match &self.said {
+            Said::Map(map) => map.heartbeat.as_ref().map(|heartbeat| heartbeat.timeout),
+            Said::ByModels(models) => models.heartbeat,
+        }
+    }
+
     /// What is wrong with the map, with the names of points.
     fn told(&self, class: DeviceClass, flaw: MapFlaw) -> String {
-        let place = match flaw {
-            MapFlaw::Bits { place } | MapFlaw::Apart { place, .. } => Some(place),
-            MapFlaw::Read(PlanFlaw::Long { place, .. } | PlanFlaw::Beyond { place }) => {
-                Some(usize::from(place))
-            }
-            MapFlaw::ManyWrites { .. }
-            | MapFlaw::Write { .. }
-            | MapFlaw::Mask { .. }
-            | MapFlaw::Clears { .. }
-            | MapFlaw::Constant { .. }
-            | MapFlaw::SetPoints { .. }
-            | MapFlaw::Beats { .. }
-            | MapFlaw::BeatsSteady { .. }
-            | MapFlaw::BeatsOver { .. }
-            | MapFlaw::Counts { .. } => None,
+        let mapped = |place: usize| match &self.said {
+            Said::Map(map) => map.points.get(place),
+            Said::ByModels(_) => None,
         };
-        let point = place.and_then(|place| class.points().get(self.points.get(place)?.0));
+        let point = flaw.point().and_then(|place| class.points().get(mapped(place)?.0));
         point.map_or_else(|| flaw.to_string(), |kind| format!("`{}`: {flaw}", kind.name()))
     }
 
     fn mapping(
         &self,
-        device: DeviceIndex,
-        connection: ConnectionIndex,
-        unit: u16,
+        device: (DeviceIndex, &DeviceSpec),
+        (connection, unit): (ConnectionIndex, u16),
         first: PointIndex,
     ) -> Mapping {
+        let (device, spec) = device;
         let point = |(place, mapped): &(usize, MappedPoint)| MappedPoint {
             point: PointIndex::of(first.position() + place),
             ..*mapped
+        };
+        let (map, models) = match &self.said {
+            Said::Map(map) => (map.clone(), None),
+            Said::ByModels(models) => (Map::default(), Some(models.wanted(spec, first))),
         };
         Mapping {
             device,
             connection,
             unit,
-            latency: Span::ZERO,
-            reversion: Span::ZERO,
-            recalls: false,
+            latency: spec.latency,
+            reversion: spec.reversion,
+            recalls: !spec.longest_write.is_zero() && !spec.checks_epochs,
             limits: self.limits,
-            points: self.points.iter().map(point).collect(),
-            writes: self.writes.clone(),
-            heartbeat: self.heartbeat.clone(),
+            points: map.points.iter().map(point).collect(),
+            writes: map.writes,
+            heartbeat: map.heartbeat,
+            models,
         }
     }
 }

@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 27] = [
+const SCENARIOS: [&str; 29] = [
     "peak_shaving",
     "peak_shaving_wire",
     "peak_shaving_serial",
@@ -29,10 +29,12 @@ const SCENARIOS: [&str; 27] = [
     "flaky_wire",
     "worn_registers",
     "upgrade",
+    "sunspec",
+    "sunspec_older",
     "demo",
     "demo_pair",
 ];
-const SITES: [&str; 18] = [
+const SITES: [&str; 20] = [
     "commerce",
     "commerce_modbus",
     "commerce_worn",
@@ -50,6 +52,8 @@ const SITES: [&str; 18] = [
     "commerce_failover_fast",
     "commerce_one_connection",
     "commerce_flaky",
+    "commerce_sunspec",
+    "commerce_sunspec_older",
     "demo",
 ];
 

@@ -101,7 +101,7 @@ fn check(document: &Value, schema: &Value, value: &Value, place: &str) {
                 let required = option["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
                 required.clone().count() > 0 && required.into_iter().all(|field| fields.contains_key(field))
             }
-            word => {
+            word @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
                 option["const"] == *word || option["enum"].as_array().is_some_and(|all| all.contains(word))
             }
         };

@@ -12,6 +12,7 @@ mod looks;
 mod modbus;
 mod serial;
 mod strangers;
+mod sunspec;
 mod writes;
 
 use std::path::{Path, PathBuf};

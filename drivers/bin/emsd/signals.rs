@@ -15,8 +15,8 @@ use signal_hook::low_level::unregister;
 use super::reload::Reloads;
 use super::systemd;
 
-/// Notes that a SIGHUP came before anybody could follow it, and keeps it from ending the daemon: one that is sent while a long log is
-/// recovered asks for the file that is there by then.
+/// Notes that a SIGHUP came before anybody could follow it, and keeps it from ending the daemon: one that is sent while a long
+/// log is recovered asks for the file that is there by then.
 #[derive(Debug)]
 pub(super) struct Early {
     came: Arc<AtomicBool>,

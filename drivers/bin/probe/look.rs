@@ -9,13 +9,14 @@
 mod silence;
 
 use r_ems_engine::Span;
-use r_ems_engine::fieldbus::map::MappedPoint;
+use r_ems_engine::fieldbus::map::{MappedPoint, Otherwise};
 use r_ems_engine::fieldbus::master::Fault;
 use r_ems_engine::fieldbus::pdu::{Registers, Table};
 use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::fieldbus::refusal::{AnswerFlaw, Exception};
+use r_ems_engine::fieldbus::sunspec::Search;
 use r_ems_engine::machine::Validity;
-use r_ems_engine::points::{PointKind, Quality};
+use r_ems_engine::points::{DeviceClass, PointKind, Quality};
 use r_ems_scenarios::Severity;
 
 use super::identity::{identity, sunspec};
@@ -117,8 +118,7 @@ impl Look<'_, '_> {
 
     /// Whether the device answers at all; notes where it does not.
     fn reach(&mut self) -> bool {
-        let first = self.target.map.reads().first().map(|read| read.span);
-        let Some(first) = first else { return false };
+        let Some(first) = self.polls().first().copied() else { return false };
         let mut outcome = Err(Fault::NotConnected);
         for _try in 0..TRIES {
             outcome = self.read(first).outcome;
@@ -138,9 +138,17 @@ impl Look<'_, '_> {
         self.device.answers
     }
 
+    /// What is read with each poll: the points, or where they are looked for while they are not known.
+    fn polls(&self) -> Vec<Piece> {
+        let map = &self.target.map;
+        let sought =
+            map.models().filter(|_| !map.is_known()).map(|by| Search::default().next(by, map.limits()));
+        map.reads().iter().map(|read| read.span).chain(sought).collect()
+    }
+
     /// Reads all points; what one request refuses is asked one by one.
     fn read_points(&mut self) {
-        let map = self.target.map;
+        let map = &self.target.map;
         let mut seen = Vec::new();
         for (place, read) in map.reads().iter().enumerate() {
             match self.read(read.span).outcome {
@@ -150,12 +158,11 @@ impl Look<'_, '_> {
                     seen.extend(pieces.map(|(point, piece)| (*point, Ok(piece.bytes().to_vec()))));
                 }
                 Ok(Reply::Written | Reply::Identity { .. }) => {}
-                Err(fault) if read.pieces.len() == 1 => {
-                    seen.push((map.points()[usize::from(read.pieces[0].0)], Err(fault)));
+                Err(fault) if map.points_of(place).count() == 1 => {
+                    seen.extend(map.points_of(place).map(|point| (*point, Err(fault))));
                 }
                 Err(_) => {
-                    for (place, _) in &read.pieces {
-                        let point = map.points()[usize::from(*place)];
+                    for point in map.points_of(place).copied().collect::<Vec<_>>() {
                         seen.push((point, self.read_alone(&point)));
                     }
                 }
@@ -194,7 +201,9 @@ impl Look<'_, '_> {
                 let piece = Registers::new(&bytes).expect("an answer to a read is whole registers");
                 let registers = point.own_of(piece);
                 seen.words = registers.iter().map(|word| format!("{word:04x}")).collect();
-                let found = point.layout.value(registers);
+                let layout = point.layout_in(piece);
+                let found = layout.and_then(|layout| layout.value(registers));
+                let scaled = MappedPoint { layout: layout.unwrap_or(point.layout), factor: None, ..*point };
                 let can_be = found.is_some_and(|value| kind.can_be(value));
                 seen.value = found.map(|value| value * self.target.factor(kind));
                 seen.quality = match point.value(piece) {
@@ -208,7 +217,7 @@ impl Look<'_, '_> {
                         UNVOUCHED
                     }
                     (Validity::Valid | Validity::Invalid, _) => {
-                        match (can_be, self.doubt(kind, point, registers)) {
+                        match (can_be, self.doubt(kind, &scaled, registers)) {
                             (true, false) => Quality::Good.name(),
                             (true, true) => DOUBTFUL,
                             (false, _) => Quality::Invalid.name(),
@@ -247,7 +256,8 @@ impl Look<'_, '_> {
                 // It could be true, and is a good number with its words in the other order.
                 let is_tiny = measured.can_be(value);
                 let tiny = || "0 W, or a power that can be told from it".to_owned();
-                note.expected(if is_tiny { tiny() } else { measured.allowed() }).likely(likely)
+                note.expected(if is_tiny { tiny() } else { measured.allowed() })
+                    .likely(self.target.hint(likely))
             }
             (Some(value), None) => {
                 self.values.push((kind, value * self.target.factor(kind)));
@@ -325,6 +335,7 @@ impl Look<'_, '_> {
             let doubt = odd_charge(charge, limit, rating, point);
             odd.extend(doubt.map(|doubt| (PointKind::StateOfCharge, charge, doubt)));
         }
+        self.judge_most();
         for (kind, value, Doubt { field, likely }) in odd {
             let below: Vec<&str> = ["link", "points", kind.name()].into_iter().chain(field).collect();
             let rating = show(PointKind::Power, rating);
@@ -333,14 +344,30 @@ impl Look<'_, '_> {
                 self.target
                     .note(&below, Severity::Warning, show(kind, value))
                     .expected(expected)
-                    .likely(likely),
+                    .likely(self.target.hint(likely)),
             );
+        }
+    }
+
+    /// Notes a rating beyond what an inverter by models is set to: set-points are shares of that.
+    fn judge_most(&mut self) {
+        let by_models = self.target.map.models().filter(|by| by.class == DeviceClass::Pv);
+        let set_point = by_models.and_then(|_| self.target.point(PointKind::SetPoint));
+        if let Some(Otherwise::Value(most)) =
+            set_point.and_then(|point| point.guard).map(|guard| guard.otherwise)
+            && self.target.spec.rating.watts() > most + self.target.map.step()
+        {
+            let found = format!("a most of {}, of which set-points are shares", show(PointKind::Power, most));
+            let rating = show(PointKind::Power, self.target.spec.rating.watts());
+            let note = self.target.note(&["rating"], Severity::Warning, found);
+            self.notes
+                .push(note.expected(format!("the rating of {rating}: a set-point above it may be refused")));
         }
     }
 
     /// Measures how long answers take.
     fn measure(&mut self, interrupt: &Interrupt) {
-        let reads: Vec<Piece> = self.target.map.reads().iter().map(|read| read.span).collect();
+        let reads = self.polls();
         let until = self.session.now() + POLLS_WITHIN;
         let (mut took, mut asked): (Vec<Span>, usize) = (Vec::new(), 0);
         while asked < POLLS && self.session.now() < until && !interrupt.is_asked() {

@@ -3,6 +3,7 @@
 //! ```text
 //!     target   what the file says of a device
 //!     session  ──engine's master, codec and plan──> line of the site driver ──> device
+//!     models   where a device says that its numbers lie, if the file leaves that to it
 //!     look     does it answer, how fast, who is it, what do its points read        plausible: can that be
 //!     signs    do its powers agree with those of the others
 //!     trial    does a battery follow small set-points, and when does it fall back: where that is wanted only
@@ -18,6 +19,7 @@ pub mod held;
 mod identity;
 mod judged;
 mod look;
+mod models;
 mod plausible;
 mod reading;
 pub mod report;
@@ -61,17 +63,19 @@ pub struct Wanted<'w> {
 /// # Errors
 /// A device that the site does not have, or a host without devices; or the operating system has no descriptors left.
 pub fn probe<F: FunctionSet>(site: &RealSite<F>, wanted: &Wanted<'_>) -> Result<Probed, Failure> {
-    let targets = targets(site, wanted)?;
+    let mut targets = targets(site, wanted)?;
     let mut sessions = Sessions::to_all(&targets);
     let mut looks: Vec<Looked> = Vec::new();
-    for target in &targets {
+    let (mut signs, mut notes): (Vec<Signs>, Vec<Noted>) = (Vec::new(), Vec::new());
+    for target in &mut targets {
         if wanted.interrupt.is_asked() {
             break;
         }
         (wanted.tell)(&format!("{} at {}", target.name(), target.address()));
-        looks.push(look(target, sessions.to(target)?, wanted.interrupt));
+        let session = sessions.to(target)?;
+        notes.extend(models::learn(target, session, wanted.interrupt));
+        looks.push(look(target, session, wanted.interrupt));
     }
-    let (mut signs, mut notes): (Vec<Signs>, Vec<Noted>) = (Vec::new(), Vec::new());
     if !wanted.interrupt.is_asked() {
         for grid in grids(&targets) {
             let seen = see(grid, &targets, &looks, &mut sessions)?;

@@ -211,7 +211,9 @@ mod tests {
             table: Table::HoldingRegisters,
             address: 0,
             layout,
+            factor: None,
             guard: None,
+            model: None,
         }
     }
 

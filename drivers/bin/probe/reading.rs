@@ -42,13 +42,11 @@ pub(super) fn read_doubted(
     kind: PointKind,
 ) -> Option<(f64, Option<Doubt>)> {
     let point = target.point(kind)?;
-    let Ok(Reply::Registers(bytes)) = read(session, target.unit(), piece(point)).outcome else { return None };
-    let registers = Registers::new(&bytes)?;
-    let value = point.layout.value(registers)?;
-    Some((value * target.factor(kind), target.measured(kind).doubt(point, registers)))
-}
-
-/// The registers of a point's number.
-fn piece(point: &MappedPoint) -> Piece {
-    Piece { table: point.table, address: point.address, count: point.layout.number.registers() as u16 }
+    let Ok(Reply::Registers(bytes)) = read(session, target.unit(), point.piece()).outcome else {
+        return None;
+    };
+    let piece = Registers::new(&bytes)?;
+    let (layout, registers) = (point.layout_in(piece)?, point.own_of(piece));
+    let scaled = MappedPoint { layout, factor: None, ..*point };
+    Some((layout.value(registers)? * target.factor(kind), target.measured(kind).doubt(&scaled, registers)))
 }

@@ -21,7 +21,8 @@ const OTHER_UNITS: [u8; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 pub(super) struct Target<'s> {
     pub(super) grid: &'s str,
     pub(super) spec: &'s DeviceSpec,
-    pub(super) map: &'s DeviceMap,
+    /// Where its numbers lie; a device that says it itself has done so once it was looked at.
+    pub(super) map: DeviceMap,
     pub(super) connection: &'s ConnectionSpec,
     pub(super) way: &'s RealWay,
     /// Where its points begin in the image.
@@ -36,7 +37,7 @@ impl<'s> Target<'s> {
         let mut targets = Vec::new();
         for (place, spec) in devices.iter().enumerate() {
             let map = bus.devices.iter().find(|map| map.device().position() == place);
-            if let Some(map) = map {
+            if let Some(map) = map.cloned() {
                 let connection = map.connection().position();
                 let (way, connection) = (&member.ways[connection], &bus.connections[connection]);
                 targets.push(Self { grid, spec, map, connection, way, first_point });
@@ -79,7 +80,7 @@ impl<'s> Target<'s> {
     }
 
     /// Where a kind of point lies.
-    pub(super) fn point(&self, kind: PointKind) -> Option<&'s MappedPoint> {
+    pub(super) fn point(&self, kind: PointKind) -> Option<&MappedPoint> {
         self.map.points().iter().find(|mapped| self.kind(mapped) == kind)
     }
 
@@ -93,8 +94,16 @@ impl<'s> Target<'s> {
         if kind.is_signed() { self.spec.positive.factor() } else { 1.0 }
     }
 
+    /// What is likely wrong in the file; nothing of what the models say stands there.
+    pub(super) fn hint(&self, likely: Option<String>) -> Option<String> {
+        likely.filter(|_| self.map.models().is_none())
+    }
+
     /// Notes what was found at a place below the device in the file.
     pub(super) fn note(&self, below: &[&str], severity: Severity, found: impl Into<String>) -> Noted {
+        // What the models say stands nowhere in the file but there.
+        let is_of_map = self.map.models().is_some() && below.starts_with(&["link", "points"]);
+        let below = if is_of_map { &["link", "sunspec"] } else { below };
         let way = ["grids", self.grid, "devices", &self.spec.name].into_iter().chain(below.iter().copied());
         Noted {
             device: self.name(),

@@ -80,7 +80,7 @@ pub(super) fn refused(target: &Target<'_>) -> Option<&'static str> {
         DeviceClass::Meter => return Some("a meter takes no set-points"),
     }
     // A trial that sent them would show what the device does with those of the trial, and nothing of a controller's.
-    let has_heartbeat = target.map.heartbeat().is_some();
+    let has_heartbeat = target.map.heartbeat_timeout().is_some();
     has_heartbeat.then_some("it expects heartbeats, which only a controller's scans send")
 }
 

@@ -6,17 +6,20 @@
 //!
 //! What was written lies on its [`Page`]; what it measures is laid over that whenever it is read.
 
+mod models;
 mod page;
 
 use alloc::vec::Vec;
 
-use r_ems_engine::fieldbus::map::{DeviceMap, Otherwise};
+use r_ems_engine::fieldbus::map::{DeviceMap, MappedPoint, Otherwise};
 use r_ems_engine::fieldbus::pdu::{MAX_REGISTERS_READ, Table};
 use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::fieldbus::register::Layout;
 use r_ems_engine::machine::{Sample, Validity};
+use r_ems_engine::points::PointKind;
 
+pub(crate) use self::models::own;
 pub(crate) use self::page::{Change, Page};
 
 /// The registers that are read, and the values that they hold.
@@ -41,6 +44,13 @@ pub(crate) fn read(
     let mut shown = Shown::default();
     for point in map.points() {
         let Some(sample) = values.iter().find(|sample| sample.point == point.point) else { continue };
+        if let Some(rated) = page.rated(point).filter(|_| is_setting(map, point)) {
+            if answer.holds(point.piece()) {
+                shown.samples.push(Sample { value: rated, ..*sample });
+            }
+            continue;
+        }
+        let layout = answer.scale(map, page, (point, values))?;
         let is_valid = sample.validity == Validity::Valid;
         let (mut value, mut seen) = (is_valid.then_some(sample.value), *sample);
         if let Some(guard) = &point.guard {
@@ -63,14 +73,22 @@ pub(crate) fn read(
         if answer.holds(point.piece()) {
             shown.samples.push(seen);
         }
-        let count = point.layout.number.registers() as u16;
+        let count = layout.number.registers() as u16;
         let piece = Piece { table: point.table, address: point.address, count };
         let is_told = point.guard.is_some_and(|guard| guard.otherwise == Otherwise::Unknown);
         // Where a bit says that it does not know, the number means nothing.
-        answer.put(piece, &point.layout, value.or(is_told.then_some(0.0)))?;
+        answer.put(piece, &layout, value.or(is_told.then_some(0.0)))?;
     }
     shown.bytes = answer.bytes();
     Ok(shown)
+}
+
+/// Whether a device by models has no register for what its plant could do now, and shows what it was set up for.
+fn is_setting(map: &DeviceMap, point: &MappedPoint) -> bool {
+    let kind = map
+        .models()
+        .and_then(|by| by.class.points().get(point.point.position().checked_sub(by.first_point.position())?));
+    matches!(kind, Some(PointKind::ChargeLimit | PointKind::DischargeLimit))
 }
 
 /// Whether a device has all of these registers.
@@ -102,6 +120,15 @@ impl Answer {
         for read in map.reads() {
             answer.places(read.span).for_each(|(place, _)| is_known[place] = true);
         }
+        let shown = |place: usize| {
+            let address = usize::from(asked.address) + place;
+            page.shown(u16::try_from(address).ok().filter(|_| asked.table == Table::HoldingRegisters)?)
+        };
+        for (place, is_known) in is_known.iter_mut().enumerate().take(asked.count.into()) {
+            if let Some(word) = shown(place) {
+                (answer.words[place], *is_known) = (word, true);
+            }
+        }
         for (address, word) in page.words() {
             for (place, _) in answer.places(Piece { table: Table::HoldingRegisters, address, count: 1 }) {
                 (answer.words[place], is_known[place]) = (word, true);
@@ -119,6 +146,41 @@ impl Answer {
             let place = (usize::from(piece.address) + offset).checked_sub(usize::from(address))?;
             (is_same && place < usize::from(count)).then_some((place, offset))
         })
+    }
+
+    /// How a point lies in its registers now, and writes its scale factor. A device by models has the same for ever; others choose
+    /// the smallest, from 0 on, with which there is room for all that it belongs to.
+    fn scale(
+        &mut self,
+        map: &DeviceMap,
+        page: &Page,
+        (point, values): (&MappedPoint, &[Sample]),
+    ) -> Result<Layout, Exception> {
+        let Some(address) = point.factor else { return Ok(point.layout) };
+        let power = match page.shown(address) {
+            Some(word) => word as i16,
+            None => {
+                let shares = map
+                    .points()
+                    .iter()
+                    .filter(|other| (other.table, other.factor) == (point.table, Some(address)));
+                let needs = |other: &MappedPoint| {
+                    let sample = values.iter().find(|sample| sample.point == other.point)?;
+                    (0..=*Layout::POWERS.end()).find(|power| {
+                        other
+                            .layout
+                            .scaled(*power)
+                            .is_some_and(|layout| layout.registers(sample.value).is_ok())
+                    })
+                };
+                shares.filter_map(needs).max().unwrap_or(0)
+            }
+        };
+        let piece = Piece { table: point.table, address, count: 1 };
+        for (place, _) in self.places(piece) {
+            self.words[place] = power as u16;
+        }
+        point.layout.scaled(power).ok_or(Exception::DEVICE_FAILURE)
     }
 
     /// Whether all registers of a number were asked for.

@@ -279,12 +279,9 @@ impl<F: Function> Controller<F> {
                 }
                 Some(Told::NotSent { device, how }) => self.set_points.not_sent(device, how),
                 Some(Told::Written { device, outcome }) => self.written(now, device, outcome, out),
-                Some(Told::Beats { device, outcome: WriteOutcome::Acknowledged }) => {
-                    out.report(Event::HeartbeatsSucceed { device });
-                }
-                Some(Told::Beats { device, outcome }) => {
-                    out.report(Event::HeartbeatFailed { device, outcome });
-                }
+                Some(Told::Steps { device, step }) => self.set_points.takes_steps(device, step),
+                Some(Told::Models { device, found }) => out.report(Event::of_models(device, found)),
+                Some(Told::Beats { device, outcome }) => out.report(Event::of_heartbeats(device, outcome)),
             }
         }
     }

@@ -32,7 +32,6 @@ use super::member::Member;
 use crate::carry::Carry;
 use crate::fieldbus::bus::{Bus, Care, Leaving};
 use crate::fieldbus::map::DeviceMap;
-use crate::fieldbus::write::WriteRequest;
 use crate::ids::DeviceIndex;
 use crate::machine::{Effect, Effects, SetPointWrite, WriteKind, WriteOutcome};
 use crate::points::{DeviceSpec, Image, PointKind};
@@ -73,8 +72,7 @@ impl SetPoints {
         let channel = |member: &Member| {
             let device = member.device();
             let map = on_bus.iter().find(|map| map.device() == device);
-            let step = |map: &DeviceMap| map.writes().iter().find_map(WriteRequest::step).unwrap_or(0.0);
-            Channel::new(device, &devices[device.position()], map.map(step))
+            Channel::new(device, &devices[device.position()], map.map(DeviceMap::step))
         };
         Self { channels: members.map(channel).collect(), silent: 0 }
     }
@@ -83,6 +81,14 @@ impl SetPoints {
     pub(super) fn forget(&mut self) {
         self.silent = 0;
         self.channels.iter_mut().for_each(Channel::forget);
+    }
+
+    /// A device has said in what steps it takes set-points.
+    pub(super) fn takes_steps(&mut self, device: DeviceIndex, step: f64) {
+        let of_device = |channel: &&mut Channel| channel.device == device;
+        if let Some(channel) = self.channels.iter_mut().find(of_device) {
+            channel.takes_steps(step);
+        }
     }
 
     /// Forgets what was decided under an authority that is over. What was written cannot be recalled, nor does the device

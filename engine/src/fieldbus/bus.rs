@@ -25,6 +25,8 @@
 mod authority;
 mod beats;
 mod counter;
+mod finding;
+mod told;
 
 use alloc::vec::Vec;
 
@@ -34,7 +36,9 @@ use self::authority::Transit;
 use self::beats::Beats;
 pub use self::beats::Care;
 use self::counter::Counter;
-use super::map::BusSpec;
+use self::finding::Finding;
+pub use self::told::{Leaving, Told};
+use super::map::{BusSpec, DeviceMap};
 use super::master::{Job, Master, Turn};
 use crate::ids::{ConnectionIndex, DeviceIndex};
 use crate::machine::{Effect, Effects, Sample, SetPointWrite, WriteKind, WriteOutcome};
@@ -49,6 +53,7 @@ const INSTANT: Span = Span::from_nanos(1);
 /// The connections of a controller and the devices behind them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bus {
+    /// The maps of devices that say themselves where their numbers lie are here as far as they have.
     spec: BusSpec,
     /// So long before they are due polls begin.
     lead: Span,
@@ -58,83 +63,6 @@ pub struct Bus {
     /// Empty between two deliveries.
     #[serde(skip)]
     desk: Desk,
-}
-
-/// What became of something that a controller asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// A device answered.
-    Points {
-        /// Which.
-        device: DeviceIndex,
-        /// Where its values begin in [`Bus::samples`], and where they end.
-        samples: (usize, usize),
-    },
-    /// A device did not answer a poll.
-    TimedOut {
-        /// Which.
-        device: DeviceIndex,
-    },
-    /// A write leaves, once more perhaps, or waits in its connection for longer: until this instant it may do so, and D counts
-    /// from there.
-    Left {
-        /// To which device.
-        device: DeviceIndex,
-        /// Until when.
-        valid_until: LocalTime,
-        /// Which of these.
-        how: Leaving,
-    },
-    /// Of a write that leaves, what was told last has not left: its driver did not send it.
-    NotSent {
-        /// To which device.
-        device: DeviceIndex,
-        /// How it was to leave.
-        how: Leaving,
-    },
-    /// The connection to a device is another than before: it may have lost what was written to it, and does not say what is in
-    /// force.
-    Reconnected {
-        /// Which.
-        device: DeviceIndex,
-    },
-    /// A write ended.
-    Written {
-        /// To which device.
-        device: DeviceIndex,
-        /// How.
-        outcome: WriteOutcome,
-    },
-    /// Heartbeats to a device begin to fail, or succeed again.
-    Beats {
-        /// To which device.
-        device: DeviceIndex,
-        /// How the last one ended that says so.
-        outcome: WriteOutcome,
-    },
-}
-
-/// How a set-point leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leaving {
-    /// Its first request is sent.
-    Begins,
-    /// Another of its requests is sent.
-    GoesOn,
-    /// The same request is sent once more.
-    Repeats,
-    /// Nothing is sent: what was sent may wait in its connection for longer.
-    Waits,
-}
-
-impl Leaving {
-    /// Whether registers are written once more by it: the requests of one set-point write different ones.
-    pub const fn wears(self) -> bool {
-        match self {
-            Self::Begins | Self::Repeats => true,
-            Self::GoesOn | Self::Waits => false,
-        }
-    }
 }
 
 /// What a request asks of a device.
@@ -157,6 +85,8 @@ enum What {
     Epoch,
     /// Its heartbeat.
     Beat,
+    /// Where its numbers lie.
+    Find,
 }
 
 impl What {
@@ -165,7 +95,7 @@ impl What {
         match self {
             Self::Write => Some(WriteKind::SetPoint),
             Self::Beat => Some(WriteKind::Heartbeat),
-            Self::Read(_) | Self::ReadBack | Self::Epoch => None,
+            Self::Read(_) | Self::ReadBack | Self::Epoch | Self::Find => None,
         }
     }
 
@@ -199,6 +129,14 @@ struct Attached {
     beats: Beats,
     /// Whether there was a connection to it in this life.
     was_connected: bool,
+    finding: Finding,
+}
+
+impl Attached {
+    /// Whether nothing is under way to it that its map says.
+    fn is_idle(&self) -> bool {
+        self.reads_left == 0 && self.write.is_none() && !self.beats.are_under_way()
+    }
 }
 
 /// A set-point on its way.
@@ -248,6 +186,7 @@ impl Bus {
 
     /// Forgets all of an earlier life, with which its connections ended.
     pub fn forget(&mut self) {
+        self.spec.devices.iter_mut().for_each(DeviceMap::forget);
         *self = Self::new(&self.spec);
     }
 
@@ -313,7 +252,7 @@ impl Bus {
     /// Bytes have arrived.
     pub fn received(&mut self, now: LocalTime, connection: ConnectionIndex, bytes: &[u8], out: &mut Effects) {
         if connection.position() < self.masters.len() {
-            self.with(connection, out, |master, counter| master.received(now, bytes, counter));
+            self.with(now, connection, out, |master, counter| master.received(now, bytes, counter));
         }
     }
 
@@ -334,7 +273,7 @@ impl Bus {
                 && job.tag.what.kind() == Some(kind)
                 && sent_until == valid_until
         };
-        self.with(connection, out, |master, counter| {
+        self.with(now, connection, out, |master, counter| {
             if master.under_way().is_some_and(is_it) {
                 if kind == WriteKind::SetPoint {
                     counter.not_sent(place, master.repeats());
@@ -362,11 +301,11 @@ impl Bus {
                 }
             }
         }
-        self.with(connection, out, |master, counter| {
+        self.with(now, connection, out, |master, counter| {
             if is_open {
                 return master.connected(now, counter);
             }
-            counter.nothing_in_transit();
+            counter.is_over();
             master.disconnected(now, counter);
         });
     }
@@ -376,7 +315,7 @@ impl Bus {
         self.recall(now, out);
         for connection in (0..self.masters.len()).map(ConnectionIndex::of) {
             if self.masters[connection.position()].deadline().is_some_and(|due| now >= due) {
-                self.with(connection, out, |master, counter| master.wake(now, counter));
+                self.with(now, connection, out, |master, counter| master.wake(now, counter));
             }
         }
         self.poll(now, out);
@@ -412,23 +351,30 @@ impl Bus {
             if attached.poll_at.take_if(|at| now >= *at).is_none() || attached.reads_left > 0 {
                 continue;
             }
+            attached.has_answered = false;
+            if !self.is_found(place) {
+                if self.may_be_found(now, place) {
+                    self.find(now, place, true, out);
+                }
+                continue;
+            }
             let reads = self.spec.devices[place].reads().len() as u16;
-            (attached.reads_left, attached.has_answered) = (reads, false);
+            self.devices[place].reads_left = reads;
             (0..reads).for_each(|read| self.ask(now, place, What::Read(read), out));
         }
     }
 
     /// Begins to write a set-point, or lets it wait for the one that is under way.
     fn write(&mut self, now: LocalTime, place: usize, write: SetPointWrite, out: &mut Effects) {
-        let map = &self.spec.devices[place];
-        let mut pdu = out.lend_scratch();
-        let fits = map.writes().iter().all(|request| {
-            pdu.clear();
-            request.encode(&write, &mut pdu).is_ok()
-        });
-        out.return_scratch(pdu);
-        if map.writes().is_empty() || !fits {
-            let (device, outcome) = (write.device, WriteOutcome::Refused);
+        let is_found = self.is_found(place);
+        let may_be_written = if is_found {
+            self.spec.devices[place].can_be_written(&write)
+        } else {
+            self.may_be_found(now, place)
+        };
+        if !may_be_written {
+            let outcome = if is_found { WriteOutcome::Refused } else { self.outcome_unfound(place) };
+            let device = write.device;
             return self.desk.told.push(Told::Written { device, outcome });
         }
         let attached = &mut self.devices[place];
@@ -442,7 +388,11 @@ impl Bus {
             Some(replaced) => attached.write = after(Some(replaced)),
             None => {
                 attached.write = Some(new);
-                self.ask(now, place, What::Write, out);
+                if is_found {
+                    self.ask(now, place, What::Write, out);
+                } else {
+                    self.find(now, place, false, out);
+                }
             }
         }
     }
@@ -452,7 +402,7 @@ impl Bus {
         let map = &self.spec.devices[place];
         let tag = Ask { place: place as u16, what };
         let (job, connection) = (Job { tag, unit: map.unit(), turn: what.turn() }, map.connection());
-        self.with(connection, out, |master, counter| master.ask(now, job, counter));
+        self.with(now, connection, out, |master, counter| master.ask(now, job, counter));
     }
 
     /// Closes a connection; nothing that waits to leave on it does.
@@ -464,19 +414,20 @@ impl Bus {
                 write.decisions = write.decisions.saturating_add(waiting.decisions);
             }
         }
-        self.with(connection, out, |master, counter| master.give_up(now, counter));
+        self.with(now, connection, out, |master, counter| master.give_up(now, counter));
     }
 
     /// Does something with a master.
     fn with(
         &mut self,
+        now: LocalTime,
         connection: ConnectionIndex,
         out: &mut Effects,
         does: impl FnOnce(&mut Master<Ask>, &mut Counter<'_>),
     ) {
         let Self { spec, masters, devices, desk, .. } = self;
         let framing = spec.connections[connection.position()].framing;
-        let mut counter = Counter { maps: &spec.devices, devices, desk, connection, framing, out };
+        let mut counter = Counter { now, maps: &mut spec.devices, devices, desk, connection, framing, out };
         does(&mut masters[connection.position()], &mut counter);
     }
 }

@@ -4,19 +4,22 @@
 //! behind a connection is made from the same map, so that a mistake in it shows in the same places as at a site.
 
 mod flaw;
+mod point;
 
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::flaw::{MapFlaw, Writes};
+pub use self::point::{Fixed, Guard, MappedPoint, ModelHead, Otherwise};
+use super::framing::Framing;
 use super::master::ConnectionSpec;
-use super::pdu::{MAX_REGISTERS_READ, Registers, Table};
+use super::pdu::{Registers, Table};
 use super::plan::{Piece, Read, ReadLimits, plan};
-use super::register::Layout;
+use super::sunspec::{ByModels, Chosen, Missing, Model, choose};
 use super::write::{FieldContent, Heartbeat, WriteRequest, WrittenField};
-use crate::ids::{ConnectionIndex, DeviceIndex, PointIndex};
-use crate::machine::{Sample, Validity};
+use crate::ids::{ConnectionIndex, DeviceIndex};
+use crate::machine::{Sample, SetPointWrite};
 use crate::time::Span;
 
 /// Most requests that one set-point takes.
@@ -36,9 +39,11 @@ impl BusSpec {
     pub fn takes(&self, connection: ConnectionIndex) -> Span {
         let spec = &self.connections[connection.position()];
         let here = self.devices.iter().filter(|map| map.connection() == connection);
-        let reads =
-            here.flat_map(|map| map.reads().iter().map(|read| map.latency() + read.passes(spec.framing)));
-        reads.fold(Span::ZERO, |sum, takes| sum + takes + spec.gap())
+        let takes = |map: &DeviceMap| {
+            let passes = map.reads_pass(spec.framing);
+            passes + (map.latency() + spec.gap()) * map.most_reads() as u64
+        };
+        here.map(takes).fold(Span::ZERO, |sum, takes| sum + takes)
     }
 }
 
@@ -65,43 +70,8 @@ pub struct Mapping {
     pub writes: Vec<WriteRequest>,
     /// What it expects to hear, if it falls back without that.
     pub heartbeat: Option<Heartbeat>,
-}
-
-/// Where one point lies.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MappedPoint {
-    /// Which, in the controller's image.
-    pub point: PointIndex,
-    /// In which table of registers.
-    pub table: Table,
-    /// Its first register.
-    pub address: u16,
-    /// How it lies there.
-    pub layout: Layout,
-    /// What else must hold for it, in the same table.
-    pub guard: Option<Guard>,
-}
-
-/// A number beside a point, which says whether the point means what it says.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Guard {
-    /// Its first register.
-    pub address: u16,
-    /// How it lies there.
-    pub layout: Layout,
-    /// What it must be: a whole number.
-    pub is: f64,
-    /// What the point is where it is not.
-    pub otherwise: Otherwise,
-}
-
-/// What a point is whose guard does not hold.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Otherwise {
-    /// The device does not know it.
-    Unknown,
-    /// It is this, in its base unit, and not in force: registers keep a set-point that the device does not follow any more.
-    Value(f64),
+    /// What is wanted of it, if it says itself where that lies: it has no points, writes and heartbeat here then.
+    pub models: Option<ByModels>,
 }
 
 /// A device's map, and the requests that follow from it.
@@ -113,10 +83,76 @@ pub struct DeviceMap {
     latency: Span,
     reversion: Span,
     recalls: bool,
+    limits: ReadLimits,
+    models: Option<ByModels>,
+    known: Known,
+}
+
+/// What is known of a device, and the requests that follow from it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Known {
     points: Vec<MappedPoint>,
+    fixed: Vec<Fixed>,
+    /// Their pieces are those of the points, and behind them what is fixed.
     reads: Vec<Read>,
     writes: Vec<WriteRequest>,
     heartbeat: Option<Heartbeat>,
+}
+
+impl Known {
+    fn new(limits: ReadLimits, said: Chosen) -> Result<Self, MapFlaw> {
+        let Chosen { points, fixed, writes, heartbeat } = said;
+        let reads = Self::reads(limits, &points, &fixed)?;
+        Self::check_writes(&writes, heartbeat.as_ref())?;
+        Ok(Self { points, fixed, reads, writes, heartbeat })
+    }
+
+    fn reads(limits: ReadLimits, points: &[MappedPoint], fixed: &[Fixed]) -> Result<Vec<Read>, MapFlaw> {
+        if let Some(place) = points.iter().position(|point| point.table.is_of_bits()) {
+            return Err(MapFlaw::Bits { place });
+        }
+        for (place, point) in points.iter().enumerate() {
+            let hole = point.hole(points);
+            if hole > limits.hole {
+                return Err(MapFlaw::Apart { place, hole });
+            }
+        }
+        let fixed = fixed.iter().map(|fixed| fixed.piece);
+        let pieces: Vec<Piece> = points.iter().map(MappedPoint::piece).chain(fixed).collect();
+        plan(&pieces, limits).map_err(MapFlaw::Read)
+    }
+
+    fn check_writes(writes: &[WriteRequest], heartbeat: Option<&Heartbeat>) -> Result<(), MapFlaw> {
+        if writes.len() > MAX_WRITE_REQUESTS {
+            return Err(MapFlaw::ManyWrites { found: writes.len() });
+        }
+        let mut set_points = 0;
+        for (place, write) in writes.iter().enumerate() {
+            write.check(Writes::SetPoint(place))?;
+            set_points += usize::from(write.count(|content| content == FieldContent::SetPoint) > 0);
+            if write.count(FieldContent::changes) > 0 {
+                return Err(MapFlaw::Counts { place });
+            }
+        }
+        if set_points != usize::from(!writes.is_empty()) {
+            return Err(MapFlaw::SetPoints { found: set_points });
+        }
+        let Some(Heartbeat { request, .. }) = heartbeat else { return Ok(()) };
+        request.check(Writes::Heartbeat)?;
+        let found = request.count(FieldContent::changes);
+        if found != 1 || request.count(|content| content == FieldContent::SetPoint) > 0 {
+            return Err(MapFlaw::Beats { found });
+        }
+        let is_steady = |field: &WrittenField| matches!(field.content, FieldContent::Constant(_));
+        if let Some(value) = request.fields.iter().position(is_steady) {
+            return Err(MapFlaw::BeatsSteady { value });
+        }
+        let meets = |(place, write)| request.meets(write).map(|address| (place, address));
+        match writes.iter().enumerate().find_map(meets) {
+            Some((place, address)) => Err(MapFlaw::BeatsOver { place, address }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl DeviceMap {
@@ -125,49 +161,10 @@ impl DeviceMap {
     /// # Errors
     /// [`MapFlaw`] for the first thing that no device could be asked.
     pub fn new(said: Mapping) -> Result<Self, MapFlaw> {
-        let Mapping { device, connection, unit, latency, reversion, recalls, .. } = said;
-        let Mapping { limits, points, writes, heartbeat, .. } = said;
-        if let Some(place) = points.iter().position(|point| point.table.is_of_bits()) {
-            return Err(MapFlaw::Bits { place });
-        }
-        for (place, point) in points.iter().enumerate() {
-            let hole = point.hole(&points);
-            if hole > limits.hole {
-                return Err(MapFlaw::Apart { place, hole });
-            }
-        }
-        let pieces: Vec<Piece> = points.iter().map(MappedPoint::piece).collect();
-        let reads = plan(&pieces, limits).map_err(MapFlaw::Read)?;
-        if writes.len() > MAX_WRITE_REQUESTS {
-            return Err(MapFlaw::ManyWrites { found: writes.len() });
-        }
-        let mut set_points = 0;
-        for (place, write) in writes.iter().enumerate() {
-            write.check(Writes::SetPoint(place))?;
-            set_points += write.count(|content| content == FieldContent::SetPoint);
-            if write.count(FieldContent::changes) > 0 {
-                return Err(MapFlaw::Counts { place });
-            }
-        }
-        if set_points != usize::from(!writes.is_empty()) {
-            return Err(MapFlaw::SetPoints { found: set_points });
-        }
-        if let Some(Heartbeat { request, .. }) = &heartbeat {
-            request.check(Writes::Heartbeat)?;
-            let found = request.count(FieldContent::changes);
-            if found != 1 || request.count(|content| content == FieldContent::SetPoint) > 0 {
-                return Err(MapFlaw::Beats { found });
-            }
-            let is_steady = |field: &WrittenField| matches!(field.content, FieldContent::Constant(_));
-            if let Some(value) = request.fields.iter().position(is_steady) {
-                return Err(MapFlaw::BeatsSteady { value });
-            }
-            let meets = |(place, write)| request.meets(write).map(|address| (place, address));
-            if let Some((place, address)) = writes.iter().enumerate().find_map(meets) {
-                return Err(MapFlaw::BeatsOver { place, address });
-            }
-        }
-        Ok(Self { device, connection, unit, latency, reversion, recalls, points, reads, writes, heartbeat })
+        let Mapping { device, connection, unit, latency, reversion, recalls, limits, .. } = said;
+        let Mapping { points, writes, heartbeat, models, .. } = said;
+        let known = Known::new(limits, Chosen { points, fixed: Vec::new(), writes, heartbeat })?;
+        Ok(Self { device, connection, unit, latency, reversion, recalls, limits, models, known })
     }
 
     /// Whose map it is.
@@ -200,35 +197,169 @@ impl DeviceMap {
         self.recalls
     }
 
-    /// Where its points lie.
+    /// What it lets itself be asked.
+    pub const fn limits(&self) -> ReadLimits {
+        self.limits
+    }
+
+    /// What is wanted of it, if it says itself where that lies.
+    pub const fn models(&self) -> Option<&ByModels> {
+        self.models.as_ref()
+    }
+
+    /// Whether it is known where its points lie.
+    pub const fn is_known(&self) -> bool {
+        self.models.is_none() || !self.known.points.is_empty()
+    }
+
+    /// Forgets what the device has said of itself.
+    pub fn forget(&mut self) {
+        if self.models.is_some() {
+            self.known = Known::default();
+        }
+    }
+
+    /// Takes over what the device says of itself; one whose map is in the file has nothing to say.
+    ///
+    /// # Errors
+    /// What of that which is wanted it has not; nothing is known then.
+    pub fn learn(&mut self, models: &[Model]) -> Result<(), Missing> {
+        let Some(by) = &self.models else { return Ok(()) };
+        self.known = Known::default();
+        let chosen = choose(models, by, self.limits)?;
+        self.known = Known::new(self.limits, chosen).map_err(|flaw| {
+            let kind = flaw.point().and_then(|place| by.class.points().get(place));
+            kind.map_or(Missing::Control, |kind| Missing::Room(*kind))
+        })?;
+        Ok(())
+    }
+
+    /// Where its points lie, as far as it is known.
     pub fn points(&self) -> &[MappedPoint] {
-        &self.points
+        &self.known.points
     }
 
     /// The requests that read all points.
     pub fn reads(&self) -> &[Read] {
-        &self.reads
+        &self.known.reads
     }
 
     /// The requests that write a set-point, in order.
     pub fn writes(&self) -> &[WriteRequest] {
-        &self.writes
+        &self.known.writes
     }
 
     /// What the device expects to hear.
     pub const fn heartbeat(&self) -> Option<&Heartbeat> {
-        self.heartbeat.as_ref()
+        self.known.heartbeat.as_ref()
     }
 
     /// All requests that write to the device: those of a set-point, in order, and the heartbeat.
     pub fn all_writes(&self) -> impl Iterator<Item = &WriteRequest> {
-        self.writes.iter().chain(self.heartbeat.iter().map(|heartbeat| &heartbeat.request))
+        self.known.writes.iter().chain(self.known.heartbeat.iter().map(|heartbeat| &heartbeat.request))
+    }
+
+    /// Most requests that read all points.
+    pub fn most_reads(&self) -> usize {
+        self.models.as_ref().map_or(self.known.reads.len(), ByModels::most_reads)
+    }
+
+    /// How long the frames of its reads take to pass, there and back, at the most.
+    pub fn reads_pass(&self, framing: Framing) -> Span {
+        let passes = |read: &Read| read.passes(framing);
+        match &self.models {
+            None => self.known.reads.iter().map(passes).fold(Span::ZERO, |sum, takes| sum + takes),
+            Some(by) => self.longest_read(framing) * by.most_reads() as u64,
+        }
+    }
+
+    /// How long the frames of one of its reads take to pass, there and back, at the most.
+    pub fn longest_read(&self, framing: Framing) -> Span {
+        let passes = |read: &Read| read.passes(framing);
+        let (address, count) = (0, self.limits.most());
+        let span = Piece { table: Table::HoldingRegisters, address, count };
+        match self.models {
+            None => self.known.reads.iter().map(passes).max().unwrap_or(Span::ZERO),
+            Some(_) => passes(&Read { span, pieces: Vec::new() }),
+        }
+    }
+
+    /// How long the longest request that writes takes to pass, and how long with its answer, at the most.
+    pub fn longest_write(&self, framing: Framing) -> (Span, Span) {
+        self.write_passes(framing).fold((Span::ZERO, Span::ZERO), |(asked, both), (there, back)| {
+            (asked.max(there), both.max(there + back))
+        })
+    }
+
+    /// How long all that is written takes to pass, with what is said to it, where nothing is sent for a while after each.
+    pub fn writes_pass(&self, framing: Framing, gap: Span) -> Span {
+        self.write_passes(framing).fold(Span::ZERO, |sum, (there, back)| sum + there + back + gap)
+    }
+
+    /// How long each request that writes takes to pass, and its answer, at the most.
+    fn write_passes(&self, framing: Framing) -> impl Iterator<Item = (Span, Span)> {
+        let own = self.all_writes().filter(|_| self.models.is_none()).map(move |write| write.passes(framing));
+        let by_models = self
+            .models
+            .iter()
+            .flat_map(move |by| core::iter::repeat_n(by.write_passes(framing), by.most_writes()));
+        own.chain(by_models)
+    }
+
+    /// How long a heartbeat takes to pass, there and back, at the most.
+    pub fn heartbeat_passes(&self, framing: Framing) -> Span {
+        let passes = match &self.models {
+            None => self.heartbeat().map(|heartbeat| heartbeat.request.passes(framing)),
+            Some(by) => by.heartbeat.map(|_timeout| by.write_passes(framing)),
+        };
+        passes.map_or(Span::ZERO, |(there, back)| there + back)
+    }
+
+    /// How long it waits for heartbeats, if it expects any.
+    pub fn heartbeat_timeout(&self) -> Option<Span> {
+        match &self.models {
+            None => self.known.heartbeat.as_ref().map(|heartbeat| heartbeat.timeout),
+            Some(by) => by.heartbeat,
+        }
+    }
+
+    /// In what steps it takes set-points, in W; 0 where that is not known, and for one that takes none.
+    pub fn step(&self) -> f64 {
+        self.known.writes.iter().find_map(WriteRequest::step).unwrap_or(0.0)
+    }
+
+    /// Whether a set-point has room in all registers that hold it.
+    pub fn can_be_written(&self, write: &SetPointWrite) -> bool {
+        !self.known.writes.is_empty() && self.known.writes.iter().all(|request| request.has_room(write))
     }
 
     /// Whether the device says itself which set-point is in force, and whether one is.
     pub fn tells_what_is_in_force(&self) -> bool {
         let tells = |guard: Guard| matches!(guard.otherwise, Otherwise::Value(_));
-        self.points.iter().any(|point| point.guard.is_some_and(tells))
+        self.models.is_some() || self.known.points.iter().any(|point| point.guard.is_some_and(tells))
+    }
+
+    /// Whether an answer shows that the device is as it was found.
+    ///
+    /// # Panics
+    /// As [`DeviceMap::brought`].
+    pub fn is_in_place(&self, read: usize, registers: Registers<'_>) -> bool {
+        let is_fixed = |(place, offset): &(u16, u16)| {
+            let fixed = usize::from(*place).checked_sub(self.known.points.len());
+            fixed.is_none_or(|place| {
+                let fixed = &self.known.fixed[place];
+                let part = registers.part(usize::from(*offset), fixed.piece.count.into());
+                fixed.is_in_place(part.expect("the answer is whole"))
+            })
+        };
+        self.known.reads[read].pieces.iter().all(is_fixed)
+            && self.pieces(read, registers).all(|(point, piece)| point.is_in_place(piece))
+    }
+
+    /// The points that one request brings.
+    pub fn points_of(&self, read: usize) -> impl Iterator<Item = &MappedPoint> {
+        let places = self.known.reads[read].pieces.iter().map(|(place, _)| usize::from(*place));
+        places.filter_map(|place| self.known.points.get(place))
     }
 
     /// The points that one answer brings, with their values in base units.
@@ -251,102 +382,12 @@ impl DeviceMap {
         read: usize,
         registers: Registers<'b>,
     ) -> impl Iterator<Item = (&MappedPoint, Registers<'b>)> {
-        self.reads[read].pieces.iter().map(move |(place, offset)| {
-            let point = &self.points[usize::from(*place)];
+        self.known.reads[read].pieces.iter().filter_map(move |(place, offset)| {
+            let point = self.known.points.get(usize::from(*place))?;
             let part = registers.part(usize::from(*offset), point.piece().count.into());
-            (point, part.expect("the answer is whole"))
+            Some((point, part.expect("the answer is whole")))
         })
     }
-}
-
-impl MappedPoint {
-    /// All registers that one request must read for it.
-    pub fn piece(&self) -> Piece {
-        let (first, end) = self.own();
-        let (first, end) = self.guard.map_or((first, end), |guard| {
-            let (guard_first, guard_end) = guard.own();
-            (first.min(guard_first), end.max(guard_end))
-        });
-        // More than a table has is refused when reads are planned.
-        let count = u16::try_from(end - first).unwrap_or(u16::MAX);
-        Piece { table: self.table, address: first as u16, count }
-    }
-
-    /// Its own registers among those of its piece.
-    ///
-    /// # Panics
-    /// If those are not all of the piece.
-    pub fn own_of<'b>(&self, piece: Registers<'b>) -> Registers<'b> {
-        self.part(piece, self.address, &self.layout)
-    }
-
-    fn part<'b>(&self, piece: Registers<'b>, address: u16, layout: &Layout) -> Registers<'b> {
-        let first = usize::from(address - self.piece().address);
-        piece.part(first, layout.number.registers()).expect("the piece has all of them")
-    }
-
-    /// Its value in registers of its piece, and whether the device vouches for it; 0 where it does not.
-    ///
-    /// # Panics
-    /// As [`MappedPoint::own_of`].
-    pub fn value(&self, piece: Registers<'_>) -> (Validity, f64) {
-        let read = |address: u16, layout: &Layout| layout.value(self.part(piece, address, layout));
-        if let Some(guard) = &self.guard
-            && !read(guard.address, &guard.layout).is_some_and(|found| guard.is_it(found))
-        {
-            return match guard.otherwise {
-                Otherwise::Unknown => (Validity::Invalid, 0.0),
-                Otherwise::Value(value) => (Validity::NotInForce, value),
-            };
-        }
-        read(self.address, &self.layout).map_or((Validity::Invalid, 0.0), |value| (Validity::Valid, value))
-    }
-
-    /// Its own first register, and where they end.
-    fn own(&self) -> (u32, u32) {
-        own(self.address, &self.layout)
-    }
-
-    /// How many registers in a row between it and its guard none of the points names.
-    fn hole(&self, points: &[Self]) -> u16 {
-        let Some(guard) = &self.guard else { return 0 };
-        let ((first, end), (guard_first, guard_end)) = (self.own(), guard.own());
-        let (from, to) = if guard_first < first { (guard_end, first) } else { (end, guard_first) };
-        // A longer way is none for one request in any case.
-        let to = to.min(from.saturating_add(u32::from(MAX_REGISTERS_READ)));
-        let is_named = |address: u32| {
-            let here = points.iter().filter(|point| point.table == self.table);
-            let mut all = here.flat_map(|point| [Some(point.own()), point.guard.map(|guard| guard.own())]);
-            all.any(|named| named.is_some_and(|(first, end)| (first..end).contains(&address)))
-        };
-        let (mut longest, mut run) = (0, 0);
-        for address in from..to {
-            run = if is_named(address) { 0 } else { run + 1 };
-            longest = longest.max(run);
-        }
-        longest
-    }
-}
-
-impl Guard {
-    /// Its registers, in the table of its point.
-    pub const fn piece(&self, table: Table) -> Piece {
-        Piece { table, address: self.address, count: self.layout.number.registers() as u16 }
-    }
-
-    /// Whether a number that was found there is what it must be.
-    pub fn is_it(&self, found: f64) -> bool {
-        (found - self.is).abs() < 0.5
-    }
-
-    fn own(&self) -> (u32, u32) {
-        own(self.address, &self.layout)
-    }
-}
-
-fn own(address: u16, layout: &Layout) -> (u32, u32) {
-    let first = u32::from(address);
-    (first, first + layout.number.registers() as u32)
 }
 
 #[cfg(test)]

@@ -49,6 +49,13 @@ pub struct ReadLimits {
     pub hole: u16,
 }
 
+impl ReadLimits {
+    /// Most registers that one request may read.
+    pub fn most(self) -> u16 {
+        self.registers.clamp(1, MAX_REGISTERS_READ)
+    }
+}
+
 impl Default for ReadLimits {
     fn default() -> Self {
         Self { registers: MAX_REGISTERS_READ, hole: 0 }
@@ -77,9 +84,7 @@ pub enum PlanFlaw {
 /// # Errors
 /// [`PlanFlaw`] for the first piece that no request can read.
 pub fn plan(pieces: &[Piece], limits: ReadLimits) -> Result<Vec<Read>, PlanFlaw> {
-    let most = |table: Table| {
-        if table.is_of_bits() { MAX_BITS_READ } else { limits.registers.clamp(1, MAX_REGISTERS_READ) }
-    };
+    let most = |table: Table| if table.is_of_bits() { MAX_BITS_READ } else { limits.most() };
     let mut sorted: Vec<(Piece, u16)> = pieces.iter().copied().zip(0..).collect();
     for (piece, place) in &sorted {
         let most = most(piece.table);

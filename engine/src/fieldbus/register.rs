@@ -1,5 +1,7 @@
 //! How a value lies in registers: its type, the order of its words, its scale, and which patterns mean that it is not known.
 
+use core::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::pdu::Registers;
@@ -10,6 +12,11 @@ const QUIET_NAN: u32 = 0x7fc0_0000;
 const MAX_COUNTS: u64 = 1 << 16;
 /// Most registers of one number.
 pub const MAX_VALUE_REGISTERS: usize = 4;
+/// The powers of ten that a scale factor names, from −10 to 10, each as near as a number can be.
+const POWERS_OF_TEN: [f64; 21] = [
+    1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8,
+    1e9, 1e10,
+];
 
 /// The type of a number in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,6 +194,16 @@ impl NumberType {
 }
 
 impl Layout {
+    /// The scale factors that devices have.
+    pub const POWERS: RangeInclusive<i16> = -10..=10;
+
+    /// The same where one of the number is so many powers of ten more; `None`: no device says so.
+    pub fn scaled(&self, power: i16) -> Option<Self> {
+        let place = power.checked_sub(*Self::POWERS.start()).and_then(|place| usize::try_from(place).ok())?;
+        let scale = self.scale * POWERS_OF_TEN.get(place)?;
+        Some(Self { scale, ..*self })
+    }
+
     /// The value in these registers, in the point's base unit; `None` where the device does not know it, or it is no number.
     ///
     /// # Panics

@@ -10,6 +10,7 @@ use super::pdu::{MAX_REGISTERS_WRITTEN, Registers, Request, Table};
 use super::plan::Piece;
 use super::register::{Layout, OutOfRange};
 use crate::machine::SetPointWrite;
+use crate::math::{at_least, at_most};
 use crate::time::Span;
 
 /// Most registers of one request that writes a set-point: a few numbers.
@@ -62,6 +63,8 @@ pub struct WrittenField {
     pub content: FieldContent,
     /// How it lies there.
     pub layout: Layout,
+    /// No more of a set-point is written than this, in W, either way: the device has no more, and may refuse to be asked for it.
+    pub most: Option<f64>,
 }
 
 /// What a written number says.
@@ -96,7 +99,12 @@ impl Heartbeat {
 
     /// How long after one the next is due.
     pub fn interval(&self) -> Span {
-        Span::from_nanos(self.timeout.as_nanos() / Self::IN_TIMEOUT)
+        Self::interval_in(self.timeout)
+    }
+
+    /// The same, of a device that waits so long.
+    pub fn interval_in(timeout: Span) -> Span {
+        Span::from_nanos(timeout.as_nanos() / Self::IN_TIMEOUT)
     }
 }
 
@@ -132,6 +140,11 @@ impl WriteRequest {
     /// How many of its numbers are such.
     pub(super) fn count(&self, is_such: impl Fn(FieldContent) -> bool) -> usize {
         self.fields.iter().filter(|field| is_such(field.content)).count()
+    }
+
+    /// Whether all its numbers of a set-point have room in their registers.
+    pub(super) fn has_room(&self, write: &SetPointWrite) -> bool {
+        self.fields.iter().all(|field| field.layout.registers(field.of(write)).is_ok())
     }
 
     /// Adds the data unit that writes this of a set-point.
@@ -245,7 +258,10 @@ impl WrittenField {
     /// The number for a write.
     fn of(&self, write: &SetPointWrite) -> f64 {
         match self.content {
-            FieldContent::SetPoint => write.value,
+            FieldContent::SetPoint => {
+                let value = write.value;
+                self.most.map_or(value, |most| at_least(at_most(value, most), -most))
+            }
             FieldContent::Epoch => write.epoch as f64,
             FieldContent::Constant(value) => value,
             FieldContent::Counter => (write.value as u64 % self.layout.number.counts()) as f64,

@@ -70,6 +70,8 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::SectionDiffers { seat } => value(out, 16, &seat),
         Event::PeerSilent { seat, silent } => value(out, 35, &(seat, silent.as_nanos())),
         Event::PeerHeard { seat } => value(out, 36, &seat),
+        Event::ModelsFound { device, chain } => value(out, 37, &(device, chain)),
+        Event::ModelsMissing { device, missing } => value(out, 38, &(device, missing)),
         Event::CommandRefused { command, refusal } => value(out, 17, &(command, refusal)),
         Event::StateRecovered { origin } => whole(out, 21, &[u64::from(origin.code())]),
         Event::SnapshotTaken { after } => whole(out, 22, &[after.as_nanos()]),
@@ -193,6 +195,14 @@ fn decode_later(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             Event::PeerSilent { seat, silent: Span::from_nanos(silent) }
         }
         36 => Event::PeerHeard { seat: cursor.value("event")? },
+        37 => {
+            let (device, chain) = cursor.value("event")?;
+            Event::ModelsFound { device, chain }
+        }
+        38 => {
+            let (device, missing) = cursor.value("event")?;
+            Event::ModelsMissing { device, missing }
+        }
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }

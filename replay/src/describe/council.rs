@@ -147,6 +147,8 @@ impl Words<'_> {
             | Event::WritesSucceed { .. }
             | Event::WriteBudgetUsedUp { .. }
             | Event::WriteBudgetRenewed { .. }
+            | Event::ModelsFound { .. }
+            | Event::ModelsMissing { .. }
             | Event::HeartbeatFailed { .. }
             | Event::HeartbeatsSucceed { .. }
             | Event::DeviceLimited { .. }

@@ -71,6 +71,8 @@ pub(super) fn event(event: &Event) -> String {
         | Event::WritesSucceed { .. }
         | Event::WriteBudgetUsedUp { .. }
         | Event::WriteBudgetRenewed { .. }
+        | Event::ModelsFound { .. }
+        | Event::ModelsMissing { .. }
         | Event::HeartbeatFailed { .. }
         | Event::HeartbeatsSucceed { .. }
         | Event::DeviceLimited { .. }

@@ -12,9 +12,10 @@ use r_ems_engine::Span;
 use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::fieldbus::map::{BusSpec, DeviceMap};
 use r_ems_engine::fieldbus::master::ConnectionSpec;
-use r_ems_engine::fieldbus::write::{Heartbeat, WriteRequest};
+use r_ems_engine::fieldbus::write::Heartbeat;
 use r_ems_engine::ids::ConnectionIndex;
 
+use super::Modbus;
 use super::serial::rounded;
 use crate::device::Device;
 use crate::mistake::Notes;
@@ -22,7 +23,7 @@ use crate::mistake::Notes;
 /// Notes heartbeats that may come too late because of what else happens on the same connection.
 pub(crate) fn check_connections(devices: &[Device<'_>], bus: &BusSpec, scan: Span, notes: &mut Notes) {
     for map in &bus.devices {
-        let Some(heartbeat) = map.heartbeat() else { continue };
+        let Some(timeout) = map.heartbeat_timeout() else { continue };
         let shared = &bus.connections[map.connection().position()];
         let own = repeated(shared, map.unit());
         let (of_others, beats) = before(bus, map);
@@ -48,12 +49,11 @@ pub(crate) fn check_connections(devices: &[Device<'_>], bus: &BusSpec, scan: Spa
                 (waits, ", for their late answers, for all that is written on the line")
             }
         };
-        if heartbeat.interval() < waits + scan {
+        if Heartbeat::interval_in(timeout) < waits + scan {
             let message = format!(
-                "the `timeout` of `heartbeat` must be at least {}, got {}: a heartbeat is due after a third of that, and may \
+                "the `timeout` of `heartbeat` must be at least {}, got {timeout}: a heartbeat is due after a third of that, and may \
                  wait for {waits}, {reason}{and_more}, and for a scan of {scan}",
-                (waits + scan) * Heartbeat::IN_TIMEOUT,
-                heartbeat.timeout
+                (waits + scan) * Heartbeat::IN_TIMEOUT
             );
             devices[map.device().position()].note_link(message, notes);
         }
@@ -78,7 +78,7 @@ fn before(bus: &BusSpec, listener: &DeviceMap) -> (Span, usize) {
     let is_other =
         |map: &&DeviceMap| map.connection() == listener.connection() && map.device() != listener.device();
     let others = || bus.devices.iter().filter(is_other);
-    let beats = || others().filter(|map| map.heartbeat().is_some());
+    let beats = || others().filter(|map| map.heartbeat_timeout().is_some());
     let under_way = others().map(takes).max().unwrap_or(Span::ZERO);
     (beats().map(takes).fold(under_way, |sum, takes| sum + takes), beats().count())
 }
@@ -86,25 +86,20 @@ fn before(bus: &BusSpec, listener: &DeviceMap) -> (Span, usize) {
 /// How long everything passes that is written on a line, with what is said to it.
 fn all_written(bus: &BusSpec, connection: ConnectionIndex) -> Span {
     let spec = &bus.connections[connection.position()];
-    let passes = |write: &WriteRequest| {
-        let (asked, answered) = write.passes(spec.framing);
-        asked + answered + spec.gap()
-    };
     let here = bus.devices.iter().filter(|map| map.connection() == connection);
-    here.flat_map(DeviceMap::all_writes).map(passes).fold(Span::ZERO, |sum, takes| sum + takes)
+    here.map(|map| map.writes_pass(spec.framing, spec.gap())).fold(Span::ZERO, |sum, takes| sum + takes)
 }
 
 /// Notes a heartbeat without which its device falls back during a take-over, which lasts so long at the most.
 pub(crate) fn check_take_over(device: &Device<'_>, take_over_max: Span, scan: Span, notes: &mut Notes) {
-    let Some(heartbeat) = device.modbus.as_ref().and_then(|modbus| modbus.heartbeat.as_ref()) else { return };
+    let Some(timeout) = device.modbus.as_ref().and_then(Modbus::heartbeat_timeout) else { return };
     let unheard = take_over_max + scan;
-    if heartbeat.timeout <= unheard + heartbeat.interval() {
+    if timeout <= unheard + Heartbeat::interval_in(timeout) {
         let least = Span::from_nanos((unheard * Heartbeat::IN_TIMEOUT).as_nanos() / Heartbeat::UNHEARD);
         let message = format!(
-            "the `timeout` of `heartbeat` must be above {least}, got {}: the last one may be a third of that old when a \
+            "the `timeout` of `heartbeat` must be above {least}, got {timeout}: the last one may be a third of that old when a \
              take-over begins, which lasts up to {take_over_max}, and the device may hold the first number of the next \
-             controller already, which sends another one a scan of {scan} later",
-            heartbeat.timeout
+             controller already, which sends another one a scan of {scan} later"
         );
         device.note_link(message, notes);
     }

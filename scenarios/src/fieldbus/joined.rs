@@ -2,13 +2,13 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::fieldbus::framing::Framing;
-use r_ems_engine::fieldbus::map::{BusSpec, DeviceMap, Mapping};
+use r_ems_engine::fieldbus::map::{BusSpec, DeviceMap};
 use r_ems_engine::fieldbus::master::{ConnectionSpec, MAX_JOBS, MAX_UNITS};
 use r_ems_engine::ids::{ConnectionIndex, DeviceIndex};
 use r_ems_engine::points::Connections;
 
 use super::writes::check_writes;
-use super::{Modbus, serial};
+use super::{Modbus, serial, sunspec};
 use crate::device::Device;
 use crate::mistake::Notes;
 use crate::naming::first_point;
@@ -55,19 +55,17 @@ pub(crate) fn bus(devices: &[Device<'_>], scan: Span, notes: &mut Notes) -> BusS
         shared.units.push(modbus.unit);
         let unit = (shared.units.len() - 1) as u16;
         let first = first_point(devices[..position].iter().map(|device| device.spec.class));
-        let mapping = modbus.mapping(DeviceIndex::of(position), ConnectionIndex::of(connection), unit, first);
-        match DeviceMap::new(Mapping {
-            latency: device.spec.latency,
-            reversion: device.spec.reversion,
-            recalls: !device.spec.longest_write.is_zero() && !device.spec.checks_epochs,
-            ..mapping
-        }) {
+        let way = (ConnectionIndex::of(connection), unit);
+        match DeviceMap::new(modbus.mapping((DeviceIndex::of(position), &device.spec), way, first)) {
             Ok(map) => {
-                check_writes(device, &map, notes);
+                match map.models() {
+                    Some(wanted) => sunspec::check(device, (wanted, map.limits()), notes),
+                    None => check_writes(device, &map, notes),
+                }
                 serial::check_times(device, (&map, modbus.framing, modbus.unit.timeout), notes);
-                jobs[connection] += map.reads().len()
-                    + usize::from(!map.writes().is_empty())
-                    + usize::from(map.heartbeat().is_some());
+                jobs[connection] += map.most_reads()
+                    + usize::from(device.spec.class.is_controlled())
+                    + usize::from(map.heartbeat_timeout().is_some());
                 if jobs[connection] > MAX_JOBS {
                     let message = format!(
                         "all devices at \"{}\" take more than {MAX_JOBS} requests a scan; put some behind another address",

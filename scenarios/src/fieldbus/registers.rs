@@ -42,7 +42,7 @@ pub(super) fn read_points(
     Some(points)
 }
 
-/// Reads `Holding(address: 100, number: I32, scale: "1 W")`, or `Input(…)`; which point of the image it is is not known here.
+/// Reads `Holding(address: 100, number: I32, scale: "1 W", scale_factor: 110)`, or `Input(…)`; which point of the image it is is not known here.
 fn read_point(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<MappedPoint> {
     let table = match node.name() {
         "Holding" => Table::HoldingRegisters,
@@ -59,6 +59,7 @@ fn read_point(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<Map
     let mut fields = node.fields(notes)?;
     let address = register(&mut fields, notes);
     let layout = read_layout(&mut fields, kind == PointKind::StateOfCharge, notes);
+    let factor = fields.optional("scale_factor").map(|node| register_at(&node, notes));
     let name = if kind == PointKind::SetPoint { "in_force" } else { "valid_if" };
     let guard = fields.optional(name).map(|node| read_guard(&node, kind, notes));
     fields.finish(notes);
@@ -67,7 +68,11 @@ fn read_point(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<Map
         Some(read) => Some(read?),
         None => None,
     };
-    Some(MappedPoint { point: PointIndex(0), table, address, layout, guard })
+    let factor = match factor {
+        Some(read) => Some(read?),
+        None => None,
+    };
+    Some(MappedPoint { point: PointIndex(0), table, address, layout, factor, guard, model: None })
 }
 
 /// Reads `(address: 210, number: Bits(first: 3), is: 1)`, and of a set-point also what it is where that does not hold.
@@ -90,11 +95,16 @@ fn read_guard(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<Gua
 }
 
 pub(super) fn register(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<u16> {
-    let address: u64 = fields.leaf("address", notes)?;
+    let node = fields.required("address", notes)?;
+    register_at(&node, notes)
+}
+
+fn register_at(node: &Node<'_>, notes: &mut Notes) -> Option<u16> {
+    let address: u64 = node.leaf(notes)?;
     let found = u16::try_from(address).ok();
     if found.is_none() {
         let allowed = "must be a register's address on the wire, from 0 to 65535; 40001 in a manual is often holding register 0";
-        fields.place("address").error(notes, format!("{allowed}; got {address}"));
+        node.error(notes, format!("{allowed}; got {address}"));
     }
     found
 }

@@ -6,10 +6,8 @@
 use r_ems_engine::Span;
 use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::fieldbus::map::{BusSpec, DeviceMap};
-use r_ems_engine::fieldbus::plan::Read;
 use r_ems_engine::fieldbus::rtu;
 use r_ems_engine::fieldbus::serial::{BAUD_DEFAULT, BAUD_RATES, Parity, SerialLine, StopBits};
-use r_ems_engine::fieldbus::write::WriteRequest;
 use r_ems_engine::ids::ConnectionIndex;
 
 use super::ways;
@@ -132,10 +130,8 @@ pub(super) fn check_times(
     if framing == Framing::Tcp {
         return;
     }
-    let read = map.reads().iter().map(|read: &Read| read.passes(framing)).max().unwrap_or_default();
-    let passes = || map.all_writes().map(|write: &WriteRequest| write.passes(framing));
-    let asked = passes().map(|(asked, _)| asked).max().unwrap_or_default();
-    let longest = passes().map(|(asked, answered)| asked + answered).max().unwrap_or_default().max(read);
+    let (asked, written) = map.longest_write(framing);
+    let longest = map.longest_read(framing).max(written);
     if timeout <= longest {
         let message = format!(
             "`timeout` must be longer than {}, which a request and its answer take at {}, got {timeout}",

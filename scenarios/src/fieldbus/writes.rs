@@ -49,18 +49,25 @@ pub(super) fn read_writes(node: &Node<'_>, notes: &mut Notes) -> Option<Vec<Writ
 pub(super) fn read_heartbeat(node: &Node<'_>, scan: Span, notes: &mut Notes) -> Option<Heartbeat> {
     let mut fields = node.fields(notes)?;
     let timeout: Option<Span> = fields.leaf("timeout", notes);
+    if let Some(timeout) = timeout {
+        check_timeout(timeout, scan, fields.place("timeout"), notes);
+    }
+    let request = read_request(&mut fields, &HEARTBEAT, notes);
+    fields.finish(notes);
+    Some(Heartbeat { timeout: timeout?, request: request? })
+}
+
+/// Notes a time-out of heartbeats in which too few scans fit.
+pub(super) fn check_timeout(found: Span, scan: Span, place: &Node<'_>, notes: &mut Notes) {
     let shortest = scan * Heartbeat::IN_TIMEOUT;
-    if let Some(found) = timeout.filter(|found| !(shortest..=TIME_MAX).contains(found)) {
+    if !(shortest..=TIME_MAX).contains(&found) {
         let message = format!(
             "must be from {} scans, {shortest}, to {TIME_MAX}: each scan may send one, and {} are sent in that time; got {found}",
             Heartbeat::IN_TIMEOUT,
             Heartbeat::IN_TIMEOUT
         );
-        fields.place("timeout").error(notes, message);
+        place.error(notes, message);
     }
-    let request = read_request(&mut fields, &HEARTBEAT, notes);
-    fields.finish(notes);
-    Some(Heartbeat { timeout: timeout?, request: request? })
 }
 
 /// Reads `address`, `function` and `values` of a request whose values have these names.
@@ -112,7 +119,7 @@ fn read_value(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Opt
         }
     };
     fields.finish(notes);
-    Some(WrittenField { content, layout: layout? })
+    Some(WrittenField { content, layout: layout?, most: None })
 }
 
 /// Whether what is written to a device has room in its registers, and what it does with epochs fits.

@@ -17,7 +17,7 @@ use r_ems_scenarios::{Disk, Overrides, load};
 use r_ems_sim::driver::{RunResult, SimDriver};
 
 /// The runs: name, scenario, and how much of it.
-const RUNS: [(&str, &str, &str); 10] = [
+const RUNS: [(&str, &str, &str); 11] = [
     ("peak_shaving", "scenarios/peak_shaving.ron", "1 day"),
     ("year", "scenarios/year.ron", "1 day"),
     ("self_consumption", "scenarios/self_consumption.ron", "1 day"),
@@ -27,6 +27,7 @@ const RUNS: [(&str, &str, &str); 10] = [
     ("noisy_day", "scenarios/noisy_day.ron", "2 h"),
     ("flaky_fieldbus", "scenarios/flaky_fieldbus.ron", "1 h 15 min"),
     ("flaky_wire", "scenarios/flaky_wire.ron", "2 h 16 min"),
+    ("sunspec_older", "scenarios/sunspec_older.ron", "15 min"),
     ("every_source", "tests/golden/every_source.ron", "2 h"),
 ];
 

@@ -18,6 +18,7 @@ enum Lasting {
     Writes(DeviceIndex),
     Heartbeats(DeviceIndex),
     Budget(DeviceIndex),
+    Models(DeviceIndex),
     Limited(DeviceIndex),
     State(Seat),
     Peer(Seat),
@@ -32,6 +33,7 @@ impl Lasting {
             | Self::Journal
             | Self::Lost(_)
             | Self::Short(..)
+            | Self::Models(_)
             | Self::State(_)
             | Self::Peer(_) => false,
         }
@@ -101,6 +103,8 @@ const fn edge(event: &Event) -> Option<Edge> {
         Event::WritesSucceed { device } => Edge::Ends(Lasting::Writes(device)),
         Event::HeartbeatFailed { device, .. } => Edge::Begins(Lasting::Heartbeats(device)),
         Event::HeartbeatsSucceed { device } => Edge::Ends(Lasting::Heartbeats(device)),
+        Event::ModelsMissing { device, .. } => Edge::Begins(Lasting::Models(device)),
+        Event::ModelsFound { device, .. } => Edge::Ends(Lasting::Models(device)),
         Event::WriteBudgetUsedUp { device, .. } => Edge::Begins(Lasting::Budget(device)),
         Event::WriteBudgetRenewed { device } => Edge::Ends(Lasting::Budget(device)),
         Event::DeviceLimited { device, .. } => Edge::Begins(Lasting::Limited(device)),

@@ -272,6 +272,7 @@ mod tests {
                 grid("shop", vec![member("a", MemberPlace::On("far".to_owned())), member("b", here(1))]),
             ],
             controllers: vec![named("hall", "a"), named("shop", "b")],
+            keeps_journals: true,
         };
         let (council, place) = council(&about, ControllerIndex(1));
         let words = Words::within(&council, place);

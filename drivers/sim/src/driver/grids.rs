@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::plant::{Bus, ComponentIndex, Watch};
 use crate::reversion::Timers;
 use crate::slot::Slot;
-use crate::wire::Page;
+use crate::wire::{Page, own};
 use crate::world::{GridWorld, Post};
 
 /// One grid's plant with those who watch it.
@@ -44,9 +44,10 @@ impl Grid {
         for post in posts {
             for map in &post.bus.devices {
                 let Some(link) = post.links.get(map.device().position()) else { continue };
-                pages[usize::from(link.component.0)].know(map);
-                if let Some(heartbeat) = map.heartbeat() {
-                    world.bus.expect_heartbeats(link.component, heartbeat.timeout);
+                let (own, image) = own(map);
+                pages[usize::from(link.component.0)].know(&own, image);
+                if let Some(timeout) = map.heartbeat_timeout() {
+                    world.bus.expect_heartbeats(link.component, timeout);
                 }
             }
         }

@@ -24,10 +24,12 @@ pub(super) use self::freight::Freight;
 use self::freight::Parcel;
 use super::SimDriver;
 use super::pending::{Happened, Of, Pending};
+use crate::wire::own;
 
 /// The connections of one controller.
 #[derive(Clone, Debug)]
 pub(super) struct Wires {
+    /// With the maps that the devices themselves know.
     bus: BusSpec,
     lines: Vec<Line>,
     /// What has arrived last.
@@ -49,7 +51,9 @@ struct Line {
 impl Wires {
     pub(super) fn new(bus: &BusSpec) -> Self {
         let lines = alloc::vec![Line::default(); bus.connections.len()];
-        Self { bus: bus.clone(), lines, arrived: Vec::new() }
+        let devices = bus.devices.iter().map(|map| own(map).0).collect();
+        let bus = BusSpec { connections: bus.connections.clone(), devices };
+        Self { bus, lines, arrived: Vec::new() }
     }
 
     /// The process ends, and its connections with it.

@@ -12,14 +12,18 @@
 //!   settings that nobody meant: a device takes no set-point without them, until it restarts.
 //! - **A heartbeat is heard** by its number, whatever else is in its registers: it must be another than before.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use r_ems_engine::fieldbus::map::DeviceMap;
+use r_ems_engine::fieldbus::map::{DeviceMap, MappedPoint};
 use r_ems_engine::fieldbus::pdu::{Registers, Request};
 use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::fieldbus::register::{Layout, MAX_VALUE_REGISTERS, NumberType};
 use r_ems_engine::fieldbus::write::{FieldContent, Heartbeat, WriteFunction, WriteRequest, WrittenField};
+use r_ems_engine::machine::Validity;
+
+use super::models::Image;
 
 /// The registers of a device that can be written.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +36,8 @@ pub(crate) struct Page {
     has_set_point: bool,
     /// Whether that waits for the requests that come after it.
     waits: bool,
+    /// The models of a device that has some.
+    image: Option<Arc<Image>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -136,8 +142,9 @@ impl<'b> Change<'b> {
 }
 
 impl Page {
-    /// Has the registers that a map writes.
-    pub(crate) fn know(&mut self, map: &DeviceMap) {
+    /// Has the registers that a map writes, and those of the models that it was made from.
+    pub(crate) fn know(&mut self, map: &DeviceMap, image: Option<Arc<Image>>) {
+        self.image = image;
         for (piece, field) in map.all_writes().flat_map(WriteRequest::pieces) {
             for address in addresses(piece) {
                 let place = self.registers.binary_search_by_key(&address, |register| register.address);
@@ -156,12 +163,26 @@ impl Page {
     pub(crate) fn restart(&mut self) {
         let mut registers = core::mem::take(&mut self.registers);
         registers.iter_mut().for_each(|register| register.word = register.own);
-        *self = Self { registers, ..Self::default() };
+        *self = Self { registers, image: self.image.take(), ..Self::default() };
     }
 
-    /// The registers, by address, with what they hold.
+    /// The registers that can be written, by address, with what they hold.
     pub(super) fn words(&self) -> impl Iterator<Item = (u16, u16)> {
         self.registers.iter().map(|register| (register.address, register.word))
+    }
+
+    /// What one of its models' registers holds from the start.
+    pub(super) fn shown(&self, address: u16) -> Option<u16> {
+        self.image.as_ref()?.word(address)
+    }
+
+    /// What a point of its models reads from the start.
+    pub(super) fn rated(&self, point: &MappedPoint) -> Option<f64> {
+        let bytes = self.image.as_ref()?.read(point.piece())?;
+        match point.value(Registers::new(&bytes)?) {
+            (Validity::Valid, value) => Some(value),
+            (Validity::NotInForce | Validity::Invalid, _) => None,
+        }
     }
 
     /// The set-point that was written last, W, in the device's own sign; none before the first.

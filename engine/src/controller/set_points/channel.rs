@@ -162,6 +162,11 @@ impl Channel {
         }
     }
 
+    /// The device has said in what steps it takes set-points, in W.
+    pub(super) fn takes_steps(&mut self, step: f64) {
+        self.rounds = Watts::of(step);
+    }
+
     /// Forgets all of an earlier life, whose clock was another, but for what its day has left.
     pub(super) fn forget(&mut self) {
         self.forget_decisions();

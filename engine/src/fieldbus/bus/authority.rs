@@ -96,7 +96,7 @@ impl Bus {
         for place in 0..self.devices.len() {
             if self.devices[place].in_transit.is_some_and(|transit| now >= transit.ends_at) {
                 let connection = self.spec.devices[place].connection();
-                self.with(connection, out, |master, counter| master.recall(now, counter));
+                self.with(now, connection, out, |master, counter| master.recall(now, counter));
             }
         }
     }

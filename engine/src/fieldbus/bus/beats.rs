@@ -111,6 +111,9 @@ impl Bus {
     ) {
         for place in 0..self.devices.len() {
             let map = &self.spec.devices[place];
+            if map.models().is_some() && self.devices[place].finding.is_doubted {
+                continue;
+            }
             let Some(heartbeat) = map.heartbeat() else { continue };
             let (device, beats) = (map.device(), &mut self.devices[place].beats);
             if !beats.are_wanted(now, cares(device), heartbeat) {
@@ -132,7 +135,7 @@ impl Bus {
     /// Whether a device has heard a new number under this epoch, as far as is known, or listens for none. What is asked for in
     /// this scan goes before what is written in it.
     pub fn is_heard(&self, device: DeviceIndex, epoch: u64) -> bool {
-        let listens = |place: &usize| self.spec.devices[*place].heartbeat().is_some();
+        let listens = |place: &usize| self.spec.devices[*place].heartbeat_timeout().is_some();
         self.place(device).filter(listens).is_none_or(|place| {
             let beats = &self.devices[place].beats;
             beats.epoch == Some(epoch) && !beats.may_be_held
@@ -146,6 +149,11 @@ impl Bus {
 }
 
 impl Beats {
+    /// Whether one is under way.
+    pub(super) const fn are_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
     /// Whether the device is to hear any.
     fn are_wanted(&mut self, now: LocalTime, care: Care, heartbeat: &Heartbeat) -> bool {
         let are_wanted = match care {

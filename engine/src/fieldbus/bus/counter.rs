@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 
 use super::{Ask, Attached, Desk, INSTANT, Leaving, Told, Transit, What, Writing};
 use crate::fieldbus::framing::Framing;
-use crate::fieldbus::map::DeviceMap;
+use crate::fieldbus::map::{DeviceMap, MappedPoint};
 use crate::fieldbus::master::{Fault, Job, Next, Peer};
 use crate::fieldbus::pdu::{Answer, Request};
 use crate::fieldbus::plan::Piece;
 use crate::fieldbus::refusal::AnswerFlaw;
+use crate::fieldbus::sunspec::is_missing;
 use crate::fieldbus::write::WriteRequest;
 use crate::ids::ConnectionIndex;
 use crate::machine::{Effect, Effects, LinkWish, Sample, SetPointWrite, Validity, WriteOutcome};
@@ -16,7 +17,8 @@ use crate::time::LocalTime;
 
 /// Where a master asks, and where what became of it is noted.
 pub(super) struct Counter<'a> {
-    pub(super) maps: &'a [DeviceMap],
+    pub(super) now: LocalTime,
+    pub(super) maps: &'a mut [DeviceMap],
     pub(super) devices: &'a mut [Attached],
     pub(super) desk: &'a mut Desk,
     pub(super) connection: ConnectionIndex,
@@ -32,7 +34,7 @@ impl Peer for Counter<'_> {
     }
 
     fn disconnect(&mut self) {
-        self.nothing_in_transit();
+        self.is_over();
         self.out.push(Effect::Link { connection: self.connection, wish: LinkWish::Closed });
     }
 
@@ -41,6 +43,7 @@ impl Peer for Counter<'_> {
         let piece = match job.tag.what {
             What::Read(read) => map.reads()[usize::from(read)].span,
             What::Epoch => self.epoch(job.tag.place),
+            What::Find => self.sought(job.tag.place),
             What::ReadBack => {
                 let Writing { request, .. } = self.writing(job.tag.place);
                 map.writes()[usize::from(request)].span()
@@ -61,10 +64,18 @@ impl Peer for Counter<'_> {
     }
 
     fn has_expired(&self, now: LocalTime, job: &Job<Ask>) -> bool {
+        let place = usize::from(job.tag.place);
+        if self.devices[place].finding.is_doubted
+            && self.maps[place].models().is_some()
+            && job.tag.what != What::Find
+        {
+            // What it was asked for is said by a map that may be another's.
+            return true;
+        }
         let write = match job.tag.what {
             What::Write => self.writing(job.tag.place).write,
             What::Beat => self.devices[usize::from(job.tag.place)].beats.under_way(),
-            What::Read(_) | What::ReadBack | What::Epoch => return false,
+            What::Read(_) | What::ReadBack | What::Epoch | What::Find => return false,
         };
         now > write.valid_until
     }
@@ -73,7 +84,7 @@ impl Peer for Counter<'_> {
         let place = usize::from(job.tag.place);
         let attached = &mut self.devices[place];
         let write = match job.tag.what {
-            What::Read(_) | What::ReadBack | What::Epoch => None,
+            What::Read(_) | What::ReadBack | What::Epoch | What::Find => None,
             What::Beat => Some(attached.beats.under_way()),
             What::Write => attached.write.as_mut().map(|writing| {
                 let how = match writing.request {
@@ -108,6 +119,7 @@ impl Peer for Counter<'_> {
                 self.end_read(job.tag.place, usize::from(read), outcome);
                 return Next::Nothing;
             }
+            What::Find => return self.end_find(job, &outcome),
             What::Beat => {
                 let (map, place) = (&self.maps[usize::from(job.tag.place)], usize::from(job.tag.place));
                 let heartbeat = map.heartbeat().expect("only a device that expects one is sent one");
@@ -132,14 +144,18 @@ impl Peer for Counter<'_> {
 }
 
 impl Counter<'_> {
-    /// No write waits in the connection: it is over.
-    pub(super) fn nothing_in_transit(&mut self) {
+    /// The connection is over: no write waits in it, and who is found on the next one is not known.
+    pub(super) fn is_over(&mut self) {
         self.keep_in_transit(|_transit| false);
+        let here = self.devices.iter_mut().zip(&*self.maps);
+        for (attached, _map) in here.filter(|(_, map)| map.connection() == self.connection) {
+            attached.finding.doubt();
+        }
     }
 
     /// Only these still wait in the connection.
     fn keep_in_transit(&mut self, waits: impl Fn(&Transit) -> bool) {
-        let here = self.devices.iter_mut().zip(self.maps);
+        let here = self.devices.iter_mut().zip(&*self.maps);
         for (attached, _map) in here.filter(|(_, map)| map.connection() == self.connection) {
             attached.in_transit = attached.in_transit.filter(&waits);
         }
@@ -173,21 +189,24 @@ impl Counter<'_> {
         let first = self.desk.samples.len();
         match outcome {
             Ok(Answer::Registers(registers)) => {
+                attached.has_answered = true;
                 self.desk.samples.extend(map.brought(read, registers));
+                attached.finding.is_doubted |= !map.is_in_place(read, registers);
             }
             // The device is there and does not know.
             Err(Fault::Answer(AnswerFlaw::Exception(exception))) if !exception.is_of_gateway() => {
-                let unknown = |place: &(u16, u16)| {
-                    let point = map.points()[usize::from(place.0)].point;
+                let unknown = |point: &MappedPoint| {
+                    let point = point.point;
                     Sample { point, validity: Validity::Invalid, value: 0.0 }
                 };
-                self.desk.samples.extend(map.reads()[read].pieces.iter().map(unknown));
+                attached.has_answered = true;
+                attached.finding.is_doubted |= is_missing(exception);
+                self.desk.samples.extend(map.points_of(read).map(unknown));
             }
             Ok(Answer::Bits(_) | Answer::Written | Answer::Identity { .. }) | Err(_) => {}
         }
         let end = self.desk.samples.len();
         if end > first {
-            attached.has_answered = true;
             self.desk.told.push(Told::Points { device, samples: (first, end) });
         }
         if attached.reads_left == 0 && !attached.has_answered {
@@ -244,7 +263,7 @@ impl Counter<'_> {
     }
 
     /// The set-point under way has ended; says whether another one waits for that.
-    fn end_write(&mut self, place: u16, outcome: WriteOutcome) -> bool {
+    pub(super) fn end_write(&mut self, place: u16, outcome: WriteOutcome) -> bool {
         let device = self.maps[usize::from(place)].device();
         let attached = &mut self.devices[usize::from(place)];
         let writing = attached.write.take().expect("a set-point is under way while it is asked for");

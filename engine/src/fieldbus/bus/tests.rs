@@ -1,6 +1,7 @@
 //! A bus with two devices on one connection and one on another, and a peer that answers as it is told to.
 
 mod beats;
+mod finding;
 mod recall;
 mod writes;
 
@@ -17,6 +18,7 @@ use crate::fieldbus::pdu::{Answer, Registers, Request, Table, put_answer, put_ex
 use crate::fieldbus::plan::ReadLimits;
 use crate::fieldbus::refusal::Exception;
 use crate::fieldbus::register::{Layout, NumberType, Unknown, WordOrder};
+use crate::fieldbus::sunspec::testing::{BATTERY as MODELS, Image};
 use crate::fieldbus::write::{FieldContent, Heartbeat, WriteFunction, WriteRequest, WrittenField};
 use crate::ids::PointIndex;
 use crate::machine::{LinkWish, Validity, WriteKind};
@@ -40,7 +42,7 @@ fn map(device: DeviceIndex, connection: ConnectionIndex, unit: u16) -> DeviceMap
 }
 
 fn field(content: FieldContent, number: NumberType) -> WrittenField {
-    WrittenField { content, layout: layout(number) }
+    WrittenField { content, layout: layout(number), most: None }
 }
 
 fn said(device: DeviceIndex, connection: ConnectionIndex, unit: u16) -> Mapping {
@@ -49,7 +51,9 @@ fn said(device: DeviceIndex, connection: ConnectionIndex, unit: u16) -> Mapping 
         table: Table::HoldingRegisters,
         address: 100,
         layout: layout(NumberType::I32),
+        factor: None,
         guard: None,
+        model: None,
     };
     let writes = vec![
         WriteRequest {
@@ -79,6 +83,7 @@ fn said(device: DeviceIndex, connection: ConnectionIndex, unit: u16) -> Mapping 
         points: vec![point],
         writes: if device == METER { Vec::new() } else { writes },
         heartbeat: None,
+        models: None,
     }
 }
 
@@ -152,10 +157,11 @@ fn reply(frame: &[u8], answer: impl FnOnce(&Request<'_>, &mut Vec<u8>)) -> Vec<u
     bytes
 }
 
-/// All that is told but when writes leave, or do not.
+/// All that is told but when writes leave, or do not, and in what steps.
 fn told(bus: &mut Bus) -> Vec<Told> {
     let all = core::iter::from_fn(|| bus.next_told());
-    all.filter(|told| !matches!(told, Told::Left { .. } | Told::NotSent { .. })).collect()
+    all.filter(|told| !matches!(told, Told::Left { .. } | Told::NotSent { .. } | Told::Steps { .. }))
+        .collect()
 }
 
 /// Asks for something, and returns what that led to.
@@ -375,11 +381,16 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn whatever_happens_each_write_ends_once_and_none_leaves_when_it_has_expired(
-        is_careful in any::<bool>(),
+        kind in 0..3,
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let careful = || writes::careful(WriteFunction::Registers);
-        let (mut bus, mut now) = (if is_careful { careful() } else { beats::beating() }, 10);
+        let mut bus = match kind {
+            0 => writes::careful(WriteFunction::Registers),
+            1 => beats::beating(),
+            _by_models => finding::searched(),
+        };
+        let mut now = 10;
+        let mut image = Image::at(40_000, &MODELS);
         let mut last: [Option<Vec<u8>>; 2] = [None, None];
         let (mut decided, mut ended) = (0, 0);
         // Until when a write to the battery may wait in its connection, which nothing that came later has answered.
@@ -401,7 +412,17 @@ proptest! {
                 Step::Answer { connection, value } => {
                     if let Some(frame) = last[usize::from(connection)].take() {
                         in_transit = in_transit.filter(|_| connection != GATEWAY.0);
-                        bus.received(at(now), ConnectionIndex(connection), &answer(&frame, value), &mut out);
+                        let bytes = if kind == 2 && connection == LINE.0 {
+                            // Now and then a register is another, which may end the chain or move a model.
+                            let (word, at) = ((value >> 16) as u16, 40_000 + (value as u16 & 0x1ff));
+                            if value % 8 == 0 {
+                                image.put(at, &[word]);
+                            }
+                            finding::shown(&mut image, &frame, &mut Vec::new())
+                        } else {
+                            answer(&frame, value)
+                        };
+                        bus.received(at(now), ConnectionIndex(connection), &bytes, &mut out);
                     }
                 }
                 Step::Refuse { connection, code } => {
@@ -460,6 +481,8 @@ proptest! {
                     | Told::Reconnected { .. }
                     | Told::Points { .. }
                     | Told::TimedOut { .. }
+                    | Told::Models { .. }
+                    | Told::Steps { .. }
                     | Told::Beats { .. } => {}
                 }
             }

@@ -105,6 +105,26 @@ pub enum MapFlaw {
     },
 }
 
+impl MapFlaw {
+    /// Which point it is about, by its place; `None`: it is about what is written.
+    pub fn point(&self) -> Option<usize> {
+        match *self {
+            Self::Bits { place } | Self::Apart { place, .. } => Some(place),
+            Self::Read(PlanFlaw::Long { place, .. } | PlanFlaw::Beyond { place }) => Some(place.into()),
+            Self::ManyWrites { .. }
+            | Self::Write { .. }
+            | Self::Mask { .. }
+            | Self::Clears { .. }
+            | Self::Constant { .. }
+            | Self::SetPoints { .. }
+            | Self::Beats { .. }
+            | Self::BeatsSteady { .. }
+            | Self::BeatsOver { .. }
+            | Self::Counts { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for MapFlaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -113,7 +133,7 @@ impl fmt::Display for MapFlaw {
             }
             Self::Apart { place, hole } => write!(
                 f,
-                "point {place} and what says whether it counts are read by one request, and {hole} registers lie between them: \
+                "point {place} and what is read with it are read by one request, and {hole} registers lie between them: \
                  set `hole_max` if the device lets itself be read over these"
             ),
             Self::Read(PlanFlaw::Long { place, most }) => {

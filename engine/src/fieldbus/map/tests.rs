@@ -6,10 +6,12 @@ use super::*;
 use crate::fieldbus::framing::Framing;
 use crate::fieldbus::pdu::{Answer, Request, put_answer};
 use crate::fieldbus::plan::PlanFlaw;
-use crate::fieldbus::register::{NumberType, Unknown, WordOrder};
+use crate::fieldbus::register::{Layout, NumberType, Unknown, WordOrder};
 use crate::fieldbus::serial::{Parity, SerialLine, StopBits};
 use crate::fieldbus::write::WriteFunction;
 use crate::fieldbus::write::WriteFunction::{Exchange, Mask, Register, Registers as Many};
+use crate::ids::PointIndex;
+use crate::machine::Validity;
 
 fn layout(number: NumberType) -> Layout {
     Layout { number, order: WordOrder::HighFirst, scale: 10.0, offset: 0.0, unknown: Unknown::Never }
@@ -17,7 +19,7 @@ fn layout(number: NumberType) -> Layout {
 
 fn point(place: u16, address: u16, guard: Option<Guard>) -> MappedPoint {
     let (point, table) = (PointIndex(place), Table::HoldingRegisters);
-    MappedPoint { point, table, address, layout: layout(NumberType::I32), guard }
+    MappedPoint { point, table, address, layout: layout(NumberType::I32), factor: None, guard, model: None }
 }
 
 /// Bit 2 of a register must be set.
@@ -42,12 +44,14 @@ fn said(points: Vec<MappedPoint>, hole: u16) -> Mapping {
         points,
         writes: Vec::new(),
         heartbeat: None,
+        models: None,
     }
 }
 
 fn request(address: u16, function: WriteFunction, fields: &[(FieldContent, NumberType)]) -> WriteRequest {
     let layout = |number| Layout { scale: 1.0, ..layout(number) };
-    let field = |(content, number): &_| WrittenField { content: *content, layout: layout(*number) };
+    let field =
+        |(content, number): &_| WrittenField { content: *content, layout: layout(*number), most: None };
     let fields = fields.iter().map(field).collect();
     WriteRequest { address, function, is_read_back: false, fields }
 }

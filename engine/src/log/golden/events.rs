@@ -7,10 +7,11 @@ use super::super::varint::Cursor;
 use super::hex;
 use crate::carried::NotCarried;
 use crate::event::Event;
+use crate::fieldbus::sunspec::{Chain, Missing};
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
 use crate::persistence::{Origin, Trouble};
-use crate::points::Quality;
+use crate::points::{PointKind, Quality};
 use crate::redundancy::supervisor::CommandRefusal;
 use crate::redundancy::transfer::Refusal;
 use crate::redundancy::{Command, Epoch, Reason, Role, Seat};
@@ -25,7 +26,7 @@ fn golden() -> impl Iterator<Item = (Event, &'static str)> {
     of_control().into_iter().chain(of_writes()).chain(of_persistence())
 }
 
-fn of_writes() -> [(Event, &'static str); 12] {
+fn of_writes() -> [(Event, &'static str); 15] {
     let device = DeviceIndex(300);
     let failed = |outcome| Event::WriteFailed { device, outcome };
     [
@@ -37,6 +38,9 @@ fn of_writes() -> [(Event, &'static str); 12] {
         (failed(WriteOutcome::NotHeld), "08ac0205"),
         (failed(WriteOutcome::Incomplete), "08ac0206"),
         (Event::WritesSucceed { device }, "0cac02"),
+        (Event::ModelsFound { device, chain: Chain { base: 40_000, models: 6 } }, "25fb2c01fb409c06"),
+        (Event::ModelsMissing { device, missing: Missing::Point(PointKind::StateOfCharge) }, "26fb2c010201"),
+        (Event::ModelsMissing { device, missing: Missing::Room(PointKind::Power) }, "26fb2c010500"),
         (Event::HeartbeatFailed { device, outcome: WriteOutcome::TimedOut }, "1fac0202"),
         (Event::HeartbeatsSucceed { device }, "20ac02"),
         (
