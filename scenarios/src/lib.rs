@@ -53,6 +53,7 @@ mod outlives;
 mod overrides;
 mod persistence;
 mod plant;
+mod polls;
 mod profile;
 mod reach;
 mod real;

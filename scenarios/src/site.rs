@@ -21,7 +21,7 @@ use crate::fieldbus;
 use crate::leaf::{self, check_name};
 use crate::mistake::{Notes, suggestion};
 use crate::node::{Entry, Fields, Node, excerpt};
-use crate::persistence;
+use crate::{persistence, polls};
 
 /// The version of the language that is read.
 pub(crate) const VERSION: u64 = 1;
@@ -334,6 +334,7 @@ pub(crate) fn wire<F: FunctionSet>(grid: &Grid<'_, F::Spec>, notes: &mut Notes) 
         Ok(spec) => {
             let bus = fieldbus::bus(&grid.devices, grid.scan, notes);
             fieldbus::check_connections(&grid.devices, &bus, grid.scan, notes);
+            polls::check(&grid.devices, &bus, grid.scan, notes);
             return Some(ControllerSpec { bus, ..spec });
         }
         Err(errors) => errors,
