@@ -15,7 +15,7 @@
 //!
 //! **Order:** what a delivery led to at once comes first, as its machine must know it before it decides again; then what is due,
 //! so that a peer that floods a line keeps no scan from its time; then, one at least between two wakes, what has arrived. A
-//! machine that wants to be woken in the past is woken a millisecond later: it keeps nobody else from anything.
+//! machine that was woken and wants that in the past is woken a millisecond later: it keeps nobody else from anything.
 //!
 //! **Decision: a controller's journal is its log.** What reaches it is recorded here, before it is handled, in the files with
 //! which it recovers; there is no second recorder, and what a site keeps for its restart is what a desk replays.
@@ -59,8 +59,6 @@ use crate::reactor::{Interest, Reactor};
 
 /// It is looked this often whether the wall clock still shows what controllers believe.
 const LOOKS_AT_WALL_EVERY: Span = Span::from_secs(1);
-/// So much later a machine is woken that wants to be woken in the past.
-const REST: Span = Span::from_millis(1);
 /// So much later who has authority is asked to stop: it hears meanwhile that none of the others here takes over from it, and does
 /// not wait for them.
 const HOLDERS_LATER: Span = Span::from_millis(100);
@@ -436,6 +434,7 @@ impl Driver for SiteDriver {
             return Some(Delivery { at, now, to, step: Step::Restore { state } });
         }
         let post = &mut self.posts[to.position()];
+        post.was_woken = matches!(next, Next::Wake);
         let step = match next {
             Next::Waiting(Waiting::Boot | Waiting::Restore) => {
                 (post.stage, post.fares) = (Stage::Living, Fares::Lives);
@@ -480,8 +479,8 @@ impl Driver for SiteDriver {
         let is_living = self.posts[of.position()].stage == Stage::Living;
         let deadline = outcome.deadline.filter(|_| is_living);
         let due = deadline.map(|deadline| Time::from_nanos(deadline.as_nanos()));
-        // A wake that changes nothing would be the next one again.
-        let due = due.map(|due| if due > outcome.at { due } else { at + REST });
+        let was_woken = self.posts[of.position()].was_woken;
+        let due = due.map(|due| post::woken_at(due, was_woken, outcome.at, at));
         self.wakes.set(u32::from(of.0), due);
     }
 

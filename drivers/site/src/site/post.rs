@@ -11,7 +11,7 @@ use r_ems_engine::persistence::recovery::{Expected, Making};
 use r_ems_engine::persistence::{JournalSettings, Life, Recovered, Storage};
 use r_ems_engine::redundancy::Seat;
 use r_ems_engine::wall::told::Told;
-use r_ems_engine::{LocalTime, Time};
+use r_ems_engine::{LocalTime, Span, Time};
 
 use super::gauges::Asked;
 use super::renewing::Fares;
@@ -138,6 +138,19 @@ pub(super) struct Post {
     pub(super) awaited: Option<Fares>,
     /// What it was told of the wall clock.
     pub(super) told: Told,
+    /// Whether it was woken last, and not told anything.
+    pub(super) was_woken: bool,
+}
+
+/// So much later a machine is woken that was woken and wants to be woken in the past.
+const REST: Span = Span::from_millis(1);
+
+/// When a machine is woken that wants that at `due`, after a delivery at `at`, all of whose effects were done by `now`.
+///
+/// A wake that changes nothing would be the next one again. What arrived just as a wake was due comes before it, and makes it no
+/// later.
+pub(super) fn woken_at(due: Time, was_woken: bool, at: Time, now: Time) -> Time {
+    if was_woken && due <= at { now + REST } else { due }
 }
 
 /// What waits to be delivered to a controller.
@@ -184,6 +197,7 @@ impl Post {
             fares: Fares::IsDown,
             awaited: None,
             told: Told::NOTHING,
+            was_woken: false,
         })
     }
 
@@ -227,4 +241,22 @@ impl Post {
 /// The host's clock is the run's.
 pub(super) const fn local(at: Time) -> LocalTime {
     LocalTime::from_nanos(at.as_nanos())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_was_woken_and_wants_that_in_the_past_is_woken_later() {
+        let [due, at, now] = [5, 7, 8].map(|millis| Time::ZERO + Span::from_millis(millis));
+        assert_eq!(woken_at(due, true, at, now), now + REST, "it keeps nobody from anything");
+        assert_eq!(woken_at(due, true, due, now), now + REST);
+        assert_eq!(woken_at(now, true, at, now), now, "it was woken for something else");
+        assert_eq!(
+            woken_at(due, false, at, now),
+            due,
+            "a frame that came as a scan was due makes it no later"
+        );
+    }
 }
