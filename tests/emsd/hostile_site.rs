@@ -1,5 +1,5 @@
-//! A redundant pair at work among those who mean it no good: authority does not move for them, no write fails, memory stays
-//! bounded, and what was recorded replays.
+//! A redundant pair at work among those who mean it no good: authority does not move for them, no scan is missed, no write fails,
+//! memory stays bounded, and what was recorded replays.
 //!
 //! Two of its meters are hostile, strangers send datagrams to its peer ports and hold connections to what it lists, and clients
 //! of the control API never read. Each counts what it did, and the test goes on until all of them have done enough.
@@ -175,14 +175,16 @@ impl Look {
         series.map(|line| line.rsplit_once(' ').expect("a value").1.parse::<u64>().expect("a count")).sum()
     }
 
-    fn scans(&self) -> u64 {
-        self.status["controllers"][0]["scans"].as_u64().expect("a number")
+    /// How many scans its own controller did, or how many it missed.
+    fn count(&self, of: &str) -> u64 {
+        self.status["controllers"][0][of].as_u64().expect("a number")
     }
 
     /// Asserts that nothing has changed that strangers must not change.
     fn is_unmoved_since(&self, before: &Self) {
         assert_eq!(self.status["epoch"], before.status["epoch"], "{:#}", self.status);
         assert_eq!(self.status["active"], before.status["active"], "{:#}", self.status);
+        assert_eq!(self.count("missed"), before.count("missed"), "no scan is missed: {:#}", self.status);
         assert_eq!(self.sum("r_ems_write_failures_total", ""), 0, "{}", self.metrics);
         let more = self.memory_kib.saturating_sub(before.memory_kib);
         assert!(more <= MORE_KIB, "it takes {more} KiB more than {} KiB", before.memory_kib);
@@ -219,7 +221,7 @@ fn hosts(site: &Site) -> Vec<String> {
 }
 
 #[test]
-fn strangers_move_no_authority_fail_no_write_and_fill_no_memory() {
+fn strangers_move_no_authority_cost_no_scan_fail_no_write_and_fill_no_memory() {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let done = Arc::<Done>::default();
     let ((noisy, noise_at), (slow, trickle_at), (free, listen)) =
@@ -247,7 +249,8 @@ fn strangers_move_no_authority_fail_no_write_and_fill_no_memory() {
     let after = until("there was enough of it", || {
         let looks = [&first, &second].map(Look::at);
         looks.iter().zip(&before).for_each(|(look, before)| look.is_unmoved_since(before));
-        let is_longer = looks.iter().zip(&before).all(|(look, before)| look.scans() > before.scans() + SCANS);
+        let mut both = looks.iter().zip(&before);
+        let is_longer = both.all(|(look, before)| look.count("scans") > before.count("scans") + SCANS);
         (is_longer && done.is_enough()).then_some(looks)
     });
     for look in &after {
