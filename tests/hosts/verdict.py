@@ -58,7 +58,7 @@ def judge(outcomes, events, longest_s):
     are_few = len(spoiled) <= len(outcomes) * NOT_JUDGED_MAX
     if not are_few:
         print(
-            f"\n{len(spoiled)} of {len(outcomes)} trials were not judged, and no more than {NOT_JUDGED_MAX:.0%} may be: run it again "
-            "on a machine that stands still less"
+            f"\n{len(spoiled)} of {len(outcomes)} trials were not judged, and no more than {NOT_JUDGED_MAX:.0%} may be: "
+            "run it again on a machine that stands still less"
         )
     return not faulty and not never and are_few

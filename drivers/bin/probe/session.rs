@@ -200,8 +200,8 @@ impl Session {
         let mut ready = Vec::new();
         while self.desk.look() < until {
             let wait = Time::from_nanos(until.as_nanos());
-            // What may arrive belongs to no request, and must not end the wait over and over. Nor must a port that is opened after
-            // it was given up, which is let go here.
+            // What may arrive belongs to no request, and must not end the wait over and over. Nor must a port that is opened
+            // after it was given up, which is let go here.
             self.take_what_is_there();
             if self.desk.reactor.wait(wait, &mut ready).is_err() {
                 return;
