@@ -5,11 +5,13 @@ use std::io::{BufRead, BufReader, Read};
 
 use serde_json::Value;
 
-use super::daemon::{Daemon, file};
+use super::daemon::{Daemon, JOURNALS, demo, file};
 
 #[test]
 fn every_route_is_described_and_answers_as_described() {
-    let daemon = Daemon::start("described", &["--record", &file("described.rlog")]);
+    // One that keeps journals: a state is kept there.
+    let scenario = demo("described", &[JOURNALS], &[]);
+    let daemon = Daemon::start("described", &[&scenario, "--record", &file("described.rlog")]);
     daemon.follow("set_points_taken_over");
     let (status, text) = daemon.ask("GET", "/v1/openapi.json", "");
     assert_eq!(status, 200);

@@ -45,6 +45,9 @@ fn place(name: &str) -> String {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).to_string_lossy().into_owned()
 }
 
+/// What makes the controllers of the demo keep journals.
+pub(crate) const JOURNALS: (&str, &str) = ("network:", "persistence: (sync: \"100 ms\"),\n    network:");
+
 /// A scenario like the demo, in which something is written otherwise, and something in its site.
 pub(crate) fn demo(name: &str, scenario: &[(&str, &str)], site: &[(&str, &str)]) -> String {
     let write = |name: &str, text: &str, changes: &[(&str, &str)]| {

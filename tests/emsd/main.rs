@@ -26,7 +26,7 @@ use std::process::Stdio;
 
 use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
 
-use self::daemon::{Daemon, PATIENCE, demo, emsctl, file, text, until};
+use self::daemon::{Daemon, JOURNALS, PATIENCE, demo, emsctl, file, text, until};
 
 #[test]
 fn one_controller_is_active_and_an_operator_moves_that() {
@@ -97,8 +97,7 @@ fn a_state_is_kept_where_journals_are_and_refused_at_once_where_none_is() {
     assert_eq!(refused.status.code(), Some(1));
     let said = text(&refused.stderr);
     assert!(said.contains("workshop/a keeps no journal") && said.contains("`persistence`"), "{said}");
-    let journals = ("network:", "persistence: (sync: \"100 ms\"),\n    network:");
-    let with = Daemon::start("journal", &[&demo("journal", &[journals], &[])]);
+    let with = Daemon::start("journal", &[&demo("journal", &[JOURNALS], &[])]);
     with.follow("set_points_taken_over");
     let kept = with.json(&["snapshot", "workshop/a"]);
     assert_eq!(kept["outcome"], "done", "{kept}");
