@@ -16,10 +16,11 @@ use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
 /// comes first.
-const SHIPPED: [(&str, Option<&str>); 26] = [
+const SHIPPED: [(&str, Option<&str>); 29] = [
     ("scenarios/at_stop.ron", None),
     ("scenarios/clock_drift.ron", Some("12 min")),
     ("scenarios/demo.ron", Some("20 min")),
+    ("scenarios/demo_pair.ron", Some("20 min")),
     ("scenarios/disk_full.ron", Some("46 min")),
     ("scenarios/failover.ron", Some("35 min")),
     ("scenarios/failover_fast.ron", Some("1 min")),
@@ -39,6 +40,8 @@ const SHIPPED: [(&str, Option<&str>); 26] = [
     ("scenarios/rolling_restart.ron", Some("35 min")),
     ("scenarios/self_consumption.ron", None),
     ("scenarios/startup_under_load.ron", None),
+    ("scenarios/sunspec.ron", Some("3 min")),
+    ("scenarios/sunspec_older.ron", None),
     ("scenarios/upgrade.ron", None),
     ("scenarios/witness.ron", Some("41 min")),
     ("scenarios/worn_registers.ron", None),

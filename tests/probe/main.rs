@@ -48,6 +48,8 @@ fn site(name: &str, (pcc, bess): (&str, &str), edits: &[(&str, &str)]) -> PathBu
     let slow = [
         ("\"127.0.0.1:15020\",", format!("\"{pcc}\", latency: \"4 s\", timeout: \"5 s\",")),
         ("\"127.0.0.1:15021\",", format!("\"{bess}\", latency: \"4 s\", timeout: \"5 s\",")),
+        ("rating: \"400 kW\"", "rating: \"400 kW\", max_age: \"1 min\"".to_owned()),
+        ("rating: \"250 kW\"", "rating: \"250 kW\", max_age: \"1 min\"".to_owned()),
     ];
     let edits = edits.iter().map(|(old, new)| (*old, (*new).to_owned()));
     for (old, new) in slow.into_iter().chain(edits) {

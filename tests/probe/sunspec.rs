@@ -26,6 +26,9 @@ fn site(name: &str, served: &Served, edits: &[(&str, &str)]) -> PathBuf {
         ("\"127.0.0.1:15021\",", slow(bess)),
         ("\"127.0.0.1:15021\",", slow(bess)),
         ("heartbeat: \"20 s\"", "heartbeat: \"5 min\"".to_owned()),
+        ("rating: \"400 kW\"", "rating: \"400 kW\", max_age: \"5 min\"".to_owned()),
+        ("rating: \"600 kW\"", "rating: \"600 kW\", max_age: \"5 min\"".to_owned()),
+        ("rating: \"100 kW\"", "rating: \"100 kW\", max_age: \"5 min\"".to_owned()),
     ];
     let edits = edits.iter().map(|(old, new)| (*old, (*new).to_owned()));
     for (old, new) in all.into_iter().chain(edits) {
