@@ -178,7 +178,7 @@ impl Modbus {
         serial::told(self.framing)
     }
 
-    /// How long a search for its models takes at the most, with nobody else on the connection, and until it is written behind that.
+    /// How long a search for its models takes at the most, with nobody else on the connection.
     pub(crate) fn search_takes(&self, spec: &DeviceSpec) -> Span {
         let Said::ByModels(models) = &self.said else { return Span::ZERO };
         let wanted = models.wanted(spec, PointIndex::of(0));

@@ -1,5 +1,5 @@
-//! `r-emsctl explain`: why a set-point was what it was, at a moment, at an event or at the worst instant of an expectation; or why
-//! it is what it is, by a running daemon.
+//! `r-emsctl explain`: why a set-point was what it was, at a moment, at an event or at the worst instant of an expectation; or
+//! why it is what it is, by a running daemon.
 //!
 //! The moment is replayed from the log, so the answer is the controller's own state, not a guess. `missed` finds the moment of
 //! an expectation. A daemon reads it from the state that its controller has.

@@ -148,8 +148,8 @@ impl Answer {
         })
     }
 
-    /// How a point lies in its registers now, and writes its scale factor. A device by models has the same for ever; others choose
-    /// the smallest, from 0 on, with which there is room for all that it belongs to.
+    /// How a point lies in its registers now, and writes its scale factor. A device by models has the same for ever; others
+    /// choose the smallest, from 0 on, with which there is room for all that it belongs to.
     fn scale(
         &mut self,
         map: &DeviceMap,

@@ -6,13 +6,13 @@
 //!   marker       id, length, body
 //! ```
 //!
-//! A [`Search`] finds the marker, walks the chain and reads once what does not change: which numbers are there, scale factors of
-//! what is written, what a share is a share of. What it found is a list of [`Model`]s, from which [`choose`] makes the points, the
-//! requests of a set-point and the heartbeat of a device's map. From then on the device is polled and written as any other.
+//! A [`Search`] finds the marker, walks the chain and reads once what is set there: which numbers are there, scale factors of
+//! what is written, what a share is a share of. What it found is a list of [`Model`]s, of which the points, the requests of a
+//! set-point and the heartbeat of a device's map are made. From then on the device is polled and written as any other.
 //!
-//! - **Each poll shows that the device is as it was found:** a point is read by one request with its scale factor and with the head
-//!   of its model; the head of the model that hears heartbeats and what shares are shares of are read beside them. Where one of
-//!   these is another, the device is searched anew; so it is on each new connection.
+//! - **Each poll shows that the device is as it was found:** a point is read by one request with its scale factor and with the
+//!   head of its model; the head of the model that hears heartbeats and what shares are shares of are read beside them. Where
+//!   one of these is another, the device is searched anew; so it is on each new connection.
 //! - **What a device does not implement is Unknown,** by the patterns that SunSpec has for that. What it must have, and has not,
 //!   is named by [`Missing`].
 //!
@@ -124,7 +124,8 @@ impl ByModels {
         point.or(control).or((!beats).then_some(Missing::Heartbeat))
     }
 
-    /// Most requests that read its points: each may lie in another model, and so may its heartbeat, and what shares are shares of.
+    /// Most requests that read its points: each may lie in another model, and so may its heartbeat and what shares are shares
+    /// of.
     pub const fn most_reads(&self) -> usize {
         self.class.points().len() + choose::MOST_FIXED
     }

@@ -51,8 +51,8 @@ pub(crate) fn check_connections(devices: &[Device<'_>], bus: &BusSpec, scan: Spa
         };
         if Heartbeat::interval_in(timeout) < waits + scan {
             let message = format!(
-                "the `timeout` of `heartbeat` must be at least {}, got {timeout}: a heartbeat is due after a third of that, and may \
-                 wait for {waits}, {reason}{and_more}, and for a scan of {scan}",
+                "the `timeout` of `heartbeat` must be at least {}, got {timeout}: a heartbeat is due after a third of that, and \
+                 may wait for {waits}, {reason}{and_more}, and for a scan of {scan}",
                 (waits + scan) * Heartbeat::IN_TIMEOUT
             );
             devices[map.device().position()].note_link(message, notes);

@@ -42,7 +42,8 @@ pub(super) fn read_points(
     Some(points)
 }
 
-/// Reads `Holding(address: 100, number: I32, scale: "1 W", scale_factor: 110)`, or `Input(…)`; which point of the image it is is not known here.
+/// Reads `Holding(address: 100, number: I32, scale: "1 W", scale_factor: 110)`, or `Input(…)`; which point of the image it is is
+/// not known here.
 fn read_point(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<MappedPoint> {
     let table = match node.name() {
         "Holding" => Table::HoldingRegisters,

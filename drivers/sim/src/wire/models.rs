@@ -12,6 +12,7 @@ use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::fieldbus::register::Layout;
 use r_ems_engine::fieldbus::sunspec::models::{self, Field};
 use r_ems_engine::fieldbus::sunspec::{BASES, ByModels, END, MARKER, Progress, Search};
+use r_ems_engine::log::ENGINE_VERSION;
 
 /// Where its chain begins.
 const BASE: u16 = BASES[0];
@@ -23,8 +24,7 @@ const HUNDREDTHS: i16 = -2;
 /// The common model, which says who it is.
 const COMMON: u16 = 1;
 /// Where its manufacturer, its model and its version are told, with their longest texts in registers.
-const WHO: [(u16, u16, &str); 3] =
-    [(2, 16, "R-EMS"), (18, 16, "simulated device"), (42, 8, env!("CARGO_PKG_VERSION"))];
+const WHO: [(u16, u16, &str); 3] = [(2, 16, "R-EMS"), (18, 16, "simulated device"), (42, 8, ENGINE_VERSION)];
 
 /// What the registers of a model's body read that are not implemented, in runs: `u` without a sign, `i` with one, `I` two of
 /// those, `f` two of single precision, `z` of texts and of what is counted.

@@ -8,9 +8,9 @@
 //! and whoever writes where one was writes into another. A search takes a request for each model and some ten more, after an
 //! interruption of seconds.
 //!
-//! **What is doubted is not written.** Where a connection has ended, or a poll shows that a model, a scale factor of what is written or
-//! what a share is a share of is another than before, nothing leaves any more that the old map says: set-points and heartbeats
-//! that wait end unsent, and the device is searched first.
+//! **What is doubted is not written.** Where a connection has ended, or a poll shows that a model, a scale factor of what is
+//! written or what a share is a share of is another than before, nothing leaves any more that the old map says: set-points and
+//! heartbeats that wait end unsent, and the device is searched first.
 //!
 //! **Decision: a search is jobs in the master's queue, one after the other,** each like any read. So it waits for the set-points
 //! of other units, and a unit that does not answer costs what it costs with a map of its own.

@@ -1,3 +1,5 @@
+//! Ports on pseudo-terminals, opened and closed on threads that a test holds back.
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::ThreadId;
 use std::time::Duration;
