@@ -12,7 +12,7 @@ pub enum Told {
     Points {
         /// Which.
         device: DeviceIndex,
-        /// Where its values begin in [`Bus::samples`], and where they end.
+        /// Where its values begin in [`Bus::samples`](super::Bus::samples), and where they end.
         samples: (usize, usize),
     },
     /// A device did not answer a poll.
