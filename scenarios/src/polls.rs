@@ -13,12 +13,14 @@ use r_ems_engine::ids::ConnectionIndex;
 
 use crate::device::Device;
 use crate::mistake::Notes;
+use crate::site::SCAN_MIN;
 
 /// Notes connections on which one scan's reads take longer than the scan.
 pub(crate) fn check(devices: &[Device<'_>], bus: &BusSpec, scan: Span, notes: &mut Notes) {
     for (place, connection) in bus.connections.iter().enumerate() {
         let takes = bus.takes(ConnectionIndex::of(place));
-        if takes <= scan {
+        // A scan that is too short for anybody is a mistake of its own.
+        if takes <= scan || scan < SCAN_MIN {
             continue;
         }
         let maps = bus.devices.iter().filter(|map| map.connection().position() == place);
