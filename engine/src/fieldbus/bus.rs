@@ -152,6 +152,17 @@ struct Writing {
     sent: u8,
 }
 
+impl Writing {
+    /// How the request at which it is leaves.
+    const fn leaves(&self, is_repeated: bool) -> Leaving {
+        match self.request {
+            _ if is_repeated => Leaving::Repeats,
+            0 => Leaving::Begins,
+            _ => Leaving::GoesOn,
+        }
+    }
+}
+
 /// What a controller asks of its bus.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Wish {

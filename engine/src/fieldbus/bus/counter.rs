@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Ask, Attached, Desk, INSTANT, Leaving, Told, Transit, What, Writing};
+use super::{Ask, Attached, Desk, INSTANT, Told, Transit, What, Writing};
 use crate::fieldbus::framing::Framing;
 use crate::fieldbus::map::{DeviceMap, MappedPoint};
 use crate::fieldbus::master::{Fault, Job, Next, Peer};
@@ -64,11 +64,7 @@ impl Peer for Counter<'_> {
     }
 
     fn has_expired(&self, now: LocalTime, job: &Job<Ask>) -> bool {
-        let place = usize::from(job.tag.place);
-        if self.devices[place].finding.is_doubted
-            && self.maps[place].models().is_some()
-            && job.tag.what != What::Find
-        {
+        if self.devices[usize::from(job.tag.place)].finding.is_doubted && job.tag.what != What::Find {
             // What it was asked for is said by a map that may be another's.
             return true;
         }
@@ -87,11 +83,7 @@ impl Peer for Counter<'_> {
             What::Read(_) | What::ReadBack | What::Epoch | What::Find => None,
             What::Beat => Some(attached.beats.under_way()),
             What::Write => attached.write.as_mut().map(|writing| {
-                let how = match writing.request {
-                    request if writing.sent > request => Leaving::Repeats,
-                    0 => Leaving::Begins,
-                    _ => Leaving::GoesOn,
-                };
+                let how = writing.leaves(writing.sent > writing.request);
                 writing.sent = writing.request + 1;
                 let SetPointWrite { device, valid_until, .. } = writing.write;
                 if self.maps[place].recalls() {
@@ -148,8 +140,8 @@ impl Counter<'_> {
     pub(super) fn is_over(&mut self) {
         self.keep_in_transit(|_transit| false);
         let here = self.devices.iter_mut().zip(&*self.maps);
-        for (attached, _map) in here.filter(|(_, map)| map.connection() == self.connection) {
-            attached.finding.doubt();
+        for (attached, map) in here.filter(|(_, map)| map.connection() == self.connection) {
+            attached.finding.doubt(map);
         }
     }
 
@@ -163,11 +155,7 @@ impl Counter<'_> {
 
     /// The request that was told to leave for the set-point under way has not left.
     pub(super) fn not_sent(&mut self, place: usize, is_repeated: bool) {
-        let how = match self.writing(place as u16).request {
-            _ if is_repeated => Leaving::Repeats,
-            0 => Leaving::Begins,
-            _ => Leaving::GoesOn,
-        };
+        let how = self.writing(place as u16).leaves(is_repeated);
         self.desk.told.push(Told::NotSent { device: self.maps[place].device(), how });
     }
 
@@ -191,7 +179,9 @@ impl Counter<'_> {
             Ok(Answer::Registers(registers)) => {
                 attached.has_answered = true;
                 self.desk.samples.extend(map.brought(read, registers));
-                attached.finding.is_doubted |= !map.is_in_place(read, registers);
+                if !map.is_in_place(read, registers) {
+                    attached.finding.doubt(map);
+                }
             }
             // The device is there and does not know.
             Err(Fault::Answer(AnswerFlaw::Exception(exception))) if !exception.is_of_gateway() => {
@@ -200,7 +190,9 @@ impl Counter<'_> {
                     Sample { point, validity: Validity::Invalid, value: 0.0 }
                 };
                 attached.has_answered = true;
-                attached.finding.is_doubted |= is_missing(exception);
+                if is_missing(exception) {
+                    attached.finding.doubt(map);
+                }
                 self.desk.samples.extend(map.points_of(read).map(unknown));
             }
             Ok(Answer::Bits(_) | Answer::Written | Answer::Identity { .. }) | Err(_) => {}

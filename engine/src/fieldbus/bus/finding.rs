@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counter::Counter;
 use super::{Ask, Bus, Told, What};
+use crate::fieldbus::map::DeviceMap;
 use crate::fieldbus::master::{Fault, Job, Next};
 use crate::fieldbus::pdu::{Answer, Registers};
 use crate::fieldbus::plan::Piece;
@@ -45,9 +46,9 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    /// Nothing that is known of the device need be so any more; whoever searches it begins anew.
-    pub(super) fn doubt(&mut self) {
-        self.is_doubted = true;
+    /// Nothing that is known of a device which says itself need be so any more; whoever searches it begins anew.
+    pub(super) fn doubt(&mut self, map: &DeviceMap) {
+        self.is_doubted = map.models().is_some();
         if let Some(search) = &mut self.search {
             *search = Search::default();
         }
@@ -58,7 +59,7 @@ impl Bus {
     /// Whether it is known how a device is polled and written; what is doubted is forgotten first, when nothing is under way.
     pub(super) fn is_found(&mut self, place: usize) -> bool {
         let (map, attached) = (&mut self.spec.devices[place], &mut self.devices[place]);
-        if attached.finding.is_doubted && map.models().is_some() && attached.finding.search.is_none() {
+        if attached.finding.is_doubted && attached.finding.search.is_none() {
             if !attached.is_idle() {
                 return false;
             }
