@@ -42,19 +42,23 @@ fn served() -> Served {
 
 /// The site of the shop, with devices at these addresses, and with so much said otherwise.
 fn site(name: &str, (pcc, bess): (&str, &str), edits: &[(&str, &str)]) -> PathBuf {
-    let path = format!("{}/scenarios/sites/commerce_modbus.ron", env!("CARGO_MANIFEST_DIR"));
-    let mut text = std::fs::read_to_string(path).expect("it is shipped");
     // However busy this machine is: a latency that nobody exceeds, but where a test says otherwise.
     let slow = [
-        ("\"127.0.0.1:15020\",", format!("\"{pcc}\", latency: \"4 s\", timeout: \"5 s\",")),
-        ("\"127.0.0.1:15021\",", format!("\"{bess}\", latency: \"4 s\", timeout: \"5 s\",")),
-        ("rating: \"400 kW\"", "rating: \"400 kW\", max_age: \"1 min\"".to_owned()),
-        ("rating: \"250 kW\"", "rating: \"250 kW\", max_age: \"1 min\"".to_owned()),
+        ("\"127.0.0.1:15020\",", &*format!("\"{pcc}\", latency: \"4 s\", timeout: \"5 s\",")),
+        ("\"127.0.0.1:15021\",", &format!("\"{bess}\", latency: \"4 s\", timeout: \"5 s\",")),
+        ("rating: \"400 kW\"", "rating: \"400 kW\", max_age: \"1 min\""),
+        ("rating: \"250 kW\"", "rating: \"250 kW\", max_age: \"1 min\""),
     ];
-    let edits = edits.iter().map(|(old, new)| (*old, (*new).to_owned()));
-    for (old, new) in slow.into_iter().chain(edits) {
+    edited(name, "commerce_modbus", &[&slow, edits].concat())
+}
+
+/// A shipped site with so much said otherwise, each once, as a file of this name.
+fn edited(name: &str, shipped: &str, edits: &[(&str, &str)]) -> PathBuf {
+    let path = format!("{}/scenarios/sites/{shipped}.ron", env!("CARGO_MANIFEST_DIR"));
+    let mut text = std::fs::read_to_string(path).expect("it is shipped");
+    for (old, new) in edits {
         assert!(text.contains(old), "the site says {old}");
-        text = text.replacen(old, &new, 1);
+        text = text.replacen(old, new, 1);
     }
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, text).expect("a test may write its own files");

@@ -8,25 +8,24 @@ use serde_json::Value;
 
 use crate::modbus::Served;
 use crate::writes::NOBODY;
-use crate::{at, probed, run};
+use crate::{at, edited, probed, run};
 
 /// A shop that draws much, its battery at rest.
 const EVENING: [&str; 2] = ["--set", "start=\"2016-03-09 17:30\""];
 
 /// The site on this line, with so much said otherwise.
 fn site(name: &str, line: &str, edits: &[(&str, &str)]) -> PathBuf {
-    let path = format!("{}/scenarios/sites/commerce_serial.ron", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).expect("it is shipped");
     // However busy this machine is.
-    let slow = text.replace("timeout: \"200 ms\"", "latency: \"1500 ms\", timeout: \"2 s\"");
-    let slow = slow.replace(" kW\",\n                ),", " kW\", max_age: \"1 min\",\n                ),");
-    let edited = edits.iter().fold(slow.replace("/dev/ttyUSB0", line), |text, (old, new)| {
-        assert!(text.contains(old), "the site says {old}");
-        text.replacen(old, new, 1)
-    });
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&path, edited).expect("a test may write its own files");
-    path
+    let slow = ("timeout: \"200 ms\"", "latency: \"1500 ms\", timeout: \"2 s\"");
+    let all = [
+        ("/dev/ttyUSB0", line),
+        ("/dev/ttyUSB0", line),
+        slow,
+        slow,
+        ("rating: \"400 kW\"", "rating: \"400 kW\", max_age: \"1 min\""),
+        ("rating: \"250 kW\"", "rating: \"250 kW\", max_age: \"1 min\""),
+    ];
+    edited(name, "commerce_serial", &[&all, edits].concat())
 }
 
 #[test]

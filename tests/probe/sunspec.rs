@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::modbus::Served;
-use crate::{at, of, probed};
+use crate::{at, edited, of, probed};
 
 fn served() -> Served {
     let latencies =
@@ -16,28 +16,19 @@ fn served() -> Served {
 
 /// The site of these devices, with so much said otherwise.
 fn site(name: &str, served: &Served, edits: &[(&str, &str)]) -> PathBuf {
-    let path = format!("{}/scenarios/sites/commerce_sunspec_older.ron", env!("CARGO_MANIFEST_DIR"));
-    let mut text = std::fs::read_to_string(path).expect("it is shipped");
     let (pcc, bess) = of(served);
     let slow = |address: &str| format!("\"{address}\", latency: \"4 s\", timeout: \"5 s\",");
     // However busy this machine is: a latency that nobody exceeds, and heartbeats that fit to it.
     let all = [
-        ("\"127.0.0.1:15020\",", slow(pcc)),
-        ("\"127.0.0.1:15021\",", slow(bess)),
-        ("\"127.0.0.1:15021\",", slow(bess)),
-        ("heartbeat: \"20 s\"", "heartbeat: \"5 min\"".to_owned()),
-        ("rating: \"400 kW\"", "rating: \"400 kW\", max_age: \"5 min\"".to_owned()),
-        ("rating: \"600 kW\"", "rating: \"600 kW\", max_age: \"5 min\"".to_owned()),
-        ("rating: \"100 kW\"", "rating: \"100 kW\", max_age: \"5 min\"".to_owned()),
+        ("\"127.0.0.1:15020\",", &*slow(pcc)),
+        ("\"127.0.0.1:15021\",", &slow(bess)),
+        ("\"127.0.0.1:15021\",", &slow(bess)),
+        ("heartbeat: \"20 s\"", "heartbeat: \"5 min\""),
+        ("rating: \"400 kW\"", "rating: \"400 kW\", max_age: \"5 min\""),
+        ("rating: \"600 kW\"", "rating: \"600 kW\", max_age: \"5 min\""),
+        ("rating: \"100 kW\"", "rating: \"100 kW\", max_age: \"5 min\""),
     ];
-    let edits = edits.iter().map(|(old, new)| (*old, (*new).to_owned()));
-    for (old, new) in all.into_iter().chain(edits) {
-        assert!(text.contains(old), "the site says {old}");
-        text = text.replacen(old, &new, 1);
-    }
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&path, text).expect("a test may write its own files");
-    path
+    edited(name, "commerce_sunspec_older", &[&all, edits].concat())
 }
 
 #[test]
