@@ -11,7 +11,6 @@ use r_ems_engine::ids::{GroupIndex, SlotIndex};
 use r_ems_engine::log::{ControllerNames, DeviceName};
 use r_ems_engine::points::{DeviceClass, PointKind};
 use r_ems_replay::describe::Words;
-use r_ems_replay::describe::council::reason_words;
 use r_ems_sim::expect::{Claim, Watched};
 use r_ems_sim::plant::Quantity;
 
@@ -77,75 +76,7 @@ pub fn group(names: &ControllerNames, group: &Group) -> String {
 /// An event as people read it, with names and units, powers and times to as many figures as they need; what needs none of it is
 /// told as logs tell it.
 pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event: &Event) -> String {
-    timed(words, event).unwrap_or_else(|| at_devices(words, names, groups, event))
-}
-
-/// An event that says how long something took, as people read it.
-fn timed(words: Words<'_>, event: &Event) -> Option<String> {
-    let kind = event.kind();
-    Some(match *event {
-        Event::Started { after } => format!("{kind} {} after boot", duration(after)),
-        Event::ScansMissed { count, lateness } => format!("{kind}: {count}, {} late", duration(lateness)),
-        Event::TookOver { reason, epoch, silent, sought } => format!(
-            "{kind}: epoch {epoch}: {}; no active was heard for {}, asked for {}",
-            reason_words(reason),
-            duration(silent),
-            duration(sought)
-        ),
-        Event::SetPointsTakenOver { step, after, state_age } => {
-            let old = |age| format!("state {} old", duration(age));
-            let state = state_age.map_or_else(|| "no state".to_owned(), old);
-            let (step, after) = (power(step.watts()), duration(after));
-            format!("{kind}: a step of {step}, {after} after the grant, from {state}")
-        }
-        Event::AuthoritiesOverlapped { seat, at_most } => {
-            format!("{kind}: with {} for at most {}", words.seat(seat), duration(at_most))
-        }
-        Event::PeerSilent { seat, silent } => {
-            format!("{kind}: {} for {}", words.seat(seat), duration(silent))
-        }
-        Event::SnapshotTaken { after } => format!("{kind}: durable after {}", duration(after)),
-        Event::JournalRestored { after } | Event::Stopped { after } => {
-            format!("{kind} after {}", duration(after))
-        }
-        Event::WriteBudgetUsedUp { device, per_day, renewed_in } => {
-            let (device, renewed_in) = (words.device(device), duration(renewed_in));
-            format!("{kind}: {per_day} writes a day to {device}, renewed in {renewed_in}")
-        }
-        Event::Booted { .. }
-        | Event::QualityChanged { .. }
-        | Event::FunctionLost { .. }
-        | Event::FunctionReturned { .. }
-        | Event::ShortfallBegan { .. }
-        | Event::ShortfallEnded { .. }
-        | Event::WriteFailed { .. }
-        | Event::WritesSucceed { .. }
-        | Event::WriteBudgetRenewed { .. }
-        | Event::ModelsFound { .. }
-        | Event::ModelsMissing { .. }
-        | Event::HeartbeatFailed { .. }
-        | Event::HeartbeatsSucceed { .. }
-        | Event::DeviceLimited { .. }
-        | Event::DeviceFollows { .. }
-        | Event::RoleChanged { .. }
-        | Event::StateTaken { .. }
-        | Event::StateRefused { .. }
-        | Event::SectionDiffers { .. }
-        | Event::PeerHeard { .. }
-        | Event::CommandRefused { .. }
-        | Event::StateRecovered { .. }
-        | Event::MemoryCarried { .. }
-        | Event::MemoryNotCarried { .. }
-        | Event::SnapshotFailed
-        | Event::JournalDegraded { .. }
-        | Event::WallClockSet { .. }
-        | Event::StopBegan
-        | Event::SignSuspect { .. } => return None,
-    })
-}
-
-/// An event of devices and functions as people read it.
-fn at_devices(words: Words<'_>, names: &ControllerNames, groups: &[Group], event: &Event) -> String {
+    let words = words.with_figures(duration, |told| power(told.watts()));
     let kind = event.kind();
     let function = |slot: &SlotIndex| origin(names, Origin::Function(*slot));
     let on = |index: &GroupIndex| {
@@ -163,17 +94,7 @@ fn at_devices(words: Words<'_>, names: &ControllerNames, groups: &[Group], event
             let missing = power(worst.watts());
             format!("{kind}: {} missed at worst {missing} at {}", function(slot), on(group))
         }
-        Event::DeviceLimited { device, difference } => {
-            let difference = power(difference.watts());
-            format!("{kind}: {} is {difference} off its set-point", Words::of(names).device(*device))
-        }
-        Event::SignSuspect { device, measured_by, step, moved } => format!(
-            "{kind}: {} was stepped by {} and {} moved by {}; check `positive` of their links",
-            Words::of(names).device(*device),
-            power(step.watts()),
-            Words::of(names).device(*measured_by),
-            power(moved.watts())
-        ),
+        Event::SignSuspect { .. } => format!("{}; check `positive` of their links", words.event(event)),
         Event::Booted { .. }
         | Event::Started { .. }
         | Event::ScansMissed { .. }
@@ -187,6 +108,7 @@ fn at_devices(words: Words<'_>, names: &ControllerNames, groups: &[Group], event
         | Event::ModelsMissing { .. }
         | Event::HeartbeatFailed { .. }
         | Event::HeartbeatsSucceed { .. }
+        | Event::DeviceLimited { .. }
         | Event::RoleChanged { .. }
         | Event::TookOver { .. }
         | Event::SetPointsTakenOver { .. }

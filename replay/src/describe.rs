@@ -11,7 +11,6 @@ pub(crate) use persistence::carried_words;
 
 use std::fmt::Write;
 
-use r_ems_engine::LocalTime;
 use r_ems_engine::event::Event;
 use r_ems_engine::fieldbus::sunspec::Chain;
 use r_ems_engine::ids::{DeviceIndex, PointIndex, SlotIndex};
@@ -21,6 +20,8 @@ use r_ems_engine::machine::{
 };
 use r_ems_engine::points::Quality;
 use r_ems_engine::redundancy::Epoch;
+use r_ems_engine::units::Watts;
+use r_ems_engine::{LocalTime, Span};
 
 /// The words for one controller.
 #[derive(Clone, Copy, Debug)]
@@ -28,12 +29,25 @@ pub struct Words<'a> {
     names: &'a ControllerNames,
     /// All controllers of the log, where the names of seats come from.
     fleet: &'a [ControllerNames],
+    figures: Figures,
+}
+
+/// To how many figures what events say is told.
+#[derive(Clone, Copy, Debug)]
+struct Figures {
+    time: fn(Span) -> String,
+    power: fn(Watts) -> String,
+}
+
+impl Figures {
+    /// All of them, as logs tell it.
+    const ALL: Self = Self { time: |span| span.to_string(), power: |power| power.to_string() };
 }
 
 impl<'a> Words<'a> {
     /// The words for a controller by itself: other members of its council are known by their seats only.
     pub const fn of(names: &'a ControllerNames) -> Self {
-        Self { names, fleet: &[] }
+        Self { names, fleet: &[], figures: Figures::ALL }
     }
 
     /// The words for one controller of a log.
@@ -41,7 +55,21 @@ impl<'a> Words<'a> {
     /// # Panics
     /// If the log has no controller at `position`.
     pub fn within(fleet: &'a [ControllerNames], position: usize) -> Self {
-        Self { names: &fleet[position], fleet }
+        Self { names: &fleet[position], fleet, figures: Figures::ALL }
+    }
+
+    /// The same, with times and powers of events in these words.
+    #[must_use]
+    pub const fn with_figures(self, time: fn(Span) -> String, power: fn(Watts) -> String) -> Self {
+        Self { figures: Figures { time, power }, ..self }
+    }
+
+    fn time(self, span: Span) -> String {
+        (self.figures.time)(span)
+    }
+
+    fn power(self, power: Watts) -> String {
+        (self.figures.power)(power)
     }
 
     /// What happened to the controller.
@@ -151,8 +179,10 @@ impl<'a> Words<'a> {
         let kind = event.kind();
         match event {
             Event::Booted { incarnation } => format!("{kind}: incarnation {incarnation}"),
-            Event::Started { after } => format!("{kind} {after} after boot"),
-            Event::ScansMissed { count, lateness } => format!("{kind}: {count}, {lateness} late"),
+            Event::Started { after } => format!("{kind} {} after boot", self.time(*after)),
+            Event::ScansMissed { count, lateness } => {
+                format!("{kind}: {count}, {} late", self.time(*lateness))
+            }
             Event::QualityChanged { point, quality } => {
                 format!("{kind}: {} is {}", self.point(*point), quality_word(*quality))
             }
@@ -160,10 +190,10 @@ impl<'a> Words<'a> {
                 format!("{kind}: {}", self.function(*slot))
             }
             Event::ShortfallBegan { slot, group, shortfall } => {
-                format!("{kind}: {} on group {group}, {shortfall}", self.function(*slot))
+                format!("{kind}: {} on group {group}, {}", self.function(*slot), self.power(*shortfall))
             }
             Event::ShortfallEnded { slot, group, worst } => {
-                format!("{kind}: {} on group {group}, at worst {worst}", self.function(*slot))
+                format!("{kind}: {} on group {group}, at worst {}", self.function(*slot), self.power(*worst))
             }
             Event::WriteFailed { device, outcome } | Event::HeartbeatFailed { device, outcome } => {
                 format!("{kind}: to {}, {}", self.device(*device), outcome_words(*outcome))
@@ -175,15 +205,12 @@ impl<'a> Words<'a> {
                 format!("{kind}: {}: {missing}", self.device(*device))
             }
             Event::WriteBudgetUsedUp { device, per_day, renewed_in } => {
-                format!(
-                    "{kind}: {} writes a day to {}, renewed in {renewed_in}",
-                    per_day,
-                    self.device(*device)
-                )
+                let (device, renewed_in) = (self.device(*device), self.time(*renewed_in));
+                format!("{kind}: {per_day} writes a day to {device}, renewed in {renewed_in}")
             }
             Event::WriteBudgetRenewed { device } => format!("{kind}: of {}", self.device(*device)),
             Event::DeviceLimited { device, difference } => {
-                format!("{kind}: {} is {difference} off its set-point", self.device(*device))
+                format!("{kind}: {} is {} off its set-point", self.device(*device), self.power(*difference))
             }
             Event::WritesSucceed { device } | Event::HeartbeatsSucceed { device } => {
                 format!("{kind}: to {}", self.device(*device))
@@ -208,11 +235,13 @@ impl<'a> Words<'a> {
             | Event::JournalRestored { .. }
             | Event::WallClockSet { .. }
             | Event::StopBegan
-            | Event::Stopped { .. } => persistence::event(event),
+            | Event::Stopped { .. } => self.persistence_event(event),
             Event::SignSuspect { device, measured_by, step, moved } => format!(
-                "{kind}: {} was stepped by {step} and {} moved by {moved}",
+                "{kind}: {} was stepped by {} and {} moved by {}",
                 self.device(*device),
-                self.device(*measured_by)
+                self.power(*step),
+                self.device(*measured_by),
+                self.power(*moved)
             ),
         }
     }

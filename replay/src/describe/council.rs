@@ -112,12 +112,15 @@ impl Words<'_> {
                 format!("{kind}: {}, epoch {epoch}: {}", role_words(*role), reason_words(*reason))
             }
             Event::TookOver { reason, epoch, silent, sought } => format!(
-                "{kind}: epoch {epoch}: {}; no active was heard for {silent}, asked for {sought}",
-                reason_words(*reason)
+                "{kind}: epoch {epoch}: {}; no active was heard for {}, asked for {}",
+                reason_words(*reason),
+                self.time(*silent),
+                self.time(*sought)
             ),
             Event::SetPointsTakenOver { step, after, state_age } => {
-                let state =
-                    state_age.map_or_else(|| String::from("no state"), |age| format!("state {age} old"));
+                let old = |age| format!("state {} old", self.time(age));
+                let state = state_age.map_or_else(|| String::from("no state"), old);
+                let (step, after) = (self.power(*step), self.time(*after));
                 format!("{kind}: a step of {step}, {after} after the grant, from {state}")
             }
             Event::StateTaken { seat } => format!("{kind}: of {}", self.seat(*seat)),
@@ -125,12 +128,14 @@ impl Words<'_> {
                 format!("{kind}: of {}: {}", self.seat(*seat), refusal.name())
             }
             Event::AuthoritiesOverlapped { seat, at_most } => {
-                format!("{kind}: with {} for at most {at_most}", self.seat(*seat))
+                format!("{kind}: with {} for at most {}", self.seat(*seat), self.time(*at_most))
             }
             Event::SectionDiffers { seat } => {
                 format!("{kind}: {} runs with another redundancy section", self.seat(*seat))
             }
-            Event::PeerSilent { seat, silent } => format!("{kind}: {} for {silent}", self.seat(*seat)),
+            Event::PeerSilent { seat, silent } => {
+                format!("{kind}: {} for {}", self.seat(*seat), self.time(*silent))
+            }
             Event::PeerHeard { seat } => format!("{kind}: {}", self.seat(*seat)),
             Event::CommandRefused { command, refusal } => {
                 format!("{kind}: {}: {}", self.command(*command), refusal.name())

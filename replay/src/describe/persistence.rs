@@ -7,6 +7,8 @@ use r_ems_engine::machine::Boot;
 use r_ems_engine::persistence::{JournalStatus, Origin};
 use r_ems_engine::wall::WallTime;
 
+use super::Words;
+
 /// How a life begins.
 pub(super) fn boot(boot: &Boot) -> String {
     let state = match boot.origin {
@@ -37,57 +39,61 @@ pub(super) fn wall_clock(wall: Option<WallTime>) -> String {
     )
 }
 
-/// What a controller reports of it.
-pub(super) fn event(event: &Event) -> String {
-    let kind = event.kind();
-    match event {
-        Event::StateRecovered { origin } => format!("{kind}: {}", origin_words(*origin)),
-        Event::MemoryCarried { age } => {
-            format!("{kind}: the memory of the version before, {}", age_words(*age))
+impl Words<'_> {
+    /// What a controller reports of it.
+    pub(super) fn persistence_event(self, event: &Event) -> String {
+        let kind = event.kind();
+        match event {
+            Event::StateRecovered { origin } => format!("{kind}: {}", origin_words(*origin)),
+            Event::MemoryCarried { age } => {
+                format!("{kind}: the memory of the version before, {}", age_words(*age))
+            }
+            Event::MemoryNotCarried { why } => {
+                format!("{kind}: nothing of the memory of the version before, since {}", why.name())
+            }
+            Event::SnapshotTaken { after } => format!("{kind}: durable after {}", self.time(*after)),
+            Event::JournalDegraded { trouble } => format!("{kind}: the disk is {}", trouble.name()),
+            Event::JournalRestored { after } | Event::Stopped { after } => {
+                format!("{kind} after {}", self.time(*after))
+            }
+            Event::WallClockSet { before, after } => {
+                let words = |wall: &Option<WallTime>| {
+                    wall.map_or_else(|| String::from("unknown"), |wall| wall.to_string())
+                };
+                format!("{kind}: from {} to {}", words(before), words(after))
+            }
+            Event::SnapshotFailed
+            | Event::StopBegan
+            | Event::Booted { .. }
+            | Event::Started { .. }
+            | Event::ScansMissed { .. }
+            | Event::QualityChanged { .. }
+            | Event::FunctionLost { .. }
+            | Event::FunctionReturned { .. }
+            | Event::ShortfallBegan { .. }
+            | Event::ShortfallEnded { .. }
+            | Event::WriteFailed { .. }
+            | Event::WritesSucceed { .. }
+            | Event::WriteBudgetUsedUp { .. }
+            | Event::WriteBudgetRenewed { .. }
+            | Event::ModelsFound { .. }
+            | Event::ModelsMissing { .. }
+            | Event::HeartbeatFailed { .. }
+            | Event::HeartbeatsSucceed { .. }
+            | Event::DeviceLimited { .. }
+            | Event::DeviceFollows { .. }
+            | Event::RoleChanged { .. }
+            | Event::TookOver { .. }
+            | Event::SetPointsTakenOver { .. }
+            | Event::StateTaken { .. }
+            | Event::StateRefused { .. }
+            | Event::AuthoritiesOverlapped { .. }
+            | Event::SectionDiffers { .. }
+            | Event::PeerSilent { .. }
+            | Event::PeerHeard { .. }
+            | Event::CommandRefused { .. }
+            | Event::SignSuspect { .. } => String::from(kind),
         }
-        Event::MemoryNotCarried { why } => {
-            format!("{kind}: nothing of the memory of the version before, since {}", why.name())
-        }
-        Event::SnapshotTaken { after } => format!("{kind}: durable after {after}"),
-        Event::JournalDegraded { trouble } => format!("{kind}: the disk is {}", trouble.name()),
-        Event::JournalRestored { after } | Event::Stopped { after } => format!("{kind} after {after}"),
-        Event::WallClockSet { before, after } => {
-            let words = |wall: &Option<WallTime>| {
-                wall.map_or_else(|| String::from("unknown"), |wall| wall.to_string())
-            };
-            format!("{kind}: from {} to {}", words(before), words(after))
-        }
-        Event::SnapshotFailed
-        | Event::StopBegan
-        | Event::Booted { .. }
-        | Event::Started { .. }
-        | Event::ScansMissed { .. }
-        | Event::QualityChanged { .. }
-        | Event::FunctionLost { .. }
-        | Event::FunctionReturned { .. }
-        | Event::ShortfallBegan { .. }
-        | Event::ShortfallEnded { .. }
-        | Event::WriteFailed { .. }
-        | Event::WritesSucceed { .. }
-        | Event::WriteBudgetUsedUp { .. }
-        | Event::WriteBudgetRenewed { .. }
-        | Event::ModelsFound { .. }
-        | Event::ModelsMissing { .. }
-        | Event::HeartbeatFailed { .. }
-        | Event::HeartbeatsSucceed { .. }
-        | Event::DeviceLimited { .. }
-        | Event::DeviceFollows { .. }
-        | Event::RoleChanged { .. }
-        | Event::TookOver { .. }
-        | Event::SetPointsTakenOver { .. }
-        | Event::StateTaken { .. }
-        | Event::StateRefused { .. }
-        | Event::AuthoritiesOverlapped { .. }
-        | Event::SectionDiffers { .. }
-        | Event::PeerSilent { .. }
-        | Event::PeerHeard { .. }
-        | Event::CommandRefused { .. }
-        | Event::SignSuspect { .. } => String::from(kind),
     }
 }
 
