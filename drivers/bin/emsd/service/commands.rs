@@ -102,15 +102,15 @@ impl Api {
     /// Keeps the state of a controller.
     pub(super) async fn snapshot(self: &Arc<Self>, wanted: &Snapshot) -> Result<Done, Trouble> {
         let of = self.find(&wanted.controller)?;
-        if !self.look().iter().any(|looked| looked.of == of && looked.lives()) {
-            return Err(Trouble::Conflict(format!("{} does not run", wanted.controller)));
-        }
         if !self.about.keeps_journals {
             return Err(Trouble::Conflict(format!(
                 "{} keeps no journal, which its state would go into: this simulation has no `persistence`, and keeps \
                  nothing but what --record writes",
                 wanted.controller
             )));
+        }
+        if !self.look().iter().any(|looked| looked.of == of && looked.lives()) {
+            return Err(Trouble::Conflict(format!("{} does not run", wanted.controller)));
         }
         self.ask(Asked { to: of, command: Command::Snapshot }, Until::default()).await
     }
