@@ -1,9 +1,8 @@
 //! Asks a device that says itself where its numbers lie, as its controllers will.
 
 use r_ems_engine::fieldbus::master::Fault;
-use r_ems_engine::fieldbus::pdu::Registers;
 use r_ems_engine::fieldbus::refusal::AnswerFlaw;
-use r_ems_engine::fieldbus::sunspec::{Missing, Progress, Search, is_missing};
+use r_ems_engine::fieldbus::sunspec::{Missing, is_missing};
 use r_ems_scenarios::Severity;
 
 use super::reading::read;
@@ -13,32 +12,22 @@ use crate::study::progress::Interrupt;
 
 /// Learns the map of a device; says what it has not. One that does not answer is looked at as any other is.
 pub(super) fn learn(target: &mut Target<'_>, session: &mut Session, interrupt: &Interrupt) -> Option<Noted> {
-    let by = target.map.models()?.clone();
-    let (unit, limits) = (target.unit(), target.map.limits());
-    let mut search = Search::default();
-    let missing = loop {
+    let unit = target.unit();
+    let found = target.map.search(|piece| {
         if interrupt.is_asked() {
-            return None;
+            return Err(Unanswered);
         }
-        let outcome = read(session, unit, search.next(&by, limits)).outcome;
-        let progress = match &outcome {
-            Ok(Reply::Registers(bytes)) => search.take(&by, Registers::new(bytes)),
-            Err(Fault::Answer(AnswerFlaw::Exception(exception))) if is_missing(*exception) => {
-                search.take(&by, None)
-            }
-            Ok(Reply::Written | Reply::Identity { .. }) | Err(_) => return None,
-        };
-        match progress {
-            Progress::More => {}
-            Progress::Fails(missing) => break missing,
-            Progress::Done(_) => match target.map.learn(search.models()) {
-                Ok(()) => return None,
-                Err(missing) => break missing,
-            },
+        match read(session, unit, piece).outcome {
+            Ok(Reply::Registers(bytes)) => Ok(Some(bytes)),
+            Err(Fault::Answer(AnswerFlaw::Exception(exception))) if is_missing(exception) => Ok(None),
+            Ok(Reply::Written | Reply::Identity { .. }) | Err(_) => Err(Unanswered),
         }
-    };
-    Some(told(target, missing))
+    });
+    found.ok()?.err().map(|missing| told(target, missing))
 }
+
+/// A search was not brought to its end.
+struct Unanswered;
 
 fn told(target: &Target<'_>, missing: Missing) -> Noted {
     let class = target.spec.class.name();

@@ -16,7 +16,7 @@ use super::framing::Framing;
 use super::master::ConnectionSpec;
 use super::pdu::{Registers, Table};
 use super::plan::{Piece, Read, ReadLimits, plan};
-use super::sunspec::{ByModels, Chosen, Missing, Model, choose};
+use super::sunspec::{ByModels, Chosen, Missing, Model, Progress, Search, choose};
 use super::write::{FieldContent, Heartbeat, WriteRequest, WrittenField};
 use crate::ids::{ConnectionIndex, DeviceIndex};
 use crate::machine::{Sample, SetPointWrite};
@@ -216,6 +216,27 @@ impl DeviceMap {
     pub fn forget(&mut self) {
         if self.models.is_some() {
             self.known = Known::default();
+        }
+    }
+
+    /// Searches the device as it is, where each read is answered at once: its registers, `None` where it refuses, or why there is
+    /// no answer. What it has not is not known afterwards.
+    ///
+    /// # Errors
+    /// What a read ended with that was not answered.
+    pub fn search<E>(
+        &mut self,
+        mut read: impl FnMut(Piece) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Result<(), Missing>, E> {
+        let Some(by) = self.models.clone() else { return Ok(Ok(())) };
+        let mut search = Search::default();
+        loop {
+            let answer = read(search.next(&by, self.limits))?;
+            match search.take(&by, answer.as_deref().and_then(Registers::new)) {
+                Progress::More => {}
+                Progress::Fails(missing) => return Ok(Err(missing)),
+                Progress::Done(_) => return Ok(self.learn(search.models())),
+            }
         }
     }
 

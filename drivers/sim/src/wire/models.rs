@@ -5,13 +5,14 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 
 use r_ems_engine::fieldbus::map::DeviceMap;
-use r_ems_engine::fieldbus::pdu::{Registers, Table};
+use r_ems_engine::fieldbus::pdu::Table;
 use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::fieldbus::register::Layout;
 use r_ems_engine::fieldbus::sunspec::models::{self, Field};
-use r_ems_engine::fieldbus::sunspec::{BASES, ByModels, END, MARKER, Progress, Search};
+use r_ems_engine::fieldbus::sunspec::{BASES, ByModels, END, MARKER};
 use r_ems_engine::log::ENGINE_VERSION;
 
 /// Where its chain begins.
@@ -59,18 +60,8 @@ pub(crate) fn own(map: &DeviceMap) -> (DeviceMap, Option<Arc<Image>>) {
     let Some(by) = map.models() else { return (map.clone(), None) };
     let image = Image::new(by);
     let mut own = map.clone();
-    let mut search = Search::default();
-    let ended = loop {
-        let read = image.read(search.next(by, map.limits()));
-        match search.take(by, read.as_deref().and_then(Registers::new)) {
-            Progress::More => {}
-            ended @ (Progress::Done(_) | Progress::Fails(_)) => break ended,
-        }
-    };
-    if let Progress::Done(_) = ended {
-        // A device that has not what is wanted of it remains unknown to those who want it, and does nothing.
-        let _missing = own.learn(search.models());
-    }
+    // A device that has not what is wanted of it remains unknown to those who want it, and does nothing.
+    let Ok(_missing) = own.search(|asked| Ok::<_, Infallible>(image.read(asked)));
     (own, Some(Arc::new(image)))
 }
 

@@ -2,6 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 
 use proptest::prelude::*;
 
@@ -44,19 +45,15 @@ fn map(by: &ByModels, limits: ReadLimits) -> DeviceMap {
 
 /// The map of a device that shows these registers, and how many requests it took to find it.
 fn found(image: &Image, by: &ByModels, limits: ReadLimits) -> Result<(DeviceMap, usize), Missing> {
-    let (mut map, mut search, mut asked) = (map(by, limits), Search::default(), 0);
-    loop {
+    let (mut map, mut asked) = (map(by, limits), 0);
+    let found = map.search(|piece| {
         asked += 1;
         assert!(asked <= BASES.len() + MODELS_MAX + 1 + MODELS_MAX * 125, "it does not end");
-        let piece = search.next(by, limits);
         assert!((1..=limits.most()).contains(&piece.count), "{piece:?}");
-        let read = image.read(piece);
-        match search.take(by, read.as_deref().and_then(Registers::new)) {
-            Progress::More => {}
-            Progress::Fails(missing) => return Err(missing),
-            Progress::Done(_) => return map.learn(search.models()).map(|()| (map, asked)),
-        }
-    }
+        Ok::<_, Infallible>(image.read(piece))
+    });
+    let Ok(found) = found;
+    found.map(|()| (map, asked))
 }
 
 fn of(models: &[Body<'_>], by: &ByModels) -> Result<DeviceMap, Missing> {
