@@ -134,6 +134,8 @@ pub struct DeviceStatus {
     pub quality: String,
     /// How old the oldest of its points is.
     pub age_s: Option<f64>,
+    /// How many polls it has left unanswered.
+    pub timeouts: u64,
     /// What was decided for it.
     pub set_point_w: Option<f64>,
     /// Who bound that.

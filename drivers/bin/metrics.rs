@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::collector::Collector;
@@ -67,6 +68,7 @@ pub struct Metrics {
     step: Distribution,
     state_age: Distribution,
     unusable: Family<Labels, Gauge>,
+    unanswered: Family<Labels, Counter>,
     write_failures: Family<Labels, Counter>,
     snapshots: Family<Labels, Counter>,
     snapshots_failed: Family<Labels, Counter>,
@@ -97,6 +99,7 @@ impl Metrics {
             step: distribution(&STEP_BUCKETS),
             state_age: distribution(&AGE_BUCKETS),
             unusable: Family::default(),
+            unanswered: Family::default(),
             write_failures: Family::default(),
             snapshots: Family::default(),
             snapshots_failed: Family::default(),
@@ -130,6 +133,7 @@ impl Metrics {
         let help = "How old the state was with which a controller took over";
         registry.register_with_unit("take_over_state_age", help, Unit::Seconds, self.state_age.clone());
         registry.register("points_unusable", "Points that are not good", self.unusable.clone());
+        registry.register("polls_unanswered", "Polls that timed out", self.unanswered.clone());
         registry.register("write_failures", "Times that writes began to fail", self.write_failures.clone());
         registry.register("snapshots", "States that became durable", self.snapshots.clone());
         let help = "States that did not become durable";
@@ -248,6 +252,12 @@ impl Metrics {
             let points = i64::try_from(device.class.points().len()).unwrap_or(i64::MAX);
             self.unusable.get_or_create(&labels_with(names, "device", &device.name)).set(points);
         }
+    }
+
+    /// Says how many polls a device of a controller has left unanswered by now.
+    pub fn has_unanswered(&self, who: &ControllerNames, device: &str, polls: u64) {
+        let counter = self.unanswered.get_or_create(&labels_with(who, "device", device));
+        counter.inner().store(polls, Ordering::Relaxed);
     }
 
     /// Says what a controller is now: its role by name, none of the known ones where it does not run, the epoch that it holds or

@@ -21,7 +21,7 @@ pub(crate) fn read(
     initial: Option<&mut Initial<'_>>,
     notes: &mut Notes,
 ) -> Option<Component> {
-    let capacity: Option<WattHours> = fields.leaf("capacity", notes);
+    let capacity = read_capacity(fields, declared, notes);
     let mut soc: Option<Ratio> = fields.leaf("soc", notes);
     let mut power = Watts::ZERO;
     let mut begin = None;
@@ -54,6 +54,24 @@ pub(crate) fn read(
         (spec.power, spec.fallback) = (Watts::ZERO, Watts::ZERO);
     }
     checked(spec, fields, notes).map(Component::Battery)
+}
+
+/// Reads the capacity, which is the one that the site says where the plant says none; that they differ is worth a look.
+fn read_capacity(
+    fields: &mut Fields<'_>,
+    declared: Option<&Device<'_>>,
+    notes: &mut Notes,
+) -> Option<WattHours> {
+    let Some((device, stated)) = declared.and_then(|device| Some((device, device.capacity?))) else {
+        return fields.leaf("capacity", notes);
+    };
+    let capacity = fields.leaf_or("capacity", stated, notes);
+    if capacity != stated {
+        let site = device.rating.as_ref().map_or("", |rating| rating.document().path());
+        let message = format!("the site file {site} says {stated}, here it is {capacity}");
+        fields.place("capacity").warning(notes, message);
+    }
+    Some(capacity)
 }
 
 /// Makes the battery; every parameter that it refuses is noted, and replaced to find the next.

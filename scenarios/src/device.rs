@@ -7,7 +7,7 @@ use r_ems_engine::Span;
 use r_ems_engine::controller::budget::WriteBudget;
 use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
-use r_ems_engine::units::Watts;
+use r_ems_engine::units::{WattHours, Watts};
 use r_ems_sim::slot::OneConnection;
 
 use crate::fieldbus::{self, Modbus};
@@ -54,6 +54,8 @@ pub(crate) struct Device<'t> {
     pub(crate) modbus: Option<Modbus>,
     /// Where its link stands, and whether that says how long a write may be on its way.
     link: Option<(Node<'t>, LateWrites)>,
+    /// How much it holds, if it is a battery and the file says so: people are told how long that lasts.
+    pub(crate) capacity: Option<WattHours>,
     /// Where its rating stands; none if it is missing or wrong, which was noted.
     pub(crate) rating: Option<Node<'t>>,
 }
@@ -183,13 +185,23 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
         spec.at_stop = fields.leaf_if_given("at_stop", notes);
         spec.ramp = fields.leaf_if_given("ramp", notes);
     }
+    let capacity = if class == DeviceClass::Battery { read_capacity(&mut fields, notes) } else { None };
     if rating.is_some() {
         check_numbers(&spec, scan, &fields, notes);
     }
     let place = rating.map(|_rating| fields.place("rating").clone());
     fields.finish(notes);
     let Link { timeout, one_connection, modbus, .. } = link;
-    Some(Device { spec, timeout, one_connection, modbus, link: link_place, rating: place })
+    Some(Device { spec, timeout, one_connection, modbus, link: link_place, capacity, rating: place })
+}
+
+fn read_capacity(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<WattHours> {
+    let capacity: WattHours = fields.leaf_if_given("capacity", notes)?;
+    if capacity <= WattHours::ZERO {
+        fields.place("capacity").error(notes, format!("must be above 0 Wh, got {capacity}"));
+        return None;
+    }
+    Some(capacity)
 }
 
 fn read_rating(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Watts> {

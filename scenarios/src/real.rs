@@ -2,6 +2,7 @@
 //!
 //! A site that says nothing of persistence is kept as `persistence: ()` keeps it: what a controller promised must outlive it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use r_ems_engine::controller::ControllerSpec;
@@ -10,10 +11,11 @@ use r_ems_engine::fieldbus::serial::SerialLine;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::persistence::JournalSettings;
 use r_ems_engine::redundancy::Seat;
-use r_ems_engine::units::Watts;
+use r_ems_engine::units::{WattHours, Watts};
 use r_ems_engine::wall::UtcOffset;
 
 use crate::assurance::{self, Ways};
+use crate::device::Device;
 use crate::files::{Document, Files};
 use crate::leaf;
 use crate::mistake::{Mistake, Notes, Report, Severity};
@@ -66,6 +68,8 @@ pub struct RealMember<F: FunctionSet> {
     pub ways: Vec<RealWay>,
     /// The limit that peaks of its grid are shaved to.
     pub shaving_limit: Option<Watts>,
+    /// How much batteries of its grid hold, by their names, as far as the file says so.
+    pub capacities: BTreeMap<String, WattHours>,
 }
 
 /// Where a connection leads.
@@ -146,18 +150,20 @@ fn make<F: FunctionSet>(document: &Document, notes: &mut Notes) -> Option<RealSi
         let council: Vec<u16> = grid.council.members().map(|member| position(member.host)).collect();
         // What is none was noted.
         let ways: Vec<RealWay> = fieldbus::ways(&grid.devices).iter().filter_map(real).collect();
-        let limit = grid.shaving_limit();
+        let holds = |device: &Device<'_>| Some((device.spec.name.clone(), device.capacity?));
+        let known = (grid.shaving_limit(), grid.devices.iter().filter_map(holds).collect::<BTreeMap<_, _>>());
         let place = move |seat: Seat, is_witness: bool| {
-            (seat, council.clone(), if is_witness { Vec::new() } else { ways.clone() }, limit)
+            (seat, council.clone(), if is_witness { Vec::new() } else { ways.clone() }, known.clone())
         };
         grid.council.members().map(move |member| place(member.seat, member.is_witness))
     });
-    let member = |(spec, (seat, council, ways, shaving_limit))| RealMember {
+    let member = |(spec, (seat, council, ways, (shaving_limit, capacities)))| RealMember {
         spec,
         seat,
         council,
         ways,
         shaving_limit,
+        capacities,
     };
     Some(RealSite {
         document: Document::new("", ""),

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 
 use serde_json::Value;
 
-use super::daemon::{Daemon, JOURNALS, demo, file};
+use super::daemon::{Daemon, JOURNALS, demo, file, until};
 
 #[test]
 fn every_route_is_described_and_answers_as_described() {
@@ -166,6 +166,22 @@ fn metrics_are_what_a_scraper_reads() {
     assert_eq!(samples["r_ems_lines_lost_total"], 0.0);
     assert!(samples["r_ems_log_bytes_total"] > 0.0);
     assert_eq!(samples["r_ems_log_cut"], 0.0);
+}
+
+#[test]
+fn polls_that_a_device_leaves_unanswered_are_counted() {
+    let silent = r#"faults: [During("+0 s", "+1 day", Silent("workshop/bess"))], network:"#;
+    let daemon = Daemon::start("silent", &[&demo("silent", &[("network:", silent)], &[])]);
+    let told = until("polls time out", || {
+        let status = daemon.json(&["status"]);
+        let told = [0, 1].map(|device| status["grids"][0]["devices"][device]["timeouts"].as_u64());
+        (told[1] >= Some(2)).then_some(told)
+    });
+    assert_eq!(told[0], Some(0), "the meter answers");
+    let (_, text) = daemon.ask("GET", "/metrics", "");
+    let series = "r_ems_polls_unanswered_total{grid=\"workshop\",controller=\"a\",device=\"bess\"} ";
+    let counted = text.lines().find_map(|line| line.strip_prefix(series)).expect("a series");
+    assert!(counted.parse::<u64>().expect("a number") >= told[1].expect("a number"), "{counted}");
 }
 
 #[test]

@@ -288,7 +288,7 @@ fn programs_read_a_failure_and_warnings_as_json() {
     assert!(failed["message"].as_str().expect("a text").contains("5 errors"), "{failed}");
     let [warned, failed] = &said("ratings.ron")[..] else { panic!("it is two lines") };
     assert_eq!((&warned["level"], &failed["level"]), (&"WARN".into(), &"ERROR".into()));
-    assert!(warned["message"].as_str().expect("a text").contains("1 warning"), "{warned}");
+    assert!(warned["message"].as_str().expect("a text").contains("2 warnings"), "{warned}");
 }
 
 #[test]

@@ -197,6 +197,9 @@ fn a_site_that_is_killed_goes_on_where_it_was_and_its_logs_replay() {
     assert!(described.contains("\"/v1/status\"") && !described.contains("\"post\""), "{described}");
     assert!(daemon.ask("GET", "/v1/openapi.json", "").1.contains("\"post\""));
     until("the peak is shaved", || (site.set_point() > 50_000).then_some(()));
+    until("its charge lasts for so long", || {
+        daemon.json(&["status"])["grids"][0]["devices"][1]["lasts_s"].as_f64().filter(|lasts| *lasts > 600.0)
+    });
     let status = daemon.json(&["status"]);
     assert_eq!((&status["mode"], &status["grids"][0]["active"]), (&"production".into(), &"a".into()));
     let own = &status["grids"][0]["controllers"][0];

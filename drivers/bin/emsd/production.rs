@@ -2,7 +2,6 @@
 //!
 //! What happens here happens before the loop begins: it may wait for disks and for names, and what is wrong ends the program.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -316,11 +315,13 @@ fn about<F: FunctionSet>(
     let mut grids: Vec<GridAbout> = Vec::new();
     for member in members {
         if grids.iter().all(|grid| grid.name != member.spec.grid) {
+            let capacities_wh =
+                member.capacities.iter().map(|(name, holds)| (name.clone(), holds.watt_hours()));
             grids.push(GridAbout {
                 members: council(site, members, &member.spec.grid),
                 name: member.spec.grid.clone(),
                 limit_w: member.shaving_limit.map(Watts::watts),
-                capacities_wh: BTreeMap::new(),
+                capacities_wh: capacities_wh.collect(),
                 simulated: of_grid(&member.spec.grid, simulated),
             });
         }

@@ -283,6 +283,7 @@ mod tests {
             lasts_s: None,
             quality: "good".to_owned(),
             age_s: Some(0.1),
+            timeouts: 0,
             set_point_w: None,
             bound_by: None,
             write: None,

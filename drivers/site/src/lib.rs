@@ -12,6 +12,17 @@
 //! - [`real_time`] asks the operating system for what punctuality needs.
 //!
 //! **Invariant:** what is measured here reaches a machine in a delivery or not at all, so a log holds whatever decided.
+//!
+//! **Decision: no queue between a socket and its machine, so none that overflows unseen.** What was read is delivered before more
+//! is read. Where something is full all the same, its machine hears of it by an input that is in the log anyway:
+//!
+//! | full | what becomes of it | what the machine hears |
+//! |---|---|---|
+//! | a line, by what a device sends | it is closed | `LinkChanged` |
+//! | a line, by what is sent to the device | it is closed, and what was given to it is taken back | `NotSent`, `LinkChanged` |
+//! | the socket between hosts | a datagram is lost, as in any network | no letter: that is what watchdogs are for |
+//! | what waits for the disk | the journal is kept no further, until a whole state is | `Journal` |
+//! | commands | refused, and whoever asked hears it at once | nothing: it was asked for nothing |
 
 pub mod appender;
 pub mod clock;

@@ -35,6 +35,7 @@ mod readiness;
 mod recall;
 pub mod set_points;
 pub mod share;
+mod shown;
 mod spec;
 mod stopping;
 pub mod supervision;
@@ -199,8 +200,7 @@ impl<F: Function> Machine for Controller<F> {
                 self.image.take(now, device, samples);
                 self.set_points.answers(now, device);
             }
-            // Age alone decides when a silent device's points are stale.
-            Input::TimedOut { device } => self.set_points.is_silent(device),
+            Input::TimedOut { device } => self.silent(device),
             Input::Written { device, outcome } => self.written(now, device, outcome, out),
             Input::NotSent { device, kind, valid_until } => {
                 self.bus.not_sent(now, device, (kind, valid_until), out);
@@ -271,7 +271,7 @@ impl<F: Function> Controller<F> {
                     self.image.take(now, device, self.bus.samples(samples));
                     self.set_points.answers(now, device);
                 }
-                Some(Told::TimedOut { device }) => self.set_points.is_silent(device),
+                Some(Told::TimedOut { device }) => self.silent(device),
                 Some(Told::Reconnected { device }) => self.set_points.doubt(now, device),
                 Some(Told::Left { device, valid_until, how }) => {
                     self.set_points.leaves(device, valid_until, how, self.redundancy.settings());
@@ -284,6 +284,12 @@ impl<F: Function> Controller<F> {
                 Some(Told::Beats { device, outcome }) => out.report(Event::of_heartbeats(device, outcome)),
             }
         }
+    }
+
+    /// Takes that a device did not answer a poll.
+    fn silent(&mut self, device: DeviceIndex) {
+        self.image.is_silent(device);
+        self.set_points.is_silent(device);
     }
 
     /// Takes what became of a write.
@@ -455,43 +461,8 @@ impl<F: Function> Controller<F> {
         assert!(matches!(self.phase, Phase::Starting | Phase::Running), "only a booted controller scans");
     }
 
-    /// The newest values and their quality.
-    pub const fn image(&self) -> &Image {
-        &self.image
-    }
-
     #[cfg(test)]
     pub(crate) const fn parts_mut(&mut self) -> (&mut Composition<F>, &mut Image) {
         (&mut self.composition, &mut self.image)
-    }
-
-    /// The functions and groups with their last decisions.
-    pub const fn composition(&self) -> &Composition<F> {
-        &self.composition
-    }
-
-    /// The set-points on their way.
-    pub const fn set_points(&self) -> &SetPoints {
-        &self.set_points
-    }
-
-    /// How late its scans were.
-    pub const fn timing(&self) -> &LoopTimingReporter {
-        &self.timing
-    }
-
-    /// Where it is in its life.
-    pub const fn phase(&self) -> Phase {
-        self.phase
-    }
-
-    /// What it has told its standbys, or heard from the active.
-    pub const fn transfer(&self) -> &StateTransfer {
-        &self.transfer
-    }
-
-    /// Who may write, as far as this controller knows.
-    pub const fn redundancy(&self) -> &RedundancySupervisor {
-        &self.redundancy
     }
 }

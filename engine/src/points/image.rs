@@ -88,6 +88,8 @@ struct Entry {
     power: History,
     /// When it is told that nothing of it has arrived since boot; never, once it was, or where it may be another's to ask.
     missed_at: LocalTime,
+    /// Polls that it left unanswered, in all lives of which the state is known.
+    unanswered: u64,
     /// While before this instant every point of the device is known to keep its quality: a scan need not look.
     settled_until: LocalTime,
 }
@@ -111,6 +113,7 @@ impl Image {
                 changed: LocalTime::ZERO,
                 power: History::new(scan, reach),
                 missed_at: LocalTime::MAX,
+                unanswered: 0,
                 settled_until: LocalTime::ZERO,
             });
             points.extend(device.class.points().iter().map(|_kind| Point::unknown()));
@@ -184,6 +187,18 @@ impl Image {
                 entry.power.push(measured, value);
             }
         }
+    }
+
+    /// Counts a poll that a device left unanswered. Age alone decides when its points are stale.
+    pub fn is_silent(&mut self, device: DeviceIndex) {
+        if let Some(entry) = self.devices.get_mut(device.position()) {
+            entry.unanswered += 1;
+        }
+    }
+
+    /// How many polls a device left unanswered, over the lives of the controller that it knows of.
+    pub fn unanswered(&self, device: DeviceIndex) -> u64 {
+        self.devices[device.position()].unanswered
     }
 
     /// Passes the values of the devices that only the active connects to, with the ages of their measurements.

@@ -164,6 +164,9 @@ impl Api {
             let role = if controller.lives() { view.role.name() } else { DOWN };
             let names = &self.about.controllers[controller.of.position()];
             metrics.is_now(names, role, view.epoch, &view.timing);
+            for device in &view.devices {
+                metrics.has_unanswered(names, &device.name, device.timeouts);
+            }
         }
         metrics.to_string()
     }

@@ -202,6 +202,7 @@ fn devices<F: FunctionSet>(
             lasts_s: None,
             quality: worst(points.iter().map(|point| point.quality)).name().to_owned(),
             age_s: age.map(Span::as_secs_f64),
+            timeouts: machine.image().unanswered(index),
             set_point_w: decided.map(|(_, member)| member.set_point().watts()),
             bound_by: decided
                 .and_then(|(group, _)| group.bound_by())
