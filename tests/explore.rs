@@ -96,11 +96,13 @@ fn every_kind_of_fault_is_drawn_and_read_by_the_language() {
 
 #[test]
 fn what_is_set_in_a_run_is_drawn_and_read_by_the_language() {
-    for file in ["failover.ron", "one_connection.ron", "failover_fast.ron"] {
+    for file in ["failover.ron", "one_connection.ron", "failover_fast.ron", "sunspec.ron"] {
         let site: Site<BuiltIn> =
             Site::open(&root().join("scenarios").join(file), &[], None).expect("a shipped scenario");
         let mut missing =
             vec![".write_delay", ".reversion", "differs", "redundancy.lease", ".scan", "persistence.sync"];
+        // A device that is told its reversion takes whole seconds, and none is so short.
+        missing.retain(|part| file != "sunspec.ron" || *part != ".reversion");
         for number in 0..100 {
             let case = swarm::draw(&site.facts, site.length, 5, number);
             missing.retain(|part| !case.settings.iter().any(|setting| setting.text.contains(part)));
