@@ -151,6 +151,10 @@ fn a_check_prints_votes_waits_and_the_bound_of_a_take_over() {
     let pair = &printed["files"][1]["redundancy"][0];
     assert_eq!(pair["devices"][0]["rests_on"], "declared_longest_write");
     assert_eq!(pair["delay_is_assumed"], true);
+    assert_eq!((&fast["waits_for_word"], &pair["waits_for_word"]), (&false.into(), &true.into()));
+    let text =
+        String::from_utf8(emsctl(&["check", "scenarios/pair_without_witness.ron"]).stdout).expect("text");
+    assert!(text.contains("a take-over, once an operator has said `sole`, lasts at most 99.11 ms"), "{text}");
     let text = String::from_utf8(emsctl(&["check", "scenarios/failover.ron"]).stdout).expect("text");
     assert!(text.contains("2 of the votes a, b, w are a majority"), "{text}");
     // A lease of 40 ms less a heartbeat of 10 ms, on a clock that is fast by 600 ppm, less two ways of 3 ms.

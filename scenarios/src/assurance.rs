@@ -41,8 +41,10 @@ pub struct Assurance {
     pub delay_s: f64,
     /// Whether that is assumed, because a site file does not say it.
     pub delay_is_assumed: bool,
-    /// The longest time from a crash of the active to the first write of the next, if no message is lost and a standby is ready;
-    /// of the device with the longest.
+    /// Whether a crash of the active needs an operator's word: the others are no majority, and wait (`on_silence: Hold`).
+    pub waits_for_word: bool,
+    /// The longest time from a crash of the active, or from that word, to the first write of the next, if no message is lost and
+    /// a standby is ready; of the device with the longest.
     pub take_over_max_s: f64,
     /// How much of that a write waits for the journal's sync.
     pub sync_wait_s: f64,
@@ -193,6 +195,7 @@ pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)
     let council = grid.council.seen_from(Seat(0));
     let settings = &grid.council.settings;
     let voters = grid.council.members().filter(|member| council.votes(member.seat));
+    let voters: Vec<String> = voters.map(|member| member.id.to_string()).collect();
     let mut devices = Vec::new();
     let mut longest = Span::ZERO;
     for (position, device) in grid.devices.iter().enumerate() {
@@ -213,16 +216,17 @@ pub(crate) fn of<S>(grid: &Grid<'_, S>, ways: &Ways) -> Option<(Assurance, Span)
     }
     let assurance = Assurance {
         grid: grid.name.clone(),
-        voters: voters.map(|member| member.id.to_string()).collect(),
         majority: council.majority(),
         grantor_wait_s: settings.grantor_wait().as_secs_f64(),
         devices,
         delay_s: ways.delay.as_secs_f64(),
         delay_is_assumed: ways.delay_is_assumed,
+        waits_for_word: settings.on_silence == OnSilence::Hold && council.majority() as usize == voters.len(),
         take_over_max_s: longest.as_secs_f64(),
         sync_wait_s: ways.sync.as_secs_f64(),
         stall_max_s: settings.stall_max(ways.delay).as_secs_f64(),
         clock_stop_max_s: settings.clock_stop_max().as_secs_f64(),
+        voters,
     };
     Some((assurance, longest))
 }

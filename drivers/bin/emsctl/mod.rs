@@ -7,7 +7,7 @@
 //!
 //! | command | what is printed |
 //! |---|---|
-//! | `check` | `{ ok, files: [{ file, errors, warnings, mistakes: [{ file, line, column, field, message, severity }], redundancy: [{ grid, voters, majority, grantor_wait_s, devices, delay_s, take_over_max_s, stall_max_s, clock_stop_max_s, … }] }] }` |
+//! | `check` | `{ ok, files: [{ file, errors, warnings, mistakes: [{ file, line, column, field, message, severity }], redundancy: [{ grid, voters, majority, grantor_wait_s, devices, delay_s, waits_for_word, take_over_max_s, stall_max_s, clock_stop_max_s, … }] }] }` |
 //! | `run` | the summary: see [`crate::summary`]; of a wrong scenario what `check` prints |
 //! | `replay` | `{ ok, deliveries, until_s, digest, end, is_being_written, poisoned, compatibility, divergence, event_difference }` |
 //! | `replay` of archives, of several logs, or with `--timeline` | `{ ok, archives: [{ file, ok, errors, manifest }], logs: [{ file, path, controller, role, number, verdict, follows, missing, error, from, to, deliveries, end, poisoned, compatibility, divergence }], clocks: [{ controllers, since, is_reference, told_by, ahead_s, within_s, rate_ppm, letters }], letters: [{ from, to, sent, arrived, lost, unknown, repeated, unsent }], notes, events: [{ at, at_unix_ns, controller, kind, severity, message }], events_left_out }` |

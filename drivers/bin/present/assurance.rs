@@ -17,6 +17,7 @@ fn grid(assurance: &Assurance) -> String {
         devices,
         delay_s,
         delay_is_assumed,
+        waits_for_word,
         take_over_max_s,
         sync_wait_s,
         stall_max_s,
@@ -30,10 +31,17 @@ fn grid(assurance: &Assurance) -> String {
         millis(*grantor_wait_s)
     );
     text += &format!(
-        "  {grid}: a take-over lasts at most {} with messages of at most {} ({source}), none lost, and a standby that is ready\n",
+        "  {grid}: a take-over{} lasts at most {} with messages of at most {} ({source}), none lost, \
+         and a standby that is ready\n",
+        if *waits_for_word { ", once an operator has said `sole`," } else { "" },
         millis(*take_over_max_s),
         millis(*delay_s)
     );
+    if *waits_for_word {
+        text += &format!(
+            "  {grid}: until then nobody writes: without the active the others are no majority, and wait (on_silence: Hold)\n"
+        );
+    }
     if *sync_wait_s > 0.0 {
         text += &format!(
             "  {grid}: of that a write waits up to {} for what led to it to be durable (sync: Strict)\n",
