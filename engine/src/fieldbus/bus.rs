@@ -11,7 +11,8 @@
 //!   due that the answers on the slowest connection are there in time, with as much again in reserve. A device that still answers
 //!   the poll before is not asked again.
 //! - **Set-points** are written one at a time for each device, before anything is read: its requests in their order, and the next
-//!   set-point when all are answered. What is decided meanwhile replaces what has not left, and answers for it.
+//!   set-point when all are answered, and the device has been read if it waits to be. What is decided meanwhile replaces what has
+//!   not left, and answers for it.
 //! - **Authority.** What waits is what is wanted still: where the lease under which it was decided is extended meanwhile, it may
 //!   leave as long as that holds. What has not left when it expires, or when the authority is given up, does not leave.
 //! - **What has left cannot be recalled from a device,** but from the connection: a cable that is out keeps it there, and lets it

@@ -17,9 +17,10 @@
 //!   until the back-off is over, and then one is tried, without retries.
 //! - **What a gateway says of a unit** (exceptions 10 and 11) is about the unit: the connection stays. So does it while another
 //!   unit answers. Where none does any more, it is closed and opened again: a peer that was unplugged does not say so.
-//! - **Writes go first**: a set-point must not wait for polls, nor the second of its requests for another unit's writes. Before
-//!   them go heartbeats: one waits for the exchange that is under way, for what its own unit is already asked, and for one
-//!   exchange of each other heartbeat. `queue` says why.
+//! - **Writes go first**: a set-point must not wait for polls, nor the second of its requests for another unit's writes. Only
+//!   one that has waited for another of its unit lets that unit be read before. Before them go heartbeats: one waits for the
+//!   exchange that is under way, for what its own unit is already asked, and for one exchange of each other heartbeat. `queue`
+//!   says why.
 //! - **A write leaves while it is valid or not at all.** That is asked whenever it is sent, retries too.
 //! - **What has left may still wait** in the host's end of the connection, until its cable is whole again. Whoever must not have
 //!   it arrive takes it back: the connection is closed, at once opened anew for what comes next, and no unit is blamed.
@@ -183,7 +184,7 @@ impl<T: Copy> Master<T> {
         match peer.done(job, outcome) {
             Next::Nothing => {}
             Next::AtOnce(job) => self.queue.go_on(job),
-            Next::InTurn(job) => self.queue.add(job),
+            Next::InTurn(job) => self.queue.follow(job),
         }
     }
 

@@ -40,7 +40,7 @@ pub enum Next<T> {
     Nothing,
     /// The same goes on, before all that waits.
     AtOnce(Job<T>),
-    /// Something new begins, when its turn comes.
+    /// Something new of the same unit begins, which has waited for that: when its turn comes, and the unit has been read.
     InTurn(Job<T>),
 }
 

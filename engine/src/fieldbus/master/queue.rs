@@ -10,6 +10,10 @@
 //! **Decision: a set-point of another unit is interrupted for a heartbeat.** It waits for an exchange between two of its
 //! requests, and is not sent if it has expired meanwhile. Without its heartbeat a device falls back, whatever its set-point is.
 //!
+//! **What a unit is to be read goes before the second of two set-points in a row.** Where writing takes so long that the next
+//! set-point always waits already, as where one is repeated often, a device would else be written for ever and never be read; who
+//! cannot see it counts it as lost. It is another unit's reads for which a set-point never waits.
+//!
 //! **A heartbeat does not go before what its own unit is asked once more.** A unit that does not answer would be tried with
 //! both, and cost its connection twice as many time-outs.
 
@@ -45,6 +49,19 @@ impl<T: Copy> Queue<T> {
         let is_later = |other: &Waiting<T>| other.retries_left.is_none() && other.job.turn < job.turn;
         let place = self.jobs.iter().position(is_later).unwrap_or(self.jobs.len());
         self.jobs.insert(place, Waiting { job, retries_left: None });
+    }
+
+    /// Adds what has waited for another of its unit that is done now: what reads the unit has waited too, and goes first.
+    pub(super) fn follow(&mut self, job: Job<T>) {
+        let is_overtaken = |other: &Waiting<T>| {
+            other.retries_left.is_none() && other.job.unit == job.unit && other.job.turn < job.turn
+        };
+        while let Some(place) = self.jobs.iter().position(is_overtaken)
+            && let Some(overtaken) = self.jobs.remove(place)
+        {
+            self.add(Job { turn: job.turn, ..overtaken.job });
+        }
+        self.add(job);
     }
 
     /// Adds what follows from a job that is done, and belongs to it.

@@ -224,6 +224,24 @@ fn nothing_comes_between_the_requests_of_a_set_point_and_the_next_one_waits_for_
 }
 
 #[test]
+fn a_device_is_read_before_the_second_of_two_set_points_in_a_row_and_no_other_is() {
+    let mut bus = two_behind_a_gateway();
+    let first = ask(&mut bus, 10, &[write(BATTERY, 1.0, 3, 500)]);
+    let polls = [METER, BATTERY].map(|device| Effect::Poll { device, due: at(12) });
+    let waits = [polls[0], polls[1], write(BATTERY, 2.0, 3, 500)];
+    assert!(sent(&ask(&mut bus, 12, &waits)).is_empty());
+    let (out, _enable) = answered(&mut bus, 20, &first);
+    let (mut out, mut next) = answered(&mut bus, 30, &out);
+    let mut asked = Vec::new();
+    while let Some((unit, pdu)) = next {
+        asked.push((unit, pdu[0]));
+        (out, next) = answered(&mut bus, 40, &out);
+    }
+    let reads = |unit: u8| vec![(unit, 3); map(METER, GATEWAY, 0).reads().len()];
+    assert_eq!(asked, [reads(2), vec![(2, 16), (2, 6)], reads(1)].concat());
+}
+
+#[test]
 fn it_is_told_of_each_request_that_leaves_whether_it_wears_registers_once_more() {
     let how = |bus: &mut Bus| {
         let told = core::iter::from_fn(|| bus.next_told());
