@@ -7,6 +7,8 @@ use r_ems_engine::Span;
 use r_ems_engine::controller::member::GOOD_BEFORE_RETURN;
 use r_ems_engine::controller::set_points::channel::longest_pause;
 use r_ems_engine::fieldbus::map::DeviceMap;
+use r_ems_engine::fieldbus::sunspec::ByModels;
+use r_ems_engine::ids::ConnectionIndex;
 use r_ems_engine::redundancy::{OnSilence, Seat, Settings};
 use r_ems_sim::progress::{self, Promised};
 use r_ems_sim::slot::OneConnection;
@@ -14,6 +16,7 @@ use r_ems_sim::world::{Change, PathChange, Post, Timed};
 use serde::Serialize;
 
 use crate::council::Member;
+use crate::device::Device;
 use crate::fieldbus::{self, Modbus};
 use crate::mistake::Notes;
 use crate::naming::Names;
@@ -257,6 +260,14 @@ pub(crate) fn assure<S>(
             for (device, known) in grid.devices.iter().enumerate() {
                 known.check_declared(ways.write(device), notes);
             }
+            if let Some((device, age)) = unread_while_written(grid, &posts, &usual) {
+                let message = format!(
+                    "what is written here may keep values from being read until they are {age} old, and `max_age` is {}: who \
+                     writes may lose the device by that, and nobody is counted on",
+                    device.spec.age_max
+                );
+                device.warn_link(message, notes);
+            }
         }
     }
     assurances
@@ -268,6 +279,32 @@ fn passes(post: &Post, device: usize) -> (Span, Span) {
     let Some(map) = map else { return (Span::ZERO, Span::ZERO) };
     let framing = post.bus.connections[map.connection().position()].framing;
     (map.longest_write(framing).0, map.longest_read(framing) + map.heartbeat_passes(framing))
+}
+
+/// A device of which values may become too old while set-points pass on its connection, and how old: who writes loses it by that
+/// alone, and is none that others could count on.
+///
+/// At worst a set-point of each device begins to leave just before a poll would, a scan after the one before. Where links pass
+/// values and no frames, nothing waits for anything.
+fn unread_while_written<'g, 't, S>(
+    grid: &'g Grid<'t, S>,
+    posts: &[Post],
+    ways: &Ways,
+) -> Option<(&'g Device<'t>, Span)> {
+    let read =
+        posts.iter().flat_map(|post| post.bus.devices.iter().map(move |map| (post, map.connection(), map)));
+    let aged = |(post, connection, map): (&Post, ConnectionIndex, &DeviceMap)| {
+        let here = post.bus.devices.iter().filter(|other| other.connection() == connection);
+        let writes = |map: &DeviceMap| {
+            let requests = map.models().map_or(map.all_writes().count(), ByModels::most_writes);
+            ways.write(map.device().position()) * requests as u64
+        };
+        let written = here.map(writes).fold(Span::ZERO, |sum, takes| sum + takes);
+        let age = grid.scan + written + post.bus.takes(connection);
+        let device = &grid.devices[map.device().position()];
+        (age > device.spec.age_max).then_some((device, age))
+    };
+    read.filter_map(aged).next()
 }
 
 /// So many heartbeats more may a take-over last where messages may be lost: each of its few may be, and is repeated.
@@ -306,11 +343,12 @@ fn promised<S>(
     if (council.is_pair() && !takes_over) || assurance.devices.is_empty() {
         return None;
     }
+    let loses_devices = unread_while_written(grid, posts, &ways).is_some();
     let member = |member: Member<'_>| progress::Member {
         place: u16::try_from(first + member.seat.position()).unwrap_or(u16::MAX),
         votes: council.votes(member.seat),
         writes: !member.is_witness,
-        is_heir: !member.is_witness,
+        is_heir: !member.is_witness && !loses_devices,
     };
     let hosts: Vec<u16> = posts.iter().map(|post| post.host).collect();
     let pairs = hosts.iter().flat_map(|from| hosts.iter().map(move |to| (*from, *to)));
@@ -333,7 +371,7 @@ fn promised<S>(
 /// How long a change may be felt: a voter that booted waits and saves its promise, one that handed over defers, a device that was
 /// silent has to be polled again and believed, and all of that is looked at from time to time.
 fn settles_within<S>(grid: &Grid<'_, S>, settings: &Settings, ways: &Ways, sync: Span) -> Span {
-    let of_device = |device: &crate::device::Device<'_>| {
+    let of_device = |device: &Device<'_>| {
         let connecting = device.one_connection.map_or(Span::ZERO, |one| one.dead_after + one.connect * 2);
         device.timeout + device.spec.age_max + device.spec.longest_write + connecting
     };

@@ -5,7 +5,7 @@ use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::redundancy::{Command, FailBack, OnSilence, Seat, Settings};
 use r_ems_engine::{Span, Time};
 use r_ems_scenarios::assurance::RestsOn;
-use r_ems_scenarios::{Loaded, Memory, Overrides, examine, load};
+use r_ems_scenarios::{Disk, Loaded, Memory, Overrides, examine, load};
 use r_ems_sim::network::{Chance, Delay, Path};
 use r_ems_sim::world::{Change, HostWall, Life, LinkState, PathChange};
 
@@ -292,4 +292,23 @@ fn a_list_of_faults_reads_alike_by_itself_and_in_its_scenario() {
         "[At(\"+1 s\", Crash(host: \"q\"))]",
     );
     assert!(wrong.expect_err("no such host").to_string().contains("there is no host"));
+}
+
+#[test]
+fn nobody_counts_on_who_may_lose_a_device_by_writing_to_it() {
+    // Values count for 305 ms: of that a scan takes 100 ms, a read 5 ms, and a write 5 ms besides what delays it.
+    for (delay, heirs) in [("195 ms", 2), ("196 ms", 0)] {
+        let settings = [
+            "expect=[]".to_owned(),
+            "site.grids.commerce.devices.bess.link.timeout=\"1 s\"".to_owned(),
+            format!("links={{ \"commerce/bess\": (write_delay: \"{delay}\") }}"),
+        ];
+        let overrides = Overrides { settings: settings.into(), ..Overrides::default() };
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/failover_wire.ron");
+        let loaded = load::<BuiltIn>(&Disk, path, &overrides).unwrap_or_else(|report| panic!("{report}"));
+        let found = loaded.world.promised[0].members.iter().filter(|member| member.is_heir);
+        assert_eq!(found.count(), heirs, "{delay}");
+        let is_told = loaded.warnings.to_string().contains("`max_age` is 305 ms");
+        assert_eq!(is_told, heirs == 0, "{delay}: {}", loaded.warnings);
+    }
 }

@@ -65,7 +65,7 @@ pub struct Member {
     pub votes: bool,
     /// Whether it can write; a witness cannot.
     pub writes: bool,
-    /// Whether others may count on it to take over: it understands them and knows what they know.
+    /// Whether others may count on it to take over: it understands them, knows what they know, and loses no device by writing.
     pub is_heir: bool,
 }
 
