@@ -43,7 +43,7 @@ def line(what, late, period_ns):
     at = lambda share: late[min(len(late) - 1, int(len(late) * share))]
     missed = len(late) - bisect.bisect_left(late, period_ns / 1e3)
     print(
-        f"{what:30} {len(late):6} wakes, {missed} missed  p50 {at(0.5):7.1f}  p99 {at(0.99):7.1f}"
+        f"{what:32} {len(late):6} wakes, {missed} missed  p50 {at(0.5):7.1f}  p99 {at(0.99):7.1f}"
         f"  p99.9 {at(0.999):7.1f}  longest {late[-1]:8.1f} us",
         flush=True,
     )
