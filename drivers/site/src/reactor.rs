@@ -3,32 +3,35 @@
 //! The instant is absolute, see [`crate::clock`]; sockets are named by whoever adds them, and a wait gives back names only.
 //! What is ready stays so until it has been read: nothing is lost where only some of it is.
 //!
-//! **Decision: it wakes [`EARLY`] and watches the clock for the rest.** What a processor takes to leave its rest, and a scheduler
-//! to give it over, varies more than it takes in the median, and would be the lateness of each scan. The price is a core for that
-//! long, once each wake; a socket that becomes ready meanwhile waits for as long.
+//! **Decision: it wakes early and watches the clock for the rest.** What a processor takes to leave its rest, and a scheduler to
+//! give it over, varies more than it takes in the median, and would be the lateness of each scan. How early, `lead` learns. The
+//! price is a core for that long, once each wake; sockets are looked at meanwhile, but for the last [`lead::LEAST`].
+
+mod lead;
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use r_ems_engine::{Span, Time};
-use rustix::event::epoll;
+use r_ems_engine::Time;
+use rustix::event::{Timespec, epoll};
 
+use self::lead::Lead;
 use crate::clock::{BootClock, Clock, Waited};
 
 /// So many sockets are told of at once; the others follow with the next wait.
 const READY_MAX: usize = 64;
-/// So long before an instant a wait for it begins to watch the clock; most wakes take less, also beside a compiler.
-pub const EARLY: Span = Span::from_micros(100);
 /// The name of the clock's own descriptors.
 const CLOCK: u64 = u64::MAX;
+const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// A clock, and the sockets that end its waits.
 #[derive(Debug)]
 pub struct Reactor {
     clock: BootClock,
     epoll: Arc<OwnedFd>,
+    lead: Lead,
 }
 
 /// Lets sockets end a reactor's waits, all under one name.
@@ -66,7 +69,7 @@ impl Reactor {
         for own in clock.descriptors() {
             epoll::add(&epoll, own, epoll::EventData::new_u64(CLOCK), epoll::EventFlags::IN)?;
         }
-        Ok(Self { clock, epoll: Arc::new(epoll) })
+        Ok(Self { clock, epoll: Arc::new(epoll), lead: Lead::NEW })
     }
 
     /// The time since the run began.
@@ -88,32 +91,52 @@ impl Reactor {
     /// # Errors
     /// The operating system refuses, which is no fault of a socket.
     pub fn wait(&mut self, until: Time, ready: &mut Vec<u64>) -> io::Result<Waited> {
-        let is_near = self.is_near(until);
-        if !is_near {
-            self.clock.set(until - EARLY)?;
+        let now = self.now();
+        let lead = self.lead.before(now, until);
+        if until.since(now) > lead {
+            let early = until - lead;
+            self.clock.set(early)?;
+            let waited = self.look(None, ready)?;
+            let now = self.now();
+            if waited == Waited::Woken || !ready.is_empty() || now < early {
+                return Ok(waited);
+            }
+            self.lead.learn(now.since(early));
         }
-        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        self.watch_clock(until, ready)
+    }
+
+    /// Watches the clock, and the sockets until shortly before the instant, which is near or over.
+    fn watch_clock(&self, until: Time, ready: &mut Vec<u64>) -> io::Result<Waited> {
+        loop {
+            let waited = self.look(Some(&AT_ONCE), ready)?;
+            if waited == Waited::Woken || !ready.is_empty() {
+                return Ok(waited);
+            }
+            if until.since(self.now()) <= lead::LEAST {
+                break;
+            }
+        }
+        while self.now() < until {
+            core::hint::spin_loop();
+        }
+        Ok(Waited::Reached)
+    }
+
+    /// Looks for so long who is ready; `None`: until somebody is, or the timer has run out.
+    fn look(&self, timeout: Option<&Timespec>, ready: &mut Vec<u64>) -> io::Result<Waited> {
         let mut events = [const { MaybeUninit::uninit() }; READY_MAX];
-        match epoll::wait(&self.epoll, &mut events, is_near.then_some(&at_once)) {
+        let mut is_clock = false;
+        match epoll::wait(&self.epoll, &mut events, timeout) {
             Ok((events, _room)) => {
                 let names = events.iter().map(|event| event.data.u64());
+                is_clock = names.clone().any(|name| name == CLOCK);
                 ready.extend(names.filter(|name| *name != CLOCK));
             }
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let waited = self.clock.take_woken();
-        if waited == Waited::Reached && ready.is_empty() && self.is_near(until) {
-            while self.now() < until {
-                core::hint::spin_loop();
-            }
-        }
-        Ok(waited)
-    }
-
-    /// Whether an instant is so near, or over, that nothing sleeps until then.
-    fn is_near(&self, until: Time) -> bool {
-        until.since(self.now()) <= EARLY
+        Ok(if is_clock { self.clock.take_woken() } else { Waited::Reached })
     }
 }
 
