@@ -63,24 +63,27 @@ fn grid(assurance: &Assurance) -> String {
         "  {grid}: a clock that stands still with its host, as in a paused virtual machine, is within its bound for {:.3} ms\n",
         clock_stop_max_s * 1e3
     );
-    for DeviceAssurance { name, longest_write_s, rests_on, connecting_s, take_over_max_s } in devices {
-        text += &match rests_on {
-            RestsOn::Epochs => format!(
-                "  {grid}/{name}: one writer rests on epochs, which the device checks; D = 0; taken over within {}\n",
-                millis(*take_over_max_s)
-            ),
-            RestsOn::DeclaredLongestWrite => format!(
-                "  {grid}/{name}: one writer rests on the declared D = {}; taken over within {}\n",
-                millis(*longest_write_s),
-                millis(*take_over_max_s)
-            ),
-        };
-        if let Some(connecting) = connecting_s {
-            text += &format!(
-                "  {grid}/{name}: takes one connection; that of a host that is gone is given to another after at most {}\n",
-                millis(*connecting)
-            );
-        }
+    text + &devices.iter().map(|known| device(grid, known)).collect::<String>()
+}
+
+fn device(grid: &str, assurance: &DeviceAssurance) -> String {
+    let DeviceAssurance { name, longest_write_s, rests_on, connecting_s, take_over_max_s } = assurance;
+    let mut text = match rests_on {
+        RestsOn::Epochs => format!(
+            "  {grid}/{name}: one writer rests on epochs, which the device checks; D = 0; taken over within {}\n",
+            millis(*take_over_max_s)
+        ),
+        RestsOn::DeclaredLongestWrite => format!(
+            "  {grid}/{name}: one writer rests on the declared D = {}; taken over within {}\n",
+            millis(*longest_write_s),
+            millis(*take_over_max_s)
+        ),
+    };
+    if let Some(connecting) = connecting_s {
+        text += &format!(
+            "  {grid}/{name}: takes one connection; that of a host that is gone is given to another after at most {}\n",
+            millis(*connecting)
+        );
     }
     text
 }
