@@ -22,7 +22,7 @@ use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::math::at_most;
 use r_ems_engine::points::{PointKind, Quality};
-use r_ems_engine::redundancy::{Epoch, Role};
+use r_ems_engine::redundancy::{Epoch, Reason, Role};
 use r_ems_engine::timing::{LATENESS_CLASSES, LoopTimingReporter};
 
 /// Upper bounds of buckets of take-overs, in seconds: from a fast council to a device that is only declared to forget.
@@ -76,7 +76,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes the metrics of these controllers; a series begins with the first thing that it counts.
+    /// Makes the metrics of these controllers. What is rare and matters begins at 0, so that its first time is an increase; other
+    /// series begin with the first thing that they count.
     pub fn new(controllers: &[ControllerNames]) -> Self {
         let distribution = |buckets| Distribution::new_with_constructor(Buckets(buckets));
         let usable = |names: &ControllerNames| {
@@ -106,7 +107,22 @@ impl Metrics {
             journal_degraded: Family::default(),
         };
         metrics.register();
+        metrics.begin_rare();
         metrics
+    }
+
+    fn begin_rare(&self) {
+        for names in &self.controllers {
+            for counter in [&self.missed, &self.snapshots_failed] {
+                counter.get_or_create(&labels(names)).inc_by(0);
+            }
+            for reason in Reason::ALL {
+                self.take_overs.get_or_create(&labels_with(names, "reason", reason.name())).inc_by(0);
+            }
+            for device in names.devices.iter().filter(|device| device.class.is_controlled()) {
+                self.write_failures.get_or_create(&labels_with(names, "device", &device.name)).inc_by(0);
+            }
+        }
     }
 
     fn register(&mut self) {
@@ -133,7 +149,11 @@ impl Metrics {
         let help = "How old the state was with which a controller took over";
         registry.register_with_unit("take_over_state_age", help, Unit::Seconds, self.state_age.clone());
         registry.register("points_unusable", "Points that are not good", self.unusable.clone());
-        registry.register("polls_unanswered", "Polls that timed out", self.unanswered.clone());
+        registry.register(
+            "polls_unanswered",
+            "Polls without an answer, for whatever reason",
+            self.unanswered.clone(),
+        );
         registry.register("write_failures", "Times that writes began to fail", self.write_failures.clone());
         registry.register("snapshots", "States that became durable", self.snapshots.clone());
         let help = "States that did not become durable";

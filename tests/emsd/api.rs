@@ -162,6 +162,14 @@ fn metrics_are_what_a_scraper_reads() {
     assert!(counts.is_sorted(), "{counts:?}");
     let scans = samples["r_ems_scan_lateness_seconds_count{grid=\"workshop\",controller=\"a\"}"];
     assert!(scans > 0.0, "also where none was missed");
+    // Its first time is an increase.
+    for rare in [
+        "scans_missed_total{grid=\"workshop\",controller=\"a\"}",
+        "write_failures_total{grid=\"workshop\",controller=\"a\",device=\"bess\"}",
+        "take_overs_total{grid=\"workshop\",controller=\"b\",reason=\"heartbeat_lost\"}",
+    ] {
+        assert!(samples.contains_key(&format!("r_ems_{rare}")), "{rare}: {text}");
+    }
     assert_eq!(samples["r_ems_events_lost_total"], 0.0);
     assert_eq!(samples["r_ems_lines_lost_total"], 0.0);
     assert!(samples["r_ems_log_bytes_total"] > 0.0);

@@ -52,6 +52,10 @@ pub struct Arguments {
     /// In production, the key that all hosts of the site share: a file of 64 hexadecimal digits that only its owner may read
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
+    /// Keeps the computer's processors from resting, which takes power: where idle ones are slow to wake, as in a virtual
+    /// machine, scans are late by that
+    #[arg(long)]
+    pub keep_awake: bool,
     /// How lines are written to standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Human)]
     pub log: LogFormat,

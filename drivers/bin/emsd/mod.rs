@@ -34,6 +34,7 @@ mod socket;
 mod systemd;
 
 use std::ffi::OsString;
+use std::fs::File;
 
 use clap::Parser;
 use r_ems_engine::Span;
@@ -126,6 +127,14 @@ struct Ready<F: FunctionSet> {
     plant: Option<Plant>,
 }
 
+/// Asks for what lets the loop be on time, and says what it does not get. It holds until what it gives is dropped.
+fn punctual(keep_awake: bool) -> Option<File> {
+    let warn = |refused| tracing::warn!("{refused}");
+    real_time::ask_for_memory().unwrap_or_else(warn);
+    let awake = keep_awake.then(real_time::keep_awake)?;
+    awake.map_err(warn).ok()
+}
+
 /// Runs until somebody ends it, or the scenario is over.
 fn run<F>(arguments: &Arguments, said: &Said, early: Early) -> Result<Exit, Failure>
 where
@@ -152,9 +161,7 @@ where
             (socket, simulated(study, arguments)?)
         }
     };
-    if let Err(refused) = real_time::ask_for_memory() {
-        tracing::warn!("{refused}");
-    }
+    let _awake = punctual(arguments.keep_awake);
     let Ready { about, effective, again, machines, world, control, face, log, hosts, gauges, readers, plant } =
         ready;
     let (feed, fed, events) = feed::feed(machines.len());

@@ -46,7 +46,8 @@ impl Allowance {
     }
 
     fn take(&mut self, now: Time) {
-        self.free_at = self.free_at.max(now) + STATE_EVERY;
+        // What had to be published at once takes no place beyond those that there are.
+        self.free_at = (self.free_at.max(now) + STATE_EVERY).min(now + STATE_EVERY * STATES_AT_ONCE);
     }
 }
 
@@ -244,5 +245,8 @@ mod tests {
         assert!(!published(99) && published(100) && !published(101));
         let in_a_second = (1_000..2_000).filter(|millis| published(*millis)).count();
         assert!((10..=13).contains(&in_a_second), "{in_a_second}");
+        let burst = Time::ZERO + Span::from_secs(3);
+        (0..60).for_each(|_| allowance.take(burst));
+        assert!(allowance.allows(burst + STATE_EVERY), "what had to be published does not delay the rest");
     }
 }

@@ -196,9 +196,9 @@ fn controllers(controllers: &[ControllerStatus]) -> String {
         };
         let ready = match (controller.role.as_str(), controller.is_ready, controller.reaches_devices) {
             ("witness" | "down" | "silent" | "differs" | "maintenance", _, _) => NOTHING.to_owned(),
-            (_, true, _) => "yes".to_owned(),
+            (_, true, true) => "yes".to_owned(),
             (_, false, true) => paint(WARN, "no"),
-            (_, false, false) => paint(WARN, "no, misses devices"),
+            (_, _, false) => paint(WARN, "no, misses devices"),
         };
         table.row([
             match &controller.host {
@@ -382,6 +382,10 @@ mod tests {
                 "1 warning\n  nobody could take over",
             ),
             (changed(|grid| grid.controllers[1].is_ready = false), "1 warning\n  nobody could take over"),
+            (
+                changed(|grid| grid.controllers[1].reaches_devices = false),
+                "1 warning\n  nobody could take over",
+            ),
             (changed(|grid| grid.controllers[2] = controller("w", "down")), "1 warning\n  g/w is silent"),
             (changed(|grid| grid.devices[0].quality = "stale".to_owned()), "1 warning\n  pcc is stale"),
         ] {
@@ -401,6 +405,9 @@ mod tests {
             assert!(page.contains("no active is heard here") && !page.contains("nobody"), "{page}");
             assert!(page.contains(&format!("g/a on host far {expected}")), "{page}");
         }
+        let blind =
+            changed(|grid| grid.controllers.iter_mut().for_each(|member| member.reaches_devices = false));
+        assert!(blind.contains("all is well"), "another is as good: {blind}");
         let alone = changed(|grid| drop(grid.controllers.drain(1..)));
         assert!(alone.contains("all is well"), "nobody else was meant to: {alone}");
     }

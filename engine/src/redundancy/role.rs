@@ -86,6 +86,21 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Start,
+        Self::HeartbeatLost,
+        Self::WatchdogExpired,
+        Self::TooSlow,
+        Self::DevicesLost,
+        Self::FailBack,
+        Self::Operator,
+        Self::Superseded,
+        Self::MajorityLost,
+        Self::Renewed,
+        Self::Stopping,
+    ];
+
     /// Whether somebody had to notice that an active was missing, which takes time.
     pub const fn is_noticed(self) -> bool {
         match self {

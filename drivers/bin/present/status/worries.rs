@@ -39,7 +39,10 @@ pub(super) fn worries(grid: &GridStatus, status: &Status) -> Vec<Worry> {
             down.map(|down| Worry { is_alarm: false, text: format!("{} is {}", down.name, down.life) }),
         );
         let is_shared = members.iter().filter(|member| member.role != "witness").count() > 1;
-        if is_shared && grid.active.is_some() && !members.iter().any(could_take_over) {
+        if is_shared
+            && grid.active.is_some()
+            && !members.iter().any(|member| could_take_over(member, members))
+        {
             worries.push(Worry { is_alarm: false, text: "nobody could take over".to_owned() });
         }
     }
@@ -76,6 +79,8 @@ fn unheard(member: &ControllerStatus) -> Option<Worry> {
     Some(Worry { is_alarm: false, text: format!("{} on host {host} {what}", member.name) })
 }
 
-fn could_take_over(controller: &ControllerStatus) -> bool {
-    controller.role == "standby" && controller.is_ready
+/// Whether a member could take over from the active: who misses devices that the active reaches is no better than it.
+fn could_take_over(member: &ControllerStatus, members: &[ControllerStatus]) -> bool {
+    let is_needed = members.iter().any(|active| active.role == "active" && active.reaches_devices);
+    member.role == "standby" && member.is_ready && (member.reaches_devices || !is_needed)
 }
