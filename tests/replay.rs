@@ -16,8 +16,9 @@ use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
 /// comes first.
-const SHIPPED: [(&str, Option<&str>); 29] = [
+const SHIPPED: [(&str, Option<&str>); 30] = [
     ("scenarios/at_stop.ron", None),
+    ("scenarios/battery_bits.ron", None),
     ("scenarios/clock_drift.ron", Some("12 min")),
     ("scenarios/demo.ron", Some("20 min")),
     ("scenarios/demo_pair.ron", Some("20 min")),

@@ -62,6 +62,7 @@ fn behind_a_bus(spec: &mut ControllerSpec<BuiltIn>) {
             recalls: false,
             limits: ReadLimits::default(),
             points: Vec::new(),
+            bits: Vec::new(),
             writes: vec![request(200, FieldContent::SetPoint)],
             models: None,
             heartbeat: Some(heartbeat),

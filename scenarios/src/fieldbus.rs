@@ -16,6 +16,7 @@
 //! second device.
 
 mod beats;
+mod bits;
 mod joined;
 mod registers;
 mod serial;
@@ -24,9 +25,9 @@ mod writes;
 
 use r_ems_engine::Span;
 use r_ems_engine::fieldbus::framing::Framing;
-use r_ems_engine::fieldbus::map::{MapFlaw, MappedPoint, Mapping};
+use r_ems_engine::fieldbus::map::{MapFlaw, MappedBit, MappedPoint, Mapping};
 use r_ems_engine::fieldbus::master::UnitSpec;
-use r_ems_engine::fieldbus::pdu::{MAX_REGISTERS_READ, Request, Table};
+use r_ems_engine::fieldbus::pdu::{MAX_BITS_READ, MAX_REGISTERS_READ, Request, Table};
 use r_ems_engine::fieldbus::plan::ReadLimits;
 use r_ems_engine::fieldbus::write::{Heartbeat, WriteRequest};
 use r_ems_engine::ids::{ConnectionIndex, DeviceIndex, PointIndex};
@@ -34,7 +35,7 @@ use r_ems_engine::points::{DeviceClass, DeviceSpec};
 
 pub(crate) use self::beats::{check_connections, check_take_over};
 pub(crate) use self::joined::{bus, ways};
-use self::registers::read_points;
+use self::registers::{Found, read_points};
 pub(crate) use self::serial::check_masters;
 use self::writes::{read_heartbeat, read_writes};
 use crate::mistake::Notes;
@@ -78,7 +79,7 @@ enum Said {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Map {
     /// By the points' places in the device's class.
-    points: Vec<(usize, MappedPoint)>,
+    points: Vec<(usize, Found)>,
     writes: Vec<WriteRequest>,
     heartbeat: Option<Heartbeat>,
 }
@@ -110,6 +111,8 @@ pub(crate) fn read(
     serial::check_gap(framing, min_gap, fields, notes);
     let most = u64::from(MAX_REGISTERS_READ);
     let registers = whole(fields, "registers_max", (most, 1, most), notes) as u16;
+    let most_bits = u64::from(MAX_BITS_READ);
+    let bits = whole(fields, "bits_max", (most_bits, 1, most_bits), notes) as u16;
     let hole = whole(fields, "hole_max", (0, 0, most), notes) as u16;
     let said = match fields.optional("sunspec") {
         Some(node) => sunspec::read(&node, fields, class, scan, notes).map(Said::ByModels),
@@ -122,7 +125,7 @@ pub(crate) fn read(
         back_off_first,
         back_off_max: back_off_max.max(back_off_first),
     };
-    let limits = ReadLimits { registers, hole };
+    let limits = ReadLimits { registers, bits, hole };
     let (address, framing) = way?;
     Some(Modbus { address, framing, unit, min_gap, connect_timeout, limits, said: said? })
 }
@@ -213,9 +216,11 @@ impl Modbus {
         first: PointIndex,
     ) -> Mapping {
         let (device, spec) = device;
-        let point = |(place, mapped): &(usize, MappedPoint)| MappedPoint {
-            point: PointIndex::of(first.position() + place),
-            ..*mapped
+        let index = |place: usize| PointIndex::of(first.position() + place);
+        let point = |(place, found): &(usize, Found)| MappedPoint { point: index(*place), ..found.point };
+        let bits = |(place, found): &(usize, Found)| {
+            let point = index(*place);
+            found.bits.iter().map(move |bit| MappedBit { point, ..*bit }).collect::<Vec<_>>()
         };
         let (map, models) = match &self.said {
             Said::Map(map) => (map.clone(), None),
@@ -230,6 +235,7 @@ impl Modbus {
             recalls: !spec.longest_write.is_zero() && !spec.checks_epochs,
             limits: self.limits,
             points: map.points.iter().map(point).collect(),
+            bits: map.points.iter().flat_map(bits).collect(),
             writes: map.writes,
             heartbeat: map.heartbeat,
             models,

@@ -14,7 +14,7 @@ use r_ems_engine::machine::{Delivery, Driver, Effect, Machine, Outcome, SetPoint
 use r_ems_scenarios::{Disk, Overrides, load};
 use r_ems_sim::authority::{Rule, Violation};
 use r_ems_sim::driver::SimDriver;
-use wire_site::{EXCHANGED, GROUP, PV, Served, exchange, mask, one, read, run, several, watts};
+use wire_site::{COILS, EXCHANGED, GROUP, PV, Served, exchange, mask, one, read, run, several, watts};
 
 /// The three requests of [`GROUP`], in their order.
 fn value(power_w: i32) -> Vec<u8> {
@@ -198,6 +198,37 @@ fn function_23_writes_before_it_reads_and_nothing_where_it_could_not_read() {
 }
 
 #[test]
+fn coils_bring_a_set_point_into_force_and_say_whether_it_is() {
+    let mut served = Served::new(COILS, "");
+    let (on, off) = ([5, 0, 3, 0xff, 0], [5, 0, 3, 0, 0]);
+    let modes = [15, 0, 8, 0, 2, 1, 0b01];
+    assert_eq!(served.ask(&read(1, 3, 2)), [1, 1, 0], "the other one hears the heartbeat");
+    served.acknowledges(&value(50_000));
+    served.acknowledges(&on);
+    assert_eq!(served.ask(&read(1, 3, 1)), [1, 1, 1]);
+    assert_eq!(served.ask(&read(2, 5, 1)), [2, 1, 0], "what it holds is not in force yet");
+    served.acknowledges(&modes);
+    assert_eq!((served.is_in_force(), served.set_point_w()), (true, 50e3));
+    assert_eq!(served.ask(&read(1, 3, 2)), [1, 1, 0b01]);
+    assert_eq!(served.ask(&read(1, 8, 2)), [1, 1, 0b01]);
+    assert_eq!(served.ask(&read(2, 5, 1)), [2, 1, 1]);
+    served.acknowledges(&[5, 0, 4, 0xff, 0]);
+    assert_eq!(served.ask(&read(1, 3, 2)), [1, 1, 0b11]);
+    assert!(served.is_in_force());
+    served.acknowledges(&off);
+    assert!(!served.is_in_force());
+    for (asked, refused) in [
+        (read(2, 3, 1), [0x82, 2]),
+        (read(1, 5, 1), [0x81, 2]),
+        (vec![15, 0, 3, 0, 1, 1, 1], [0x8f, 2]),
+        (vec![5, 0, 8, 0xff, 0], [0x85, 2]),
+        (one(3, 1), [0x86, 2]),
+    ] {
+        assert_eq!(served.ask(&asked), refused, "{asked:?}");
+    }
+}
+
+#[test]
 fn a_controller_brings_its_set_point_into_force_and_notices_where_it_does_not() {
     let expect = |claims: &str| format!("expect: [{claims}],");
     for (map, more) in [
@@ -206,6 +237,14 @@ fn a_controller_brings_its_set_point_into_force_and_notices_where_it_does_not() 
             expect(
                 "Always(\"g/bess.p >= 79 kW\", (from: \"+10 s\")), Always(\"a:g/bess.set_point >= 79 kW\", (from: \"+10 s\")),
                 NoEvent(\"write_failed\"), NoEvent(\"heartbeat_failed\")",
+            ),
+        ),
+        (COILS, expect("Always(\"g/bess.p >= 79 kW\", (from: \"+10 s\")), NoEvent(\"write_failed\")")),
+        (
+            COILS,
+            format!(
+                "faults: [During(\"+0 s\", \"+1 min\", Ignores(\"g/bess\"))], {}",
+                expect("SomeEvent(\"write_failed\", (within: \"10 s\")), Never(\"g/bess.p > 1 kW\", (to: \"+1 min\"))")
             ),
         ),
         (EXCHANGED, expect("Always(\"g/bess.p >= 79 kW\", (from: \"+10 s\")), NoEvent(\"write_failed\")")),

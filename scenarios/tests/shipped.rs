@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 29] = [
+const SCENARIOS: [&str; 30] = [
     "peak_shaving",
     "peak_shaving_wire",
     "peak_shaving_serial",
@@ -28,16 +28,18 @@ const SCENARIOS: [&str; 29] = [
     "flaky_fieldbus",
     "flaky_wire",
     "worn_registers",
+    "battery_bits",
     "upgrade",
     "sunspec",
     "sunspec_older",
     "demo",
     "demo_pair",
 ];
-const SITES: [&str; 20] = [
+const SITES: [&str; 21] = [
     "commerce",
     "commerce_modbus",
     "commerce_worn",
+    "commerce_bits",
     "commerce_serial",
     "commerce_year",
     "commerce_tight",

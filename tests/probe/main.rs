@@ -7,6 +7,7 @@
 )]
 
 mod batteries;
+mod bits;
 mod looks;
 #[path = "../modbus/mod.rs"]
 mod modbus;

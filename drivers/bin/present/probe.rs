@@ -71,6 +71,7 @@ fn one(device: &Device, findings: &[Finding]) -> String {
         row("identity", &identity(&device.identity));
         row("SunSpec", &sunspec(device.sunspec.as_ref()));
     }
+    text += &bits(device);
     text += &points(device);
     if let Some(written) = &device.written {
         text += &trial(written);
@@ -109,6 +110,25 @@ fn sunspec(found: Option<&SunSpec>) -> String {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let end = if *is_whole { "" } else { "; no end was found" };
     format!("at {address}, models (registers): {}{more}{end}", shown.join(", "))
+}
+
+fn bits(device: &Device) -> String {
+    if device.bits.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(4, &[Align::Left, Align::Left, Align::Left, Align::Left]);
+    table.row(["point", "depends on", "reads", "must be"]);
+    for bit in &device.bits {
+        let reads = bit.reads.map(|reads| reads.to_string());
+        let reads = reads.or_else(|| bit.refused.clone()).unwrap_or_default();
+        table.row([
+            bit.point.to_owned(),
+            format!("{} {}", bit.table, bit.address),
+            reads,
+            bit.is.to_string(),
+        ]);
+    }
+    table.headed()
 }
 
 fn points(device: &Device) -> String {

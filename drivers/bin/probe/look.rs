@@ -6,10 +6,11 @@
 //! **Bounds:** a look ends within [`LOOK_MAX`], and one exchange, whatever is answered. [`POLLS`] requests measure how long
 //! answers take, or as many as fit into [`POLLS_WITHIN`]; a device that has not answered twice is asked no more.
 
+mod bits;
 mod silence;
 
 use r_ems_engine::Span;
-use r_ems_engine::fieldbus::map::{MappedPoint, Otherwise};
+use r_ems_engine::fieldbus::map::{BitsSeen, MappedPoint, Otherwise};
 use r_ems_engine::fieldbus::master::Fault;
 use r_ems_engine::fieldbus::pdu::{Registers, Table};
 use r_ems_engine::fieldbus::plan::Piece;
@@ -82,11 +83,13 @@ pub(super) fn look(target: &Target<'_>, session: &mut Session, interrupt: &Inter
         round_trips: None,
         identity: Identity::default(),
         sunspec: None,
+        bits: Vec::new(),
         points: Vec::new(),
         written: None,
     };
     session.be_patient_for(Some(LOOK_MAX));
-    let mut look = Look { target, session, device, notes: Vec::new(), values: Vec::new() };
+    let (notes, values, seen) = (Vec::new(), Vec::new(), BitsSeen::default());
+    let mut look = Look { target, session, device, notes, values, seen };
     if look.reach() {
         look.read_points();
         look.judge();
@@ -109,6 +112,8 @@ struct Look<'t, 's> {
     device: Device,
     notes: Vec<Noted>,
     values: Vec<(PointKind, f64)>,
+    /// The bits on which points depend.
+    seen: BitsSeen,
 }
 
 impl Look<'_, '_> {
@@ -156,12 +161,15 @@ impl Look<'_, '_> {
                     let registers = Registers::new(&bytes).expect("an answer to a read is whole registers");
                     let pieces = map.pieces(place, registers);
                     seen.extend(pieces.map(|(point, piece)| (*point, Ok(piece.bytes().to_vec()))));
+                    self.take_bits(place, registers);
                 }
                 Ok(Reply::Written | Reply::Identity { .. }) => {}
                 Err(fault) if map.points_of(place).count() == 1 => {
                     seen.extend(map.points_of(place).map(|point| (*point, Err(fault))));
+                    self.read_bits_alone(place);
                 }
                 Err(_) => {
+                    self.read_bits_alone(place);
                     for point in map.points_of(place).copied().collect::<Vec<_>>() {
                         seen.push((point, self.read_alone(&point)));
                     }
@@ -206,14 +214,20 @@ impl Look<'_, '_> {
                 let scaled = MappedPoint { layout: layout.unwrap_or(point.layout), factor: None, ..*point };
                 let can_be = found.is_some_and(|value| kind.can_be(value));
                 seen.value = found.map(|value| value * self.target.factor(kind));
-                seen.quality = match point.value(piece) {
+                let instead = self.target.map.instead(point, self.seen);
+                seen.quality = match instead.unwrap_or_else(|| point.value(piece)) {
                     // What is in force then is known.
                     (Validity::NotInForce, value) => {
                         self.values.push((kind, value * self.target.factor(kind)));
                         UNVOUCHED
                     }
                     (Validity::Invalid, _) if found.is_some() => {
-                        self.notes.push(self.without_guard(kind));
+                        match (instead, self.without_bits(point)) {
+                            (_, Some(note)) => self.notes.push(note),
+                            // What cannot be read is noted already.
+                            (Some(_), None) => {}
+                            (None, None) => self.notes.push(self.without_guard(kind)),
+                        }
                         UNVOUCHED
                     }
                     (Validity::Valid | Validity::Invalid, _) => {
@@ -291,7 +305,9 @@ impl Look<'_, '_> {
     fn beside(&mut self, kind: PointKind, point: &MappedPoint) -> Option<String> {
         let other_table = match point.table {
             Table::InputRegisters => Table::HoldingRegisters,
-            Table::HoldingRegisters | Table::Coils | Table::DiscreteInputs => Table::InputRegisters,
+            Table::HoldingRegisters => Table::InputRegisters,
+            Table::Coils => Table::DiscreteInputs,
+            Table::DiscreteInputs => Table::Coils,
         };
         let at = |table, offset: i32| {
             let address = u16::try_from(i32::from(point.address) + offset).ok()?;
@@ -299,13 +315,18 @@ impl Look<'_, '_> {
             let other = MappedPoint { table, address, guard: None, ..*point };
             (u32::from(address) + u32::from(other.piece().count) <= REGISTERS).then_some(other)
         };
-        // Manuals count from 1, and name holding registers from 40001 and input registers from 30001 on.
+        // Manuals count from 1, and name holding registers from 40001, input registers from 30001 and discrete inputs from
+        // 10001 on.
+        let from = |table: Table, first: i32| {
+            if table == point.table || table == other_table { at(table, -first) } else { None }
+        };
         let places = [
             at(other_table, 0),
             at(point.table, -1),
             at(point.table, 1),
-            at(Table::HoldingRegisters, -40_001),
-            at(Table::InputRegisters, -30_001),
+            from(Table::HoldingRegisters, 40_001),
+            from(Table::InputRegisters, 30_001),
+            from(Table::DiscreteInputs, 10_001),
         ];
         for other in places.into_iter().flatten() {
             let Ok(bytes) = self.read_alone(&other) else { continue };

@@ -1,7 +1,7 @@
 //! Reads points of a device one by one.
 
 use r_ems_engine::LocalTime;
-use r_ems_engine::fieldbus::map::MappedPoint;
+use r_ems_engine::fieldbus::map::{BitsSeen, MappedPoint};
 use r_ems_engine::fieldbus::pdu::{Registers, Request};
 use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::machine::Validity;
@@ -28,11 +28,25 @@ pub(super) fn read_point(
     let point = target.point(kind)?;
     let Exchange { outcome, at, .. } = read(session, target.unit(), point.piece());
     let Ok(Reply::Registers(bytes)) = outcome else { return None };
-    match point.value(Registers::new(&bytes)?) {
+    let instead = instead(session, target, point);
+    match instead.unwrap_or(point.value(Registers::new(&bytes)?)) {
         (Validity::Invalid, _) => None,
         (Validity::Valid, value) if !target.measured(kind).can_be(value) => None,
         (Validity::Valid | Validity::NotInForce, value) => Some((value * target.factor(kind), at)),
     }
+}
+
+/// What a point is because of the bits that it depends on; `None`: what its registers say.
+fn instead(session: &mut Session, target: &Target<'_>, point: &MappedPoint) -> Option<(Validity, f64)> {
+    let mut seen = BitsSeen::default();
+    for (place, bit) in target.map.bits().iter().enumerate().filter(|(_, bit)| bit.point == point.point) {
+        if let Ok(Reply::Registers(bytes)) = read(session, target.unit(), bit.piece()).outcome
+            && let Some(registers) = Registers::new(&bytes)
+        {
+            seen.see(place, bit.is_right(registers));
+        }
+    }
+    target.map.instead(point, seen)
 }
 
 /// Reads what the registers hold, in force or not, with what is doubtful about it.

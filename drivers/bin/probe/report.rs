@@ -45,6 +45,8 @@ pub struct Device {
     pub identity: Identity,
     /// Where its SunSpec marker was found, and the models behind it.
     pub sunspec: Option<SunSpec>,
+    /// Each bit on which a point depends; none for most devices.
+    pub bits: Vec<BitSeen>,
     /// Each point of the map.
     pub points: Vec<PointSeen>,
     /// What became of test set-points; none where none was written.
@@ -103,12 +105,29 @@ pub struct Model {
     pub address: u16,
 }
 
+/// A bit on which a point depends, as it was read.
+#[derive(Debug, Serialize)]
+pub struct BitSeen {
+    /// The point's name.
+    pub point: &'static str,
+    /// `Coil` or `Discrete`.
+    pub table: &'static str,
+    /// Its address.
+    pub address: u16,
+    /// What it is, 0 or 1; none if it could not be read.
+    pub reads: Option<u8>,
+    /// What it must be.
+    pub is: u8,
+    /// Why it could not be read.
+    pub refused: Option<String>,
+}
+
 /// A point of the map, as it was read.
 #[derive(Debug, Serialize)]
 pub struct PointSeen {
     /// Its name.
     pub point: &'static str,
-    /// `Holding` or `Input`.
+    /// `Holding` or `Input`; `Coil` or `Discrete` of a bit.
     pub table: &'static str,
     /// Its first register.
     pub address: u16,

@@ -33,7 +33,7 @@ const NAME: u64 = 0;
 /// What a device answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// Registers, as they travel.
+    /// Registers, as they travel; bits as registers that are 0 or 1.
     Registers(Vec<u8>),
     /// It is written.
     Written,
@@ -298,8 +298,12 @@ impl Peer for Desk {
     fn done(&mut self, _job: &Job<()>, outcome: Result<Answer<'_>, Fault>) -> Next<()> {
         let reply = |answer: Answer<'_>| match answer {
             Answer::Registers(registers) => Reply::Registers(registers.bytes().to_vec()),
-            // Nobody asks for bits here: a map has none.
-            Answer::Written | Answer::Bits(_) => Reply::Written,
+            Answer::Bits(bits) => {
+                let mut bytes = Vec::new();
+                bits.put_as_registers(&mut bytes);
+                Reply::Registers(bytes)
+            }
+            Answer::Written => Reply::Written,
             Answer::Identity { more, objects, .. } => Reply::Identity { more, objects: objects.to_vec() },
         };
         self.ended = Some(outcome.map(reply));

@@ -4,15 +4,17 @@
 //! ones do: reads beyond it with an illegal address, writes that are none of its own likewise, and what it does not know with the
 //! pattern that the map has for it, or as a failure.
 //!
-//! What was written lies on its [`Page`]; what it measures is laid over that whenever it is read.
+//! A bit is a register that holds 0 or 1 here, until it travels. What was written lies on its [`Page`]; what it measures is laid
+//! over that whenever it is read.
 
 mod models;
 mod page;
 
+use alloc::vec;
 use alloc::vec::Vec;
 
-use r_ems_engine::fieldbus::map::{DeviceMap, MappedPoint, Otherwise};
-use r_ems_engine::fieldbus::pdu::{MAX_REGISTERS_READ, Table};
+use r_ems_engine::fieldbus::map::{DeviceMap, MappedBit, MappedPoint, Otherwise};
+use r_ems_engine::fieldbus::pdu::{Registers, Table};
 use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::fieldbus::register::Layout;
@@ -22,7 +24,7 @@ use r_ems_engine::points::PointKind;
 pub(crate) use self::models::own;
 pub(crate) use self::page::{Change, Page};
 
-/// The registers that are read, and the values that they hold.
+/// The registers that are read, or bits as registers, and the values that they hold.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shown {
     pub(crate) bytes: Vec<u8>,
@@ -41,6 +43,7 @@ pub(crate) fn read(
     asked: Piece,
 ) -> Result<Shown, Exception> {
     let mut answer = Answer::new(map, page, asked)?;
+    answer.put_bits(map, values, is_commanded);
     let mut shown = Shown::default();
     for point in map.points() {
         let Some(sample) = values.iter().find(|sample| sample.point == point.point) else { continue };
@@ -53,15 +56,21 @@ pub(crate) fn read(
         let layout = answer.scale(map, page, (point, values))?;
         let is_valid = sample.validity == Validity::Valid;
         let (mut value, mut seen) = (is_valid.then_some(sample.value), *sample);
-        if let Some(guard) = &point.guard {
-            let (holds, otherwise) = match guard.otherwise {
-                Otherwise::Unknown => (is_valid, None),
-                Otherwise::Value(value) => (is_commanded, Some(value)),
-            };
-            if let Some(otherwise) = otherwise.filter(|_| !holds) {
-                value = page.set_point(map).or(value);
-                seen.value = otherwise;
+        let bits = map.bits().iter().filter(|bit| bit.point == point.point);
+        let conditions = point.guard.iter().map(|guard| guard.otherwise).chain(bits.map(|bit| bit.otherwise));
+        let mut is_told = false;
+        for otherwise in conditions {
+            match otherwise {
+                Otherwise::Unknown => is_told = true,
+                Otherwise::Value(otherwise) if !is_commanded => {
+                    value = page.set_point(map).or(value);
+                    seen.value = otherwise;
+                }
+                Otherwise::Value(_) => {}
             }
+        }
+        if let Some(guard) = &point.guard {
+            let holds = holds(guard.otherwise, is_valid, is_commanded);
             // What it is not is nobody's business: it is another number.
             let another = if guard.is_it(0.0) { 1.0 } else { 0.0 };
             answer.put(
@@ -70,17 +79,29 @@ pub(crate) fn read(
                 Some(if holds { guard.is } else { another }),
             )?;
         }
+        if point.table.is_of_bits() {
+            let shown =
+                layout.value(Registers::new(layout.nearest(seen.value).bytes()).expect("whole registers"));
+            seen.value = shown.unwrap_or(seen.value);
+        }
         if answer.holds(point.piece()) {
             shown.samples.push(seen);
         }
         let count = layout.number.registers() as u16;
         let piece = Piece { table: point.table, address: point.address, count };
-        let is_told = point.guard.is_some_and(|guard| guard.otherwise == Otherwise::Unknown);
         // Where a bit says that it does not know, the number means nothing.
         answer.put(piece, &layout, value.or(is_told.then_some(0.0)))?;
     }
     shown.bytes = answer.bytes();
     Ok(shown)
+}
+
+/// Whether what a point depends on is as it must be.
+const fn holds(otherwise: Otherwise, is_valid: bool, is_commanded: bool) -> bool {
+    match otherwise {
+        Otherwise::Unknown => is_valid,
+        Otherwise::Value(_) => is_commanded,
+    }
 }
 
 /// Whether a device by models has no register for what its plant could do now, and shows what it was set up for.
@@ -99,10 +120,10 @@ pub(crate) fn has(map: &DeviceMap, page: &Page, asked: Piece) -> Result<(), Exce
     Answer::new(map, page, asked).map(|_answer| ())
 }
 
-/// The registers of one request.
+/// The registers of one request, or its bits as registers.
 struct Answer {
     asked: Piece,
-    words: [u16; MAX_REGISTERS_READ as usize],
+    words: Vec<u16>,
 }
 
 impl Answer {
@@ -111,12 +132,16 @@ impl Answer {
     /// # Errors
     /// What the device refuses with: it must have all of them.
     fn new(map: &DeviceMap, page: &Page, asked: Piece) -> Result<Self, Exception> {
-        const ALL: usize = MAX_REGISTERS_READ as usize;
-        if asked.table.is_of_bits() {
+        let has_table = |table: Table| {
+            map.reads().iter().any(|read| read.span.table == table)
+                || page.words().any(|(piece, _)| piece.table == table)
+        };
+        if asked.table.is_of_bits() && !has_table(asked.table) {
             return Err(Exception::ILLEGAL_FUNCTION);
         }
-        let mut answer = Self { asked, words: [0; ALL] };
-        let mut is_known = [false; ALL];
+        let all = usize::from(asked.count);
+        let mut answer = Self { asked, words: vec![0; all] };
+        let mut is_known = vec![false; all];
         for read in map.reads() {
             answer.places(read.span).for_each(|(place, _)| is_known[place] = true);
         }
@@ -124,17 +149,17 @@ impl Answer {
             let address = usize::from(asked.address) + place;
             page.shown(u16::try_from(address).ok().filter(|_| asked.table == Table::HoldingRegisters)?)
         };
-        for (place, is_known) in is_known.iter_mut().enumerate().take(asked.count.into()) {
+        for (place, is_known) in is_known.iter_mut().enumerate() {
             if let Some(word) = shown(place) {
                 (answer.words[place], *is_known) = (word, true);
             }
         }
-        for (address, word) in page.words() {
-            for (place, _) in answer.places(Piece { table: Table::HoldingRegisters, address, count: 1 }) {
+        for (piece, word) in page.words() {
+            for (place, _) in answer.places(piece) {
                 (answer.words[place], is_known[place]) = (word, true);
             }
         }
-        let has_all = is_known[..usize::from(asked.count)].iter().all(|is_known| *is_known);
+        let has_all = is_known.iter().all(|is_known| *is_known);
         has_all.then_some(answer).ok_or(Exception::ILLEGAL_ADDRESS)
     }
 
@@ -146,6 +171,21 @@ impl Answer {
             let place = (usize::from(piece.address) + offset).checked_sub(usize::from(address))?;
             (is_same && place < usize::from(count)).then_some((place, offset))
         })
+    }
+
+    /// Writes the bits on which points depend: each is what it must be while all of its points are known, or in force.
+    fn put_bits(&mut self, map: &DeviceMap, values: &[Sample], is_commanded: bool) {
+        for bit in map.bits() {
+            let is_here = |other: &&MappedBit| (other.table, other.address) == (bit.table, bit.address);
+            let holds = map.bits().iter().filter(is_here).all(|other| {
+                let sample = values.iter().find(|sample| sample.point == other.point);
+                let is_valid = sample.is_some_and(|sample| sample.validity == Validity::Valid);
+                holds(other.otherwise, is_valid, is_commanded)
+            });
+            for (place, _) in self.places(bit.piece()) {
+                self.words[place] = u16::from(bit.is == holds);
+            }
+        }
     }
 
     /// How a point lies in its registers now, and writes its scale factor. A device by models has the same for ever; others
@@ -204,7 +244,6 @@ impl Answer {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let count = usize::from(self.asked.count);
-        self.words[..count].iter().flat_map(|word| word.to_be_bytes()).collect()
+        self.words.iter().flat_map(|word| word.to_be_bytes()).collect()
     }
 }

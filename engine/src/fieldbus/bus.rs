@@ -39,7 +39,7 @@ pub use self::beats::Care;
 use self::counter::Counter;
 use self::finding::Finding;
 pub use self::told::{Leaving, Told};
-use super::map::{BusSpec, DeviceMap};
+use super::map::{BitsSeen, BusSpec, DeviceMap};
 use super::master::{Job, Master, Turn};
 use crate::ids::{ConnectionIndex, DeviceIndex};
 use crate::machine::{Effect, Effects, Sample, SetPointWrite, WriteKind, WriteOutcome};
@@ -119,6 +119,8 @@ struct Attached {
     reads_left: u16,
     /// Whether one of them was answered.
     has_answered: bool,
+    /// What the bits were in that poll on which points depend.
+    seen: BitsSeen,
     /// The set-point under way.
     write: Option<Writing>,
     /// The newest one, which waits for that.
@@ -181,6 +183,8 @@ struct Desk {
     /// So many of them the controller has taken.
     taken: usize,
     samples: Vec<Sample>,
+    /// The bits of an answer, as registers.
+    bits: Vec<u8>,
 }
 
 impl Bus {
@@ -363,7 +367,7 @@ impl Bus {
             if attached.poll_at.take_if(|at| now >= *at).is_none() || attached.reads_left > 0 {
                 continue;
             }
-            attached.has_answered = false;
+            (attached.has_answered, attached.seen) = (false, BitsSeen::default());
             if !self.is_found(place) {
                 if self.may_be_found(now, place) {
                     self.find(now, place, true, out);

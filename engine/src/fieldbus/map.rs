@@ -3,6 +3,7 @@
 //! A map is made from a site file once; what it says fits the protocol, which [`DeviceMap::new`] sees to. The simulated device
 //! behind a connection is made from the same map, so that a mistake in it shows in the same places as at a site.
 
+mod bit;
 mod flaw;
 mod point;
 
@@ -10,6 +11,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::bit::{BitsSeen, MAX_BITS, MappedBit};
 pub use self::flaw::{MapFlaw, Writes};
 pub use self::point::{Fixed, Guard, MappedPoint, ModelHead, Otherwise};
 use super::framing::Framing;
@@ -66,11 +68,13 @@ pub struct Mapping {
     pub limits: ReadLimits,
     /// Its points.
     pub points: Vec<MappedPoint>,
+    /// The bits that say whether they mean what they say.
+    pub bits: Vec<MappedBit>,
     /// The requests that write a set-point, in order; none for a device that takes no set-points.
     pub writes: Vec<WriteRequest>,
     /// What it expects to hear, if it falls back without that.
     pub heartbeat: Option<Heartbeat>,
-    /// What is wanted of it, if it says itself where that lies: it has no points, writes and heartbeat here then.
+    /// What is wanted of it, if it says itself where that lies: it has no points, bits, writes and heartbeat here then.
     pub models: Option<ByModels>,
 }
 
@@ -93,23 +97,36 @@ pub struct DeviceMap {
 struct Known {
     points: Vec<MappedPoint>,
     fixed: Vec<Fixed>,
-    /// Their pieces are those of the points, and behind them what is fixed.
+    bits: Vec<MappedBit>,
+    /// Their pieces are those of the points, behind them what is fixed, and then the bits.
     reads: Vec<Read>,
     writes: Vec<WriteRequest>,
     heartbeat: Option<Heartbeat>,
 }
 
 impl Known {
-    fn new(limits: ReadLimits, said: Chosen) -> Result<Self, MapFlaw> {
+    fn new(limits: ReadLimits, said: Chosen, bits: Vec<MappedBit>) -> Result<Self, MapFlaw> {
         let Chosen { points, fixed, writes, heartbeat } = said;
-        let reads = Self::reads(limits, &points, &fixed)?;
+        let reads = Self::reads(limits, (&points, &bits), &fixed)?;
         Self::check_writes(&writes, heartbeat.as_ref())?;
-        Ok(Self { points, fixed, reads, writes, heartbeat })
+        Ok(Self { points, fixed, bits, reads, writes, heartbeat })
     }
 
-    fn reads(limits: ReadLimits, points: &[MappedPoint], fixed: &[Fixed]) -> Result<Vec<Read>, MapFlaw> {
-        if let Some(place) = points.iter().position(|point| point.table.is_of_bits()) {
+    fn reads(
+        limits: ReadLimits,
+        (points, bits): (&[MappedPoint], &[MappedBit]),
+        fixed: &[Fixed],
+    ) -> Result<Vec<Read>, MapFlaw> {
+        if let Some(place) = points.iter().position(|point| !point.fits_table()) {
             return Err(MapFlaw::Bits { place });
+        }
+        // They are read before registers, and so are points in bits, which have what they depend on beside them.
+        let is_late = |bit: &MappedBit| {
+            let is_its = |point: &&MappedPoint| point.point == bit.point && point.table.is_of_bits();
+            !bit.table.is_of_bits() || points.iter().any(|point| is_its(&point))
+        };
+        if bits.len() > MAX_BITS || bits.iter().any(is_late) {
+            return Err(MapFlaw::Conditions { found: bits.len() });
         }
         for (place, point) in points.iter().enumerate() {
             let hole = point.hole(points);
@@ -118,7 +135,8 @@ impl Known {
             }
         }
         let fixed = fixed.iter().map(|fixed| fixed.piece);
-        let pieces: Vec<Piece> = points.iter().map(MappedPoint::piece).chain(fixed).collect();
+        let bits = bits.iter().map(MappedBit::piece);
+        let pieces: Vec<Piece> = points.iter().map(MappedPoint::piece).chain(fixed).chain(bits).collect();
         plan(&pieces, limits).map_err(MapFlaw::Read)
     }
 
@@ -162,8 +180,8 @@ impl DeviceMap {
     /// [`MapFlaw`] for the first thing that no device could be asked.
     pub fn new(said: Mapping) -> Result<Self, MapFlaw> {
         let Mapping { device, connection, unit, latency, reversion, recalls, limits, .. } = said;
-        let Mapping { points, writes, heartbeat, models, .. } = said;
-        let known = Known::new(limits, Chosen { points, fixed: Vec::new(), writes, heartbeat })?;
+        let Mapping { points, bits, writes, heartbeat, models, .. } = said;
+        let known = Known::new(limits, Chosen { points, fixed: Vec::new(), writes, heartbeat }, bits)?;
         Ok(Self { device, connection, unit, latency, reversion, recalls, limits, models, known })
     }
 
@@ -248,7 +266,7 @@ impl DeviceMap {
         let Some(by) = &self.models else { return Ok(()) };
         self.known = Known::default();
         let chosen = choose(models, by, self.limits)?;
-        self.known = Known::new(self.limits, chosen).map_err(|flaw| {
+        self.known = Known::new(self.limits, chosen, Vec::new()).map_err(|flaw| {
             let kind = flaw.point().and_then(|place| by.class.points().get(place));
             kind.map_or(Missing::Control, |kind| Missing::Room(*kind))
         })?;
@@ -260,7 +278,7 @@ impl DeviceMap {
         &self.known.points
     }
 
-    /// The requests that read all points.
+    /// The requests that read all points, and before them what they depend on.
     pub fn reads(&self) -> &[Read] {
         &self.known.reads
     }
@@ -357,7 +375,9 @@ impl DeviceMap {
     /// Whether the device says itself which set-point is in force, and whether one is.
     pub fn tells_what_is_in_force(&self) -> bool {
         let tells = |guard: Guard| matches!(guard.otherwise, Otherwise::Value(_));
-        self.models.is_some() || self.known.points.iter().any(|point| point.guard.is_some_and(tells))
+        self.models.is_some()
+            || self.known.points.iter().any(|point| point.guard.is_some_and(tells))
+            || self.known.bits.iter().any(|bit| matches!(bit.otherwise, Otherwise::Value(_)))
     }
 
     /// Whether an answer shows that the device is as it was found.
@@ -367,8 +387,7 @@ impl DeviceMap {
     pub fn is_in_place(&self, read: usize, registers: Registers<'_>) -> bool {
         let is_fixed = |(place, offset): &(u16, u16)| {
             let fixed = usize::from(*place).checked_sub(self.known.points.len());
-            fixed.is_none_or(|place| {
-                let fixed = &self.known.fixed[place];
+            fixed.and_then(|place| self.known.fixed.get(place)).is_none_or(|fixed| {
                 let part = registers.part(usize::from(*offset), fixed.piece.count.into());
                 fixed.is_in_place(part.expect("the answer is whole"))
             })
@@ -383,13 +402,18 @@ impl DeviceMap {
         places.filter_map(|place| self.known.points.get(place))
     }
 
-    /// The points that one answer brings, with their values in base units.
+    /// The points that one answer brings, with their values in base units; the bits of the same poll were `seen` before.
     ///
     /// # Panics
     /// If the answer is not as long as the request asked: whoever took it sees to that.
-    pub fn brought(&self, read: usize, registers: Registers<'_>) -> impl Iterator<Item = Sample> {
-        self.pieces(read, registers).map(|(point, piece)| {
-            let (validity, value) = point.value(piece);
+    pub fn brought(
+        &self,
+        read: usize,
+        registers: Registers<'_>,
+        seen: BitsSeen,
+    ) -> impl Iterator<Item = Sample> {
+        self.pieces(read, registers).map(move |(point, piece)| {
+            let (validity, value) = self.instead(point, seen).unwrap_or_else(|| point.value(piece));
             Sample { point: point.point, validity, value }
         })
     }

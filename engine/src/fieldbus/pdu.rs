@@ -111,6 +111,22 @@ impl<'b> Bits<'b> {
         self.count
     }
 
+    /// Of registers that are 0 or not, as many as there is room for, with their bytes in `bytes`.
+    pub fn packed(registers: Registers<'_>, bytes: &'b mut [u8]) -> Self {
+        bytes.fill(0);
+        let count = registers.count().min(8 * bytes.len()) as u16;
+        for (place, word) in (0..usize::from(count)).zip(registers.iter()) {
+            bytes[place / 8] |= u8::from(word != 0) << (place % 8);
+        }
+        Self { bytes: &bytes[..bytes_of_bits(count)], count }
+    }
+
+    /// Adds them to others as registers that are 0 or 1.
+    pub fn put_as_registers(self, out: &mut Vec<u8>) {
+        let bits = (0..self.count).map(|place| self.get(place) == Some(true));
+        out.extend(bits.flat_map(|is_on| u16::from(is_on).to_be_bytes()));
+    }
+
     /// The bit at a place, if it is there.
     pub fn get(self, place: u16) -> Option<bool> {
         (place < self.count).then(|| self.bytes[usize::from(place / 8)] >> (place % 8) & 1 == 1)

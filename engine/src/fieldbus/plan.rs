@@ -45,6 +45,8 @@ impl Read {
 pub struct ReadLimits {
     /// Most registers of one request, at most [`MAX_REGISTERS_READ`].
     pub registers: u16,
+    /// Most bits of one request, at most [`MAX_BITS_READ`].
+    pub bits: u16,
     /// The longest hole that one request may read over; 0: what the map does not name is not read.
     pub hole: u16,
 }
@@ -54,11 +56,16 @@ impl ReadLimits {
     pub fn most(self) -> u16 {
         self.registers.clamp(1, MAX_REGISTERS_READ)
     }
+
+    /// Most entries of a table that one request may read.
+    pub fn most_of(self, table: Table) -> u16 {
+        if table.is_of_bits() { self.bits.clamp(1, MAX_BITS_READ) } else { self.most() }
+    }
 }
 
 impl Default for ReadLimits {
     fn default() -> Self {
-        Self { registers: MAX_REGISTERS_READ, hole: 0 }
+        Self { registers: MAX_REGISTERS_READ, bits: MAX_BITS_READ, hole: 0 }
     }
 }
 
@@ -84,7 +91,7 @@ pub enum PlanFlaw {
 /// # Errors
 /// [`PlanFlaw`] for the first piece that no request can read.
 pub fn plan(pieces: &[Piece], limits: ReadLimits) -> Result<Vec<Read>, PlanFlaw> {
-    let most = |table: Table| if table.is_of_bits() { MAX_BITS_READ } else { limits.most() };
+    let most = |table: Table| limits.most_of(table);
     let mut sorted: Vec<(Piece, u16)> = pieces.iter().copied().zip(0..).collect();
     for (piece, place) in &sorted {
         let most = most(piece.table);
@@ -136,14 +143,32 @@ mod tests {
         let pieces = [holding(12, 2), holding(10, 2), holding(15, 1), holding(40, 1)];
         assert_eq!(spans(&pieces, ReadLimits::default()), [(10, 4), (15, 1), (40, 1)]);
         assert_eq!(spans(&pieces, ReadLimits { hole: 1, ..ReadLimits::default() }), [(10, 6), (40, 1)]);
-        assert_eq!(spans(&pieces, ReadLimits { hole: 100, registers: 20 }), [(10, 6), (40, 1)]);
+        assert_eq!(
+            spans(&pieces, ReadLimits { hole: 100, registers: 20, ..ReadLimits::default() }),
+            [(10, 6), (40, 1)]
+        );
     }
 
     #[test]
     fn a_number_is_never_split_and_a_request_is_never_too_long() {
         let pieces: Vec<Piece> = (0..100).map(|place| holding(place * 2, 2)).collect();
         assert_eq!(spans(&pieces, ReadLimits::default()), [(0, 124), (124, 76)]);
-        assert_eq!(spans(&pieces[..5], ReadLimits { registers: 5, hole: 0 }), [(0, 4), (4, 4), (8, 2)]);
+        assert_eq!(
+            spans(&pieces[..5], ReadLimits { registers: 5, ..ReadLimits::default() }),
+            [(0, 4), (4, 4), (8, 2)]
+        );
+    }
+
+    #[test]
+    fn bits_travel_together_as_registers_do_as_many_as_the_device_lets_be_read() {
+        let coil = |address: u16| Piece { table: Table::Coils, address, count: 1 };
+        let discrete = |address: u16| Piece { table: Table::DiscreteInputs, address, count: 1 };
+        let pieces = [holding(3, 1), discrete(3), coil(0), coil(1), coil(2_000), coil(1_999), coil(4)];
+        let all = [(0, 2), (4, 1), (1_999, 2), (3, 1), (3, 1)];
+        assert_eq!(spans(&pieces, ReadLimits::default()), all, "coils, discrete inputs, registers");
+        let far = ReadLimits { hole: 2_000, ..ReadLimits::default() };
+        assert_eq!(spans(&pieces[2..], far), [(0, 2_000), (2_000, 1)]);
+        assert_eq!(spans(&pieces[2..], ReadLimits { bits: 5, ..far }), [(0, 5), (1_999, 2)]);
     }
 
     #[test]
@@ -157,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_no_request_can_read_is_told() {
-        let limits = ReadLimits { registers: 10, hole: 0 };
+        let limits = ReadLimits { registers: 10, ..ReadLimits::default() };
         assert_eq!(plan(&[holding(0, 11)], limits), Err(PlanFlaw::Long { place: 0, most: 10 }));
         assert_eq!(plan(&[holding(0xffff, 2)], limits), Err(PlanFlaw::Beyond { place: 0 }));
         assert!(plan(&[holding(0xffff, 1)], limits).is_ok());

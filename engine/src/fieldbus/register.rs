@@ -105,6 +105,9 @@ impl Written {
 }
 
 impl NumberType {
+    /// An entry of a table of bits; it is moved about like a register that is 0 or 1.
+    pub const BIT: Self = Self::Bits { first: 0, count: 1 };
+
     /// How many registers it takes.
     pub const fn registers(self) -> usize {
         match self {

@@ -6,25 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use super::framing::Framing;
 use super::map::{MapFlaw, Writes};
-use super::pdu::{MAX_REGISTERS_WRITTEN, Registers, Request, Table};
+use super::pdu::{Bits, MAX_BITS_WRITTEN, MAX_REGISTERS_WRITTEN, Registers, Request, Table};
 use super::plan::Piece;
-use super::register::{Layout, OutOfRange};
+use super::register::{Layout, NumberType, OutOfRange};
 use crate::machine::SetPointWrite;
 use crate::math::{at_least, at_most};
 use crate::time::Span;
 
-/// Most registers of one request that writes a set-point: a few numbers.
+/// Most registers, or coils, of one request that writes a set-point: a few numbers.
 pub const MAX_WRITE_REGISTERS: u16 = 32;
 const _: () = assert!(MAX_WRITE_REGISTERS <= MAX_REGISTERS_WRITTEN);
+const _: () = assert!(MAX_WRITE_REGISTERS <= MAX_BITS_WRITTEN);
 
 /// One request of those that write a set-point: numbers in a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WriteRequest {
-    /// The first holding register.
+    /// The first holding register, or the first coil.
     pub address: u16,
     /// The function that writes it.
     pub function: WriteFunction,
-    /// Whether the registers are read after it, and must hold what was written, before anything goes on.
+    /// Whether they are read after it, and must hold what was written, before anything goes on.
     pub is_read_back: bool,
     /// What is written, one after the other.
     pub fields: Vec<WrittenField>,
@@ -42,6 +43,10 @@ pub enum WriteFunction {
     Mask,
     /// 23: registers in a row, which are read back by the same request.
     Exchange,
+    /// 5: one coil.
+    Coil,
+    /// 15: coils in a row.
+    Coils,
 }
 
 impl WriteFunction {
@@ -52,9 +57,22 @@ impl WriteFunction {
             Self::Registers => 16,
             Self::Mask => 22,
             Self::Exchange => 23,
+            Self::Coil => 5,
+            Self::Coils => 15,
+        }
+    }
+
+    /// What it writes to.
+    pub const fn table(self) -> Table {
+        match self {
+            Self::Register | Self::Registers | Self::Mask | Self::Exchange => Table::HoldingRegisters,
+            Self::Coil | Self::Coils => Table::Coils,
         }
     }
 }
+
+/// The coils of one request, as they travel.
+type PackedCoils = [u8; MAX_WRITE_REGISTERS.div_ceil(8) as usize];
 
 /// One number of a request that writes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,17 +133,24 @@ impl WriteRequest {
         let is_possible = (1..=usize::from(MAX_WRITE_REGISTERS)).contains(&registers)
             && usize::from(self.address) + registers <= 1 << 16
             && match self.function {
-                WriteFunction::Register => registers == 1,
-                WriteFunction::Mask | WriteFunction::Registers | WriteFunction::Exchange => true,
+                WriteFunction::Register | WriteFunction::Coil => registers == 1,
+                WriteFunction::Mask
+                | WriteFunction::Registers
+                | WriteFunction::Exchange
+                | WriteFunction::Coils => true,
             };
         if !is_possible {
             return Err(MapFlaw::Write { which, registers });
+        }
+        let is_coil = self.function.table().is_of_bits();
+        if is_coil && !self.fields.iter().all(WrittenField::is_bit) {
+            return Err(MapFlaw::Coil { which });
         }
         let is_mask = self.function == WriteFunction::Mask;
         if is_mask && (self.fields.len() != 1 || self.mask() == u16::MAX) {
             return Err(MapFlaw::Mask { which });
         }
-        let clears = |field: &WrittenField| !is_mask && !field.layout.number.fills_registers();
+        let clears = |field: &WrittenField| !is_mask && !is_coil && !field.layout.number.fills_registers();
         if let Some(value) = self.fields.iter().position(clears) {
             return Err(MapFlaw::Clears { which, value, function: self.function });
         }
@@ -159,12 +184,12 @@ impl WriteRequest {
             bytes[length..length + written.bytes().len()].copy_from_slice(written.bytes());
             length += written.bytes().len();
         }
-        self.request(&bytes[..length]).encode(pdu);
+        self.request(&bytes[..length], &mut PackedCoils::default()).encode(pdu);
         Ok(())
     }
 
-    /// What it asks of a device, with the bytes of all its registers.
-    fn request<'b>(&self, bytes: &'b [u8]) -> Request<'b> {
+    /// What it asks of a device, with the bytes of all its registers, or of its coils as such.
+    fn request<'b>(&self, bytes: &'b [u8], packed: &'b mut PackedCoils) -> Request<'b> {
         let address = self.address;
         let registers = Registers::new(bytes).expect("numbers take whole registers");
         let first = registers.iter().next().expect("a request writes something");
@@ -175,6 +200,8 @@ impl WriteRequest {
             WriteFunction::Exchange => {
                 Request::Exchange { read: address, count: registers.count() as u16, address, registers }
             }
+            WriteFunction::Coil => Request::WriteCoil { address, is_on: first != 0 },
+            WriteFunction::Coils => Request::WriteCoils { address, bits: Bits::packed(registers, packed) },
         }
     }
 
@@ -199,7 +226,8 @@ impl WriteRequest {
 
     /// All registers that it writes.
     pub fn span(&self) -> Piece {
-        Piece { table: Table::HoldingRegisters, address: self.address, count: self.registers() as u16 }
+        let table = self.function.table();
+        Piece { table, address: self.address, count: self.registers() as u16 }
     }
 
     /// Which bits of a register it writes.
@@ -208,13 +236,18 @@ impl WriteRequest {
         match self.function {
             _ if !is_there => 0,
             WriteFunction::Mask => self.mask(),
-            WriteFunction::Register | WriteFunction::Registers | WriteFunction::Exchange => u16::MAX,
+            WriteFunction::Register
+            | WriteFunction::Registers
+            | WriteFunction::Exchange
+            | WriteFunction::Coil
+            | WriteFunction::Coils => u16::MAX,
         }
     }
 
-    /// The first register in which both write the same bits.
+    /// The first register or coil in which both write the same bits.
     pub(super) fn meets(&self, other: &Self) -> Option<u16> {
-        let Piece { address, count, .. } = self.span();
+        let Piece { table, address, count } = self.span();
+        let count = if table == other.span().table { count } else { 0 };
         (0..count)
             .map(|at| address + at)
             .find(|address| self.bits_of(*address) & other.bits_of(*address) != 0)
@@ -228,7 +261,7 @@ impl WriteRequest {
     /// How long its frame takes to pass, and how long that of its answer.
     pub fn passes(&self, framing: Framing) -> (Span, Span) {
         let bytes = [0; 2 * MAX_WRITE_REGISTERS as usize];
-        framing.exchange_passes(&self.request(&bytes[..2 * self.registers()]))
+        framing.exchange_passes(&self.request(&bytes[..2 * self.registers()], &mut PackedCoils::default()))
     }
 
     /// Where the epoch lies, if this writes one.
@@ -237,7 +270,7 @@ impl WriteRequest {
         epochs.next().map(|(piece, field)| (piece, field.layout))
     }
 
-    /// How many registers it writes.
+    /// How many registers, or coils, it writes.
     pub fn registers(&self) -> usize {
         self.fields.iter().map(|field| field.layout.number.registers()).sum()
     }
@@ -247,7 +280,7 @@ impl WriteRequest {
         let mut address = self.address;
         self.fields.iter().map(move |field| {
             let count = field.layout.number.registers() as u16;
-            let piece = Piece { table: Table::HoldingRegisters, address, count };
+            let piece = Piece { table: self.function.table(), address, count };
             address = address.wrapping_add(count);
             (piece, field)
         })
@@ -255,6 +288,15 @@ impl WriteRequest {
 }
 
 impl WrittenField {
+    /// Whether a coil has room for it, whatever it is.
+    fn is_bit(&self) -> bool {
+        let may_be = match self.content {
+            FieldContent::Constant(_) | FieldContent::Toggle => true,
+            FieldContent::SetPoint | FieldContent::Epoch | FieldContent::Counter => false,
+        };
+        may_be && self.layout.number == NumberType::BIT
+    }
+
     /// The number for a write.
     fn of(&self, write: &SetPointWrite) -> f64 {
         match self.content {

@@ -1,22 +1,38 @@
 //! Where numbers lie in registers: the `points` of a link, and the layout of any number.
 
-use r_ems_engine::fieldbus::map::{Guard, MappedPoint, Otherwise};
+use r_ems_engine::fieldbus::map::{Guard, MappedBit, MappedPoint, Otherwise};
 use r_ems_engine::fieldbus::pdu::Table;
 use r_ems_engine::fieldbus::register::{Layout, NumberType, Unknown, WordOrder};
 use r_ems_engine::ids::PointIndex;
 use r_ems_engine::points::{DeviceClass, PointKind};
 use r_ems_engine::units::{Ratio, Watts};
 
+use super::bits;
 use crate::leaf::word;
 use crate::mistake::{Notes, suggestion};
 use crate::node::{Fields, Node, excerpt};
+
+/// A point of a map, and the bits on which it depends.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Found {
+    pub(super) point: MappedPoint,
+    pub(super) bits: Vec<MappedBit>,
+}
+
+/// What a point depends on.
+pub(super) enum Condition {
+    /// A number beside it.
+    Guard(Guard),
+    /// Bits in tables of their own.
+    Bits(Vec<MappedBit>),
+}
 
 /// Reads where each point of a device of `class` lies.
 pub(super) fn read_points(
     node: &Node<'_>,
     class: DeviceClass,
     notes: &mut Notes,
-) -> Option<Vec<(usize, MappedPoint)>> {
+) -> Option<Vec<(usize, Found)>> {
     let errors = notes.errors();
     let names: Vec<&str> = class.points().iter().map(|kind| kind.name()).collect();
     let mut points = Vec::new();
@@ -44,7 +60,10 @@ pub(super) fn read_points(
 
 /// Reads `Holding(address: 100, number: I32, scale: "1 W", scale_factor: 110)`, or `Input(…)`; which point of the image it is is
 /// not known here.
-fn read_point(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<MappedPoint> {
+fn read_point(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<Found> {
+    if let Some(table) = bits::table(node.name()) {
+        return bits::read_point(node, table, kind, notes);
+    }
     let table = match node.name() {
         "Holding" => Table::HoldingRegisters,
         "Input" => Table::InputRegisters,
@@ -52,7 +71,10 @@ fn read_point(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<Map
             let found = excerpt(if name.is_empty() { node.text() } else { name });
             node.error(
                 notes,
-                format!("unknown table `{found}`; {}", suggestion(&found, &["Holding", "Input"])),
+                format!(
+                    "unknown table `{found}`; {}",
+                    suggestion(&found, &["Holding", "Input", "Coil", "Discrete"])
+                ),
             );
             return None;
         }
@@ -62,18 +84,32 @@ fn read_point(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<Map
     let layout = read_layout(&mut fields, kind == PointKind::StateOfCharge, notes);
     let factor = fields.optional("scale_factor").map(|node| register_at(&node, notes));
     let name = if kind == PointKind::SetPoint { "in_force" } else { "valid_if" };
-    let guard = fields.optional(name).map(|node| read_guard(&node, kind, notes));
+    let condition = fields.optional(name).map(|node| read_condition(&node, kind, notes));
     fields.finish(notes);
     let (address, layout) = (address?, layout?);
-    let guard = match guard {
-        Some(read) => Some(read?),
-        None => None,
+    let (guard, bits) = match condition {
+        Some(read) => match read? {
+            Condition::Guard(guard) => (Some(guard), Vec::new()),
+            Condition::Bits(bits) => (None, bits),
+        },
+        None => (None, Vec::new()),
     };
     let factor = match factor {
         Some(read) => Some(read?),
         None => None,
     };
-    Some(MappedPoint { point: PointIndex(0), table, address, layout, factor, guard, model: None })
+    let point = PointIndex(0);
+    Some(Found { point: MappedPoint { point, table, address, layout, factor, guard, model: None }, bits })
+}
+
+/// Reads what a point in registers depends on: a number beside it, or bits.
+fn read_condition(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<Condition> {
+    let is_number = node.name().is_empty() && node.try_items().is_none();
+    if is_number {
+        read_guard(node, kind, notes).map(Condition::Guard)
+    } else {
+        bits::read_conditions(node, kind, notes)
+    }
 }
 
 /// Reads `(address: 210, number: Bits(first: 3), is: 1)`, and of a set-point also what it is where that does not hold.

@@ -20,7 +20,7 @@ pub(super) struct Models {
 }
 
 /// What such a link does not say itself.
-const SAID_BY_MODELS: [&str; 4] = ["points", "writes", "heartbeat", "hole_max"];
+const SAID_BY_MODELS: [&str; 5] = ["points", "writes", "heartbeat", "hole_max", "bits_max"];
 
 /// Reads `(models: [701, 702, 704, 713], heartbeat: "3 s")` of a device in a grid with this scan.
 pub(super) fn read(

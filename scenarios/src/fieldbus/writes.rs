@@ -8,6 +8,7 @@ use r_ems_engine::points::DeviceClass;
 use r_ems_engine::units::Watts;
 
 use super::TIME_MAX;
+use super::bits::{BIT, refuse_numbers};
 use super::registers::{read_bare, read_layout, register};
 use crate::device::Device;
 use crate::leaf::word;
@@ -16,9 +17,11 @@ use crate::node::{Fields, Node, excerpt};
 
 /// Most requests that write one set-point are bounded by the engine; so many numbers has one.
 const MAX_VALUES: usize = 16;
-/// The functions that write registers.
-const FUNCTIONS: [(u64, WriteFunction); 4] = [
+/// The functions that write registers and coils.
+const FUNCTIONS: [(u64, WriteFunction); 6] = [
+    (5, WriteFunction::Coil),
     (6, WriteFunction::Register),
+    (15, WriteFunction::Coils),
     (WRITES_MANY, WriteFunction::Registers),
     (22, WriteFunction::Mask),
     (23, WriteFunction::Exchange),
@@ -76,7 +79,8 @@ fn read_request(fields: &mut Fields<'_>, names: &[&'static str], notes: &mut Not
     let function = fields.leaf_or("function", WRITES_MANY, notes);
     let known = FUNCTIONS.iter().find(|(number, _)| *number == function);
     if known.is_none() {
-        let allowed = "must be 6 for a single register, 16, 22 for some bits of one, or 23, which reads back";
+        let allowed = "must be 6 for a single register, 16, 22 for some bits of one, 23, which reads back, 5 for a coil, or 15 \
+                       for several";
         fields.place("function").error(notes, format!("{allowed}; got {function}"));
     }
     let values = fields.required("values", notes).and_then(|node| node.items(notes)).unwrap_or_default();
@@ -84,12 +88,44 @@ fn read_request(fields: &mut Fields<'_>, names: &[&'static str], notes: &mut Not
         let found = values.len();
         fields.place("values").error(notes, format!("expected 1 to {MAX_VALUES} values, got {found}"));
     }
-    let values = values.iter().take(MAX_VALUES).map(|value| read_value(value, names, notes));
+    let values = values.iter().take(MAX_VALUES).map(|value| match known {
+        Some((_, function)) if function.table().is_of_bits() => read_coil(value, names, notes),
+        Some(_) | None => read_value(value, names, notes),
+    });
     let values: Vec<Option<WrittenField>> = values.collect();
     let fields =
         values.into_iter().collect::<Option<Vec<WrittenField>>>().filter(|fields| !fields.is_empty());
     let (_, function) = *known?;
     Some(WriteRequest { address: address?, function, is_read_back: false, fields: fields? })
+}
+
+/// Reads what a coil is to be: `Constant(value: 1)`, or `Toggle()` of a heartbeat.
+fn read_coil(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Option<WrittenField> {
+    let allowed = if names.contains(&"Toggle") { "Toggle()" } else { "Constant(value: 1), or 0" };
+    let content = match node.name() {
+        "Constant" if names.contains(&"Constant") => {
+            let mut fields = node.fields(notes)?;
+            refuse_numbers(&mut fields, notes);
+            let value: Option<u64> = fields.leaf("value", notes);
+            if value.is_some_and(|value| value > 1) {
+                fields.place("value").error(notes, "a coil is 0 or 1");
+            }
+            fields.finish(notes);
+            FieldContent::Constant(if value.filter(|value| *value <= 1)? == 1 { 1.0 } else { 0.0 })
+        }
+        "Toggle" if names.contains(&"Toggle") => {
+            let mut fields = node.fields(notes)?;
+            refuse_numbers(&mut fields, notes);
+            fields.finish(notes);
+            FieldContent::Toggle
+        }
+        _other => {
+            let found = excerpt(node.text());
+            node.error(notes, format!("a coil is one bit: allowed is {allowed}, got {found}"));
+            return None;
+        }
+    };
+    Some(WrittenField { content, layout: BIT, most: None })
 }
 
 fn read_value(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Option<WrittenField> {

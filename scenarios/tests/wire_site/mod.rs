@@ -33,6 +33,17 @@ pub(crate) const EXCHANGED: &str = "
 },
 writes: [(address: 200, function: 23, values: [SetPoint(number: I32, scale: \"1 W\")])],";
 
+/// Value, a coil that enables, and two that set a mode; another coil hears the heartbeat, and an input says what is in force.
+pub(crate) const COILS: &str = "
+    \"set_point\": Holding(address: 200, number: I32, scale: \"1 W\", in_force: Discrete(address: 5, is: 1)),
+},
+writes: [
+    (address: 200, values: [SetPoint(number: I32, scale: \"1 W\")]),
+    (address: 3, function: 5, read_back: true, values: [Constant(value: 1)]),
+    (address: 8, function: 15, read_back: true, values: [Constant(value: 1), Constant(value: 0)]),
+],
+heartbeat: (timeout: \"10 s\", address: 4, function: 5, values: [Toggle()]),";
+
 const SITE: &str = r#"
 Scenario(
     version: 1,

@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use r_ems_engine::fieldbus::pdu::{Answer, Registers, Request, Table, put_answer, put_exception};
+use r_ems_engine::fieldbus::pdu::{
+    Answer, Bits, MAX_BITS_READ, Registers, Request, Table, put_answer, put_exception,
+};
 use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
@@ -69,6 +71,8 @@ impl SimDriver {
             Ok(
                 request @ (Request::WriteRegister { .. }
                 | Request::WriteRegisters { .. }
+                | Request::WriteCoil { .. }
+                | Request::WriteCoils { .. }
                 | Request::MaskRegister { .. }),
             ) => {
                 match self.write_device(at, (of, device), &request, decided) {
@@ -89,7 +93,7 @@ impl SimDriver {
         (answer, samples)
     }
 
-    /// Adds the registers that a request asks for to its answer, or why not; returns the values that are among them.
+    /// Adds the registers or bits that a request asks for to its answer, or why not; returns the values that are among them.
     fn answer_with(
         &mut self,
         at: Time,
@@ -101,7 +105,13 @@ impl SimDriver {
         match self.read_device(at, (of.post, device), (asked, is_passed_on)) {
             Ok(shown) => {
                 let registers = Registers::new(&shown.bytes).expect("registers are whole");
-                put_answer(answer, request, &Answer::Registers(registers));
+                let mut packed = [0; MAX_BITS_READ.div_ceil(8) as usize];
+                let told = if asked.table.is_of_bits() {
+                    Answer::Bits(Bits::packed(registers, &mut packed))
+                } else {
+                    Answer::Registers(registers)
+                };
+                put_answer(answer, request, &told);
                 shown.samples
             }
             Err(exception) => {
@@ -127,7 +137,7 @@ impl SimDriver {
         let values = link.values(&state.bus, page.waiting(map), is_passed_on);
         let mut shown = wire::read(map, values, (page, state.bus.is_commanded(component)), asked)?;
         if link.is_short() {
-            shown.bytes.truncate(shown.bytes.len() / 4 * 2);
+            shown.bytes.truncate(2 * half(asked));
             shown.samples.clear();
         }
         link.count_answer();
@@ -185,4 +195,10 @@ impl SimDriver {
         }
         Ok(())
     }
+}
+
+/// So many entries are left of an answer that is too short by about half: of bits whole bytes.
+const fn half(asked: Piece) -> usize {
+    let count = asked.count as usize;
+    if asked.table.is_of_bits() { count.div_ceil(8) / 2 * 8 } else { count / 2 }
 }

@@ -16,7 +16,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use r_ems_engine::fieldbus::map::{DeviceMap, MappedPoint};
-use r_ems_engine::fieldbus::pdu::{Registers, Request};
+use r_ems_engine::fieldbus::pdu::{Bits, Registers, Request, Table};
 use r_ems_engine::fieldbus::plan::Piece;
 use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::fieldbus::register::{Layout, MAX_VALUE_REGISTERS, NumberType};
@@ -28,7 +28,7 @@ use super::models::Image;
 /// The registers of a device that can be written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Page {
-    /// By address.
+    /// By table and address; coils are registers of one bit.
     registers: Vec<Register>,
     /// So many requests of a set-point have arrived in their order, and the last one has not.
     arrived: usize,
@@ -42,13 +42,14 @@ pub(crate) struct Page {
 
 #[derive(Clone, Copy, Debug)]
 struct Register {
+    table: Table,
     address: u16,
     word: u16,
     /// Which bits no number of the map has.
     own: u16,
 }
 
-/// What a request changes: registers in a row.
+/// What a request changes: registers in a row, or coils.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change<'b> {
     function: WriteFunction,
@@ -62,6 +63,8 @@ enum Words<'b> {
     One(u16),
     /// These.
     All(Registers<'b>),
+    /// These coils.
+    Coils(Bits<'b>),
     /// Of one word the bits of `and` are kept, and the others are those of `or`.
     Masked { and: u16, or: u16 },
 }
@@ -82,7 +85,7 @@ pub(crate) struct Order {
 }
 
 impl<'b> Change<'b> {
-    /// What a request changes; `None`: it writes no register.
+    /// What a request changes; `None`: it writes nothing.
     pub(crate) const fn of(request: &Request<'b>) -> Option<Self> {
         let (function, address, words) = match *request {
             Request::WriteRegister { address, value } => {
@@ -97,10 +100,9 @@ impl<'b> Change<'b> {
             Request::Exchange { address, registers, .. } => {
                 (WriteFunction::Exchange, address, Words::All(registers))
             }
-            Request::Read { .. }
-            | Request::WriteCoil { .. }
-            | Request::WriteCoils { .. }
-            | Request::Identify { .. } => return None,
+            Request::WriteCoil { address, is_on } => (WriteFunction::Coil, address, Words::One(is_on as u16)),
+            Request::WriteCoils { address, bits } => (WriteFunction::Coils, address, Words::Coils(bits)),
+            Request::Read { .. } | Request::Identify { .. } => return None,
         };
         Some(Self { function, address, words })
     }
@@ -109,13 +111,14 @@ impl<'b> Change<'b> {
         match self.words {
             Words::One(_) | Words::Masked { .. } => 1,
             Words::All(registers) => registers.count(),
+            Words::Coils(bits) => bits.count() as usize,
         }
     }
 
     /// Which bits of each word it writes.
     const fn bits(&self) -> u16 {
         match self.words {
-            Words::One(_) | Words::All(_) => u16::MAX,
+            Words::One(_) | Words::All(_) | Words::Coils(_) => u16::MAX,
             Words::Masked { and, .. } => !and,
         }
     }
@@ -125,6 +128,7 @@ impl<'b> Change<'b> {
         match self.words {
             Words::One(value) => value,
             Words::All(registers) => registers.iter().nth(place).unwrap_or(word),
+            Words::Coils(bits) => bits.get(place as u16).map_or(word, u16::from),
             Words::Masked { and, or } => word & and | or & !and,
         }
     }
@@ -147,9 +151,10 @@ impl Page {
         self.image = image;
         for (piece, field) in map.all_writes().flat_map(WriteRequest::pieces) {
             for address in addresses(piece) {
-                let place = self.registers.binary_search_by_key(&address, |register| register.address);
-                let place = place.unwrap_or_else(|place| {
-                    self.registers.insert(place, Register { address, word: 0, own: u16::MAX });
+                let table = piece.table;
+                let place = self.at(table, address).unwrap_or_else(|place| {
+                    let own = if table.is_of_bits() { bits_of(NumberType::BIT) } else { u16::MAX };
+                    self.registers.insert(place, Register { table, address, word: 0, own });
                     place
                 });
                 let register = &mut self.registers[place];
@@ -166,9 +171,12 @@ impl Page {
         *self = Self { registers, image: self.image.take(), ..Self::default() };
     }
 
-    /// The registers that can be written, by address, with what they hold.
-    pub(super) fn words(&self) -> impl Iterator<Item = (u16, u16)> {
-        self.registers.iter().map(|register| (register.address, register.word))
+    /// The registers and coils that can be written, with what they hold.
+    pub(super) fn words(&self) -> impl Iterator<Item = (Piece, u16)> {
+        self.registers.iter().map(|register| {
+            let Register { table, address, word, .. } = *register;
+            (Piece { table, address, count: 1 }, word)
+        })
     }
 
     /// What one of its models' registers holds from the start.
@@ -209,7 +217,8 @@ impl Page {
         let mut page = self.clone();
         for place in 0..change.count() {
             let address = change.address.wrapping_add(place as u16);
-            let register = page.at(address).ok_or(Exception::ILLEGAL_ADDRESS)?;
+            let table = change.function.table();
+            let register = page.at(table, address).map_err(|_| Exception::ILLEGAL_ADDRESS)?;
             let word = change.applied(place, page.registers[register].word);
             page.registers[register].word = word;
         }
@@ -249,7 +258,7 @@ impl Page {
         request.pieces().all(|(piece, field)| {
             addresses(piece).enumerate().all(|(offset, address)| {
                 let (bits, said) = constant(field, offset);
-                (said ^ self.word(address)) & bits == 0
+                (said ^ self.word(piece.table, address)) & bits == 0
             })
         })
     }
@@ -261,7 +270,8 @@ impl Page {
         self.registers.iter().all(|register| {
             let (mut named, mut right) = (0, 0);
             for (piece, field) in pieces() {
-                let offset = addresses(piece).position(|address| address == register.address);
+                let is_it = |address: u16| (piece.table, address) == (register.table, register.address);
+                let offset = addresses(piece).position(is_it);
                 let (bits, said) = offset.map_or((0, 0), |offset| constant(field, offset));
                 named |= bits;
                 right |= bits & !(said ^ register.word);
@@ -275,7 +285,7 @@ impl Page {
         let mut found = [0; MAX_VALUE_REGISTERS];
         for (piece, field) in request.pieces().filter(|(_, field)| field.content.changes()) {
             for (word, address) in found.iter_mut().zip(addresses(piece)) {
-                *word = self.word(address) & bits_of(field.layout.number);
+                *word = self.word(piece.table, address) & bits_of(field.layout.number);
             }
         }
         found
@@ -285,17 +295,18 @@ impl Page {
     fn number(&self, piece: Piece, layout: &Layout) -> Option<f64> {
         let mut bytes = [0; 2 * MAX_VALUE_REGISTERS];
         for (pair, address) in bytes.chunks_exact_mut(2).zip(addresses(piece)) {
-            pair.copy_from_slice(&self.word(address).to_be_bytes());
+            pair.copy_from_slice(&self.word(piece.table, address).to_be_bytes());
         }
         layout.value(Registers::new(&bytes[..2 * usize::from(piece.count)])?)
     }
 
-    fn at(&self, address: u16) -> Option<usize> {
-        self.registers.binary_search_by_key(&address, |register| register.address).ok()
+    /// Where a register or a coil is, or would be.
+    fn at(&self, table: Table, address: u16) -> Result<usize, usize> {
+        self.registers.binary_search_by_key(&(table, address), |register| (register.table, register.address))
     }
 
-    fn word(&self, address: u16) -> u16 {
-        self.at(address).map_or(0, |place| self.registers[place].word)
+    fn word(&self, table: Table, address: u16) -> u16 {
+        self.at(table, address).map_or(0, |place| self.registers[place].word)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Ask, Attached, Desk, INSTANT, Told, Transit, What, Writing};
 use crate::fieldbus::framing::Framing;
 use crate::fieldbus::map::{DeviceMap, MappedPoint};
 use crate::fieldbus::master::{Fault, Job, Next, Peer};
-use crate::fieldbus::pdu::{Answer, Request};
+use crate::fieldbus::pdu::{Answer, Bits, Registers, Request};
 use crate::fieldbus::plan::Piece;
 use crate::fieldbus::refusal::AnswerFlaw;
 use crate::fieldbus::sunspec::is_missing;
@@ -176,12 +176,12 @@ impl Counter<'_> {
         attached.reads_left -= 1;
         let first = self.desk.samples.len();
         match outcome {
-            Ok(Answer::Registers(registers)) => {
-                attached.has_answered = true;
-                self.desk.samples.extend(map.brought(read, registers));
-                if !map.is_in_place(read, registers) {
-                    attached.finding.doubt(map);
-                }
+            Ok(Answer::Registers(registers)) => self.take_read(place, read, registers),
+            Ok(Answer::Bits(bits)) => {
+                let words = self.desk.unpack(bits);
+                let registers = Registers::new(&words).expect("each bit is a register");
+                self.take_read(place, read, registers);
+                self.desk.bits = words;
             }
             // The device is there and does not know.
             Err(Fault::Answer(AnswerFlaw::Exception(exception))) if !exception.is_of_gateway() => {
@@ -195,14 +195,26 @@ impl Counter<'_> {
                 }
                 self.desk.samples.extend(map.points_of(read).map(unknown));
             }
-            Ok(Answer::Bits(_) | Answer::Written | Answer::Identity { .. }) | Err(_) => {}
+            Ok(Answer::Written | Answer::Identity { .. }) | Err(_) => {}
         }
+        let attached = &self.devices[usize::from(place)];
         let end = self.desk.samples.len();
         if end > first {
             self.desk.told.push(Told::Points { device, samples: (first, end) });
         }
         if attached.reads_left == 0 && !attached.has_answered {
             self.desk.told.push(Told::TimedOut { device });
+        }
+    }
+
+    /// Takes over what an answer brings.
+    fn take_read(&mut self, place: u16, read: usize, registers: Registers<'_>) {
+        let (map, attached) = (&self.maps[usize::from(place)], &mut self.devices[usize::from(place)]);
+        attached.has_answered = true;
+        map.see(read, registers, &mut attached.seen);
+        self.desk.samples.extend(map.brought(read, registers, attached.seen));
+        if !map.is_in_place(read, registers) {
+            attached.finding.doubt(map);
         }
     }
 
@@ -239,7 +251,16 @@ impl Counter<'_> {
     fn end_read_back(&mut self, place: u16, answer: &Result<Answer<'_>, Fault>) -> Step {
         let Writing { write, request, .. } = self.writing(place);
         let asked = &self.maps[usize::from(place)].writes()[usize::from(request)];
-        let ended = outcome(asked, &write, answer);
+        let ended = match answer {
+            Ok(Answer::Bits(bits)) => {
+                let words = self.desk.unpack(*bits);
+                let held = Registers::new(&words).map(Answer::Registers);
+                let ended = outcome(asked, &write, &Ok(held.expect("each bit is a register")));
+                self.desk.bits = words;
+                ended
+            }
+            _ => outcome(asked, &write, answer),
+        };
         if ended == WriteOutcome::Acknowledged { self.go_on(place) } else { Step::Ends(ended) }
     }
 
@@ -264,6 +285,16 @@ impl Counter<'_> {
         }
         attached.write = attached.waiting.take();
         attached.write.is_some()
+    }
+}
+
+impl Desk {
+    /// The bits of an answer as registers, in a buffer that is to be given back.
+    fn unpack(&mut self, bits: Bits<'_>) -> Vec<u8> {
+        let mut words = core::mem::take(&mut self.bits);
+        words.clear();
+        bits.put_as_registers(&mut words);
+        words
     }
 }
 

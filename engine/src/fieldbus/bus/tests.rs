@@ -1,6 +1,7 @@
 //! A bus with two devices on one connection and one on another, and a peer that answers as it is told to.
 
 mod beats;
+mod bits;
 mod finding;
 mod recall;
 mod writes;
@@ -81,6 +82,7 @@ fn said(device: DeviceIndex, connection: ConnectionIndex, unit: u16) -> Mapping 
         recalls: device != ALONE,
         limits: ReadLimits::default(),
         points: vec![point],
+        bits: Vec::new(),
         writes: if device == METER { Vec::new() } else { writes },
         heartbeat: None,
         models: None,
@@ -240,22 +242,6 @@ fn a_set_point_is_written_by_all_of_its_requests_in_their_order() {
     assert_eq!(frame[HEADER_BYTES..], [6, 0, 210, 0, 1]);
     bus.received(at(30), LINE, &answer(frame, 0), &mut Effects::new());
     assert_eq!(told(&mut bus), [Told::Written { device: ALONE, outcome: WriteOutcome::Acknowledged }]);
-}
-
-#[test]
-fn a_device_that_refuses_an_epoch_is_asked_which_one_it_has_accepted() {
-    for (accepted, outcome) in [(9, WriteOutcome::Outdated { accepted: 9 }), (3, WriteOutcome::Refused)] {
-        let mut bus = open();
-        let out = ask(&mut bus, 10, &[write(ALONE, 42.0, 3, 500)]);
-        let refused = refusal(&sent(&out)[0].1, Exception::ILLEGAL_VALUE);
-        let mut out = Effects::new();
-        bus.received(at(20), LINE, &refused, &mut out);
-        assert_eq!(told(&mut bus), []);
-        let [(LINE, frame, None)] = &sent(&out)[..] else { panic!("it is asked") };
-        assert_eq!(frame[HEADER_BYTES..], [3, 0, 200, 0, 4]);
-        bus.received(at(30), LINE, &answer(frame, accepted), &mut Effects::new());
-        assert_eq!(told(&mut bus), [Told::Written { device: ALONE, outcome }]);
-    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::fieldbus::plan::PlanFlaw;
 use crate::fieldbus::register::OutOfRange;
 use crate::fieldbus::write::{MAX_WRITE_REGISTERS, WriteFunction};
 
-use super::MAX_WRITE_REQUESTS;
+use super::{MAX_BITS, MAX_WRITE_REQUESTS};
 
 /// One of the requests that write, as a flaw names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +29,15 @@ impl fmt::Display for Writes {
 /// Why a map fits no device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MapFlaw {
-    /// A point lies in bits, where numbers have no room.
+    /// A point lies in a table of bits, and is more than one bit or not in it alone.
     Bits {
         /// Which point, by its place.
         place: usize,
+    },
+    /// Points depend on more than [`MAX_BITS`] bits, or on one that is not read before them.
+    Conditions {
+        /// How many bits.
+        found: usize,
     },
     /// Between a point and its guard lie more registers than one request may pass over.
     Apart {
@@ -48,7 +53,7 @@ pub enum MapFlaw {
         /// How many.
         found: usize,
     },
-    /// A request writes no register, or more than [`MAX_WRITE_REGISTERS`], or beyond the last one.
+    /// A request writes no register or coil, or more than [`MAX_WRITE_REGISTERS`], or beyond the last one.
     Write {
         /// Which request.
         which: Writes,
@@ -68,6 +73,11 @@ pub enum MapFlaw {
         value: usize,
         /// By which function.
         function: WriteFunction,
+    },
+    /// What is written to coils is not Constant or Toggle, a bit each.
+    Coil {
+        /// Which request.
+        which: Writes,
     },
     /// A number that is always the same has no room in its registers.
     Constant {
@@ -113,7 +123,9 @@ impl MapFlaw {
             Self::Read(PlanFlaw::Long { place, .. } | PlanFlaw::Beyond { place }) => Some(place.into()),
             Self::ManyWrites { .. }
             | Self::Write { .. }
+            | Self::Conditions { .. }
             | Self::Mask { .. }
+            | Self::Coil { .. }
             | Self::Clears { .. }
             | Self::Constant { .. }
             | Self::SetPoints { .. }
@@ -129,7 +141,16 @@ impl fmt::Display for MapFlaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bits { place } => {
-                write!(f, "point {place} lies in a table of bits, and must lie in registers")
+                write!(
+                    f,
+                    "point {place} lies in a table of bits, and must be one bit, with what it depends on beside it"
+                )
+            }
+            Self::Conditions { found } => {
+                write!(
+                    f,
+                    "points in registers depend on {found} bits; allowed are {MAX_BITS}, in tables of bits"
+                )
             }
             Self::Apart { place, hole } => write!(
                 f,
@@ -147,10 +168,14 @@ impl fmt::Display for MapFlaw {
             }
             Self::Write { which, registers } => write!(
                 f,
-                "{which} writes {registers} registers; allowed are 1 to {MAX_WRITE_REGISTERS} that end at 65535 or before"
+                "{which} writes {registers} registers or coils; allowed are 1 to {MAX_WRITE_REGISTERS} that end at 65535 \
+                 or before"
             ),
             Self::Mask { which } => {
                 write!(f, "{which} writes some bits of one register by function 22: one number, of type Bits")
+            }
+            Self::Coil { which } => {
+                write!(f, "{which} writes coils, which have room for a Constant of 0 or 1 or a Toggle each")
             }
             Self::Clears { which, value, function } => write!(
                 f,
@@ -174,8 +199,8 @@ impl fmt::Display for MapFlaw {
             ),
             Self::BeatsOver { place, address } => write!(
                 f,
-                "the heartbeat and request {place} write the same bits of register {address}, each over what the other wrote; \
-                 allowed are other registers, or other bits of one by function 22 in both"
+                "the heartbeat and request {place} write the same bits of register or coil {address}, each over what the other \
+                 wrote; allowed are other registers, or other bits of one by function 22 in both"
             ),
             Self::Counts { place } => {
                 write!(

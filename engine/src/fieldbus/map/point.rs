@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fieldbus::pdu::{MAX_REGISTERS_READ, Registers, Table};
 use crate::fieldbus::plan::Piece;
-use crate::fieldbus::register::Layout;
+use crate::fieldbus::register::{Layout, NumberType};
 use crate::fieldbus::sunspec::HEAD;
 use crate::ids::PointIndex;
 use crate::machine::Validity;
@@ -16,7 +16,7 @@ use crate::machine::Validity;
 pub struct MappedPoint {
     /// Which, in the controller's image.
     pub point: PointIndex,
-    /// In which table of registers.
+    /// In which table.
     pub table: Table,
     /// Its first register.
     pub address: u16,
@@ -89,6 +89,14 @@ pub enum Otherwise {
 }
 
 impl MappedPoint {
+    /// Whether it is a number of registers, or one bit where its table is of bits.
+    pub(super) fn fits_table(&self) -> bool {
+        let is_bit = |number: NumberType| number == NumberType::BIT;
+        let has_bits =
+            || is_bit(self.layout.number) && self.guard.is_none_or(|guard| is_bit(guard.layout.number));
+        !self.table.is_of_bits() || has_bits() && self.factor.is_none() && self.model.is_none()
+    }
+
     /// All registers that one request must read for it.
     pub fn piece(&self) -> Piece {
         let (first, end) = self.hull();

@@ -42,6 +42,7 @@ fn said(points: Vec<MappedPoint>, hole: u16) -> Mapping {
         recalls: false,
         limits: ReadLimits { hole, ..ReadLimits::default() },
         points,
+        bits: Vec::new(),
         writes: Vec::new(),
         heartbeat: None,
         models: None,
@@ -82,7 +83,7 @@ fn of_valid(sample: &Sample) -> Option<f64> {
 fn samples(map: &DeviceMap, words: &[u16]) -> Vec<Sample> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
     let registers = Registers::new(&bytes).expect("whole registers");
-    map.brought(0, registers).collect()
+    map.brought(0, registers, BitsSeen::default()).collect()
 }
 
 #[test]
@@ -211,4 +212,79 @@ fn a_write_passes_as_long_as_its_frames_have_characters() {
         assert_eq!(request.passes(framing), passes, "{function:?}");
         assert_eq!(request.passes(Framing::Tcp), (Span::ZERO, Span::ZERO));
     }
+}
+
+/// A map of these points, one of which depends on these bits.
+fn with_bits(points: Vec<MappedPoint>, bits: Vec<MappedBit>) -> Result<DeviceMap, MapFlaw> {
+    DeviceMap::new(Mapping { bits, ..said(points, 0) })
+}
+
+const fn bit(point: u16, table: Table, address: u16) -> MappedBit {
+    MappedBit { point: PointIndex(point), table, address, is: true, otherwise: Otherwise::Unknown }
+}
+
+#[test]
+fn bits_travel_in_few_requests_and_before_registers() {
+    let (coil, input) = (Table::Coils, Table::DiscreteInputs);
+    let bits = vec![bit(7, input, 4), bit(7, coil, 9), bit(8, input, 4), bit(8, input, 5)];
+    let map = with_bits(vec![point(7, 100, None), point(8, 102, None)], bits).expect("it fits");
+    let spans: Vec<Piece> = map.reads().iter().map(|read| read.span).collect();
+    let piece = |table, address, count| Piece { table, address, count };
+    assert_eq!(spans, [piece(coil, 9, 1), piece(input, 4, 2), piece(Table::HoldingRegisters, 100, 4)]);
+    assert!(map.points_of(0).chain(map.points_of(1)).next().is_none(), "no point lies there");
+    assert!(map.is_in_place(1, Registers::new(&[0, 1, 0, 1]).expect("two")));
+}
+
+#[test]
+fn a_point_that_is_a_bit_has_no_more_than_that() {
+    let layout = Layout { scale: 250e3, ..layout(NumberType::BIT) };
+    let allowed = MappedPoint { table: Table::DiscreteInputs, layout, ..point(7, 2, None) };
+    let map = with_bits(vec![allowed], Vec::new()).expect("it fits");
+    assert_eq!((brought(&map, &[1]), brought(&map, &[0])), (vec![(7, Some(250e3))], vec![(7, Some(0.0))]));
+    let bits = Err(MapFlaw::Bits { place: 0 });
+    let wide = Layout { number: bits_of_two(), ..layout };
+    assert_eq!(with_bits(vec![MappedPoint { layout: wide, ..allowed }], Vec::new()), bits);
+    assert_eq!(with_bits(vec![MappedPoint { factor: Some(3), ..allowed }], Vec::new()), bits);
+    let is_wide = Guard { layout: wide, ..guard(3, Otherwise::Unknown) };
+    assert_eq!(with_bits(vec![MappedPoint { guard: Some(is_wide), ..allowed }], Vec::new()), bits);
+    let late = Err(MapFlaw::Conditions { found: 1 });
+    assert_eq!(with_bits(vec![allowed], vec![bit(7, Table::Coils, 0)]), late, "it is read with its own");
+    assert_eq!(with_bits(vec![point(7, 100, None)], vec![bit(7, Table::InputRegisters, 0)]), late);
+    let many = vec![bit(7, Table::Coils, 0); MAX_BITS + 1];
+    assert_eq!(with_bits(vec![point(7, 100, None)], many), Err(MapFlaw::Conditions { found: MAX_BITS + 1 }));
+}
+
+const fn bits_of_two() -> NumberType {
+    bits(0, 2)
+}
+
+#[test]
+fn coils_have_room_for_single_bits_that_are_no_set_point() {
+    use WriteFunction::{Coil, Coils};
+    let toggle = || request(4, Coil, &[(FieldContent::Toggle, NumberType::BIT)]);
+    assert_eq!(flaw(request(3, Coil, &[(ONE, NumberType::BIT)]), toggle()), None);
+    assert_eq!(
+        flaw(request(200, Coils, &[(ONE, NumberType::BIT); 2]), toggle()),
+        None,
+        "they are no registers"
+    );
+    let coil = Some(MapFlaw::Coil { which: Writes::SetPoint(1) });
+    for (content, number) in
+        [(ONE, NumberType::U16), (ONE, bits(1, 1)), (FieldContent::Epoch, NumberType::BIT)]
+    {
+        assert_eq!(flaw(request(3, Coil, &[(content, number)]), toggle()), coil);
+    }
+    let set_point = request(3, Coil, &[(FieldContent::SetPoint, NumberType::BIT)]);
+    assert_eq!(flaw(set_point, toggle()), coil);
+    let two = Some(MapFlaw::Write { which: Writes::SetPoint(1), registers: 2 });
+    assert_eq!(flaw(request(3, Coil, &[(ONE, NumberType::BIT); 2]), toggle()), two);
+    let over = Some(MapFlaw::BeatsOver { place: 1, address: 4 });
+    assert_eq!(flaw(request(3, Coils, &[(ONE, NumberType::BIT); 2]), toggle()), over);
+    let register = request(4, Register, &[(ONE, NumberType::U16)]);
+    assert_eq!(flaw(register, toggle()), None, "a register and a coil of one number are two things");
+    let two = FieldContent::Constant(2.0);
+    assert!(matches!(
+        flaw(request(3, Coil, &[(two, NumberType::BIT)]), toggle()),
+        Some(MapFlaw::Constant { .. })
+    ));
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::testing::{BATTERY, Body, Image};
 use super::*;
-use crate::fieldbus::map::{DeviceMap, Mapping};
+use crate::fieldbus::map::{BitsSeen, DeviceMap, Mapping};
 use crate::fieldbus::pdu::Registers;
 use crate::fieldbus::plan::ReadLimits;
 use crate::ids::{ConnectionIndex, DeviceIndex};
@@ -36,6 +36,7 @@ fn map(by: &ByModels, limits: ReadLimits) -> DeviceMap {
         recalls: false,
         limits,
         points: Vec::new(),
+        bits: Vec::new(),
         writes: Vec::new(),
         heartbeat: None,
         models: Some(by.clone()),
@@ -65,7 +66,9 @@ fn values(map: &DeviceMap, image: &Image) -> Vec<(Validity, f64)> {
     let mut values = vec![(Validity::Invalid, f64::NAN); map.points().len()];
     for (place, read) in map.reads().iter().enumerate() {
         let bytes = image.read(read.span).expect("all that is read is there");
-        for sample in map.brought(place, Registers::new(&bytes).expect("whole registers")) {
+        for sample in
+            map.brought(place, Registers::new(&bytes).expect("whole registers"), BitsSeen::default())
+        {
             values[sample.point.position()] = (sample.validity, sample.value);
         }
     }

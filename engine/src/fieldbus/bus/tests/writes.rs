@@ -334,3 +334,19 @@ fn what_was_not_sent_is_credited_to_no_other_write() {
     bus.not_sent(at(1_830), ALONE, (WriteKind::SetPoint, at(5_000)), &mut Effects::new());
     assert_eq!(told(&mut bus), [Told::Written { device: ALONE, outcome: WriteOutcome::Expired }]);
 }
+
+#[test]
+fn a_device_that_refuses_an_epoch_is_asked_which_one_it_has_accepted() {
+    for (accepted, outcome) in [(9, WriteOutcome::Outdated { accepted: 9 }), (3, WriteOutcome::Refused)] {
+        let mut bus = open();
+        let out = ask(&mut bus, 10, &[write(ALONE, 42.0, 3, 500)]);
+        let refused = refusal(&sent(&out)[0].1, Exception::ILLEGAL_VALUE);
+        let mut out = Effects::new();
+        bus.received(at(20), LINE, &refused, &mut out);
+        assert_eq!(told(&mut bus), []);
+        let [(LINE, frame, None)] = &sent(&out)[..] else { panic!("it is asked") };
+        assert_eq!(frame[HEADER_BYTES..], [3, 0, 200, 0, 4]);
+        bus.received(at(30), LINE, &answer(frame, accepted), &mut Effects::new());
+        assert_eq!(told(&mut bus), [Told::Written { device: ALONE, outcome }]);
+    }
+}
