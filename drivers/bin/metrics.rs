@@ -205,11 +205,9 @@ impl Metrics {
             Event::SnapshotFailed => {
                 self.snapshots_failed.get_or_create(&who()).inc();
             }
-            Event::JournalDegraded { .. } => {
-                self.journal_degraded.get_or_create(&who()).set(1);
-            }
-            Event::JournalRestored { .. } => {
-                self.journal_degraded.get_or_create(&who()).set(0);
+            Event::JournalDegraded { .. } | Event::JournalRestored { .. } => {
+                let is_degraded = matches!(event, Event::JournalDegraded { .. });
+                self.journal_degraded.get_or_create(&who()).set(i64::from(is_degraded));
             }
             Event::Started { .. }
             | Event::RoleChanged { .. }
@@ -222,6 +220,8 @@ impl Metrics {
             | Event::WriteBudgetRenewed { .. }
             | Event::ModelsFound { .. }
             | Event::ModelsMissing { .. }
+            | Event::IdentityFound { .. }
+            | Event::IdentityDiffers { .. }
             | Event::HeartbeatFailed { .. }
             | Event::HeartbeatsSucceed { .. }
             | Event::DeviceLimited { .. }

@@ -106,6 +106,8 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
         | Event::WriteBudgetRenewed { .. }
         | Event::ModelsFound { .. }
         | Event::ModelsMissing { .. }
+        | Event::IdentityFound { .. }
+        | Event::IdentityDiffers { .. }
         | Event::HeartbeatFailed { .. }
         | Event::HeartbeatsSucceed { .. }
         | Event::DeviceLimited { .. }

@@ -6,6 +6,7 @@
 use core::fmt;
 
 use crate::carried::NotCarried;
+use crate::fieldbus::map::Differs;
 use crate::fieldbus::sunspec::{Chain, Missing};
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
@@ -110,6 +111,18 @@ pub enum Event {
         device: DeviceIndex,
         /// What it has not.
         missing: Missing,
+    },
+    /// A device has said that it is the one that its map names.
+    IdentityFound {
+        /// Which.
+        device: DeviceIndex,
+    },
+    /// Where a device is looked for, another one answers, or one that does not say who it is: it is not known nor controlled.
+    IdentityDiffers {
+        /// Which.
+        device: DeviceIndex,
+        /// What was expected, and what was found.
+        differs: Differs,
     },
     /// What a device may be written in a day is used up: from now on only what keeps its set-point in force is written, and rest.
     WriteBudgetUsedUp {
@@ -288,6 +301,14 @@ impl Event {
         }
     }
 
+    /// Who a device is.
+    pub const fn of_identity(device: DeviceIndex, found: Result<(), Differs>) -> Self {
+        match found {
+            Ok(()) => Self::IdentityFound { device },
+            Err(differs) => Self::IdentityDiffers { device, differs },
+        }
+    }
+
     /// How heartbeats fare from now on.
     pub const fn of_heartbeats(device: DeviceIndex, outcome: WriteOutcome) -> Self {
         match outcome {
@@ -316,6 +337,8 @@ impl Event {
             Self::WritesSucceed { .. } => "writes_succeed",
             Self::ModelsFound { .. } => "models_found",
             Self::ModelsMissing { .. } => "models_missing",
+            Self::IdentityFound { .. } => "identity_found",
+            Self::IdentityDiffers { .. } => "identity_differs",
             Self::HeartbeatFailed { .. } => "heartbeat_failed",
             Self::HeartbeatsSucceed { .. } => "heartbeats_succeed",
             Self::WriteBudgetUsedUp { .. } => "write_budget_used_up",
@@ -347,7 +370,7 @@ impl Event {
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 39] = [
+    pub const KINDS: [&'static str; 41] = [
         "booted",
         "started",
         "scans_missed",
@@ -360,6 +383,8 @@ impl Event {
         "writes_succeed",
         "models_found",
         "models_missing",
+        "identity_found",
+        "identity_differs",
         "heartbeat_failed",
         "heartbeats_succeed",
         "write_budget_used_up",
@@ -399,6 +424,7 @@ impl Event {
             | Self::WritesSucceed { .. }
             | Self::HeartbeatsSucceed { .. }
             | Self::ModelsFound { .. }
+            | Self::IdentityFound { .. }
             | Self::WriteBudgetRenewed { .. }
             | Self::RoleChanged { .. }
             | Self::SetPointsTakenOver { .. }
@@ -425,6 +451,7 @@ impl Event {
             | Self::DeviceLimited { .. } => Severity::Warning,
             Self::FunctionLost { .. }
             | Self::ModelsMissing { .. }
+            | Self::IdentityDiffers { .. }
             | Self::ShortfallBegan { .. }
             | Self::AuthoritiesOverlapped { .. }
             | Self::SectionDiffers { .. }

@@ -63,6 +63,7 @@ fn behind_a_bus(spec: &mut ControllerSpec<BuiltIn>) {
             limits: ReadLimits::default(),
             points: Vec::new(),
             bits: Vec::new(),
+            identity: Vec::new(),
             writes: vec![request(200, FieldContent::SetPoint)],
             models: None,
             heartbeat: Some(heartbeat),

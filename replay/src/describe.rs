@@ -9,7 +9,7 @@ mod persistence;
 pub(crate) use frames::hex;
 pub(crate) use persistence::carried_words;
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use r_ems_engine::event::Event;
 use r_ems_engine::fieldbus::sunspec::Chain;
@@ -201,9 +201,8 @@ impl<'a> Words<'a> {
             Event::ModelsFound { device, chain: Chain { base, models } } => {
                 format!("{kind}: {models} of {}, from register {base} on", self.device(*device))
             }
-            Event::ModelsMissing { device, missing } => {
-                format!("{kind}: {}: {missing}", self.device(*device))
-            }
+            Event::ModelsMissing { device, missing } => self.lacking(kind, *device, missing),
+            Event::IdentityDiffers { device, differs } => self.lacking(kind, *device, differs),
             Event::WriteBudgetUsedUp { device, per_day, renewed_in } => {
                 let (device, renewed_in) = (self.device(*device), self.time(*renewed_in));
                 format!("{kind}: {per_day} writes a day to {device}, renewed in {renewed_in}")
@@ -215,7 +214,9 @@ impl<'a> Words<'a> {
             Event::WritesSucceed { device } | Event::HeartbeatsSucceed { device } => {
                 format!("{kind}: to {}", self.device(*device))
             }
-            Event::DeviceFollows { device } => format!("{kind}: {}", self.device(*device)),
+            Event::DeviceFollows { device } | Event::IdentityFound { device } => {
+                format!("{kind}: {}", self.device(*device))
+            }
             Event::RoleChanged { .. }
             | Event::TookOver { .. }
             | Event::SetPointsTakenOver { .. }
@@ -244,6 +245,11 @@ impl<'a> Words<'a> {
                 self.power(*moved)
             ),
         }
+    }
+
+    /// What a device is not, or has not.
+    fn lacking(self, kind: &str, device: DeviceIndex, what: &dyn fmt::Display) -> String {
+        format!("{kind}: {}: {what}", self.device(device))
     }
 
     /// A device by name.

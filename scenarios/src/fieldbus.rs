@@ -17,6 +17,7 @@
 
 mod beats;
 mod bits;
+mod identity;
 mod joined;
 mod registers;
 mod serial;
@@ -25,7 +26,7 @@ mod writes;
 
 use r_ems_engine::Span;
 use r_ems_engine::fieldbus::framing::Framing;
-use r_ems_engine::fieldbus::map::{MapFlaw, MappedBit, MappedPoint, Mapping};
+use r_ems_engine::fieldbus::map::{IdentityText, MapFlaw, MappedBit, MappedPoint, Mapping};
 use r_ems_engine::fieldbus::master::UnitSpec;
 use r_ems_engine::fieldbus::pdu::{MAX_BITS_READ, MAX_REGISTERS_READ, Request, Table};
 use r_ems_engine::fieldbus::plan::ReadLimits;
@@ -63,6 +64,7 @@ pub(crate) struct Modbus {
     min_gap: Span,
     connect_timeout: Span,
     limits: ReadLimits,
+    identity: Vec<IdentityText>,
     said: Said,
 }
 
@@ -114,6 +116,10 @@ pub(crate) fn read(
     let most_bits = u64::from(MAX_BITS_READ);
     let bits = whole(fields, "bits_max", (most_bits, 1, most_bits), notes) as u16;
     let hole = whole(fields, "hole_max", (0, 0, most), notes) as u16;
+    let identity = match fields.optional("identity") {
+        Some(node) => identity::read(&node, notes),
+        None => Some(Vec::new()),
+    };
     let said = match fields.optional("sunspec") {
         Some(node) => sunspec::read(&node, fields, class, scan, notes).map(Said::ByModels),
         None => read_map(fields, class, scan, notes).map(Said::Map),
@@ -127,7 +133,16 @@ pub(crate) fn read(
     };
     let limits = ReadLimits { registers, bits, hole };
     let (address, framing) = way?;
-    Some(Modbus { address, framing, unit, min_gap, connect_timeout, limits, said: said? })
+    Some(Modbus {
+        address,
+        framing,
+        unit,
+        min_gap,
+        connect_timeout,
+        limits,
+        identity: identity?,
+        said: said?,
+    })
 }
 
 /// Reads where the points lie, and what writes a set-point and a heartbeat.
@@ -181,14 +196,16 @@ impl Modbus {
         serial::told(self.framing)
     }
 
-    /// How long a search for its models takes at the most, with nobody else on the connection.
+    /// How long it takes at the most to ask who it is and to search its models, with nobody else on the connection.
     pub(crate) fn search_takes(&self, spec: &DeviceSpec) -> Span {
-        let Said::ByModels(models) = &self.said else { return Span::ZERO };
-        let wanted = models.wanted(spec, PointIndex::of(0));
+        let models = match &self.said {
+            Said::Map(_) => 0,
+            Said::ByModels(models) => models.wanted(spec, PointIndex::of(0)).most_searches(self.limits),
+        };
         let (table, address, count) = (Table::HoldingRegisters, 0, self.limits.most());
         let (asked, answered) = self.framing.exchange_passes(&Request::Read { table, address, count });
         let gap = self.min_gap.max(self.framing.silence());
-        (spec.latency + asked + answered + gap) * wanted.most_searches(self.limits)
+        (spec.latency + asked + answered + gap) * (models + self.identity.len() as u64)
     }
 
     /// How long it waits for the next heartbeat, if it expects any.
@@ -234,6 +251,7 @@ impl Modbus {
             reversion: spec.reversion,
             recalls: !spec.longest_write.is_zero() && !spec.checks_epochs,
             limits: self.limits,
+            identity: self.identity.clone(),
             points: map.points.iter().map(point).collect(),
             bits: map.points.iter().flat_map(bits).collect(),
             writes: map.writes,

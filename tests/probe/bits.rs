@@ -68,3 +68,25 @@ fn a_bit_that_is_not_there_and_one_that_is_the_other_way_are_named() {
     let found = missing["found"].as_str().expect("words");
     assert!(found.starts_with("exception 2") && found.ends_with("for Discrete 9"), "{found}");
 }
+
+#[test]
+fn another_device_than_the_file_names_is_told_by_what_it_says_of_itself() {
+    let served = served();
+    let texts = |probed: &Value| {
+        let texts = probed["devices"][1]["texts"].as_array().expect("a list").clone();
+        texts.iter().map(|text| (text["text"].to_string(), text["reads"].to_string())).collect::<Vec<_>>()
+    };
+    let told = [("\"manufacturer\"", "\"Example Storage\""), ("\"serial\"", "\"BX-0417\"")];
+    let told = told.map(|(text, reads)| (text.to_owned(), reads.to_owned()));
+    let (code, right) = probed(&site("probe_named.ron", &served, &[]), &[]);
+    assert_eq!((code, texts(&right)), (Some(0), told.to_vec()));
+    let (code, other) = probed(&site("probe_other.ron", &served, &[("BX-0417", "BX-0418")]), &[]);
+    assert_eq!((code, texts(&other)), (Some(1), told.to_vec()));
+    let note = at(&other, "bess.link.identity.serial").expect("it is noted");
+    assert_eq!((&note["found"], &note["expected"]), (&"\"BX-0417\"".into(), &"\"BX-0418\"".into()));
+    let missing = site("probe_unnamed.ron", &served, &[("Input(address: 108", "Input(address: 120")]);
+    let (code, probed) = probed(&missing, &[]);
+    assert_eq!(code, Some(1));
+    let note = at(&probed, "bess.link.identity.serial").expect("it is noted");
+    assert!(note["found"].as_str().is_some_and(|found| found.starts_with("exception 2")), "{note}");
+}

@@ -71,6 +71,7 @@ fn one(device: &Device, findings: &[Finding]) -> String {
         row("identity", &identity(&device.identity));
         row("SunSpec", &sunspec(device.sunspec.as_ref()));
     }
+    text += &texts(device);
     text += &bits(device);
     text += &points(device);
     if let Some(written) = &device.written {
@@ -110,6 +111,20 @@ fn sunspec(found: Option<&SunSpec>) -> String {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let end = if *is_whole { "" } else { "; no end was found" };
     format!("at {address}, models (registers): {}{more}{end}", shown.join(", "))
+}
+
+fn texts(device: &Device) -> String {
+    if device.texts.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(4, &[Align::Left, Align::Left, Align::Left, Align::Left]);
+    table.row(["text", "registers", "reads", "must be"]);
+    for text in &device.texts {
+        let reads = text.reads.clone().or_else(|| text.refused.clone()).unwrap_or_default();
+        let place = format!("{} {}", text.table, text.address);
+        table.row([text.text.to_owned(), place, reads, text.is.clone()]);
+    }
+    table.headed()
 }
 
 fn bits(device: &Device) -> String {

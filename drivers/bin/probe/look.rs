@@ -8,6 +8,7 @@
 
 mod bits;
 mod silence;
+mod texts;
 
 use r_ems_engine::Span;
 use r_ems_engine::fieldbus::map::{BitsSeen, MappedPoint, Otherwise};
@@ -55,6 +56,11 @@ pub(super) struct Looked {
 }
 
 impl Looked {
+    /// Whether another device answers than the one that the file names.
+    pub(super) fn is_another(&self) -> bool {
+        self.device.texts.iter().any(|text| text.reads.as_ref() != Some(&text.is))
+    }
+
     /// What a point reads; none if that cannot be used.
     pub(super) fn value(&self, kind: PointKind) -> Option<f64> {
         self.values.iter().find(|(known, _)| *known == kind).map(|(_, value)| *value)
@@ -82,6 +88,7 @@ pub(super) fn look(target: &Target<'_>, session: &mut Session, interrupt: &Inter
         connect_s: None,
         round_trips: None,
         identity: Identity::default(),
+        texts: Vec::new(),
         sunspec: None,
         bits: Vec::new(),
         points: Vec::new(),
@@ -91,6 +98,7 @@ pub(super) fn look(target: &Target<'_>, session: &mut Session, interrupt: &Inter
     let (notes, values, seen) = (Vec::new(), Vec::new(), BitsSeen::default());
     let mut look = Look { target, session, device, notes, values, seen };
     if look.reach() {
+        look.read_texts();
         look.read_points();
         look.judge();
         if !interrupt.is_asked() {
@@ -146,8 +154,10 @@ impl Look<'_, '_> {
     /// What is read with each poll: the points, or where they are looked for while they are not known.
     fn polls(&self) -> Vec<Piece> {
         let map = &self.target.map;
-        let sought =
-            map.models().filter(|_| !map.is_known()).map(|by| Search::default().next(by, map.limits()));
+        let sought = map
+            .models()
+            .filter(|_| map.points().is_empty())
+            .map(|by| Search::default().next(by, map.limits()));
         map.reads().iter().map(|read| read.span).chain(sought).collect()
     }
 

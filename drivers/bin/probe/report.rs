@@ -43,6 +43,8 @@ pub struct Device {
     pub round_trips: Option<RoundTrips>,
     /// Who it says it is.
     pub identity: Identity,
+    /// The texts by which the file says who it must be; none: it does not say.
+    pub texts: Vec<TextSeen>,
     /// Where its SunSpec marker was found, and the models behind it.
     pub sunspec: Option<SunSpec>,
     /// Each bit on which a point depends; none for most devices.
@@ -81,6 +83,23 @@ pub struct Identity {
     pub product: Option<String>,
     /// Its revision.
     pub revision: Option<String>,
+}
+
+/// A text by which the file says who a device must be, as it was read.
+#[derive(Debug, Serialize)]
+pub struct TextSeen {
+    /// `manufacturer`, `model`, `serial` or `version`.
+    pub text: &'static str,
+    /// `Holding` or `Input`.
+    pub table: &'static str,
+    /// Its first register.
+    pub address: u16,
+    /// What it is; none if it could not be read.
+    pub reads: Option<String>,
+    /// What it must be.
+    pub is: String,
+    /// Why it could not be read.
+    pub refused: Option<String>,
 }
 
 /// A map of SunSpec.

@@ -125,6 +125,10 @@ impl Trial<'_, '_> {
     pub(super) fn run(&mut self, looked: &Looked) -> (Written, Vec<Noted>) {
         let reversion_s = self.target.spec.reversion.as_secs_f64();
         let mut written = Written { reversion_s, rests: true, ..Written::default() };
+        if looked.is_another() {
+            written.withheld = Some("another device answers than the one that the file names".to_owned());
+            return (written, Vec::new());
+        }
         if let Err(why) = self.steps(&|kind| looked.value(kind)) {
             written.withheld = Some(why);
             return (written, Vec::new());

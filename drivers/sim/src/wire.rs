@@ -159,6 +159,13 @@ impl Answer {
                 (answer.words[place], is_known[place]) = (word, true);
             }
         }
+        for text in map.identity() {
+            let letter = |at: usize| text.is.bytes().get(at).copied().unwrap_or(0);
+            for (place, offset) in answer.places(text.piece()) {
+                answer.words[place] = u16::from_be_bytes([letter(2 * offset), letter(2 * offset + 1)]);
+                is_known[place] = true;
+            }
+        }
         let has_all = is_known.iter().all(|is_known| *is_known);
         has_all.then_some(answer).ok_or(Exception::ILLEGAL_ADDRESS)
     }

@@ -281,6 +281,7 @@ impl<F: Function> Controller<F> {
                 Some(Told::Written { device, outcome }) => self.written(now, device, outcome, out),
                 Some(Told::Steps { device, step }) => self.set_points.takes_steps(device, step),
                 Some(Told::Models { device, found }) => out.report(Event::of_models(device, found)),
+                Some(Told::Identity { device, found }) => out.report(Event::of_identity(device, found)),
                 Some(Told::Beats { device, outcome }) => out.report(Event::of_heartbeats(device, outcome)),
             }
         }

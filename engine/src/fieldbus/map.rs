@@ -5,6 +5,7 @@
 
 mod bit;
 mod flaw;
+mod identity;
 mod point;
 
 use alloc::vec::Vec;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::bit::{BitsSeen, MAX_BITS, MappedBit};
 pub use self::flaw::{MapFlaw, Writes};
+pub use self::identity::{Differs, IdentityText, MAX_TEXT_BYTES, MAX_TEXT_REGISTERS, Text, Who};
 pub use self::point::{Fixed, Guard, MappedPoint, ModelHead, Otherwise};
 use super::framing::Framing;
 use super::master::ConnectionSpec;
@@ -66,6 +68,8 @@ pub struct Mapping {
     pub recalls: bool,
     /// What it lets itself be asked.
     pub limits: ReadLimits,
+    /// Who must answer there, before anything is believed or written; none: whoever does.
+    pub identity: Vec<IdentityText>,
     /// Its points.
     pub points: Vec<MappedPoint>,
     /// The bits that say whether they mean what they say.
@@ -89,6 +93,9 @@ pub struct DeviceMap {
     recalls: bool,
     limits: ReadLimits,
     models: Option<ByModels>,
+    identity: Vec<IdentityText>,
+    /// Whether it has said on this connection that it is the one.
+    is_identified: bool,
     known: Known,
 }
 
@@ -181,8 +188,24 @@ impl DeviceMap {
     pub fn new(said: Mapping) -> Result<Self, MapFlaw> {
         let Mapping { device, connection, unit, latency, reversion, recalls, limits, .. } = said;
         let Mapping { points, bits, writes, heartbeat, models, .. } = said;
+        let identity = said.identity;
+        if let Some(place) = identity.iter().position(|text| !text.is_possible(limits.most())) {
+            return Err(MapFlaw::Identity { place });
+        }
         let known = Known::new(limits, Chosen { points, fixed: Vec::new(), writes, heartbeat }, bits)?;
-        Ok(Self { device, connection, unit, latency, reversion, recalls, limits, models, known })
+        Ok(Self {
+            device,
+            connection,
+            unit,
+            latency,
+            reversion,
+            recalls,
+            limits,
+            models,
+            identity,
+            is_identified: false,
+            known,
+        })
     }
 
     /// Whose map it is.
@@ -225,13 +248,15 @@ impl DeviceMap {
         self.models.as_ref()
     }
 
-    /// Whether it is known where its points lie.
+    /// Whether it is known who it is, as far as that matters, and where its points lie.
     pub const fn is_known(&self) -> bool {
-        self.models.is_none() || !self.known.points.is_empty()
+        (self.is_identified || self.identity.is_empty())
+            && (self.models.is_none() || !self.known.points.is_empty())
     }
 
     /// Forgets what the device has said of itself.
     pub fn forget(&mut self) {
+        self.is_identified = false;
         if self.models.is_some() {
             self.known = Known::default();
         }
@@ -317,10 +342,13 @@ impl DeviceMap {
         let passes = |read: &Read| read.passes(framing);
         let (address, count) = (0, self.limits.most());
         let span = Piece { table: Table::HoldingRegisters, address, count };
-        match self.models {
+        let passes_alone = |span: Piece| passes(&Read { span, pieces: Vec::new() });
+        let texts = self.identity.iter().map(|text| passes_alone(text.piece()));
+        let longest = match self.models {
             None => self.known.reads.iter().map(passes).max().unwrap_or(Span::ZERO),
-            Some(_) => passes(&Read { span, pieces: Vec::new() }),
-        }
+            Some(_) => passes_alone(span),
+        };
+        texts.fold(longest, Span::max)
     }
 
     /// How long the longest request that writes takes to pass, and how long with its answer, at the most.

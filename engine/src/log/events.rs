@@ -72,6 +72,8 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::PeerHeard { seat } => value(out, 36, &seat),
         Event::ModelsFound { device, chain } => value(out, 37, &(device, chain)),
         Event::ModelsMissing { device, missing } => value(out, 38, &(device, missing)),
+        Event::IdentityFound { device } => value(out, 39, &device),
+        Event::IdentityDiffers { device, differs } => value(out, 40, &(device, differs)),
         Event::CommandRefused { command, refusal } => value(out, 17, &(command, refusal)),
         Event::StateRecovered { origin } => whole(out, 21, &[u64::from(origin.code())]),
         Event::SnapshotTaken { after } => whole(out, 22, &[after.as_nanos()]),
@@ -202,6 +204,11 @@ fn decode_later(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
         38 => {
             let (device, missing) = cursor.value("event")?;
             Event::ModelsMissing { device, missing }
+        }
+        39 => Event::IdentityFound { device: cursor.value("event")? },
+        40 => {
+            let (device, differs) = cursor.value("event")?;
+            Event::IdentityDiffers { device, differs }
         }
         found => return Err(Flaw::Code { what: "event", found }),
     })

@@ -78,6 +78,8 @@ impl Words<'_> {
             | Event::WriteBudgetRenewed { .. }
             | Event::ModelsFound { .. }
             | Event::ModelsMissing { .. }
+            | Event::IdentityFound { .. }
+            | Event::IdentityDiffers { .. }
             | Event::HeartbeatFailed { .. }
             | Event::HeartbeatsSucceed { .. }
             | Event::DeviceLimited { .. }

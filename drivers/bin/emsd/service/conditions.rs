@@ -19,6 +19,8 @@ enum Lasting {
     Heartbeats(DeviceIndex),
     Budget(DeviceIndex),
     Models(DeviceIndex),
+    /// Another device answers.
+    Another(DeviceIndex),
     Limited(DeviceIndex),
     State(Seat),
     Peer(Seat),
@@ -34,6 +36,7 @@ impl Lasting {
             | Self::Lost(_)
             | Self::Short(..)
             | Self::Models(_)
+            | Self::Another(_)
             | Self::State(_)
             | Self::Peer(_) => false,
         }
@@ -103,6 +106,8 @@ const fn edge(event: &Event) -> Option<Edge> {
         Event::WritesSucceed { device } => Edge::Ends(Lasting::Writes(device)),
         Event::HeartbeatFailed { device, .. } => Edge::Begins(Lasting::Heartbeats(device)),
         Event::HeartbeatsSucceed { device } => Edge::Ends(Lasting::Heartbeats(device)),
+        Event::IdentityDiffers { device, .. } => Edge::Begins(Lasting::Another(device)),
+        Event::IdentityFound { device } => Edge::Ends(Lasting::Another(device)),
         Event::ModelsMissing { device, .. } => Edge::Begins(Lasting::Models(device)),
         Event::ModelsFound { device, .. } => Edge::Ends(Lasting::Models(device)),
         Event::WriteBudgetUsedUp { device, .. } => Edge::Begins(Lasting::Budget(device)),

@@ -110,10 +110,10 @@ impl Bus {
         out: &mut Effects,
     ) {
         for place in 0..self.devices.len() {
-            if self.devices[place].finding.is_doubted {
+            let map = &self.spec.devices[place];
+            if self.devices[place].finding.is_doubted || !map.is_known() {
                 continue;
             }
-            let map = &self.spec.devices[place];
             let Some(heartbeat) = map.heartbeat() else { continue };
             let (device, beats) = (map.device(), &mut self.devices[place].beats);
             if !beats.are_wanted(now, cares(device), heartbeat) {

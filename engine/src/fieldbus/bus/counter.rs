@@ -141,7 +141,7 @@ impl Counter<'_> {
         self.keep_in_transit(|_transit| false);
         let here = self.devices.iter_mut().zip(&*self.maps);
         for (attached, map) in here.filter(|(_, map)| map.connection() == self.connection) {
-            attached.finding.doubt(map);
+            attached.finding.begin_anew(map);
         }
     }
 

@@ -1,8 +1,10 @@
-//! Devices that say themselves where their numbers lie: when they are asked, and what follows from what they say.
+//! Devices that are asked first: who they are, where their map says who must answer, and where their numbers lie, if they say
+//! that themselves. When they are asked, and what follows from what they say.
 //!
-//! A device is searched when it is polled or written for the first time on a connection. Nothing else is asked of it until that
+//! A device is asked when it is polled or written for the first time on a connection. Nothing else is asked of it until that
 //! is done: what was to be read is read with the next poll, and a set-point leaves once it is known how. A device that has not
-//! what it must have is asked again after [`REST`]; until then its points are not known, and it refuses set-points.
+//! what it must have, or is another than its map names, is asked again after [`REST`]; until then its points are not known, and
+//! it refuses set-points.
 //!
 //! **Decision: a new search on each connection, not once in a life.** A device that was updated may have its models elsewhere,
 //! and whoever writes where one was writes into another. A search takes a request for each model and some ten more, after an
@@ -19,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counter::Counter;
 use super::{Ask, Bus, Told, What};
-use crate::fieldbus::map::DeviceMap;
+use crate::fieldbus::map::{DeviceMap, Differs};
 use crate::fieldbus::master::{Fault, Job, Next};
 use crate::fieldbus::pdu::{Answer, Registers};
 use crate::fieldbus::plan::Piece;
@@ -35,23 +37,47 @@ const REST: Span = Span::from_secs(10);
 /// How far a device's models are known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Finding {
-    /// The search that is under way.
-    search: Option<Search>,
+    /// What is under way.
+    search: Option<Seek>,
     /// The next one does not begin before.
     rests_until: LocalTime,
     /// What was known may not be so any more: the connection is another, or a model is not where it was.
     pub(super) is_doubted: bool,
     /// What was told of the last one that ended.
     told: Option<Result<Chain, Missing>>,
+    /// And of who the device is.
+    told_who: Option<Result<(), Differs>>,
+}
+
+/// What a device is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Seek {
+    /// Who it is: the text of this place.
+    Who(u8),
+    /// Where its numbers lie.
+    Models(Search),
+}
+
+impl Seek {
+    /// The first thing of all.
+    fn first(map: &DeviceMap) -> Self {
+        if map.identity().is_empty() { Self::Models(Search::default()) } else { Self::Who(0) }
+    }
 }
 
 impl Finding {
     /// Nothing that is known of a device which says itself need be so any more; whoever searches it begins anew.
     pub(super) fn doubt(&mut self, map: &DeviceMap) {
-        self.is_doubted = map.models().is_some();
+        self.is_doubted |= map.models().is_some();
         if let Some(search) = &mut self.search {
-            *search = Search::default();
+            *search = Seek::first(map);
         }
+    }
+
+    /// The connection is over: whoever answers on the next one must say again who it is, and where its numbers lie.
+    pub(super) fn begin_anew(&mut self, map: &DeviceMap) {
+        self.doubt(map);
+        self.is_doubted = map.is_asked_first();
     }
 }
 
@@ -85,7 +111,7 @@ impl Bus {
         let attached = &mut self.devices[place];
         attached.reads_left = attached.reads_left.max(u16::from(is_polled));
         if attached.finding.search.is_none() {
-            attached.finding.search = Some(Search::default());
+            attached.finding.search = Some(Seek::first(&self.spec.devices[place]));
             self.ask(now, place, What::Find, out);
         }
     }
@@ -95,10 +121,15 @@ impl Counter<'_> {
     /// What is read next of a device that is searched.
     pub(super) fn sought(&self, place: u16) -> Piece {
         let (map, finding) = (&self.maps[usize::from(place)], &self.devices[usize::from(place)].finding);
-        let (Some(by), Some(search)) = (map.models(), &finding.search) else {
-            unreachable!("a device is searched that says itself where its numbers lie, while it is searched")
-        };
-        search.next(by, map.limits())
+        match (&finding.search, map.models()) {
+            (Some(Seek::Who(text)), _) => map.identity()[usize::from(*text)].piece(),
+            (Some(Seek::Models(search)), Some(by)) => search.next(by, map.limits()),
+            (Some(Seek::Models(_)) | None, _) => {
+                unreachable!(
+                    "a device is searched that says itself where its numbers lie, while it is searched"
+                )
+            }
+        }
     }
 
     /// One step of a search has ended.
@@ -111,6 +142,17 @@ impl Counter<'_> {
                 return self.give_up_search(job);
             }
         };
+        let finding = &mut self.devices[place].finding;
+        if let Some(Seek::Who(text)) = &mut finding.search {
+            let map = &self.maps[place];
+            let differs = map.identity()[usize::from(*text)].differs(read);
+            *text += 1;
+            return match differs {
+                Some(differs) => self.end_identity(job, Err(differs)),
+                None if usize::from(*text) < map.identity().len() => Next::InTurn(*job),
+                None => self.end_identity(job, Ok(())),
+            };
+        }
         match self.step(place, read) {
             Progress::More => Next::InTurn(*job),
             Progress::Done(chain) => self.end_search(job, Ok(chain)),
@@ -121,8 +163,8 @@ impl Counter<'_> {
     fn step(&mut self, place: usize, read: Option<Registers<'_>>) -> Progress {
         let (map, finding) = (&self.maps[place], &mut self.devices[place].finding);
         match (map.models(), &mut finding.search) {
-            (Some(by), Some(search)) => search.take(by, read),
-            (None, _) | (_, None) => Progress::Fails(Missing::Marker),
+            (Some(by), Some(Seek::Models(search))) => search.take(by, read),
+            (None, _) | (_, Some(Seek::Who(_)) | None) => Progress::Fails(Missing::Marker),
         }
     }
 
@@ -138,24 +180,53 @@ impl Counter<'_> {
         Next::Nothing
     }
 
+    /// It is known who a device is, or that it is another.
+    fn end_identity(&mut self, job: &Job<Ask>, found: Result<(), Differs>) -> Next<Ask> {
+        let place = usize::from(job.tag.place);
+        let (map, attached) = (&mut self.maps[place], &mut self.devices[place]);
+        if attached.finding.told_who.replace(found) != Some(found) {
+            self.desk.told.push(Told::Identity { device: map.device(), found });
+        }
+        if found.is_ok() {
+            map.identify();
+            if map.models().is_some() {
+                attached.finding.search = Some(Seek::Models(Search::default()));
+                return Next::InTurn(*job);
+            }
+        }
+        (attached.reads_left, attached.finding.search, attached.finding.is_doubted) = (0, None, false);
+        if found.is_err() { self.rest(job) } else { self.go_on_found(job) }
+    }
+
     fn end_search(&mut self, job: &Job<Ask>, found: Result<Chain, Missing>) -> Next<Ask> {
         let place = usize::from(job.tag.place);
         let (map, attached) = (&mut self.maps[place], &mut self.devices[place]);
-        let search = attached.finding.search.take().unwrap_or_default();
-        let found = found.and_then(|chain| map.learn(search.models()).map(|()| chain));
-        attached.reads_left = 0;
-        attached.finding.is_doubted = false;
+        let found = match attached.finding.search.take() {
+            Some(Seek::Models(search)) => found.and_then(|chain| map.learn(search.models()).map(|()| chain)),
+            Some(Seek::Who(_)) | None => found,
+        };
+        (attached.reads_left, attached.finding.is_doubted) = (0, false);
         let device = map.device();
         self.desk.told.push(Told::Steps { device, step: map.step() });
         if attached.finding.told.replace(found) != Some(found) {
             self.desk.told.push(Told::Models { device, found });
         }
-        if found.is_err() {
-            attached.finding.rests_until = self.now + REST;
-            self.know_nothing(place);
-            self.end_all_writes(job.tag.place, WriteOutcome::Refused);
-            return Next::Nothing;
-        }
+        if found.is_err() { self.rest(job) } else { self.go_on_found(job) }
+    }
+
+    /// The device is left alone for a while, and nothing is known of it.
+    fn rest(&mut self, job: &Job<Ask>) -> Next<Ask> {
+        let place = usize::from(job.tag.place);
+        self.devices[place].finding.rests_until = self.now + REST;
+        self.know_nothing(place);
+        self.end_all_writes(job.tag.place, WriteOutcome::Refused);
+        Next::Nothing
+    }
+
+    /// The device is known: a set-point that waited for that leaves.
+    fn go_on_found(&mut self, job: &Job<Ask>) -> Next<Ask> {
+        let place = usize::from(job.tag.place);
+        let (map, attached) = (&self.maps[place], &self.devices[place]);
         let Some(writing) = &attached.write else { return Next::Nothing };
         if map.heartbeat().is_some() {
             // Some take none from whom they have not heard: it comes again with the next scan, behind a heartbeat.
@@ -176,11 +247,15 @@ impl Counter<'_> {
     /// The device is there, and does not say what its points are.
     fn know_nothing(&mut self, place: usize) {
         let map = &self.maps[place];
-        let Some(by) = map.models() else { return };
         let (device, first) = (map.device(), self.desk.samples.len());
-        for offset in 0..by.class.points().len() {
-            let point = PointIndex::of(by.first_point.position() + offset);
-            self.desk.samples.push(Sample { point, validity: Validity::Invalid, value: 0.0 });
+        let unknown = |point: PointIndex| Sample { point, validity: Validity::Invalid, value: 0.0 };
+        match map.models() {
+            Some(by) => {
+                let points = 0..by.class.points().len();
+                let index = |offset: usize| PointIndex::of(by.first_point.position() + offset);
+                self.desk.samples.extend(points.map(|offset| unknown(index(offset))));
+            }
+            None => self.desk.samples.extend(map.points().iter().map(|point| unknown(point.point))),
         }
         let samples = (first, self.desk.samples.len());
         self.desk.told.push(Told::Points { device, samples });

@@ -3,6 +3,7 @@
 mod beats;
 mod bits;
 mod finding;
+mod identity;
 mod recall;
 mod writes;
 
@@ -83,6 +84,7 @@ fn said(device: DeviceIndex, connection: ConnectionIndex, unit: u16) -> Mapping 
         limits: ReadLimits::default(),
         points: vec![point],
         bits: Vec::new(),
+        identity: Vec::new(),
         writes: if device == METER { Vec::new() } else { writes },
         heartbeat: None,
         models: None,
@@ -469,6 +471,7 @@ proptest! {
                     | Told::TimedOut { .. }
                     | Told::Models { .. }
                     | Told::Steps { .. }
+                    | Told::Identity { .. }
                     | Told::Beats { .. } => {}
                 }
             }

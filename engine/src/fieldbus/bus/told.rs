@@ -1,5 +1,6 @@
 //! What a controller is told by its bus.
 
+use crate::fieldbus::map::Differs;
 use crate::fieldbus::sunspec::{Chain, Missing};
 use crate::ids::DeviceIndex;
 use crate::machine::WriteOutcome;
@@ -56,6 +57,13 @@ pub enum Told {
         device: DeviceIndex,
         /// What was found.
         found: Result<Chain, Missing>,
+    },
+    /// A device was asked who it is, with another result than before.
+    Identity {
+        /// Which device.
+        device: DeviceIndex,
+        /// Whether it is the one that its map names, or how it differs.
+        found: Result<(), Differs>,
     },
     /// A device was found that says itself in what steps it takes set-points.
     Steps {

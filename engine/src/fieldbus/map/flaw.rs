@@ -6,7 +6,7 @@ use crate::fieldbus::plan::PlanFlaw;
 use crate::fieldbus::register::OutOfRange;
 use crate::fieldbus::write::{MAX_WRITE_REGISTERS, WriteFunction};
 
-use super::{MAX_BITS, MAX_WRITE_REQUESTS};
+use super::{MAX_BITS, MAX_TEXT_REGISTERS, MAX_WRITE_REQUESTS};
 
 /// One of the requests that write, as a flaw names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,11 @@ pub enum MapFlaw {
         /// By which function.
         function: WriteFunction,
     },
+    /// A text that says who the device is is empty or too long, or its registers are none that one request reads.
+    Identity {
+        /// Which, by its place.
+        place: usize,
+    },
     /// What is written to coils is not Constant or Toggle, a bit each.
     Coil {
         /// Which request.
@@ -126,6 +131,7 @@ impl MapFlaw {
             | Self::Conditions { .. }
             | Self::Mask { .. }
             | Self::Coil { .. }
+            | Self::Identity { .. }
             | Self::Clears { .. }
             | Self::Constant { .. }
             | Self::SetPoints { .. }
@@ -174,6 +180,7 @@ impl fmt::Display for MapFlaw {
             Self::Mask { which } => {
                 write!(f, "{which} writes some bits of one register by function 22: one number, of type Bits")
             }
+            Self::Identity { place } => tell_identity(f, *place),
             Self::Coil { which } => {
                 write!(f, "{which} writes coils, which have room for a Constant of 0 or 1 or a Toggle each")
             }
@@ -197,11 +204,7 @@ impl fmt::Display for MapFlaw {
                 "the heartbeat writes a Constant as its value {value}, which would do harm where it comes late; allowed are \
                  Counter, Toggle and Epoch"
             ),
-            Self::BeatsOver { place, address } => write!(
-                f,
-                "the heartbeat and request {place} write the same bits of register or coil {address}, each over what the other \
-                 wrote; allowed are other registers, or other bits of one by function 22 in both"
-            ),
+            Self::BeatsOver { place, address } => tell_meeting(f, *place, *address),
             Self::Counts { place } => {
                 write!(
                     f,
@@ -210,4 +213,20 @@ impl fmt::Display for MapFlaw {
             }
         }
     }
+}
+
+fn tell_identity(f: &mut fmt::Formatter<'_>, place: usize) -> fmt::Result {
+    write!(
+        f,
+        "text {place} of `identity` lies in 1 to {MAX_TEXT_REGISTERS} registers that one request reads, has at most two letters \
+         for each, and is not empty"
+    )
+}
+
+fn tell_meeting(f: &mut fmt::Formatter<'_>, place: usize, address: u16) -> fmt::Result {
+    write!(
+        f,
+        "the heartbeat and request {place} write the same bits of register or coil {address}, each over what the other wrote; \
+         allowed are other registers, or other bits of one by function 22 in both"
+    )
 }

@@ -43,6 +43,7 @@ fn said(points: Vec<MappedPoint>, hole: u16) -> Mapping {
         limits: ReadLimits { hole, ..ReadLimits::default() },
         points,
         bits: Vec::new(),
+        identity: Vec::new(),
         writes: Vec::new(),
         heartbeat: None,
         models: None,

@@ -37,6 +37,7 @@ fn map(by: &ByModels, limits: ReadLimits) -> DeviceMap {
         limits,
         points: Vec::new(),
         bits: Vec::new(),
+        identity: Vec::new(),
         writes: Vec::new(),
         heartbeat: None,
         models: Some(by.clone()),

@@ -7,6 +7,7 @@ use super::super::varint::Cursor;
 use super::hex;
 use crate::carried::NotCarried;
 use crate::event::Event;
+use crate::fieldbus::map::{Differs, Text, Who};
 use crate::fieldbus::sunspec::{Chain, Missing};
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
@@ -26,8 +27,10 @@ fn golden() -> impl Iterator<Item = (Event, &'static str)> {
     of_control().into_iter().chain(of_writes()).chain(of_persistence())
 }
 
-fn of_writes() -> [(Event, &'static str); 15] {
+fn of_writes() -> [(Event, &'static str); 18] {
     let device = DeviceIndex(300);
+    let (who, expected) = (Who::Serial, Text::of(b"A-1"));
+    let differs = |found| Event::IdentityDiffers { device, differs: Differs { who, expected, found } };
     let failed = |outcome| Event::WriteFailed { device, outcome };
     [
         (failed(WriteOutcome::Acknowledged), "08ac0200"),
@@ -41,6 +44,21 @@ fn of_writes() -> [(Event, &'static str); 15] {
         (Event::ModelsFound { device, chain: Chain { base: 40_000, models: 6 } }, "25fb2c01fb409c06"),
         (Event::ModelsMissing { device, missing: Missing::Point(PointKind::StateOfCharge) }, "26fb2c010201"),
         (Event::ModelsMissing { device, missing: Missing::Room(PointKind::Power) }, "26fb2c010500"),
+        (Event::IdentityFound { device }, "27fb2c01"),
+        (
+            differs(None),
+            concat!("28fb2c0102", "412d310000000000000000000000000000000000000000000000000000000000", "0300"),
+        ),
+        (
+            differs(Some(Text::of(b"B"))),
+            concat!(
+                "28fb2c0102",
+                "412d310000000000000000000000000000000000000000000000000000000000",
+                "0301",
+                "4200000000000000000000000000000000000000000000000000000000000000",
+                "01"
+            ),
+        ),
         (Event::HeartbeatFailed { device, outcome: WriteOutcome::TimedOut }, "1fac0202"),
         (Event::HeartbeatsSucceed { device }, "20ac02"),
         (
