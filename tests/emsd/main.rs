@@ -4,6 +4,7 @@
 
 mod api;
 mod at_stop;
+mod curt;
 mod daemon;
 mod explained;
 mod hostile;

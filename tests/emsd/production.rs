@@ -54,13 +54,17 @@ impl Site {
         // The devices have the registers of this site, at ports that are free.
         let own = format!("site={:?}", site.path);
         let served = Served::start(SCENARIO, &[&EVENING[..], &["--set", &own]].concat());
-        let address = |device: &str| {
-            let found = served.devices.iter().find(|known| known.0 == device);
-            found.expect("it is served").1.as_str()
-        };
-        let (meter, battery) = (address("commerce/pcc"), address("commerce/bess"));
+        let site = Self { served: Some(served), ..site };
+        let (meter, battery) = (site.address("commerce/pcc"), site.address("commerce/bess"));
         site.change(&[("127.0.0.1:15020", meter), ("127.0.0.1:15021", battery)]);
-        Self { served: Some(served), ..site }
+        site
+    }
+
+    /// Where a device is served.
+    pub(super) fn address(&self, device: &str) -> &str {
+        let served = self.served.as_ref().expect("its devices are served");
+        let found = served.devices.iter().find(|known| known.0 == device);
+        found.expect("it is among them").1.as_str()
     }
 
     /// Writes its file with `changes`.

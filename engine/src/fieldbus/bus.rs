@@ -321,7 +321,7 @@ impl Bus {
             if is_open {
                 return master.connected(now, counter);
             }
-            counter.is_over();
+            counter.is_over(master.ends_by_habit(now));
             master.disconnected(now, counter);
         });
     }

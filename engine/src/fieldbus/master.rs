@@ -24,9 +24,11 @@
 //! - **A write leaves while it is valid or not at all.** That is asked whenever it is sent, retries too.
 //! - **What has left may still wait** in the host's end of the connection, until its cable is whole again. Whoever must not have
 //!   it arrive takes it back: the connection is closed, at once opened anew for what comes next, and no unit is blamed.
+//! - **A peer that ends a connection after an answer** is connected to at once for what comes next: `habit` says why.
 //!
 //! All is bounded: [`MAX_JOBS`] wait at most, and of a stream no more than one frame is kept.
 
+mod habit;
 mod peer;
 mod queue;
 
@@ -34,6 +36,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use self::habit::Habit;
 pub use self::peer::{Fault, Job, Next, Peer, Turn};
 use self::queue::{Queue, Waiting};
 use super::frame::{Frame, MAX_PDU_BYTES};
@@ -135,6 +138,7 @@ pub struct Master<T> {
     link: Link,
     /// Attempts to connect in a row that failed.
     attempts: u8,
+    habit: Habit,
     units: Vec<Unit>,
     queue: Queue<T>,
     exchange: Option<Exchange<T>>,
@@ -152,6 +156,7 @@ impl<T: Copy> Master<T> {
         Self {
             link: Link::Closed(LocalTime::ZERO),
             attempts: 0,
+            habit: Habit::default(),
             units: alloc::vec![Unit::default(); spec.units.len()],
             queue: Queue::new(),
             exchange: None,
@@ -194,6 +199,7 @@ impl<T: Copy> Master<T> {
             return;
         }
         (self.link, self.attempts) = (Link::Open, 0);
+        self.habit.open(now);
         self.arriving.clear();
         self.keep_silence(now);
         if self.transaction == 0 {
@@ -210,9 +216,13 @@ impl<T: Copy> Master<T> {
         if matches!(self.link, Link::Closed(_)) {
             return;
         }
-        self.close(now, self.link == Link::Open);
-        if let Some(exchange) = self.exchange.take() {
-            self.fail_exchange(now, exchange, Fault::Disconnected, peer);
+        if self.ends_after_an_answer() {
+            self.end_after_an_answer(now);
+        } else {
+            self.close(now, self.link == Link::Open);
+            if let Some(exchange) = self.exchange.take() {
+                self.fail_exchange(now, exchange, Fault::Disconnected, peer);
+            }
         }
         self.go_on(now, peer);
     }
@@ -243,6 +253,7 @@ impl<T: Copy> Master<T> {
     /// Closes the connection at its own wish: nobody failed, and the next job opens it at once.
     fn shut(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
         peer.disconnect();
+        self.habit.break_off();
         (self.link, self.attempts) = (Link::Closed(now), 0);
         self.arriving.clear();
         if let Some(exchange) = self.exchange.take() {
@@ -358,6 +369,7 @@ impl<T: Copy> Master<T> {
             return;
         };
         self.quiet_until = now + self.spec.gap();
+        self.habit.answer();
         let place = usize::from(exchange.job.unit);
         if frame.unit != self.spec.units[place].unit {
             return self.fail_exchange(now, exchange, Fault::Unit(frame.unit), peer);
@@ -416,6 +428,7 @@ impl<T: Copy> Master<T> {
 
     /// The connection is closed; it is opened again after a pause, which is short if it had been open.
     fn close(&mut self, now: LocalTime, was_open: bool) {
+        self.habit.break_off();
         self.attempts = if was_open { 0 } else { self.attempts.saturating_add(1) };
         let doubled = RECONNECT_FIRST * (1 << self.attempts.min(MAX_DOUBLINGS));
         self.link = Link::Closed(now + doubled.min(RECONNECT_MAX));

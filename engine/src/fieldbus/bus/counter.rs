@@ -34,7 +34,7 @@ impl Peer for Counter<'_> {
     }
 
     fn disconnect(&mut self) {
-        self.is_over();
+        self.is_over(false);
         self.out.push(Effect::Link { connection: self.connection, wish: LinkWish::Closed });
     }
 
@@ -136,9 +136,12 @@ impl Peer for Counter<'_> {
 }
 
 impl Counter<'_> {
-    /// The connection is over: no write waits in it, and who is found on the next one is not known.
-    pub(super) fn is_over(&mut self) {
+    /// The connection is over: no write waits in it, and who is found on the next one is not known, unless it ends `by_habit`.
+    pub(super) fn is_over(&mut self, by_habit: bool) {
         self.keep_in_transit(|_transit| false);
+        if by_habit {
+            return;
+        }
         let here = self.devices.iter_mut().zip(&*self.maps);
         for (attached, map) in here.filter(|(_, map)| map.connection() == self.connection) {
             attached.finding.begin_anew(map);

@@ -8,7 +8,8 @@
 //!
 //! **Decision: a new search on each connection, not once in a life.** A device that was updated may have its models elsewhere,
 //! and whoever writes where one was writes into another. A search takes a request for each model and some ten more, after an
-//! interruption of seconds.
+//! interruption of seconds. Only of a device that ends connections as a habit (`master::habit`) the end of another says nothing:
+//! a search goes on over several, and what it has found holds. Each poll still shows whether its models are where they were.
 //!
 //! **What is doubted is not written.** Where a connection has ended, or a poll shows that a model, a scale factor of what is
 //! written or what a share is a share of is another than before, nothing leaves any more that the old map says: set-points and

@@ -1,5 +1,6 @@
 //! One connection, its units and its flaws, with a peer that notes what is asked of it.
 
+mod habit;
 mod rtu;
 
 use alloc::vec;

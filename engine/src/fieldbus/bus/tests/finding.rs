@@ -299,3 +299,41 @@ fn what_waits_when_a_connection_is_taken_back_does_not_leave_on_the_next() {
     bus.link_changed(at(1_060), LINE, true, &mut out);
     assert_eq!(written(&answered(&mut bus, 1_060, &mut image, &out)), [0; 0]);
 }
+
+/// Asks for this of a device that ends its connection after each answer; returns which registers were asked for.
+fn served_and_cut_off(bus: &mut Bus, millis: &mut u64, image: &mut Image, wish: Effect) -> Vec<Piece> {
+    let (mut asked, mut out) = (Vec::new(), ask(bus, *millis, &[wish]));
+    loop {
+        *millis += 1;
+        let mut next = Effects::new();
+        match (&wishes(&out)[..], &sent(&out)[..]) {
+            ([(LINE, LinkWish::Open)], []) => bus.link_changed(at(*millis), LINE, true, &mut next),
+            ([], [(LINE, frame, _)]) => {
+                bus.received(at(*millis), LINE, &shown(image, frame, &mut asked), &mut next);
+                // What was sent meanwhile is lost.
+                next = Effects::new();
+                bus.link_changed(at(*millis), LINE, false, &mut next);
+            }
+            ([], []) => return asked,
+            other => panic!("{other:?}"),
+        }
+        out = next;
+    }
+}
+
+#[test]
+fn a_device_that_ends_its_connection_after_each_answer_is_found_read_and_written() {
+    let (mut bus, mut image, mut millis) = (searched(), Image::at(40_000, &MODELS), 10);
+    let poll = |millis| Effect::Poll { device: ALONE, due: at(millis) };
+    served_and_cut_off(&mut bus, &mut millis, &mut image, poll(10));
+    assert_eq!(told(&mut bus), [FOUND]);
+    millis = 1_000;
+    let read = served_and_cut_off(&mut bus, &mut millis, &mut image, poll(1_000));
+    assert_eq!(read.len(), 4, "it is not searched again");
+    let points = told(&mut bus).into_iter().filter(|told| matches!(told, Told::Points { device: ALONE, .. }));
+    assert_eq!(points.count(), 4);
+    let written = served_and_cut_off(&mut bus, &mut millis, &mut image, write(ALONE, 12e3, 3, 2_000));
+    assert_eq!(written.iter().filter(|piece| piece.table == Table::Coils).count(), 3);
+    let acknowledged = Told::Written { device: ALONE, outcome: WriteOutcome::Acknowledged };
+    assert!(told(&mut bus).contains(&acknowledged));
+}

@@ -260,7 +260,8 @@ fn it_is_told_of_each_request_that_leaves_whether_it_wears_registers_once_more()
     let _done = replied(&mut bus, 130, &answer(&sent(&out)[0].1, 0));
     // What never leaves is told of by nobody.
     bus.link_changed(at(140), LINE, false, &mut Effects::new());
-    let _refused = ask(&mut bus, 141, &[write(ALONE, 2.0, 3, 5_000)]);
+    let _waits = ask(&mut bus, 141, &[write(ALONE, 2.0, 3, 5_000)]);
+    bus.link_changed(at(142), LINE, false, &mut Effects::new());
     let [
         Told::Written { outcome: WriteOutcome::Acknowledged, .. },
         Told::Written { outcome: WriteOutcome::TimedOut, .. },
@@ -348,5 +349,30 @@ fn a_device_that_refuses_an_epoch_is_asked_which_one_it_has_accepted() {
         assert_eq!(frame[HEADER_BYTES..], [3, 0, 200, 0, 4]);
         bus.received(at(30), LINE, &answer(frame, accepted), &mut Effects::new());
         assert_eq!(told(&mut bus), [Told::Written { device: ALONE, outcome }]);
+    }
+}
+
+#[test]
+fn what_of_a_set_point_crosses_the_end_of_a_connection_leaves_on_the_next_while_it_is_valid() {
+    for (again_at, is_valid) in [(25, true), (31, false)] {
+        let mut bus = open();
+        let (_, frame, _) = only(&ask(&mut bus, 10, &[write(ALONE, 300.0, 3, 30)]));
+        let (_, frame, _) = only(&replied(&mut bus, 20, &answer(&frame, 0)));
+        let mut out = Effects::new();
+        bus.link_changed(at(21), LINE, false, &mut out);
+        assert_eq!((wishes(&out), sent(&out)), (vec![(LINE, LinkWish::Open)], vec![]));
+        let mut out = Effects::new();
+        bus.link_changed(at(again_at), LINE, true, &mut out);
+        if is_valid {
+            let (_, again, _) = only(&out);
+            assert_eq!(again[HEADER_BYTES..], frame[HEADER_BYTES..], "the same request");
+            let _none = replied(&mut bus, 26, &answer(&again, 0));
+        } else {
+            assert_eq!(sent(&out), []);
+        }
+        // Of one that was sent nobody knows what the device made of it.
+        let outcome = if is_valid { WriteOutcome::Acknowledged } else { WriteOutcome::TimedOut };
+        let written = Told::Written { device: ALONE, outcome };
+        assert_eq!(told(&mut bus), [Told::Reconnected { device: ALONE }, written]);
     }
 }
