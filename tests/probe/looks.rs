@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::modbus::Served;
-use crate::{at, of, probed, run, served, site};
+use crate::{at, gateway, of, probed, run, served, site};
 
 #[test]
 fn a_map_that_is_right_agrees_and_what_was_measured_is_told() {
@@ -132,4 +132,17 @@ fn what_cannot_be_asked_is_refused_with_what_there_is() {
     }
     let wrong = Path::new("scenarios/peak_shaving.ron");
     assert_eq!(run(wrong, &[]).status.code(), Some(5));
+}
+
+#[test]
+fn a_device_that_ends_each_connection_after_an_answer_is_named() {
+    let served = served();
+    let (pcc, bess) = of(&served);
+    let site = site("probe_curt.ron", (pcc, &gateway::before(bess)), &[]);
+    let (code, probed) = probed(&site, &[]);
+    assert_eq!(code, Some(0), "it can be controlled: {probed:#}");
+    let finding = at(&probed, "bess.link.address").unwrap_or_else(|| panic!("{probed:#}"));
+    assert_eq!(finding["severity"], "warning", "{finding:#}");
+    assert_eq!(probed["findings"].as_array().map(Vec::len), Some(1), "all is read: {probed:#}");
+    assert_eq!(probed["devices"][1]["round_trips"]["lost"], 0);
 }

@@ -8,6 +8,8 @@
 
 mod batteries;
 mod bits;
+#[path = "../modbus/curt.rs"]
+mod gateway;
 mod looks;
 #[path = "../modbus/mod.rs"]
 mod modbus;

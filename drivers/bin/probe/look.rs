@@ -38,6 +38,8 @@ const POLLS: usize = 50;
 const POLLS_WITHIN: Span = Span::from_secs(5);
 /// Who has never answered is asked so often.
 const TRIES: usize = 2;
+/// So many connections at least that a device ends are no matter of chance.
+const ENDS: usize = 5;
 /// A table has so many registers.
 const REGISTERS: u32 = 1 << 16;
 /// An answer that takes so many times as long as the file says is no matter of chance.
@@ -401,6 +403,7 @@ impl Look<'_, '_> {
         let reads = self.polls();
         let until = self.session.now() + POLLS_WITHIN;
         let (mut took, mut asked): (Vec<Span>, usize) = (Vec::new(), 0);
+        let before = self.session.cut_off();
         while asked < POLLS && self.session.now() < until && !interrupt.is_asked() {
             let exchange = self.read(reads[asked % reads.len()]);
             asked += 1;
@@ -408,6 +411,7 @@ impl Look<'_, '_> {
                 took.push(exchange.took);
             }
         }
+        self.judge_ends(self.session.cut_off() - before, asked);
         took.sort_unstable();
         let Some(max) = took.last().copied() else { return };
         // The smallest of those that so many are not above.
@@ -436,6 +440,27 @@ impl Look<'_, '_> {
                     .expected("an answer to each"),
             );
         }
+    }
+}
+
+impl Look<'_, '_> {
+    /// Notes where so many of the connections on which so much was `asked` were ended by the device: one that does so with each
+    /// answer, or with every other.
+    fn judge_ends(&mut self, ended: usize, asked: usize) {
+        if ended < ENDS || ended * 2 < asked {
+            return;
+        }
+        let found = format!("{ended} connections that the device ended after an answer, in {asked} requests");
+        let connect = self.session.connected().unwrap_or(Span::ZERO);
+        let likely = format!(
+            "a time-out of its Modbus TCP server, or that of its gateway, is too short, or \"keep the connection\" is off there; \
+             where it cannot be set, let latency hold the connection of each request too, {}",
+            duration_of(connect)
+        );
+        let note = self.target.note(&["link", "address"], Severity::Warning, found);
+        self.notes.push(
+            note.expected("a connection that lasts for as long as the device is polled").likely(likely),
+        );
     }
 }
 

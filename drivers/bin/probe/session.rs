@@ -1,6 +1,7 @@
 //! A connection on which one thing is asked at a time, and waited for: a site's line and master, without its controllers.
 //!
-//! Each answer is one to what was asked, or a [`Fault`]. Nothing is repeated by itself: what is lost is to be counted.
+//! Each answer is one to what was asked, or a [`Fault`]. Nothing is repeated by itself, as what is lost is to be counted, but
+//! what crosses the end of a connection that the device has answered on.
 //!
 //! **Bounds:** an exchange ends within [`ANSWER_MAX`], a connection is waited for within [`CONNECT_MAX`], whatever the site file
 //! allows: a person waits for all of it.
@@ -79,6 +80,10 @@ struct Desk {
     /// How long the last connection took.
     connected: Option<Span>,
     sent: LocalTime,
+    /// Something was answered on the connection.
+    has_answered: bool,
+    /// So many connections the device has ended after an answer.
+    cut_off: usize,
     /// The line is closed, and the master does not know.
     is_lost: bool,
     /// The connection is over, and another would have to be made.
@@ -124,6 +129,8 @@ impl Session {
             opening: LocalTime::ZERO,
             connected: None,
             sent: LocalTime::ZERO,
+            has_answered: false,
+            cut_off: 0,
             is_lost: false,
             is_over: false,
             patient_until: None,
@@ -184,6 +191,11 @@ impl Session {
         self.desk.connected
     }
 
+    /// So many connections the device has ended after it had answered on them.
+    pub(super) fn cut_off(&self) -> usize {
+        self.desk.cut_off
+    }
+
     /// Nothing is asked any more when so much time has passed: all ends then as if nobody answered; `None`: there is no hurry.
     pub(super) fn be_patient_for(&mut self, span: Option<Span>) {
         let now = self.desk.look();
@@ -214,15 +226,13 @@ impl Session {
     pub(super) fn renew(&mut self) {
         self.desk.line.close();
         self.master = Master::new(&self.spec);
-        (self.desk.is_over, self.desk.is_lost) = (false, false);
+        (self.desk.is_over, self.desk.is_lost, self.desk.has_answered) = (false, false, false);
     }
 
     /// Waits for the next thing that happens, and handles it.
     fn turn(&mut self) {
         if std::mem::take(&mut self.desk.is_lost) {
-            self.desk.is_over = true;
-            let now = self.desk.look();
-            return self.master.disconnected(now, &mut self.desk);
+            return self.end();
         }
         // Whoever waits for nothing has ended.
         let due = self.master.deadline().unwrap_or(self.desk.now);
@@ -247,14 +257,20 @@ impl Session {
             Happened::Nothing => {}
             Happened::Opened => {
                 self.desk.connected = Some(now.since(self.desk.opening));
+                self.desk.has_answered = false;
                 self.master.connected(now, &mut self.desk);
             }
             Happened::Arrived(count) => self.master.received(now, &bytes[..count], &mut self.desk),
-            Happened::Closed => {
-                self.desk.is_over = true;
-                self.master.disconnected(now, &mut self.desk);
-            }
+            Happened::Closed => self.end(),
         }
+    }
+
+    /// The connection has ended, or could not be opened.
+    fn end(&mut self) {
+        self.desk.cut_off += usize::from(std::mem::take(&mut self.desk.has_answered));
+        self.desk.is_over = true;
+        let now = self.desk.look();
+        self.master.disconnected(now, &mut self.desk);
     }
 }
 
@@ -274,12 +290,13 @@ impl Peer for Desk {
 
     fn connect(&mut self) {
         self.opening = self.look();
+        self.is_over = false;
         self.is_lost = self.line.open() == Happened::Closed;
     }
 
     fn disconnect(&mut self) {
         self.line.close();
-        self.is_over = true;
+        (self.is_over, self.has_answered) = (true, false);
     }
 
     fn has_expired(&self, _now: LocalTime, _job: &Job<()>) -> bool {
@@ -306,6 +323,7 @@ impl Peer for Desk {
             Answer::Written => Reply::Written,
             Answer::Identity { more, objects, .. } => Reply::Identity { more, objects: objects.to_vec() },
         };
+        self.has_answered |= matches!(outcome, Ok(_) | Err(Fault::Answer(_)));
         self.ended = Some(outcome.map(reply));
         Next::Nothing
     }
