@@ -26,6 +26,15 @@ pub struct ScanTurn {
     pub missed: u32,
 }
 
+/// A while in which a controller stood still, and so asked nobody for anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// How late the scan is that ends it.
+    pub lasted: Span,
+    /// The period of its scans: so long after it each device has been asked again.
+    pub period: Span,
+}
+
 impl ScanClock {
     /// Makes a schedule with its first scan one period after `now`.
     pub fn new(period: Span, now: LocalTime) -> Self {
@@ -41,6 +50,13 @@ impl ScanClock {
     /// The time between two scans.
     pub const fn period(&self) -> Span {
         self.period
+    }
+
+    /// The stall that the scan which is due ends, if scans before it were missed.
+    #[inline]
+    pub fn stall(&self, now: LocalTime) -> Option<Stall> {
+        let lasted = now.since(self.due);
+        (lasted >= self.period).then_some(Stall { lasted, period: self.period })
     }
 
     /// Begins the scan that is due, and plans the next; `None` if none is due yet.
@@ -172,10 +188,14 @@ mod tests {
     #[test]
     fn a_scan_late_by_a_whole_period_counts_as_missed_and_is_not_made_up_for() {
         let mut clock = ScanClock::new(Span::from_millis(100), at(0));
+        assert_eq!(clock.stall(at(199)), None);
         assert_eq!(clock.begin(at(199)).map(|turn| turn.missed), Some(0));
         let mut clock = ScanClock::new(Span::from_millis(100), at(0));
+        let period = Span::from_millis(100);
+        assert_eq!(clock.stall(at(200)), Some(Stall { lasted: Span::from_millis(100), period }));
         assert_eq!(clock.begin(at(200)).map(|turn| turn.missed), Some(1));
         assert_eq!(clock.due(), at(300));
+        assert_eq!(clock.stall(at(299)), None, "it is over");
         assert_eq!(clock.begin(at(299)), None);
     }
 

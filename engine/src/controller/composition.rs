@@ -9,7 +9,7 @@
 //! stand. A function whose meter is lost is not asked: its batteries hold for [`HOLD`], ramp to rest in [`RAMP_TO_REST`],
 //! and its generators hold and then take their fail-safe limit. It returns when the meter has been good for
 //! [`GOOD_BEFORE_RETURN`], from the measured power. What becomes of a lost device of a group is the group's business, see
-//! [`super::member`].
+//! [`super::member`]; that a stall of the controller itself loses none, [`crate::points::image`].
 
 use alloc::vec::Vec;
 

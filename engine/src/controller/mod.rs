@@ -47,7 +47,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use self::composition::{Composition, Scan};
+use self::composition::{Composition, HOLD, Scan};
 use self::group::Group;
 pub use self::readiness::START_PATIENCE;
 use self::recall::Recall;
@@ -68,7 +68,7 @@ use crate::persistence::SnapshotSchedule;
 use crate::points::{Connections, Image};
 use crate::redundancy::{Command, RedundancySupervisor, Role, Seat};
 use crate::time::{LocalTime, Span};
-use crate::timing::{LoopTimingReporter, ScanClock};
+use crate::timing::{LoopTimingReporter, ScanClock, Stall};
 use crate::wall::WallTime;
 use crate::wall::told::is_set;
 
@@ -320,13 +320,14 @@ impl<F: Function> Controller<F> {
     }
 
     fn scan(&mut self, now: LocalTime, out: &mut Effects) {
+        let stall = self.stall(now);
         let Some(turn) = self.scan_clock.begin(now) else { return };
         self.timing.count(turn);
         self.overruns = if turn.missed > 0 { self.overruns.saturating_add(1) } else { 0 };
         if turn.missed > 0 {
             out.report(Event::ScansMissed { count: turn.missed, lateness: turn.lateness });
         }
-        self.image.judge(now, out);
+        self.image.judge(now, stall, out);
         self.start(now, out);
         if self.phase == Phase::Running {
             self.compose(now, out);
@@ -342,6 +343,16 @@ impl<F: Function> Controller<F> {
         self.poll(out);
         self.snapshots.scanned(now, out);
         self.invariants(now);
+    }
+
+    /// The stall that ends now, if what was measured before it may count for a moment longer: once this controller runs, and as
+    /// long as a battery would be held without its meter, and each device holds what it was told.
+    fn stall(&self, now: LocalTime) -> Option<Stall> {
+        let holds = |stall: &Stall| {
+            let held_for = self.set_points.held_for().unwrap_or(HOLD);
+            self.phase == Phase::Running && stall.lasted <= held_for.min(HOLD)
+        };
+        self.scan_clock.stall(now).filter(holds)
     }
 
     fn compose(&mut self, now: LocalTime, out: &mut Effects) {
@@ -410,7 +421,7 @@ impl<F: Function> Controller<F> {
             self.poll_those(Connections::ActiveOnly, out);
         }
         if self.phase == Phase::Running {
-            self.image.judge(now, out);
+            self.image.judge(now, self.stall(now), out);
             self.compose(now, out);
             self.write(now, out);
             self.beat(now, out);

@@ -200,6 +200,12 @@ impl SetPoints {
         self.channels.iter().map(|channel| channel.first_wait(settings)).min()
     }
 
+    /// How long every device holds its set-point though nothing is written, as each is repeated early enough; `None` if nothing
+    /// is controlled.
+    pub(super) fn held_for(&self) -> Option<Span> {
+        self.channels.iter().map(Channel::held_for).min()
+    }
+
     /// When no write can be applied any more; [`LocalTime::ZERO`] if it is known of all how they ended.
     pub(super) fn writes_end(&self) -> LocalTime {
         let ends = self.channels.iter().filter(|channel| channel.unanswered > 0 || channel.is_uncertain);

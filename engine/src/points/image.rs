@@ -4,6 +4,10 @@
 //! possible, vouched for by its device and, where the site says so, its device still moves. What is not good is unknown to
 //! the laws: there is no "last good value" to fall for.
 //!
+//! **Stalls.** Who stood still has asked nobody, and what nobody asked for is not the device's silence. So the scan that ends a
+//! stall judges ages as of when it was due, and what counts then does so for the time that the next answer takes: a period and
+//! the latency. A poll that was not answered before the stall, or the first after it, counts as ever; so does what is answered.
+//!
 //! **Stuck.** A gateway may answer for a dead device from its cache. So a device of which no value at all has changed for the
 //! time that the site states is stuck as a whole; while one of its values moves, a constant one is only constant.
 
@@ -18,6 +22,7 @@ use crate::event::Event;
 use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Effects, Sample, Validity};
 use crate::time::{LocalTime, Span};
+use crate::timing::Stall;
 
 /// Whether a value may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,23 +246,27 @@ impl Image {
     }
 
     /// Judges every point's quality as of `now` and reports what changed, and once what has been unknown for as long as a value
-    /// may be old.
-    pub fn judge(&mut self, now: LocalTime, out: &mut Effects) {
+    /// may be old. A `stall` that ends now has made nothing older.
+    pub fn judge(&mut self, now: LocalTime, stall: Option<Stall>, out: &mut Effects) {
         for entry in &mut self.devices {
-            if now < entry.settled_until {
+            if stall.is_none() && now < entry.settled_until {
                 continue;
             }
+            let (lasted, answers_by) = match stall {
+                None => (Span::ZERO, LocalTime::MAX),
+                Some(stall) => (stall.lasted, now + stall.period + entry.latency),
+            };
             let is_missed = now >= entry.missed_at;
             if is_missed {
                 entry.missed_at = LocalTime::MAX;
             }
-            let mut settled_until = entry.missed_at;
+            let mut settled_until = entry.missed_at.min(answers_by);
             for place in 0..entry.class.points().len() {
                 let index = entry.first.position() + place;
                 let point = &mut self.points[index];
                 let stuck_at = entry.stuck_after.map(|span| entry.changed + span);
-                let (quality, until) = point.judged(now, entry.age_max, stuck_at);
-                settled_until = settled_until.min(until);
+                let (quality, until) = point.judged(now - lasted, entry.age_max, stuck_at);
+                settled_until = settled_until.min(until + lasted);
                 if quality != point.quality || is_missed && quality == Quality::Unknown {
                     point.quality = quality;
                     out.report(Event::QualityChanged { point: PointIndex::of(index), quality });
@@ -354,7 +363,7 @@ mod tests {
         let booted = LocalTime::ZERO + Span::from_hours(1);
         let told = |now: LocalTime, image: &mut Image| -> Vec<(u16, Quality)> {
             let mut out = Effects::new();
-            image.judge(now, &mut out);
+            image.judge(now, None, &mut out);
             let told = |effect: &Effect| {
                 let Effect::Report(Event::QualityChanged { point, quality }) = effect else { return None };
                 Some((point.0, *quality))
@@ -374,5 +383,51 @@ mod tests {
             [(0, Quality::Unknown)],
             "each life tells anew"
         );
+    }
+
+    /// The quality in scans of the given times, in milliseconds after one that was due and came 450 ms late, of a meter that
+    /// answered last so long before that one was due.
+    fn after_a_stall(answered_before: u64, scans: &[(u64, Option<Validity>)]) -> Vec<Quality> {
+        let scan = Span::from_millis(100);
+        let latency = Span::from_millis(20);
+        let meter = device("pcc", DeviceClass::Meter, Positive::Import, 400.0);
+        let meter = DeviceSpec { latency, age_max: scan * 3 + latency, ..meter };
+        let mut image = Image::new(&[meter], scan);
+        let due = LocalTime::ZERO + Span::from_secs(60);
+        let answer = |image: &mut Image, now: LocalTime, validity: Validity| {
+            image.take(now, DeviceIndex(0), &[Sample { point: PointIndex(0), value: 1.0, validity }]);
+        };
+        image.forget(LocalTime::ZERO);
+        answer(&mut image, due - Span::from_millis(answered_before), Validity::Valid);
+        let mut out = Effects::new();
+        image.judge(due - scan, None, &mut out);
+        let lasted = Span::from_millis(450);
+        let judged = scans.iter().map(|(millis, answered)| {
+            let now = due + Span::from_millis(*millis);
+            if let Some(validity) = *answered {
+                answer(&mut image, now, validity);
+            }
+            let stall = Some(Stall { lasted, period: scan });
+            image.judge(now, stall.filter(|_| now == due + lasted), &mut out);
+            image.points()[0].quality
+        });
+        judged.collect()
+    }
+
+    #[test]
+    fn what_was_not_asked_for_in_a_stall_counts_until_the_next_answer_is_due() {
+        use Quality::{Good, Invalid, Stale};
+        // It would be too old at 280 ms; it counts until another period and the latency have passed, and no longer.
+        assert_eq!(after_a_stall(1, &[(450, None), (569, None), (570, None)]), [Good, Good, Stale]);
+        assert_eq!(after_a_stall(1, &[(450, None), (560, Some(Validity::Valid)), (600, None)]), [Good; 3]);
+        assert_eq!(after_a_stall(1, &[(450, None), (460, Some(Validity::Invalid))]), [Good, Invalid]);
+        assert_eq!(after_a_stall(1, &[(449, None), (450, None)]), [Stale, Good], "only a stall is excused");
+    }
+
+    #[test]
+    fn the_silence_of_a_device_before_a_stall_and_after_it_are_one() {
+        use Quality::{Good, Stale};
+        assert_eq!(after_a_stall(201, &[(450, None), (549, None), (550, None)]), [Good, Good, Stale]);
+        assert_eq!(after_a_stall(301, &[(450, None)]), [Stale]);
     }
 }

@@ -225,6 +225,11 @@ impl Channel {
         since.map(|at| at + self.reversion)
     }
 
+    /// How long the device holds its set-point at least though nothing is written: it is repeated after half of the reversion.
+    pub(super) const fn held_for(&self) -> Span {
+        half(self.reversion)
+    }
+
     /// How long the first write under a new authority waits for those of the one before it.
     pub(super) fn first_wait(&self, settings: &Settings) -> Span {
         if makes(Mistake::NoWaitForWrites) { Span::ZERO } else { settings.write_wait(self.longest_write) }
