@@ -5,7 +5,7 @@
 //!
 //! **Decision: it wakes early and watches the clock for the rest.** What a processor takes to leave its rest, and a scheduler to
 //! give it over, varies more than it takes in the median, and would be the lateness of each scan. How early, `lead` learns. The
-//! price is a core for that long, once each wake; sockets are looked at meanwhile, but for the last [`lead::LEAST`].
+//! price is a core for that long, once each wake; sockets are looked at meanwhile, but for the last 0.1 ms (`lead`).
 
 mod lead;
 
