@@ -6,7 +6,7 @@ use super::{Ask, Attached, Desk, INSTANT, Told, Transit, What, Writing};
 use crate::fieldbus::framing::Framing;
 use crate::fieldbus::map::{DeviceMap, MappedPoint};
 use crate::fieldbus::master::{Fault, Job, Next, Peer};
-use crate::fieldbus::pdu::{Answer, Bits, Registers, Request};
+use crate::fieldbus::pdu::{Answer, Registers, Request};
 use crate::fieldbus::plan::Piece;
 use crate::fieldbus::refusal::AnswerFlaw;
 use crate::fieldbus::sunspec::is_missing;
@@ -106,6 +106,21 @@ impl Peer for Counter<'_> {
     }
 
     fn done(&mut self, job: &Job<Ask>, outcome: Result<Answer<'_>, Fault>) -> Next<Ask> {
+        let Ok(Answer::Bits(bits)) = outcome else { return self.end(job, outcome) };
+        // From here on a bit is a register that is 0 or 1.
+        let mut words = core::mem::take(&mut self.desk.bits);
+        words.clear();
+        bits.put_as_registers(&mut words);
+        let registers = Registers::new(&words).expect("each bit is a register");
+        let next = self.end(job, Ok(Answer::Registers(registers)));
+        self.desk.bits = words;
+        next
+    }
+}
+
+impl Counter<'_> {
+    /// What was asked is done; bits come as registers.
+    fn end(&mut self, job: &Job<Ask>, outcome: Result<Answer<'_>, Fault>) -> Next<Ask> {
         let ended = match job.tag.what {
             What::Read(read) => {
                 self.end_read(job.tag.place, usize::from(read), outcome);
@@ -133,9 +148,7 @@ impl Peer for Counter<'_> {
             }
         }
     }
-}
 
-impl Counter<'_> {
     /// The connection is over: no write waits in it, and who is found on the next one is not known, unless it ends `by_habit`.
     pub(super) fn is_over(&mut self, by_habit: bool) {
         self.keep_in_transit(|_transit| false);
@@ -179,12 +192,13 @@ impl Counter<'_> {
         attached.reads_left -= 1;
         let first = self.desk.samples.len();
         match outcome {
-            Ok(Answer::Registers(registers)) => self.take_read(place, read, registers),
-            Ok(Answer::Bits(bits)) => {
-                let words = self.desk.unpack(bits);
-                let registers = Registers::new(&words).expect("each bit is a register");
-                self.take_read(place, read, registers);
-                self.desk.bits = words;
+            Ok(Answer::Registers(registers)) => {
+                attached.has_answered = true;
+                map.see(read, registers, &mut attached.seen);
+                self.desk.samples.extend(map.brought(read, registers, attached.seen));
+                if !map.is_in_place(read, registers) {
+                    attached.finding.doubt(map);
+                }
             }
             // The device is there and does not know.
             Err(Fault::Answer(AnswerFlaw::Exception(exception))) if !exception.is_of_gateway() => {
@@ -198,26 +212,14 @@ impl Counter<'_> {
                 }
                 self.desk.samples.extend(map.points_of(read).map(unknown));
             }
-            Ok(Answer::Written | Answer::Identity { .. }) | Err(_) => {}
+            Ok(Answer::Bits(_) | Answer::Written | Answer::Identity { .. }) | Err(_) => {}
         }
-        let attached = &self.devices[usize::from(place)];
         let end = self.desk.samples.len();
         if end > first {
             self.desk.told.push(Told::Points { device, samples: (first, end) });
         }
         if attached.reads_left == 0 && !attached.has_answered {
             self.desk.told.push(Told::TimedOut { device });
-        }
-    }
-
-    /// Takes over what an answer brings.
-    fn take_read(&mut self, place: u16, read: usize, registers: Registers<'_>) {
-        let (map, attached) = (&self.maps[usize::from(place)], &mut self.devices[usize::from(place)]);
-        attached.has_answered = true;
-        map.see(read, registers, &mut attached.seen);
-        self.desk.samples.extend(map.brought(read, registers, attached.seen));
-        if !map.is_in_place(read, registers) {
-            attached.finding.doubt(map);
         }
     }
 
@@ -254,16 +256,7 @@ impl Counter<'_> {
     fn end_read_back(&mut self, place: u16, answer: &Result<Answer<'_>, Fault>) -> Step {
         let Writing { write, request, .. } = self.writing(place);
         let asked = &self.maps[usize::from(place)].writes()[usize::from(request)];
-        let ended = match answer {
-            Ok(Answer::Bits(bits)) => {
-                let words = self.desk.unpack(*bits);
-                let held = Registers::new(&words).map(Answer::Registers);
-                let ended = outcome(asked, &write, &Ok(held.expect("each bit is a register")));
-                self.desk.bits = words;
-                ended
-            }
-            _ => outcome(asked, &write, answer),
-        };
+        let ended = outcome(asked, &write, answer);
         if ended == WriteOutcome::Acknowledged { self.go_on(place) } else { Step::Ends(ended) }
     }
 
@@ -288,16 +281,6 @@ impl Counter<'_> {
         }
         attached.write = attached.waiting.take();
         attached.write.is_some()
-    }
-}
-
-impl Desk {
-    /// The bits of an answer as registers, in a buffer that is to be given back.
-    fn unpack(&mut self, bits: Bits<'_>) -> Vec<u8> {
-        let mut words = core::mem::take(&mut self.bits);
-        words.clear();
-        bits.put_as_registers(&mut words);
-        words
     }
 }
 

@@ -24,7 +24,7 @@ use super::counter::Counter;
 use super::{Ask, Bus, Told, What};
 use crate::fieldbus::map::{DeviceMap, Differs};
 use crate::fieldbus::master::{Fault, Job, Next};
-use crate::fieldbus::pdu::{Answer, Registers};
+use crate::fieldbus::pdu::Answer;
 use crate::fieldbus::plan::Piece;
 use crate::fieldbus::refusal::AnswerFlaw;
 use crate::fieldbus::sunspec::{Chain, Missing, Progress, Search, is_missing};
@@ -143,29 +143,24 @@ impl Counter<'_> {
                 return self.give_up_search(job);
             }
         };
-        let finding = &mut self.devices[place].finding;
-        if let Some(Seek::Who(text)) = &mut finding.search {
-            let map = &self.maps[place];
-            let differs = map.identity()[usize::from(*text)].differs(read);
-            *text += 1;
-            return match differs {
-                Some(differs) => self.end_identity(job, Err(differs)),
-                None if usize::from(*text) < map.identity().len() => Next::InTurn(*job),
-                None => self.end_identity(job, Ok(())),
-            };
-        }
-        match self.step(place, read) {
+        let (map, finding) = (&self.maps[place], &mut self.devices[place].finding);
+        let progress = match (&mut finding.search, map.models()) {
+            (Some(Seek::Who(text)), _) => {
+                let differs = map.identity()[usize::from(*text)].differs(read);
+                *text += 1;
+                return match differs {
+                    Some(differs) => self.end_identity(job, Err(differs)),
+                    None if usize::from(*text) < map.identity().len() => Next::InTurn(*job),
+                    None => self.end_identity(job, Ok(())),
+                };
+            }
+            (Some(Seek::Models(search)), Some(by)) => search.take(by, read),
+            (Some(Seek::Models(_)) | None, _) => Progress::Fails(Missing::Marker),
+        };
+        match progress {
             Progress::More => Next::InTurn(*job),
             Progress::Done(chain) => self.end_search(job, Ok(chain)),
             Progress::Fails(missing) => self.end_search(job, Err(missing)),
-        }
-    }
-
-    fn step(&mut self, place: usize, read: Option<Registers<'_>>) -> Progress {
-        let (map, finding) = (&self.maps[place], &mut self.devices[place].finding);
-        match (map.models(), &mut finding.search) {
-            (Some(by), Some(Seek::Models(search))) => search.take(by, read),
-            (None, _) | (_, Some(Seek::Who(_)) | None) => Progress::Fails(Missing::Marker),
         }
     }
 
@@ -195,8 +190,7 @@ impl Counter<'_> {
                 return Next::InTurn(*job);
             }
         }
-        (attached.reads_left, attached.finding.search, attached.finding.is_doubted) = (0, None, false);
-        if found.is_err() { self.rest(job) } else { self.go_on_found(job) }
+        self.end_asking(job, found.is_ok())
     }
 
     fn end_search(&mut self, job: &Job<Ask>, found: Result<Chain, Missing>) -> Next<Ask> {
@@ -206,13 +200,19 @@ impl Counter<'_> {
             Some(Seek::Models(search)) => found.and_then(|chain| map.learn(search.models()).map(|()| chain)),
             Some(Seek::Who(_)) | None => found,
         };
-        (attached.reads_left, attached.finding.is_doubted) = (0, false);
         let device = map.device();
         self.desk.told.push(Told::Steps { device, step: map.step() });
         if attached.finding.told.replace(found) != Some(found) {
             self.desk.told.push(Told::Models { device, found });
         }
-        if found.is_err() { self.rest(job) } else { self.go_on_found(job) }
+        self.end_asking(job, found.is_ok())
+    }
+
+    /// Nothing more is asked of who a device is, and where its numbers lie.
+    fn end_asking(&mut self, job: &Job<Ask>, is_found: bool) -> Next<Ask> {
+        let attached = &mut self.devices[usize::from(job.tag.place)];
+        (attached.reads_left, attached.finding.search, attached.finding.is_doubted) = (0, None, false);
+        if is_found { self.go_on_found(job) } else { self.rest(job) }
     }
 
     /// The device is left alone for a while, and nothing is known of it.

@@ -29,7 +29,7 @@ fn searched_with(heartbeat: Option<Span>) -> Bus {
 }
 
 /// Answers all that is asked on the line until nothing is, a millisecond after the other; returns which registers were asked for.
-fn answered(bus: &mut Bus, from: u64, image: &mut Image, first: &Effects) -> Vec<Piece> {
+pub(super) fn answered(bus: &mut Bus, from: u64, image: &mut Image, first: &Effects) -> Vec<Piece> {
     let (mut asked, mut out, mut millis) = (Vec::new(), sent(first), from);
     while let Some((LINE, frame, _)) = out.first().cloned() {
         millis += 1;

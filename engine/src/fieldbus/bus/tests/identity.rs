@@ -1,6 +1,6 @@
 //! Devices that must say who they are: the battery alone on its connection is one.
 
-use super::finding::shown;
+use super::finding::answered as answered_in_full;
 use super::*;
 use crate::fieldbus::map::{Differs, IdentityText, Text, Who};
 use crate::fieldbus::plan::Piece;
@@ -36,15 +36,10 @@ fn device(serial: &[u8; 8]) -> Image {
 
 /// Answers all that is asked; returns which registers were, as coils where they were written.
 fn answered(bus: &mut Bus, from: u64, image: &mut Image, first: &Effects) -> Vec<(Table, u16)> {
-    let (mut asked, mut out, mut millis) = (Vec::new(), sent(first), from);
-    while let Some((LINE, frame, _)) = out.first().cloned() {
-        millis += 1;
-        let bytes = shown(image, &frame, &mut asked);
-        let mut next = Effects::new();
-        bus.received(at(millis), LINE, &bytes, &mut next);
-        out = sent(&next);
-    }
-    asked.iter().map(|Piece { table, address, .. }| (*table, *address)).collect()
+    answered_in_full(bus, from, image, first)
+        .iter()
+        .map(|Piece { table, address, .. }| (*table, *address))
+        .collect()
 }
 
 /// Polls and writes the device, on a connection that is opened if there is none; returns what was asked.
