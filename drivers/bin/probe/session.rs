@@ -80,8 +80,6 @@ struct Desk {
     /// How long the last connection took.
     connected: Option<Span>,
     sent: LocalTime,
-    /// Something was answered on the connection.
-    has_answered: bool,
     /// So many connections the device has ended after an answer.
     cut_off: usize,
     /// The line is closed, and the master does not know.
@@ -129,7 +127,6 @@ impl Session {
             opening: LocalTime::ZERO,
             connected: None,
             sent: LocalTime::ZERO,
-            has_answered: false,
             cut_off: 0,
             is_lost: false,
             is_over: false,
@@ -226,7 +223,7 @@ impl Session {
     pub(super) fn renew(&mut self) {
         self.desk.line.close();
         self.master = Master::new(&self.spec);
-        (self.desk.is_over, self.desk.is_lost, self.desk.has_answered) = (false, false, false);
+        (self.desk.is_over, self.desk.is_lost) = (false, false);
     }
 
     /// Waits for the next thing that happens, and handles it.
@@ -257,7 +254,6 @@ impl Session {
             Happened::Nothing => {}
             Happened::Opened => {
                 self.desk.connected = Some(now.since(self.desk.opening));
-                self.desk.has_answered = false;
                 self.master.connected(now, &mut self.desk);
             }
             Happened::Arrived(count) => self.master.received(now, &bytes[..count], &mut self.desk),
@@ -267,7 +263,7 @@ impl Session {
 
     /// The connection has ended, or could not be opened.
     fn end(&mut self) {
-        self.desk.cut_off += usize::from(std::mem::take(&mut self.desk.has_answered));
+        self.desk.cut_off += usize::from(self.master.ends_after_an_answer());
         self.desk.is_over = true;
         let now = self.desk.look();
         self.master.disconnected(now, &mut self.desk);
@@ -296,7 +292,7 @@ impl Peer for Desk {
 
     fn disconnect(&mut self) {
         self.line.close();
-        (self.is_over, self.has_answered) = (true, false);
+        self.is_over = true;
     }
 
     fn has_expired(&self, _now: LocalTime, _job: &Job<()>) -> bool {
@@ -323,7 +319,6 @@ impl Peer for Desk {
             Answer::Written => Reply::Written,
             Answer::Identity { more, objects, .. } => Reply::Identity { more, objects: objects.to_vec() },
         };
-        self.has_answered |= matches!(outcome, Ok(_) | Err(Fault::Answer(_)));
         self.ended = Some(outcome.map(reply));
         Next::Nothing
     }

@@ -64,7 +64,7 @@ impl<T: Copy> Master<T> {
     }
 
     /// Whether the peer, if it ends the connection now, has answered on it; a serial line that ends is gone.
-    pub(super) fn ends_after_an_answer(&self) -> bool {
+    pub fn ends_after_an_answer(&self) -> bool {
         self.link == Link::Open && self.habit.has_answered && self.spec.framing.has_transactions()
     }
 
