@@ -8,7 +8,7 @@ use r_ems_engine::controller::member::GOOD_BEFORE_RETURN;
 use r_ems_engine::controller::set_points::channel::longest_pause;
 use r_ems_engine::fieldbus::map::DeviceMap;
 use r_ems_engine::fieldbus::sunspec::ByModels;
-use r_ems_engine::ids::ConnectionIndex;
+use r_ems_engine::ids::{ConnectionIndex, DeviceIndex};
 use r_ems_engine::redundancy::{OnSilence, Seat, Settings};
 use r_ems_sim::progress::{self, Promised};
 use r_ems_sim::slot::OneConnection;
@@ -130,7 +130,7 @@ impl Ways {
         };
         let ahead = |device: usize| {
             let here = posts.iter().flat_map(|post| {
-                let own = post.bus.devices.iter().find(|map| map.device().position() == device);
+                let own = post.bus.map_of(DeviceIndex::of(device));
                 let is_here =
                     move |map: &&DeviceMap| own.is_some_and(|own| own.connection() == map.connection());
                 post.bus.devices.iter().filter(is_here)
@@ -275,8 +275,7 @@ pub(crate) fn assure<S>(
 
 /// How long a write to a device takes to pass on its line, and how long a read of it and its heartbeat, with their answers.
 fn passes(post: &Post, device: usize) -> (Span, Span) {
-    let map = post.bus.devices.iter().find(|map| map.device().position() == device);
-    let Some(map) = map else { return (Span::ZERO, Span::ZERO) };
+    let Some(map) = post.bus.map_of(DeviceIndex::of(device)) else { return (Span::ZERO, Span::ZERO) };
     let framing = post.bus.connections[map.connection().position()].framing;
     (map.longest_write(framing).0, map.longest_read(framing) + map.heartbeat_passes(framing))
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use r_ems_engine::controller::ControllerSpec;
-use r_ems_engine::fieldbus::map::DeviceMap;
+use r_ems_engine::fieldbus::map::BusSpec;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::persistence::SyncRule;
@@ -322,15 +322,14 @@ impl Files for Explored {
 
 /// What takes set-points in a grid: its devices, the links that each of its controllers has to them, and its plant.
 fn controlled(
-    (devices, maps): (&[DeviceSpec], &[DeviceMap]),
+    (devices, found): (&[DeviceSpec], &BusSpec),
     links: &[&[LinkSpec]],
     bus: &Bus,
     lease: Span,
 ) -> Vec<Controlled> {
     // Who takes its reversion over the wire takes whole seconds.
-    let is_told_it = |place: usize| {
-        maps.iter().any(|map| map.device() == DeviceIndex::of(place) && map.models().is_some())
-    };
+    let is_told_it =
+        |place: usize| found.map_of(DeviceIndex::of(place)).is_some_and(|map| map.models().is_some());
     let of = |(place, device): (usize, &DeviceSpec)| {
         let to_it = || links.iter().filter_map(|links| links.get(place));
         let slowest = |takes: fn(&LinkSpec) -> Span| to_it().map(takes).max().unwrap_or(Span::ZERO);
@@ -411,7 +410,7 @@ impl Facts {
                 let of_grid = loaded.world.posts.iter().filter(|known| known.grid == post.grid);
                 let links: Vec<&[LinkSpec]> =
                     of_grid.map(|post| post.links.as_slice()).filter(|links| !links.is_empty()).collect();
-                let controlled = controlled((&spec.devices, &spec.bus.devices), &links, bus, settings.lease);
+                let controlled = controlled((&spec.devices, &spec.bus), &links, bus, settings.lease);
                 grids.push(GridFacts {
                     name: spec.grid.clone(),
                     devices: spec.devices.iter().map(|device| device.name.clone()).collect(),

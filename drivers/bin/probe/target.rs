@@ -7,6 +7,7 @@ use r_ems_engine::fieldbus::master::ConnectionSpec;
 use r_ems_engine::fieldbus::pdu::Table;
 use r_ems_engine::fieldbus::rtu;
 use r_ems_engine::functions::FunctionSet;
+use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::points::{DeviceSpec, PointKind};
 use r_ems_scenarios::{RealMember, RealSite, RealWay, Severity};
 
@@ -36,8 +37,7 @@ impl<'s> Target<'s> {
         let mut first_point = 0;
         let mut targets = Vec::new();
         for (place, spec) in devices.iter().enumerate() {
-            let map = bus.devices.iter().find(|map| map.device().position() == place);
-            if let Some(map) = map.cloned() {
+            if let Some(map) = bus.map_of(DeviceIndex::of(place)).cloned() {
                 let connection = map.connection().position();
                 let (way, connection) = (&member.ways[connection], &bus.connections[connection]);
                 targets.push(Self { grid, spec, map, connection, way, first_point });

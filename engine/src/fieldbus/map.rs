@@ -39,6 +39,11 @@ pub struct BusSpec {
 }
 
 impl BusSpec {
+    /// The map of a device; `None`: it is not found here.
+    pub fn map_of(&self, device: DeviceIndex) -> Option<&DeviceMap> {
+        self.devices.iter().find(|map| map.device() == device)
+    }
+
     /// How long all reads behind a connection take, one after the other.
     pub fn takes(&self, connection: ConnectionIndex) -> Span {
         let spec = &self.connections[connection.position()];

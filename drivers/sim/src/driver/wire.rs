@@ -88,7 +88,7 @@ impl Wires {
     }
 
     pub(super) fn map_of(&self, device: DeviceIndex) -> Option<&DeviceMap> {
-        self.bus.devices.iter().find(|map| map.device() == device)
+        self.bus.map_of(device)
     }
 }
 
