@@ -11,9 +11,10 @@ use r_ems_engine::units::{WattHours, Watts};
 use r_ems_sim::slot::OneConnection;
 
 use crate::fieldbus::{self, Modbus};
+use crate::later::unknown;
 use crate::leaf::{check_name, word};
-use crate::mistake::{Notes, suggestion};
-use crate::node::{Entry, Fields, Node, excerpt};
+use crate::mistake::Notes;
+use crate::node::{Entry, Fields, Node};
 
 /// How old a value is when it arrives, unless the link says otherwise: one request over a local network.
 pub(crate) const LATENCY: Span = Span::from_millis(20);
@@ -134,11 +135,8 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
         "Meter" => DeviceClass::Meter,
         "Battery" => DeviceClass::Battery,
         "Pv" => DeviceClass::Pv,
-        name => {
-            let found = excerpt(if name.is_empty() { entry.value.text() } else { name });
-            let classes = ["Meter", "Battery", "Pv"];
-            let message = format!("unknown device `{found}`; {}", suggestion(&found, &classes));
-            entry.value.error(notes, message);
+        _ => {
+            unknown(&entry.value, "device", &["Meter", "Battery", "Pv"], &[], notes);
             return None;
         }
     };
@@ -218,12 +216,8 @@ fn read_rating(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Watts> {
 fn read_link(node: &Node<'_>, class: DeviceClass, scan: Span, notes: &mut Notes) -> Option<Link> {
     match node.name() {
         "Points" | "Modbus" => {}
-        name => {
-            let found = excerpt(if name.is_empty() { node.text() } else { name });
-            node.error(
-                notes,
-                format!("unknown link `{found}`; {}", suggestion(&found, &["Points", "Modbus"])),
-            );
+        _ => {
+            unknown(node, "link", &["Points", "Modbus"], &[], notes);
             return None;
         }
     }

@@ -11,6 +11,7 @@ use r_ems_sim::sources::{Interpolation, Profile};
 
 use crate::bounds::CELL_MAX;
 use crate::files::{Files, MAX_PROFILE_BYTES, MAX_PROFILES_BYTES, resolved};
+use crate::later::unknown;
 use crate::mistake::{Notes, suggestion};
 use crate::moment::Calendar;
 use crate::node::{Entry, Fields, Node, excerpt};
@@ -55,11 +56,8 @@ pub(crate) fn read<'t>(
     room: &mut u64,
     notes: &mut Notes,
 ) -> Option<Table<'t>> {
-    let name = entry.value.name();
-    if name != "Csv" {
-        let found = excerpt(if name.is_empty() { entry.value.text() } else { name });
-        let message = format!("unknown kind of profile `{found}`; {}", suggestion(&found, &["Csv"]));
-        entry.value.error(notes, message);
+    if entry.value.name() != "Csv" {
+        unknown(&entry.value, "kind of profile", &["Csv"], &[], notes);
         return None;
     }
     let mut fields = entry.value.fields(notes)?;

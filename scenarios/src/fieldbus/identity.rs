@@ -1,9 +1,8 @@
 //! Who must answer: `identity: { "serial": Holding(address: 60, registers: 8, is: "A-1234") }`.
 
 use r_ems_engine::fieldbus::map::{IdentityText, MAX_TEXT_REGISTERS, Text, Who};
-use r_ems_engine::fieldbus::pdu::Table;
 
-use super::registers::register;
+use super::registers::{register, table};
 use crate::mistake::{Notes, suggestion};
 use crate::node::{Node, excerpt};
 
@@ -33,15 +32,11 @@ pub(super) fn read(node: &Node<'_>, notes: &mut Notes) -> Option<Vec<IdentityTex
 }
 
 fn read_text(node: &Node<'_>, who: Who, notes: &mut Notes) -> Option<IdentityText> {
-    let table = match node.name() {
-        "Holding" => Table::HoldingRegisters,
-        "Input" => Table::InputRegisters,
-        name => {
-            let found = excerpt(if name.is_empty() { node.text() } else { name });
-            let help = suggestion(&found, &["Holding", "Input"]);
-            node.error(notes, format!("a text lies in registers, got `{found}`; {help}"));
-            return None;
-        }
+    let Some(table) = table(node.name()) else {
+        let found = excerpt(if node.name().is_empty() { node.text() } else { node.name() });
+        let help = suggestion(&found, &["Holding", "Input"]);
+        node.error(notes, format!("a text lies in registers, got `{found}`; {help}"));
+        return None;
     };
     let mut fields = node.fields(notes)?;
     let address = register(&mut fields, notes);

@@ -8,6 +8,7 @@ use r_ems_engine::points::{DeviceClass, PointKind};
 use r_ems_engine::units::{Ratio, Watts};
 
 use super::bits;
+use crate::later::unknown;
 use crate::leaf::word;
 use crate::mistake::{Notes, suggestion};
 use crate::node::{Fields, Node, excerpt};
@@ -64,20 +65,9 @@ fn read_point(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<Fou
     if let Some(table) = bits::table(node.name()) {
         return bits::read_point(node, table, kind, notes);
     }
-    let table = match node.name() {
-        "Holding" => Table::HoldingRegisters,
-        "Input" => Table::InputRegisters,
-        name => {
-            let found = excerpt(if name.is_empty() { node.text() } else { name });
-            node.error(
-                notes,
-                format!(
-                    "unknown table `{found}`; {}",
-                    suggestion(&found, &["Holding", "Input", "Coil", "Discrete"])
-                ),
-            );
-            return None;
-        }
+    let Some(table) = table(node.name()) else {
+        unknown(node, "table", &["Holding", "Input", "Coil", "Discrete"], &[], notes);
+        return None;
     };
     let mut fields = node.fields(notes)?;
     let address = register(&mut fields, notes);
@@ -100,6 +90,15 @@ fn read_point(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<Fou
     };
     let point = PointIndex(0);
     Some(Found { point: MappedPoint { point, table, address, layout, factor, guard, model: None }, bits })
+}
+
+/// The table of registers of this name.
+pub(super) fn table(name: &str) -> Option<Table> {
+    match name {
+        "Holding" => Some(Table::HoldingRegisters),
+        "Input" => Some(Table::InputRegisters),
+        _ => None,
+    }
 }
 
 /// Reads what a point in registers depends on: a number beside it, or bits.
