@@ -224,7 +224,7 @@ fn inputs<F: FunctionSet>(
     let mut seen = Vec::new();
     let mut next = 0;
     for (position, device) in names.devices.iter().enumerate() {
-        let kinds = device.class.points();
+        let kinds = device.points;
         let first = next;
         next += kinds.len();
         let index = DeviceIndex::of(position);
@@ -237,7 +237,7 @@ fn inputs<F: FunctionSet>(
             seen.push(InputSeen {
                 point: Words::of(names).point(PointIndex::of(first + place)),
                 value: point.value,
-                unit: names::unit(*kind).to_owned(),
+                unit: kind.dimension().symbol().to_owned(),
                 quality: point.quality.name().to_owned(),
                 age_s: has_arrived.then(|| now.since(point.measured).as_secs_f64()),
             });

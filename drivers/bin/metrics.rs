@@ -81,7 +81,7 @@ impl Metrics {
     pub fn new(controllers: &[ControllerNames]) -> Self {
         let distribution = |buckets| Distribution::new_with_constructor(Buckets(buckets));
         let usable = |names: &ControllerNames| {
-            vec![false; names.devices.iter().map(|device| device.class.points().len()).sum()]
+            vec![false; names.devices.iter().map(|device| device.points.len()).sum()]
         };
         let mut metrics = Self {
             registry: Registry::with_prefix("r_ems"),
@@ -269,7 +269,7 @@ impl Metrics {
         let names = &self.controllers[from.position()];
         self.usable[from.position()].fill(false);
         for device in &names.devices {
-            let points = i64::try_from(device.class.points().len()).unwrap_or(i64::MAX);
+            let points = i64::try_from(device.points.len()).unwrap_or(i64::MAX);
             self.unusable.get_or_create(&labels_with(names, "device", &device.name)).set(points);
         }
     }

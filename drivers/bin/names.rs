@@ -9,7 +9,7 @@ use r_ems_engine::event::Event;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::{GroupIndex, SlotIndex};
 use r_ems_engine::log::{ControllerNames, DeviceName};
-use r_ems_engine::points::{DeviceClass, PointKind};
+use r_ems_engine::points::DeviceClass;
 use r_ems_replay::describe::Words;
 use r_ems_sim::expect::{Claim, Watched};
 use r_ems_sim::plant::Quantity;
@@ -33,6 +33,7 @@ pub fn of_spec<F: FunctionSet>(spec: &ControllerSpec<F>) -> ControllerNames {
     let device = |device: &r_ems_engine::points::DeviceSpec| DeviceName {
         name: device.name.clone(),
         class: device.class,
+        points: device.points,
     };
     ControllerNames {
         grid: spec.grid.clone(),
@@ -135,14 +136,6 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
     }
 }
 
-/// The unit of a point of a controller's image.
-pub const fn unit(kind: PointKind) -> &'static str {
-    match kind {
-        PointKind::StateOfCharge => "1",
-        PointKind::Power | PointKind::ChargeLimit | PointKind::DischargeLimit | PointKind::SetPoint => "W",
-    }
-}
-
 /// The unit of a value of the plant.
 pub const fn truth_unit(quantity: Quantity) -> &'static str {
     match quantity {
@@ -153,6 +146,9 @@ pub const fn truth_unit(quantity: Quantity) -> &'static str {
         | Quantity::SetPoint
         | Quantity::Demand => "W",
         Quantity::StoredEnergy => "Wh",
+        Quantity::ReactivePower => "var",
+        Quantity::Voltage => "pu",
+        Quantity::Frequency => "Hz",
         Quantity::StateOfCharge
         | Quantity::ReportedStateOfCharge
         | Quantity::Curtailed
@@ -166,7 +162,7 @@ pub fn units(claim: &Claim, controllers: &[ControllerNames]) -> Units {
         Watched::Truth { point, .. } => truth_unit(point.quantity()),
         Watched::Image { controller, point } => {
             let known = controllers.get(controller.position()).and_then(|names| names.point(*point));
-            known.map_or("1", |(_, kind)| unit(kind))
+            known.map_or("1", |(_, kind)| kind.dimension().symbol())
         }
     };
     match claim {

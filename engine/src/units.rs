@@ -170,6 +170,18 @@ unit!(
     Hertz, of, hertz, "50.2 Hz", ["Hz" = 1.0, "kHz" = 1e3]
 );
 unit!(
+    /// Reactive power. A point's reactive power is positive if it is injected into the bus.
+    Vars, of, vars, "100 kvar", ["var" = 1.0, "kvar" = 1e3, "Mvar" = 1e6]
+);
+unit!(
+    /// Apparent power, such as the rating of an inverter or the short-circuit power of a grid.
+    VoltAmperes, of, volt_amperes, "4 MVA", ["VA" = 1.0, "kVA" = 1e3, "MVA" = 1e6, "GVA" = 1e9]
+);
+unit!(
+    /// A multiple of a nominal value, such as that of a voltage.
+    PerUnit, of, per_unit, "1.05 pu", ["pu" = 1.0]
+);
+unit!(
     /// Voltage.
     Volts, of, volts, "400 V", ["V" = 1.0, "kV" = 1e3]
 );

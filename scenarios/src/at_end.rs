@@ -107,7 +107,10 @@ impl AtEnd {
         match &self.subject {
             Subject::Sum(bound) => match bound.total.unit {
                 Unit::Power => "W",
+                Unit::ReactivePower => "var",
                 Unit::Energy => "Wh",
+                Unit::Voltage => "pu",
+                Unit::Frequency => "Hz",
                 Unit::Share | Unit::Flag => "1",
             },
             Subject::TakeOver(..) => "s",

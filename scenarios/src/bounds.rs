@@ -1,7 +1,7 @@
 //! How large quantities may be: what is larger is a slip of the pen, and would leave the range in which sums are exact.
 
-use r_ems_engine::points::device::MAX_MAGNITUDE;
-use r_ems_engine::units::{WattHours, Watts, WattsPerSecond};
+use r_ems_engine::points::device::{FREQUENCY_MAX_HZ, MAX_MAGNITUDE, VOLTAGE_MAX};
+use r_ems_engine::units::{Hertz, PerUnit, Vars, VoltAmperes, WattHours, Watts, WattsPerSecond};
 use r_ems_sim::plant::CAPACITY_MAX_WH;
 
 use crate::mistake::Notes;
@@ -48,7 +48,15 @@ macro_rules! bounded {
     };
 }
 
-bounded!(Watts within MAX_MAGNITUDE, WattHours within CAPACITY_MAX_WH, WattsPerSecond within MAX_MAGNITUDE);
+bounded!(
+    Watts within MAX_MAGNITUDE,
+    Vars within MAX_MAGNITUDE,
+    VoltAmperes within MAX_MAGNITUDE,
+    PerUnit within VOLTAGE_MAX,
+    Hertz within FREQUENCY_MAX_HZ,
+    WattHours within CAPACITY_MAX_WH,
+    WattsPerSecond within MAX_MAGNITUDE
+);
 
 /// Notes a quantity that stands in a field which another reader reads, if it is one and too large.
 pub(crate) fn check(node: &Node<'_>, notes: &mut Notes) {

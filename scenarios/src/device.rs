@@ -6,7 +6,7 @@
 use r_ems_engine::Span;
 use r_ems_engine::controller::budget::WriteBudget;
 use r_ems_engine::fieldbus::framing::Framing;
-use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
+use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, PointKind, PointKinds, Positive};
 use r_ems_engine::units::{WattHours, Watts};
 use r_ems_sim::slot::OneConnection;
 
@@ -152,9 +152,22 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     let rating = read_rating(&mut fields, notes);
     let age_max = fields.leaf_or("max_age", scan * AGE_SCANS + link.latency, notes);
     let stuck_after = fields.leaf_if_given("stuck_after", notes);
+    let measured = match &link.modbus {
+        Some(modbus) if modbus.maps_points() => modbus.points(),
+        Some(_) | None => PointKinds::default(),
+    };
+    let points = match fields.optional("measures") {
+        Some(node) if link.modbus.as_ref().is_some_and(Modbus::maps_points) => {
+            node.error(notes, "what a device with a map measures is what stands in its `points`");
+            measured
+        }
+        Some(node) => read_measures(&node, class, notes),
+        None => measured,
+    };
     let mut spec = DeviceSpec {
         name: entry.name.clone(),
         class,
+        points: points.iter().fold(class.points(), PointKinds::with),
         positive: link.positive,
         rating: rating.unwrap_or(Watts::ZERO),
         latency: link.latency,
@@ -191,6 +204,19 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     fields.finish(notes);
     let Link { timeout, one_connection, modbus, .. } = link;
     Some(Device { spec, timeout, one_connection, modbus, link: link_place, capacity, rating: place })
+}
+
+/// Reads `[v, f]`: what a device measures beyond what all of its class do.
+fn read_measures(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) -> PointKinds {
+    let kinds: Vec<PointKind> = class.more_points().iter().collect();
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let mut measured = PointKinds::default();
+    for item in node.items(notes).unwrap_or_default() {
+        if let Some(place) = word(&item, &names, notes) {
+            measured = measured.with(kinds[place]);
+        }
+    }
+    measured
 }
 
 fn read_capacity(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<WattHours> {

@@ -5,7 +5,7 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::ids::DeviceIndex;
-use r_ems_engine::points::DeviceClass;
+use r_ems_engine::points::{DeviceClass, DeviceSpec, PointKind, PointKinds};
 use r_ems_sim::links::{DeviceFault, Edge, Reads};
 use r_ems_sim::plant::ComponentIndex;
 use r_ems_sim::world::{Change, LinkState};
@@ -141,15 +141,15 @@ fn place(text: &str, names: &Names<'_, '_>) -> Result<Place, String> {
     let form = || format!("expected a point such as commerce/bess.soc, got \"{}\"", excerpt(text));
     let (device, point) = text.rsplit_once('.').ok_or_else(form)?;
     let links = links(device, names)?;
-    let Some(class) = class(device, names) else { return Ok(None) };
-    let known: Vec<&str> = class.points().iter().map(|kind| kind.name()).collect();
+    let Some(points) = points(device, names) else { return Ok(None) };
+    let known: Vec<&str> = points.iter().map(PointKind::name).collect();
     let missing = || {
         let device = excerpt(device);
         format!("\"{device}\" reports no point \"{}\"; {}", excerpt(point), suggestion(point, &known))
     };
-    let place = known.iter().position(|name| *name == point).ok_or_else(missing)?;
-    let unit = unit_of(class.points()[place]);
-    Ok(Some((links, u8::try_from(place).unwrap_or(u8::MAX), unit)))
+    let kind = points.iter().find(|kind| kind.name() == point).ok_or_else(missing)?;
+    let place = points.place(kind).ok_or_else(missing)?;
+    Ok(Some((links, u8::try_from(place).unwrap_or(u8::MAX), unit_of(kind))))
 }
 
 /// Reads a number that nobody needs to believe: any bare one in the base unit, NaN and inf included, or a quantity in quotes.
@@ -195,10 +195,19 @@ pub(crate) fn links(text: &str, names: &Names<'_, '_>) -> Result<Vec<Link>, Stri
     Ok(meant.map(|(_, controller)| (controller, device)).collect())
 }
 
+/// The points of the device that `commerce/pcc` or `a:commerce/pcc` names.
+fn points(name: &str, names: &Names<'_, '_>) -> Option<PointKinds> {
+    spec(name, names).map(|spec| spec.points)
+}
+
 /// The class of the device that `commerce/pcc` or `a:commerce/pcc` names.
 pub(crate) fn class(name: &str, names: &Names<'_, '_>) -> Option<DeviceClass> {
+    spec(name, names).map(|spec| spec.class)
+}
+
+fn spec<'n>(name: &str, names: &Names<'n, '_>) -> Option<&'n DeviceSpec> {
     let place = name.split_once(':').map_or(name, |parts| parts.1);
     let (grid, device) = split(place, names).ok()?;
     let device = names.device(grid, &device).ok()??;
-    Some(names.grids[grid].devices[device].class)
+    names.grids[grid].devices.get(device).copied()
 }

@@ -6,7 +6,7 @@
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::text::TextError;
-use r_ems_engine::units::{Ratio, WattHours, Watts};
+use r_ems_engine::units::{Hertz, PerUnit, Ratio, Vars, WattHours, Watts};
 use r_ems_engine::{Span, Time};
 use r_ems_sim::expect::{Claim, Comparison, Condition, EventFilter, Expectation};
 
@@ -397,6 +397,9 @@ pub(crate) fn read_amount(text: &str, unit: Unit) -> Result<f64, String> {
             let refused = power.refused().map(|allowed| format!("must be {allowed}, got \"{text}\""));
             refused.map_or(Ok(power.watts()), Err)
         }
+        Unit::ReactivePower => text.parse::<Vars>().map(Vars::vars).map_err(|error| error.to_string()),
+        Unit::Voltage => text.parse::<PerUnit>().map(PerUnit::per_unit).map_err(|error| error.to_string()),
+        Unit::Frequency => text.parse::<Hertz>().map(Hertz::hertz).map_err(|error| error.to_string()),
         Unit::Energy => {
             text.parse::<WattHours>().map(WattHours::watt_hours).map_err(|error| error.to_string())
         }

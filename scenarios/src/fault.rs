@@ -8,11 +8,13 @@ use r_ems_engine::units::Ratio;
 use r_ems_engine::{Span, Time};
 use r_ems_sim::links::Edge;
 use r_ems_sim::network::Path;
+use r_ems_sim::plant::GridValue;
 use r_ems_sim::world::{
     Change, HostClock, HostWall, Life, PathChange, RATE_PPB_MAX, Stalled, StalledClock, Timed,
 };
 
 use crate::device_fault::{self, DEVICE_FAULTS, Part};
+use crate::grid_value::{self, GRID_VALUES};
 use crate::happening::{CHANGES, LATER};
 use crate::later::unknown;
 use crate::leaf::word;
@@ -24,7 +26,7 @@ use crate::persistence::{DISK_FAULTS, SPAN_MAX, disk_fault};
 use crate::reality::read_wall;
 
 /// What can last for a while.
-pub(crate) const FAULTS: [&str; 27] = [
+pub(crate) const FAULTS: [&str; 29] = [
     "Crash",
     "Kill",
     "Stop",
@@ -36,6 +38,8 @@ pub(crate) const FAULTS: [&str; 27] = [
     "ClockRate",
     "WallClock",
     "Stall",
+    GRID_VALUES[0],
+    GRID_VALUES[1],
     DEVICE_FAULTS[0],
     DEVICE_FAULTS[1],
     DEVICE_FAULTS[2],
@@ -70,6 +74,8 @@ pub(crate) enum Key {
     Rate(u16),
     Wall(u16),
     Stall(Stalled),
+    /// A value of the grid behind a connection, by its place among those.
+    Grid(u16, u8),
     /// A host, and the fault's place among those of disks.
     Disk(u16, u8),
 }
@@ -134,6 +140,12 @@ pub(crate) fn read(
             Some(vec![Effect { key: Key::Wall(host), begin: change(wall), end: change(before) }])
         }
         "Stall" => stall(node, names, notes).map(|effect| vec![effect]),
+        name if GRID_VALUES.contains(&name) => {
+            let (grid, value, level) = grid_value::read(node, names, notes)?;
+            let change = |level| grid_value::change(grid, value, level);
+            let key = Key::Grid(grid, u8::from(value == GridValue::Frequency));
+            Some(vec![Effect { key, begin: change(Some(level)), end: change(None) }])
+        }
         name if DEVICE_FAULTS.contains(&name) => device_fault::read(node, names, notes),
         name if DISK_FAULTS.contains(&name) => disk(node, names, usual, notes).map(|effect| vec![effect]),
         name if CHANGES.contains(&name) => {

@@ -32,7 +32,7 @@ use r_ems_engine::fieldbus::pdu::{MAX_BITS_READ, MAX_REGISTERS_READ, Request, Ta
 use r_ems_engine::fieldbus::plan::ReadLimits;
 use r_ems_engine::fieldbus::write::{Heartbeat, WriteRequest};
 use r_ems_engine::ids::{ConnectionIndex, DeviceIndex, PointIndex};
-use r_ems_engine::points::{DeviceClass, DeviceSpec};
+use r_ems_engine::points::{DeviceClass, DeviceSpec, PointKind, PointKinds};
 
 pub(crate) use self::beats::{check_connections, check_take_over};
 pub(crate) use self::joined::{bus, ways};
@@ -80,8 +80,7 @@ enum Said {
 /// Where numbers lie, as the file says.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Map {
-    /// By the points' places in the device's class.
-    points: Vec<(usize, Found)>,
+    points: Vec<(PointKind, Found)>,
     writes: Vec<WriteRequest>,
     heartbeat: Option<Heartbeat>,
 }
@@ -181,6 +180,19 @@ impl Modbus {
         (&self.address, self.unit.unit)
     }
 
+    /// Whether the file says where its points lie; else the device does.
+    pub(crate) const fn maps_points(&self) -> bool {
+        matches!(self.said, Said::Map(_))
+    }
+
+    /// The points of its map.
+    pub(crate) fn points(&self) -> PointKinds {
+        match &self.said {
+            Said::Map(map) => map.points.iter().fold(PointKinds::default(), |all, (kind, _)| all.with(*kind)),
+            Said::ByModels(_) => PointKinds::default(),
+        }
+    }
+
     /// How its frames lie on their way.
     pub(crate) const fn framing(&self) -> Framing {
         self.framing
@@ -217,13 +229,13 @@ impl Modbus {
     }
 
     /// What is wrong with the map, with the names of points.
-    fn told(&self, class: DeviceClass, flaw: MapFlaw) -> String {
+    fn told(&self, flaw: MapFlaw) -> String {
         let mapped = |place: usize| match &self.said {
             Said::Map(map) => map.points.get(place),
             Said::ByModels(_) => None,
         };
-        let point = flaw.point().and_then(|place| class.points().get(mapped(place)?.0));
-        point.map_or_else(|| flaw.to_string(), |kind| format!("`{}`: {flaw}", kind.name()))
+        let point = flaw.point().and_then(mapped);
+        point.map_or_else(|| flaw.to_string(), |(kind, _)| format!("`{}`: {flaw}", kind.name()))
     }
 
     fn mapping(
@@ -233,10 +245,13 @@ impl Modbus {
         first: PointIndex,
     ) -> Mapping {
         let (device, spec) = device;
-        let index = |place: usize| PointIndex::of(first.position() + place);
-        let point = |(place, found): &(usize, Found)| MappedPoint { point: index(*place), ..found.point };
-        let bits = |(place, found): &(usize, Found)| {
-            let point = index(*place);
+        let index = |kind: PointKind| {
+            let place = spec.points.place(kind).expect("a device has the points of its map");
+            PointIndex::of(first.position() + place)
+        };
+        let point = |(kind, found): &(PointKind, Found)| MappedPoint { point: index(*kind), ..found.point };
+        let bits = |(kind, found): &(PointKind, Found)| {
+            let point = index(*kind);
             found.bits.iter().map(move |bit| MappedBit { point, ..*bit }).collect::<Vec<_>>()
         };
         let (map, models) = match &self.said {

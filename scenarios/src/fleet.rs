@@ -106,11 +106,11 @@ fn links<S>(grid: &site::Grid<'_, S>, plant: Option<&Plant<'_>>) -> Vec<LinkSpec
     let mut links = Vec::with_capacity(grid.devices.len());
     for (position, device) in grid.devices.iter().enumerate() {
         let component = parts.iter().position(|part| part.name == device.spec.name).unwrap_or(0);
-        let before = grid.devices[..position].iter().map(|device| device.spec.class);
+        let before = grid.devices[..position].iter().map(|device| device.spec.points);
         links.push(LinkSpec {
             component: ComponentIndex(u16::try_from(component).unwrap_or(u16::MAX)),
             first_point: first_point(before),
-            quantities: device.spec.class.points().iter().map(|kind| quantity_of(*kind)).collect(),
+            quantities: device.spec.points.iter().map(quantity_of).collect(),
             positive: device.spec.positive,
             declared: device.spec.positive,
             latency: device.spec.latency,

@@ -3,11 +3,12 @@
 
 use r_ems_sim::disk::DiskChange;
 use r_ems_sim::plant::{ComponentIndex, Position};
-use r_ems_sim::world::{Change, InverterOrder, Life, Timed};
+use r_ems_sim::world::{Change, InverterOrder, Life, PlantChange, Timed};
 
 use crate::command::{self, COMMANDS};
 use crate::device_fault;
 use crate::fault::{self, Effect, Lasting, Usual};
+use crate::grid_value::{self, GRID_VALUES};
 use crate::later::unknown;
 use crate::mistake::Notes;
 use crate::moment::{Calendar, MAX_REPETITIONS};
@@ -22,7 +23,7 @@ pub(crate) const MAX_HAPPENINGS: usize = 10_000;
 /// The kinds of entries.
 pub(crate) const ENTRIES: [&str; 2] = ["At", "During"];
 /// What can happen at an instant.
-pub(crate) const CHANGES: [&str; 16] = [
+pub(crate) const CHANGES: [&str; 18] = [
     "Open",
     "Close",
     "Start",
@@ -36,13 +37,14 @@ pub(crate) const CHANGES: [&str; 16] = [
     "Upgrade",
     "RestartDevice",
     BIT_ROT,
+    GRID_VALUES[0],
+    GRID_VALUES[1],
     COMMANDS[0],
     COMMANDS[1],
     COMMANDS[2],
 ];
 /// What waits for parts of the plant or of the controllers that are not there yet.
-pub(crate) const LATER: [&str; 7] =
-    ["SetPoint", "Mode", "GridMode", "GridSignal", "Price", "Frequency", "Voltage"];
+pub(crate) const LATER: [&str; 5] = ["SetPoint", "Mode", "GridMode", "GridSignal", "Price"];
 
 /// What is said of a time of day that the run does not have.
 const NEVER: &str = "the run has no such time of day: nothing happens";
@@ -147,6 +149,10 @@ fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Opt
         }
         "Upgrade" => with_disk(&|host| Change::Upgrade { host }, notes),
         "RestartDevice" => device_fault::read_restart(what, names, notes),
+        name if GRID_VALUES.contains(&name) => {
+            let (grid, value, level) = grid_value::read(what, names, notes)?;
+            Some(vec![grid_value::change(grid, value, Some(level))])
+        }
         BIT_ROT => with_disk(&|host| Change::Disk { host, change: DiskChange::Rot }, notes),
         name if COMMANDS.contains(&name) => command::read(what, names, notes),
         name if fault::FAULTS.contains(&name) => {
@@ -176,12 +182,13 @@ fn read_move(
     }
     let grid = u16::try_from(grid).unwrap_or(u16::MAX);
     let component = ComponentIndex(u16::try_from(part).unwrap_or(u16::MAX));
-    Some(vec![match what.name() {
-        "Open" => Change::Breaker { grid, position: Position::Open },
-        "Close" => Change::Breaker { grid, position: Position::Closed },
-        "Start" => Change::Inverter { grid, component, order: InverterOrder::Start },
-        _ => Change::Inverter { grid, component, order: InverterOrder::Stop },
-    }])
+    let change = match what.name() {
+        "Open" => PlantChange::Breaker(Position::Open),
+        "Close" => PlantChange::Breaker(Position::Closed),
+        "Start" => PlantChange::Inverter(component, InverterOrder::Start),
+        _ => PlantChange::Inverter(component, InverterOrder::Stop),
+    };
+    Some(vec![Change::Plant { grid, change }])
 }
 
 /// Reads `During("+1 h", "+2 h", Silent("commerce/pcc"))`.

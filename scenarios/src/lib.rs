@@ -38,6 +38,7 @@ mod fault;
 mod fieldbus;
 pub mod files;
 mod fleet;
+mod grid_value;
 mod happening;
 mod include;
 mod initial;

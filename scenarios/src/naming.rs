@@ -2,7 +2,7 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::ids::{ControllerIndex, PointIndex};
-use r_ems_engine::points::{DeviceClass, DeviceSpec, PointKind};
+use r_ems_engine::points::{DeviceSpec, Dimension, PointKind, PointKinds};
 use r_ems_engine::redundancy::Seat;
 use r_ems_sim::expect::Watched;
 use r_ems_sim::plant::{ComponentIndex, Quantity};
@@ -152,17 +152,18 @@ impl Names<'_, '_> {
         let named = &self.grids[grid];
         let seat = self.controller(grid, controller)?;
         let Some(device) = self.device(grid, owner)? else { return Ok(None) };
-        let kinds = named.devices[device].class.points();
-        let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        let kinds = named.devices[device].points;
+        let names: Vec<&str> = kinds.iter().map(PointKind::name).collect();
         let missing = || {
             format!("\"{owner}\" has no point \"{}\"; {}", excerpt(quantity), suggestion(quantity, &names))
         };
-        let place = names.iter().position(|name| *name == quantity).ok_or_else(missing)?;
-        let point = first_point(named.devices[..device].iter().map(|device| device.class));
+        let kind = kinds.iter().find(|kind| kind.name() == quantity).ok_or_else(missing)?;
+        let place = kinds.place(kind).ok_or_else(missing)?;
+        let point = first_point(named.devices[..device].iter().map(|device| device.points));
         let point = PointIndex::of(point.position() + place);
         let controller = ControllerIndex::of(named.first + seat.position());
         let watched = Watched::Image { controller, point };
-        Ok(Some(Found { watched: Some(watched), unit: unit_of(kinds[place]) }))
+        Ok(Some(Found { watched: Some(watched), unit: unit_of(kind) }))
     }
 }
 
@@ -179,9 +180,9 @@ impl Named<'_, '_> {
     }
 }
 
-/// The first point of the device that follows devices of these classes in an image.
-pub(crate) fn first_point(before: impl Iterator<Item = DeviceClass>) -> PointIndex {
-    PointIndex::of(before.map(|class| class.points().len()).sum())
+/// The first point of the device that follows devices with these points in an image.
+pub(crate) fn first_point(before: impl Iterator<Item = PointKinds>) -> PointIndex {
+    PointIndex::of(before.map(PointKinds::len).sum())
 }
 
 /// What of the plant a point of a device reads.
@@ -192,14 +193,18 @@ pub(crate) fn quantity_of(kind: PointKind) -> Quantity {
         PointKind::ChargeLimit => Quantity::ChargeLimit,
         PointKind::DischargeLimit => Quantity::DischargeLimit,
         PointKind::SetPoint => Quantity::SetPoint,
+        PointKind::ReactivePower => Quantity::ReactivePower,
+        PointKind::Voltage => Quantity::Voltage,
+        PointKind::Frequency => Quantity::Frequency,
     }
 }
 
 pub(crate) fn unit_of(kind: PointKind) -> Unit {
-    match kind {
-        PointKind::Power | PointKind::ChargeLimit | PointKind::DischargeLimit | PointKind::SetPoint => {
-            Unit::Power
-        }
-        PointKind::StateOfCharge => Unit::Share,
+    match kind.dimension() {
+        Dimension::Power => Unit::Power,
+        Dimension::ReactivePower => Unit::ReactivePower,
+        Dimension::Share => Unit::Share,
+        Dimension::Voltage => Unit::Voltage,
+        Dimension::Frequency => Unit::Frequency,
     }
 }

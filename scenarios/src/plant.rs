@@ -5,8 +5,11 @@
 
 use r_ems_engine::Time;
 use r_ems_engine::points::DeviceClass;
-use r_ems_engine::units::{Watts, WattsPerSecond};
-use r_ems_sim::plant::{Bus, Component, Connection, Load, Position, Pv, PvSpec, Quantity, SpecError};
+use r_ems_engine::units::{Ratio, VoltAmperes, Watts, WattsPerSecond};
+use r_ems_sim::plant::{
+    Bus, Component, Connection, GridSource, GridValue, Impedance, Load, NOMINAL_HZ, NOMINAL_PU, POWER_FACTOR,
+    Position, Pv, PvSpec, Quantity, R_TO_X, SpecError,
+};
 use r_ems_sim::sources::Source;
 
 use crate::device::Device;
@@ -37,8 +40,11 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Power,
+    ReactivePower,
     Energy,
     Share,
+    Voltage,
+    Frequency,
     Flag,
 }
 
@@ -82,10 +88,18 @@ impl Kind {
     /// What can be read of it: the name after the dot, the quantity, its unit.
     pub(crate) fn quantities(self) -> &'static [(&'static str, Quantity, Unit)] {
         match self {
-            Self::Connection => {
-                &[("p", Quantity::Power, Unit::Power), ("closed", Quantity::Closed, Unit::Flag)]
-            }
-            Self::Load => &[("p", Quantity::Power, Unit::Power), ("demand", Quantity::Demand, Unit::Power)],
+            Self::Connection => &[
+                ("p", Quantity::Power, Unit::Power),
+                ("closed", Quantity::Closed, Unit::Flag),
+                ("q", Quantity::ReactivePower, Unit::ReactivePower),
+                ("v", Quantity::Voltage, Unit::Voltage),
+                ("f", Quantity::Frequency, Unit::Frequency),
+            ],
+            Self::Load => &[
+                ("p", Quantity::Power, Unit::Power),
+                ("demand", Quantity::Demand, Unit::Power),
+                ("q", Quantity::ReactivePower, Unit::ReactivePower),
+            ],
             Self::Pv => &[
                 ("p", Quantity::Power, Unit::Power),
                 ("available", Quantity::AvailablePower, Unit::Power),
@@ -132,8 +146,7 @@ pub(crate) fn read<'t>(
         let place = format!("{}/{}", grid.name, entry.name);
         let mut begin = Initial::take(initial, &place);
         let declared = devices.iter().find(|device| device.spec.name == entry.name);
-        let stand = |rating: Watts| Stand::of(rating, &place);
-        let part = read_part(entry, declared, begin.as_deref_mut(), maker, &stand, notes);
+        let part = read_part(entry, &place, declared, begin.as_deref_mut(), maker, notes);
         if let Some(begin) = begin {
             begin.check_used(part.kind, notes);
         }
@@ -196,12 +209,13 @@ fn check_devices(grid: &Entry<'_>, devices: &[Device<'_>], parts: &[Part<'_>], n
 
 fn read_part<'t>(
     entry: &Entry<'t>,
+    place: &str,
     declared: Option<&Device<'_>>,
     initial: Option<&mut Initial<'t>>,
     maker: &mut Maker<'_, 't>,
-    stand: &dyn Fn(Watts) -> Stand,
     notes: &mut Notes,
 ) -> Part<'t> {
+    let stand = &|rating: Watts| Stand::of(rating, place);
     check_name(&entry.key, &entry.name, notes);
     let name = entry.value.name();
     let kind = Kind::NAMES.iter().find(|known| known.0 == name).map(|known| known.1);
@@ -218,10 +232,15 @@ fn read_part<'t>(
         fields.place(field).error(notes, format!("must be above 0 W, got {low}"));
     }
     let made = match kind {
-        Kind::Connection => rating.map(|rating| Connection::new(rating).map(Component::Connection)),
+        Kind::Connection => {
+            let grid = read_grid(&mut fields, maker, place, notes);
+            let connection = rating.map(Connection::new);
+            connection.map(|made| Ok(Component::Connection(made?.to_grid(grid?))))
+        }
         Kind::Load => {
             let source = read_source(&mut fields, rating, maker, stand, notes);
-            source.map(|source| Ok(Component::Load(Load::new(source))))
+            let factor = fields.leaf_or("power_factor", Ratio::of(POWER_FACTOR), notes);
+            source.map(|source| Load::new(source).with_power_factor(factor).map(Component::Load))
         }
         Kind::Pv => {
             let source = read_source(&mut fields, rating, maker, stand, notes);
@@ -243,6 +262,29 @@ fn read_part<'t>(
     };
     fields.finish(notes);
     part
+}
+
+/// Reads `short_circuit: "4 MVA", r_to_x: 1.0, voltage: …, frequency: …`: the grid behind a connection.
+fn read_grid(
+    fields: &mut Fields<'_>,
+    maker: &mut Maker<'_, '_>,
+    place: &str,
+    notes: &mut Notes,
+) -> Result<GridSource, SpecError> {
+    let power: Option<VoltAmperes> = fields.leaf_if_given("short_circuit", notes);
+    let ratio = fields.leaf_or("r_to_x", R_TO_X, notes);
+    let impedance = match power {
+        Some(power) => Impedance::new(power.volt_amperes(), ratio)?,
+        None => Impedance::default(),
+    };
+    let mut course = |name, what, usual| {
+        let node = fields.optional(name);
+        let made = node.and_then(|node| maker.make(&node, &Stand::of_grid(what, place), notes));
+        made.map_or_else(|| Source::constant(usual).expect("nominal values are finite"), |made| made.source)
+    };
+    let voltage = course("voltage", GridValue::Voltage, NOMINAL_PU);
+    let frequency = course("frequency", GridValue::Frequency, NOMINAL_HZ);
+    Ok(GridSource::new(impedance, voltage, frequency))
 }
 
 /// Reads `profile: (…)` or `source: …`.

@@ -7,9 +7,11 @@
 //! Every random source has a stream of its own, named by grid, component and place in the expression, so that adding one
 //! does not move another's numbers.
 
+use r_ems_engine::points::device::{FREQUENCY_MAX_HZ, FREQUENCY_MIN_HZ, VOLTAGE_MAX};
 use r_ems_engine::rng::Stream;
-use r_ems_engine::units::Watts;
+use r_ems_engine::units::{Hertz, PerUnit, Watts};
 use r_ems_engine::{Span, Time};
+use r_ems_sim::plant::GridValue;
 use r_ems_sim::sources::{
     Blocks, Course, DropOuts, MAX_PARTS, Noise, Product, Ramp, RandomWalk, SINE_CHORDS, Sine, Source,
     SourceError, Sum,
@@ -55,12 +57,19 @@ enum Scale {
     Rating(Watts),
     /// A plain factor.
     Factor,
+    /// A value of a grid, in its own unit.
+    Grid(GridValue),
 }
 
 impl Stand {
     /// The whole expression of a component.
     pub(crate) fn of(rating: Watts, stream: &str) -> Self {
         Self { scale: Scale::Rating(rating), stream: stream.to_string(), depth: 0 }
+    }
+
+    /// The course of a value of a grid.
+    pub(crate) fn of_grid(what: GridValue, stream: &str) -> Self {
+        Self { scale: Scale::Grid(what), stream: format!("{stream}/{}", name_of(what)), depth: 0 }
     }
 
     fn part(&self, position: usize, scale: Scale) -> Self {
@@ -72,6 +81,11 @@ impl Stand {
         let (is_within, allowed, unit) = match self.scale {
             Scale::Rating(_) => (shaped.reach.is_power(), bounds::powers(), " W"),
             Scale::Factor => (shaped.reach.is_factor(), format!("from -{FACTOR_MAX} to {FACTOR_MAX}"), ""),
+            Scale::Grid(what) => {
+                let (low, high, unit) = grid_range(what);
+                let Reach { low: least, high: most } = shaped.reach;
+                (least >= low && most <= high, format!("from {low} to {high}{unit}"), unit)
+            }
         };
         if !is_within {
             let Reach { low, high } = shaped.reach;
@@ -84,7 +98,7 @@ impl Stand {
     fn factor(&self) -> f64 {
         match self.scale {
             Scale::Rating(rating) => rating.watts(),
-            Scale::Factor => 1.0,
+            Scale::Factor | Scale::Grid(_) => 1.0,
         }
     }
 
@@ -107,6 +121,7 @@ impl Stand {
                 }
                 Some(watts)
             }
+            Scale::Grid(what) => grid_amount(node, what, notes),
             Scale::Factor => {
                 let factor = node.leaf::<f64>(notes)?;
                 if factor.abs() > FACTOR_MAX {
@@ -117,6 +132,39 @@ impl Stand {
             }
         }
     }
+}
+
+/// A value of a grid by name.
+const fn name_of(what: GridValue) -> &'static str {
+    match what {
+        GridValue::Voltage => "voltage",
+        GridValue::Frequency => "frequency",
+    }
+}
+
+/// What a value of a grid can be, and its unit.
+pub(crate) const fn grid_range(what: GridValue) -> (f64, f64, &'static str) {
+    match what {
+        GridValue::Voltage => (0.0, VOLTAGE_MAX, " pu"),
+        GridValue::Frequency => (FREQUENCY_MIN_HZ, FREQUENCY_MAX_HZ, " Hz"),
+    }
+}
+
+/// Reads a value of a grid: a bare number in its unit, or a quantity in quotes.
+pub(crate) fn grid_amount(node: &Node<'_>, what: GridValue, notes: &mut Notes) -> Option<f64> {
+    let is_text = node.text().starts_with(['"', 'r']);
+    let value = match what {
+        GridValue::Voltage if is_text => node.leaf::<PerUnit>(notes).map(PerUnit::per_unit),
+        GridValue::Frequency if is_text => node.leaf::<Hertz>(notes).map(Hertz::hertz),
+        GridValue::Voltage | GridValue::Frequency => node.leaf::<f64>(notes),
+    }?;
+    let (low, high, unit) = grid_range(what);
+    // A deviation is smaller than what it deviates from.
+    if value.abs() > high {
+        node.error(notes, format!("must be from {low} to {high}{unit}, got {value}"));
+        return None;
+    }
+    Some(value)
 }
 
 /// A source and how far its values go.

@@ -2,6 +2,7 @@
 
 use r_ems_engine::ids::DeviceIndex;
 use r_ems_engine::log::ControllerNames;
+use r_ems_engine::log::DeviceName;
 use r_ems_engine::points::PointKind;
 
 /// A device, or a point of it, as a user writes it: "commerce/bess", "commerce/bess.set_point".
@@ -40,8 +41,8 @@ impl Point {
             let known: Vec<&str> = names.devices.iter().map(|device| device.name.as_str()).collect();
             return Err(format!("there is no device {device}; known here: {}", known.join(", ")));
         };
-        let class = names.devices[position].class;
-        let kinds: Vec<&str> = class.points().iter().map(|kind: &PointKind| kind.name()).collect();
+        let DeviceName { class, points, .. } = names.devices[position];
+        let kinds: Vec<&str> = points.iter().map(PointKind::name).collect();
         if kind.as_ref().is_some_and(|kind| !kinds.contains(&kind.as_str())) {
             return Err(format!("{device} has no such point; it has {}", kinds.join(", ")));
         }

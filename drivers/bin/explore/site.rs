@@ -366,7 +366,7 @@ fn scan_brisk(scan: Span, controlled: &[Controlled]) -> Span {
 fn points(devices: &[DeviceSpec]) -> Vec<String> {
     let of = |device: &DeviceSpec| {
         let name = device.name.clone();
-        device.class.points().iter().map(move |point| format!("{name}.{}", point.name()))
+        device.points.iter().map(move |point| format!("{name}.{}", point.name()))
     };
     devices.iter().flat_map(of).collect()
 }

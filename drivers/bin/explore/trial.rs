@@ -198,8 +198,7 @@ impl Beyond {
                 Change::Disk { host, change: DiskChange::Lying(true) | DiskChange::Misdirecting(true) } => {
                     beyond.of_host(facts, host, |grid| grid.disk_lies = grid.disk_lies.min(*at));
                 }
-                Change::Breaker { .. }
-                | Change::Inverter { .. }
+                Change::Plant { .. }
                 | Change::Host { .. }
                 | Change::Process { .. }
                 | Change::Path { .. }

@@ -22,7 +22,7 @@ use r_ems_engine::points::{DeviceClass, PointKind, Quality};
 use r_ems_scenarios::Severity;
 
 use super::identity::{identity, sunspec};
-use super::plausible::{Doubt, odd_charge, show, unit};
+use super::plausible::{Doubt, odd_charge, show};
 use super::reading::read;
 use super::report::{Device, Identity, PointSeen, RoundTrips};
 use super::session::{Exchange, Reply, Session};
@@ -212,7 +212,7 @@ impl Look<'_, '_> {
             address: point.address,
             words: Vec::new(),
             value: None,
-            unit: unit(kind),
+            unit: kind.dimension().symbol(),
             quality: Quality::Unknown.name(),
             refused: None,
         };

@@ -6,8 +6,9 @@
 use r_ems_engine::fieldbus::map::MappedPoint;
 use r_ems_engine::fieldbus::pdu::Registers;
 use r_ems_engine::fieldbus::register::{Layout, NumberType, WordOrder};
-use r_ems_engine::points::{DeviceClass, PointKind};
-use r_ems_engine::units::{Ratio, Watts};
+use r_ems_engine::points::device::{FREQUENCY_MAX_HZ, VOLTAGE_MAX};
+use r_ems_engine::points::{DeviceClass, Dimension, PointKind};
+use r_ems_engine::units::{Hertz, PerUnit, Ratio, Vars, Watts};
 
 /// A device measures no more than so many times its rating; the connection behind a meter may be overloaded for a while.
 const BEYOND_RATING: f64 = 1.25;
@@ -18,6 +19,9 @@ const TINY: f64 = 1e-6;
 const SHOWN: [f64; 2] = [0.05, 0.000_5];
 /// A power of which something can be said is this share of the rating at least.
 const SOLID: f64 = 1e-4;
+/// The same of a voltage, as a multiple of the nominal one, and of a frequency, in Hz.
+const SOLID_VOLTAGE: f64 = 0.5;
+const SOLID_FREQUENCY_HZ: f64 = 15.0;
 /// Scales are wrong by these factors.
 const FACTORS: [f64; 3] = [10.0, 100.0, 1_000.0];
 /// A limit that is so near to a tenth of the rating, or a hundredth, is the rating itself in another scale.
@@ -48,36 +52,45 @@ pub(super) struct Measured {
 impl Measured {
     /// What the number must be within, in words.
     pub(super) fn allowed(self) -> String {
+        let most = crate::present::text::quantity(self.most(), self.kind.dimension().symbol());
         match self.kind {
             PointKind::StateOfCharge => "0 % to 100 %".to_owned(),
-            PointKind::Power | PointKind::SetPoint => {
-                format!("at most {} either way", crate::present::text::power(self.most()))
+            PointKind::Power | PointKind::SetPoint | PointKind::ReactivePower => {
+                format!("at most {most} either way")
             }
-            PointKind::ChargeLimit | PointKind::DischargeLimit => {
-                format!("0 W to {}", crate::present::text::power(self.most()))
-            }
+            PointKind::ChargeLimit | PointKind::DischargeLimit => format!("0 W to {most}"),
+            PointKind::Voltage | PointKind::Frequency => format!("0 to {most}"),
         }
     }
 
     fn most(self) -> f64 {
         let beyond = if self.class == DeviceClass::Meter { BEYOND_CONNECTION } else { BEYOND_RATING };
-        self.rating * beyond
+        match self.kind.dimension() {
+            Dimension::Power | Dimension::ReactivePower => self.rating * beyond,
+            Dimension::Share => 1.0,
+            Dimension::Voltage => VOLTAGE_MAX,
+            Dimension::Frequency => FREQUENCY_MAX_HZ,
+        }
     }
 
     /// Whether it can be.
     pub(super) fn can_be(self, value: f64) -> bool {
-        let is_within = match self.kind {
-            PointKind::StateOfCharge => true,
-            PointKind::Power | PointKind::SetPoint | PointKind::ChargeLimit | PointKind::DischargeLimit => {
-                value.abs() <= self.most()
-            }
+        let is_within = match self.kind.dimension() {
+            Dimension::Power | Dimension::ReactivePower => value.abs() <= self.most(),
+            // What the kind itself can be.
+            Dimension::Share | Dimension::Voltage | Dimension::Frequency => true,
         };
         is_within && self.kind.can_be(value)
     }
 
     /// Whether it can be, and is more than next to nothing.
     fn is_solid(self, value: f64) -> bool {
-        let least = if self.kind == PointKind::StateOfCharge { SOLID } else { SOLID * self.rating };
+        let least = match self.kind.dimension() {
+            Dimension::Power | Dimension::ReactivePower => SOLID * self.rating,
+            Dimension::Share => SOLID,
+            Dimension::Voltage => SOLID_VOLTAGE,
+            Dimension::Frequency => SOLID_FREQUENCY_HZ,
+        };
         self.can_be(value) && value.abs() >= least
     }
 
@@ -136,10 +149,12 @@ impl Measured {
 
     /// A scale as the file spells it.
     fn spelled(self, scale: f64) -> String {
-        if self.kind == PointKind::StateOfCharge {
-            format!("scale: \"{}\"", Ratio::of(scale))
-        } else {
-            format!("scale: \"{}\"", Watts::of(scale))
+        match self.kind.dimension() {
+            Dimension::Power => format!("scale: \"{}\"", Watts::of(scale)),
+            Dimension::ReactivePower => format!("scale: \"{}\"", Vars::of(scale)),
+            Dimension::Share => format!("scale: \"{}\"", Ratio::of(scale)),
+            Dimension::Voltage => format!("scale: \"{}\"", PerUnit::of(scale)),
+            Dimension::Frequency => format!("scale: \"{}\"", Hertz::of(scale)),
         }
     }
 
@@ -180,20 +195,15 @@ pub(super) fn odd_charge(
 
 /// A number of a point as people write it.
 pub(super) fn show(kind: PointKind, value: f64) -> String {
-    let [watts, share] = SHOWN;
-    let is_share = kind == PointKind::StateOfCharge;
-    if value != 0.0 && value.abs() < if is_share { share } else { watts } {
-        return format!("{value:.1e} {}", unit(kind));
+    let (dimension, [watts, share]) = (kind.dimension(), SHOWN);
+    let least = match dimension {
+        Dimension::Power | Dimension::ReactivePower => watts,
+        Dimension::Share | Dimension::Voltage | Dimension::Frequency => share,
+    };
+    if value != 0.0 && value.abs() < least {
+        return format!("{value:.1e} {}", dimension.symbol());
     }
-    crate::present::text::quantity(value, unit(kind))
-}
-
-/// In what a point is measured: `W`, or `1` for a share.
-pub(super) const fn unit(kind: PointKind) -> &'static str {
-    match kind {
-        PointKind::StateOfCharge => "1",
-        PointKind::Power | PointKind::SetPoint | PointKind::ChargeLimit | PointKind::DischargeLimit => "W",
-    }
+    crate::present::text::quantity(value, dimension.symbol())
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl<'s> Target<'s> {
                 let (way, connection) = (&member.ways[connection], &bus.connections[connection]);
                 targets.push(Self { grid, spec, map, connection, way, first_point });
             }
-            first_point += spec.class.points().len();
+            first_point += spec.points.len();
         }
         targets
     }
@@ -76,7 +76,10 @@ impl<'s> Target<'s> {
 
     /// What a point of its map measures.
     pub(super) fn kind(&self, mapped: &MappedPoint) -> PointKind {
-        self.spec.class.points()[mapped.point.position() - self.first_point]
+        self.spec
+            .points
+            .get(mapped.point.position() - self.first_point)
+            .expect("a map has its device's points only")
     }
 
     /// Where a kind of point lies.

@@ -46,7 +46,7 @@ pub struct Rows {
 }
 
 /// All quantities in the order of their columns.
-const QUANTITIES: [(Quantity, &str); 11] = [
+const QUANTITIES: [(Quantity, &str); 14] = [
     (Quantity::Power, "p_w"),
     (Quantity::SetPoint, "set_point_w"),
     (Quantity::AvailablePower, "available_w"),
@@ -58,6 +58,9 @@ const QUANTITIES: [(Quantity, &str); 11] = [
     (Quantity::StoredEnergy, "stored_wh"),
     (Quantity::Curtailed, "curtailed"),
     (Quantity::Closed, "closed"),
+    (Quantity::ReactivePower, "q_var"),
+    (Quantity::Voltage, "v_pu"),
+    (Quantity::Frequency, "f_hz"),
 ];
 
 impl Rows {

@@ -289,7 +289,7 @@ fn add_devices(
             writes: traffic.writes,
         });
     }
-    let points: usize = names.devices.iter().map(|device| device.class.points().len()).sum();
+    let points: usize = names.devices.iter().map(|device| device.points.len()).sum();
     for point in (0..points).map(PointIndex::of) {
         let lost = observations.unusable(index, point, end);
         if !lost.is_zero() {

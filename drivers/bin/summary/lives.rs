@@ -30,8 +30,7 @@ impl Lives {
                 Change::Process { controller, state } if usize::from(controller) == place => {
                     state == Life::Up && host_runs
                 }
-                Change::Breaker { .. }
-                | Change::Inverter { .. }
+                Change::Plant { .. }
                 | Change::Host { .. }
                 | Change::Process { .. }
                 | Change::Path { .. }

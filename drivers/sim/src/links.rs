@@ -484,6 +484,9 @@ const fn kind_of(quantity: Quantity) -> Option<PointKind> {
         Quantity::ChargeLimit => Some(PointKind::ChargeLimit),
         Quantity::DischargeLimit => Some(PointKind::DischargeLimit),
         Quantity::SetPoint => Some(PointKind::SetPoint),
+        Quantity::ReactivePower => Some(PointKind::ReactivePower),
+        Quantity::Voltage => Some(PointKind::Voltage),
+        Quantity::Frequency => Some(PointKind::Frequency),
         Quantity::StoredEnergy
         | Quantity::AvailablePower
         | Quantity::Curtailed

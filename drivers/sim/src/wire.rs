@@ -108,7 +108,7 @@ const fn holds(otherwise: Otherwise, is_valid: bool, is_commanded: bool) -> bool
 fn is_setting(map: &DeviceMap, point: &MappedPoint) -> bool {
     let kind = map
         .models()
-        .and_then(|by| by.class.points().get(point.point.position().checked_sub(by.first_point.position())?));
+        .and_then(|by| by.kinds.get(point.point.position().checked_sub(by.first_point.position())?));
     matches!(kind, Some(PointKind::ChargeLimit | PointKind::DischargeLimit))
 }
 

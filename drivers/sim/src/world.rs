@@ -17,7 +17,7 @@ use crate::disk::DiskChange;
 use crate::expect::Expectation;
 use crate::links::{DeviceFault, Edge};
 use crate::network::{Chance, Delay, Path};
-use crate::plant::{Bus, ComponentIndex, Position, Quantity};
+use crate::plant::{Bus, ComponentIndex, GridValue, Position, Quantity};
 use crate::progress::Promised;
 use crate::slot::OneConnection;
 
@@ -253,21 +253,12 @@ pub struct Timed {
 /// What can happen to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The breaker of a grid's connection moves.
-    Breaker {
+    /// Something of a grid's plant changes.
+    Plant {
         /// Which grid.
         grid: u16,
-        /// Where to.
-        position: Position,
-    },
-    /// The inverter of a battery is started or stopped.
-    Inverter {
-        /// Which grid.
-        grid: u16,
-        /// Which battery.
-        component: ComponentIndex,
-        /// What is done.
-        order: InverterOrder,
+        /// What.
+        change: PlantChange,
     },
     /// A host loses its power, or boots: its controllers go and come with it, its clock begins anew.
     Host {
@@ -362,6 +353,33 @@ pub enum Change {
         /// What the device measures or moves.
         component: ComponentIndex,
     },
+}
+
+/// What can change about a plant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlantChange {
+    /// The breaker of the connection moves there.
+    Breaker(Position),
+    /// The inverter of a battery is started or stopped.
+    Inverter(ComponentIndex, InverterOrder),
+    /// The grid behind the connection has this value from now on; none: it follows its own course again.
+    Grid(GridValue, Option<Level>),
+}
+
+/// A value in millionths of its unit, so that two of them can be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level(u64);
+
+impl Level {
+    /// The nearest to a value that is not negative.
+    pub fn of(value: f64) -> Self {
+        Self((value * 1e6 + 0.5) as u64)
+    }
+
+    /// The value.
+    pub fn value(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
 }
 
 /// What an inverter can be told apart from its set-point.

@@ -18,7 +18,8 @@ use r_ems_sim::plant::{
 };
 use r_ems_sim::sources::Source;
 use r_ems_sim::world::{
-    Change, DropOuts, GridWorld, HostClock, InverterOrder, LinkState, Post, Ties, Timed, WorldSpec,
+    Change, DropOuts, GridWorld, HostClock, InverterOrder, LinkState, PlantChange, Post, Ties, Timed,
+    WorldSpec,
 };
 
 mod hand_built;
@@ -272,7 +273,7 @@ fn a_sign_that_the_site_file_has_wrong_is_noticed() {
 #[test]
 fn an_open_breaker_leaves_the_load_unserved() {
     let mut dark = world();
-    let change = |position| Change::Breaker { grid: 0, position };
+    let change = |position| Change::Plant { grid: 0, change: PlantChange::Breaker(position) };
     dark.timeline = vec![
         Timed { at: Time::from_nanos(600_000_000_000), change: change(Position::Open) },
         Timed { at: Time::from_nanos(960_000_000_000), change: change(Position::Closed) },
@@ -288,7 +289,7 @@ fn a_battery_that_begins_off_shaves_once_it_was_started() {
     let mut cold = world();
     let spec = BatterySpec::new(WattHours::of(500e3), kilowatts(250.0), Ratio::of(0.5));
     cold.grids[0].bus = bus(spec.beginning(InitialMode::Off));
-    let change = Change::Inverter { grid: 0, component: BATTERY, order: InverterOrder::Start };
+    let change = Change::Plant { grid: 0, change: PlantChange::Inverter(BATTERY, InverterOrder::Start) };
     cold.timeline = vec![Timed { at: Time::from_nanos(900_000_000_000), change }];
     let mut driver = run(cold);
     let result = driver.inner.finish();

@@ -16,7 +16,7 @@ use r_ems_sim::plant::{
     Battery, BatterySpec, Bus, Component, ComponentIndex, Connection, Load, Position, Quantity,
 };
 use r_ems_sim::sources::{Ramp, Source};
-use r_ems_sim::world::{Change, GridWorld, HostClock, LinkState, Post, Ties, Timed, WorldSpec};
+use r_ems_sim::world::{Change, GridWorld, HostClock, LinkState, PlantChange, Post, Ties, Timed, WorldSpec};
 
 mod hand_built;
 
@@ -75,7 +75,7 @@ fn world(ties: Ties) -> WorldSpec {
         claim,
     };
     let link = |controller, state| Change::Link { controller, device: DeviceIndex(1), state };
-    let breaker = |position| Change::Breaker { grid: 1, position };
+    let breaker = |position| Change::Plant { grid: 1, change: PlantChange::Breaker(position) };
     let timeline = [
         (300, link(0, LinkState::Silent)),
         (300, link(3, LinkState::Silent)),

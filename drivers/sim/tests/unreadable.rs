@@ -63,7 +63,8 @@ fn run(world: WorldSpec, controllers: Vec<Controller<BuiltIn>>, of: u16) -> (Run
     };
     let world = WorldSpec { persistence: Some(PersistenceSpec { auto_replay: true, journal }), ..world };
     let inner = SimDriver::new(world).expect("links fit their bus");
-    let device = |name: &str, class| DeviceName { name: name.into(), class };
+    let device =
+        |name: &str, class: DeviceClass| DeviceName { name: name.into(), class, points: class.points() };
     let devices = [device("pcc", DeviceClass::Meter), device("bess", DeviceClass::Battery)];
     let names = |place: usize| ControllerNames {
         grid: "grid".into(),

@@ -94,7 +94,11 @@ fn heard(site: &Site) -> (Heard, RunResult) {
     let journal = JournalSettings { sync, rotate_bytes: 100_000, rotate_after: None, retention };
     let persistence = Some(PersistenceSpec { journal, auto_replay: true });
     let names = ["a", "b", "w"].map(|id| {
-        let device = |(name, class): (&str, DeviceClass)| DeviceName { name: name.into(), class };
+        let device = |(name, class): (&str, DeviceClass)| DeviceName {
+            name: name.into(),
+            class,
+            points: class.points(),
+        };
         let all = [("pcc", DeviceClass::Meter), ("bess", DeviceClass::Battery)];
         let devices = if id == "w" { Vec::new() } else { all.map(device).to_vec() };
         ControllerNames { grid: "grid".into(), id: id.into(), devices, functions: Vec::new() }

@@ -7,7 +7,7 @@
 //!
 //! **Measurements.** A function is asked again only when the slowest of its measurements is new; until then its last wishes
 //! stand. A function whose meter is lost is not asked: its batteries hold for [`HOLD`], ramp to rest in [`RAMP_TO_REST`],
-//! and its generators hold and then take their fail-safe limit. It returns when the meter has been good for
+//! and its generators hold and then take their fail-safe limit, unless it says otherwise ([`OnLoss`]). It returns when the meter has been good for
 //! [`GOOD_BEFORE_RETURN`], from the measured power. What becomes of a lost device of a group is the group's business, see
 //! [`super::member`]; that a stall of the controller itself loses none, [`crate::points::image`].
 
@@ -23,8 +23,8 @@ use super::view::View;
 use crate::carry::Carry;
 use crate::digest::Hasher;
 use crate::event::Event;
-use crate::functions::{Function, Rank, Wishes};
-use crate::ids::{DeviceIndex, SlotIndex};
+use crate::functions::{Function, OnLoss, Rank, Wishes};
+use crate::ids::{DeviceIndex, GroupIndex, SlotIndex};
 use crate::machine::Effects;
 use crate::points::{Connections, DeviceClass, Image, PointKind};
 use crate::time::{LocalTime, Span};
@@ -262,7 +262,7 @@ impl<F: Function> Slot<F> {
     /// The latest instant at which all its measurements are known; `None` if its meter is lost.
     fn aligned(&self, scan: &Scan<'_>, groups: &[Group]) -> Option<LocalTime> {
         let Some(meter) = self.law.meter() else { return Some(scan.now) };
-        let mut aligned = measured_until(meter, scan.image)?;
+        let mut aligned = measured_until(meter, self.law.measured(), scan.image)?;
         for group in self.law.groups() {
             if let Some(until) = groups[group.position()].measured_until(scan.image) {
                 aligned = aligned.min(until);
@@ -285,8 +285,14 @@ impl<F: Function> Slot<F> {
             (Phase::Enabling | Phase::Deciding, false) => {
                 self.phase = Phase::Lost { since: scan.now, good_since: None };
                 self.held.clear();
-                for group in self.law.groups() {
-                    self.held.push(groups[group.position()].without_offset().unwrap_or(Watts::ZERO));
+                match self.law.on_loss() {
+                    OnLoss::Rest => {
+                        let held = |group: &GroupIndex| groups[group.position()].without_offset();
+                        let all = self.law.groups().iter().map(|group| held(group).unwrap_or(Watts::ZERO));
+                        self.held.extend(all);
+                    }
+                    OnLoss::Fade => self.held.extend(self.wishes.offsets()),
+                    OnLoss::Stay => {}
                 }
                 out.report(Event::FunctionLost { slot: index });
             }
@@ -304,9 +310,22 @@ impl<F: Function> Slot<F> {
 
     /// Wishes what is safe without measurements.
     fn fall_back(&mut self, lost_for: Span, groups: &[Group]) {
+        let kept = |ramps_for: Span| {
+            let ramped = ramps_for.as_secs_f64() / RAMP_TO_REST.as_secs_f64();
+            if ramped < 1.0 { 1.0 - ramped } else { 0.0 }
+        };
+        match self.law.on_loss() {
+            OnLoss::Rest => self.come_to_rest(lost_for, kept(lost_for - HOLD), groups),
+            OnLoss::Fade => {
+                let kept = kept(lost_for);
+                self.wishes.set_offsets(self.held.iter().map(|held| *held * kept));
+            }
+            OnLoss::Stay => {}
+        }
+    }
+
+    fn come_to_rest(&mut self, lost_for: Span, kept: f64, groups: &[Group]) {
         self.wishes.clear();
-        let ramped = (lost_for - HOLD).as_secs_f64() / RAMP_TO_REST.as_secs_f64();
-        let kept = if ramped < 1.0 { 1.0 - ramped } else { 0.0 };
         for (group, held) in self.law.groups().iter().zip(&self.held) {
             match groups[group.position()].class() {
                 DeviceClass::Battery => self.wishes.target(*group, *held * kept),
@@ -343,8 +362,8 @@ impl<F: Function> Slot<F> {
     }
 }
 
-/// The latest instant at which a meter's power is known; `None` if it is not good.
-fn measured_until(meter: DeviceIndex, image: &Image) -> Option<LocalTime> {
-    image.good(meter, PointKind::Power)?;
-    image.power(meter).newest()
+/// The latest instant at which a point of a meter is known; `None` if it is not good.
+fn measured_until(meter: DeviceIndex, kind: PointKind, image: &Image) -> Option<LocalTime> {
+    image.good(meter, kind)?;
+    image.point(meter, kind).map(|point| point.measured)
 }

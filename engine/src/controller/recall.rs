@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn what_was_measured_wins_over_what_is_remembered() {
         let shaving = [BuiltInSpec::PeakShaving(shaving(QUARTERS))];
-        let discharges = Reading { pcc: 220.0, bess: 180.0, soc: 0.5, pv: 0.0 };
+        let discharges = Reading { pcc: 220.0, bess: 180.0, soc: 0.5, ..Reading::default() };
         let before = lived(&shaving, [discharges; 20]);
         let mut life = Rig::upgraded(&shaving, before.now(), Some(NOON), Ok(carried(&before)));
         let fresh = Rig::upgraded(&shaving, before.now(), Some(NOON), Err(NotCarried::Missing));
@@ -336,7 +336,7 @@ mod tests {
 
     fn readings(count: core::ops::Range<usize>) -> impl Strategy<Value = Vec<Reading>> {
         let reading = (0.0..400.0, -100.0..100.0, 0.7..0.9);
-        let reading = reading.prop_map(|(pcc, bess, soc)| Reading { pcc, bess, soc, pv: 0.0 });
+        let reading = reading.prop_map(|(pcc, bess, soc)| Reading { pcc, bess, soc, ..Reading::default() });
         proptest::collection::vec(reading, count)
     }
 }

@@ -191,7 +191,7 @@ mod tests {
 
     fn readings(count: core::ops::Range<usize>) -> impl Strategy<Value = Vec<Reading>> {
         let reading = (0.0..400.0, -100.0..100.0, 0.1..0.9);
-        let reading = reading.prop_map(|(pcc, bess, soc)| Reading { pcc, bess, soc, pv: 0.0 });
+        let reading = reading.prop_map(|(pcc, bess, soc)| Reading { pcc, bess, soc, ..Reading::default() });
         proptest::collection::vec(reading, count)
     }
 

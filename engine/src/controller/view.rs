@@ -6,7 +6,7 @@ use crate::controller::group::Group;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::points::{Image, PointKind};
 use crate::time::{LocalTime, Span};
-use crate::units::{Ratio, Watts};
+use crate::units::{Hertz, PerUnit, Ratio, Watts};
 use crate::wall::WallTime;
 
 /// A function's view of its grid in one scan.
@@ -46,6 +46,16 @@ impl View<'_> {
     pub fn meter(&self, meter: DeviceIndex) -> Option<Watts> {
         self.image.good(meter, PointKind::Power)?;
         self.image.power(meter).power_at(self.aligned).map(Watts::of)
+    }
+
+    /// The frequency that a meter measured last.
+    pub fn frequency(&self, meter: DeviceIndex) -> Option<Hertz> {
+        self.image.good(meter, PointKind::Frequency).map(Hertz::of)
+    }
+
+    /// The voltage that a meter measured last, as a multiple of the nominal one.
+    pub fn voltage(&self, meter: DeviceIndex) -> Option<PerUnit> {
+        self.image.good(meter, PointKind::Voltage).map(PerUnit::of)
     }
 
     /// The measured power of a group at the aligned instant, positive into the bus.

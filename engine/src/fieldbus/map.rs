@@ -297,8 +297,8 @@ impl DeviceMap {
         self.known = Known::default();
         let chosen = choose(models, by, self.limits)?;
         self.known = Known::new(self.limits, chosen, Vec::new()).map_err(|flaw| {
-            let kind = flaw.point().and_then(|place| by.class.points().get(place));
-            kind.map_or(Missing::Control, |kind| Missing::Room(*kind))
+            let kind = flaw.point().and_then(|place| by.kinds.get(place));
+            kind.map_or(Missing::Control, Missing::Room)
         })?;
         Ok(())
     }

@@ -40,7 +40,7 @@ use super::pdu::{Registers, Request};
 use super::plan::ReadLimits;
 use super::refusal::Exception;
 use crate::ids::PointIndex;
-use crate::points::{DeviceClass, PointKind};
+use crate::points::{DeviceClass, PointKind, PointKinds};
 use crate::time::Span;
 use crate::units::Watts;
 
@@ -68,6 +68,8 @@ pub const MODELS_USED: [u16; 24] = [
 pub struct ByModels {
     /// What it is.
     pub class: DeviceClass,
+    /// Its points, in their order.
+    pub kinds: PointKinds,
     /// Its first point in the controller's image.
     pub first_point: PointIndex,
     /// The models that may be used; none: all of them.
@@ -102,13 +104,17 @@ impl ByModels {
     /// What is missing for sure where only some models may be used; nothing where all may.
     pub fn lacks(&self) -> Option<Missing> {
         let has = |fields: &[Field]| fields.iter().any(|field| self.uses(field.model));
-        let lacks = |kind: &&PointKind| match kind {
+        let lacks = |kind: &PointKind| match kind {
             PointKind::Power if self.class == DeviceClass::Meter => !has(&models::METERED),
             PointKind::Power => !has(&models::POWER),
             PointKind::StateOfCharge => !has(&models::CHARGE),
             PointKind::ChargeLimit => !has(&models::CHARGE_LIMIT),
             PointKind::DischargeLimit => !has(&models::DISCHARGE_LIMIT),
             PointKind::SetPoint => false,
+            PointKind::ReactivePower => !has(&models::REACTIVE),
+            // It is in volts, and no model says of what nominal voltage.
+            PointKind::Voltage => true,
+            PointKind::Frequency => !has(&models::FREQUENCY),
         };
         let is_controlled = match self.class {
             DeviceClass::Meter => true,
@@ -118,7 +124,7 @@ impl ByModels {
                     || has(&[models::LIMIT_123.set]) && has(&models::POWER_MAX_121)
             }
         };
-        let point = self.class.points().iter().find(lacks).map(|kind| Missing::Point(*kind));
+        let point = self.kinds.iter().find(lacks).map(Missing::Point);
         let control = (!is_controlled).then_some(Missing::Control);
         let beats = self.heartbeat.is_none() || has(&models::HEARTBEATS);
         point.or(control).or((!beats).then_some(Missing::Heartbeat))
@@ -127,7 +133,7 @@ impl ByModels {
     /// Most requests that read its points: each may lie in another model, and so may its heartbeat and what shares are shares
     /// of.
     pub const fn most_reads(&self) -> usize {
-        self.class.points().len() + choose::MOST_FIXED
+        self.kinds.len() + choose::MOST_FIXED
     }
 
     /// Most requests that a search takes.

@@ -75,6 +75,14 @@ macro_rules! define_functions {
                 match self { $(Self::$name(law) => law.meter(),)* }
             }
 
+            fn measured(&self) -> $crate::points::PointKind {
+                match self { $(Self::$name(law) => law.measured(),)* }
+            }
+
+            fn on_loss(&self) -> $crate::functions::OnLoss {
+                match self { $(Self::$name(law) => law.on_loss(),)* }
+            }
+
             fn fail_safe(&self) -> Option<$crate::units::Watts> {
                 match self { $(Self::$name(law) => law.fail_safe(),)* }
             }

@@ -33,6 +33,7 @@ pub use wish::{Wish, Wishes};
 
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
+use crate::points::PointKind;
 use crate::units::Watts;
 
 /// One control law in a controller's stack.
@@ -54,6 +55,16 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
         None
     }
 
+    /// What of that meter it needs.
+    fn measured(&self) -> PointKind {
+        PointKind::Power
+    }
+
+    /// What becomes of its wishes while that is lost.
+    fn on_loss(&self) -> OnLoss {
+        OnLoss::Rest
+    }
+
     /// What a generator group is limited to while the meter is lost; `None` leaves it alone.
     fn fail_safe(&self) -> Option<Watts> {
         None
@@ -69,6 +80,17 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
 
     /// Decides. Called once a scan at the most, with its meter good.
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes);
+}
+
+/// What becomes of a function's wishes while it has lost what it measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLoss {
+    /// Its batteries are held for a while and then ramp to rest, its generators take their fail-safe limit.
+    Rest,
+    /// What it offers on top of the other functions fades away; the room for it stays.
+    Fade,
+    /// They stay as they are: a limit that was set for a reason is not given up because nobody knows any more.
+    Stay,
 }
 
 /// The functions that a program knows; made by [`crate::functions_with`].

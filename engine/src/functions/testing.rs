@@ -12,23 +12,26 @@ use crate::event::Event;
 use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effect, Effects, Input, Machine, Sample, Validity};
 use crate::persistence::Origin;
-use crate::points::{Connections, DeviceClass, DeviceSpec, Positive};
+use crate::points::{Connections, DeviceClass, DeviceSpec, PointKind, Positive};
 use crate::time::{LocalTime, Span};
 use crate::units::{Ratio, Watts};
 use crate::wall::WallTime;
 
-/// What the devices measure: kW, positive into the bus, and the state of charge.
+/// What the devices measure: kW, positive into the bus, and more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
     pub(crate) pcc: f64,
     pub(crate) bess: f64,
     pub(crate) soc: f64,
     pub(crate) pv: f64,
+    /// The voltage, as a multiple of the nominal one, and the frequency in Hz.
+    pub(crate) v: f64,
+    pub(crate) f: f64,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { pcc: 0.0, bess: 0.0, soc: 0.5, pv: 0.0 }
+        Self { pcc: 0.0, bess: 0.0, soc: 0.5, pv: 0.0, v: 1.0, f: 50.0 }
     }
 }
 
@@ -53,6 +56,7 @@ pub(crate) fn device(name: &str, class: DeviceClass, positive: Positive, rating_
     DeviceSpec {
         name: name.to_string(),
         class,
+        points: class.points(),
         positive,
         rating: kilowatts(rating_kw),
         latency: Span::ZERO,
@@ -71,8 +75,10 @@ pub(crate) fn device(name: &str, class: DeviceClass, positive: Positive, rating_
 }
 
 fn devices() -> Vec<DeviceSpec> {
+    let pcc = device("pcc", DeviceClass::Meter, Positive::Import, 400.0);
+    let points = pcc.points.with(PointKind::Voltage).with(PointKind::Frequency);
     Vec::from([
-        device("pcc", DeviceClass::Meter, Positive::Import, 400.0),
+        DeviceSpec { points, ..pcc },
         device("bess", DeviceClass::Battery, Positive::Discharge, 250.0),
         device("pv", DeviceClass::Pv, Positive::Generation, 600.0),
     ])
@@ -174,7 +180,7 @@ impl Rig {
 
     /// One scan with all devices answering.
     pub(crate) fn scan(&mut self, reading: Reading) -> Decided {
-        self.points(0, &[reading.pcc * 1e3]);
+        self.points(0, &[reading.pcc * 1e3, reading.v, reading.f]);
         self.answering_devices(reading)
     }
 
@@ -219,7 +225,7 @@ impl Rig {
     }
 
     fn points(&mut self, device: u16, values: &[f64]) {
-        let first = [0, 1, 6][device as usize];
+        let first = [0, 3, 8][device as usize];
         let samples: Vec<Sample> = values
             .iter()
             .zip(first..)

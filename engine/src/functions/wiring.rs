@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::controller::share::MAX_MEMBERS;
 use crate::ids::{DeviceIndex, GroupIndex};
-use crate::points::{DeviceClass, DeviceSpec};
+use crate::points::{DeviceClass, DeviceSpec, PointKind};
 use crate::units::Ratio;
 
 /// The name that stands for all batteries of a grid.
@@ -61,6 +61,13 @@ pub enum Problem {
         /// The class that is needed.
         wanted: DeviceClass,
     },
+    /// The device does not measure what is needed.
+    NotMeasured {
+        /// The device.
+        device: String,
+        /// What is needed.
+        point: PointKind,
+    },
     /// The device is shared in one function and named on its own in another.
     SharedAndAlone {
         /// The device.
@@ -86,6 +93,13 @@ impl fmt::Display for Problem {
             }
             Self::WrongClass { device, found, wanted } => {
                 write!(f, "\"{device}\" is a {}, but a {} is needed", found.name(), wanted.name())
+            }
+            Self::NotMeasured { device, point } => {
+                let point = point.name();
+                write!(
+                    f,
+                    "\"{device}\" must measure `{point}`: add `measures: [{point}]`, or `{point}` to the points of its map"
+                )
             }
             Self::SharedAndAlone { device } => {
                 write!(
@@ -114,6 +128,17 @@ impl<'a> Wiring<'a> {
     /// Finds a meter.
     pub fn meter(&mut self, field: &'static str, name: &str) -> DeviceIndex {
         self.device(field, name, DeviceClass::Meter).unwrap_or_default()
+    }
+
+    /// Finds a meter that measures this besides its power.
+    pub fn meter_of(&mut self, field: &'static str, name: &str, kind: PointKind) -> DeviceIndex {
+        let errors = self.errors.len();
+        let meter = self.meter(field, name);
+        if self.errors.len() == errors && !self.devices[meter.position()].points.contains(kind) {
+            let problem = Problem::NotMeasured { device: name.to_string(), point: kind };
+            self.errors.push(SpecError { field, problem });
+        }
+        meter
     }
 
     /// Finds the group of one battery, or of all batteries.

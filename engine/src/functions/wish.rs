@@ -76,6 +76,23 @@ impl Wishes {
         &self.list
     }
 
+    /// The offsets of all reserves, in order.
+    pub(crate) fn offsets(&self) -> impl Iterator<Item = Watts> {
+        self.list.iter().filter_map(|(_, wish)| match wish {
+            Wish::Reserve { offset, .. } => Some(*offset),
+            Wish::Limit { .. } | Wish::Target(_) | Wish::MemberLimit { .. } => None,
+        })
+    }
+
+    /// Replaces the offsets of all reserves, in order.
+    pub(crate) fn set_offsets(&mut self, mut offsets: impl Iterator<Item = Watts>) {
+        for (_, wish) in &mut self.list {
+            if let Wish::Reserve { offset, .. } = wish {
+                *offset = offsets.next().unwrap_or(Watts::ZERO);
+            }
+        }
+    }
+
     /// Forgets all wishes and keeps the memory.
     pub fn clear(&mut self) {
         self.list.clear();

@@ -32,7 +32,8 @@ use crate::units::Watts;
 use crate::wall::WallTime;
 
 fn header() -> Header {
-    let device = |name: &str, class| DeviceName { name: name.into(), class };
+    let device =
+        |name: &str, class: DeviceClass| DeviceName { name: name.into(), class, points: class.points() };
     let devices = alloc::vec![device("pcc", DeviceClass::Meter), device("bess", DeviceClass::Battery)];
     let names = |id: &str| ControllerNames {
         grid: "g".into(),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BEHAVIOR, ENGINE_VERSION, MAX_CONTROLLERS, MAX_DEVICES, MAX_HEADER_BYTES, codec};
 use crate::ids::{ControllerIndex, DeviceIndex, PointIndex};
-use crate::points::{DeviceClass, PointKind};
+use crate::points::{DeviceClass, PointKind, PointKinds};
 use crate::wall::WallTime;
 
 /// The first group of a log.
@@ -68,8 +68,10 @@ pub struct ControllerNames {
 pub struct DeviceName {
     /// Its name in the grid.
     pub name: String,
-    /// What it is, hence which points it has.
+    /// What it is.
     pub class: DeviceClass,
+    /// Its points, in their order.
+    pub points: PointKinds,
 }
 
 /// Why a run cannot be recorded under this header.
@@ -166,11 +168,10 @@ impl ControllerNames {
     pub fn point(&self, point: PointIndex) -> Option<(&str, PointKind)> {
         let mut rest = point.position();
         for device in &self.devices {
-            let points = device.class.points();
-            if let Some(kind) = points.get(rest) {
-                return Some((&device.name, *kind));
+            if let Some(kind) = device.points.get(rest) {
+                return Some((&device.name, kind));
             }
-            rest -= points.len();
+            rest -= device.points.len();
         }
         None
     }

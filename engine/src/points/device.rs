@@ -8,6 +8,7 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
+use super::kinds::PointKinds;
 use crate::time::Span;
 use crate::units::{Watts, WattsPerSecond};
 
@@ -15,8 +16,14 @@ use crate::units::{Watts, WattsPerSecond};
 pub const MAX_MAGNITUDE: f64 = 1e12;
 /// A state of charge may read so far beyond empty and full: devices round and drift. Further out its scale is wrong.
 pub const SOC_TOLERANCE: f64 = 0.02;
+/// Highest voltage that is believed, as a multiple of the nominal one: further out its scale is wrong.
+pub const VOLTAGE_MAX: f64 = 2.0;
+/// Lowest frequency that is believed, in Hz: a meter without voltage reads 0.
+pub const FREQUENCY_MIN_HZ: f64 = 1.0;
+/// Highest frequency that is believed, in Hz: generators of ships and aircraft have 400.
+pub const FREQUENCY_MAX_HZ: f64 = 500.0;
 
-/// What a device is, hence which points it has.
+/// What a device is, hence which points it has at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeviceClass {
     /// Measures the power at the point of common coupling.
@@ -40,41 +47,15 @@ pub enum PointKind {
     DischargeLimit,
     /// The set-point as the device holds it, W.
     SetPoint,
+    /// Reactive power, var; positive is injected.
+    ReactivePower,
+    /// Voltage, as a multiple of the nominal one.
+    Voltage,
+    /// Frequency, Hz.
+    Frequency,
 }
 
 impl DeviceClass {
-    /// The points of such a device, in the order of its part of the image.
-    pub const fn points(self) -> &'static [PointKind] {
-        match self {
-            Self::Meter => &[PointKind::Power],
-            Self::Battery => &[
-                PointKind::Power,
-                PointKind::StateOfCharge,
-                PointKind::ChargeLimit,
-                PointKind::DischargeLimit,
-                PointKind::SetPoint,
-            ],
-            Self::Pv => &[PointKind::Power, PointKind::SetPoint],
-        }
-    }
-
-    /// Where a kind of point stands among the points of such a device.
-    #[inline]
-    pub const fn place(self, kind: PointKind) -> Option<usize> {
-        match (self, kind) {
-            (Self::Meter | Self::Battery | Self::Pv, PointKind::Power) => Some(0),
-            (Self::Battery, PointKind::StateOfCharge) | (Self::Pv, PointKind::SetPoint) => Some(1),
-            (Self::Battery, PointKind::ChargeLimit) => Some(2),
-            (Self::Battery, PointKind::DischargeLimit) => Some(3),
-            (Self::Battery, PointKind::SetPoint) => Some(4),
-            (
-                Self::Meter | Self::Pv,
-                PointKind::StateOfCharge | PointKind::ChargeLimit | PointKind::DischargeLimit,
-            )
-            | (Self::Meter, PointKind::SetPoint) => None,
-        }
-    }
-
     /// Whether the device takes set-points.
     pub const fn is_controlled(self) -> bool {
         match self {
@@ -94,6 +75,18 @@ impl DeviceClass {
 }
 
 impl PointKind {
+    /// All of them, in the order in which they stand in an image.
+    pub const ALL: [Self; 8] = [
+        Self::Power,
+        Self::StateOfCharge,
+        Self::ChargeLimit,
+        Self::DischargeLimit,
+        Self::SetPoint,
+        Self::ReactivePower,
+        Self::Voltage,
+        Self::Frequency,
+    ];
+
     /// The point's name after the device's name: `commerce/bess.soc`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -102,25 +95,74 @@ impl PointKind {
             Self::ChargeLimit => "charge_limit",
             Self::DischargeLimit => "discharge_limit",
             Self::SetPoint => "set_point",
+            Self::ReactivePower => "q",
+            Self::Voltage => "v",
+            Self::Frequency => "f",
         }
     }
 
     /// Whether the value's sign is the device's own and must be turned into ours.
     pub const fn is_signed(self) -> bool {
         match self {
-            Self::Power | Self::SetPoint => true,
-            Self::StateOfCharge | Self::ChargeLimit | Self::DischargeLimit => false,
+            Self::Power | Self::SetPoint | Self::ReactivePower => true,
+            Self::StateOfCharge
+            | Self::ChargeLimit
+            | Self::DischargeLimit
+            | Self::Voltage
+            | Self::Frequency => false,
+        }
+    }
+}
+
+/// In what a point is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dimension {
+    /// Active power, W.
+    Power,
+    /// Reactive power, var.
+    ReactivePower,
+    /// A part of a whole, 1.
+    Share,
+    /// A multiple of the nominal voltage.
+    Voltage,
+    /// Frequency, Hz.
+    Frequency,
+}
+
+impl Dimension {
+    /// The symbol of its base unit.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Power => "W",
+            Self::ReactivePower => "var",
+            Self::Share => "1",
+            Self::Voltage => "pu",
+            Self::Frequency => "Hz",
         }
     }
 }
 
 impl PointKind {
+    /// In what it is measured.
+    pub const fn dimension(self) -> Dimension {
+        match self {
+            Self::Power | Self::SetPoint | Self::ChargeLimit | Self::DischargeLimit => Dimension::Power,
+            Self::StateOfCharge => Dimension::Share,
+            Self::ReactivePower => Dimension::ReactivePower,
+            Self::Voltage => Dimension::Voltage,
+            Self::Frequency => Dimension::Frequency,
+        }
+    }
+
     /// Whether a device's number can be true.
     pub fn can_be(self, value: f64) -> bool {
         let range = match self {
-            Self::Power | Self::SetPoint => -MAX_MAGNITUDE..=MAX_MAGNITUDE,
+            Self::Power | Self::SetPoint | Self::ReactivePower => -MAX_MAGNITUDE..=MAX_MAGNITUDE,
             Self::ChargeLimit | Self::DischargeLimit => 0.0..=MAX_MAGNITUDE,
             Self::StateOfCharge => -SOC_TOLERANCE..=1.0 + SOC_TOLERANCE,
+            Self::Voltage => 0.0..=VOLTAGE_MAX,
+            // Without voltage there is no frequency.
+            Self::Frequency => FREQUENCY_MIN_HZ..=FREQUENCY_MAX_HZ,
         };
         // NaN is in no range.
         range.contains(&value)
@@ -130,7 +172,13 @@ impl PointKind {
     pub fn bounded(self, value: f64) -> f64 {
         match self {
             Self::StateOfCharge => value.clamp(0.0, 1.0),
-            Self::Power | Self::SetPoint | Self::ChargeLimit | Self::DischargeLimit => value,
+            Self::Power
+            | Self::SetPoint
+            | Self::ChargeLimit
+            | Self::DischargeLimit
+            | Self::ReactivePower
+            | Self::Voltage
+            | Self::Frequency => value,
         }
     }
 }
@@ -177,6 +225,8 @@ pub struct DeviceSpec {
     pub name: String,
     /// What it is.
     pub class: DeviceClass,
+    /// Its points: those of its class, and what it measures besides.
+    pub points: PointKinds,
     /// Which direction it counts as positive.
     pub positive: Positive,
     /// Rated power, a magnitude; for a meter the rating of the connection.
@@ -208,18 +258,4 @@ pub struct DeviceSpec {
     pub at_stop: Option<Watts>,
     /// How fast the device itself can change its power; `None` if it does not matter.
     pub ramp: Option<WattsPerSecond>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_place_of_a_point_is_its_position_in_the_list() {
-        for class in [DeviceClass::Meter, DeviceClass::Battery, DeviceClass::Pv] {
-            for kind in DeviceClass::Battery.points() {
-                assert_eq!(class.place(*kind), class.points().iter().position(|known| known == kind));
-            }
-        }
-    }
 }

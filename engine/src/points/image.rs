@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::device::{Connections, DeviceClass, DeviceSpec, PointKind, Positive};
 use super::history::History;
+use super::kinds::PointKinds;
 use crate::carry::Carry;
 use crate::event::Event;
 use crate::ids::{DeviceIndex, PointIndex};
@@ -80,6 +81,7 @@ pub struct Image {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
     class: DeviceClass,
+    kinds: PointKinds,
     positive: Positive,
     connections: Connections,
     /// Whether it answered this controller itself, since that may connect to it.
@@ -108,6 +110,7 @@ impl Image {
         for device in devices {
             entries.push(Entry {
                 class: device.class,
+                kinds: device.points,
                 positive: device.positive,
                 connections: device.connections,
                 has_answered: false,
@@ -121,7 +124,7 @@ impl Image {
                 unanswered: 0,
                 settled_until: LocalTime::ZERO,
             });
-            points.extend(device.class.points().iter().map(|_kind| Point::unknown()));
+            points.extend(device.points.iter().map(|_kind| Point::unknown()));
         }
         Self { points, devices: entries }
     }
@@ -162,7 +165,7 @@ impl Image {
         let Some(entry) = self.devices.get_mut(device.position()) else { return };
         let measured = now - entry.latency;
         entry.has_answered = true;
-        let kinds = entry.class.points();
+        let kinds = entry.kinds;
         let first = entry.first.position();
         let points = &mut self.points[first..first + kinds.len()];
         for sample in samples {
@@ -188,7 +191,7 @@ impl Image {
                 entry.changed = now;
             }
             point.measured = measured;
-            if *kind == PointKind::Power {
+            if kind == PointKind::Power {
                 entry.power.push(measured, value);
             }
         }
@@ -209,7 +212,7 @@ impl Image {
     /// Passes the values of the devices that only the active connects to, with the ages of their measurements.
     pub(crate) fn carry(&mut self, carry: &mut Carry<'_>) {
         for entry in self.devices.iter_mut().filter(|entry| entry.connections == Connections::ActiveOnly) {
-            let kinds = entry.class.points();
+            let kinds = entry.kinds;
             let first = entry.first.position();
             for (kind, point) in kinds.iter().zip(&mut self.points[first..first + kinds.len()]) {
                 carry.flag(&mut point.arrived);
@@ -217,7 +220,7 @@ impl Image {
                 carry.real(&mut point.value);
                 carry.flag(&mut point.is_in_force);
                 carry.instant(&mut point.measured);
-                if carry.restores() && point.arrived && *kind == PointKind::Power {
+                if carry.restores() && point.arrived && kind == PointKind::Power {
                     entry.power.push(point.measured, point.value);
                 }
             }
@@ -261,7 +264,7 @@ impl Image {
                 entry.missed_at = LocalTime::MAX;
             }
             let mut settled_until = entry.missed_at.min(answers_by);
-            for place in 0..entry.class.points().len() {
+            for place in 0..entry.kinds.len() {
                 let index = entry.first.position() + place;
                 let point = &mut self.points[index];
                 let stuck_at = entry.stuck_after.map(|span| entry.changed + span);
@@ -287,15 +290,18 @@ impl Image {
     #[inline]
     pub fn point(&self, device: DeviceIndex, kind: PointKind) -> Option<&Point> {
         let entry = &self.devices[device.position()];
-        self.points.get(entry.first.position() + entry.class.place(kind)?)
+        self.points.get(entry.first.position() + entry.kinds.place(kind)?)
     }
 
-    /// Whether every point of a device is good, its set-point read back included.
+    /// Whether every point that each device of its class has is good, its set-point read back included.
     pub fn is_known(&self, device: DeviceIndex) -> bool {
         let entry = &self.devices[device.position()];
-        let first = entry.first.position();
-        let points = &self.points[first..first + entry.class.points().len()];
-        points.iter().all(|point| point.quality == Quality::Good)
+        let is_good = |kind| {
+            let point =
+                entry.kinds.place(kind).and_then(|place| self.points.get(entry.first.position() + place));
+            point.is_some_and(|point| point.quality == Quality::Good)
+        };
+        entry.class.points().iter().all(is_good)
     }
 
     /// Recent power of a device.

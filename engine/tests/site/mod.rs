@@ -78,6 +78,7 @@ fn device(name: &str, class: DeviceClass, positive: Positive, rating: f64) -> De
     DeviceSpec {
         name: name.into(),
         class,
+        points: class.points(),
         positive,
         rating: Watts::of(rating),
         latency: Span::ZERO,

@@ -346,7 +346,8 @@ impl Driver for ToyWorld {
 }
 
 pub(crate) fn names(id: &str) -> ControllerNames {
-    let device = |name: &str, class| DeviceName { name: name.into(), class };
+    let device =
+        |name: &str, class: DeviceClass| DeviceName { name: name.into(), class, points: class.points() };
     ControllerNames {
         grid: "harbour".into(),
         id: id.into(),

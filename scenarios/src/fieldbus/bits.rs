@@ -53,7 +53,12 @@ pub(super) fn refuse_numbers(fields: &mut Fields<'_>, notes: &mut Notes) {
 pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: &mut Notes) -> Option<Found> {
     match kind {
         PointKind::ChargeLimit | PointKind::DischargeLimit => {}
-        PointKind::Power | PointKind::StateOfCharge | PointKind::SetPoint => {
+        PointKind::Power
+        | PointKind::StateOfCharge
+        | PointKind::SetPoint
+        | PointKind::ReactivePower
+        | PointKind::Voltage
+        | PointKind::Frequency => {
             let message = format!(
                 "`{}` is a quantity and lies in registers, Holding(…) or Input(…), got {}(…); one bit can be `charge_limit`, \
                  `discharge_limit`, or what a point depends on",

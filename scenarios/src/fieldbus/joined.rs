@@ -54,7 +54,7 @@ pub(crate) fn bus(devices: &[Device<'_>], scan: Span, notes: &mut Notes) -> BusS
         }
         shared.units.push(modbus.unit);
         let unit = (shared.units.len() - 1) as u16;
-        let first = first_point(devices[..position].iter().map(|device| device.spec.class));
+        let first = first_point(devices[..position].iter().map(|device| device.spec.points));
         let way = (ConnectionIndex::of(connection), unit);
         match DeviceMap::new(modbus.mapping((DeviceIndex::of(position), &device.spec), way, first)) {
             Ok(map) => {
@@ -76,7 +76,7 @@ pub(crate) fn bus(devices: &[Device<'_>], scan: Span, notes: &mut Notes) -> BusS
                 }
                 bus.devices.push(map);
             }
-            Err(flaw) => device.note_link(modbus.told(device.spec.class, flaw), notes),
+            Err(flaw) => device.note_link(modbus.told(flaw), notes),
         }
     }
     serial::check_scan(devices, &bus, scan, notes);

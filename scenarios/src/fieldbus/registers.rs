@@ -4,8 +4,8 @@ use r_ems_engine::fieldbus::map::{Guard, MappedBit, MappedPoint, Otherwise};
 use r_ems_engine::fieldbus::pdu::Table;
 use r_ems_engine::fieldbus::register::{Layout, NumberType, Unknown, WordOrder};
 use r_ems_engine::ids::PointIndex;
-use r_ems_engine::points::{DeviceClass, PointKind};
-use r_ems_engine::units::{Ratio, Watts};
+use r_ems_engine::points::{DeviceClass, Dimension, PointKind};
+use r_ems_engine::units::{Hertz, PerUnit, Ratio, Vars, Watts};
 
 use super::bits;
 use crate::later::unknown;
@@ -33,24 +33,25 @@ pub(super) fn read_points(
     node: &Node<'_>,
     class: DeviceClass,
     notes: &mut Notes,
-) -> Option<Vec<(usize, Found)>> {
+) -> Option<Vec<(PointKind, Found)>> {
     let errors = notes.errors();
-    let names: Vec<&str> = class.points().iter().map(|kind| kind.name()).collect();
+    let may_have = class.points().iter().chain(class.more_points().iter());
+    let names: Vec<&str> = may_have.clone().map(PointKind::name).collect();
     let mut points = Vec::new();
     for entry in node.map(notes)? {
-        let Some(place) = names.iter().position(|name| *name == entry.name) else {
+        let Some(kind) = may_have.clone().find(|kind| kind.name() == entry.name) else {
             let help = suggestion(&entry.name, &names);
             entry
                 .key
                 .error(notes, format!("a {} has no point `{}`; {help}", class.name(), excerpt(&entry.name)));
             continue;
         };
-        if let Some(point) = read_point(&entry.value, class.points()[place], notes) {
-            points.push((place, point));
+        if let Some(point) = read_point(&entry.value, kind, notes) {
+            points.push((kind, point));
         }
     }
-    let missing: Vec<&str> =
-        names.iter().copied().filter(|name| !points.iter().any(|point| names[point.0] == *name)).collect();
+    let is_missing = |kind: &PointKind| !points.iter().any(|point| point.0 == *kind);
+    let missing: Vec<&str> = class.points().iter().filter(is_missing).map(PointKind::name).collect();
     if notes.errors() == errors && !missing.is_empty() {
         let list = missing.join("`, `");
         node.error(notes, format!("a {} needs all of its points; missing: `{list}`", class.name()));
@@ -71,7 +72,7 @@ fn read_point(node: &Node<'_>, kind: PointKind, notes: &mut Notes) -> Option<Fou
     };
     let mut fields = node.fields(notes)?;
     let address = register(&mut fields, notes);
-    let layout = read_layout(&mut fields, kind == PointKind::StateOfCharge, notes);
+    let layout = read_layout(&mut fields, kind.dimension(), notes);
     let factor = fields.optional("scale_factor").map(|node| register_at(&node, notes));
     let name = if kind == PointKind::SetPoint { "in_force" } else { "valid_if" };
     let condition = fields.optional(name).map(|node| read_condition(&node, kind, notes));
@@ -146,14 +147,26 @@ fn register_at(node: &Node<'_>, notes: &mut Notes) -> Option<u16> {
 }
 
 /// Reads `number`, `scale`, `offset`, `order` and `unknown`; a share's scale is one too, else a power.
-pub(super) fn read_layout(fields: &mut Fields<'_>, is_share: bool, notes: &mut Notes) -> Option<Layout> {
+pub(super) fn read_layout(
+    fields: &mut Fields<'_>,
+    dimension: Dimension,
+    notes: &mut Notes,
+) -> Option<Layout> {
     let number = fields.required("number", notes).and_then(|node| read_number(&node, notes));
-    let unit = if is_share { "\"0.1 %\"" } else { "\"1 W\"" };
+    let unit = match dimension {
+        Dimension::Power => "\"1 W\"",
+        Dimension::ReactivePower => "\"1 var\"",
+        Dimension::Share => "\"0.1 %\"",
+        Dimension::Voltage => "\"0.001 pu\"",
+        Dimension::Frequency => "\"0.01 Hz\"",
+    };
     let quantity = |node: &Node<'_>, notes: &mut Notes| -> Option<f64> {
-        if is_share {
-            node.leaf::<Ratio>(notes).map(Ratio::ratio)
-        } else {
-            node.leaf::<Watts>(notes).map(Watts::watts)
+        match dimension {
+            Dimension::Power => node.leaf::<Watts>(notes).map(Watts::watts),
+            Dimension::ReactivePower => node.leaf::<Vars>(notes).map(Vars::vars),
+            Dimension::Share => node.leaf::<Ratio>(notes).map(Ratio::ratio),
+            Dimension::Voltage => node.leaf::<PerUnit>(notes).map(PerUnit::per_unit),
+            Dimension::Frequency => node.leaf::<Hertz>(notes).map(Hertz::hertz),
         }
     };
     let scale = match (fields.optional("scale"), number) {

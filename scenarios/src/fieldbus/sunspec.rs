@@ -77,6 +77,7 @@ impl Models {
     pub(super) fn wanted(&self, spec: &DeviceSpec, first_point: PointIndex) -> ByModels {
         ByModels {
             class: spec.class,
+            kinds: spec.points,
             first_point,
             only: self.only.clone(),
             reversion: spec.reversion,

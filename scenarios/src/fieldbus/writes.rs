@@ -4,7 +4,7 @@ use r_ems_engine::Span;
 use r_ems_engine::fieldbus::map::DeviceMap;
 use r_ems_engine::fieldbus::register::NumberType;
 use r_ems_engine::fieldbus::write::{FieldContent, Heartbeat, WriteFunction, WriteRequest, WrittenField};
-use r_ems_engine::points::DeviceClass;
+use r_ems_engine::points::{DeviceClass, Dimension};
 use r_ems_engine::units::Watts;
 
 use super::TIME_MAX;
@@ -132,7 +132,7 @@ fn read_value(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Opt
     let mut fields = node.fields(notes)?;
     let name = if names.contains(&node.name()) { node.name() } else { "" };
     let (content, layout) = match name {
-        "SetPoint" => (FieldContent::SetPoint, read_layout(&mut fields, false, notes)),
+        "SetPoint" => (FieldContent::SetPoint, read_layout(&mut fields, Dimension::Power, notes)),
         "Epoch" => (FieldContent::Epoch, read_bare(&mut fields, notes)),
         "Constant" => {
             let value: f64 = fields.leaf("value", notes)?;

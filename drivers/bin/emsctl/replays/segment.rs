@@ -358,7 +358,7 @@ pub(super) fn printable_names(header: &Header) -> Vec<ControllerNames> {
         devices: names
             .devices
             .iter()
-            .map(|device| DeviceName { name: name(&device.name), class: device.class })
+            .map(|device| DeviceName { name: name(&device.name), class: device.class, points: device.points })
             .collect(),
         functions: names.functions.iter().map(|function| name(function)).collect(),
     };

@@ -162,7 +162,7 @@ fn points<F: FunctionSet>(
             controller: names.full(),
             point: Words::of(names).point(index),
             value: has_arrived.then_some(point.value),
-            unit: names::unit(kind).to_owned(),
+            unit: kind.dimension().symbol().to_owned(),
             quality: point.quality.name().to_owned(),
             age_s: has_arrived.then(|| now.since(point.measured).as_secs_f64()),
         })
@@ -179,7 +179,7 @@ fn devices<F: FunctionSet>(
     let mut found = Vec::with_capacity(names.devices.len());
     for (position, device) in names.devices.iter().enumerate() {
         let (index, first) = (DeviceIndex::of(position), next);
-        next += device.class.points().len();
+        next += device.points.len();
         let points = machine.image().points().get(first..next).unwrap_or_default();
         let arrived = points.iter().filter(|point| point.measured != LocalTime::ZERO);
         let age = arrived.map(|point| now.since(point.measured)).max();

@@ -85,8 +85,12 @@ impl Look<'_, '_> {
 const fn condition(kind: PointKind) -> &'static str {
     match kind {
         PointKind::SetPoint => "in_force",
-        PointKind::Power | PointKind::StateOfCharge | PointKind::ChargeLimit | PointKind::DischargeLimit => {
-            "valid_if"
-        }
+        PointKind::Power
+        | PointKind::StateOfCharge
+        | PointKind::ChargeLimit
+        | PointKind::DischargeLimit
+        | PointKind::ReactivePower
+        | PointKind::Voltage
+        | PointKind::Frequency => "valid_if",
     }
 }

@@ -15,7 +15,7 @@ use super::pending::{Happened, Of, Pending, Told};
 use super::stops::Afterwards;
 use super::{PostState, SimDriver};
 use crate::links::Edge;
-use crate::world::{Change, HostClock, InverterOrder, Life, PathChange, Stalled};
+use crate::world::{Change, HostClock, InverterOrder, Level, Life, PathChange, PlantChange, Stalled};
 
 /// A message on its way.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +89,7 @@ impl SimDriver {
 
     fn changed(&mut self, at: Time, change: Change) -> Option<(u16, Happened)> {
         match change {
-            Change::Breaker { grid, .. } | Change::Inverter { grid, .. } => {
+            Change::Plant { grid, change } => {
                 self.change_plant(at, grid, change);
                 None
             }
@@ -177,27 +177,14 @@ impl SimDriver {
         self.timeline.at(at).any(hears)
     }
 
-    fn change_plant(&mut self, at: Time, grid: u16, change: Change) {
+    fn change_plant(&mut self, at: Time, grid: u16, change: PlantChange) {
         let (bus, mut watch) = self.grids[usize::from(grid)].watched(self.monitor.watch(grid));
         let watch = &mut watch;
         match change {
-            Change::Breaker { position, .. } => bus.breaker(position, at, watch),
-            Change::Inverter { component, order: InverterOrder::Start, .. } => {
-                bus.start(component, at, watch);
-            }
-            Change::Inverter { component, order: InverterOrder::Stop, .. } => bus.stop(component, at, watch),
-            Change::Link { .. }
-            | Change::Fault { .. }
-            | Change::RestartDevice { .. }
-            | Change::Host { .. }
-            | Change::Process { .. }
-            | Change::Path { .. }
-            | Change::ClockRate { .. }
-            | Change::WallClock { .. }
-            | Change::Upgrade { .. }
-            | Change::Stall { .. }
-            | Change::Disk { .. }
-            | Change::Command { .. } => unreachable!("these are no changes of the plant"),
+            PlantChange::Breaker(position) => bus.breaker(position, at, watch),
+            PlantChange::Inverter(component, InverterOrder::Start) => bus.start(component, at, watch),
+            PlantChange::Inverter(component, InverterOrder::Stop) => bus.stop(component, at, watch),
+            PlantChange::Grid(what, level) => bus.set_grid(what, level.map(Level::value), at, watch),
         }
     }
 

@@ -5,7 +5,9 @@
 //! the battery stores, are then lines with exponentials. All other quantities change between segments only and hold their
 //! value through one; the reported state of charge, whose steps fall inside, is dated early by at most one segment.
 
-use crate::plant::{Battery, Bus, Component, Decay, Motion, Quantity, TruthPoint, WATT_HOURS_PER_JOULE};
+use crate::plant::{
+    Battery, Bus, Component, Decay, Electrical, Motion, Quantity, TruthPoint, WATT_HOURS_PER_JOULE,
+};
 
 /// Whether `point` was on a curve in the last segment of `bus`: else it went straight from one end to the other.
 #[inline]
@@ -52,12 +54,24 @@ pub(super) fn ends(bus: &Bus, point: TruthPoint) -> (f64, f64) {
         Quantity::AvailablePower => available(component, bus.value(point)),
         Quantity::Curtailed => curtailed(component),
         Quantity::Demand => demand(component),
+        Quantity::ReactivePower => electrical(bus, point, |is| is.reactive_var),
+        Quantity::Voltage => electrical(bus, point, |is| is.voltage_pu),
+        Quantity::Frequency => electrical(bus, point, |is| is.frequency_hz),
         Quantity::ReportedStateOfCharge
         | Quantity::ChargeLimit
         | Quantity::DischargeLimit
         | Quantity::SetPoint
         | Quantity::Closed => held(bus.value(point)),
     }
+}
+
+/// A value that follows the flow at the connection; that of another component follows its power.
+fn electrical(bus: &Bus, point: TruthPoint, of: fn(Electrical) -> f64) -> (f64, f64) {
+    if point.component() != bus.connection_index() {
+        return held(bus.value(point));
+    }
+    let (first, last) = bus.electrical();
+    (of(first), of(last))
 }
 
 fn held(value: f64) -> (f64, f64) {

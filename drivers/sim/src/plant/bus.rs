@@ -16,8 +16,8 @@ use r_ems_engine::{Span, Time};
 
 use super::motion::{Decay, Motion};
 use super::{
-    Component, ComponentIndex, Connection, ConnectionFlow, Position, Quantity, Supply, TruthPoint,
-    WATT_HOURS_PER_JOULE, Watch,
+    Component, ComponentIndex, Connection, ConnectionFlow, Electrical, GridValue, Position, Quantity, Supply,
+    TruthPoint, WATT_HOURS_PER_JOULE, Watch,
 };
 use crate::sources::seconds;
 
@@ -230,14 +230,58 @@ impl Bus {
 
     /// A point that can be read from now on; none if the component does not exist or has no such value.
     pub fn truth(&self, component: ComponentIndex, quantity: Quantity) -> Option<TruthPoint> {
-        self.components.get(usize::from(component.0))?.value(quantity)?;
+        self.read(component, quantity)?;
         Some(TruthPoint { component, quantity })
+    }
+
+    /// Sets a value of the grid behind the connection at `now`; none: it follows its own course again.
+    pub fn set_grid(&mut self, what: GridValue, value: Option<f64>, now: Time, watch: &mut impl Watch) {
+        self.act(self.connection_index(), now, watch, |component, at| {
+            if let Component::Connection(connection) = component {
+                connection.set(what, value, at);
+            }
+        });
+    }
+
+    /// What the bus had at the start of the last segment and has at its end.
+    pub fn electrical(&self) -> (Electrical, Electrical) {
+        let (mut first_var, mut last_var) = (0.0, 0.0);
+        for component in &self.components {
+            let (start_w, end_w) = component.ends_w();
+            first_var -= component.reactive_var(start_w);
+            last_var -= component.reactive_var(end_w);
+        }
+        let (connection, flow) = (self.connection(), self.connection().flow());
+        let from = Time::from_nanos(self.now.as_nanos() - Span::from_secs_f64(self.span_s).as_nanos());
+        (
+            connection.electrical(from, flow.start_w, first_var),
+            connection.electrical(self.now, flow.end_w, last_var),
+        )
+    }
+
+    /// What the bus has at the present instant.
+    fn electrical_now(&self) -> Electrical {
+        let reactive = |sum, component: &Component| sum - component.reactive_var(component.power_w());
+        let reactive_var = self.components.iter().fold(0.0, reactive);
+        let connection = self.connection();
+        connection.electrical(self.now, connection.power_w, reactive_var)
+    }
+
+    fn read(&self, component: ComponentIndex, quantity: Quantity) -> Option<f64> {
+        if component != self.connection_index() {
+            return self.components.get(usize::from(component.0))?.value(quantity);
+        }
+        match quantity {
+            Quantity::ReactivePower => Some(self.electrical_now().reactive_var),
+            Quantity::Voltage => Some(self.electrical_now().voltage_pu),
+            Quantity::Frequency => Some(self.electrical_now().frequency_hz),
+            _ => self.connection().value(quantity),
+        }
     }
 
     /// The value of a point at the present instant, in the unit that its [`Quantity`] states.
     pub fn value(&self, point: TruthPoint) -> f64 {
-        let component = &self.components[usize::from(point.component.0)];
-        component.value(point.quantity).expect("`truth` makes points of existing values only")
+        self.read(point.component, point.quantity).expect("`truth` makes points of existing values only")
     }
 
     /// Integrates all components over a segment in which nothing changes, and the connection from their sum.

@@ -50,6 +50,12 @@ pub enum Quantity {
     Demand,
     /// 1 if the breaker is closed, else 0.
     Closed,
+    /// Reactive power in var, positive if it is injected into the bus.
+    ReactivePower,
+    /// Voltage as a multiple of the nominal one.
+    Voltage,
+    /// Frequency in Hz.
+    Frequency,
 }
 
 /// A value of the plant that is known to exist: made by `Bus::truth`.
@@ -104,9 +110,17 @@ impl Component {
         }
     }
 
+    /// Reactive power that goes with so much active power of it, in var, positive into the bus.
+    pub(super) fn reactive_var(&self, power_w: f64) -> f64 {
+        match self {
+            Self::Load(load) => load.reactive_of(power_w),
+            Self::Connection(_) | Self::Pv(_) | Self::Battery(_) => 0.0,
+        }
+    }
+
     pub(super) fn breakpoint(&self) -> Time {
         match self {
-            Self::Connection(_) => Time::MAX,
+            Self::Connection(connection) => connection.breakpoint(),
             Self::Load(load) => load.breakpoint(),
             Self::Pv(pv) => pv.breakpoint(),
             Self::Battery(battery) => battery.breakpoint(),
@@ -116,7 +130,7 @@ impl Component {
     /// Does what is due at `now`.
     pub(super) fn pass(&mut self, now: Time) {
         match self {
-            Self::Connection(_) => {}
+            Self::Connection(connection) => connection.pass(now),
             Self::Load(load) => load.pass(now),
             Self::Pv(pv) => pv.pass(now),
             Self::Battery(battery) => battery.pass(now),

@@ -1,12 +1,17 @@
 //! The connection to the grid: a breaker, and the power that balances the bus.
 //!
 //! The grid gives and takes whatever is missing. The connection's rating limits nothing by itself: the account counts what
-//! lies above it.
+//! lies above it. Behind it stands a [`GridSource`], which gives voltage and frequency.
 
+use r_ems_engine::Time;
 use r_ems_engine::units::Watts;
 
 use super::component::flag;
-use super::{Quantity, SpecError, Supply, positive};
+use super::{
+    Electrical, GridSource, GridValue, Impedance, NOMINAL_HZ, NOMINAL_PU, Quantity, SpecError, Supply,
+    positive,
+};
+use crate::sources::Source;
 
 /// Where a breaker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +27,7 @@ pub enum Position {
 pub struct Connection {
     import_max: Watts,
     position: Position,
+    source: GridSource,
     pub(super) power_w: f64,
     pub(super) flow: ConnectionFlow,
 }
@@ -48,14 +54,22 @@ pub struct ConnectionFlow {
 }
 
 impl Connection {
-    /// A closed connection that is rated for `import_max`.
+    /// A closed connection that is rated for `import_max`, to a grid that holds its voltage and frequency whatever flows.
     ///
     /// # Errors
     /// [`SpecError::NotPositive`] if the rating is not above zero.
     pub fn new(import_max: Watts) -> Result<Self, SpecError> {
         positive("import_max", import_max.watts())?;
         let flow = ConnectionFlow::default();
-        Ok(Self { import_max, position: Position::Closed, power_w: 0.0, flow })
+        let constant = |value| Source::constant(value).expect("nominal values are finite");
+        let source = GridSource::new(Impedance::default(), constant(NOMINAL_PU), constant(NOMINAL_HZ));
+        Ok(Self { import_max, position: Position::Closed, source, power_w: 0.0, flow })
+    }
+
+    /// The same connection to another grid.
+    #[must_use]
+    pub fn to_grid(self, source: GridSource) -> Self {
+        Self { source, ..self }
     }
 
     /// The rated import, which limits nothing by itself.
@@ -85,7 +99,11 @@ impl Connection {
         match quantity {
             Quantity::Power => Some(self.power_w + 0.0),
             Quantity::Closed => flag(self.position == Position::Closed),
-            Quantity::StateOfCharge
+            // The bus knows what flows besides.
+            Quantity::ReactivePower
+            | Quantity::Voltage
+            | Quantity::Frequency
+            | Quantity::StateOfCharge
             | Quantity::ReportedStateOfCharge
             | Quantity::StoredEnergy
             | Quantity::AvailablePower
@@ -94,6 +112,29 @@ impl Connection {
             | Quantity::DischargeLimit
             | Quantity::SetPoint
             | Quantity::Demand => None,
+        }
+    }
+
+    pub(super) fn breakpoint(&self) -> Time {
+        self.source.breakpoint()
+    }
+
+    /// Does what is due at `now`.
+    pub(super) fn pass(&mut self, now: Time) {
+        self.source.pass(now);
+    }
+
+    /// Sets a value of the grid behind it; none: it follows its own course again.
+    pub(super) fn set(&mut self, what: GridValue, value: Option<f64>, now: Time) {
+        self.source.set(what, value);
+        self.source.pass(now);
+    }
+
+    /// What the bus has at `at` if so much flows into it.
+    pub(super) fn electrical(&self, at: Time, power_w: f64, reactive_var: f64) -> Electrical {
+        match self.position {
+            Position::Closed => self.source.electrical(at, power_w, reactive_var),
+            Position::Open => Electrical { reactive_var: 0.0, voltage_pu: 0.0, frequency_hz: 0.0 },
         }
     }
 

@@ -1,9 +1,19 @@
 //! A load: takes what its source says as long as the bus has voltage.
 
-use r_ems_engine::Time;
+use r_ems_engine::units::Ratio;
+use r_ems_engine::{Time, math};
 
-use super::{JOULES_PER_WATT_HOUR, Quantity, Supply};
+use super::{JOULES_PER_WATT_HOUR, Quantity, SpecError, Supply, ranged};
 use crate::sources::{Line, Source, seconds};
+
+/// Power factor of a load unless a scenario says otherwise.
+pub const POWER_FACTOR: f64 = 0.95;
+/// Lowest power factor of a load.
+const POWER_FACTOR_MIN: f64 = 0.1;
+
+fn tangent_of(power_factor: f64) -> f64 {
+    math::sqrt(1.0 - power_factor * power_factor) / power_factor
+}
 
 /// Consumption. The source gives its magnitude in W; below 0 W it takes nothing.
 #[derive(Clone, Debug)]
@@ -13,6 +23,8 @@ pub struct Load {
     demand: Line,
     supply: Supply,
     demand_w: f64,
+    /// Reactive power by active power: the tangent of the angle between them.
+    tangent: f64,
     flow: LoadFlow,
 }
 
@@ -38,7 +50,23 @@ impl Load {
     pub fn new(source: Source) -> Self {
         let flow = LoadFlow::default();
         let (raw, demand) = (Line::ended(), Line::ended());
-        Self { source, raw, demand, supply: Supply::Live, demand_w: 0.0, flow }
+        let tangent = tangent_of(POWER_FACTOR);
+        Self { source, raw, demand, supply: Supply::Live, demand_w: 0.0, tangent, flow }
+    }
+
+    /// The same load with another power factor; it draws reactive power, as motors do.
+    ///
+    /// # Errors
+    /// [`SpecError::OutOfRange`] unless it is from 0.1 to 1.
+    pub fn with_power_factor(self, power_factor: Ratio) -> Result<Self, SpecError> {
+        let factor = ranged("power_factor", power_factor, POWER_FACTOR_MIN, 1.0)?;
+        Ok(Self { tangent: tangent_of(factor), ..self })
+    }
+
+    /// The reactive power that goes with so much active power, in var; negative, as it is drawn from the bus.
+    #[inline]
+    pub(super) fn reactive_of(&self, power_w: f64) -> f64 {
+        power_w * self.tangent + 0.0
     }
 
     /// What is wanted at the present instant, in W, served or not.
@@ -71,6 +99,7 @@ impl Load {
         match quantity {
             Quantity::Power => Some(self.power_w() + 0.0),
             Quantity::Demand => Some(self.demand_w),
+            Quantity::ReactivePower => Some(self.reactive_of(self.power_w())),
             Quantity::StateOfCharge
             | Quantity::ReportedStateOfCharge
             | Quantity::StoredEnergy
@@ -79,7 +108,9 @@ impl Load {
             | Quantity::ChargeLimit
             | Quantity::DischargeLimit
             | Quantity::SetPoint
-            | Quantity::Closed => None,
+            | Quantity::Closed
+            | Quantity::Voltage
+            | Quantity::Frequency => None,
         }
     }
 

@@ -159,7 +159,10 @@ impl Pv {
             | Quantity::ChargeLimit
             | Quantity::DischargeLimit
             | Quantity::Demand
-            | Quantity::Closed => None,
+            | Quantity::Closed
+            | Quantity::ReactivePower
+            | Quantity::Voltage
+            | Quantity::Frequency => None,
         }
     }
 

@@ -103,7 +103,7 @@ impl Image {
             }
         }
         let rating = by.rating.watts();
-        let powers = [&models::POWER[..], &models::METERED];
+        let powers = [&models::POWER[..], &models::METERED, &models::REACTIVE];
         for field in powers.into_iter().flatten().filter(|field| field.model == id) {
             self.put_factor(at, *field, room(rating, *field));
         }
@@ -117,6 +117,9 @@ impl Image {
             let power = room(rating, *field);
             self.put_factor(at, *field, power);
             self.put(at, *field, power, rating);
+        }
+        for field in models::FREQUENCY.iter().filter(|field| field.model == id) {
+            self.put_factor(at, *field, HUNDREDTHS);
         }
         for field in models::CHARGE.iter().filter(|field| field.model == id) {
             self.put_factor(at, *field, HUNDREDTHS);

@@ -72,6 +72,7 @@ impl Site {
         DeviceSpec {
             name: name.into(),
             class,
+            points: class.points(),
             positive,
             rating: Watts::of(250e3),
             latency: Span::from_micros(500),

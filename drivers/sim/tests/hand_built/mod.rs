@@ -31,6 +31,7 @@ fn device(name: &str, class: DeviceClass, positive: Positive) -> DeviceSpec {
     DeviceSpec {
         name: name.into(),
         class,
+        points: class.points(),
         positive,
         rating: kilowatts(250.0),
         latency: LATENCY,

@@ -70,7 +70,11 @@ fn memory_of_other_devices_is_not_taken() {
     let mut rig = rig(EVERY, 1);
     rig.run(60);
     let mut header = header();
-    header.controllers[0].devices.push(DeviceName { name: "pcc".into(), class: DeviceClass::Meter });
+    header.controllers[0].devices.push(DeviceName {
+        name: "pcc".into(),
+        class: DeviceClass::Meter,
+        points: DeviceClass::Meter.points(),
+    });
     let recovered = Rig::look_as(&header, &rig.disk, rig.now, true);
     assert_eq!(found(&recovered).found, Some(Err(NotCarried::Layout)));
 }

@@ -252,7 +252,7 @@ impl Counter<'_> {
         let unknown = |point: PointIndex| Sample { point, validity: Validity::Invalid, value: 0.0 };
         match map.models() {
             Some(by) => {
-                let points = 0..by.class.points().len();
+                let points = 0..by.kinds.len();
                 let index = |offset: usize| PointIndex::of(by.first_point.position() + offset);
                 self.desk.samples.extend(points.map(|offset| unknown(index(offset))));
             }

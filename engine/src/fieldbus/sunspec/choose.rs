@@ -40,9 +40,9 @@ pub(crate) fn choose(models: &[Model], by: &ByModels, limits: ReadLimits) -> Res
     let device = Device { models, by, most: limits.most() };
     let control = device.control()?;
     let mut points = Vec::new();
-    for (place, kind) in by.class.points().iter().enumerate() {
+    for (place, kind) in by.kinds.iter().enumerate() {
         let point = PointIndex::of(by.first_point.position() + place);
-        points.push(device.point(*kind, point, control.as_ref())?);
+        points.push(device.point(kind, point, control.as_ref())?);
     }
     let heard = by.heartbeat.map(|timeout| device.heartbeat(timeout)).transpose()?;
     let (heartbeat, head) = heard.unzip();
@@ -98,6 +98,9 @@ impl Device<'_> {
         let (field, scale) = match kind {
             PointKind::Power if self.by.class == DeviceClass::Meter => (has(&models::METERED), 1.0),
             PointKind::Power => (has(&models::POWER), 1.0),
+            PointKind::ReactivePower => (has(&models::REACTIVE), 1.0),
+            PointKind::Frequency => (has(&models::FREQUENCY), 1.0),
+            PointKind::Voltage => (None, 1.0),
             PointKind::StateOfCharge => (first(&models::CHARGE), PERCENT),
             PointKind::ChargeLimit => (self.first(&models::CHARGE_LIMIT), 1.0),
             PointKind::DischargeLimit => (self.first(&models::DISCHARGE_LIMIT), 1.0),

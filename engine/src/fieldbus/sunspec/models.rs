@@ -72,6 +72,30 @@ pub const METERED: [Field; 8] = [
     field(211, 28, F32),
 ];
 
+/// The reactive power that a meter measures, var.
+pub const REACTIVE: [Field; 8] = [
+    scaled(203, 28, I16, 32),
+    scaled(204, 28, I16, 32),
+    scaled(202, 28, I16, 32),
+    scaled(201, 28, I16, 32),
+    field(213, 44, F32),
+    field(214, 44, F32),
+    field(212, 44, F32),
+    field(211, 44, F32),
+];
+
+/// The frequency that a meter measures, Hz.
+pub const FREQUENCY: [Field; 8] = [
+    scaled(203, 16, I16, 17),
+    scaled(204, 16, I16, 17),
+    scaled(202, 16, I16, 17),
+    scaled(201, 16, I16, 17),
+    field(213, 26, F32),
+    field(214, 26, F32),
+    field(212, 26, F32),
+    field(211, 26, F32),
+];
+
 /// A battery's state of charge, percent: of a storage, of a battery behind its management system, of the storage controls.
 pub const CHARGE: [Field; 3] = [scaled(713, 4, U16, 8), scaled(802, 11, U16, 56), scaled(124, 8, U16, 22)];
 

@@ -18,6 +18,7 @@ use crate::time::LocalTime;
 fn wanted(class: DeviceClass) -> ByModels {
     ByModels {
         class,
+        kinds: class.points(),
         first_point: PointIndex(0),
         only: Vec::new(),
         reversion: Span::from_millis(60_500),

@@ -222,7 +222,13 @@ impl Battery {
             Quantity::ChargeLimit => Some(self.charge_limit_w()),
             Quantity::DischargeLimit => Some(self.discharge_limit_w()),
             Quantity::SetPoint => Some(self.set_point_w),
-            Quantity::AvailablePower | Quantity::Curtailed | Quantity::Demand | Quantity::Closed => None,
+            Quantity::AvailablePower
+            | Quantity::Curtailed
+            | Quantity::Demand
+            | Quantity::Closed
+            | Quantity::ReactivePower
+            | Quantity::Voltage
+            | Quantity::Frequency => None,
         }
     }
 

@@ -16,6 +16,7 @@ pub(super) fn searched() -> Bus {
 fn searched_with(heartbeat: Option<Span>) -> Bus {
     let by = ByModels {
         class: DeviceClass::Battery,
+        kinds: DeviceClass::Battery.points(),
         first_point: PointIndex(10),
         only: Vec::new(),
         reversion: Span::from_secs(60),

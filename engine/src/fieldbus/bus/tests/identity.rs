@@ -144,6 +144,7 @@ fn another_device_hears_no_heartbeat() {
 fn a_device_by_models_is_searched_once_it_has_said_who_it_is() {
     let by = ByModels {
         class: DeviceClass::Battery,
+        kinds: DeviceClass::Battery.points(),
         first_point: PointIndex(10),
         only: Vec::new(),
         reversion: Span::from_secs(60),

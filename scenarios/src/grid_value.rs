@@ -1,0 +1,55 @@
+//! What happens to the grid behind a connection: its frequency, and the voltage of its source.
+//!
+//! `At("18:02", Frequency("commerce/pcc", "49.7 Hz"))` holds from then on, `During(begin, end, Voltage("commerce/pcc", "0.94 pu"))`
+//! until the end; then the grid follows its own course again, as its component says.
+
+use r_ems_sim::plant::GridValue;
+use r_ems_sim::world::{Change, Level, PlantChange};
+
+use crate::happening::split;
+use crate::mistake::Notes;
+use crate::naming::Names;
+use crate::node::Node;
+use crate::plant::Kind;
+use crate::source::{grid_amount, grid_range};
+
+/// What can be set, by name.
+pub(crate) const GRID_VALUES: [&str; 2] = ["Frequency", "Voltage"];
+
+/// Reads `Frequency("commerce/pcc", "49.7 Hz")`.
+pub(crate) fn read(
+    node: &Node<'_>,
+    names: &Names<'_, '_>,
+    notes: &mut Notes,
+) -> Option<(u16, GridValue, Level)> {
+    let values = node.positional(notes)?;
+    let (what, example) = match node.name() {
+        "Frequency" => (GridValue::Frequency, "49.7 Hz"),
+        _ => (GridValue::Voltage, "0.94 pu"),
+    };
+    let [place, amount] = values.as_slice() else {
+        let form = format!("expected {}(\"grid/pcc\", \"{example}\")", node.name());
+        node.error(notes, format!("{form}, got {} values", values.len()));
+        return None;
+    };
+    let text: String = place.leaf(notes)?;
+    let (grid, owner) = split(&text, names).map_err(|message| place.error(notes, message)).ok()?;
+    let part = names.component(grid, &owner).map_err(|message| place.error(notes, message)).ok()??;
+    let found = names.grids[grid].plant.and_then(|plant| plant.parts[part].kind);
+    if found.is_some_and(|found| found != Kind::Connection) {
+        place.error(notes, "only a GridConnection has a grid behind it");
+        return None;
+    }
+    let value = grid_amount(amount, what, notes)?;
+    let (low, high, unit) = grid_range(what);
+    if !(low..=high).contains(&value) {
+        amount.error(notes, format!("must be from {low} to {high}{unit}, got {value}"));
+        return None;
+    }
+    Some((u16::try_from(grid).unwrap_or(u16::MAX), what, Level::of(value)))
+}
+
+/// The grid has this value from now on, or follows its own course again.
+pub(crate) const fn change(grid: u16, what: GridValue, level: Option<Level>) -> Change {
+    Change::Plant { grid, change: PlantChange::Grid(what, level) }
+}
