@@ -7,6 +7,7 @@
 //! The JSON's fields are stable; `_w` is W, positive into the bus, `_s` seconds.
 
 mod point;
+mod reactive;
 mod stack;
 
 use r_ems_engine::controller::Controller;
@@ -23,6 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::point::Point;
+pub use self::reactive::{ReactiveDecision, ReactiveStep};
 use self::stack::steps;
 pub use self::stack::{Fallback, LostSeen, SlotState};
 use crate::names;
@@ -74,6 +76,9 @@ pub struct GroupDecision {
     pub bound_by: Option<String>,
     /// How it came about.
     pub steps: Vec<Step>,
+    /// The same of its reactive power; nothing if it takes no reactive set-points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reactive: Option<ReactiveDecision>,
     /// What each member got, and what it did.
     pub members: Vec<MemberShare>,
 }
@@ -155,6 +160,9 @@ pub struct MemberShare {
     pub can_charge_w: Option<f64>,
     /// Its state of charge as it says.
     pub soc: Option<f64>,
+    /// Its reactive set-point, var, injected; nothing if it takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reactive_var: Option<f64>,
     /// Its measured power at the instant.
     pub measured_w: Option<f64>,
     /// Its measured power [`LOOK_AFTER`] later; nothing if the log ends before, or if that is yet to come.
@@ -259,6 +267,7 @@ fn decision<F: FunctionSet>(
         decided_w: group.applied().map(r_ems_engine::units::Watts::watts),
         bound_by: group.bound_by().map(|origin| names::origin(names, origin)),
         steps: steps(names, machine, decided_at, (index, group)),
+        reactive: reactive::decision(names, group),
         members: group.members().iter().map(share).collect(),
     }
 }
@@ -303,6 +312,7 @@ fn share<F: FunctionSet>(
         can_discharge_w: machine.image().good(device, PointKind::DischargeLimit),
         can_charge_w: machine.image().good(device, PointKind::ChargeLimit),
         soc: machine.image().good(device, PointKind::StateOfCharge),
+        reactive_var: member.apparent().map(|_| member.reactive().vars()),
         measured_w: machine.image().good(device, PointKind::Power),
         measured_after_w: later.and_then(|later| later.image().good(device, PointKind::Power)),
     }

@@ -146,7 +146,7 @@ pub const fn truth_unit(quantity: Quantity) -> &'static str {
         | Quantity::SetPoint
         | Quantity::Demand => "W",
         Quantity::StoredEnergy => "Wh",
-        Quantity::ReactivePower => "var",
+        Quantity::ReactivePower | Quantity::ReactiveSetPoint => "var",
         Quantity::Voltage => "pu",
         Quantity::Frequency => "Hz",
         Quantity::StateOfCharge

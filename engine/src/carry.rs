@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 use crate::log::varint::{Cursor, put_signed};
 use crate::time::LocalTime;
-use crate::units::Watts;
+use crate::units::{Vars, Watts};
 
 /// Most bytes of one controller's memory: a unit of it travels in one datagram.
 pub const MAX_CARRIED_BYTES: usize = 60_000;
@@ -119,6 +119,14 @@ impl<'a> Carry<'a> {
         let found = self.pass_real(value.watts());
         if self.restores() {
             *value = Watts::of(found);
+        }
+    }
+
+    /// Visits a reactive power.
+    pub fn vars(&mut self, value: &mut Vars) {
+        let found = self.pass_real(value.vars());
+        if self.restores() {
+            *value = Vars::of(found);
         }
     }
 

@@ -15,6 +15,40 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::text::{self, TextError, Unit};
 use crate::time::Span;
 
+/// What active and reactive power have in common: the arithmetic of an interval.
+pub trait Amount:
+    Copy
+    + fmt::Debug
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + AddAssign
+    + Neg<Output = Self>
+    + Mul<f64, Output = Self>
+{
+    /// Nothing of it.
+    const ZERO: Self;
+
+    /// The number in base units.
+    fn base(self) -> f64;
+
+    /// The smaller of two.
+    fn at_most(self, other: Self) -> Self;
+
+    /// The larger of two.
+    fn at_least(self, other: Self) -> Self;
+
+    /// Moved to the nearest end of `[low, high]` if outside; `low` wins if they cross.
+    fn within(self, low: Self, high: Self) -> Self {
+        self.at_most(high).at_least(low)
+    }
+
+    /// The magnitude.
+    fn abs(self) -> Self {
+        if self < Self::ZERO { -self } else { self }
+    }
+}
+
 macro_rules! unit {
     ($(#[$doc:meta])* $name:ident, $make:ident, $read:ident, $example:literal, [$($symbol:literal = $scale:expr),+]) => {
         $(#[$doc])*
@@ -70,6 +104,25 @@ macro_rules! unit {
             #[inline]
             pub fn abs(self) -> Self {
                 Self(self.0.abs())
+            }
+        }
+
+        impl Amount for $name {
+            const ZERO: Self = Self::ZERO;
+
+            #[inline]
+            fn base(self) -> f64 {
+                self.0
+            }
+
+            #[inline]
+            fn at_most(self, other: Self) -> Self {
+                self.at_most(other)
+            }
+
+            #[inline]
+            fn at_least(self, other: Self) -> Self {
+                self.at_least(other)
             }
         }
 

@@ -266,8 +266,9 @@ impl<'a> Words<'a> {
     }
 
     fn write(self, write: &SetPointWrite, now: LocalTime) -> String {
-        let SetPointWrite { device, kind, value, epoch, valid_until } = *write;
+        let SetPointWrite { device, kind, value, reactive, epoch, valid_until } = *write;
         let said = match kind {
+            WriteKind::SetPoint if reactive != 0.0 => format!("{value} W, {reactive} var"),
             WriteKind::SetPoint => format!("{value} W"),
             WriteKind::Heartbeat => format!("heartbeat {value}"),
         };

@@ -2,7 +2,7 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::units::{Ratio, WattHours, Watts};
-use r_ems_sim::plant::{Battery, BatterySpec, Component, InitialMode, RATING_MIN_W};
+use r_ems_sim::plant::{Battery, BatterySpec, InitialMode, RATING_MIN_W};
 
 use crate::device::Device;
 use crate::initial::Initial;
@@ -20,7 +20,7 @@ pub(crate) fn read(
     declared: Option<&Device<'_>>,
     initial: Option<&mut Initial<'_>>,
     notes: &mut Notes,
-) -> Option<Component> {
+) -> Option<Battery> {
     let capacity = read_capacity(fields, declared, notes);
     let mut soc: Option<Ratio> = fields.leaf("soc", notes);
     let mut power = Watts::ZERO;
@@ -53,7 +53,7 @@ pub(crate) fn read(
     if rating.is_none() {
         (spec.power, spec.fallback) = (Watts::ZERO, Watts::ZERO);
     }
-    checked(spec, fields, notes).map(Component::Battery)
+    checked(spec, fields, notes)
 }
 
 /// Reads the capacity, which is the one that the site says where the plant says none; that they differ is worth a look.

@@ -6,8 +6,8 @@
 use r_ems_engine::Span;
 use r_ems_engine::controller::budget::WriteBudget;
 use r_ems_engine::fieldbus::framing::Framing;
-use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, PointKind, PointKinds, Positive};
-use r_ems_engine::units::{WattHours, Watts};
+use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, PointKind, PointKinds, Positive, Priority};
+use r_ems_engine::units::{VoltAmperes, WattHours, Watts};
 use r_ems_sim::slot::OneConnection;
 
 use crate::fieldbus::{self, Modbus};
@@ -184,9 +184,12 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
             None => Connections::Shared,
         },
         at_stop: None,
+        apparent: None,
+        priority: Priority::Active,
         ramp: None,
     };
     if class.is_controlled() {
+        read_reactive(&mut fields, &mut spec, link.modbus.is_some(), notes);
         spec.reversion = fields.leaf_or("reversion", REVERSION, notes);
         spec.write_interval = fields.leaf_or("write_interval", Span::ZERO, notes);
         let per_day: Option<u64> = fields.leaf_if_given("writes_per_day", notes);
@@ -204,6 +207,28 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     fields.finish(notes);
     let Link { timeout, one_connection, modbus, .. } = link;
     Some(Device { spec, timeout, one_connection, modbus, link: link_place, capacity, rating: place })
+}
+
+/// Reads `apparent: "300 kVA", priority: Active`: what takes reactive set-points.
+fn read_reactive(fields: &mut Fields<'_>, spec: &mut DeviceSpec, is_modbus: bool, notes: &mut Notes) {
+    spec.apparent = fields.leaf_if_given("apparent", notes);
+    if let Some(apparent) = spec.apparent
+        && apparent <= VoltAmperes::ZERO
+    {
+        fields.place("apparent").error(notes, format!("must be above 0 VA, got {apparent}"));
+        spec.apparent = None;
+    }
+    let priority = fields.optional("priority");
+    if let (Some(node), None) = (&priority, spec.apparent) {
+        node.error(notes, "`priority` goes with the `apparent` power of a device");
+    }
+    if priority.and_then(|node| word(&node, &["Active", "Reactive"], notes)) == Some(1) {
+        spec.priority = Priority::Reactive;
+    }
+    // What a device behind Modbus tells of it stands in its map.
+    if spec.apparent.is_some() && !is_modbus {
+        spec.points = spec.points.with(PointKind::ReactivePower).with(PointKind::ReactiveSetPoint);
+    }
 }
 
 /// Reads `[v, f]`: what a device measures beyond what all of its class do.

@@ -8,7 +8,7 @@ use r_ems_engine::points::DeviceClass;
 use r_ems_engine::units::{Ratio, VoltAmperes, Watts, WattsPerSecond};
 use r_ems_sim::plant::{
     Bus, Component, Connection, GridSource, GridValue, Impedance, Load, NOMINAL_HZ, NOMINAL_PU, POWER_FACTOR,
-    Position, Pv, PvSpec, Quantity, R_TO_X, SpecError,
+    Position, Pv, PvSpec, Quantity, R_TO_X, ReactiveOutput, SpecError,
 };
 use r_ems_sim::sources::Source;
 
@@ -105,6 +105,7 @@ impl Kind {
                 ("available", Quantity::AvailablePower, Unit::Power),
                 ("curtailed", Quantity::Curtailed, Unit::Flag),
                 ("set_point", Quantity::SetPoint, Unit::Power),
+                ("q", Quantity::ReactivePower, Unit::ReactivePower),
             ],
             Self::Battery => &[
                 ("p", Quantity::Power, Unit::Power),
@@ -114,6 +115,7 @@ impl Kind {
                 ("charge_limit", Quantity::ChargeLimit, Unit::Power),
                 ("discharge_limit", Quantity::DischargeLimit, Unit::Power),
                 ("set_point", Quantity::SetPoint, Unit::Power),
+                ("q", Quantity::ReactivePower, Unit::ReactivePower),
             ],
         }
     }
@@ -244,9 +246,15 @@ fn read_part<'t>(
         }
         Kind::Pv => {
             let source = read_source(&mut fields, rating, maker, stand, notes);
-            read_pv(&mut fields, rating, source, notes)
+            let reactive = read_reactive(&mut fields, declared, notes);
+            let pv = read_pv(&mut fields, rating, source, notes);
+            pv.map(|pv| Ok(Component::Pv(pv?.with_reactive(reactive?))))
         }
-        Kind::Battery => battery::read(&mut fields, rating, declared, initial, notes).map(Ok),
+        Kind::Battery => {
+            let reactive = read_reactive(&mut fields, declared, notes);
+            let battery = battery::read(&mut fields, rating, declared, initial, notes);
+            battery.map(|battery| Ok(Component::Battery(battery.with_reactive(reactive?))))
+        }
     };
     part.rating = rating.map(|rating| (rating, fields.place(field).clone()));
     part.component = match made {
@@ -315,12 +323,23 @@ fn read_source(
     Some(shaped.source)
 }
 
+/// Reads `apparent: "300 kVA"`: what the inverter really has; what the device's file says unless it is given.
+fn read_reactive(
+    fields: &mut Fields<'_>,
+    declared: Option<&Device<'_>>,
+    notes: &mut Notes,
+) -> Result<ReactiveOutput, SpecError> {
+    let found = fields.leaf_if_given("apparent", notes);
+    let declared = declared.and_then(|device| device.spec.apparent);
+    found.or(declared).map_or(Ok(ReactiveOutput::default()), ReactiveOutput::new)
+}
+
 fn read_pv(
     fields: &mut Fields<'_>,
     rating: Option<Watts>,
     source: Option<Source>,
     notes: &mut Notes,
-) -> Option<Result<Component, SpecError>> {
+) -> Option<Result<Pv, SpecError>> {
     let limit: Option<Watts> = fields.leaf_if_given("ac_max", notes);
     if let Some(low) = limit.filter(|limit| *limit <= Watts::ZERO) {
         fields.place("ac_max").error(notes, format!("must be above 0 W, got {low}"));
@@ -329,5 +348,5 @@ fn read_pv(
     spec.lag = fields.leaf_or("lag", spec.lag, notes);
     spec.release = fields.leaf_or::<WattsPerSecond>("release", spec.release, notes);
     rating?;
-    Some(Pv::new(spec, source?).map(Component::Pv))
+    Some(Pv::new(spec, source?))
 }

@@ -3,15 +3,15 @@
 //! The interval's history names only those who narrowed it. A function that wished nothing, or that lost a measurement, is as
 //! much a part of the answer, so every function that acts on the group has its row, in priority order.
 
-use r_ems_engine::LocalTime;
 use r_ems_engine::controller::Controller;
 use r_ems_engine::controller::composition::{HOLD, Phase, RAMP_TO_REST, Slot};
 use r_ems_engine::controller::group::Group;
 use r_ems_engine::controller::interval::{IntervalStep, Origin};
-use r_ems_engine::functions::{FunctionSet, Wish};
+use r_ems_engine::functions::{FunctionSet, OnLoss, Wish};
 use r_ems_engine::ids::{DeviceIndex, GroupIndex, SlotIndex};
 use r_ems_engine::log::ControllerNames;
-use r_ems_engine::points::{DeviceClass, PointKind};
+use r_ems_engine::points::DeviceClass;
+use r_ems_engine::{LocalTime, Span};
 use r_ems_replay::describe::Words;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,10 @@ pub enum Fallback {
     Rests,
     /// It is limited to what is safe without the meter.
     FailSafe,
+    /// What was delivered on top of other functions fades away.
+    Fades,
+    /// What was wished last stays.
+    Stays,
     /// Nothing is asked of it.
     LeftAlone,
 }
@@ -140,21 +144,18 @@ fn lost<F: FunctionSet>(
     group: &Group,
 ) -> Option<LostSeen> {
     let Phase::Lost { since, good_since } = slot.phase() else { return None };
+    let kind = slot.law().measured();
     let bad = |device: DeviceIndex| {
-        let point = machine.image().point(device, PointKind::Power)?;
-        let is_good = machine.image().good(device, PointKind::Power).is_some();
-        let name = format!("{}.{}", Words::of(names).device(device), PointKind::Power.name());
+        let point = machine.image().point(device, kind)?;
+        let is_good = machine.image().good(device, kind).is_some();
+        let name = format!("{}.{}", Words::of(names).device(device), kind.name());
         (!is_good).then(|| format!("{name} {}", point.quality.name()))
     };
     let lost_for = now.since(since);
-    let fallback = match group.class() {
-        DeviceClass::Battery if lost_for < HOLD => Fallback::Holds,
-        DeviceClass::Battery if lost_for < HOLD + RAMP_TO_REST => Fallback::RampsToRest,
-        DeviceClass::Battery => Fallback::Rests,
-        DeviceClass::Pv if slot.law().fail_safe().is_none() => Fallback::LeftAlone,
-        DeviceClass::Pv if lost_for < HOLD => Fallback::Holds,
-        DeviceClass::Pv => Fallback::FailSafe,
-        DeviceClass::Meter => Fallback::LeftAlone,
+    let fallback = match slot.law().on_loss() {
+        OnLoss::Rest => rest(slot, group, lost_for),
+        OnLoss::Fade => Fallback::Fades,
+        OnLoss::Stay => Fallback::Stays,
     };
     Some(LostSeen {
         points: slot.law().meter().and_then(bad).into_iter().collect(),
@@ -162,6 +163,19 @@ fn lost<F: FunctionSet>(
         good_for_s: good_since.map(|good| now.since(good).as_secs_f64()),
         fallback,
     })
+}
+
+/// What a group does whose function lets it come to rest.
+fn rest<F: FunctionSet>(slot: &Slot<F>, group: &Group, lost_for: Span) -> Fallback {
+    match group.class() {
+        DeviceClass::Battery if lost_for < HOLD => Fallback::Holds,
+        DeviceClass::Battery if lost_for < HOLD + RAMP_TO_REST => Fallback::RampsToRest,
+        DeviceClass::Battery => Fallback::Rests,
+        DeviceClass::Pv if slot.law().fail_safe().is_none() => Fallback::LeftAlone,
+        DeviceClass::Pv if lost_for < HOLD => Fallback::Holds,
+        DeviceClass::Pv => Fallback::FailSafe,
+        DeviceClass::Meter => Fallback::LeftAlone,
+    }
 }
 
 fn seen(names: &ControllerNames, group: &Group, wish: Wish) -> WishSeen {

@@ -7,8 +7,8 @@ use super::style::{BAD, BOLD, DIM, GOOD, paint};
 use super::table::{Align, Table};
 use super::text::{duration, percent, power, quantity};
 use crate::explanation::{
-    Explanation, Fallback, GroupDecision, InputSeen, LOOK_AFTER, LostSeen, MemberShare, SlotState, Step,
-    WishSeen,
+    Explanation, Fallback, GroupDecision, InputSeen, LOOK_AFTER, LostSeen, MemberShare, ReactiveDecision,
+    SlotState, Step, WishSeen,
 };
 use crate::summary::DOWN;
 
@@ -40,6 +40,7 @@ pub fn page(explanation: &Explanation, moment: Moment) -> String {
     page += &inputs(&explanation.inputs);
     for group in &explanation.groups {
         page += &steps(group);
+        page += &group.reactive.as_ref().map_or_else(String::new, reactive);
         page += &members(group, moment);
     }
     page
@@ -92,6 +93,28 @@ fn steps(group: &GroupDecision) -> String {
     table.headed() + "\n"
 }
 
+/// How the reactive power of a group came about.
+fn reactive(decision: &ReactiveDecision) -> String {
+    let Some(decided_var) = decision.decided_var else { return String::new() };
+    let shown = |value: f64| quantity(value, "var");
+    let interval = |ends: [f64; 2]| format!("{} … {}", shown(ends[0]), shown(ends[1]));
+    let why = decision.bound_by.as_ref().map_or_else(String::new, |who| format!(", bound by {who}"));
+    let mut table = Table::new(2, &[Align::Left, Align::Left, Align::Right, Align::Right]);
+    table.row(["who", "wished", "left after", "short by"]);
+    for step in &decision.steps {
+        let wish = step.wish_var.map_or_else(
+            || "–".to_owned(),
+            |[low, high]| {
+                let is_one = high - low < SAME_W;
+                if is_one { format!("exactly {}", shown(low)) } else { interval([low, high]) }
+            },
+        );
+        let short = if step.shortfall_var > 0.0 { shown(step.shortfall_var) } else { "–".to_owned() };
+        table.row([step.who.clone(), wish, interval(step.after_var), short]);
+    }
+    format!("  reactive power: {}{why}\n\n{}\n", paint(BOLD, &shown(decided_var)), table.headed())
+}
+
 /// What a part of the composition says: its wish, or why it has none.
 fn said(step: &Step) -> String {
     match (step.state, &step.lost) {
@@ -108,6 +131,8 @@ fn lost_words(lost: &LostSeen) -> String {
         Fallback::RampsToRest => "ramps to rest",
         Fallback::Rests => "rests",
         Fallback::FailSafe => "is limited to what is safe",
+        Fallback::Fades => "what it delivers fades away",
+        Fallback::Stays => "its last wish stays",
         Fallback::LeftAlone => "leaves it alone",
     };
     let since = seconds(lost.for_s);

@@ -42,6 +42,8 @@ pub fn money(amount: f64, currency: &str) -> String {
 pub fn quantity(value: f64, unit: &str) -> String {
     match unit {
         "1" => percent(value),
+        // Prefixes say nothing here, and the third figure behind the point does.
+        "pu" | "Hz" => format!("{:.3} {unit}", clean(value, 0.000_5)),
         "s" if value < 0.0 => format!("-{}", duration(Span::from_secs_f64(-value))),
         "s" => duration(Span::from_secs_f64(value)),
         "events" => format!("{value} events"),

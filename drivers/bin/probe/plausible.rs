@@ -55,7 +55,10 @@ impl Measured {
         let most = crate::present::text::quantity(self.most(), self.kind.dimension().symbol());
         match self.kind {
             PointKind::StateOfCharge => "0 % to 100 %".to_owned(),
-            PointKind::Power | PointKind::SetPoint | PointKind::ReactivePower => {
+            PointKind::Power
+            | PointKind::SetPoint
+            | PointKind::ReactivePower
+            | PointKind::ReactiveSetPoint => {
                 format!("at most {most} either way")
             }
             PointKind::ChargeLimit | PointKind::DischargeLimit => format!("0 W to {most}"),

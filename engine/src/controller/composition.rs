@@ -139,6 +139,9 @@ impl<F: Function> Composition<F> {
             for member in group.members() {
                 put(u64::from(member.device().0));
                 put(member.rating().watts().to_bits());
+                if let Some(apparent) = member.apparent() {
+                    put(apparent.volt_amperes().to_bits());
+                }
             }
         }
         image.devices_with(Connections::ActiveOnly).for_each(|device| put(u64::from(device.0)));
@@ -172,7 +175,15 @@ impl<F: Function> Composition<F> {
                 let power = group.applied().unwrap_or(Watts::ZERO);
                 self.slots[slot.position()].tally.count_bound(elapsed, power);
             }
+            group.open_reactive(scan.image);
         }
+        for (position, slot) in self.slots.iter_mut().enumerate() {
+            for (wished, wish) in slot.wishes.reactive() {
+                let group = &mut self.groups[wished.position()];
+                group.narrow_reactive(Origin::Function(SlotIndex::of(position)), *wish);
+            }
+        }
+        self.groups.iter_mut().for_each(Group::settle_reactive);
     }
 
     /// The scan in which the last decisions were made; `None` before the first.

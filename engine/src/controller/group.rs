@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::interval::{Interval, IntervalStep, Origin};
 use super::member::Member;
+use super::reactive::Reactive;
 use super::share::{MAX_MEMBERS, Unit, share, share_limit};
 use crate::carry::Carry;
 use crate::functions::Wish;
@@ -13,7 +14,7 @@ use crate::functions::wiring::GroupSpec;
 use crate::ids::DeviceIndex;
 use crate::points::{DeviceClass, DeviceSpec, History, Image, PointKind};
 use crate::time::{LocalTime, Span};
-use crate::units::{Ratio, Watts};
+use crate::units::{Ratio, Vars, Watts};
 
 /// Devices that share one set-point, with the last decision for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub struct Group {
     offset: Watts,
     /// The same by the time at which it was decided; empty while nobody reserves.
     offsets: History,
+    /// None if its members take no reactive set-points.
+    reactive: Option<Reactive>,
 }
 
 impl Group {
@@ -41,6 +44,7 @@ impl Group {
         let reach = devices.iter().map(|device| device.latency).max().unwrap_or(Span::ZERO);
         Self {
             class: spec.class,
+            reactive: Reactive::of(&members),
             members,
             rating,
             applied: None,
@@ -59,6 +63,7 @@ impl Group {
         self.steps.clear();
         self.offset = Watts::ZERO;
         self.offsets.clear();
+        self.reactive.iter_mut().for_each(Reactive::forget);
         for member in &mut self.members {
             member.forget();
         }
@@ -70,6 +75,33 @@ impl Group {
         for member in &mut self.members {
             member.carry(carry);
         }
+        if let Some(reactive) = &mut self.reactive {
+            reactive.carry(carry);
+        }
+    }
+
+    /// Opens the interval of reactive power, once the active power has been shared.
+    pub(super) fn open_reactive(&mut self, image: &Image) {
+        if let Some(reactive) = &mut self.reactive {
+            reactive.open(self.class, &mut self.members, image);
+        }
+    }
+
+    /// Narrows the interval of reactive power; returns the shortfall, which is all of a wish where there is none.
+    pub(super) fn narrow_reactive(&mut self, origin: Origin, wish: Wish<Vars>) -> Vars {
+        self.reactive.as_mut().map_or(Vars::ZERO, |reactive| reactive.narrow(origin, wish))
+    }
+
+    /// Decides the reactive power after the last function.
+    pub(super) fn settle_reactive(&mut self) {
+        if let Some(reactive) = &mut self.reactive {
+            reactive.settle(&mut self.members);
+        }
+    }
+
+    /// Its reactive power; none if its members take no reactive set-points.
+    pub const fn reactive(&self) -> Option<&Reactive> {
+        self.reactive.as_ref()
     }
 
     /// Opens the interval of this scan with what the members can do; `elapsed` since the last scan bounds device ramps.

@@ -1,13 +1,13 @@
-//! The interval of a group: what is left of its freedom, who took the rest, and how a wish narrows it.
+//! The interval of a group, of active or of reactive power: what is left of its freedom, who took the rest, and how a wish narrows it.
 //!
 //! The interval only ever shrinks from function to function. A bound outside it collapses it to the nearest end; what is
-//! missing is the shortfall, in W. Nothing is lost silently and nothing fails.
+//! missing is the shortfall, in W or var. Nothing is lost silently and nothing fails.
 
 use serde::{Deserialize, Serialize};
 
 use crate::functions::Wish;
 use crate::ids::SlotIndex;
-use crate::units::Watts;
+use crate::units::{Amount, Watts};
 
 /// Who set an end of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,37 +22,37 @@ pub enum Origin {
 
 /// One step in the making of a set-point: who wished what, and what was left afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IntervalStep {
+pub struct IntervalStep<P = Watts> {
     /// Who.
     pub origin: Origin,
     /// What it wished; `None` for the interval that the devices' ability opens.
-    pub wish: Option<Wish>,
+    pub wish: Option<Wish<P>>,
     /// The lower end afterwards.
-    pub low: Watts,
+    pub low: P,
     /// The upper end afterwards.
-    pub high: Watts,
+    pub high: P,
     /// What is missing to the wish.
-    pub shortfall: Watts,
+    pub shortfall: P,
 }
 
 /// What is left of a group's freedom within one scan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    low: Watts,
-    high: Watts,
+pub struct Interval<P = Watts> {
+    low: P,
+    high: P,
     low_by: Origin,
     high_by: Origin,
     /// Who brought both ends together first.
     decided_by: Option<Origin>,
     /// Room kept by reserves, and what of it is used.
-    reserved_up: Watts,
-    reserved_down: Watts,
-    offset: Watts,
+    reserved_up: P,
+    reserved_down: P,
+    offset: P,
 }
 
-impl Interval {
+impl<P: Amount> Interval<P> {
     /// Opens with what the devices can do.
-    pub fn of_ability(low: Watts, high: Watts) -> Self {
+    pub fn of_ability(low: P, high: P) -> Self {
         assert!(low <= high, "an ability's low end must not be above its high end");
         Self {
             low,
@@ -60,35 +60,35 @@ impl Interval {
             low_by: Origin::Ability,
             high_by: Origin::Ability,
             decided_by: None,
-            reserved_up: Watts::ZERO,
-            reserved_down: Watts::ZERO,
-            offset: Watts::ZERO,
+            reserved_up: P::ZERO,
+            reserved_down: P::ZERO,
+            offset: P::ZERO,
         }
     }
 
     /// The lower end.
-    pub const fn low(&self) -> Watts {
+    pub const fn low(&self) -> P {
         self.low
     }
 
     /// The upper end.
-    pub const fn high(&self) -> Watts {
+    pub const fn high(&self) -> P {
         self.high
     }
 
     /// Narrows by a wish; returns the shortfall, a magnitude.
-    pub fn narrow(&mut self, origin: Origin, wish: Wish) -> Watts {
+    pub fn narrow(&mut self, origin: Origin, wish: Wish<P>) -> P {
         match wish {
             Wish::Limit { low, high } => self.limit(origin, low, high),
             Wish::Target(power) => self.target(origin, power),
             Wish::Reserve { up, down, offset } => self.reserve(origin, up, down, offset),
             // The group narrows its member, and comes back with the limit that follows.
-            Wish::MemberLimit { .. } => Watts::ZERO,
+            Wish::MemberLimit { .. } => P::ZERO,
         }
     }
 
     /// Picks the power nearest to `rest`, adds the offset of reserves, and says who bound it; `None`: it rests.
-    pub fn settle(&self, rest: Watts) -> (Watts, Option<Origin>) {
+    pub fn settle(&self, rest: P) -> (P, Option<Origin>) {
         let power = rest.within(self.low, self.high);
         let bound_by = if self.decided_by.is_some() {
             self.decided_by
@@ -103,11 +103,11 @@ impl Interval {
     }
 
     /// What reserves deliver now.
-    pub const fn offset(&self) -> Watts {
+    pub const fn offset(&self) -> P {
         self.offset
     }
 
-    fn limit(&mut self, origin: Origin, low: Watts, high: Watts) -> Watts {
+    fn limit(&mut self, origin: Origin, low: P, high: P) -> P {
         assert!(low <= high, "a limit's low end must not be above its high end");
         if low > self.high {
             let missing = low - self.high;
@@ -127,10 +127,10 @@ impl Interval {
             self.high = high;
             self.high_by = origin;
         }
-        Watts::ZERO
+        P::ZERO
     }
 
-    fn target(&mut self, origin: Origin, power: Watts) -> Watts {
+    fn target(&mut self, origin: Origin, power: P) -> P {
         let reached = power.within(self.low, self.high);
         let by = if power < self.low {
             self.low_by
@@ -143,12 +143,12 @@ impl Interval {
         (power - reached).abs()
     }
 
-    fn reserve(&mut self, origin: Origin, up: Watts, down: Watts, offset: Watts) -> Watts {
-        assert!(up >= Watts::ZERO && down >= Watts::ZERO, "a reserve is a magnitude");
+    fn reserve(&mut self, origin: Origin, up: P, down: P, offset: P) -> P {
+        assert!(up >= P::ZERO && down >= P::ZERO, "a reserve is a magnitude");
         let room = self.high - self.low;
         let wanted = up + down;
         // Too little room is shared in proportion, and the interval collapses to the point between the two reserves.
-        let share = if wanted > room { room.watts() / wanted.watts() } else { 1.0 };
+        let share = if wanted > room { room.base() / wanted.base() } else { 1.0 };
         let (kept_up, kept_down) = (up * share, down * share);
         let low = (self.low + kept_down).at_most(self.high);
         let high = (self.high - kept_up).at_least(low);
@@ -160,10 +160,10 @@ impl Interval {
         self.high_by = origin;
         let wanted_offset = self.offset + offset;
         self.offset = wanted_offset.within(-self.reserved_down, self.reserved_up);
-        (wanted - room).at_least(Watts::ZERO).at_least((wanted_offset - self.offset).abs())
+        (wanted - room).at_least(P::ZERO).at_least((wanted_offset - self.offset).abs())
     }
 
-    fn collapse(&mut self, power: Watts, by: Origin) {
+    fn collapse(&mut self, power: P, by: Origin) {
         self.low = power;
         self.high = power;
         if self.decided_by.is_none() {

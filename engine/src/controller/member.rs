@@ -10,11 +10,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::reactive::{active_beside, beside};
 use crate::carry::Carry;
 use crate::ids::DeviceIndex;
-use crate::points::{DeviceClass, DeviceSpec, Image, PointKind};
+use crate::points::{DeviceClass, DeviceSpec, Image, PointKind, Priority};
 use crate::time::{LocalTime, Span};
-use crate::units::{Ratio, Watts, WattsPerSecond};
+use crate::units::{Ratio, Vars, VoltAmperes, Watts, WattsPerSecond};
 
 /// A measurement that was lost must be good for this long before anything is decided on it again.
 pub const GOOD_BEFORE_RETURN: Span = Span::from_secs(10);
@@ -43,6 +44,14 @@ pub struct Member {
     /// The state of charge below which the laws keep it from discharging.
     floor: Ratio,
     set_point: Watts,
+    /// The most apparent power, if it takes reactive set-points, and what comes first.
+    apparent: Option<VoltAmperes>,
+    priority: Priority,
+    /// The reactive power that there is room for in this scan, a magnitude.
+    reactive_ability: Vars,
+    reactive: Vars,
+    /// The reactive power that was wanted of it, room or not.
+    reactive_wanted: Vars,
 }
 
 /// Two powers and what lies between them.
@@ -111,6 +120,11 @@ impl Member {
             left: Range::default(),
             floor: Ratio::ZERO,
             set_point: Watts::ZERO,
+            apparent: device.apparent,
+            priority: device.priority,
+            reactive_ability: Vars::ZERO,
+            reactive: Vars::ZERO,
+            reactive_wanted: Vars::ZERO,
         }
     }
 
@@ -119,6 +133,7 @@ impl Member {
         self.is_known = false;
         self.trust_afresh();
         self.set_point = Watts::ZERO;
+        (self.reactive, self.reactive_wanted) = (Vars::ZERO, Vars::ZERO);
     }
 
     fn trust_afresh(&mut self) {
@@ -144,6 +159,11 @@ impl Member {
             DeviceClass::Pv => Range { low: Watts::ZERO, high: self.rating },
             DeviceClass::Meter => Range::default(),
         };
+        if let Some(apparent) = self.apparent.filter(|_| self.priority == Priority::Reactive) {
+            let most = active_beside(apparent, self.reactive_wanted);
+            self.ability.low = self.ability.low.within(-most, most);
+            self.ability.high = self.ability.high.within(-most, most);
+        }
         if let Some((ramp, elapsed)) = self.ramp.zip(ramped) {
             let reach = ramp.over(elapsed);
             let (from, to) = (self.set_point - reach, self.set_point + reach);
@@ -197,6 +217,45 @@ impl Member {
 
     pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.watts(&mut self.set_point);
+        if self.apparent.is_some() {
+            carry.vars(&mut self.reactive);
+            carry.vars(&mut self.reactive_wanted);
+        }
+    }
+
+    /// Finds how much reactive power there is room for beside the active power of this scan.
+    pub(super) fn open_reactive(&mut self, class: DeviceClass, image: &Image) {
+        let made = image.good(self.device, PointKind::Power).map_or(Watts::ZERO, Watts::of);
+        let active = match class {
+            DeviceClass::Battery | DeviceClass::Meter => self.set_point,
+            // Of its limit it makes what it can.
+            DeviceClass::Pv => made.at_most(self.set_point),
+        };
+        let room = |apparent| Vars::of(beside(apparent, active.watts()));
+        let apparent = self.apparent.filter(|_| self.takes_part());
+        self.reactive_ability = apparent.map_or(Vars::ZERO, room);
+    }
+
+    /// The reactive power that there is room for in this scan, a magnitude.
+    pub const fn reactive_ability(&self) -> Vars {
+        self.reactive_ability
+    }
+
+    /// Sets its reactive power; `wanted` is what was wanted of the group, as a part of its rating.
+    pub(super) fn set_reactive(&mut self, power: Vars, wanted: f64) {
+        self.reactive = power;
+        self.reactive_wanted =
+            self.apparent.map_or(Vars::ZERO, |apparent| Vars::of(apparent.volt_amperes() * wanted));
+    }
+
+    /// Its reactive set-point as decided in the last scan.
+    pub const fn reactive(&self) -> Vars {
+        self.reactive
+    }
+
+    /// The most apparent power, if it takes reactive set-points.
+    pub const fn apparent(&self) -> Option<VoltAmperes> {
+        self.apparent
     }
 
     pub(super) const fn set(&mut self, set_point: Watts) {

@@ -31,6 +31,7 @@ pub mod composition;
 pub mod group;
 pub mod interval;
 pub mod member;
+pub mod reactive;
 mod readiness;
 mod recall;
 pub mod set_points;
@@ -311,6 +312,10 @@ impl<F: Function> Controller<F> {
 
     fn wake(&mut self, now: LocalTime, out: &mut Effects) {
         if self.redundancy.deadline().is_some_and(|deadline| now >= deadline) {
+            if !self.redundancy.health().is_ready {
+                // Whose state is too old is ready as soon as no active is there to tell a newer one: it must not wait for a scan.
+                self.tell_health(now, out);
+            }
             self.redundancy.wake(now, out);
         }
         match self.phase {

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::channel::Channel;
 use self::channel::Need;
+use self::written::SetPoint;
 pub use self::written::{LastWrite, WriteState};
 use super::budget::{Day, WriteBudget};
 use super::group::Group;
@@ -133,19 +134,19 @@ impl SetPoints {
         let mut difference = None;
         let members = groups.iter().flat_map(|group| group.members());
         for (channel, member) in self.channels.iter_mut().zip(members) {
-            let decided = member.is_known().then(|| member.set_point());
-            let Some(power) = (match wanted {
-                Wanted::Decided => decided,
-                Wanted::AtStop { .. } => channel.at_stop,
+            let decided = || SetPoint { power: member.set_point(), reactive: member.reactive() };
+            let Some(set_point) = (match wanted {
+                Wanted::Decided => member.is_known().then(decided),
+                Wanted::AtStop { .. } => channel.at_stop.map(SetPoint::active),
             }) else {
                 continue;
             };
             channel.read_back(image, out);
             let need = match wanted {
-                Wanted::Decided => channel.need(now, power),
+                Wanted::Decided => channel.need(now, set_point),
                 Wanted::AtStop { .. } => Need::Urgent,
             };
-            let may_write = channel.may_try(now, authority.epoch, power)
+            let may_write = channel.may_try(now, authority.epoch, set_point)
                 && now.since(authority.since) >= channel.first_wait(settings);
             let is_due = may_write
                 && match wanted {
@@ -153,19 +154,22 @@ impl SetPoints {
                     // It is the last one: no other comes too soon after it.
                     Wanted::AtStop { is_heard_first } => {
                         let is_heard = || bus.is_heard(channel.device, authority.epoch.number());
-                        !channel.was_told(power) && (!is_heard_first || is_heard())
+                        !channel.was_told(set_point) && (!is_heard_first || is_heard())
                     }
                 };
             if is_due {
+                let SetPoint { power, reactive } = set_point;
                 let held = image.good(channel.device, PointKind::SetPoint).map_or(power, Watts::of);
                 difference = Some(difference.unwrap_or(Watts::ZERO) + (power - held).abs());
                 let valid_until = authority.until.min(now + channel.reversion);
-                let write = LastWrite { power, at: now, epoch: authority.epoch, state: WriteState::Pending };
+                let (epoch, state) = (authority.epoch, WriteState::Pending);
+                let write = LastWrite { power, reactive, at: now, epoch, state };
                 channel.note_write(write, need, channel.ends_at(now, valid_until, settings));
                 out.push(Effect::Write(SetPointWrite {
                     device: channel.device,
                     kind: WriteKind::SetPoint,
                     value: power.watts() * channel.factor + 0.0,
+                    reactive: reactive.vars() * channel.factor + 0.0,
                     epoch: authority.epoch.number(),
                     valid_until,
                 }));
@@ -189,7 +193,7 @@ impl SetPoints {
         let is_at_rest = |channel: &Channel| {
             channel.at_stop.is_none_or(|power| {
                 let acknowledged = |last: LastWrite| matches!(last.state, WriteState::Acknowledged { .. });
-                channel.was_told(power) && channel.last.is_some_and(acknowledged)
+                channel.was_told(SetPoint::active(power)) && channel.last.is_some_and(acknowledged)
             })
         };
         self.channels.iter().all(is_at_rest)

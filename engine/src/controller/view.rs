@@ -3,10 +3,11 @@
 use core::ops::Range;
 
 use crate::controller::group::Group;
+use crate::controller::reactive::Reactive;
 use crate::ids::{DeviceIndex, GroupIndex};
-use crate::points::{Image, PointKind};
+use crate::points::{DeviceClass, Image, PointKind};
 use crate::time::{LocalTime, Span};
-use crate::units::{Hertz, PerUnit, Ratio, Watts};
+use crate::units::{Hertz, PerUnit, Ratio, Vars, VoltAmperes, Watts};
 use crate::wall::WallTime;
 
 /// A function's view of its grid in one scan.
@@ -107,9 +108,24 @@ impl View<'_> {
         self.group(group).members()[usize::from(place)].rating()
     }
 
+    /// What the members of a group are.
+    pub fn class(&self, group: GroupIndex) -> DeviceClass {
+        self.group(group).class()
+    }
+
     /// The sum of the ratings of the group's members.
     pub fn rating(&self, group: GroupIndex) -> Watts {
         self.group(group).rating()
+    }
+
+    /// The sum of the apparent power of those of its members that take reactive set-points.
+    pub fn apparent(&self, group: GroupIndex) -> VoltAmperes {
+        self.group(group).reactive().map_or(VoltAmperes::ZERO, Reactive::rating)
+    }
+
+    /// The reactive power that was decided for the group in the scan before this one.
+    pub fn decided_reactive(&self, group: GroupIndex) -> Option<Vars> {
+        self.group(group).reactive()?.applied()
     }
 
     fn group(&self, group: GroupIndex) -> &Group {

@@ -114,6 +114,8 @@ impl ByModels {
             PointKind::ReactivePower => !has(&models::REACTIVE),
             // It is in volts, and no model says of what nominal voltage.
             PointKind::Voltage => true,
+            // Those of model 704 are not written yet.
+            PointKind::ReactiveSetPoint => true,
             PointKind::Frequency => !has(&models::FREQUENCY),
         };
         let is_controlled = match self.class {

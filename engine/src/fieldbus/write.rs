@@ -90,6 +90,8 @@ pub struct WrittenField {
 pub enum FieldContent {
     /// The set-point, W, in the device's own sign.
     SetPoint,
+    /// The reactive set-point, var, in the device's own sign.
+    ReactiveSetPoint,
     /// The fencing number of the authority under which it was decided.
     Epoch,
     /// Always the same, such as a reversion time or a bit that enables the set-point.
@@ -292,7 +294,10 @@ impl WrittenField {
     fn is_bit(&self) -> bool {
         let may_be = match self.content {
             FieldContent::Constant(_) | FieldContent::Toggle => true,
-            FieldContent::SetPoint | FieldContent::Epoch | FieldContent::Counter => false,
+            FieldContent::SetPoint
+            | FieldContent::ReactiveSetPoint
+            | FieldContent::Epoch
+            | FieldContent::Counter => false,
         };
         may_be && self.layout.number == NumberType::BIT
     }
@@ -304,6 +309,7 @@ impl WrittenField {
                 let value = write.value;
                 self.most.map_or(value, |most| at_least(at_most(value, most), -most))
             }
+            FieldContent::ReactiveSetPoint => write.reactive,
             FieldContent::Epoch => write.epoch as f64,
             FieldContent::Constant(value) => value,
             FieldContent::Counter => (write.value as u64 % self.layout.number.counts()) as f64,
@@ -317,7 +323,7 @@ impl FieldContent {
     pub const fn changes(self) -> bool {
         match self {
             Self::Counter | Self::Toggle => true,
-            Self::SetPoint | Self::Epoch | Self::Constant(_) => false,
+            Self::SetPoint | Self::ReactiveSetPoint | Self::Epoch | Self::Constant(_) => false,
         }
     }
 }

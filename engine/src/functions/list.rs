@@ -33,6 +33,8 @@ macro_rules! functions_with {
                 SocFloor($crate::functions::SocFloor),
                 PeakShaving($crate::functions::PeakShaving),
                 SelfConsumption($crate::functions::SelfConsumption),
+                VoltVar($crate::functions::VoltVar),
+                VoltWatt($crate::functions::VoltWatt),
                 $($name($law),)*
             }
         }

@@ -8,13 +8,17 @@
 //! own call of it), one scenario that a careless version would fail.
 
 pub mod connection_limit;
+pub mod curve;
 pub mod list;
 pub mod peak_shaving;
 pub mod ramp_limit;
+pub mod response;
 pub mod self_consumption;
 pub mod soc_floor;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod volt_var;
+pub mod volt_watt;
 pub mod wiring;
 pub mod wish;
 
@@ -28,6 +32,8 @@ pub use peak_shaving::PeakShaving;
 pub use ramp_limit::RampLimit;
 pub use self_consumption::SelfConsumption;
 pub use soc_floor::SocFloor;
+pub use volt_var::VoltVar;
+pub use volt_watt::VoltWatt;
 pub use wiring::{Problem, SpecError, Wiring};
 pub use wish::{Wish, Wishes};
 
@@ -118,6 +124,8 @@ pub enum Rank {
     GridOperator,
     /// Frequency response.
     FrequencyResponse,
+    /// What holds the voltage.
+    Voltage,
     /// Connection and export limit.
     Connection,
     /// Ramp limits.

@@ -12,9 +12,9 @@ use crate::event::Event;
 use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effect, Effects, Input, Machine, Sample, Validity};
 use crate::persistence::Origin;
-use crate::points::{Connections, DeviceClass, DeviceSpec, PointKind, Positive};
+use crate::points::{Connections, DeviceClass, DeviceSpec, PointKind, Positive, Priority};
 use crate::time::{LocalTime, Span};
-use crate::units::{Ratio, Watts};
+use crate::units::{Ratio, Vars, VoltAmperes, Watts};
 use crate::wall::WallTime;
 
 /// What the devices measure: kW, positive into the bus, and more.
@@ -40,6 +40,8 @@ impl Default for Reading {
 pub(crate) struct Decided {
     pub(crate) bess: f64,
     pub(crate) pv: f64,
+    /// The reactive power of the battery, kvar.
+    pub(crate) bess_var: f64,
 }
 
 pub(crate) struct Rig {
@@ -70,6 +72,8 @@ pub(crate) fn device(name: &str, class: DeviceClass, positive: Positive, rating_
         checks_epochs: false,
         at_stop: None,
         connections: Connections::Shared,
+        apparent: None,
+        priority: Priority::Active,
         ramp: None,
     }
 }
@@ -79,7 +83,10 @@ fn devices() -> Vec<DeviceSpec> {
     let points = pcc.points.with(PointKind::Voltage).with(PointKind::Frequency);
     Vec::from([
         DeviceSpec { points, ..pcc },
-        device("bess", DeviceClass::Battery, Positive::Discharge, 250.0),
+        DeviceSpec {
+            apparent: Some(VoltAmperes::of(300e3)),
+            ..device("bess", DeviceClass::Battery, Positive::Discharge, 250.0)
+        },
         device("pv", DeviceClass::Pv, Positive::Generation, 600.0),
     ])
 }
@@ -193,7 +200,7 @@ impl Rig {
 
     /// Scans in which the meter does not answer.
     pub(crate) fn silent_meter(&mut self, scans: u32, reading: Reading) -> Decided {
-        let mut decided = Decided { bess: 0.0, pv: 0.0 };
+        let mut decided = Decided { bess: 0.0, pv: 0.0, bess_var: 0.0 };
         for _scan in 0..scans {
             decided = self.answering_devices(reading);
         }
@@ -221,7 +228,9 @@ impl Rig {
             let mut groups = groups.filter(|group| group.class() == name);
             groups.next().and_then(|group| group.applied()).map_or(0.0, |power| power.watts() / 1e3)
         };
-        Decided { bess: power(DeviceClass::Battery), pv: power(DeviceClass::Pv) }
+        let groups = self.controller.composition().groups().iter();
+        let reactive = groups.filter_map(|group| group.reactive()?.applied()).map(Vars::vars).sum::<f64>();
+        Decided { bess: power(DeviceClass::Battery), pv: power(DeviceClass::Pv), bess_var: reactive / 1e3 }
     }
 
     fn points(&mut self, device: u16, values: &[f64]) {

@@ -68,6 +68,11 @@ pub enum Problem {
         /// What is needed.
         point: PointKind,
     },
+    /// The device takes no reactive set-points.
+    NotReactive {
+        /// The device.
+        device: String,
+    },
     /// The device is shared in one function and named on its own in another.
     SharedAndAlone {
         /// The device.
@@ -101,6 +106,10 @@ impl fmt::Display for Problem {
                     "\"{device}\" must measure `{point}`: add `measures: [{point}]`, or `{point}` to the points of its map"
                 )
             }
+            Self::NotReactive { device } => write!(
+                f,
+                "\"{device}\" takes no reactive set-points: say its `apparent` power, such as \"300 kVA\""
+            ),
             Self::SharedAndAlone { device } => {
                 write!(
                     f,
@@ -149,6 +158,17 @@ impl<'a> Wiring<'a> {
     /// Finds the group of one photovoltaic inverter, or of all.
     pub fn pv(&mut self, field: &'static str, name: &str) -> GroupIndex {
         self.group(field, name, DeviceClass::Pv, ALL_PVS)
+    }
+
+    /// Notes members of a group that take no reactive set-points, if none does.
+    pub fn takes_reactive(&mut self, field: &'static str, group: GroupIndex) {
+        let Some(found) = self.groups.get(group.position()) else { return };
+        let devices = self.devices;
+        let takes = |device: &DeviceIndex| devices[device.position()].apparent.is_some();
+        if let (Some(first), false) = (found.members.first(), found.members.iter().any(takes)) {
+            let problem = Problem::NotReactive { device: devices[first.position()].name.clone() };
+            self.errors.push(SpecError { field, problem });
+        }
     }
 
     /// Notes that `field` is out of range unless `holds`.

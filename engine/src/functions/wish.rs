@@ -5,40 +5,40 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::GroupIndex;
-use crate::units::{Ratio, Watts};
+use crate::units::{Ratio, Vars, Watts};
 
-/// One function's wish for one group; power is positive into the bus.
+/// One function's wish for the active power of one group, or for its reactive power in [`Vars`]; positive into the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Wish {
+pub enum Wish<P = Watts> {
     /// Stay between two powers.
     Limit {
         /// The lowest power.
-        low: Watts,
+        low: P,
         /// The highest power.
-        high: Watts,
+        high: P,
     },
     /// Take this power.
-    Target(Watts),
+    Target(P),
     /// Keep room at both ends from now on, and add `offset` after the last function.
     ///
     /// This is how frequency response and self-consumption live together: the delivered offset is removed from the
     /// measured power that the other functions see.
     Reserve {
         /// Room kept below the upper end, a magnitude.
-        up: Watts,
+        up: P,
         /// Room kept above the lower end, a magnitude.
-        down: Watts,
+        down: P,
         /// What is delivered now.
-        offset: Watts,
+        offset: P,
     },
     /// Let one member of the group stay between two powers, whatever the others do.
     MemberLimit {
         /// Its place in the group.
         place: u16,
         /// The lowest power.
-        low: Watts,
+        low: P,
         /// The highest power.
-        high: Watts,
+        high: P,
         /// The state of charge below which it is kept from discharging: members far above theirs give more.
         floor: Ratio,
     },
@@ -48,6 +48,7 @@ pub enum Wish {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Wishes {
     list: Vec<(GroupIndex, Wish)>,
+    reactive: Vec<(GroupIndex, Wish<Vars>)>,
 }
 
 impl Wishes {
@@ -71,7 +72,22 @@ impl Wishes {
         self.list.push((group, Wish::MemberLimit { place, low, high, floor }));
     }
 
-    /// The wishes in the order in which they were made.
+    /// Wishes that the reactive power of `group` stays between `low` and `high`.
+    pub fn limit_reactive(&mut self, group: GroupIndex, low: Vars, high: Vars) {
+        self.reactive.push((group, Wish::Limit { low, high }));
+    }
+
+    /// Wishes that `group` takes this reactive power.
+    pub fn target_reactive(&mut self, group: GroupIndex, power: Vars) {
+        self.reactive.push((group, Wish::Target(power)));
+    }
+
+    /// The wishes for reactive power in the order in which they were made.
+    pub fn reactive(&self) -> &[(GroupIndex, Wish<Vars>)] {
+        &self.reactive
+    }
+
+    /// The wishes for active power in the order in which they were made.
     pub fn as_slice(&self) -> &[(GroupIndex, Wish)] {
         &self.list
     }
@@ -96,5 +112,6 @@ impl Wishes {
     /// Forgets all wishes and keeps the memory.
     pub fn clear(&mut self) {
         self.list.clear();
+        self.reactive.clear();
     }
 }

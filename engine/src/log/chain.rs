@@ -35,6 +35,7 @@ const FRAME: u64 = 13;
 const LINK_OPEN: u64 = 14;
 const LINK_CLOSED: u64 = 15;
 const HEARTBEAT: u64 = 16;
+const REACTIVE: u64 = 17;
 
 /// Both chains of one controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,12 +135,15 @@ impl ChainPair {
 
     #[inline]
     fn fold_write(&mut self, write: &SetPointWrite) {
-        let SetPointWrite { device, kind, value, epoch, valid_until } = write;
+        let SetPointWrite { device, kind, value, reactive, epoch, valid_until } = write;
         let label = match kind {
             WriteKind::SetPoint => WRITE,
             WriteKind::Heartbeat => HEARTBEAT,
         };
         self.effects.fold(labelled(value.to_bits(), label, device.0));
+        if *reactive != 0.0 {
+            self.effects.fold(labelled(reactive.to_bits(), REACTIVE, device.0));
+        }
         // Epochs are far below 2^32; the product of the constant keeps them apart from times.
         self.effects.fold(valid_until.as_nanos().wrapping_add(epoch.wrapping_mul(SPREAD)));
     }
@@ -246,7 +250,14 @@ mod tests {
         let valid_until = LocalTime::from_nanos(2_005);
         let connection = ConnectionIndex(1);
         let writing = |kind| {
-            let write = SetPointWrite { device: DeviceIndex(1), kind, value: -2.5, epoch: 1, valid_until };
+            let write = SetPointWrite {
+                device: DeviceIndex(1),
+                kind,
+                value: -2.5,
+                reactive: 0.0,
+                epoch: 1,
+                valid_until,
+            };
             Effect::Frame { connection, first: 17, length: 300, chain: 0x0506, write: Some(write) }
         };
         assert_eq!(folded(writing(WriteKind::SetPoint)), 0x73d8_fd4a_6a0f_62b4);

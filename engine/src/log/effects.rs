@@ -107,8 +107,10 @@ pub(super) fn encode(
 
 /// Appends what a write says beside its device.
 fn put_write(out: &mut Vec<u8>, now: LocalTime, write: SetPointWrite) {
-    let SetPointWrite { device: _, kind: _, value, epoch, valid_until } = write;
+    let SetPointWrite { device: _, kind: _, value, reactive, epoch, valid_until } = write;
     out.extend_from_slice(&value.to_bits().to_le_bytes());
+    // Mostly zero, and else a number whose last bits are.
+    put(out, reactive.to_bits().reverse_bits());
     put(out, epoch);
     put_difference(out, now.as_nanos(), valid_until.as_nanos());
 }
@@ -192,8 +194,9 @@ fn take_write(
     now: LocalTime,
     (device, kind): (DeviceIndex, WriteKind),
 ) -> Result<SetPointWrite, Flaw> {
-    let (value, epoch) = (cursor.f64()?, cursor.varint()?);
-    Ok(SetPointWrite { device, kind, value, epoch, valid_until: instant(cursor, now)? })
+    let (value, reactive) = (cursor.f64()?, f64::from_bits(cursor.varint()?.reverse_bits()));
+    let epoch = cursor.varint()?;
+    Ok(SetPointWrite { device, kind, value, reactive, epoch, valid_until: instant(cursor, now)? })
 }
 
 fn instant(cursor: &mut Cursor<'_>, now: LocalTime) -> Result<LocalTime, Flaw> {
@@ -264,6 +267,7 @@ mod tests {
             device: DeviceIndex(u16::MAX),
             kind: WriteKind::SetPoint,
             value: -0.0,
+            reactive: 0.0,
             epoch: 7,
             valid_until: LocalTime::MAX,
         };

@@ -153,6 +153,7 @@ fn each_kind_of_record_has_its_golden_bytes() {
         device: DeviceIndex(1),
         kind: WriteKind::SetPoint,
         value: -2.5,
+        reactive: 0.0,
         epoch: 1,
         valid_until: LocalTime::from_nanos(2_005),
     };

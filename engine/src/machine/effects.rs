@@ -151,6 +151,8 @@ pub struct SetPointWrite {
     pub kind: WriteKind,
     /// The power in W, in the device's own sign; of a heartbeat, how many there were before it. Finite.
     pub value: f64,
+    /// The reactive power in var, in the device's own sign; 0 where it takes none. Finite.
+    pub reactive: f64,
     /// The fencing number of the authority under which it was decided.
     pub epoch: u64,
     /// The driver refuses to perform it after this instant.

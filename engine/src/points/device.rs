@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kinds::PointKinds;
 use crate::time::Span;
-use crate::units::{Watts, WattsPerSecond};
+use crate::units::{VoltAmperes, Watts, WattsPerSecond};
 
 /// Largest magnitude that is believed, in the point's base unit: 1 TW is beyond any site and keeps sums finite.
 pub const MAX_MAGNITUDE: f64 = 1e12;
@@ -53,6 +53,8 @@ pub enum PointKind {
     Voltage,
     /// Frequency, Hz.
     Frequency,
+    /// The reactive set-point as the device holds it, var.
+    ReactiveSetPoint,
 }
 
 impl DeviceClass {
@@ -76,7 +78,7 @@ impl DeviceClass {
 
 impl PointKind {
     /// All of them, in the order in which they stand in an image.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Power,
         Self::StateOfCharge,
         Self::ChargeLimit,
@@ -85,6 +87,7 @@ impl PointKind {
         Self::ReactivePower,
         Self::Voltage,
         Self::Frequency,
+        Self::ReactiveSetPoint,
     ];
 
     /// The point's name after the device's name: `commerce/bess.soc`.
@@ -98,13 +101,14 @@ impl PointKind {
             Self::ReactivePower => "q",
             Self::Voltage => "v",
             Self::Frequency => "f",
+            Self::ReactiveSetPoint => "q_set_point",
         }
     }
 
     /// Whether the value's sign is the device's own and must be turned into ours.
     pub const fn is_signed(self) -> bool {
         match self {
-            Self::Power | Self::SetPoint | Self::ReactivePower => true,
+            Self::Power | Self::SetPoint | Self::ReactivePower | Self::ReactiveSetPoint => true,
             Self::StateOfCharge
             | Self::ChargeLimit
             | Self::DischargeLimit
@@ -148,7 +152,7 @@ impl PointKind {
         match self {
             Self::Power | Self::SetPoint | Self::ChargeLimit | Self::DischargeLimit => Dimension::Power,
             Self::StateOfCharge => Dimension::Share,
-            Self::ReactivePower => Dimension::ReactivePower,
+            Self::ReactivePower | Self::ReactiveSetPoint => Dimension::ReactivePower,
             Self::Voltage => Dimension::Voltage,
             Self::Frequency => Dimension::Frequency,
         }
@@ -157,7 +161,9 @@ impl PointKind {
     /// Whether a device's number can be true.
     pub fn can_be(self, value: f64) -> bool {
         let range = match self {
-            Self::Power | Self::SetPoint | Self::ReactivePower => -MAX_MAGNITUDE..=MAX_MAGNITUDE,
+            Self::Power | Self::SetPoint | Self::ReactivePower | Self::ReactiveSetPoint => {
+                -MAX_MAGNITUDE..=MAX_MAGNITUDE
+            }
             Self::ChargeLimit | Self::DischargeLimit => 0.0..=MAX_MAGNITUDE,
             Self::StateOfCharge => -SOC_TOLERANCE..=1.0 + SOC_TOLERANCE,
             Self::Voltage => 0.0..=VOLTAGE_MAX,
@@ -177,6 +183,7 @@ impl PointKind {
             | Self::ChargeLimit
             | Self::DischargeLimit
             | Self::ReactivePower
+            | Self::ReactiveSetPoint
             | Self::Voltage
             | Self::Frequency => value,
         }
@@ -218,6 +225,16 @@ pub enum Connections {
     ActiveOnly,
 }
 
+/// Which of a device's powers comes first where its apparent power has no room for both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Priority {
+    /// Reactive power takes what active power leaves.
+    #[default]
+    Active,
+    /// Active power takes what reactive power leaves.
+    Reactive,
+}
+
 /// One device as a controller knows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeviceSpec {
@@ -256,6 +273,10 @@ pub struct DeviceSpec {
     /// What is written to it when its controller ends in order and nobody goes on; `None`: it keeps what it was told, up to its
     /// reversion.
     pub at_stop: Option<Watts>,
+    /// The most apparent power of an inverter that takes reactive set-points; `None`: it takes none.
+    pub apparent: Option<VoltAmperes>,
+    /// What gives way where its apparent power has no room for both.
+    pub priority: Priority,
     /// How fast the device itself can change its power; `None` if it does not matter.
     pub ramp: Option<WattsPerSecond>,
 }

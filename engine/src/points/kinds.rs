@@ -102,7 +102,9 @@ impl DeviceClass {
             Self::Meter => {
                 PointKinds::of(&[PointKind::ReactivePower, PointKind::Voltage, PointKind::Frequency])
             }
-            Self::Battery | Self::Pv => PointKinds::of(&[]),
+            Self::Battery | Self::Pv => {
+                PointKinds::of(&[PointKind::ReactivePower, PointKind::ReactiveSetPoint])
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ pub mod history;
 pub mod image;
 pub mod kinds;
 
-pub use device::{Connections, DeviceClass, DeviceSpec, Dimension, PointKind, Positive};
+pub use device::{Connections, DeviceClass, DeviceSpec, Dimension, PointKind, Positive, Priority};
 pub use history::History;
 pub use image::{Image, Point, Quality};
 pub use kinds::PointKinds;

@@ -18,7 +18,7 @@ use r_ems_engine::machine::{
     Boot, Effect, Effects, Input, LinkWish, Machine, Sample, SetPointWrite, Validity, WriteKind, WriteOutcome,
 };
 use r_ems_engine::math::at_most;
-use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
+use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive, Priority};
 use r_ems_engine::redundancy::Command;
 use r_ems_engine::units::{Ratio, Watts, WattsPerSecond};
 use r_ems_engine::{LocalTime, Span};
@@ -92,6 +92,8 @@ fn device(name: &str, class: DeviceClass, positive: Positive, rating: f64) -> De
         checks_epochs: false,
         at_stop: None,
         connections: Connections::Shared,
+        apparent: None,
+        priority: Priority::Active,
         ramp: None,
     }
 }

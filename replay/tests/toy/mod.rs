@@ -139,6 +139,7 @@ impl Toy {
                 device: BATTERY,
                 kind: WriteKind::SetPoint,
                 value: shortfall,
+                reactive: 0.0,
                 epoch: 1,
                 valid_until: now + PERIOD + PERIOD,
             };

@@ -57,6 +57,7 @@ pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: 
         | PointKind::StateOfCharge
         | PointKind::SetPoint
         | PointKind::ReactivePower
+        | PointKind::ReactiveSetPoint
         | PointKind::Voltage
         | PointKind::Frequency => {
             let message = format!(

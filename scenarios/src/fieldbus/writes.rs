@@ -29,7 +29,7 @@ const FUNCTIONS: [(u64, WriteFunction); 6] = [
 const WRITES_MANY: u64 = 16;
 
 /// The values of a request that writes a set-point, and of one that writes a heartbeat.
-const SET_POINT: [&str; 3] = ["SetPoint", "Epoch", "Constant"];
+const SET_POINT: [&str; 4] = ["SetPoint", "ReactiveSetPoint", "Epoch", "Constant"];
 const HEARTBEAT: [&str; 3] = ["Counter", "Toggle", "Epoch"];
 
 /// Reads `[(address: 200, values: [Epoch(number: U64), SetPoint(number: I32, scale: "1 W")])]`.
@@ -133,6 +133,9 @@ fn read_value(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Opt
     let name = if names.contains(&node.name()) { node.name() } else { "" };
     let (content, layout) = match name {
         "SetPoint" => (FieldContent::SetPoint, read_layout(&mut fields, Dimension::Power, notes)),
+        "ReactiveSetPoint" => {
+            (FieldContent::ReactiveSetPoint, read_layout(&mut fields, Dimension::ReactivePower, notes))
+        }
         "Epoch" => (FieldContent::Epoch, read_bare(&mut fields, notes)),
         "Constant" => {
             let value: f64 = fields.leaf("value", notes)?;
@@ -182,11 +185,23 @@ pub(super) fn check_writes(device: &Device<'_>, map: &DeviceMap, notes: &mut Not
             FieldContent::Epoch if field.layout.number != NumberType::U64 => {
                 device.note_link("Epoch(…) needs a U64: shorter ones would repeat".into(), notes);
             }
-            FieldContent::Epoch
+            FieldContent::ReactiveSetPoint
+            | FieldContent::Epoch
             | FieldContent::Constant(_)
             | FieldContent::Counter
             | FieldContent::Toggle => {}
         }
+    }
+    match (device.spec.apparent.is_some(), holds(FieldContent::ReactiveSetPoint)) {
+        (true, None) => {
+            let message = "a device with `apparent` power needs ReactiveSetPoint(…) among its `writes`";
+            device.note_link(message.into(), notes);
+        }
+        (false, Some(_)) => {
+            let message = "ReactiveSetPoint(…) needs the `apparent` power of the device, such as \"300 kVA\"";
+            device.note_link(message.into(), notes);
+        }
+        (true, Some(_)) | (false, None) => {}
     }
     if device.spec.checks_epochs && epoch.is_none() {
         let message =

@@ -90,6 +90,7 @@ const fn condition(kind: PointKind) -> &'static str {
         | PointKind::ChargeLimit
         | PointKind::DischargeLimit
         | PointKind::ReactivePower
+        | PointKind::ReactiveSetPoint
         | PointKind::Voltage
         | PointKind::Frequency => "valid_if",
     }

@@ -70,7 +70,8 @@ impl Course<'_, '_, '_> {
         let target = self.trial.target;
         let value = set_point * target.factor(PointKind::SetPoint);
         let (device, epoch, valid_until) = (target.map.device(), self.epoch, LocalTime::MAX);
-        let write = SetPointWrite { device, kind: WriteKind::SetPoint, value, epoch, valid_until };
+        let write =
+            SetPointWrite { device, kind: WriteKind::SetPoint, value, reactive: 0.0, epoch, valid_until };
         let began = self.now();
         let mut first = None;
         for (place, request) in target.map.writes().iter().enumerate() {

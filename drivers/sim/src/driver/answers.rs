@@ -10,7 +10,7 @@ use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::machine::{Sample, SetPointWrite, WriteKind};
 use r_ems_engine::redundancy::Epoch;
-use r_ems_engine::units::Watts;
+use r_ems_engine::units::{Vars, Watts};
 use r_ems_engine::{Span, Time};
 
 use super::devices::Declined;
@@ -186,8 +186,9 @@ impl SimDriver {
         if order.beats {
             self.grids[usize::from(grid)].hear(component, at, self.monitor.watch(grid));
         }
-        if let Some(power) = order.takes {
-            self.follow(at, (post, device), Watts::of(power * factor));
+        if let Some((power, reactive)) = order.takes {
+            let powers = (Watts::of(power * factor), Vars::of(reactive * factor));
+            self.follow(at, (post, device), powers);
         }
         let state = &mut self.grids[usize::from(grid)];
         if !order.stands && state.bus.is_commanded(component) {

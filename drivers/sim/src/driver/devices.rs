@@ -3,7 +3,7 @@
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
 use r_ems_engine::machine::{Effect, SetPointWrite, WriteOutcome};
 use r_ems_engine::redundancy::Epoch;
-use r_ems_engine::units::Watts;
+use r_ems_engine::units::{Vars, Watts};
 use r_ems_engine::{LocalTime, Span, Time};
 
 use super::pending::{Devices, Happened, Of, Pending};
@@ -16,7 +16,7 @@ use crate::plant::ComponentIndex;
 pub(super) struct WriteUnderWay {
     pub(super) of: Of,
     pub(super) device: DeviceIndex,
-    power: Watts,
+    powers: (Watts, Vars),
     epoch: Epoch,
     /// How it left; `None` if it is answered too late in any case, which is known already.
     sent: Option<Sent>,
@@ -187,7 +187,7 @@ impl SimDriver {
 
     /// A device takes a write, or refuses it, as any or because it has accepted a higher epoch.
     fn apply(&mut self, at: Time, write: &WriteUnderWay) -> WriteOutcome {
-        let WriteUnderWay { of: Of { post, .. }, device, power, epoch, .. } = *write;
+        let WriteUnderWay { of: Of { post, .. }, device, powers, epoch, .. } = *write;
         let way = self.arrives(at, (post, device), epoch);
         match self.declines((post, device), Some(epoch)) {
             Some(Declined::Refused) => WriteOutcome::Refused,
@@ -195,7 +195,7 @@ impl SimDriver {
             Some(Declined::Ignored) => WriteOutcome::Acknowledged,
             None => {
                 self.accept(at, (post, device), (epoch, way));
-                self.follow(at, (post, device), power);
+                self.follow(at, (post, device), powers);
                 WriteOutcome::Acknowledged
             }
         }
@@ -247,12 +247,12 @@ impl SimDriver {
     }
 
     /// A device follows a set-point from now on.
-    pub(super) fn follow(&mut self, at: Time, (post, device): (u16, DeviceIndex), power: Watts) {
+    pub(super) fn follow(&mut self, at: Time, (post, device): (u16, DeviceIndex), powers: (Watts, Vars)) {
         let grid = self.posts[usize::from(post)].grid;
         let link = self.link(post, device);
         link.count_write();
         let component = link.component();
-        self.grids[usize::from(grid)].command(component, power, at, self.monitor.watch(grid));
+        self.grids[usize::from(grid)].command(component, powers, at, self.monitor.watch(grid));
     }
 
     /// Sends the polls among `effects` on their way, so that their answers are there when they are due.
@@ -305,10 +305,11 @@ impl SimDriver {
             Sending::Reaches(effect) => {
                 self.note_sent(at, post, write);
                 let link = self.link(post, device);
-                let power = Watts::of(write.value * link.factor());
+                let powers =
+                    (Watts::of(write.value * link.factor()), Vars::of(write.reactive * link.factor()));
                 let epoch = Epoch::of_number(write.epoch);
                 let is_in_time = link.reaches(sent, effect);
-                let under_way = WriteUnderWay { of, device, power, epoch, sent: is_in_time.then_some(sent) };
+                let under_way = WriteUnderWay { of, device, powers, epoch, sent: is_in_time.then_some(sent) };
                 self.queue.push(effect, Pending::Write(under_way));
                 if !is_in_time {
                     self.give_up(of, device, sent);

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use r_ems_engine::Time;
 use r_ems_engine::redundancy::Epoch;
-use r_ems_engine::units::Watts;
+use r_ems_engine::units::{Vars, Watts};
 
 use super::result::GridResult;
 use crate::account::Account;
@@ -71,9 +71,16 @@ impl Grid {
     }
 
     /// A device accepts a write.
-    pub(super) fn command(&mut self, component: ComponentIndex, power: Watts, at: Time, others: impl Watch) {
+    pub(super) fn command(
+        &mut self,
+        component: ComponentIndex,
+        (power, reactive): (Watts, Vars),
+        at: Time,
+        others: impl Watch,
+    ) {
         {
             let (bus, mut watch) = self.watched(others);
+            bus.command_reactive(component, reactive, at, &mut watch);
             bus.command(component, power, at, &mut watch);
         }
         self.timers.accepted(at, component);

@@ -61,6 +61,7 @@ pub(super) fn ends(bus: &Bus, point: TruthPoint) -> (f64, f64) {
         | Quantity::ChargeLimit
         | Quantity::DischargeLimit
         | Quantity::SetPoint
+        | Quantity::ReactiveSetPoint
         | Quantity::Closed => held(bus.value(point)),
     }
 }

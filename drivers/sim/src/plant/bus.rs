@@ -11,7 +11,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use r_ems_engine::units::Watts;
+use r_ems_engine::units::{Vars, Watts};
 use r_ems_engine::{Span, Time};
 
 use super::motion::{Decay, Motion};
@@ -122,6 +122,19 @@ impl Bus {
     /// If the component takes no command: whoever wires devices to components has checked that.
     pub fn command(&mut self, component: ComponentIndex, power: Watts, now: Time, watch: &mut impl Watch) {
         self.act(component, now, watch, |component, at| component.command(power, at));
+    }
+
+    /// Gives a reactive set-point to an inverter at `now`, in var; what takes none does nothing.
+    pub fn command_reactive(
+        &mut self,
+        component: ComponentIndex,
+        power: Vars,
+        now: Time,
+        watch: &mut impl Watch,
+    ) {
+        if self.components[usize::from(component.0)].takes_reactive() {
+            self.act(component, now, watch, |component, _at| component.command_reactive(power));
+        }
     }
 
     /// Lets a device hear, at `now`, that somebody cares for its set-point.

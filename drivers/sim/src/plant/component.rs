@@ -3,7 +3,7 @@
 //! A new kind of component is one file and one line of [`Component`]; the compiler then names every place that has to say
 //! something about it.
 
-use r_ems_engine::units::Watts;
+use r_ems_engine::units::{Vars, Watts};
 use r_ems_engine::{Span, Time};
 
 use super::{Battery, Connection, Load, Pv, Supply};
@@ -56,6 +56,8 @@ pub enum Quantity {
     Voltage,
     /// Frequency in Hz.
     Frequency,
+    /// The reactive set-point that the device holds, in var.
+    ReactiveSetPoint,
 }
 
 /// A value of the plant that is known to exist: made by `Bus::truth`.
@@ -114,7 +116,9 @@ impl Component {
     pub(super) fn reactive_var(&self, power_w: f64) -> f64 {
         match self {
             Self::Load(load) => load.reactive_of(power_w),
-            Self::Connection(_) | Self::Pv(_) | Self::Battery(_) => 0.0,
+            Self::Pv(pv) => pv.reactive_of(power_w),
+            Self::Battery(battery) => battery.reactive_of(power_w),
+            Self::Connection(_) => 0.0,
         }
     }
 
@@ -162,6 +166,24 @@ impl Component {
             }
             Self::Battery(battery) => battery.command(power, now),
             Self::Connection(_) | Self::Load(_) => panic!("a connection and a load take no set-point"),
+        }
+    }
+
+    /// Whether it takes reactive set-points.
+    pub(super) fn takes_reactive(&self) -> bool {
+        match self {
+            Self::Pv(pv) => pv.takes_reactive(),
+            Self::Battery(battery) => battery.takes_reactive(),
+            Self::Connection(_) | Self::Load(_) => false,
+        }
+    }
+
+    /// Gives a reactive set-point to an inverter. A connection and a load take none.
+    pub(super) fn command_reactive(&mut self, power: Vars) {
+        match self {
+            Self::Pv(pv) => pv.command_reactive(power),
+            Self::Battery(battery) => battery.command_reactive(power),
+            Self::Connection(_) | Self::Load(_) => {}
         }
     }
 

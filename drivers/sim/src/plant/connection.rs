@@ -101,6 +101,7 @@ impl Connection {
             Quantity::Closed => flag(self.position == Position::Closed),
             // The bus knows what flows besides.
             Quantity::ReactivePower
+            | Quantity::ReactiveSetPoint
             | Quantity::Voltage
             | Quantity::Frequency
             | Quantity::StateOfCharge

@@ -108,6 +108,7 @@ impl Load {
             | Quantity::ChargeLimit
             | Quantity::DischargeLimit
             | Quantity::SetPoint
+            | Quantity::ReactiveSetPoint
             | Quantity::Closed
             | Quantity::Voltage
             | Quantity::Frequency => None,

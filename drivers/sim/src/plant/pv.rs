@@ -8,11 +8,11 @@
 //! While the plant is curtailed no device can know what it could make: whoever reads the available power reads
 //! [`Quantity::Curtailed`] with it. The plant's truth knows it, and the summary's curtailed energy comes from it.
 
-use r_ems_engine::units::{Watts, WattsPerSecond};
+use r_ems_engine::units::{Vars, Watts, WattsPerSecond};
 use r_ems_engine::{Span, Time};
 
 use super::component::flag;
-use super::{JOULES_PER_WATT_HOUR, Quantity, SpecError, Supply, positive};
+use super::{JOULES_PER_WATT_HOUR, Quantity, ReactiveOutput, SpecError, Supply, positive};
 use crate::sources::{Line, Segment, Source, seconds};
 
 /// What a photovoltaic plant is.
@@ -54,6 +54,7 @@ pub struct Pv {
     power_w: f64,
     available_w: f64,
     flow: PvFlow,
+    reactive: ReactiveOutput,
 }
 
 /// What a photovoltaic plant did in one integrated segment.
@@ -96,7 +97,33 @@ impl Pv {
             power_w: 0.0,
             available_w: 0.0,
             flow: PvFlow::default(),
+            reactive: ReactiveOutput::default(),
         })
+    }
+
+    /// The same plant behind an inverter that takes reactive set-points.
+    #[must_use]
+    pub fn with_reactive(self, reactive: ReactiveOutput) -> Self {
+        Self { reactive, ..self }
+    }
+
+    /// Whether it takes reactive set-points.
+    pub(super) const fn takes_reactive(&self) -> bool {
+        self.reactive.is_there()
+    }
+
+    /// Receives a reactive set-point.
+    pub(super) fn command_reactive(&mut self, power: Vars) {
+        self.reactive.command(power);
+    }
+
+    /// The reactive power that goes with so much active power, in var.
+    #[inline]
+    pub(super) fn reactive_of(&self, power_w: f64) -> f64 {
+        match self.supply {
+            Supply::Live => self.reactive.beside(power_w),
+            Supply::Dead => 0.0,
+        }
     }
 
     /// What the plant is.
@@ -153,6 +180,8 @@ impl Pv {
             Quantity::AvailablePower => Some(self.available_w),
             Quantity::Curtailed => flag(self.is_curtailed()),
             Quantity::SetPoint => Some(self.set_point_w),
+            Quantity::ReactivePower => Some(self.reactive_of(self.power_w)),
+            Quantity::ReactiveSetPoint => Some(self.reactive.set_point_var()),
             Quantity::StateOfCharge
             | Quantity::ReportedStateOfCharge
             | Quantity::StoredEnergy
@@ -160,7 +189,6 @@ impl Pv {
             | Quantity::DischargeLimit
             | Quantity::Demand
             | Quantity::Closed
-            | Quantity::ReactivePower
             | Quantity::Voltage
             | Quantity::Frequency => None,
         }
@@ -196,6 +224,7 @@ impl Pv {
 
     fn release(&mut self, now: Time) {
         self.is_commanded = false;
+        self.reactive.forget();
         self.limit_to(self.spec.rating, now);
     }
 

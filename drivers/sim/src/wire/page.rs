@@ -75,7 +75,7 @@ pub(crate) struct Order {
     /// Whether it is one of a set-point's requests, whatever it says.
     pub(crate) is_set_points: bool,
     /// The set-point that is taken with it, W, in the device's own sign.
-    pub(crate) takes: Option<f64>,
+    pub(crate) takes: Option<(f64, f64)>,
     /// Whether all stands that a set-point in force needs.
     pub(crate) stands: bool,
     /// The fencing number that came with it.
@@ -200,6 +200,13 @@ impl Page {
         self.number(piece, &field.layout).filter(|_| self.has_set_point)
     }
 
+    /// The reactive set-point that was written last, var, in the device's own sign; 0 where none is written.
+    pub(crate) fn reactive(&self, map: &DeviceMap) -> f64 {
+        let mut pieces = map.writes().iter().flat_map(WriteRequest::pieces);
+        let found = pieces.find(|(_, field)| field.content == FieldContent::ReactiveSetPoint);
+        found.and_then(|(piece, field)| self.number(piece, &field.layout)).unwrap_or(0.0)
+    }
+
     /// The set-point that was written and waits for what comes after it.
     pub(crate) fn waiting(&self, map: &DeviceMap) -> Option<f64> {
         self.set_point(map).filter(|_| self.waits)
@@ -228,11 +235,17 @@ impl Page {
             match field.content {
                 FieldContent::Epoch => epoch = Some(value as u64),
                 FieldContent::SetPoint => (page.has_set_point, page.waits) = (true, true),
-                FieldContent::Constant(_) | FieldContent::Counter | FieldContent::Toggle => {}
+                FieldContent::ReactiveSetPoint
+                | FieldContent::Constant(_)
+                | FieldContent::Counter
+                | FieldContent::Toggle => {}
             }
         }
         let stands = page.stands(map);
-        let takes = page.arrive(map, change).filter(|()| stands).and_then(|()| page.waiting(map));
+        let takes = page
+            .arrive(map, change)
+            .filter(|()| stands)
+            .and_then(|()| Some((page.waiting(map)?, page.reactive(map))));
         page.waits &= takes.is_none();
         let beats =
             map.heartbeat().is_some_and(|Heartbeat { request, .. }| page.beat(request) != self.beat(request));

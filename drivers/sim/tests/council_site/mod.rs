@@ -9,7 +9,7 @@ use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
 use r_ems_engine::ids::PointIndex;
 use r_ems_engine::machine::Machine;
-use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
+use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive, Priority};
 use r_ems_engine::redundancy::{Council, Seat, Settings, SupervisorSpec};
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::wall::WallTime;
@@ -86,6 +86,8 @@ impl Site {
             at_stop: self.at_stop,
             dead_band: Watts::of(250.0),
             connections: Connections::Shared,
+            apparent: None,
+            priority: Priority::Active,
             ramp: None,
         }
     }

@@ -6,7 +6,7 @@ use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
 use r_ems_engine::ids::PointIndex;
 use r_ems_engine::machine::Machine;
-use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive};
+use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive, Priority};
 use r_ems_engine::units::{Ratio, Watts};
 use r_ems_sim::network::Delay;
 use r_ems_sim::plant::{ComponentIndex, Quantity};
@@ -45,6 +45,8 @@ fn device(name: &str, class: DeviceClass, positive: Positive) -> DeviceSpec {
         at_stop: None,
         dead_band: Watts::of(250.0),
         connections: Connections::Shared,
+        apparent: None,
+        priority: Priority::Active,
         ramp: None,
     }
 }

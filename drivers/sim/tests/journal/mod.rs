@@ -67,7 +67,14 @@ impl Machine for Counter {
         assert!(self.count != self.fails_at, "the wake that fails");
         let (device, value) = (DeviceIndex(0), self.count as f64);
         let kind = WriteKind::SetPoint;
-        out.push(Effect::Write(SetPointWrite { device, kind, value, epoch: 1, valid_until: now }));
+        out.push(Effect::Write(SetPointWrite {
+            device,
+            kind,
+            value,
+            reactive: 0.0,
+            epoch: 1,
+            valid_until: now,
+        }));
         if self.count.is_multiple_of(self.snapshot_every) {
             out.push(Effect::Snapshot);
         }

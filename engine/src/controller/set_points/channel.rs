@@ -24,6 +24,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::doubt::Doubt;
+use super::written::SetPoint;
 use super::{LastWrite, WriteState};
 use crate::controller::budget::{Renewal, WriteBudget};
 use crate::event::Event;
@@ -35,7 +36,7 @@ use crate::points::{DeviceSpec, Image, PointKind};
 use crate::redundancy::{Epoch, Settings};
 use crate::time::{LocalTime, Span};
 use crate::timing::RateLimiter;
-use crate::units::Watts;
+use crate::units::{Vars, Watts};
 
 /// The pause after the first write that failed; it doubles with each further one.
 pub const RETRY_FIRST: Span = Span::from_secs(1);
@@ -235,10 +236,10 @@ impl Channel {
         if makes(Mistake::NoWaitForWrites) { Span::ZERO } else { settings.write_wait(self.longest_write) }
     }
 
-    /// Whether the last write said `power`, as far as is known.
-    pub(super) fn was_told(&self, power: Watts) -> bool {
+    /// Whether the last write said that, as far as is known.
+    pub(super) fn was_told(&self, set_point: SetPoint) -> bool {
         let is_told = |state| matches!(state, WriteState::Pending | WriteState::Acknowledged { .. });
-        self.last.is_some_and(|last| last.power == power && is_told(last.state))
+        self.last.is_some_and(|last| last.set_point() == set_point && is_told(last.state))
     }
 
     /// When a write of now cannot be applied any more: it may wait for its driver's check as long as it is valid, and D counts
@@ -264,34 +265,41 @@ impl Channel {
     }
 
     /// Whether a write may be tried after one that failed.
-    pub(super) fn may_try(&self, now: LocalTime, epoch: Epoch, wanted: Watts) -> bool {
+    pub(super) fn may_try(&self, now: LocalTime, epoch: Epoch, wanted: SetPoint) -> bool {
         let is_another = |last: LastWrite| {
             let is_answered =
                 matches!(last.state, WriteState::NotHeld { .. } | WriteState::Acknowledged { .. });
-            is_answered && self.budget.is_none() && self.is_moved(last.power, wanted)
+            is_answered && self.budget.is_none() && self.is_moved(last.set_point(), wanted)
         };
         let is_rest = |last: LastWrite| {
-            wanted == Watts::ZERO && last.power != Watts::ZERO && now >= last.at + RETRY_FIRST
+            wanted.power == Watts::ZERO && last.power != Watts::ZERO && now >= last.at + RETRY_FIRST
         };
         now >= self.retry_at
             || self.outdated_by.is_some_and(|accepted| epoch > accepted)
             || self.last.is_some_and(|last| is_another(last) || is_rest(last))
     }
 
-    /// Whether this is another set-point. Rest is: a dead band must not leave a device running a little for ever.
-    fn is_moved(&self, from: Watts, to: Watts) -> bool {
-        (to - from).abs() > self.dead_band || to == Watts::ZERO && from != Watts::ZERO
+    /// Whether this is another set-point. Rest is: a dead band, which counts for both powers, must not leave a device running a
+    /// little for ever.
+    fn is_moved(&self, from: SetPoint, to: SetPoint) -> bool {
+        let moved = (to.power - from.power).abs();
+        let moved_reactive = (to.reactive - from.reactive).abs().vars();
+        moved > self.dead_band
+            || to.power == Watts::ZERO && from.power != Watts::ZERO
+            || moved_reactive > self.dead_band.watts()
+            || to.reactive == Vars::ZERO && from.reactive != Vars::ZERO
     }
 
     /// Why something is to be written.
-    pub(super) fn need(&self, now: LocalTime, wanted: Watts) -> Need {
+    pub(super) fn need(&self, now: LocalTime, wanted: SetPoint) -> Need {
         let Some(last) = &self.last else { return Need::Urgent };
-        let is_moved = self.is_moved(last.power, wanted);
+        let is_moved = self.is_moved(last.set_point(), wanted);
+        let wants_rest = wanted.power == Watts::ZERO;
         let repeated_after = half(self.reversion);
         if last.state == WriteState::Pending && now.since(last.at) < repeated_after {
             // Whatever else is needed shows when it has ended.
             return match is_moved {
-                true if wanted == Watts::ZERO => Need::Urgent,
+                true if wants_rest => Need::Urgent,
                 true => Need::Wished,
                 false => Need::Nothing,
             };
@@ -301,7 +309,7 @@ impl Channel {
         let is_lost = shows_another || self.restores.is_some() || self.doubt.is_due(now);
         let rests = last.power == Watts::ZERO && is_acknowledged && !is_lost;
         let ends = self.held_since.is_none_or(|at| now.since(at) >= repeated_after);
-        if ends || wanted == Watts::ZERO && !rests {
+        if ends || wants_rest && !rests {
             Need::Urgent
         } else if is_lost {
             Need::Restoring
@@ -465,7 +473,10 @@ impl Channel {
         }
         self.overruled_since =
             if point.is_in_force { None } else { Some(self.overruled_since.unwrap_or(at).min(at)) };
-        let is_near = (Watts::of(point.value) - last.power).abs() <= self.dead_band + self.rounds;
+        let reactive = image.good(self.device, PointKind::ReactiveSetPoint).map(Vars::of);
+        let reactive_gap = reactive.map_or(0.0, |held| (held - last.reactive).abs().vars());
+        let (gap, most) = ((Watts::of(point.value) - last.power).abs(), self.dead_band + self.rounds);
+        let is_near = gap <= most && reactive_gap <= most.watts();
         let is_held = point.is_in_force && is_near;
         if is_held {
             last.state = WriteState::Acknowledged { at };

@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::functions::testing::device;
 use crate::points::{DeviceClass, Positive};
 use crate::redundancy::{Epoch, Seat};
+use crate::units::Vars;
 
 const BATTERY: DeviceIndex = DeviceIndex(1);
 const LONGEST: Span = Span::from_millis(200);
@@ -17,7 +18,8 @@ fn at(millis: u64) -> LocalTime {
 
 fn write(millis: u64) -> LastWrite {
     let epoch = Epoch::NONE.next_for(Seat(0));
-    LastWrite { power: Watts::of(1e3), at: at(millis), epoch, state: WriteState::Pending }
+    let (power, reactive) = (Watts::of(1e3), Vars::ZERO);
+    LastWrite { power, reactive, at: at(millis), epoch, state: WriteState::Pending }
 }
 
 /// One device, to which was written at these instants.
@@ -199,9 +201,9 @@ fn second(seconds: u64) -> LocalTime {
 /// Wants this now; returns whether it is written.
 fn wants(set_points: &mut SetPoints, now: LocalTime, kilowatts: f64, out: &mut Effects) -> bool {
     let (channel, power) = (&mut set_points.channels[0], Watts::of(kilowatts * 1e3));
-    let need = channel.need(now, power);
+    let need = channel.need(now, SetPoint::active(power));
     let epoch = write(0).epoch;
-    let writes = channel.may_try(now, epoch, power) && channel.may_write(now, need, out);
+    let writes = channel.may_try(now, epoch, SetPoint::active(power)) && channel.may_write(now, need, out);
     if writes {
         channel.note_write(LastWrite { power, at: now, ..write(0) }, need, now);
     }
@@ -411,9 +413,9 @@ fn a_set_point_is_written_again_when_the_device_may_have_lost_it() {
     assert_eq!(written_of(&mut set_points, 20..25, 1.0, acknowledged), [20], "once");
     set_points.doubt(second(25), BATTERY);
     set_points.leaves(BATTERY, second(26), Leaving::Waits, &Settings::FAST);
-    assert_ne!(set_points.channels[0].need(second(25), Watts::of(1e3)), Need::Nothing);
+    assert_ne!(set_points.channels[0].need(second(25), SetPoint::active(Watts::of(1e3))), Need::Nothing);
     set_points.leaves(BATTERY, second(26), Leaving::Begins, &Settings::FAST);
-    let need = set_points.channels[0].need(second(25), Watts::of(1e3));
+    let need = set_points.channels[0].need(second(25), SetPoint::active(Watts::of(1e3)));
     assert_eq!(need, Need::Nothing, "what waited for the connection has left on it");
     set_points.forget_decisions();
     set_points.doubt(second(26), BATTERY);

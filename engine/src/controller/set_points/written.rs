@@ -5,19 +5,44 @@ use serde::{Deserialize, Serialize};
 use crate::machine::WriteOutcome;
 use crate::redundancy::Epoch;
 use crate::time::LocalTime;
-use crate::units::Watts;
+use crate::units::{Vars, Watts};
 
 /// A write and what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LastWrite {
     /// What was written, in our sign.
     pub power: Watts,
+    /// The reactive power of the same write; zero where the device takes none.
+    pub reactive: Vars,
     /// When.
     pub at: LocalTime,
     /// Under which epoch.
     pub epoch: Epoch,
     /// What became of it.
     pub state: WriteState,
+}
+
+/// What a device is told: both of its powers, in our sign.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct SetPoint {
+    /// Active power.
+    pub(super) power: Watts,
+    /// Reactive power; zero where the device takes none.
+    pub(super) reactive: Vars,
+}
+
+impl SetPoint {
+    /// Active power alone.
+    pub(super) const fn active(power: Watts) -> Self {
+        Self { power, reactive: Vars::ZERO }
+    }
+}
+
+impl LastWrite {
+    /// What it said.
+    pub(super) const fn set_point(&self) -> SetPoint {
+        SetPoint { power: self.power, reactive: self.reactive }
+    }
 }
 
 /// What became of a write.

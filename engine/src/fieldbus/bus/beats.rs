@@ -127,7 +127,7 @@ impl Bus {
             }
             let valid_until = until.min(now + heartbeat.interval());
             let (kind, value) = (WriteKind::Heartbeat, beats.count as f64);
-            beats.begin(now, SetPointWrite { device, kind, value, epoch, valid_until });
+            beats.begin(now, SetPointWrite { device, kind, value, reactive: 0.0, epoch, valid_until });
             self.ask(now, place, What::Beat, out);
         }
     }

@@ -178,7 +178,7 @@ fn ask(bus: &mut Bus, millis: u64, wishes: &[Effect]) -> Effects {
 
 fn write(device: DeviceIndex, value: f64, epoch: u64, valid_until: u64) -> Effect {
     let kind = WriteKind::SetPoint;
-    Effect::Write(SetPointWrite { device, kind, value, epoch, valid_until: at(valid_until) })
+    Effect::Write(SetPointWrite { device, kind, value, reactive: 0.0, epoch, valid_until: at(valid_until) })
 }
 
 /// A bus whose connections are open and idle.

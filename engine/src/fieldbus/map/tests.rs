@@ -193,6 +193,7 @@ fn a_write_passes_as_long_as_its_frames_have_characters() {
     let write = crate::machine::SetPointWrite {
         device: DeviceIndex(0),
         value: 1.0,
+        reactive: 0.0,
         epoch: 7,
         valid_until: crate::time::LocalTime::ZERO,
         kind: crate::machine::WriteKind::SetPoint,

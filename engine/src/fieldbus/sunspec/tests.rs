@@ -80,7 +80,7 @@ fn values(map: &DeviceMap, image: &Image) -> Vec<(Validity, f64)> {
 /// What the requests of a set-point write: the first register, and all of them.
 fn written(map: &DeviceMap, value: f64) -> Vec<(u16, Vec<u16>)> {
     let (device, kind, valid_until) = (DeviceIndex(0), WriteKind::SetPoint, LocalTime::ZERO);
-    let write = SetPointWrite { device, kind, value, epoch: 1, valid_until };
+    let write = SetPointWrite { device, kind, value, reactive: 0.0, epoch: 1, valid_until };
     let words = |request: &crate::fieldbus::write::WriteRequest| {
         let mut pdu = Vec::new();
         request.encode(&write, &mut pdu).expect("there is room");

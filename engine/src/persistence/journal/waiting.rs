@@ -79,7 +79,14 @@ mod tests {
         let frame = |write| Effect::Frame { connection, first: 0, length: 12, chain: 1, write };
         let valid_until = LocalTime::from_nanos(1);
         for kind in [WriteKind::SetPoint, WriteKind::Heartbeat] {
-            let write = SetPointWrite { device: DeviceIndex(0), kind, value: 1.0, epoch: 1, valid_until };
+            let write = SetPointWrite {
+                device: DeviceIndex(0),
+                kind,
+                value: 1.0,
+                reactive: 0.0,
+                epoch: 1,
+                valid_until,
+            };
             assert!(waits_for_sync(&frame(Some(write))));
         }
         assert!(!waits_for_sync(&frame(None)));

@@ -15,12 +15,12 @@ mod spec;
 use alloc::collections::VecDeque;
 
 use r_ems_engine::mistakes::{Mistake, makes};
-use r_ems_engine::units::Watts;
+use r_ems_engine::units::{Vars, Watts};
 use r_ems_engine::{Span, Time};
 
 use self::phase::{Constants, Phase, Progress};
 use super::taper::Band;
-use super::{Curve, Decay, Motion, Quantity, SpecError, Supply, WATT_HOURS_PER_JOULE};
+use super::{Curve, Decay, Motion, Quantity, ReactiveOutput, SpecError, Supply, WATT_HOURS_PER_JOULE};
 use crate::sources::seconds;
 
 pub use self::spec::{
@@ -60,6 +60,7 @@ pub struct Battery {
     /// Stored energy now, in J: between nothing and the capacity.
     stored_j: f64,
     flow: BatteryFlow,
+    reactive: ReactiveOutput,
 }
 
 /// What a battery did in one integrated segment. Its power has one sign.
@@ -126,7 +127,31 @@ impl Battery {
             progress: Progress { power_w, ..Progress::default() },
             stored_j,
             flow: BatteryFlow::default(),
+            reactive: ReactiveOutput::default(),
         })
+    }
+
+    /// The same battery behind an inverter that takes reactive set-points.
+    #[must_use]
+    pub fn with_reactive(self, reactive: ReactiveOutput) -> Self {
+        Self { reactive, ..self }
+    }
+
+    /// Whether it takes reactive set-points.
+    pub(super) const fn takes_reactive(&self) -> bool {
+        self.reactive.is_there()
+    }
+
+    /// Receives a reactive set-point.
+    pub(super) fn command_reactive(&mut self, power: Vars) {
+        self.reactive.command(power);
+    }
+
+    /// The reactive power that goes with so much active power, in var, while it runs.
+    #[inline]
+    pub(super) fn reactive_of(&self, power_w: f64) -> f64 {
+        let runs = self.mode == Mode::Running && self.supply == Supply::Live;
+        if runs { self.reactive.beside(power_w) } else { 0.0 }
     }
 
     /// What the battery is.
@@ -222,11 +247,12 @@ impl Battery {
             Quantity::ChargeLimit => Some(self.charge_limit_w()),
             Quantity::DischargeLimit => Some(self.discharge_limit_w()),
             Quantity::SetPoint => Some(self.set_point_w),
+            Quantity::ReactivePower => Some(self.reactive_of(self.power_w())),
+            Quantity::ReactiveSetPoint => Some(self.reactive.set_point_var()),
             Quantity::AvailablePower
             | Quantity::Curtailed
             | Quantity::Demand
             | Quantity::Closed
-            | Quantity::ReactivePower
             | Quantity::Voltage
             | Quantity::Frequency => None,
         }
@@ -332,6 +358,7 @@ impl Battery {
     fn fall_back(&mut self) {
         self.reverts = None;
         self.is_commanded = false;
+        self.reactive.forget();
         self.pending.clear();
         self.set_point_w = self.spec.fallback.watts();
         self.followed_w = self.set_point_w;

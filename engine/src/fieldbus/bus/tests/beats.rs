@@ -360,7 +360,8 @@ fn toggles_and_counters_begin_anew_when_there_is_no_more_room() {
         let function = WriteFunction::Register;
         let request = WriteRequest { address: 0, function, is_read_back: false, fields };
         let (device, valid_until) = (ALONE, at(0));
-        let write = SetPointWrite { device, kind: WriteKind::Heartbeat, value, epoch: 1, valid_until };
+        let write =
+            SetPointWrite { device, kind: WriteKind::Heartbeat, value, reactive: 0.0, epoch: 1, valid_until };
         let mut pdu = Vec::new();
         request.encode(&write, &mut pdu).expect("there is room");
         u16::from_be_bytes([pdu[3], pdu[4]])
