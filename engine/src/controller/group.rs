@@ -67,6 +67,11 @@ impl Group {
     /// Passes what was decided, which the next decisions start from.
     pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.option(&mut self.applied, Carry::watts);
+        // The newest of these is what was delivered in the last scan.
+        self.offsets.carry_newest(carry);
+        if carry.restores() {
+            self.offset = self.offsets.newest_power().map_or(Watts::ZERO, Watts::of);
+        }
         for member in &mut self.members {
             member.carry(carry);
         }

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::controller::group::Group;
 use crate::ids::{DeviceIndex, GroupIndex};
-use crate::points::{Image, PointKind};
+use crate::points::{DeviceClass, Image, PointKind};
 use crate::time::{LocalTime, Span};
 use crate::units::{Hertz, PerUnit, Ratio, Watts};
 use crate::wall::WallTime;
@@ -105,6 +105,11 @@ impl View<'_> {
     /// The rated power of one member.
     pub fn member_rating(&self, group: GroupIndex, place: u16) -> Watts {
         self.group(group).members()[usize::from(place)].rating()
+    }
+
+    /// What the members of a group are.
+    pub fn class(&self, group: GroupIndex) -> DeviceClass {
+        self.group(group).class()
     }
 
     /// The sum of the ratings of the group's members.

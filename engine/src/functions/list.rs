@@ -33,6 +33,7 @@ macro_rules! functions_with {
                 SocFloor($crate::functions::SocFloor),
                 PeakShaving($crate::functions::PeakShaving),
                 SelfConsumption($crate::functions::SelfConsumption),
+                FrequencyDroop($crate::functions::FrequencyDroop),
                 $($name($law),)*
             }
         }
@@ -85,6 +86,10 @@ macro_rules! define_functions {
 
             fn fail_safe(&self) -> Option<$crate::units::Watts> {
                 match self { $(Self::$name(law) => law.fail_safe(),)* }
+            }
+
+            fn begin_anew(&mut self) {
+                match self { $(Self::$name(law) => law.begin_anew(),)* }
             }
 
             fn forget(&mut self) {

@@ -8,6 +8,8 @@
 //! own call of it), one scenario that a careless version would fail.
 
 pub mod connection_limit;
+pub mod frequency_droop;
+pub mod lag;
 pub mod list;
 pub mod peak_shaving;
 pub mod ramp_limit;
@@ -23,6 +25,7 @@ use serde::de::DeserializeOwned;
 
 pub use crate::controller::view::View;
 pub use connection_limit::ConnectionLimit;
+pub use frequency_droop::FrequencyDroop;
 pub use list::{BuiltIn, BuiltInSpec};
 pub use peak_shaving::PeakShaving;
 pub use ramp_limit::RampLimit;
@@ -70,6 +73,9 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
         None
     }
 
+    /// Begins anew where its meter was lost for a while: what it made of measurements from before is no ground to go on from.
+    fn begin_anew(&mut self) {}
+
     /// Forgets what a boot makes wrong: timers, and what depends on who has authority. What belongs to the site, such as the
     /// energy of a window that is billed, outlives a restart.
     fn forget(&mut self) {}
@@ -87,7 +93,8 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
 pub enum OnLoss {
     /// Its batteries are held for a while and then ramp to rest, its generators take their fail-safe limit.
     Rest,
-    /// What it offers on top of the other functions fades away; the room for it stays.
+    /// What it offers on top of the other functions fades away, and the room for it stays; its targets it lets go at once, and
+    /// its limits on generators when the rest has faded, since generators ramp up by themselves.
     Fade,
     /// They stay as they are: a limit that was set for a reason is not given up because nobody knows any more.
     Stay,

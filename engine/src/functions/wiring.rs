@@ -151,6 +151,14 @@ impl<'a> Wiring<'a> {
         self.group(field, name, DeviceClass::Pv, ALL_PVS)
     }
 
+    /// Finds the groups of a law that acts on a battery, on an inverter, or on both.
+    pub fn battery_or_pv(&mut self, battery: Option<&str>, pv: Option<&str>) -> Vec<GroupIndex> {
+        self.require("battery", battery.is_some() || pv.is_some(), "neither", "given, or else pv");
+        let battery = battery.map(|name| self.battery("battery", name));
+        let pv = pv.map(|name| self.pv("pv", name));
+        battery.into_iter().chain(pv).collect()
+    }
+
     /// Notes that `field` is out of range unless `holds`.
     pub fn require(&mut self, field: &'static str, holds: bool, found: impl fmt::Display, allowed: &str) {
         if !holds {

@@ -93,6 +93,11 @@ impl Wishes {
         }
     }
 
+    /// Keeps the wishes that `is_kept` says.
+    pub(crate) fn retain(&mut self, mut is_kept: impl FnMut(GroupIndex, &Wish) -> bool) {
+        self.list.retain(|(group, wish)| is_kept(*group, wish));
+    }
+
     /// Forgets all wishes and keeps the memory.
     pub fn clear(&mut self) {
         self.list.clear();
