@@ -3,15 +3,16 @@
 //! The interval's history names only those who narrowed it. A function that wished nothing, or that lost a measurement, is as
 //! much a part of the answer, so every function that acts on the group has its row, in priority order.
 
-use r_ems_engine::LocalTime;
 use r_ems_engine::controller::Controller;
 use r_ems_engine::controller::composition::{HOLD, Phase, RAMP_TO_REST, Slot};
 use r_ems_engine::controller::group::Group;
 use r_ems_engine::controller::interval::{IntervalStep, Origin};
-use r_ems_engine::functions::{FunctionSet, Wish};
+use r_ems_engine::functions::{FunctionSet, OnLoss, Wish};
 use r_ems_engine::ids::{DeviceIndex, GroupIndex, SlotIndex};
 use r_ems_engine::log::ControllerNames;
-use r_ems_engine::points::{DeviceClass, PointKind};
+use r_ems_engine::points::DeviceClass;
+use r_ems_engine::units::Watts;
+use r_ems_engine::{LocalTime, Span};
 use r_ems_replay::describe::Words;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,10 @@ pub enum Fallback {
     Rests,
     /// It is limited to what is safe without the meter.
     FailSafe,
+    /// What was delivered on top of the other functions fades.
+    Fades,
+    /// The wishes stay as they were.
+    Stays,
     /// Nothing is asked of it.
     LeftAlone,
 }
@@ -140,21 +145,19 @@ fn lost<F: FunctionSet>(
     group: &Group,
 ) -> Option<LostSeen> {
     let Phase::Lost { since, good_since } = slot.phase() else { return None };
+    let measured = slot.law().measured();
     let bad = |device: DeviceIndex| {
-        let point = machine.image().point(device, PointKind::Power)?;
-        let is_good = machine.image().good(device, PointKind::Power).is_some();
-        let name = format!("{}.{}", Words::of(names).device(device), PointKind::Power.name());
+        let point = machine.image().point(device, measured)?;
+        let is_good = machine.image().good(device, measured).is_some();
+        let name = format!("{}.{}", Words::of(names).device(device), measured.name());
         (!is_good).then(|| format!("{name} {}", point.quality.name()))
     };
     let lost_for = now.since(since);
-    let fallback = match group.class() {
-        DeviceClass::Battery if lost_for < HOLD => Fallback::Holds,
-        DeviceClass::Battery if lost_for < HOLD + RAMP_TO_REST => Fallback::RampsToRest,
-        DeviceClass::Battery => Fallback::Rests,
-        DeviceClass::Pv if slot.law().fail_safe().is_none() => Fallback::LeftAlone,
-        DeviceClass::Pv if lost_for < HOLD => Fallback::Holds,
-        DeviceClass::Pv => Fallback::FailSafe,
-        DeviceClass::Meter => Fallback::LeftAlone,
+    let fallback = match slot.law().on_loss() {
+        OnLoss::Rest => resting(group.class(), lost_for, slot.law().fail_safe()),
+        OnLoss::Fade if lost_for < RAMP_TO_REST => Fallback::Fades,
+        OnLoss::Fade => Fallback::LeftAlone,
+        OnLoss::Stay => Fallback::Stays,
     };
     Some(LostSeen {
         points: slot.law().meter().and_then(bad).into_iter().collect(),
@@ -164,6 +167,19 @@ fn lost<F: FunctionSet>(
     })
 }
 
+/// What a group does that comes to rest.
+fn resting(class: DeviceClass, lost_for: Span, fail_safe: Option<Watts>) -> Fallback {
+    match class {
+        DeviceClass::Battery if lost_for < HOLD => Fallback::Holds,
+        DeviceClass::Battery if lost_for < HOLD + RAMP_TO_REST => Fallback::RampsToRest,
+        DeviceClass::Battery => Fallback::Rests,
+        DeviceClass::Pv if fail_safe.is_none() => Fallback::LeftAlone,
+        DeviceClass::Pv if lost_for < HOLD => Fallback::Holds,
+        DeviceClass::Pv => Fallback::FailSafe,
+        DeviceClass::Meter => Fallback::LeftAlone,
+    }
+}
+
 fn seen(names: &ControllerNames, group: &Group, wish: Wish) -> WishSeen {
     match wish {
         Wish::Limit { low, high } => WishSeen::Limit { low_w: low.watts(), high_w: high.watts() },
@@ -171,6 +187,7 @@ fn seen(names: &ControllerNames, group: &Group, wish: Wish) -> WishSeen {
         Wish::Reserve { up, down, offset } => {
             WishSeen::Reserve { up_w: up.watts(), down_w: down.watts(), offset_w: offset.watts() }
         }
+        Wish::Missing(power) => WishSeen::Missing { power_w: power.watts() },
         Wish::MemberLimit { place, low, high, floor } => {
             let device = Words::of(names).device(group.members()[usize::from(place)].device());
             let (low_w, high_w, floor) = (low.watts(), high.watts(), floor.ratio());

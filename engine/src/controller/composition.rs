@@ -323,7 +323,7 @@ impl<F: Function> Slot<F> {
                 self.wishes.retain(|group, wish| match wish {
                     Wish::Target(_) => false,
                     Wish::Limit { .. } => kept > 0.0 || groups[group.position()].class() != DeviceClass::Pv,
-                    Wish::Reserve { .. } | Wish::MemberLimit { .. } => true,
+                    Wish::Reserve { .. } | Wish::Missing(_) | Wish::MemberLimit { .. } => true,
                 });
             }
             OnLoss::Stay => {}

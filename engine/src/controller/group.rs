@@ -104,7 +104,9 @@ impl Group {
     #[inline]
     pub(super) fn narrow(&mut self, origin: Origin, wish: Wish) -> Watts {
         let shortfall = match wish {
-            Wish::Limit { .. } | Wish::Target(_) | Wish::Reserve { .. } => self.interval.narrow(origin, wish),
+            Wish::Limit { .. } | Wish::Target(_) | Wish::Reserve { .. } | Wish::Missing(_) => {
+                self.interval.narrow(origin, wish)
+            }
             Wish::MemberLimit { place, low, high, floor } => {
                 self.narrow_member(origin, usize::from(place), low, high, floor)
             }

@@ -141,13 +141,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::functions::fcr::FcrSpec;
     use crate::functions::frequency_droop::FrequencyDroopSpec;
+    use crate::functions::lfsm::LfsmSpec;
     use crate::functions::peak_shaving::{PeakShavingSpec, Window};
+    use crate::functions::pid::{Holds, PidSpec};
     use crate::functions::ramp_limit::RampLimitSpec;
+    use crate::functions::return_to_service::ReturnToServiceSpec;
     use crate::functions::soc_floor::SocFloorSpec;
     use crate::functions::testing::{Reading, Rig, kilowatts};
     use crate::functions::{BuiltIn, BuiltInSpec};
-    use crate::units::{Hertz, Ratio, WattsPerSecond};
+    use crate::units::{Hertz, Ratio, WattHours, WattsPerSecond};
     use crate::wall::WallTime;
 
     /// Every kind of memory that a built-in function has.
@@ -178,18 +182,74 @@ mod tests {
         ])
     }
 
-    /// The same of laws that answer a frequency.
+    /// The same of laws that answer a frequency, between those above and one that has what is left.
     fn frequency_stack() -> Vec<BuiltInSpec> {
+        let (meter, battery, pv) = (|| "pcc".into(), || "bess".into(), || Some("pv".into()));
+        let nominal = Hertz::of(50.0);
+        let returning = ReturnToServiceSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: pv(),
+            nominal,
+            voltage_min: None,
+            voltage_max: None,
+            frequency_min: None,
+            frequency_max: None,
+            trip_voltage_min: None,
+            trip_voltage_max: None,
+            trip_frequency_min: None,
+            trip_frequency_max: None,
+            trip_after: Span::from_secs(1),
+            hold: Span::from_secs(2),
+            ramp: Span::from_secs(5),
+        };
+        let limited = LfsmSpec {
+            meter: meter(),
+            battery: None,
+            pv: pv(),
+            nominal,
+            threshold: Hertz::of(0.2),
+            droop: Ratio::of(0.05),
+            release: Span::from_secs(2),
+        };
+        let contained = FcrSpec {
+            meter: meter(),
+            battery: battery(),
+            reserve: kilowatts(30.0),
+            nominal,
+            dead_band: Hertz::of(0.01),
+            full_at: Hertz::of(0.2),
+            from_edge: true,
+            full_in: Span::from_secs(30),
+            capacity: Some(WattHours::of(100e3)),
+            reserve_for: Span::from_mins(15),
+        };
         let droop = FrequencyDroopSpec {
-            meter: "pcc".into(),
-            battery: Some("bess".into()),
-            pv: Some("pv".into()),
-            nominal: Hertz::of(50.0),
+            meter: meter(),
+            battery: Some(battery()),
+            pv: pv(),
+            nominal,
             dead_band: Hertz::of(0.1),
             droop: Ratio::of(0.05),
             response: Span::from_secs(5),
         };
-        core::iter::once(BuiltInSpec::FrequencyDroop(droop)).chain(stack()).collect()
+        let holding = PidSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: None,
+            holds: Holds::Power(kilowatts(100.0)),
+            gain: 0.3,
+            integral_time: Some(Span::from_secs(2)),
+            derivative_time: Some(Span::from_secs(1)),
+            filter: None,
+        };
+        let first = [
+            BuiltInSpec::ReturnToService(returning),
+            BuiltInSpec::Lfsm(limited),
+            BuiltInSpec::Fcr(contained),
+            BuiltInSpec::FrequencyDroop(droop),
+        ];
+        first.into_iter().chain(stack()).chain([BuiltInSpec::Pid(holding)]).collect()
     }
 
     /// So many scans before the transfer the standby booted.

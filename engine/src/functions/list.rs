@@ -34,6 +34,10 @@ macro_rules! functions_with {
                 PeakShaving($crate::functions::PeakShaving),
                 SelfConsumption($crate::functions::SelfConsumption),
                 FrequencyDroop($crate::functions::FrequencyDroop),
+                Lfsm($crate::functions::Lfsm),
+                Fcr($crate::functions::Fcr),
+                ReturnToService($crate::functions::ReturnToService),
+                Pid($crate::functions::Pid),
                 $($name($law),)*
             }
         }

@@ -8,12 +8,17 @@
 //! own call of it), one scenario that a careless version would fail.
 
 pub mod connection_limit;
+pub mod fcr;
 pub mod frequency_droop;
 pub mod lag;
+pub mod lfsm;
 pub mod list;
 pub mod peak_shaving;
+pub mod pid;
 pub mod ramp_limit;
+pub mod return_to_service;
 pub mod self_consumption;
+pub mod side;
 pub mod soc_floor;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,10 +30,14 @@ use serde::de::DeserializeOwned;
 
 pub use crate::controller::view::View;
 pub use connection_limit::ConnectionLimit;
+pub use fcr::Fcr;
 pub use frequency_droop::FrequencyDroop;
+pub use lfsm::Lfsm;
 pub use list::{BuiltIn, BuiltInSpec};
 pub use peak_shaving::PeakShaving;
+pub use pid::Pid;
 pub use ramp_limit::RampLimit;
+pub use return_to_service::ReturnToService;
 pub use self_consumption::SelfConsumption;
 pub use soc_floor::SocFloor;
 pub use wiring::{Problem, SpecError, Wiring};

@@ -8,9 +8,13 @@ use r_ems_engine::fieldbus::frame::{HEADER_BYTES, put};
 use r_ems_engine::fieldbus::pdu::{Answer, Request, put_answer, put_exception};
 use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::functions::connection_limit::ConnectionLimitSpec;
+use r_ems_engine::functions::fcr::FcrSpec;
 use r_ems_engine::functions::frequency_droop::FrequencyDroopSpec;
+use r_ems_engine::functions::lfsm::LfsmSpec;
 use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
+use r_ems_engine::functions::pid::{Holds, PidSpec};
 use r_ems_engine::functions::ramp_limit::RampLimitSpec;
+use r_ems_engine::functions::return_to_service::ReturnToServiceSpec;
 use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
 use r_ems_engine::functions::soc_floor::SocFloorSpec;
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
@@ -21,7 +25,7 @@ use r_ems_engine::machine::{
 use r_ems_engine::math::at_most;
 use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, PointKind, Positive};
 use r_ems_engine::redundancy::Command;
-use r_ems_engine::units::{Hertz, Ratio, Watts, WattsPerSecond};
+use r_ems_engine::units::{Hertz, Ratio, WattHours, Watts, WattsPerSecond};
 use r_ems_engine::{LocalTime, Span};
 
 pub(crate) const SCAN: Span = Span::from_secs(1);
@@ -80,6 +84,54 @@ pub(crate) fn every_function() -> Vec<BuiltInSpec> {
             dead_band: Hertz::of(0.036),
             droop: Ratio::of(0.05),
             response: Span::from_secs(5),
+        }),
+        BuiltInSpec::Lfsm(LfsmSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: Some(pv()),
+            nominal: Hertz::of(50.0),
+            threshold: Hertz::of(0.2),
+            droop: Ratio::of(0.05),
+            release: Span::from_mins(10),
+        }),
+        BuiltInSpec::Fcr(FcrSpec {
+            meter: meter(),
+            battery: battery(),
+            reserve: kilowatts(50.0),
+            nominal: Hertz::of(50.0),
+            dead_band: Hertz::of(0.01),
+            full_at: Hertz::of(0.2),
+            from_edge: false,
+            full_in: Span::from_secs(30),
+            capacity: Some(WattHours::of(1e6)),
+            reserve_for: Span::from_mins(15),
+        }),
+        BuiltInSpec::ReturnToService(ReturnToServiceSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: Some(pv()),
+            nominal: Hertz::of(50.0),
+            voltage_min: None,
+            voltage_max: None,
+            frequency_min: None,
+            frequency_max: None,
+            trip_voltage_min: None,
+            trip_voltage_max: None,
+            trip_frequency_min: None,
+            trip_frequency_max: None,
+            trip_after: Span::from_secs(2),
+            hold: Span::from_secs(30),
+            ramp: Span::from_secs(30),
+        }),
+        BuiltInSpec::Pid(PidSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: None,
+            holds: Holds::Power(kilowatts(100.0)),
+            gain: 0.3,
+            integral_time: Some(Span::from_secs(5)),
+            derivative_time: Some(Span::from_secs(1)),
+            filter: None,
         }),
     ]
 }
