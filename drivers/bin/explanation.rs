@@ -127,6 +127,11 @@ pub enum WishSeen {
         /// Delivered now.
         offset_w: f64,
     },
+    /// Nothing: so much of what it answers for could not be delivered.
+    Missing {
+        /// How much.
+        power_w: f64,
+    },
     /// Let one device of the group stay between two powers.
     DeviceLimit {
         /// Which.

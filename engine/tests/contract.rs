@@ -26,6 +26,12 @@ fn reading() -> impl Strategy<Value = Reading> {
     })
 }
 
+/// Voltage and frequency, some of them of no grid.
+fn grid() -> impl Strategy<Value = [f64; 2]> {
+    let strange = || prop::sample::select(vec![0.0, f64::NAN, -1.0, 1e300]);
+    [prop_oneof![8 => 0.5..1.5, 1 => strange()], prop_oneof![8 => 45.0..55.0, 1 => strange()]]
+}
+
 #[test]
 fn every_built_in_function_is_under_contract() {
     let names: Vec<&str> = every_function().iter().map(BuiltIn::name).collect();
@@ -37,12 +43,13 @@ proptest! {
 
     #[test]
     fn decisions_are_finite_and_inside_the_interval_whatever_is_measured(
-        readings in prop::collection::vec(reading(), 1..120),
+        readings in prop::collection::vec((reading(), grid()), 1..120),
     ) {
         for stack in stacks() {
             let mut site = Site::of(&stack);
             site.scan(Reading::quiet(200e3, 0.0));
-            for reading in &readings {
+            for (reading, grid) in &readings {
+                site.grid = *grid;
                 site.scan(*reading);
             }
         }

@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 30] = [
+const SCENARIOS: [&str; 31] = [
     "peak_shaving",
     "peak_shaving_wire",
     "peak_shaving_serial",
@@ -13,6 +13,7 @@ const SCENARIOS: [&str; 30] = [
     "hunting",
     "startup_under_load",
     "noisy_day",
+    "frequency_response",
     "failover",
     "failover_wire",
     "heartbeat",
@@ -35,7 +36,7 @@ const SCENARIOS: [&str; 30] = [
     "demo",
     "demo_pair",
 ];
-const SITES: [&str; 21] = [
+const SITES: [&str; 22] = [
     "commerce",
     "commerce_modbus",
     "commerce_worn",
@@ -46,6 +47,7 @@ const SITES: [&str; 21] = [
     "commerce_late_meter",
     "commerce_fast",
     "commerce_self_consumption",
+    "commerce_frequency",
     "commerce_redundant",
     "commerce_redundant_modbus",
     "commerce_heartbeat",

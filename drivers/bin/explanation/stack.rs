@@ -11,6 +11,7 @@ use r_ems_engine::functions::{FunctionSet, OnLoss, Wish};
 use r_ems_engine::ids::{DeviceIndex, GroupIndex, SlotIndex};
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::points::DeviceClass;
+use r_ems_engine::units::Watts;
 use r_ems_engine::{LocalTime, Span};
 use r_ems_replay::describe::Words;
 use schemars::JsonSchema;
@@ -60,9 +61,9 @@ pub enum Fallback {
     Rests,
     /// It is limited to what is safe without the meter.
     FailSafe,
-    /// What was delivered on top of other functions fades away.
+    /// What was delivered on top of the other functions fades.
     Fades,
-    /// What was wished last stays.
+    /// The wishes stay as they were.
     Stays,
     /// Nothing is asked of it.
     LeftAlone,
@@ -144,17 +145,18 @@ fn lost<F: FunctionSet>(
     group: &Group,
 ) -> Option<LostSeen> {
     let Phase::Lost { since, good_since } = slot.phase() else { return None };
-    let kind = slot.law().measured();
+    let measured = slot.law().measured();
     let bad = |device: DeviceIndex| {
-        let point = machine.image().point(device, kind)?;
-        let is_good = machine.image().good(device, kind).is_some();
-        let name = format!("{}.{}", Words::of(names).device(device), kind.name());
+        let point = machine.image().point(device, measured)?;
+        let is_good = machine.image().good(device, measured).is_some();
+        let name = format!("{}.{}", Words::of(names).device(device), measured.name());
         (!is_good).then(|| format!("{name} {}", point.quality.name()))
     };
     let lost_for = now.since(since);
     let fallback = match slot.law().on_loss() {
-        OnLoss::Rest => rest(slot, group, lost_for),
-        OnLoss::Fade => Fallback::Fades,
+        OnLoss::Rest => resting(group.class(), lost_for, slot.law().fail_safe()),
+        OnLoss::Fade if lost_for < RAMP_TO_REST => Fallback::Fades,
+        OnLoss::Fade => Fallback::LeftAlone,
         OnLoss::Stay => Fallback::Stays,
     };
     Some(LostSeen {
@@ -165,13 +167,13 @@ fn lost<F: FunctionSet>(
     })
 }
 
-/// What a group does whose function lets it come to rest.
-fn rest<F: FunctionSet>(slot: &Slot<F>, group: &Group, lost_for: Span) -> Fallback {
-    match group.class() {
+/// What a group does that comes to rest.
+fn resting(class: DeviceClass, lost_for: Span, fail_safe: Option<Watts>) -> Fallback {
+    match class {
         DeviceClass::Battery if lost_for < HOLD => Fallback::Holds,
         DeviceClass::Battery if lost_for < HOLD + RAMP_TO_REST => Fallback::RampsToRest,
         DeviceClass::Battery => Fallback::Rests,
-        DeviceClass::Pv if slot.law().fail_safe().is_none() => Fallback::LeftAlone,
+        DeviceClass::Pv if fail_safe.is_none() => Fallback::LeftAlone,
         DeviceClass::Pv if lost_for < HOLD => Fallback::Holds,
         DeviceClass::Pv => Fallback::FailSafe,
         DeviceClass::Meter => Fallback::LeftAlone,
@@ -185,6 +187,7 @@ fn seen(names: &ControllerNames, group: &Group, wish: Wish) -> WishSeen {
         Wish::Reserve { up, down, offset } => {
             WishSeen::Reserve { up_w: up.watts(), down_w: down.watts(), offset_w: offset.watts() }
         }
+        Wish::Missing(power) => WishSeen::Missing { power_w: power.watts() },
         Wish::MemberLimit { place, low, high, floor } => {
             let device = Words::of(names).device(group.members()[usize::from(place)].device());
             let (low_w, high_w, floor) = (low.watts(), high.watts(), floor.ratio());

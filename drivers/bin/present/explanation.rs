@@ -131,8 +131,8 @@ fn lost_words(lost: &LostSeen) -> String {
         Fallback::RampsToRest => "ramps to rest",
         Fallback::Rests => "rests",
         Fallback::FailSafe => "is limited to what is safe",
-        Fallback::Fades => "what it delivers fades away",
-        Fallback::Stays => "its last wish stays",
+        Fallback::Fades => "lets fade what it delivers",
+        Fallback::Stays => "leaves its wish as it was",
         Fallback::LeftAlone => "leaves it alone",
     };
     let since = seconds(lost.for_s);
@@ -164,6 +164,7 @@ fn wish(step: &Step) -> String {
         &Some(WishSeen::Reserve { up_w, down_w, offset_w }) => {
             format!("keep {} up and {} down, deliver {}", power(up_w), power(down_w), power(offset_w))
         }
+        &Some(WishSeen::Missing { power_w }) => format!("{} could not be delivered", power(power_w)),
         Some(WishSeen::DeviceLimit { device, low_w, high_w, floor }) => {
             let floor = floor * 100.0;
             format!("{device} within {} … {}, kept above {floor:.0} %", power(*low_w), power(*high_w))

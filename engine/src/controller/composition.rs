@@ -23,7 +23,7 @@ use super::view::View;
 use crate::carry::Carry;
 use crate::digest::Hasher;
 use crate::event::Event;
-use crate::functions::{Function, OnLoss, Rank, Wishes};
+use crate::functions::{Function, OnLoss, Rank, Wish, Wishes};
 use crate::ids::{DeviceIndex, GroupIndex, SlotIndex};
 use crate::machine::Effects;
 use crate::points::{Connections, DeviceClass, Image, PointKind};
@@ -313,6 +313,7 @@ impl<F: Function> Slot<F> {
                 self.phase = Phase::Lost { since, good_since: Some(good_since) };
                 if scan.now.since(good_since) >= GOOD_BEFORE_RETURN {
                     self.phase = Phase::Enabling;
+                    self.law.begin_anew();
                     out.report(Event::FunctionReturned { slot: index });
                 }
             }
@@ -330,6 +331,11 @@ impl<F: Function> Slot<F> {
             OnLoss::Fade => {
                 let kept = kept(lost_for);
                 self.wishes.set_offsets(self.held.iter().map(|held| *held * kept));
+                self.wishes.retain(|group, wish| match wish {
+                    Wish::Target(_) => false,
+                    Wish::Limit { .. } => kept > 0.0 || groups[group.position()].class() != DeviceClass::Pv,
+                    Wish::Reserve { .. } | Wish::Missing(_) | Wish::MemberLimit { .. } => true,
+                });
             }
             OnLoss::Stay => {}
         }

@@ -72,6 +72,11 @@ impl Group {
     /// Passes what was decided, which the next decisions start from.
     pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.option(&mut self.applied, Carry::watts);
+        // The newest of these is what was delivered in the last scan.
+        self.offsets.carry_newest(carry);
+        if carry.restores() {
+            self.offset = self.offsets.newest_power().map_or(Watts::ZERO, Watts::of);
+        }
         for member in &mut self.members {
             member.carry(carry);
         }
@@ -131,7 +136,9 @@ impl Group {
     #[inline]
     pub(super) fn narrow(&mut self, origin: Origin, wish: Wish) -> Watts {
         let shortfall = match wish {
-            Wish::Limit { .. } | Wish::Target(_) | Wish::Reserve { .. } => self.interval.narrow(origin, wish),
+            Wish::Limit { .. } | Wish::Target(_) | Wish::Reserve { .. } | Wish::Missing(_) => {
+                self.interval.narrow(origin, wish)
+            }
             Wish::MemberLimit { place, low, high, floor } => {
                 self.narrow_member(origin, usize::from(place), low, high, floor)
             }

@@ -82,6 +82,7 @@ impl<P: Amount> Interval<P> {
             Wish::Limit { low, high } => self.limit(origin, low, high),
             Wish::Target(power) => self.target(origin, power),
             Wish::Reserve { up, down, offset } => self.reserve(origin, up, down, offset),
+            Wish::Missing(power) => power,
             // The group narrows its member, and comes back with the limit that follows.
             Wish::MemberLimit { .. } => P::ZERO,
         }

@@ -141,12 +141,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::functions::fcr::FcrSpec;
+    use crate::functions::frequency_droop::FrequencyDroopSpec;
+    use crate::functions::lfsm::LfsmSpec;
     use crate::functions::peak_shaving::{PeakShavingSpec, Window};
+    use crate::functions::pid::{Holds, PidSpec};
     use crate::functions::ramp_limit::RampLimitSpec;
+    use crate::functions::return_to_service::ReturnToServiceSpec;
     use crate::functions::soc_floor::SocFloorSpec;
     use crate::functions::testing::{Reading, Rig, kilowatts};
     use crate::functions::{BuiltIn, BuiltInSpec};
-    use crate::units::{Ratio, WattsPerSecond};
+    use crate::units::{Hertz, Ratio, WattHours, WattsPerSecond};
     use crate::wall::WallTime;
 
     /// Every kind of memory that a built-in function has.
@@ -177,21 +182,99 @@ mod tests {
         ])
     }
 
+    /// The same of laws that answer a frequency, between those above and one that has what is left.
+    fn frequency_stack() -> Vec<BuiltInSpec> {
+        let (meter, battery, pv) = (|| "pcc".into(), || "bess".into(), || Some("pv".into()));
+        let nominal = Hertz::of(50.0);
+        let returning = ReturnToServiceSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: pv(),
+            nominal,
+            voltage_min: None,
+            voltage_max: None,
+            frequency_min: None,
+            frequency_max: None,
+            trip_voltage_min: None,
+            trip_voltage_max: None,
+            trip_frequency_min: None,
+            trip_frequency_max: None,
+            trip_after: Span::from_secs(1),
+            hold: Span::from_secs(2),
+            ramp: Span::from_secs(5),
+        };
+        let limited = LfsmSpec {
+            meter: meter(),
+            battery: None,
+            pv: pv(),
+            nominal,
+            threshold: Hertz::of(0.2),
+            droop: Ratio::of(0.05),
+            release: Span::from_secs(2),
+        };
+        let contained = FcrSpec {
+            meter: meter(),
+            battery: battery(),
+            reserve: kilowatts(30.0),
+            nominal,
+            dead_band: Hertz::of(0.01),
+            full_at: Hertz::of(0.2),
+            from_edge: true,
+            full_in: Span::from_secs(30),
+            capacity: Some(WattHours::of(100e3)),
+            reserve_for: Span::from_mins(15),
+        };
+        let droop = FrequencyDroopSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: pv(),
+            nominal,
+            dead_band: Hertz::of(0.1),
+            droop: Ratio::of(0.05),
+            response: Span::from_secs(5),
+        };
+        let holding = PidSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: None,
+            holds: Holds::Power(kilowatts(100.0)),
+            gain: 0.3,
+            integral_time: Some(Span::from_secs(2)),
+            derivative_time: Some(Span::from_secs(1)),
+            filter: None,
+        };
+        let first = [
+            BuiltInSpec::ReturnToService(returning),
+            BuiltInSpec::Lfsm(limited),
+            BuiltInSpec::Fcr(contained),
+            BuiltInSpec::FrequencyDroop(droop),
+        ];
+        first.into_iter().chain(stack()).chain([BuiltInSpec::Pid(holding)]).collect()
+    }
+
     /// So many scans before the transfer the standby booted.
     const LATELY: usize = 3;
 
     /// An active at its boot, and a standby on another clock that boots [`LATELY`] scans before the active's `scans` are over.
-    fn pair(scans: usize) -> (Rig, Rig) {
+    fn pair(stack: &[BuiltInSpec], scans: usize) -> (Rig, Rig) {
         let away = Span::from_secs((scans - LATELY) as u64);
         let wall = |after: Span| Some(WallTime::EPOCH + after);
-        let active = Rig::booted_at(&stack(), LocalTime::ZERO, wall(Span::ZERO));
-        let standby = Rig::booted_at(&stack(), LocalTime::ZERO + Span::from_millis(123_456_700), wall(away));
+        let active = Rig::booted_at(stack, LocalTime::ZERO, wall(Span::ZERO));
+        let standby = Rig::booted_at(stack, LocalTime::ZERO + Span::from_millis(123_456_700), wall(away));
         (active, standby)
     }
 
     fn readings(count: core::ops::Range<usize>) -> impl Strategy<Value = Vec<Reading>> {
-        let reading = (0.0..400.0, -100.0..100.0, 0.1..0.9);
-        let reading = reading.prop_map(|(pcc, bess, soc)| Reading { pcc, bess, soc, ..Reading::default() });
+        let f = prop_oneof![3 => 49.95..50.05, 1 => 48.0..52.0];
+        let reading = (0.0..400.0, -100.0..100.0, 0.1..0.9, 0.0..400.0, f);
+        let reading = reading.prop_map(|(pcc, bess, soc, pv, f)| Reading {
+            pcc,
+            bess,
+            soc,
+            pv,
+            f,
+            ..Reading::default()
+        });
         proptest::collection::vec(reading, count)
     }
 
@@ -215,13 +298,15 @@ mod tests {
             past in readings(4..60),
             future in readings(1..60),
         ) {
-            let (mut active, mut standby) = pair(past.len());
-            past.iter().for_each(|reading| { active.scan(*reading); });
-            let lately = &past[past.len() - LATELY..];
-            lately.iter().for_each(|reading| { standby.scan(*reading); });
-            prop_assert_eq!(moved(&mut active, &mut standby), Ok(()));
-            for reading in future {
-                prop_assert_eq!(standby.scan(reading), active.scan(reading));
+            for stack in [stack(), frequency_stack()] {
+                let (mut active, mut standby) = pair(&stack, past.len());
+                past.iter().for_each(|reading| { active.scan(*reading); });
+                let lately = &past[past.len() - LATELY..];
+                lately.iter().for_each(|reading| { standby.scan(*reading); });
+                prop_assert_eq!(moved(&mut active, &mut standby), Ok(()));
+                for reading in &future {
+                    prop_assert_eq!(standby.scan(*reading), active.scan(*reading));
+                }
             }
         }
 
@@ -231,14 +316,14 @@ mod tests {
             place in any::<proptest::sample::Index>(),
             byte in any::<u8>(),
         ) {
-            let mut active = Rig::of(&stack());
+            let mut active = Rig::of(&frequency_stack());
             past.iter().for_each(|reading| { active.scan(*reading); });
             let mut memory = Vec::new();
             let now = active.now();
             let (composition, image) = parts(&mut active);
             save(now, composition, image, &mut memory);
             *place.get_mut(&mut memory) = byte;
-            let mut standby = Rig::of(&stack());
+            let mut standby = Rig::of(&frequency_stack());
             past.iter().for_each(|reading| { standby.scan(*reading); });
             let now = standby.now();
             let (composition, image) = parts(&mut standby);
@@ -252,7 +337,7 @@ mod tests {
 
     #[test]
     fn without_the_actives_state_a_standby_decides_otherwise() {
-        let (mut active, mut standby) = pair(20);
+        let (mut active, mut standby) = pair(&stack(), 20);
         for _scan in LATELY..20 {
             active.scan(Reading { pcc: 100.0, ..Reading::default() });
         }

@@ -66,6 +66,11 @@ impl View<'_> {
         self.group(group).power_at(self.aligned, self.image)
     }
 
+    /// The same with what reserves deliver.
+    pub fn power(&self, group: GroupIndex) -> Watts {
+        self.measured(group) + self.group(group).offset_at(self.aligned)
+    }
+
     /// What the meter would read if the group were at rest: grid and group power at one instant.
     pub fn demand(&self, meter: DeviceIndex, group: GroupIndex) -> Option<Watts> {
         // The meter has felt what reserves delivered, so it must count here, or the other laws would take it back.

@@ -35,6 +35,11 @@ macro_rules! functions_with {
                 SelfConsumption($crate::functions::SelfConsumption),
                 VoltVar($crate::functions::VoltVar),
                 VoltWatt($crate::functions::VoltWatt),
+                FrequencyDroop($crate::functions::FrequencyDroop),
+                Lfsm($crate::functions::Lfsm),
+                Fcr($crate::functions::Fcr),
+                ReturnToService($crate::functions::ReturnToService),
+                Pid($crate::functions::Pid),
                 $($name($law),)*
             }
         }
@@ -87,6 +92,10 @@ macro_rules! define_functions {
 
             fn fail_safe(&self) -> Option<$crate::units::Watts> {
                 match self { $(Self::$name(law) => law.fail_safe(),)* }
+            }
+
+            fn begin_anew(&mut self) {
+                match self { $(Self::$name(law) => law.begin_anew(),)* }
             }
 
             fn forget(&mut self) {

@@ -9,11 +9,18 @@
 
 pub mod connection_limit;
 pub mod curve;
+pub mod fcr;
+pub mod frequency_droop;
+pub mod lag;
+pub mod lfsm;
 pub mod list;
 pub mod peak_shaving;
+pub mod pid;
 pub mod ramp_limit;
 pub mod response;
+pub mod return_to_service;
 pub mod self_consumption;
+pub mod side;
 pub mod soc_floor;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,9 +34,14 @@ use serde::de::DeserializeOwned;
 
 pub use crate::controller::view::View;
 pub use connection_limit::ConnectionLimit;
+pub use fcr::Fcr;
+pub use frequency_droop::FrequencyDroop;
+pub use lfsm::Lfsm;
 pub use list::{BuiltIn, BuiltInSpec};
 pub use peak_shaving::PeakShaving;
+pub use pid::Pid;
 pub use ramp_limit::RampLimit;
+pub use return_to_service::ReturnToService;
 pub use self_consumption::SelfConsumption;
 pub use soc_floor::SocFloor;
 pub use volt_var::VoltVar;
@@ -76,6 +88,9 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
         None
     }
 
+    /// Begins anew where its meter was lost for a while: what it made of measurements from before is no ground to go on from.
+    fn begin_anew(&mut self) {}
+
     /// Forgets what a boot makes wrong: timers, and what depends on who has authority. What belongs to the site, such as the
     /// energy of a window that is billed, outlives a restart.
     fn forget(&mut self) {}
@@ -93,7 +108,8 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
 pub enum OnLoss {
     /// Its batteries are held for a while and then ramp to rest, its generators take their fail-safe limit.
     Rest,
-    /// What it offers on top of the other functions fades away; the room for it stays.
+    /// What it offers on top of the other functions fades away, and the room for it stays; its targets it lets go at once, and
+    /// its limits on generators when the rest has faded, since generators ramp up by themselves.
     Fade,
     /// They stay as they are: a limit that was set for a reason is not given up because nobody knows any more.
     Stay,

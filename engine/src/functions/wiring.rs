@@ -161,14 +161,23 @@ impl<'a> Wiring<'a> {
     }
 
     /// Notes members of a group that take no reactive set-points, if none does.
-    pub fn takes_reactive(&mut self, field: &'static str, group: GroupIndex) {
+    pub fn takes_reactive(&mut self, group: GroupIndex) {
         let Some(found) = self.groups.get(group.position()) else { return };
         let devices = self.devices;
         let takes = |device: &DeviceIndex| devices[device.position()].apparent.is_some();
         if let (Some(first), false) = (found.members.first(), found.members.iter().any(takes)) {
+            let field = if found.class == DeviceClass::Pv { "pv" } else { "battery" };
             let problem = Problem::NotReactive { device: devices[first.position()].name.clone() };
             self.errors.push(SpecError { field, problem });
         }
+    }
+
+    /// Finds the groups of a law that acts on a battery, on an inverter, or on both.
+    pub fn battery_or_pv(&mut self, battery: Option<&str>, pv: Option<&str>) -> Vec<GroupIndex> {
+        self.require("battery", battery.is_some() || pv.is_some(), "neither", "given, or else pv");
+        let battery = battery.map(|name| self.battery("battery", name));
+        let pv = pv.map(|name| self.pv("pv", name));
+        battery.into_iter().chain(pv).collect()
     }
 
     /// Notes that `field` is out of range unless `holds`.

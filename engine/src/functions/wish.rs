@@ -31,6 +31,8 @@ pub enum Wish<P = Watts> {
         /// What is delivered now.
         offset: P,
     },
+    /// Nothing: so much of what it answers for could not be delivered, which is counted and told as a shortfall.
+    Missing(P),
     /// Let one member of the group stay between two powers, whatever the others do.
     MemberLimit {
         /// Its place in the group.
@@ -67,6 +69,11 @@ impl Wishes {
         self.list.push((group, Wish::Reserve { up, down, offset }));
     }
 
+    /// Tells that so much of what `group` should be able to deliver is missing, a magnitude.
+    pub fn missing(&mut self, group: GroupIndex, power: Watts) {
+        self.list.push((group, Wish::Missing(power)));
+    }
+
     /// Wishes that one member of `group` stays between `low` and `high`, since it must not be emptied below `floor`.
     pub fn limit_member(&mut self, group: GroupIndex, place: u16, low: Watts, high: Watts, floor: Ratio) {
         self.list.push((group, Wish::MemberLimit { place, low, high, floor }));
@@ -96,7 +103,7 @@ impl Wishes {
     pub(crate) fn offsets(&self) -> impl Iterator<Item = Watts> {
         self.list.iter().filter_map(|(_, wish)| match wish {
             Wish::Reserve { offset, .. } => Some(*offset),
-            Wish::Limit { .. } | Wish::Target(_) | Wish::MemberLimit { .. } => None,
+            Wish::Limit { .. } | Wish::Target(_) | Wish::Missing(_) | Wish::MemberLimit { .. } => None,
         })
     }
 
@@ -107,6 +114,11 @@ impl Wishes {
                 *offset = offsets.next().unwrap_or(Watts::ZERO);
             }
         }
+    }
+
+    /// Keeps the wishes that `is_kept` says.
+    pub(crate) fn retain(&mut self, mut is_kept: impl FnMut(GroupIndex, &Wish) -> bool) {
+        self.list.retain(|(group, wish)| is_kept(*group, wish));
     }
 
     /// Forgets all wishes and keeps the memory.

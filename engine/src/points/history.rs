@@ -8,6 +8,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::device::MAX_MAGNITUDE;
+use crate::carry::Carry;
+use crate::math::{at_least, at_most};
 use crate::time::{LocalTime, Span};
 
 /// Most samples that one device's history keeps.
@@ -54,6 +57,22 @@ impl History {
         }
     }
 
+    /// Passes the newest sample to another host, whose own samples of that time it corrects.
+    pub fn carry_newest(&mut self, carry: &mut Carry<'_>) {
+        let newest = self.entries.get(self.newest as usize);
+        let mut newest = newest.map(|entry| (entry.at, entry.power_w));
+        carry.option(&mut newest, |carry, (at, power_w)| {
+            carry.instant(at);
+            carry.real(power_w);
+        });
+        let Some((at, power_w)) = newest.filter(|_newest| carry.restores()) else { return };
+        let power_w = at_least(at_most(power_w, MAX_MAGNITUDE), -MAX_MAGNITUDE);
+        match self.entries.get_mut(self.newest as usize).filter(|own| own.at >= at) {
+            Some(own) => own.power_w = power_w,
+            None => self.push(at, power_w),
+        }
+    }
+
     /// Forgets everything: after a boot, old samples belong to another life.
     pub fn clear(&mut self) {
         self.entries.clear();
@@ -64,6 +83,11 @@ impl History {
     #[inline]
     pub fn newest(&self) -> Option<LocalTime> {
         self.entries.get(self.newest as usize).map(|entry| entry.at)
+    }
+
+    /// Power of the newest sample, W.
+    pub fn newest_power(&self) -> Option<f64> {
+        self.entries.get(self.newest as usize).map(|entry| entry.power_w)
     }
 
     /// The power at `at` in W: interpolated between the samples around it, the nearest sample outside their range.

@@ -8,8 +8,13 @@ use r_ems_engine::fieldbus::frame::{HEADER_BYTES, put};
 use r_ems_engine::fieldbus::pdu::{Answer, Request, put_answer, put_exception};
 use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::functions::connection_limit::ConnectionLimitSpec;
+use r_ems_engine::functions::fcr::FcrSpec;
+use r_ems_engine::functions::frequency_droop::FrequencyDroopSpec;
+use r_ems_engine::functions::lfsm::LfsmSpec;
 use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
+use r_ems_engine::functions::pid::{Holds, PidSpec};
 use r_ems_engine::functions::ramp_limit::RampLimitSpec;
+use r_ems_engine::functions::return_to_service::ReturnToServiceSpec;
 use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
 use r_ems_engine::functions::soc_floor::SocFloorSpec;
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
@@ -18,9 +23,9 @@ use r_ems_engine::machine::{
     Boot, Effect, Effects, Input, LinkWish, Machine, Sample, SetPointWrite, Validity, WriteKind, WriteOutcome,
 };
 use r_ems_engine::math::at_most;
-use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, Positive, Priority};
+use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, PointKind, Positive, Priority};
 use r_ems_engine::redundancy::Command;
-use r_ems_engine::units::{Ratio, Watts, WattsPerSecond};
+use r_ems_engine::units::{Hertz, Ratio, WattHours, Watts, WattsPerSecond};
 use r_ems_engine::{LocalTime, Span};
 
 pub(crate) const SCAN: Span = Span::from_secs(1);
@@ -70,6 +75,63 @@ pub(crate) fn every_function() -> Vec<BuiltInSpec> {
             battery: battery(),
             target: Watts::ZERO,
             discharge_above: Ratio::of(0.2),
+        }),
+        BuiltInSpec::FrequencyDroop(FrequencyDroopSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: Some(pv()),
+            nominal: Hertz::of(50.0),
+            dead_band: Hertz::of(0.036),
+            droop: Ratio::of(0.05),
+            response: Span::from_secs(5),
+        }),
+        BuiltInSpec::Lfsm(LfsmSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: Some(pv()),
+            nominal: Hertz::of(50.0),
+            threshold: Hertz::of(0.2),
+            droop: Ratio::of(0.05),
+            release: Span::from_mins(10),
+        }),
+        BuiltInSpec::Fcr(FcrSpec {
+            meter: meter(),
+            battery: battery(),
+            reserve: kilowatts(50.0),
+            nominal: Hertz::of(50.0),
+            dead_band: Hertz::of(0.01),
+            full_at: Hertz::of(0.2),
+            from_edge: false,
+            full_in: Span::from_secs(30),
+            capacity: Some(WattHours::of(1e6)),
+            reserve_for: Span::from_mins(15),
+        }),
+        BuiltInSpec::ReturnToService(ReturnToServiceSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: Some(pv()),
+            nominal: Hertz::of(50.0),
+            voltage_min: None,
+            voltage_max: None,
+            frequency_min: None,
+            frequency_max: None,
+            trip_voltage_min: None,
+            trip_voltage_max: None,
+            trip_frequency_min: None,
+            trip_frequency_max: None,
+            trip_after: Span::from_secs(2),
+            hold: Span::from_secs(30),
+            ramp: Span::from_secs(30),
+        }),
+        BuiltInSpec::Pid(PidSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: None,
+            holds: Holds::Power(kilowatts(100.0)),
+            gain: 0.3,
+            integral_time: Some(Span::from_secs(5)),
+            derivative_time: Some(Span::from_secs(1)),
+            filter: None,
         }),
     ]
 }
@@ -131,6 +193,8 @@ pub(crate) struct Site {
     pub(crate) is_mute: [bool; 4],
     /// The heartbeats that devices behind a bus have heard.
     pub(crate) beats: [u64; 4],
+    /// The voltage and the frequency that the meter measures.
+    pub(crate) grid: [f64; 2],
     /// The numbers that devices hold which take no set-point before they have heard another one.
     pub(crate) unheard: [Option<f64>; 4],
 }
@@ -151,8 +215,10 @@ impl Site {
         change: impl FnOnce(&mut [DeviceSpec]),
         change_controller: impl FnOnce(&mut ControllerSpec<BuiltIn>),
     ) -> Self {
+        let pcc = device("pcc", DeviceClass::Meter, Positive::Import, 400e3);
+        let points = pcc.points.with(PointKind::Voltage).with(PointKind::Frequency);
         let mut devices = vec![
-            device("pcc", DeviceClass::Meter, Positive::Import, 400e3),
+            DeviceSpec { points, ..pcc },
             device("b1", DeviceClass::Battery, Positive::Discharge, BATTERY_W),
             device("b2", DeviceClass::Battery, Positive::Charge, BATTERY_W),
             device("pv", DeviceClass::Pv, Positive::Generation, PV_W),
@@ -174,6 +240,7 @@ impl Site {
             refuses: [false; 4],
             is_mute: [false; 4],
             beats: [0; 4],
+            grid: [1.0, 50.0],
             unheard: [None; 4],
         }
     }
@@ -223,17 +290,18 @@ impl Site {
 
     pub(crate) fn scan(&mut self, reading: Reading) {
         if let Some(pcc) = reading.pcc {
-            self.answer(0, 0, &[pcc]);
+            let [voltage, frequency] = self.grid;
+            self.answer(0, 0, &[pcc, voltage, frequency]);
         }
         for (place, battery) in (0..).zip(reading.batteries) {
             if let Some((power, soc, limit)) = battery {
                 let sign = if place == 0 { 1.0 } else { -1.0 };
                 let held = self.held[1 + usize::from(place)];
-                self.answer(1 + place, 1 + 5 * place, &[power * sign, soc, limit, limit, held]);
+                self.answer(1 + place, 3 + 5 * place, &[power * sign, soc, limit, limit, held]);
             }
         }
         if let Some(pv) = reading.pv {
-            self.answer(3, 11, &[pv, self.held[3]]);
+            self.answer(3, 13, &[pv, self.held[3]]);
         }
         self.now += SCAN;
         self.effects.clear();
