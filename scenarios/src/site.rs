@@ -12,7 +12,7 @@ use r_ems_engine::functions::{FunctionSet, Rank};
 use r_ems_engine::ids::{DeviceIndex, GroupIndex};
 use r_ems_engine::points::{DeviceClass, DeviceSpec};
 use r_ems_engine::units::Watts;
-use r_ems_engine::wall::UtcOffset;
+use r_ems_engine::wall::TimeZone;
 
 use crate::bounds;
 use crate::council::{self, Council};
@@ -45,7 +45,7 @@ const CARRIES_DEMAND: [&str; 3] = ["ConnectionLimit", "PeakShaving", "SelfConsum
 #[derive(Debug)]
 pub(crate) struct Site<'t, S> {
     /// None if it is there and wrong, which was noted.
-    pub(crate) time_zone: Option<UtcOffset>,
+    pub(crate) time_zone: Option<TimeZone>,
     pub(crate) hosts: Vec<Entry<'t>>,
     pub(crate) grids: Vec<Grid<'t, S>>,
     pub(crate) persistence: Option<persistence::Stated>,
@@ -90,7 +90,7 @@ pub(crate) fn read<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Op
     let mut fields = node.fields(notes)?;
     version(&mut fields, notes);
     let zone = fields.optional("time_zone");
-    let time_zone = zone.map_or(Some(UtcOffset::UTC), |zone| read_zone(&zone, notes));
+    let time_zone = zone.map_or(Some(TimeZone::UTC), |zone| zone.leaf(notes));
     let hosts = fields.optional("hosts").map_or_else(Vec::new, |hosts| read_hosts(&hosts, notes));
     let grids = fields.required("grids", notes).and_then(|grids| grids.map(notes)).unwrap_or_default();
     if grids.is_empty() || grids.len() > MAX_GRIDS {
@@ -119,19 +119,6 @@ pub(crate) fn check_version(node: &Node<'_>, notes: &mut Notes) {
     {
         node.error(notes, format!("expected version {VERSION}, the only one that is known, got {found}"));
     }
-}
-
-fn read_zone(node: &Node<'_>, notes: &mut Notes) -> Option<UtcOffset> {
-    let text: Option<String> = node.parse().ok();
-    if let Some(text) = text.filter(|text| !text.starts_with("UTC") && text.starts_with(char::is_alphabetic))
-    {
-        // "CET-1CEST,M3.5.0,M10.5.0/3" and "Europe/Berlin" are what people try first.
-        let supported =
-            "a fixed offset from UTC such as \"UTC+1\"; zones with daylight saving are not supported yet";
-        node.error(notes, format!("expected {supported}, got \"{}\"", excerpt(&text)));
-        return None;
-    }
-    node.leaf(notes)
 }
 
 /// Where a host's control API may be looked at.
