@@ -39,7 +39,9 @@ pub const SCAN_MIN: Span = Span::from_millis(1);
 pub(crate) const SCAN_MAX: Span = Span::from_hours(1);
 
 /// Functions that answer for the whole demand at a meter.
-const CARRIES_DEMAND: [&str; 3] = ["ConnectionLimit", "PeakShaving", "SelfConsumption"];
+const CARRIES_DEMAND: [&str; 4] = ["ConnectionLimit", "PeakShaving", "SelfConsumption", "Tariff"];
+/// Functions that go by the site's clocks.
+const GOES_BY_THE_CLOCK: [&str; 2] = ["Schedule", "Tariff"];
 
 /// A site as its file describes it.
 #[derive(Debug)]
@@ -90,6 +92,7 @@ pub(crate) fn read<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Op
     let mut fields = node.fields(notes)?;
     version(&mut fields, notes);
     let zone = fields.optional("time_zone");
+    let is_placed = zone.is_some();
     let time_zone = zone.map_or(Some(TimeZone::UTC), |zone| zone.leaf(notes));
     let hosts = fields.optional("hosts").map_or_else(Vec::new, |hosts| read_hosts(&hosts, notes));
     let grids = fields.required("grids", notes).and_then(|grids| grids.map(notes)).unwrap_or_default();
@@ -102,6 +105,12 @@ pub(crate) fn read<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Op
     let read = |grid: &Entry<'t>| read_grid::<F>(grid, &hosts, notes);
     let grids: Vec<_> = grids.iter().take(MAX_GRIDS).filter_map(read).collect();
     fieldbus::check_masters(&grids, &hosts, notes);
+    let slots = grids.iter().flat_map(|grid| &grid.functions);
+    for slot in slots.filter(|slot| !is_placed && GOES_BY_THE_CLOCK.contains(&slot.node.name())) {
+        let message =
+            "goes by UTC, because the site states no time_zone; if that is meant: time_zone: \"UTC\"";
+        slot.node.warning(notes, message);
+    }
     Some(Site { time_zone, hosts, grids, persistence })
 }
 

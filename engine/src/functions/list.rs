@@ -33,6 +33,8 @@ macro_rules! functions_with {
                 SocFloor($crate::functions::SocFloor),
                 PeakShaving($crate::functions::PeakShaving),
                 SelfConsumption($crate::functions::SelfConsumption),
+                Schedule($crate::functions::Schedule),
+                Tariff($crate::functions::Tariff),
                 $($name($law),)*
             }
         }

@@ -11,8 +11,10 @@ pub mod connection_limit;
 pub mod list;
 pub mod peak_shaving;
 pub mod ramp_limit;
+pub mod schedule;
 pub mod self_consumption;
 pub mod soc_floor;
+pub mod tariff;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod wiring;
@@ -26,8 +28,10 @@ pub use connection_limit::ConnectionLimit;
 pub use list::{BuiltIn, BuiltInSpec};
 pub use peak_shaving::PeakShaving;
 pub use ramp_limit::RampLimit;
+pub use schedule::Schedule;
 pub use self_consumption::SelfConsumption;
 pub use soc_floor::SocFloor;
+pub use tariff::Tariff;
 pub use wiring::{Problem, SpecError, Wiring};
 pub use wish::{Wish, Wishes};
 
