@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 30] = [
+const SCENARIOS: [&str; 34] = [
     "peak_shaving",
     "peak_shaving_wire",
     "peak_shaving_serial",
@@ -22,6 +22,10 @@ const SCENARIOS: [&str; 30] = [
     "pair_without_witness",
     "clock_drift",
     "disk_full",
+    "tariff_day",
+    "switch_day",
+    "switch_day_autumn",
+    "stale_meter",
     "rolling_restart",
     "at_stop",
     "failover_fast",
@@ -35,7 +39,7 @@ const SCENARIOS: [&str; 30] = [
     "demo",
     "demo_pair",
 ];
-const SITES: [&str; 21] = [
+const SITES: [&str; 24] = [
     "commerce",
     "commerce_modbus",
     "commerce_worn",
@@ -56,6 +60,9 @@ const SITES: [&str; 21] = [
     "commerce_flaky",
     "commerce_sunspec",
     "commerce_sunspec_older",
+    "commerce_tariff",
+    "switch_day",
+    "stale_meter",
     "demo",
 ];
 
