@@ -1,9 +1,8 @@
-//! The calendar: instants that people name, and the civil time of a fixed offset from UTC.
+//! The calendar: instants that people name, and what the clocks of a place show.
 //!
 //! A run counts [`crate::time::Time`] from its beginning; this module says which date that is. A [`WallTime`] is
-//! nanoseconds since 1970-01-01 00:00 UTC without leap seconds, as computers count it. An [`UtcOffset`] turns it into what
-//! a clock on the wall shows and back. The offset is fixed: rules of daylight saving time are a matter of the schedules
-//! that use them.
+//! nanoseconds since 1970-01-01 00:00 UTC without leap seconds, as computers count it. A [`TimeZone`] turns it into what
+//! a clock on the wall shows and back, daylight saving included; a [`LocalWindow`] is a part of the day by that clock.
 //!
 //! Nothing here reads a clock, and nothing is timed by it: a step of the wall clock never moves a timer. Arithmetic holds
 //! for all that nanoseconds in an `i64` can reach, the years 1677 to 2262, and saturates there. Texts are accepted only
@@ -11,9 +10,11 @@
 
 mod calendar;
 mod offset;
+mod text;
 pub mod told;
+mod window;
+mod zone;
 
-use alloc::format;
 use alloc::string::String;
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
@@ -23,10 +24,12 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use offset::{OFFSET_MINUTES_MAX, OFFSET_MINUTES_MIN, UtcOffset};
+pub use window::{Clock, LocalWindow, Weekdays};
+pub use zone::{Civil, Instants, NAME_CHARS, SWITCH_HOURS_MAX, TimeZone};
 
-use crate::text::{MAX_QUANTITY_CHARS, TextError};
+use crate::text::TextError;
 use crate::time::{NANOS_PER_SECOND, Span};
-use calendar::{date_of, days_of, month_length};
+use text::{FRACTION_DIGITS, number, read_civil, refused, write_civil, write_fraction};
 
 /// First year of a text.
 pub const YEAR_MIN: u32 = 1970;
@@ -37,8 +40,6 @@ const SECOND: i64 = NANOS_PER_SECOND as i64;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
-/// Digits of a second's fraction, down to one nanosecond.
-const FRACTION_DIGITS: usize = 9;
 
 /// An instant of the calendar: nanoseconds since 1970-01-01 00:00 UTC.
 ///
@@ -61,18 +62,22 @@ impl WallTime {
         self.0
     }
 
-    /// Reads what a clock at `offset` shows: "2016-03-09", "2016-03-09 18:02", "… 18:02:30" or "… 18:02:30.250".
+    /// Reads what a clock in `zone` shows: "2016-03-09", "2016-03-09 18:02", "… 18:02:30" or "… 18:02:30.250".
+    ///
+    /// A time that clocks show twice is the first one, unless a name such as "CET" behind it says which; one that they leave out
+    /// is the instant at which they do.
     ///
     /// # Errors    says which part is wrong and what it may be: a form, a year, a month, a day of that month, a time.
-    pub fn parse_local(text: &str, offset: UtcOffset) -> Result<Self, TextError> {
-        read_civil(text, offset).map_err(|allowed| refused(text, allowed))
+    pub fn parse_local(text: &str, zone: impl Into<TimeZone>) -> Result<Self, TextError> {
+        zone.into().read(text, read_civil).map_err(|allowed| refused(text, allowed))
     }
 
-    /// What a clock at `offset` shows: "2016-03-09 18:02:30", with milliseconds where they are not zero.
+    /// What a clock in `zone` shows: "2016-03-09 18:02:30", with milliseconds where they are not zero, and with the name of
+    /// the season where clocks show the same time twice.
     ///
     /// Anything shorter than a millisecond is cut off: this is for people.
-    pub const fn local(self, offset: UtcOffset) -> LocalText {
-        LocalText { time: self, offset }
+    pub fn local(self, zone: impl Into<TimeZone>) -> LocalText {
+        LocalText { time: self, zone: zone.into() }
     }
 
     /// The span from `earlier` to `self`; zero if `earlier` is later.
@@ -159,129 +164,32 @@ impl FromStr for WallTime {
     fn from_str(text: &str) -> Result<Self, TextError> {
         let form = "a date, a time and an offset, such as \"2016-03-09 18:02 UTC+1\"";
         let (civil, offset) = text.trim().rsplit_once(' ').ok_or_else(|| refused(text, form.into()))?;
-        Self::parse_local(civil, offset.parse()?)
+        Self::parse_local(civil, offset.parse::<UtcOffset>()?)
     }
 }
 
-/// Shows a [`WallTime`] as a clock at an offset does.
+/// Shows a [`WallTime`] as a clock in a zone does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalText {
     time: WallTime,
-    offset: UtcOffset,
+    zone: TimeZone,
 }
 
 impl fmt::Display for LocalText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fraction = self.time.0.rem_euclid(SECOND);
-        write_civil(f, i128::from(self.time.0) + i128::from(self.offset.nanos()))?;
-        write_fraction(f, fraction / 1_000_000, 3)
+        write_civil(f, i128::from(self.time.0) + i128::from(self.zone.offset_at(self.time).nanos()))?;
+        write_fraction(f, fraction / 1_000_000, 3)?;
+        self.zone.doubled_name(self.time).map_or(Ok(()), |name| write!(f, " {name}"))
     }
-}
-
-/// The error for `found`.
-fn refused(found: &str, allowed: String) -> TextError {
-    TextError { found: found.chars().take(MAX_QUANTITY_CHARS).collect(), allowed }
-}
-
-/// Reads a number of `digits` decimal digits that lies in `range`.
-fn number(
-    text: &str,
-    digits: core::ops::RangeInclusive<usize>,
-    range: core::ops::RangeInclusive<u32>,
-) -> Option<u32> {
-    let plain = digits.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    if plain { text.parse().ok().filter(|value| range.contains(value)) } else { None }
-}
-
-/// Reads a civil time; the error says what is allowed.
-fn read_civil(text: &str, offset: UtcOffset) -> Result<WallTime, String> {
-    let form =
-        || String::from("a date and perhaps a time, such as \"2016-03-09\" or \"2016-03-09 18:02:30.250\"");
-    if text.len() > MAX_QUANTITY_CHARS {
-        return Err(form());
-    }
-    let (date, clock) = text.trim().split_once(' ').unwrap_or((text.trim(), "00:00"));
-    let days = read_date(date, form)?;
-    let nanos = read_clock(clock.trim_start())
-        .ok_or("a time from 00:00 to 23:59:59.999999999 after the date, such as \"18:02\"")?;
-    // At most 231 years and one day from the epoch: far inside the range.
-    Ok(WallTime(days * DAY + nanos - offset.nanos()))
-}
-
-/// Reads "2016-03-09" into days since 1970-01-01.
-fn read_date(text: &str, form: impl Fn() -> String) -> Result<i64, String> {
-    let (year_text, rest) = text.split_once('-').ok_or_else(&form)?;
-    let (month_text, day_text) = rest.split_once('-').ok_or_else(&form)?;
-    let year = number(year_text, 4..=4, 0..=9999).ok_or_else(&form)?;
-    let month = number(month_text, 2..=2, 0..=99).ok_or_else(&form)?;
-    let day = number(day_text, 2..=2, 0..=99).ok_or_else(&form)?;
-    if !(YEAR_MIN..=YEAR_MAX).contains(&year) {
-        return Err(format!("a year from {YEAR_MIN} to {YEAR_MAX}"));
-    }
-    if !(1..=12).contains(&month) {
-        return Err(String::from("a month from 01 to 12"));
-    }
-    let length = month_length(year, month);
-    if !(1..=length).contains(&day) {
-        return Err(format!("a day from 01 to {length} in {year_text}-{month_text}"));
-    }
-    Ok(days_of(i64::from(year), i64::from(month), i64::from(day)))
-}
-
-/// Reads "18:02", "18:02:30" or "18:02:30.250" into nanoseconds since midnight.
-fn read_clock(text: &str) -> Option<i64> {
-    let (clock, fraction) = match text.split_once('.') {
-        Some((clock, fraction)) => (clock, Some(fraction)),
-        None => (text, None),
-    };
-    let mut parts = clock.split(':');
-    let hours = number(parts.next()?, 2..=2, 0..=23)?;
-    let minutes = number(parts.next()?, 2..=2, 0..=59)?;
-    let seconds = parts.next();
-    // A fraction belongs to a second, and nothing follows the seconds.
-    if parts.next().is_some() || (seconds.is_none() && fraction.is_some()) {
-        return None;
-    }
-    let seconds = seconds.map_or(Some(0), |seconds| number(seconds, 2..=2, 0..=59))?;
-    let nanos = fraction.map_or(Some(0), |fraction| {
-        let digits = number(fraction, 1..=FRACTION_DIGITS, 0..=999_999_999)?;
-        let missing = u32::try_from(FRACTION_DIGITS - fraction.len()).ok()?;
-        Some(digits * 10_u32.pow(missing))
-    })?;
-    Some(
-        i64::from(hours) * HOUR
-            + i64::from(minutes) * MINUTE
-            + i64::from(seconds) * SECOND
-            + i64::from(nanos),
-    )
-}
-
-/// Writes local nanoseconds as "2016-03-09 18:02:30".
-fn write_civil(f: &mut fmt::Formatter<'_>, local: i128) -> fmt::Result {
-    let days =
-        i64::try_from(local.div_euclid(i128::from(DAY))).expect("an i64 of nanoseconds is 106,752 days");
-    let clock = i64::try_from(local.rem_euclid(i128::from(DAY))).expect("a day is shorter than 292 years");
-    let (year, month, day) = date_of(days);
-    let (hours, minutes, seconds) = (clock / HOUR, clock % HOUR / MINUTE, clock % MINUTE / SECOND);
-    write!(f, "{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02}")
-}
-
-/// Writes a fraction of `digits` digits, in groups of three as far as they are not zero.
-fn write_fraction(f: &mut fmt::Formatter<'_>, fraction: i64, digits: usize) -> fmt::Result {
-    if fraction == 0 {
-        return Ok(());
-    }
-    let (mut shown, mut width) = (fraction, digits);
-    while shown % 1_000 == 0 {
-        shown /= 1_000;
-        width -= 3;
-    }
-    write!(f, ".{shown:0width$}")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::calendar::days_of;
     use super::*;
+    use crate::text::MAX_QUANTITY_CHARS;
+    use alloc::format;
     use alloc::string::ToString;
     use proptest::prelude::*;
     use serde::de::IntoDeserializer;

@@ -6,6 +6,7 @@
 use r_ems_engine::Time;
 use r_ems_sim::account::Peak;
 use r_ems_sim::authority;
+use r_ems_sim::bill::Charges;
 use r_ems_sim::driver::{GridResult, RunResult};
 use r_ems_sim::expect::{Comparison, Verdict};
 use r_ems_sim::progress::Promise;
@@ -62,7 +63,7 @@ pub(crate) struct Total {
 }
 
 /// Everything that can be summed, in the order of the reference.
-pub(crate) const TOTALS: [Total; 17] = [
+pub(crate) const TOTALS: [Total; 18] = [
     energy("import", |grid| grid.energies.import_wh),
     energy("export", |grid| grid.energies.export_wh),
     energy("load", |grid| grid.energies.load_wh),
@@ -78,6 +79,7 @@ pub(crate) const TOTALS: [Total; 17] = [
     energy("shaved", |grid| grid.account.shaved_wh().unwrap_or(0.0)),
     energy("excess", |grid| grid.account.excess_wh().unwrap_or(0.0)),
     Total { name: "pv_used_ratio", unit: Unit::Share, of: pv_used_ratio },
+    Total { name: "energy_cost_ratio", unit: Unit::Share, of: energy_cost_ratio },
     Total { name: "peak", unit: Unit::Power, of: |grid| mean_w(grid.account.peak()) },
     Total {
         name: "peak_without_batteries",
@@ -99,6 +101,15 @@ fn mean_w(peak: Option<Peak>) -> f64 {
 fn pv_used_ratio(grid: &GridResult) -> f64 {
     let made_wh = grid.energies.pv_made_wh;
     if made_wh > 0.0 { grid.account.pv_used_wh() / made_wh } else { 0.0 }
+}
+
+/// What energy cost with batteries of what it would have cost without them, revenue deducted; all of it where there is no tariff.
+fn energy_cost_ratio(grid: &GridResult) -> f64 {
+    let Some(bill) = grid.account.bill() else { return 1.0 };
+    let cost = |charges: Charges| charges.energy - charges.export_revenue;
+    let (with, without) = (cost(bill.with_batteries()), cost(bill.without_batteries()));
+    // A site that earns without batteries has no cost that could be a share of.
+    if without > 0.0 { with / without } else { 1.0 }
 }
 
 impl AtEnd {

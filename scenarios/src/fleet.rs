@@ -32,7 +32,8 @@ pub(crate) fn controllers<F: FunctionSet>(
     let mut fleet = Vec::new();
     for grid in &site.grids {
         if let Some(common) = site::wire::<F>(grid, notes) {
-            let common = ControllerSpec { snapshots, ..common };
+            let zone = site.time_zone.unwrap_or_default();
+            let common = ControllerSpec { snapshots, zone, ..common };
             fleet.extend(grid.council.fleet(&common));
         }
     }

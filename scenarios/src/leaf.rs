@@ -7,7 +7,7 @@ use std::str::FromStr;
 use r_ems_engine::Span;
 use r_ems_engine::text::TextError;
 use r_ems_engine::units::{Hertz, PerUnit, Ratio, Vars, VoltAmperes, WattHours, Watts, WattsPerSecond};
-use r_ems_engine::wall::UtcOffset;
+use r_ems_engine::wall::TimeZone;
 
 use crate::bounds::Bounded;
 use crate::mistake::{Notes, suggestion};
@@ -65,7 +65,7 @@ macro_rules! quoted_leaf {
     };
 }
 
-quoted_leaf!(Span, UtcOffset);
+quoted_leaf!(Span, TimeZone);
 
 macro_rules! bounded_leaf {
     ($($name:ty),*) => {

@@ -75,7 +75,7 @@ mod unclosed;
 
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::wall::{TimeZone, WallTime};
 use r_ems_sim::world::{Timed, WorldSpec};
 
 pub use assurance::Assurance;
@@ -113,7 +113,7 @@ pub struct Loaded<F: FunctionSet> {
     /// What the command line set, as a field `set` states it: paths, and values in RON.
     pub settings: Vec<(String, String)>,
     /// How local times are shown.
-    pub time_zone: UtcOffset,
+    pub time_zone: TimeZone,
     /// The controllers in the order of the fleet.
     pub controllers: Vec<ControllerSpec<F>>,
     /// By controller: where the connections of its fieldbus lead, as `host:port`.
@@ -140,7 +140,7 @@ pub struct Recalled<F: FunctionSet> {
     /// What the scenario is called.
     pub name: String,
     /// How local times are shown.
-    pub time_zone: UtcOffset,
+    pub time_zone: TimeZone,
     /// The wall clock at the run's start.
     pub start: WallTime,
     /// The controllers in the order of the fleet.

@@ -1,13 +1,10 @@
 //! Moments: instants that a scenario names, counted from the run's start or by the site's wall clock, once or every day.
 
-use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::wall::{TimeZone, UtcOffset, WallTime};
 use r_ems_engine::{Span, Time};
 
 use crate::mistake::Notes;
 use crate::node::Node;
-
-/// A day by the site's clocks; zones have fixed offsets, so every day is as long.
-pub(crate) const DAY: Span = Span::from_hours(24);
 
 /// Most instants that all repetitions of one list may name: ten a day for a quarter of a century.
 pub(crate) const MAX_REPETITIONS: usize = 100_000;
@@ -16,7 +13,7 @@ pub(crate) const MAX_REPETITIONS: usize = 100_000;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Calendar {
     pub(crate) start: WallTime,
-    pub(crate) zone: UtcOffset,
+    pub(crate) zone: TimeZone,
     /// How long the run lasts by its file: nothing may be named that is later.
     pub(crate) duration: Span,
     /// Whether start and duration are the scenario's own; else they stand in for what is missing there, and neither covering
@@ -63,7 +60,8 @@ impl Calendar {
             When::Once(at) => vec![at],
             When::Daily(clock) => {
                 let end = Time::ZERO + self.duration;
-                self.days(clock).filter_map(|at| at.to_run()).take_while(|at| *at <= end).collect()
+                let instant = |day| self.run_at(self.zone.instants(day, nanos(clock)).first());
+                self.days().filter_map(instant).take_while(|at| *at <= end).collect()
             }
         }
     }
@@ -84,10 +82,7 @@ impl Calendar {
                 end.error(notes, "must be another time of day than the beginning");
                 Vec::new()
             }
-            (Some(When::Daily(from)), Some(When::Daily(to))) => {
-                let length = if to > from { to - from } else { to + DAY - from };
-                self.daily_windows(from, length)
-            }
+            (Some(When::Daily(from)), Some(When::Daily(to))) => self.daily_windows(from, to),
             (Some(_), Some(_)) => {
                 end.error(notes, "expected Daily(…) at both ends or at none");
                 Vec::new()
@@ -96,24 +91,32 @@ impl Calendar {
         }
     }
 
-    fn daily_windows(&self, clock: Span, length: Span) -> Vec<(Time, Time)> {
-        let end = Time::ZERO + self.duration;
-        let cut = |begin: SinceStart| {
-            let from = begin.to_run().unwrap_or(Time::ZERO);
-            let to = begin.plus(length).to_run()?.min(end);
-            (from < to).then_some((from, to))
+    /// What is daily follows the site's clocks on days of 23 and of 25 hours too, as [`TimeZone::span_of`] says.
+    fn daily_windows(&self, from: Span, to: Span) -> Vec<(Time, Time)> {
+        let last = Time::ZERO + self.duration;
+        let cut = |day: i64| {
+            let (begin, end) = self.zone.span_of(day, nanos(from), nanos(to));
+            let begin = self.run_at(begin).unwrap_or(Time::ZERO);
+            let end = self.run_at(end)?.min(last);
+            (begin < end).then_some((begin, end))
         };
-        let is_begun = |begin: &SinceStart| begin.to_run().is_none_or(|at| at <= end);
-        self.days(clock).take_while(is_begun).filter_map(cut).collect()
+        let is_begun = |day: &i64| {
+            let begin = self.zone.instants(*day, nanos(from)).first();
+            self.run_at(begin).is_none_or(|at| at <= last)
+        };
+        self.days().take_while(is_begun).filter_map(cut).collect()
     }
 
-    /// That time of day on the day before the run's start and on every day after it, without end.
-    fn days(&self, clock: Span) -> impl Iterator<Item = SinceStart> {
-        let midnight = self.start.start_of(DAY, self.zone);
-        let first = i128::from(clock.as_nanos()) - i128::from(self.start.since(midnight).as_nanos());
-        let day = i128::from(DAY.as_nanos());
+    /// The day before the run's start and every day after it, counted from 1970-01-01, without end.
+    fn days(&self) -> impl Iterator<Item = i64> + use<> {
+        let first = self.zone.civil(self.start).day() - 1;
         let days = if self.is_dated { MAX_REPETITIONS } else { 1 };
-        (-1..days as i128).map(move |number| SinceStart(first + number * day))
+        (first..).take(days)
+    }
+
+    /// The run's instant at a wall time; none before the start.
+    fn run_at(&self, wall: WallTime) -> Option<Time> {
+        (wall >= self.start).then(|| Time::ZERO + wall.since(self.start))
     }
 
     /// Reads `"+10 min"` or `"2016-03-09 18:02:30"`.
@@ -152,19 +155,9 @@ impl Calendar {
     }
 }
 
-/// Nanoseconds from the run's start, which a day's first occurrence may lie before.
-#[derive(Clone, Copy, Debug)]
-struct SinceStart(i128);
-
-impl SinceStart {
-    /// The run's instant; none before the start.
-    fn to_run(self) -> Option<Time> {
-        u64::try_from(self.0).ok().map(Time::from_nanos)
-    }
-
-    fn plus(self, span: Span) -> Self {
-        Self(self.0 + i128::from(span.as_nanos()))
-    }
+/// A time of day, as zones count it.
+fn nanos(clock: Span) -> i64 {
+    i64::try_from(clock.as_nanos()).expect("a time of day is shorter than 292 years")
 }
 
 #[cfg(test)]
@@ -173,8 +166,12 @@ mod tests {
 
     /// Two days from six in the evening, an hour ahead of UTC.
     fn calendar() -> Calendar {
-        let zone = UtcOffset::from_minutes(60).expect("UTC+1 is in use");
-        let start = WallTime::parse_local("2016-03-09 18:00", zone).expect("a date");
+        from("2016-03-09 18:00", "UTC+1")
+    }
+
+    fn from(start: &str, zone: &str) -> Calendar {
+        let zone: TimeZone = zone.parse().expect("a zone");
+        let start = WallTime::parse_local(start, zone).expect("a date");
         Calendar { start, zone, duration: Span::from_hours(48), is_dated: true }
     }
 
@@ -194,10 +191,28 @@ mod tests {
     #[test]
     fn a_daily_window_over_midnight_is_cut_to_the_run() {
         // From 17:00 to 19:00, and from 23:00 to 01:00.
-        let windows =
-            |from, length| calendar().daily_windows(Span::from_hours(from), Span::from_hours(length));
-        assert_eq!(windows(17, 2), [(hours(0), hours(1)), (hours(23), hours(25)), (hours(47), hours(48))]);
-        assert_eq!(windows(23, 2), [(hours(5), hours(7)), (hours(29), hours(31))]);
-        assert_eq!(windows(18, 23), [(hours(0), hours(23)), (hours(24), hours(47))]);
+        let windows = |from, to| calendar().daily_windows(Span::from_hours(from), Span::from_hours(to));
+        assert_eq!(windows(17, 19), [(hours(0), hours(1)), (hours(23), hours(25)), (hours(47), hours(48))]);
+        assert_eq!(windows(23, 1), [(hours(5), hours(7)), (hours(29), hours(31))]);
+        assert_eq!(windows(18, 17), [(hours(0), hours(23)), (hours(24), hours(47))]);
+    }
+
+    #[test]
+    fn what_is_daily_follows_the_clocks_on_days_of_23_and_25_hours() {
+        let daily = |start, clock: u64| {
+            from(start, "CET-1CEST,M3.5.0,M10.5.0/3").instants(When::Daily(Span::from_mins(clock * 30)))
+        };
+        // At noon, from the noon before: after 23 and after 25 hours.
+        assert_eq!(daily("2016-03-26 12:00", 24), [hours(0), hours(23), hours(47)]);
+        assert_eq!(daily("2016-10-29 12:00", 24), [hours(0), hours(25)]);
+        // Half past two is left out in spring, and begins when clocks show three; in autumn it comes twice, and counts once.
+        assert_eq!(daily("2016-03-27 00:00", 5)[0], hours(2));
+        assert_eq!(daily("2016-10-30 00:30", 5), [hours(2), hours(27)]);
+        let night = |start| {
+            let calendar = from(start, "CET-1CEST,M3.5.0,M10.5.0/3");
+            calendar.daily_windows(Span::from_hours(22), Span::from_hours(6))[0]
+        };
+        assert_eq!(night("2016-03-26 20:00"), (hours(2), hours(9)));
+        assert_eq!(night("2016-10-29 20:00"), (hours(2), hours(11)));
     }
 }

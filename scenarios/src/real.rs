@@ -12,7 +12,7 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::persistence::JournalSettings;
 use r_ems_engine::redundancy::Seat;
 use r_ems_engine::units::{WattHours, Watts};
-use r_ems_engine::wall::UtcOffset;
+use r_ems_engine::wall::TimeZone;
 
 use crate::assurance::{self, Ways};
 use crate::device::Device;
@@ -31,7 +31,7 @@ pub struct RealSite<F: FunctionSet> {
     /// The file as it was read: for logs.
     pub document: Document,
     /// How local times are shown.
-    pub time_zone: UtcOffset,
+    pub time_zone: TimeZone,
     /// Its hosts.
     pub hosts: Vec<RealHost>,
     /// Its controllers and witnesses, grid by grid in the order of their seats.

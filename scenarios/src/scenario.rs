@@ -16,7 +16,7 @@ use r_ems_engine::Time;
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::fieldbus::map::BusSpec;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::wall::{TimeZone, WallTime};
 use r_ems_sim::expect::{Claim, Expectation};
 use r_ems_sim::progress::Promised;
 use r_ems_sim::world::{GridWorld, HostClock, Post, Ties, WorldSpec};
@@ -143,7 +143,7 @@ impl<'t> Header<'t> {
     }
 
     /// The start by the site's wall clock; a date that cannot be read is noted.
-    fn start(&self, zone: UtcOffset, notes: &mut Notes) -> Option<WallTime> {
+    fn start(&self, zone: TimeZone, notes: &mut Notes) -> Option<WallTime> {
         let node = self.start.as_ref()?;
         let text: String = node.leaf(notes)?;
         WallTime::parse_local(&text, zone).map_err(|error| node.error(notes, error.to_string())).ok()
@@ -314,7 +314,7 @@ fn who_runs<F: FunctionSet>(
 }
 
 /// The run's calendar. Without a right start or duration all is checked as in a century from 1970, except what profiles cover.
-fn calendar(start: Option<WallTime>, zone: Option<UtcOffset>, duration: Option<Span>) -> Calendar {
+fn calendar(start: Option<WallTime>, zone: Option<TimeZone>, duration: Option<Span>) -> Calendar {
     Calendar {
         start: start.unwrap_or(WallTime::EPOCH),
         zone: zone.unwrap_or_default(),

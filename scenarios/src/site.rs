@@ -12,7 +12,7 @@ use r_ems_engine::functions::{FunctionSet, Rank};
 use r_ems_engine::ids::{DeviceIndex, GroupIndex};
 use r_ems_engine::points::{DeviceClass, DeviceSpec};
 use r_ems_engine::units::Watts;
-use r_ems_engine::wall::UtcOffset;
+use r_ems_engine::wall::TimeZone;
 
 use crate::bounds;
 use crate::council::{self, Council};
@@ -39,13 +39,15 @@ pub const SCAN_MIN: Span = Span::from_millis(1);
 pub(crate) const SCAN_MAX: Span = Span::from_hours(1);
 
 /// Functions that answer for the whole demand at a meter.
-const CARRIES_DEMAND: [&str; 3] = ["ConnectionLimit", "PeakShaving", "SelfConsumption"];
+const CARRIES_DEMAND: [&str; 4] = ["ConnectionLimit", "PeakShaving", "SelfConsumption", "Tariff"];
+/// Functions that go by the site's clocks.
+const GOES_BY_THE_CLOCK: [&str; 2] = ["Schedule", "Tariff"];
 
 /// A site as its file describes it.
 #[derive(Debug)]
 pub(crate) struct Site<'t, S> {
     /// None if it is there and wrong, which was noted.
-    pub(crate) time_zone: Option<UtcOffset>,
+    pub(crate) time_zone: Option<TimeZone>,
     pub(crate) hosts: Vec<Entry<'t>>,
     pub(crate) grids: Vec<Grid<'t, S>>,
     pub(crate) persistence: Option<persistence::Stated>,
@@ -90,7 +92,8 @@ pub(crate) fn read<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Op
     let mut fields = node.fields(notes)?;
     version(&mut fields, notes);
     let zone = fields.optional("time_zone");
-    let time_zone = zone.map_or(Some(UtcOffset::UTC), |zone| read_zone(&zone, notes));
+    let is_placed = zone.is_some();
+    let time_zone = zone.map_or(Some(TimeZone::UTC), |zone| zone.leaf(notes));
     let hosts = fields.optional("hosts").map_or_else(Vec::new, |hosts| read_hosts(&hosts, notes));
     let grids = fields.required("grids", notes).and_then(|grids| grids.map(notes)).unwrap_or_default();
     if grids.is_empty() || grids.len() > MAX_GRIDS {
@@ -102,6 +105,12 @@ pub(crate) fn read<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Op
     let read = |grid: &Entry<'t>| read_grid::<F>(grid, &hosts, notes);
     let grids: Vec<_> = grids.iter().take(MAX_GRIDS).filter_map(read).collect();
     fieldbus::check_masters(&grids, &hosts, notes);
+    let slots = grids.iter().flat_map(|grid| &grid.functions);
+    for slot in slots.filter(|slot| !is_placed && GOES_BY_THE_CLOCK.contains(&slot.node.name())) {
+        let message =
+            "goes by UTC, because the site states no time_zone; if that is meant: time_zone: \"UTC\"";
+        slot.node.warning(notes, message);
+    }
     Some(Site { time_zone, hosts, grids, persistence })
 }
 
@@ -119,19 +128,6 @@ pub(crate) fn check_version(node: &Node<'_>, notes: &mut Notes) {
     {
         node.error(notes, format!("expected version {VERSION}, the only one that is known, got {found}"));
     }
-}
-
-fn read_zone(node: &Node<'_>, notes: &mut Notes) -> Option<UtcOffset> {
-    let text: Option<String> = node.parse().ok();
-    if let Some(text) = text.filter(|text| !text.starts_with("UTC") && text.starts_with(char::is_alphabetic))
-    {
-        // "CET-1CEST,M3.5.0,M10.5.0/3" and "Europe/Berlin" are what people try first.
-        let supported =
-            "a fixed offset from UTC such as \"UTC+1\"; zones with daylight saving are not supported yet";
-        node.error(notes, format!("expected {supported}, got \"{}\"", excerpt(&text)));
-        return None;
-    }
-    node.leaf(notes)
 }
 
 /// Where a host's control API may be looked at.

@@ -3,7 +3,8 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 31] = [
+const SCENARIOS: [&str; 36] = [
+    "volt_var",
     "peak_shaving",
     "peak_shaving_wire",
     "peak_shaving_serial",
@@ -23,6 +24,10 @@ const SCENARIOS: [&str; 31] = [
     "pair_without_witness",
     "clock_drift",
     "disk_full",
+    "tariff_day",
+    "switch_day",
+    "switch_day_autumn",
+    "stale_meter",
     "rolling_restart",
     "at_stop",
     "failover_fast",
@@ -36,7 +41,8 @@ const SCENARIOS: [&str; 31] = [
     "demo",
     "demo_pair",
 ];
-const SITES: [&str; 22] = [
+const SITES: [&str; 26] = [
+    "commerce_volt_var",
     "commerce",
     "commerce_modbus",
     "commerce_worn",
@@ -58,6 +64,9 @@ const SITES: [&str; 22] = [
     "commerce_flaky",
     "commerce_sunspec",
     "commerce_sunspec_older",
+    "commerce_tariff",
+    "switch_day",
+    "stale_meter",
     "demo",
 ];
 

@@ -11,7 +11,7 @@ use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::{End, Header, Kind, ReadError};
 use r_ems_engine::persistence::disk::FileName;
 use r_ems_engine::time::NANOS_PER_SECOND;
-use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::wall::{TimeZone, WallTime};
 use r_ems_replay::entries::Filter;
 use r_ems_replay::{Divergence, Entries};
 use r_ems_site::disk::{Folder, FolderError, file_of};
@@ -19,6 +19,7 @@ use r_ems_site::disk::{Folder, FolderError, file_of};
 use super::values::{ControllerName, Moment};
 use crate::exit::{Exit, Failure, READ};
 use crate::output::say;
+use crate::present::text::with_fraction;
 use crate::study::recall::zone;
 
 /// What is said of a log that has no end yet.
@@ -28,7 +29,7 @@ pub(super) const GOES_ON: &str = "a daemon is still writing it; this is what was
 pub(super) struct LogFile {
     path: PathBuf,
     /// How the site's clocks show times.
-    zone: UtcOffset,
+    zone: TimeZone,
     /// What the log says about itself.
     pub(super) header: Header,
 }
@@ -160,8 +161,8 @@ impl LogFile {
         let wall = self.header.start + at.since(Time::ZERO);
         let fraction = wall.as_unix_nanos().rem_euclid(NANOS_PER_SECOND as i64);
         let second = WallTime::from_unix_nanos(wall.as_unix_nanos() - fraction).local(self.zone);
-        let digits = format!("{second}.{fraction:09}");
-        digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+        let digits = format!(".{fraction:09}");
+        with_fraction(&second.to_string(), digits.trim_end_matches('0').trim_end_matches('.'))
     }
 
     /// A run's instant as the site's clocks show it.

@@ -1,6 +1,6 @@
 //! The values that arguments are made of, and how they are read from text.
 
-use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::wall::{TimeZone, WallTime};
 use r_ems_engine::{Span, Time};
 
 /// A moment of a run, as a user names it.
@@ -20,7 +20,7 @@ impl std::str::FromStr for Moment {
             return span.trim().parse().map(Self::After).map_err(|error| format!("{error}"));
         }
         // Any offset proves the form; the run's own is known once its file has been read.
-        match WallTime::parse_local(text, UtcOffset::UTC) {
+        match WallTime::parse_local(text, TimeZone::UTC) {
             Ok(_) => Ok(Self::Local(text.to_owned())),
             Err(error) => Err(format!("{error}; or a time from the start, such as \"+10 min\"")),
         }
@@ -29,7 +29,7 @@ impl std::str::FromStr for Moment {
 
 impl Moment {
     /// The instant of a local time, where clocks are `offset` ahead of UTC; nothing of a time from the start.
-    pub fn local(&self, offset: UtcOffset) -> Option<WallTime> {
+    pub fn local(&self, offset: TimeZone) -> Option<WallTime> {
         match self {
             Self::After(_) => None,
             Self::Local(text) => WallTime::parse_local(text, offset).ok(),
@@ -40,7 +40,7 @@ impl Moment {
     ///
     /// # Errors
     /// A local time before the run began.
-    pub fn resolve(&self, start: WallTime, offset: UtcOffset) -> Result<Time, String> {
+    pub fn resolve(&self, start: WallTime, offset: TimeZone) -> Result<Time, String> {
         match self {
             Self::After(span) => Ok(Time::ZERO + *span),
             Self::Local(text) => {
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_moment_counts_from_the_start_or_is_a_local_time() {
-        let offset: UtcOffset = "UTC+1".parse().expect("an offset");
+        let offset: TimeZone = "UTC+1".parse().expect("an offset");
         let start: WallTime = "2016-03-07 UTC+1".parse().expect("a date");
         let resolve = |text: &str| text.parse::<Moment>().and_then(|moment| moment.resolve(start, offset));
         assert_eq!(resolve("+10 min"), Ok(Time::ZERO + Span::from_mins(10)));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use r_ems_engine::Time;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::ControllerNames;
-use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::wall::{TimeZone, WallTime};
 use r_ems_site::clock::{Face, wall_clock};
 
 use crate::summary::Facts;
@@ -20,7 +20,7 @@ pub(super) struct About {
     /// The run's clock, where the wall clock is real: that may be set during the run.
     pub(super) face: Option<Face>,
     /// How far the site's clocks are ahead of UTC.
-    pub(super) offset: UtcOffset,
+    pub(super) offset: TimeZone,
     /// The grids that have controllers here.
     pub(super) grids: Vec<GridAbout>,
     /// The controllers.

@@ -30,6 +30,14 @@ pub fn count(count: u64) -> String {
     text
 }
 
+/// A second as clocks show it with the `fraction` of it behind: in front of the name that a time has which comes twice.
+pub fn with_fraction(second: &str, fraction: &str) -> String {
+    match second.rsplit_once(' ').filter(|parts| !parts.1.contains(':')) {
+        Some((clock, name)) => format!("{clock}{fraction} {name}"),
+        None => format!("{second}{fraction}"),
+    }
+}
+
 /// An amount of money: "1,234.50 EUR".
 pub fn money(amount: f64, currency: &str) -> String {
     let cents = (amount.abs() * 100.0).round();

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::wall::{TimeZone, WallTime};
 use r_ems_engine::{Span, Time};
 use r_ems_sim::driver::SimDriver;
 use r_ems_sim::ledger::Energies;
@@ -28,7 +28,7 @@ pub struct Frame {
     /// The wall clock at the run's start.
     pub start: WallTime,
     /// How far the site's clocks are ahead of UTC.
-    pub offset: UtcOffset,
+    pub offset: TimeZone,
     /// The grids' names and their components' names.
     pub grids: Vec<(String, Vec<String>)>,
 }

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::log::Header;
-use r_ems_engine::wall::UtcOffset;
+use r_ems_engine::wall::TimeZone;
 use r_ems_scenarios::{Disk, Document, Files, Memory, Overrides, load_site};
 
 use super::Study;
@@ -101,16 +101,16 @@ pub fn again<F: FunctionSet>(header: &Header, search: Search<'_>) -> Result<Stud
 }
 
 /// How the clocks of a log's site show times; UTC if its texts do not say.
-pub fn zone<F: FunctionSet>(header: &Header) -> UtcOffset {
+pub fn zone<F: FunctionSet>(header: &Header) -> TimeZone {
     if header.scenario_text.is_empty() {
         // A site ran it.
         let files = Memory::new().with(&header.site_path, header.site_text.clone());
-        return load_site::<F>(&files, &header.site_path).map_or(UtcOffset::UTC, |site| site.time_zone);
+        return load_site::<F>(&files, &header.site_path).map_or(TimeZone::UTC, |site| site.time_zone);
     }
     let site = Document::new(&header.site_path, header.site_text.clone());
     let scenario = Document::new(&header.scenario_path, header.scenario_text.clone());
     let documents = if header.site_text.is_empty() { vec![scenario] } else { vec![scenario, site] };
-    r_ems_scenarios::recall::<F>(&documents).map_or(UtcOffset::UTC, |recalled| recalled.time_zone)
+    r_ems_scenarios::recall::<F>(&documents).map_or(TimeZone::UTC, |recalled| recalled.time_zone)
 }
 
 #[cfg(test)]

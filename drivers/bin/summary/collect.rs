@@ -8,7 +8,7 @@ use r_ems_engine::digest::Digest;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::{ControllerIndex, PointIndex};
 use r_ems_engine::log::ControllerNames;
-use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::wall::{TimeZone, WallTime};
 use r_ems_engine::{Span, Time};
 use r_ems_replay::describe::Words;
 use r_ems_scenarios::at_end::in_places;
@@ -38,7 +38,7 @@ pub struct Facts {
     /// The wall clock at the start.
     pub start: WallTime,
     /// How far the site's clocks are ahead of UTC.
-    pub offset: UtcOffset,
+    pub offset: TimeZone,
     /// The grids.
     pub grids: Vec<GridFacts>,
     /// The controllers.

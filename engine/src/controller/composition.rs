@@ -29,7 +29,7 @@ use crate::machine::Effects;
 use crate::points::{Connections, DeviceClass, Image, PointKind};
 use crate::time::{LocalTime, Span};
 use crate::units::Watts;
-use crate::wall::WallTime;
+use crate::wall::{TimeZone, WallTime};
 
 /// A battery holds its power for this long after its function lost its meter.
 pub const HOLD: Span = Span::from_secs(5);
@@ -81,6 +81,7 @@ pub enum Phase {
 pub(super) struct Scan<'a> {
     pub(super) now: LocalTime,
     pub(super) wall: Option<WallTime>,
+    pub(super) zone: TimeZone,
     pub(super) image: &'a Image,
     /// Time since the last scan in which was decided; zero in the first.
     pub(super) elapsed: Span,
@@ -258,6 +259,7 @@ impl<F: Function> Slot<F> {
                         now: scan.now,
                         elapsed: scan.elapsed,
                         wall: scan.wall,
+                        zone: scan.zone,
                         image: scan.image,
                         groups,
                         aligned,

@@ -70,8 +70,8 @@ use crate::points::{Connections, Image};
 use crate::redundancy::{Command, RedundancySupervisor, Role, Seat};
 use crate::time::{LocalTime, Span};
 use crate::timing::{LoopTimingReporter, ScanClock, Stall};
-use crate::wall::WallTime;
 use crate::wall::told::is_set;
+use crate::wall::{TimeZone, WallTime};
 
 /// One controller of a grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,6 +100,7 @@ pub struct Controller<F: Function> {
     booted_at: LocalTime,
     /// What the wall clock showed at boot, by what it was said to show last.
     wall_at_boot: Option<WallTime>,
+    zone: TimeZone,
 }
 
 /// How far a controller has come in writing under its authority.
@@ -157,6 +158,7 @@ impl<F: Function> Machine for Controller<F> {
             stopping: None,
             booted_at: LocalTime::ZERO,
             wall_at_boot: None,
+            zone: spec.zone,
         }
     }
 
@@ -362,7 +364,7 @@ impl<F: Function> Controller<F> {
 
     fn compose(&mut self, now: LocalTime, out: &mut Effects) {
         let elapsed = self.composition.elapsed(now);
-        let scan = Scan { now, wall: self.wall_clock(now), image: &self.image, elapsed };
+        let scan = Scan { now, wall: self.wall_clock(now), zone: self.zone, image: &self.image, elapsed };
         self.composition.compose(&scan, out);
         self.recall.decided(now, scan.wall);
     }

@@ -11,6 +11,7 @@ use crate::persistence::SnapshotSettings;
 use crate::points::DeviceSpec;
 use crate::redundancy::SupervisorSpec;
 use crate::time::Span;
+use crate::wall::TimeZone;
 
 /// What a controller is made from; [`ControllerSpec::wire`] makes it from names.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct ControllerSpec<F: Function> {
     pub id: String,
     /// The time between two scans.
     pub scan: Span,
+    /// How the site's clocks follow UTC: for functions that go by the clock.
+    pub zone: TimeZone,
     /// The devices of its grid; their order makes ids.
     pub devices: Vec<DeviceSpec>,
     /// The connections to those of them that are found behind Modbus.
@@ -70,6 +73,7 @@ impl<F: Function> ControllerSpec<F> {
                 grid: String::from(grid),
                 id: String::from(id),
                 scan,
+                zone: TimeZone::UTC,
                 devices,
                 bus: BusSpec::default(),
                 laws,
@@ -88,7 +92,7 @@ impl<F: Function> ControllerSpec<F> {
         let (devices, laws, groups) = (Vec::new(), Vec::new(), Vec::new());
         let snapshots = SnapshotSettings::NEVER;
         let (scan, bus) = (redundancy.settings.evaluate, BusSpec::default());
-        Self { grid, id, scan, devices, bus, laws, groups, redundancy, snapshots }
+        Self { grid, id, scan, zone: TimeZone::UTC, devices, bus, laws, groups, redundancy, snapshots }
     }
 
     /// The meters that functions need, in the order of the stack.

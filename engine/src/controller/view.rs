@@ -8,13 +8,14 @@ use crate::ids::{DeviceIndex, GroupIndex};
 use crate::points::{DeviceClass, Image, PointKind};
 use crate::time::{LocalTime, Span};
 use crate::units::{Hertz, PerUnit, Ratio, Vars, VoltAmperes, Watts};
-use crate::wall::WallTime;
+use crate::wall::{Civil, TimeZone, WallTime};
 
 /// A function's view of its grid in one scan.
 pub struct View<'a> {
     pub(super) now: LocalTime,
     pub(super) elapsed: Span,
     pub(super) wall: Option<WallTime>,
+    pub(super) zone: TimeZone,
     pub(super) image: &'a Image,
     pub(super) groups: &'a [Group],
     /// The instant at which this function's measurements are aligned.
@@ -36,6 +37,11 @@ impl View<'_> {
     pub fn wall(&self) -> Option<WallTime> {
         let age = self.now.since(self.aligned);
         self.wall.map(|wall| wall - age)
+    }
+
+    /// What the site's clocks show at that instant, if the wall clock is synchronized.
+    pub fn local(&self) -> Option<Civil> {
+        self.wall().map(|wall| self.zone.civil(wall))
     }
 
     /// The instant at which the function's measurements were all taken.

@@ -40,6 +40,8 @@ macro_rules! functions_with {
                 Fcr($crate::functions::Fcr),
                 ReturnToService($crate::functions::ReturnToService),
                 Pid($crate::functions::Pid),
+                Schedule($crate::functions::Schedule),
+                Tariff($crate::functions::Tariff),
                 $($name($law),)*
             }
         }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use r_ems_engine::log::Reader;
 use r_ems_engine::persistence::disk::FileName;
-use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::wall::{TimeZone, WallTime};
 use r_ems_replay::Bytes;
 use r_ems_site::clock::wall_clock;
 use serde::Serialize;
@@ -262,7 +262,7 @@ fn named(host: &str) -> String {
 
 /// An instant as part of a file's name, in UTC.
 fn stamp(at: WallTime) -> String {
-    let shown = at.local(UtcOffset::UTC).to_string();
+    let shown = at.local(TimeZone::UTC).to_string();
     let digits: String = shown.chars().take(19).filter(char::is_ascii_digit).collect();
     let (date, time) = digits.split_at(8);
     format!("{date}-{time}Z")

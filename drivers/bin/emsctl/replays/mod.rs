@@ -24,7 +24,7 @@ mod together;
 use r_ems_engine::Span;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::log::{ControllerNames, Header};
-use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::wall::{TimeZone, WallTime};
 use r_ems_replay::letters::Sampling;
 
 use self::lineage::{Clocks, Lines};
@@ -58,7 +58,7 @@ struct Reading {
     /// From when to when is told what happened, if that is said.
     told: (Option<Moment>, Option<Moment>),
     /// How the site's clocks show times, once a log has said.
-    zone: Option<UtcOffset>,
+    zone: Option<TimeZone>,
     /// How many arguments have been opened.
     sources: usize,
     segments: Vec<Segment>,
@@ -118,7 +118,7 @@ impl Reading {
     /// Between which times of a log's own clock it is kept what happened: hosts' clocks may be wrong, and nobody knows yet how
     /// far.
     fn kept_between(&self) -> (WallTime, WallTime) {
-        let zone = self.zone.unwrap_or(UtcOffset::UTC);
+        let zone = self.zone.unwrap_or(TimeZone::UTC);
         let local = |moment: &Option<Moment>| moment.as_ref().and_then(|moment| moment.local(zone));
         let apart = CLOCKS_APART_MAX.as_nanos() as i64;
         let from = local(&self.told.0).map_or(i64::MIN, |from| from.as_unix_nanos().saturating_sub(apart));
@@ -323,7 +323,7 @@ fn window(
     (from, to): (Option<&Moment>, Option<&Moment>),
 ) -> Result<(WallTime, WallTime), Failure> {
     let begin = timeline.begin.unwrap_or(WallTime::EPOCH);
-    let zone = reading.zone.unwrap_or(UtcOffset::UTC);
+    let zone = reading.zone.unwrap_or(TimeZone::UTC);
     let resolve = |moment: &Moment| match moment.resolve(begin, zone) {
         Ok(at) => Ok(begin + at.since(r_ems_engine::Time::ZERO)),
         Err(message) => Err(Failure::usage(message)),

@@ -3,7 +3,7 @@
 use r_ems_engine::Time;
 use r_ems_engine::log::End;
 use r_ems_engine::time::NANOS_PER_SECOND;
-use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::wall::{TimeZone, WallTime};
 use r_ems_replay::Compatibility;
 use r_ems_replay::common_time::Ahead;
 
@@ -17,7 +17,7 @@ use crate::exit::Failure;
 use crate::output::{Output, State, say};
 use crate::present::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use crate::present::table::{Align, Table};
-use crate::present::text::{count, duration};
+use crate::present::text::{count, duration, with_fraction};
 
 /// Prints the page.
 pub(super) fn print(
@@ -26,7 +26,7 @@ pub(super) fn print(
     (from, to): (WallTime, WallTime),
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let zone = whole.reading.zone.unwrap_or(UtcOffset::UTC);
+    let zone = whole.reading.zone.unwrap_or(TimeZone::UTC);
     let mut page: String = whole.sources.iter().map(archive).collect();
     for line in &whole.lines.lines {
         page += &format!("\n{}\n{}", paint(BOLD, &line.controller), segments(whole, &line.links, zone));
@@ -67,7 +67,7 @@ fn archive(source: &Source) -> String {
         page += &printable_line(&format!(
             "  of host {}, collected {} UTC by r-emsctl {}",
             manifest.host,
-            manifest.collected.local(UtcOffset::UTC),
+            manifest.collected.local(TimeZone::UTC),
             manifest.version
         ));
         if mistakes.is_empty() && archive.refusal.is_none() {
@@ -102,7 +102,7 @@ fn table() -> Table {
 }
 
 /// The segments of one controller.
-fn segments(whole: &Whole<'_>, links: &[Link], zone: UtcOffset) -> String {
+fn segments(whole: &Whole<'_>, links: &[Link], zone: TimeZone) -> String {
     let mut table = table();
     let mut before: Option<&Replayed> = None;
     for link in links {
@@ -149,7 +149,7 @@ fn between(link: &Link, before: Option<&Replayed>, next: Option<&Replayed>) -> O
     }
 }
 
-fn row(whole: &Whole<'_>, place: usize, zone: UtcOffset) -> [String; 5] {
+fn row(whole: &Whole<'_>, place: usize, zone: TimeZone) -> [String; 5] {
     let segment = &whole.reading.segments[place];
     let name = match segment.role {
         Role::Segment(number) | Role::Quarantined(number) => number.to_string(),
@@ -196,7 +196,7 @@ fn said(whole: &Whole<'_>, place: usize) -> String {
 }
 
 /// Logs that are in no line: those by themselves, and those that a recovery put aside.
-fn others(whole: &Whole<'_>, zone: UtcOffset) -> String {
+fn others(whole: &Whole<'_>, zone: TimeZone) -> String {
     let list = |title: &str, is_it: &dyn Fn(&Segment) -> bool| {
         let places: Vec<usize> = whole
             .places()
@@ -232,7 +232,7 @@ fn divergences(whole: &Whole<'_>) -> String {
 }
 
 /// How far clocks are ahead of each other.
-fn clocks(clocks: &[ClockAbout], zone: UtcOffset) -> String {
+fn clocks(clocks: &[ClockAbout], zone: TimeZone) -> String {
     if clocks.len() < 2 {
         return String::new();
     }
@@ -266,7 +266,7 @@ fn clocks(clocks: &[ClockAbout], zone: UtcOffset) -> String {
     format!("\n{}", table.headed())
 }
 
-fn told(ahead: &Ahead, zone: UtcOffset) -> String {
+fn told(ahead: &Ahead, zone: TimeZone) -> String {
     let rate = ahead.rate.map_or_else(String::new, |rate| {
         let word = if rate < 0 { "slower" } else { "faster" };
         format!(", {:.1} ppm {word}", rate.unsigned_abs() as f64 / 1e6)
@@ -355,7 +355,7 @@ fn headline(whole: &Whole<'_>) -> String {
     format!("\n{}: of {logs} logs, {deliveries} deliveries\n", paint(BAD, &parts.join(", ")))
 }
 
-fn line(told: &Told, zone: UtcOffset) -> String {
+fn line(told: &Told, zone: TimeZone) -> String {
     let style = match told.severity.as_str() {
         "alarm" => BAD,
         "warning" => WARN,
@@ -367,8 +367,8 @@ fn line(told: &Told, zone: UtcOffset) -> String {
 }
 
 /// An instant to the microsecond: what happens on two hosts follows within less than a millisecond.
-pub(super) fn exact(at: WallTime, zone: UtcOffset) -> String {
+pub(super) fn exact(at: WallTime, zone: TimeZone) -> String {
     let nanos = at.as_unix_nanos().rem_euclid(NANOS_PER_SECOND as i64);
     let second = WallTime::from_unix_nanos(at.as_unix_nanos().saturating_sub(nanos)).local(zone);
-    format!("{second}.{:06}", nanos / 1_000)
+    with_fraction(&second.to_string(), &format!(".{:06}", nanos / 1_000))
 }

@@ -1,7 +1,7 @@
 //! What archives and several logs came to, as JSON. The fields are stable; fields are added and never changed.
 
 use r_ems_engine::log::ControllerNames;
-use r_ems_engine::wall::{UtcOffset, WallTime};
+use r_ems_engine::wall::{TimeZone, WallTime};
 use r_ems_replay::{Compatibility, Divergence};
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
@@ -102,7 +102,7 @@ struct Letters<'a> {
 struct Events<'a> {
     timeline: &'a Timeline<'a>,
     window: (WallTime, WallTime),
-    zone: UtcOffset,
+    zone: TimeZone,
 }
 
 #[derive(Serialize)]
@@ -139,7 +139,7 @@ pub(super) fn print(
     window: (WallTime, WallTime),
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let zone = whole.reading.zone.unwrap_or(UtcOffset::UTC);
+    let zone = whole.reading.zone.unwrap_or(TimeZone::UTC);
     let archives = whole.sources.iter().filter_map(|source| {
         let archive = source.archive.as_ref()?;
         let refusal = archive.refusal.iter().map(ToString::to_string);
@@ -195,7 +195,7 @@ pub(super) fn print(
     Ok(())
 }
 
-fn log<'a>(whole: &Whole<'a>, place: usize, zone: UtcOffset) -> Log<'a> {
+fn log<'a>(whole: &Whole<'a>, place: usize, zone: TimeZone) -> Log<'a> {
     let segment = &whole.reading.segments[place];
     let link = whole.lines.link(place);
     let is_again = segment.again.is_some();
@@ -229,7 +229,7 @@ fn all_names(names: &[ControllerNames]) -> String {
     names.iter().map(ControllerNames::full).collect::<Vec<_>>().join(", ")
 }
 
-fn came<'a>(whole: &Whole<'a>, replayed: &'a Replayed, zone: UtcOffset) -> Came<'a> {
+fn came<'a>(whole: &Whole<'a>, replayed: &'a Replayed, zone: TimeZone) -> Came<'a> {
     let shown = |at| exact(replayed.shown(at), zone);
     let names = &whole.reading.names[replayed.names];
     Came {

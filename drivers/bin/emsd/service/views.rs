@@ -241,7 +241,7 @@ const fn word(state: WriteState) -> &'static str {
 mod tests {
     use std::collections::BTreeMap;
 
-    use r_ems_engine::wall::{UtcOffset, WallTime};
+    use r_ems_engine::wall::{TimeZone, WallTime};
 
     use super::super::super::about::GridAbout;
     use super::*;
@@ -267,7 +267,7 @@ mod tests {
             title: String::new(),
             start: WallTime::from_unix_nanos(0),
             face: None,
-            offset: UtcOffset::UTC,
+            offset: TimeZone::UTC,
             grids: vec![
                 grid("hall", vec![member("a", here(0))]),
                 grid("shop", vec![member("a", MemberPlace::On("far".to_owned())), member("b", here(1))]),
