@@ -23,7 +23,7 @@ pub(crate) const MAX_HAPPENINGS: usize = 10_000;
 /// The kinds of entries.
 pub(crate) const ENTRIES: [&str; 2] = ["At", "During"];
 /// What can happen at an instant.
-pub(crate) const CHANGES: [&str; 18] = [
+pub(crate) const CHANGES: [&str; 22] = [
     "Open",
     "Close",
     "Start",
@@ -42,9 +42,13 @@ pub(crate) const CHANGES: [&str; 18] = [
     COMMANDS[0],
     COMMANDS[1],
     COMMANDS[2],
+    COMMANDS[3],
+    COMMANDS[4],
+    COMMANDS[5],
+    COMMANDS[6],
 ];
 /// What waits for parts of the plant or of the controllers that are not there yet.
-pub(crate) const LATER: [&str; 5] = ["SetPoint", "Mode", "GridMode", "GridSignal", "Price"];
+pub(crate) const LATER: [&str; 4] = ["Mode", "GridMode", "GridSignal", "Price"];
 
 /// What is said of a time of day that the run does not have.
 const NEVER: &str = "the run has no such time of day: nothing happens";

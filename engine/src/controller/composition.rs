@@ -45,6 +45,8 @@ pub struct Composition<F: Function> {
     slots: Vec<Slot<F>>,
     groups: Vec<Group>,
     composed_at: Option<LocalTime>,
+    /// An emergency stop is latched.
+    pub(super) is_stopped: bool,
 }
 
 /// One function in its place.
@@ -90,7 +92,7 @@ impl<F: Function> Composition<F> {
     /// Makes a composition of functions in priority order.
     pub fn new(laws: Vec<F>, groups: Vec<Group>) -> Self {
         let slots = laws.into_iter().map(Slot::new).collect();
-        Self { slots, groups, composed_at: None }
+        Self { slots, groups, composed_at: None, is_stopped: false }
     }
 
     /// Forgets decisions of an earlier life; every function takes over from the measured power.
@@ -117,6 +119,7 @@ impl<F: Function> Composition<F> {
     /// Passes what another host needs to go on from these decisions. What a host makes of its own measurements, such as whether
     /// a meter is lost, is its own.
     pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
+        carry.flag(&mut self.is_stopped);
         for slot in &mut self.slots {
             slot.law.carry(carry);
         }
@@ -157,7 +160,9 @@ impl<F: Function> Composition<F> {
         self.composed_at = Some(scan.now);
         for group in &mut self.groups {
             group.open(scan.now, elapsed, scan.image);
-            if is_first {
+            if self.is_stopped {
+                group.stop();
+            } else if is_first {
                 group.hold_present(scan.image);
             }
         }
@@ -183,6 +188,19 @@ impl<F: Function> Composition<F> {
     /// The functions in priority order.
     pub fn slots(&self) -> &[Slot<F>] {
         &self.slots
+    }
+
+    /// Whether an emergency stop holds all set-points at 0.
+    pub const fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    pub(super) fn groups_mut(&mut self) -> &mut [Group] {
+        &mut self.groups
+    }
+
+    pub(super) fn group_mut(&mut self, group: GroupIndex) -> &mut Group {
+        &mut self.groups[group.position()]
     }
 
     /// The groups with their last decisions.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::interval::{Interval, IntervalStep, Origin};
 use super::member::Member;
+use super::orders::Order;
 use super::share::{MAX_MEMBERS, Unit, share, share_limit};
 use crate::carry::Carry;
 use crate::functions::Wish;
@@ -30,6 +31,8 @@ pub struct Group {
     offset: Watts,
     /// The same by the time at which it was decided; empty while nobody reserves.
     offsets: History,
+    /// What an operator told it.
+    pub(super) by_hand: Option<Order>,
 }
 
 impl Group {
@@ -49,6 +52,7 @@ impl Group {
             steps: Vec::new(),
             offset: Watts::ZERO,
             offsets: History::new(scan, reach),
+            by_hand: None,
         }
     }
 
@@ -59,6 +63,7 @@ impl Group {
         self.steps.clear();
         self.offset = Watts::ZERO;
         self.offsets.clear();
+        self.by_hand = None;
         for member in &mut self.members {
             member.forget();
         }
@@ -67,6 +72,7 @@ impl Group {
     /// Passes what was decided, which the next decisions start from.
     pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.option(&mut self.applied, Carry::watts);
+        carry.option(&mut self.by_hand, |carry, order| order.carry(carry));
         for member in &mut self.members {
             member.carry(carry);
         }
@@ -93,6 +99,14 @@ impl Group {
         }
         let (present, _) = self.left();
         self.narrow(Origin::StartUp, Wish::Target(present));
+    }
+
+    /// Holds each member at 0, whatever functions wish.
+    pub(super) fn stop(&mut self) {
+        for member in &mut self.members {
+            member.narrow(Watts::ZERO, Watts::ZERO);
+        }
+        self.narrow(Origin::EmergencyStop, Wish::Target(Watts::ZERO));
     }
 
     /// Narrows the interval by a wish and keeps the step; returns the shortfall.
@@ -196,6 +210,11 @@ impl Group {
         }
         let shares = self.taking_part().fold(0.0, |sum, member| sum + member.set_point().watts());
         assert!((shares - power.watts()).abs() <= GUARD_W, "what was decided is shared, no more and no less");
+    }
+
+    /// What an operator told it, if that still counts.
+    pub const fn by_hand(&self) -> Option<Order> {
+        self.by_hand
     }
 
     /// What its members are.

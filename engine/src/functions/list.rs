@@ -30,6 +30,7 @@ macro_rules! functions_with {
             $(#[$doc])* $vis $laws, $spec {
                 ConnectionLimit($crate::functions::ConnectionLimit),
                 RampLimit($crate::functions::RampLimit),
+                Manual($crate::functions::Manual),
                 SocFloor($crate::functions::SocFloor),
                 PeakShaving($crate::functions::PeakShaving),
                 SelfConsumption($crate::functions::SelfConsumption),

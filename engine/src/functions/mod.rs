@@ -9,6 +9,7 @@
 
 pub mod connection_limit;
 pub mod list;
+pub mod manual;
 pub mod peak_shaving;
 pub mod ramp_limit;
 pub mod self_consumption;
@@ -24,6 +25,7 @@ use serde::de::DeserializeOwned;
 pub use crate::controller::view::View;
 pub use connection_limit::ConnectionLimit;
 pub use list::{BuiltIn, BuiltInSpec};
+pub use manual::Manual;
 pub use peak_shaving::PeakShaving;
 pub use ramp_limit::RampLimit;
 pub use self_consumption::SelfConsumption;

@@ -13,6 +13,7 @@ use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effect, Effects, Input, Machine, Sample, Validity};
 use crate::persistence::Origin;
 use crate::points::{Connections, DeviceClass, DeviceSpec, PointKind, Positive};
+use crate::redundancy::Command;
 use crate::time::{LocalTime, Span};
 use crate::units::{Ratio, Watts};
 use crate::wall::WallTime;
@@ -157,6 +158,12 @@ impl Rig {
     /// The wall clock of its host is set.
     pub(crate) fn set_wall_clock(&mut self, wall: Option<WallTime>) {
         self.controller.handle(self.now, &Input::WallClock { wall }, &mut self.effects);
+    }
+
+    /// An operator asks for something.
+    pub(crate) fn command(&mut self, command: Command) {
+        self.effects.clear();
+        self.controller.handle(self.now, &Input::Command(command), &mut self.effects);
     }
 
     /// What its clock shows.
