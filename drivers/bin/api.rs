@@ -121,7 +121,7 @@ impl GridStatus {
 pub struct DeviceStatus {
     /// Its name.
     pub name: String,
-    /// `Meter`, `Battery` or `Pv`.
+    /// `Meter`, `Battery`, `Pv` or `Signal`.
     pub class: String,
     /// Whether a simulated plant stands for it, while other devices of the site are real.
     #[serde(default)]
@@ -130,6 +130,9 @@ pub struct DeviceStatus {
     pub power_w: Option<f64>,
     /// Its state of charge.
     pub soc: Option<f64>,
+    /// The share that the grid operator signals, of a receiver.
+    #[serde(default)]
+    pub signal: Option<f64>,
     /// How long its charge, or the room for more, lasts at this power, losses left out; null where its capacity is not known, and
     /// beyond 100 days.
     pub lasts_s: Option<f64>,

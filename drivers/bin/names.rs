@@ -67,6 +67,7 @@ pub fn group(names: &ControllerNames, group: &Group) -> String {
             DeviceClass::Battery => "batteries",
             DeviceClass::Pv => "inverters",
             DeviceClass::Meter => "meters",
+            DeviceClass::Signal => "receivers",
         };
         return format!("{} {kind}", members.len());
     }
@@ -161,7 +162,8 @@ pub const fn truth_unit(quantity: Quantity) -> &'static str {
         Quantity::StateOfCharge
         | Quantity::ReportedStateOfCharge
         | Quantity::Curtailed
-        | Quantity::Closed => "1",
+        | Quantity::Closed
+        | Quantity::Signal => "1",
     }
 }
 

@@ -196,6 +196,7 @@ pub(crate) fn quantity_of(kind: PointKind) -> Quantity {
         PointKind::ReactivePower => Quantity::ReactivePower,
         PointKind::Voltage => Quantity::Voltage,
         PointKind::Frequency => Quantity::Frequency,
+        PointKind::Signal => Quantity::Signal,
     }
 }
 

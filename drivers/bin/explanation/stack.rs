@@ -154,7 +154,7 @@ fn lost<F: FunctionSet>(
         DeviceClass::Pv if slot.law().fail_safe().is_none() => Fallback::LeftAlone,
         DeviceClass::Pv if lost_for < HOLD => Fallback::Holds,
         DeviceClass::Pv => Fallback::FailSafe,
-        DeviceClass::Meter => Fallback::LeftAlone,
+        DeviceClass::Meter | DeviceClass::Signal => Fallback::LeftAlone,
     };
     Some(LostSeen {
         points: slot.law().meter().and_then(bad).into_iter().collect(),

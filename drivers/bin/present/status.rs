@@ -119,6 +119,12 @@ fn glance(device: &DeviceStatus, grid: &GridStatus) -> Option<String> {
             };
             Some(format!("{name} {charge}{goes}"))
         }
+        "Signal" => Some(match device.signal {
+            // What is usual needs no words.
+            Some(share) if share >= 1.0 => return None,
+            Some(share) => paint(WARN, &format!("{name} signals {}", percent(share))),
+            None => paint(BAD, &format!("{name} is not known")),
+        }),
         _ => None,
     }
 }

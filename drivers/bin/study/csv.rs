@@ -46,7 +46,7 @@ pub struct Rows {
 }
 
 /// All quantities in the order of their columns.
-const QUANTITIES: [(Quantity, &str); 14] = [
+const QUANTITIES: [(Quantity, &str); 15] = [
     (Quantity::Power, "p_w"),
     (Quantity::SetPoint, "set_point_w"),
     (Quantity::AvailablePower, "available_w"),
@@ -61,6 +61,7 @@ const QUANTITIES: [(Quantity, &str); 14] = [
     (Quantity::ReactivePower, "q_var"),
     (Quantity::Voltage, "v_pu"),
     (Quantity::Frequency, "f_hz"),
+    (Quantity::Signal, "signal"),
 ];
 
 impl Rows {

@@ -487,6 +487,7 @@ const fn kind_of(quantity: Quantity) -> Option<PointKind> {
         Quantity::ReactivePower => Some(PointKind::ReactivePower),
         Quantity::Voltage => Some(PointKind::Voltage),
         Quantity::Frequency => Some(PointKind::Frequency),
+        Quantity::Signal => Some(PointKind::Signal),
         Quantity::StoredEnergy
         | Quantity::AvailablePower
         | Quantity::Curtailed

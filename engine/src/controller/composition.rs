@@ -8,7 +8,8 @@
 //! **Measurements.** A function is asked again only when the slowest of its measurements is new; until then its last wishes
 //! stand. A function whose meter is lost is not asked: its batteries hold for [`HOLD`], ramp to rest in [`RAMP_TO_REST`],
 //! and its generators hold and then take their fail-safe limit, unless it says otherwise ([`OnLoss`]). It returns when the meter has been good for
-//! [`GOOD_BEFORE_RETURN`], from the measured power. What becomes of a lost device of a group is the group's business, see
+//! [`GOOD_BEFORE_RETURN`], from the measured power. A signal of the grid operator is no measurement to align with: its function is
+//! told whether it counts ([`Function::hear`]), and decides on. What becomes of a lost device of a group is the group's business, see
 //! [`super::member`]; that a stall of the controller itself loses none, [`crate::points::image`].
 
 use alloc::vec::Vec;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::group::Group;
 use super::interval::Origin;
-use super::member::GOOD_BEFORE_RETURN;
+use super::member::{GOOD_BEFORE_RETURN, Trust};
 use super::tally::Tally;
 use super::view::View;
 use crate::carry::Carry;
@@ -28,7 +29,7 @@ use crate::ids::{DeviceIndex, GroupIndex, SlotIndex};
 use crate::machine::Effects;
 use crate::points::{Connections, DeviceClass, Image, PointKind};
 use crate::time::{LocalTime, Span};
-use crate::units::Watts;
+use crate::units::{Ratio, Watts};
 use crate::wall::WallTime;
 
 /// A battery holds its power for this long after its function lost its meter.
@@ -60,7 +61,17 @@ pub struct Slot<F: Function> {
     decided_on: Option<LocalTime>,
     /// What each of its groups did when the meter was lost, in the order of `Function::groups`.
     held: Vec<Watts>,
+    hearing: Hearing,
     tally: Tally,
+}
+
+/// Whether a function hears the signal that it follows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Hearing {
+    /// Since boot; what was never there is not lost.
+    has_heard: bool,
+    trust: Trust,
+    is_deaf: bool,
 }
 
 /// Whether a function decides.
@@ -113,6 +124,7 @@ impl<F: Function> Composition<F> {
             slot.phase = Phase::Enabling;
             slot.decided_on = None;
             slot.wishes.clear();
+            slot.hearing = Hearing::default();
         }
     }
 
@@ -218,6 +230,7 @@ impl<F: Function> Slot<F> {
             wishes: Wishes::default(),
             decided_on: None,
             held: Vec::new(),
+            hearing: Hearing::default(),
             tally: Tally::new(groups),
         }
     }
@@ -244,8 +257,15 @@ impl<F: Function> Slot<F> {
 
     /// Brings the wishes up to date.
     fn decide(&mut self, index: SlotIndex, scan: &Scan<'_>, groups: &[Group], out: &mut Effects) {
+        let misses = self.misses();
+        self.listen(scan);
         let aligned = self.aligned(scan, groups);
-        self.follow_measurements(index, aligned.is_some(), scan, groups, out);
+        self.follow_measurements(aligned.is_some(), scan, groups);
+        match (misses, self.misses()) {
+            (false, true) => out.report(Event::FunctionLost { slot: index }),
+            (true, false) => out.report(Event::FunctionReturned { slot: index }),
+            (false, false) | (true, true) => {}
+        }
         match (self.phase, aligned) {
             (Phase::Enabling, Some(_)) => {
                 self.wishes.clear();
@@ -277,6 +297,22 @@ impl<F: Function> Slot<F> {
         }
     }
 
+    /// Whether it misses something that it needs.
+    fn misses(&self) -> bool {
+        self.hearing.is_deaf || matches!(self.phase, Phase::Lost { .. })
+    }
+
+    /// Tells the function what its signal says, if it follows one.
+    fn listen(&mut self, scan: &Scan<'_>) {
+        let Some(device) = self.law.signal() else { return };
+        let share = scan.image.good(device, PointKind::Signal).map(Ratio::of);
+        let hearing = &mut self.hearing;
+        hearing.has_heard |= share.is_some();
+        let counts = hearing.has_heard && hearing.trust.judge(scan.now, share.is_some()).counts();
+        hearing.is_deaf = !counts;
+        self.law.hear(share.filter(|_share| counts));
+    }
+
     /// The latest instant at which all its measurements are known; `None` if its meter is lost.
     fn aligned(&self, scan: &Scan<'_>, groups: &[Group]) -> Option<LocalTime> {
         let Some(meter) = self.law.meter() else { return Some(scan.now) };
@@ -290,14 +326,7 @@ impl<F: Function> Slot<F> {
     }
 
     /// Notes that the meter was lost, or has been good for long enough.
-    fn follow_measurements(
-        &mut self,
-        index: SlotIndex,
-        is_good: bool,
-        scan: &Scan<'_>,
-        groups: &[Group],
-        out: &mut Effects,
-    ) {
+    fn follow_measurements(&mut self, is_good: bool, scan: &Scan<'_>, groups: &[Group]) {
         match (self.phase, is_good) {
             (Phase::Enabling | Phase::Deciding, true) => {}
             (Phase::Enabling | Phase::Deciding, false) => {
@@ -312,7 +341,6 @@ impl<F: Function> Slot<F> {
                     OnLoss::Fade => self.held.extend(self.wishes.offsets()),
                     OnLoss::Stay => {}
                 }
-                out.report(Event::FunctionLost { slot: index });
             }
             (Phase::Lost { since, .. }, false) => self.phase = Phase::Lost { since, good_since: None },
             (Phase::Lost { since, good_since }, true) => {
@@ -320,7 +348,6 @@ impl<F: Function> Slot<F> {
                 self.phase = Phase::Lost { since, good_since: Some(good_since) };
                 if scan.now.since(good_since) >= GOOD_BEFORE_RETURN {
                     self.phase = Phase::Enabling;
-                    out.report(Event::FunctionReturned { slot: index });
                 }
             }
         }
@@ -353,7 +380,7 @@ impl<F: Function> Slot<F> {
                         self.wishes.limit(*group, Watts::ZERO, limit.at_least(Watts::ZERO));
                     }
                 }
-                DeviceClass::Meter => {}
+                DeviceClass::Meter | DeviceClass::Signal => {}
             }
         }
     }

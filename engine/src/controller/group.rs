@@ -155,7 +155,7 @@ impl Group {
     pub(super) fn settle(&mut self, now: LocalTime, image: &Image) {
         let ability = &self.steps[0];
         let rest = match self.class {
-            DeviceClass::Battery | DeviceClass::Meter => Watts::ZERO,
+            DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => Watts::ZERO,
             // A generator that nobody limits makes what it can.
             DeviceClass::Pv => ability.high,
         };
@@ -176,8 +176,12 @@ impl Group {
     fn hand_out(&mut self, power: Watts, image: &Image) {
         if let [only] = self.members.as_mut_slice() {
             match (self.class, only.takes_part()) {
-                (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Pv, true) => only.set(power),
-                (DeviceClass::Battery | DeviceClass::Meter, false) => only.set(Watts::ZERO),
+                (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Pv | DeviceClass::Signal, true) => {
+                    only.set(power)
+                }
+                (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, false) => {
+                    only.set(Watts::ZERO)
+                }
                 (DeviceClass::Pv, false) => {}
             }
             return;
@@ -197,14 +201,13 @@ impl Group {
             };
         }
         match self.class {
-            DeviceClass::Battery | DeviceClass::Meter => share(power, units),
+            DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => share(power, units),
             DeviceClass::Pv => share_limit(power, units),
         }
         for (member, unit) in self.members.iter_mut().zip(units) {
             match (self.class, member.takes_part()) {
-                (DeviceClass::Battery | DeviceClass::Meter, _) | (DeviceClass::Pv, true) => {
-                    member.set(unit.share)
-                }
+                (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, _)
+                | (DeviceClass::Pv, true) => member.set(unit.share),
                 (DeviceClass::Pv, false) => {}
             }
         }

@@ -174,7 +174,7 @@ impl<F: Function> Controller<F> {
         let power = power.watts();
         let lowest = match group.class() {
             DeviceClass::Battery => -group.rating(),
-            DeviceClass::Pv | DeviceClass::Meter => Watts::ZERO,
+            DeviceClass::Pv | DeviceClass::Meter | DeviceClass::Signal => Watts::ZERO,
         };
         if power < lowest || power > group.rating() {
             return Err(CommandRefusal::BeyondRating);

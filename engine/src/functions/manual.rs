@@ -121,7 +121,7 @@ mod tests {
     }
 
     /// 40 kW are drawn, or made by the battery.
-    const DRAWN: Reading = Reading { pcc: 40.0, bess: 0.0, soc: 0.5, pv: 0.0, v: 1.0, f: 50.0 };
+    const DRAWN: Reading = Reading { pcc: 40.0, bess: 0.0, soc: 0.5, pv: 0.0, v: 1.0, f: 50.0, signal: None };
 
     fn refusals(rig: &Rig) -> Vec<CommandRefusal> {
         let refused = |event: Event| match event {

@@ -8,6 +8,7 @@
 //! own call of it), one scenario that a careless version would fail.
 
 pub mod connection_limit;
+pub mod grid_operator;
 pub mod list;
 pub mod manual;
 pub mod peak_shaving;
@@ -24,6 +25,7 @@ use serde::de::DeserializeOwned;
 
 pub use crate::controller::view::View;
 pub use connection_limit::ConnectionLimit;
+pub use grid_operator::GridOperator;
 pub use list::{BuiltIn, BuiltInSpec};
 pub use manual::Manual;
 pub use peak_shaving::PeakShaving;
@@ -36,7 +38,7 @@ pub use wish::{Wish, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::points::PointKind;
-use crate::units::Watts;
+use crate::units::{Ratio, Watts};
 
 /// One control law in a controller's stack.
 pub trait Function: Clone + Serialize + DeserializeOwned {
@@ -61,6 +63,15 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
     fn measured(&self) -> PointKind {
         PointKind::Power
     }
+
+    /// The receiver whose signal it follows besides, see [`Function::hear`].
+    fn signal(&self) -> Option<DeviceIndex> {
+        None
+    }
+
+    /// Hears what that says, once a scan before all else; `None` while it is lost, and until it has been good again for a while.
+    /// It then decides all the same.
+    fn hear(&mut self, _share: Option<Ratio>) {}
 
     /// What becomes of its wishes while that is lost.
     fn on_loss(&self) -> OnLoss {

@@ -32,6 +32,8 @@ pub enum DeviceClass {
     Battery,
     /// A photovoltaic inverter whose power can be limited.
     Pv,
+    /// A receiver of what the grid operator wants: a share of what is usual.
+    Signal,
 }
 
 /// What a point measures.
@@ -53,13 +55,15 @@ pub enum PointKind {
     Voltage,
     /// Frequency, Hz.
     Frequency,
+    /// What the grid operator allows, 0 to 1.
+    Signal,
 }
 
 impl DeviceClass {
     /// Whether the device takes set-points.
     pub const fn is_controlled(self) -> bool {
         match self {
-            Self::Meter => false,
+            Self::Meter | Self::Signal => false,
             Self::Battery | Self::Pv => true,
         }
     }
@@ -70,13 +74,14 @@ impl DeviceClass {
             Self::Meter => "Meter",
             Self::Battery => "Battery",
             Self::Pv => "Pv",
+            Self::Signal => "Signal",
         }
     }
 }
 
 impl PointKind {
     /// All of them, in the order in which they stand in an image.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Power,
         Self::StateOfCharge,
         Self::ChargeLimit,
@@ -85,6 +90,7 @@ impl PointKind {
         Self::ReactivePower,
         Self::Voltage,
         Self::Frequency,
+        Self::Signal,
     ];
 
     /// The point's name after the device's name: `commerce/bess.soc`.
@@ -98,6 +104,7 @@ impl PointKind {
             Self::ReactivePower => "q",
             Self::Voltage => "v",
             Self::Frequency => "f",
+            Self::Signal => "signal",
         }
     }
 
@@ -109,7 +116,8 @@ impl PointKind {
             | Self::ChargeLimit
             | Self::DischargeLimit
             | Self::Voltage
-            | Self::Frequency => false,
+            | Self::Frequency
+            | Self::Signal => false,
         }
     }
 }
@@ -147,7 +155,7 @@ impl PointKind {
     pub const fn dimension(self) -> Dimension {
         match self {
             Self::Power | Self::SetPoint | Self::ChargeLimit | Self::DischargeLimit => Dimension::Power,
-            Self::StateOfCharge => Dimension::Share,
+            Self::StateOfCharge | Self::Signal => Dimension::Share,
             Self::ReactivePower => Dimension::ReactivePower,
             Self::Voltage => Dimension::Voltage,
             Self::Frequency => Dimension::Frequency,
@@ -160,6 +168,8 @@ impl PointKind {
             Self::Power | Self::SetPoint | Self::ReactivePower => -MAX_MAGNITUDE..=MAX_MAGNITUDE,
             Self::ChargeLimit | Self::DischargeLimit => 0.0..=MAX_MAGNITUDE,
             Self::StateOfCharge => -SOC_TOLERANCE..=1.0 + SOC_TOLERANCE,
+            // Nobody rounds what he allows.
+            Self::Signal => 0.0..=1.0,
             Self::Voltage => 0.0..=VOLTAGE_MAX,
             // Without voltage there is no frequency.
             Self::Frequency => FREQUENCY_MIN_HZ..=FREQUENCY_MAX_HZ,
@@ -178,7 +188,8 @@ impl PointKind {
             | Self::DischargeLimit
             | Self::ReactivePower
             | Self::Voltage
-            | Self::Frequency => value,
+            | Self::Frequency
+            | Self::Signal => value,
         }
     }
 }

@@ -120,7 +120,9 @@ impl Words<'_> {
             Aim::Device(device) => self.device(device),
             Aim::All(DeviceClass::Battery) => String::from(ALL_BATTERIES),
             Aim::All(DeviceClass::Pv) => String::from(ALL_PVS),
-            Aim::All(DeviceClass::Meter) => String::from("all meters"),
+            Aim::All(class @ (DeviceClass::Meter | DeviceClass::Signal)) => {
+                format!("every {}", class.name())
+            }
         }
     }
 

@@ -202,6 +202,7 @@ fn devices<F: FunctionSet>(
             is_simulated: false,
             power_w: machine.image().good(index, PointKind::Power),
             soc: machine.image().good(index, PointKind::StateOfCharge),
+            signal: machine.image().good(index, PointKind::Signal),
             // Nobody here knows its capacity.
             lasts_s: None,
             quality: worst(points.iter().map(|point| point.quality)).name().to_owned(),

@@ -91,6 +91,7 @@ const fn condition(kind: PointKind) -> &'static str {
         | PointKind::DischargeLimit
         | PointKind::ReactivePower
         | PointKind::Voltage
-        | PointKind::Frequency => "valid_if",
+        | PointKind::Frequency
+        | PointKind::Signal => "valid_if",
     }
 }

@@ -61,7 +61,8 @@ pub(super) fn ends(bus: &Bus, point: TruthPoint) -> (f64, f64) {
         | Quantity::ChargeLimit
         | Quantity::DischargeLimit
         | Quantity::SetPoint
-        | Quantity::Closed => held(bus.value(point)),
+        | Quantity::Closed
+        | Quantity::Signal => held(bus.value(point)),
     }
 }
 

@@ -103,6 +103,7 @@ impl Connection {
             Quantity::ReactivePower
             | Quantity::Voltage
             | Quantity::Frequency
+            | Quantity::Signal
             | Quantity::StateOfCharge
             | Quantity::ReportedStateOfCharge
             | Quantity::StoredEnergy

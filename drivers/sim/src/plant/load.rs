@@ -110,7 +110,8 @@ impl Load {
             | Quantity::SetPoint
             | Quantity::Closed
             | Quantity::Voltage
-            | Quantity::Frequency => None,
+            | Quantity::Frequency
+            | Quantity::Signal => None,
         }
     }
 

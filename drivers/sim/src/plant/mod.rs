@@ -22,6 +22,7 @@ mod grid_source;
 mod load;
 mod motion;
 mod pv;
+mod receiver;
 mod taper;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use grid_source::{Electrical, GridSource, GridValue, Impedance, NOMINAL_HZ, 
 pub use load::{Load, LoadFlow, POWER_FACTOR};
 pub use motion::{Above, Decay, Motion, Stretch};
 pub use pv::{Pv, PvFlow, PvSpec};
+pub use receiver::Receiver;
 pub use taper::TAPER_STEPS;
 pub use watch::Watch;
 

@@ -162,7 +162,8 @@ impl Pv {
             | Quantity::Closed
             | Quantity::ReactivePower
             | Quantity::Voltage
-            | Quantity::Frequency => None,
+            | Quantity::Frequency
+            | Quantity::Signal => None,
         }
     }
 

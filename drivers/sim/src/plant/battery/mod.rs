@@ -228,7 +228,8 @@ impl Battery {
             | Quantity::Closed
             | Quantity::ReactivePower
             | Quantity::Voltage
-            | Quantity::Frequency => None,
+            | Quantity::Frequency
+            | Quantity::Signal => None,
         }
     }
 
