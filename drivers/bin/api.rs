@@ -96,6 +96,9 @@ pub struct GridStatus {
     pub epoch: Option<String>,
     /// The id of the controller whose view this is.
     pub seen_by: Option<String>,
+    /// Whether an emergency stop holds every set-point at 0.
+    #[serde(default)]
+    pub is_stopped: bool,
     /// The limit that peaks are shaved to.
     pub limit_w: Option<f64>,
     /// Each device.
@@ -118,7 +121,7 @@ impl GridStatus {
 pub struct DeviceStatus {
     /// Its name.
     pub name: String,
-    /// `Meter`, `Battery` or `Pv`.
+    /// `Meter`, `Battery`, `Pv` or `Signal`.
     pub class: String,
     /// Whether a simulated plant stands for it, while other devices of the site are real.
     #[serde(default)]
@@ -127,6 +130,9 @@ pub struct DeviceStatus {
     pub power_w: Option<f64>,
     /// Its state of charge.
     pub soc: Option<f64>,
+    /// The share that the grid operator signals, of a receiver.
+    #[serde(default)]
+    pub signal: Option<f64>,
     /// How long its charge, or the room for more, lasts at this power, losses left out; null where its capacity is not known, and
     /// beyond 100 days.
     pub lasts_s: Option<f64>,
@@ -140,6 +146,12 @@ pub struct DeviceStatus {
     pub set_point_w: Option<f64>,
     /// Who bound that.
     pub bound_by: Option<String>,
+    /// The set-point that an operator gave it by hand, while that is in force.
+    #[serde(default)]
+    pub by_hand_w: Option<f64>,
+    /// For how long that still is.
+    #[serde(default)]
+    pub by_hand_left_s: Option<f64>,
     /// What became of the last write: `pending`, `acknowledged`, `not held` (acknowledged, and seen not to be held since) or
     /// `failed`.
     pub write: Option<String>,
@@ -308,6 +320,38 @@ pub struct Sole {
     /// Which, `grid/id`.
     pub controller: String,
     /// Whether it begins.
+    pub on: bool,
+}
+
+/// `POST /v1/setpoint`: gives a device, or all that share one set-point, a set-point by hand, for a while.
+///
+/// A `Manual` function of the site must act on exactly that; what stands above it in the stack still binds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetPoint {
+    /// Of which, `grid/device`, or `grid/batteries` and `grid/pvs` where they share one.
+    pub device: String,
+    /// The power, positive into the bus; what an inverter is limited to.
+    pub power_w: f64,
+    /// For how long, at most an hour.
+    pub for_s: f64,
+}
+
+/// `POST /v1/release`: withdraws a set-point by hand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Of which, as it was given.
+    pub device: String,
+}
+
+/// `POST /v1/emergencystop`: holds every set-point of a grid at 0 until it is reset; or resets it. This is no safety function.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmergencyStop {
+    /// In which grid.
+    pub grid: String,
+    /// Whether it begins; false resets it.
     pub on: bool,
 }
 

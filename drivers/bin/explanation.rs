@@ -241,7 +241,8 @@ fn inputs<F: FunctionSet>(
         let first = next;
         next += kinds.len();
         let index = DeviceIndex::of(position);
-        if device.class != DeviceClass::Meter && !groups.iter().any(|entry| has_member(entry.1, index)) {
+        let is_measured = matches!(device.class, DeviceClass::Meter | DeviceClass::Signal);
+        if !is_measured && !groups.iter().any(|entry| has_member(entry.1, index)) {
             continue;
         }
         for (place, kind) in kinds.iter().enumerate() {

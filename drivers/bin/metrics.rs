@@ -239,6 +239,10 @@ impl Metrics {
             | Event::WallClockSet { .. }
             | Event::StopBegan
             | Event::Stopped { .. }
+            | Event::ManualBegan { .. }
+            | Event::ManualEnded { .. }
+            | Event::EmergencyStopBegan
+            | Event::EmergencyStopEnded
             | Event::SignSuspect { .. } => {}
         }
     }

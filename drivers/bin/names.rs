@@ -48,6 +48,7 @@ pub fn origin(names: &ControllerNames, origin: Origin) -> String {
     match origin {
         Origin::Ability => "what the devices can do".to_owned(),
         Origin::StartUp => "start-up, which holds the measured power".to_owned(),
+        Origin::EmergencyStop => "an emergency stop".to_owned(),
         Origin::Function(slot) => {
             let known = names.functions.get(slot.position());
             known.map_or_else(|| format!("function {slot}"), ToOwned::to_owned)
@@ -66,6 +67,7 @@ pub fn group(names: &ControllerNames, group: &Group) -> String {
             DeviceClass::Battery => "batteries",
             DeviceClass::Pv => "inverters",
             DeviceClass::Meter => "meters",
+            DeviceClass::Signal => "receivers",
         };
         return format!("{} {kind}", members.len());
     }
@@ -95,6 +97,14 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
             let missing = power(worst.watts());
             format!("{kind}: {} missed at worst {missing} at {}", function(slot), on(group))
         }
+        Event::ManualBegan { group, power: told, lasts } => {
+            format!("{kind}: {} at {} by hand, for {}", on(group), power(told.watts()), duration(*lasts))
+        }
+        Event::ManualEnded { group, why } => format!("{kind}: {}: {}", on(group), why.name()),
+        Event::EmergencyStopBegan => {
+            format!("{kind}: every set-point is 0, and stays so until it is reset")
+        }
+        Event::EmergencyStopEnded => format!("{kind}: it was reset, the functions decide again"),
         Event::SignSuspect { .. } => format!("{}; check `positive` of their links", words.event(event)),
         Event::Booted { .. }
         | Event::Started { .. }
@@ -152,7 +162,8 @@ pub const fn truth_unit(quantity: Quantity) -> &'static str {
         Quantity::StateOfCharge
         | Quantity::ReportedStateOfCharge
         | Quantity::Curtailed
-        | Quantity::Closed => "1",
+        | Quantity::Closed
+        | Quantity::Signal => "1",
     }
 }
 

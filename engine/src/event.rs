@@ -6,6 +6,7 @@
 use core::fmt;
 
 use crate::carried::NotCarried;
+use crate::controller::orders::ManualEnd;
 use crate::fieldbus::map::Differs;
 use crate::fieldbus::sunspec::{Chain, Missing};
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
@@ -268,6 +269,26 @@ pub enum Event {
         /// How long that took.
         after: Span,
     },
+    /// A set-point by hand counts from now on, or another one than before.
+    ManualBegan {
+        /// Of which group.
+        group: GroupIndex,
+        /// The set-point.
+        power: Watts,
+        /// For how long.
+        lasts: Span,
+    },
+    /// It counts no more: the functions below decide again.
+    ManualEnded {
+        /// Of which group.
+        group: GroupIndex,
+        /// Why.
+        why: ManualEnd,
+    },
+    /// An operator's emergency stop is latched: every set-point is 0 until it is reset.
+    EmergencyStopBegan,
+    /// It was reset: the functions decide again.
+    EmergencyStopEnded,
     /// A step of a device moved a measurement the wrong way: a sign in the site file is likely wrong.
     SignSuspect {
         /// The device that was stepped.
@@ -365,12 +386,16 @@ impl Event {
             Self::WallClockSet { .. } => "wall_clock_set",
             Self::StopBegan => "stop_began",
             Self::Stopped { .. } => "stopped",
+            Self::ManualBegan { .. } => "manual_began",
+            Self::ManualEnded { .. } => "manual_ended",
+            Self::EmergencyStopBegan => "emergency_stop_began",
+            Self::EmergencyStopEnded => "emergency_stop_ended",
             Self::SignSuspect { .. } => "sign_suspect",
         }
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 41] = [
+    pub const KINDS: [&'static str; 45] = [
         "booted",
         "started",
         "scans_missed",
@@ -411,6 +436,10 @@ impl Event {
         "wall_clock_set",
         "stop_began",
         "stopped",
+        "manual_began",
+        "manual_ended",
+        "emergency_stop_began",
+        "emergency_stop_ended",
         "sign_suspect",
     ];
 
@@ -434,6 +463,9 @@ impl Event {
             | Self::JournalRestored { .. }
             | Self::StopBegan
             | Self::Stopped { .. }
+            | Self::ManualBegan { .. }
+            | Self::ManualEnded { .. }
+            | Self::EmergencyStopEnded
             | Self::StateTaken { .. }
             | Self::PeerHeard { .. }
             | Self::DeviceFollows { .. } => Severity::Info,
@@ -459,6 +491,7 @@ impl Event {
             | Self::StateRecovered { origin: Origin::Damaged | Origin::Poisoned | Origin::Lost }
             | Self::JournalDegraded { .. }
             | Self::StateRefused { .. }
+            | Self::EmergencyStopBegan
             | Self::SignSuspect { .. } => Severity::Alarm,
         }
     }

@@ -237,6 +237,11 @@ impl<'a> Words<'a> {
             | Event::WallClockSet { .. }
             | Event::StopBegan
             | Event::Stopped { .. } => self.persistence_event(event),
+            Event::ManualBegan { group, power, lasts } => {
+                format!("{kind}: group {group}, {} for {}", self.power(*power), self.time(*lasts))
+            }
+            Event::ManualEnded { group, why } => format!("{kind}: group {group}, {}", why.name()),
+            Event::EmergencyStopBegan | Event::EmergencyStopEnded => String::from(kind),
             Event::SignSuspect { device, measured_by, step, moved } => format!(
                 "{kind}: {} was stepped by {} and {} moved by {}",
                 self.device(*device),

@@ -1,15 +1,24 @@
-//! What operators ask of controllers on a timeline: `SwitchOver("commerce", (to: "b"))`, `Maintenance("commerce/a", On)`.
+//! What operators ask of controllers on a timeline: `SwitchOver("commerce", (to: "b"))`, `Maintenance("commerce/a", On)`,
+//! `SetPoint("commerce/bess", "50 kW", (for: "30 min"))`.
 
+use r_ems_engine::Span;
+use r_ems_engine::controller::orders::{Aim, MANUAL_MAX, Milliwatts};
+use r_ems_engine::functions::wiring::{ALL_BATTERIES, ALL_PVS};
+use r_ems_engine::ids::DeviceIndex;
+use r_ems_engine::points::DeviceClass;
 use r_ems_engine::redundancy::Command;
+use r_ems_engine::units::Watts;
 use r_ems_sim::world::Change;
 
+use crate::happening::split;
 use crate::leaf::word;
 use crate::mistake::Notes;
 use crate::naming::Names;
 use crate::node::Node;
 
 /// What can be asked for.
-pub(crate) const COMMANDS: [&str; 3] = ["SwitchOver", "Maintenance", "Sole"];
+pub(crate) const COMMANDS: [&str; 7] =
+    ["SwitchOver", "Maintenance", "Sole", "SetPoint", "Release", "EmergencyStop", "Reset"];
 
 /// Reads a command; one to a grid is asked of each of its controllers, and those that it is not for refuse.
 pub(crate) fn read(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Vec<Change>> {
@@ -20,6 +29,28 @@ pub(crate) fn read(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) ->
             let (controller, place) = to_one(node, &["On", "Forced", "Off"], names, notes)?;
             let (begins, is_forced) = WORDS[place];
             Some(vec![Change::Command { controller, command: Command::Maintenance { begins, is_forced } }])
+        }
+        "SetPoint" => set_point(node, names, notes),
+        "Release" => {
+            let values = node.positional(notes)?;
+            let [asked] = values.as_slice() else {
+                node.error(notes, format!("expected Release(\"grid/device\"), got {} values", values.len()));
+                return None;
+            };
+            let (grid, to) = aim(asked, names, notes)?;
+            Some(of_grid(grid, Command::ReleaseSetPoint { to }, names))
+        }
+        "EmergencyStop" | "Reset" => {
+            let values = node.positional(notes)?;
+            let [asked] = values.as_slice() else {
+                let form = format!("expected {}(\"grid\")", node.name());
+                node.error(notes, format!("{form}, got {} values", values.len()));
+                return None;
+            };
+            let name: String = asked.leaf(notes)?;
+            let grid = names.grid(&name).map_err(|message| asked.error(notes, message)).ok()?;
+            let command = if node.name() == "Reset" { Command::Reset } else { Command::EmergencyStop };
+            Some(of_grid(grid, command, names))
         }
         _ => {
             let (controller, place) = to_one(node, &["On", "Off"], names, notes)?;
@@ -64,6 +95,49 @@ fn switch_over(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Opt
     }
     let change = |controller| Change::Command { controller, command: Command::SwitchOver { to } };
     Some(controllers.into_iter().map(change).collect())
+}
+
+/// Reads `SetPoint("commerce/bess", "50 kW", (for: "30 min"))`.
+fn set_point(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Vec<Change>> {
+    let values = node.positional(notes)?;
+    let [asked, power, options] = values.as_slice() else {
+        let form = "expected SetPoint(\"grid/device\", \"50 kW\", (for: \"30 min\"))";
+        node.error(notes, format!("{form}, got {} values", values.len()));
+        return None;
+    };
+    let meant = aim(asked, names, notes);
+    let power: Option<Watts> = power.leaf(notes);
+    let mut fields = options.fields(notes)?;
+    let value = fields.required("for", notes);
+    fields.finish(notes);
+    let value = value?;
+    let lasts: Span = value.leaf(notes)?;
+    if lasts == Span::ZERO || lasts > MANUAL_MAX {
+        value.error(notes, format!("must be more than 0 s and at most {MANUAL_MAX}, got {lasts}"));
+        return None;
+    }
+    let (grid, to) = meant?;
+    Some(of_grid(grid, Command::SetPoint { to, power: Milliwatts::of(power?), lasts }, names))
+}
+
+/// The same command to each controller of a grid.
+fn of_grid(grid: usize, command: Command, names: &Names<'_, '_>) -> Vec<Change> {
+    names.grids[grid].controllers().map(|controller| Change::Command { controller, command }).collect()
+}
+
+/// Reads whose set-point is meant, and in which grid.
+fn aim(asked: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<(usize, Aim)> {
+    let text: String = asked.leaf(notes)?;
+    let (grid, name) = split(&text, names).map_err(|message| asked.error(notes, message)).ok()?;
+    let to = match name.as_str() {
+        ALL_BATTERIES => Aim::All(DeviceClass::Battery),
+        ALL_PVS => Aim::All(DeviceClass::Pv),
+        name => {
+            let found = names.device(grid, name).map_err(|message| asked.error(notes, message)).ok()??;
+            Aim::Device(DeviceIndex::of(found))
+        }
+    };
+    Some((grid, to))
 }
 
 /// Reads a controller and a word.

@@ -1,4 +1,4 @@
-//! Devices of a site file: meters, batteries and inverters, with the link that leads to each.
+//! Devices of a site file: meters, batteries, inverters and receivers, with the link that leads to each.
 //!
 //! Every number but the rating and the direction has a default, written down beside it. The direction that a meter or a
 //! battery counts as positive has none: a guess would be right for half of all sites.
@@ -135,8 +135,9 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
         "Meter" => DeviceClass::Meter,
         "Battery" => DeviceClass::Battery,
         "Pv" => DeviceClass::Pv,
+        "Signal" => DeviceClass::Signal,
         _ => {
-            unknown(&entry.value, "device", &["Meter", "Battery", "Pv"], &[], notes);
+            unknown(&entry.value, "device", &["Meter", "Battery", "Pv", "Signal"], &[], notes);
             return None;
         }
     };
@@ -149,7 +150,8 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     let missing =
         Link { latency: LATENCY, timeout: TIMEOUT, positive, one_connection, late_writes, modbus: None };
     let link = read.unwrap_or(missing);
-    let rating = read_rating(&mut fields, notes);
+    // A receiver has no power.
+    let rating = if class == DeviceClass::Signal { None } else { read_rating(&mut fields, notes) };
     let age_max = fields.leaf_or("max_age", scan * AGE_SCANS + link.latency, notes);
     let stuck_after = fields.leaf_if_given("stuck_after", notes);
     let measured = match &link.modbus {
@@ -200,7 +202,7 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
         spec.ramp = fields.leaf_if_given("ramp", notes);
     }
     let capacity = if class == DeviceClass::Battery { read_capacity(&mut fields, notes) } else { None };
-    if rating.is_some() {
+    if rating.is_some() || class == DeviceClass::Signal {
         check_numbers(&spec, scan, &fields, notes);
     }
     let place = rating.map(|_rating| fields.place("rating").clone());
@@ -281,6 +283,8 @@ fn read_link(node: &Node<'_>, class: DeviceClass, scan: Span, notes: &mut Notes)
             fields.required("positive", notes).and_then(|node| direction(&node, class, notes))
         }
         DeviceClass::Pv => Some(Positive::Generation),
+        // A share has no direction.
+        DeviceClass::Signal => Some(Positive::Import),
     };
     if class == DeviceClass::Pv
         && let Some(node) = fields.optional("positive")
@@ -364,6 +368,7 @@ pub(crate) fn direction(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) 
         DeviceClass::Meter => &[("Import", Positive::Import), ("Export", Positive::Export)],
         DeviceClass::Battery => &[("Charge", Positive::Charge), ("Discharge", Positive::Discharge)],
         DeviceClass::Pv => &[("Generation", Positive::Generation)],
+        DeviceClass::Signal => &[],
     };
     let names: Vec<&str> = allowed.iter().map(|entry| entry.0).collect();
     word(node, &names, notes).map(|position| allowed[position].1)

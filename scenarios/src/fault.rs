@@ -8,13 +8,13 @@ use r_ems_engine::units::Ratio;
 use r_ems_engine::{Span, Time};
 use r_ems_sim::links::Edge;
 use r_ems_sim::network::Path;
-use r_ems_sim::plant::GridValue;
+use r_ems_sim::plant::{ComponentIndex, GridValue};
 use r_ems_sim::world::{
     Change, HostClock, HostWall, Life, PathChange, RATE_PPB_MAX, Stalled, StalledClock, Timed,
 };
 
 use crate::device_fault::{self, DEVICE_FAULTS, Part};
-use crate::grid_value::{self, GRID_VALUES};
+use crate::grid_value::{self, GRID_SIGNAL, GRID_VALUES};
 use crate::happening::{CHANGES, LATER};
 use crate::later::unknown;
 use crate::leaf::word;
@@ -26,7 +26,7 @@ use crate::persistence::{DISK_FAULTS, SPAN_MAX, disk_fault};
 use crate::reality::read_wall;
 
 /// What can last for a while.
-pub(crate) const FAULTS: [&str; 29] = [
+pub(crate) const FAULTS: [&str; 30] = [
     "Crash",
     "Kill",
     "Stop",
@@ -40,6 +40,7 @@ pub(crate) const FAULTS: [&str; 29] = [
     "Stall",
     GRID_VALUES[0],
     GRID_VALUES[1],
+    GRID_SIGNAL,
     DEVICE_FAULTS[0],
     DEVICE_FAULTS[1],
     DEVICE_FAULTS[2],
@@ -76,6 +77,8 @@ pub(crate) enum Key {
     Stall(Stalled),
     /// A value of the grid behind a connection, by its place among those.
     Grid(u16, u8),
+    /// What a receiver tells.
+    Signal(u16, ComponentIndex),
     /// A host, and the fault's place among those of disks.
     Disk(u16, u8),
 }
@@ -144,6 +147,12 @@ pub(crate) fn read(
             let (grid, value, level) = grid_value::read(node, names, notes)?;
             let change = |level| grid_value::change(grid, value, level);
             let key = Key::Grid(grid, u8::from(value == GridValue::Frequency));
+            Some(vec![Effect { key, begin: change(Some(level)), end: change(None) }])
+        }
+        GRID_SIGNAL => {
+            let (grid, receiver, level) = grid_value::read_signal(node, names, notes)?;
+            let change = |level| grid_value::signals(grid, receiver, level);
+            let key = Key::Signal(grid, receiver);
             Some(vec![Effect { key, begin: change(Some(level)), end: change(None) }])
         }
         name if DEVICE_FAULTS.contains(&name) => device_fault::read(node, names, notes),

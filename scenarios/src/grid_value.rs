@@ -1,9 +1,11 @@
 //! What happens to the grid behind a connection: its frequency, and the voltage of its source.
 //!
 //! `At("18:02", Frequency("commerce/pcc", "49.7 Hz"))` holds from then on, `During(begin, end, Voltage("commerce/pcc", "0.94 pu"))`
-//! until the end; then the grid follows its own course again, as its component says.
+//! until the end; then the grid follows its own course again, as its component says. So does what its operator signals:
+//! `GridSignal("commerce/receiver", "60 %")`.
 
-use r_ems_sim::plant::GridValue;
+use r_ems_engine::units::Ratio;
+use r_ems_sim::plant::{ComponentIndex, GridValue};
 use r_ems_sim::world::{Change, Level, PlantChange};
 
 use crate::happening::split;
@@ -15,6 +17,8 @@ use crate::source::{grid_amount, grid_range};
 
 /// What can be set, by name.
 pub(crate) const GRID_VALUES: [&str; 2] = ["Frequency", "Voltage"];
+/// What the grid operator does.
+pub(crate) const GRID_SIGNAL: &str = "GridSignal";
 
 /// Reads `Frequency("commerce/pcc", "49.7 Hz")`.
 pub(crate) fn read(
@@ -52,4 +56,38 @@ pub(crate) fn read(
 /// The grid has this value from now on, or follows its own course again.
 pub(crate) const fn change(grid: u16, what: GridValue, level: Option<Level>) -> Change {
     Change::Plant { grid, change: PlantChange::Grid(what, level) }
+}
+
+/// Reads `GridSignal("commerce/receiver", "60 %")`.
+pub(crate) fn read_signal(
+    node: &Node<'_>,
+    names: &Names<'_, '_>,
+    notes: &mut Notes,
+) -> Option<(u16, ComponentIndex, Level)> {
+    let values = node.positional(notes)?;
+    let [place, share] = values.as_slice() else {
+        let form = "expected GridSignal(\"grid/receiver\", \"60 %\")";
+        node.error(notes, format!("{form}, got {} values", values.len()));
+        return None;
+    };
+    let text: String = place.leaf(notes)?;
+    let (grid, owner) = split(&text, names).map_err(|message| place.error(notes, message)).ok()?;
+    let part = names.component(grid, &owner).map_err(|message| place.error(notes, message)).ok()??;
+    let found = names.grids[grid].plant.and_then(|plant| plant.parts[part].kind);
+    if found.is_some_and(|found| found != Kind::Signal) {
+        place.error(notes, "only a Signal tells what the grid operator wants");
+        return None;
+    }
+    let found: Ratio = share.leaf(notes)?;
+    if !(Ratio::ZERO..=Ratio::ONE).contains(&found) {
+        share.error(notes, format!("must be from 0 % to 100 %, got {found}"));
+        return None;
+    }
+    let component = ComponentIndex(u16::try_from(part).unwrap_or(u16::MAX));
+    Some((u16::try_from(grid).unwrap_or(u16::MAX), component, Level::of(found.ratio())))
+}
+
+/// A receiver tells this from now on, or follows its own course again.
+pub(crate) const fn signals(grid: u16, receiver: ComponentIndex, level: Option<Level>) -> Change {
+    Change::Plant { grid, change: PlantChange::Signal(receiver, level) }
 }

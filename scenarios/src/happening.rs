@@ -8,7 +8,7 @@ use r_ems_sim::world::{Change, InverterOrder, Life, PlantChange, Timed};
 use crate::command::{self, COMMANDS};
 use crate::device_fault;
 use crate::fault::{self, Effect, Lasting, Usual};
-use crate::grid_value::{self, GRID_VALUES};
+use crate::grid_value::{self, GRID_SIGNAL, GRID_VALUES};
 use crate::later::unknown;
 use crate::mistake::Notes;
 use crate::moment::{Calendar, MAX_REPETITIONS};
@@ -23,7 +23,7 @@ pub(crate) const MAX_HAPPENINGS: usize = 10_000;
 /// The kinds of entries.
 pub(crate) const ENTRIES: [&str; 2] = ["At", "During"];
 /// What can happen at an instant.
-pub(crate) const CHANGES: [&str; 18] = [
+pub(crate) const CHANGES: [&str; 23] = [
     "Open",
     "Close",
     "Start",
@@ -39,12 +39,17 @@ pub(crate) const CHANGES: [&str; 18] = [
     BIT_ROT,
     GRID_VALUES[0],
     GRID_VALUES[1],
+    GRID_SIGNAL,
     COMMANDS[0],
     COMMANDS[1],
     COMMANDS[2],
+    COMMANDS[3],
+    COMMANDS[4],
+    COMMANDS[5],
+    COMMANDS[6],
 ];
 /// What waits for parts of the plant or of the controllers that are not there yet.
-pub(crate) const LATER: [&str; 5] = ["SetPoint", "Mode", "GridMode", "GridSignal", "Price"];
+pub(crate) const LATER: [&str; 3] = ["Mode", "GridMode", "Price"];
 
 /// What is said of a time of day that the run does not have.
 const NEVER: &str = "the run has no such time of day: nothing happens";
@@ -152,6 +157,10 @@ fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Opt
         name if GRID_VALUES.contains(&name) => {
             let (grid, value, level) = grid_value::read(what, names, notes)?;
             Some(vec![grid_value::change(grid, value, Some(level))])
+        }
+        GRID_SIGNAL => {
+            let (grid, receiver, level) = grid_value::read_signal(what, names, notes)?;
+            Some(vec![grid_value::signals(grid, receiver, Some(level))])
         }
         BIT_ROT => with_disk(&|host| Change::Disk { host, change: DiskChange::Rot }, notes),
         name if COMMANDS.contains(&name) => command::read(what, names, notes),

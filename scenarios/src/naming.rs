@@ -197,6 +197,7 @@ pub(crate) fn quantity_of(kind: PointKind) -> Quantity {
         PointKind::Voltage => Quantity::Voltage,
         PointKind::Frequency => Quantity::Frequency,
         PointKind::ReactiveSetPoint => Quantity::ReactiveSetPoint,
+        PointKind::Signal => Quantity::Signal,
     }
 }
 

@@ -8,7 +8,7 @@ use r_ems_engine::points::DeviceClass;
 use r_ems_engine::units::{Ratio, VoltAmperes, Watts, WattsPerSecond};
 use r_ems_sim::plant::{
     Bus, Component, Connection, GridSource, GridValue, Impedance, Load, NOMINAL_HZ, NOMINAL_PU, POWER_FACTOR,
-    Position, Pv, PvSpec, Quantity, R_TO_X, ReactiveOutput, SpecError,
+    Position, Pv, PvSpec, Quantity, R_TO_X, ReactiveOutput, Receiver, SpecError,
 };
 use r_ems_sim::sources::Source;
 
@@ -18,6 +18,7 @@ use crate::later::unknown;
 use crate::leaf::check_name;
 use crate::mistake::Notes;
 use crate::node::{Entry, Fields, Node};
+use crate::reach::Reach;
 use crate::source::{Maker, Stand};
 use crate::{battery, refused};
 
@@ -34,6 +35,7 @@ pub(crate) enum Kind {
     Load,
     Pv,
     Battery,
+    Signal,
 }
 
 /// The unit of a quantity, as text writes it.
@@ -68,11 +70,12 @@ pub(crate) struct Plant<'t> {
 }
 
 impl Kind {
-    pub(crate) const NAMES: [(&'static str, Self); 4] = [
+    pub(crate) const NAMES: [(&'static str, Self); 5] = [
         ("GridConnection", Self::Connection),
         ("Load", Self::Load),
         ("Pv", Self::Pv),
         ("Battery", Self::Battery),
+        ("Signal", Self::Signal),
     ];
 
     /// The kind as a scenario spells it.
@@ -82,6 +85,7 @@ impl Kind {
             Self::Load => "Load",
             Self::Pv => "Pv",
             Self::Battery => "Battery",
+            Self::Signal => "Signal",
         }
     }
 
@@ -117,6 +121,7 @@ impl Kind {
                 ("set_point", Quantity::SetPoint, Unit::Power),
                 ("q", Quantity::ReactivePower, Unit::ReactivePower),
             ],
+            Self::Signal => &[("signal", Quantity::Signal, Unit::Share)],
         }
     }
 
@@ -126,6 +131,7 @@ impl Kind {
             DeviceClass::Meter => Self::Connection,
             DeviceClass::Battery => Self::Battery,
             DeviceClass::Pv => Self::Pv,
+            DeviceClass::Signal => Self::Signal,
         }
     }
 }
@@ -228,6 +234,11 @@ fn read_part<'t>(
         return part;
     };
     let Some(mut fields) = entry.value.fields(notes) else { return part };
+    if kind == Kind::Signal {
+        part.component = read_receiver(&mut fields, place, maker, notes).map(Component::Receiver);
+        fields.finish(notes);
+        return part;
+    }
     let field = if kind == Kind::Connection { "import_max" } else { "rating" };
     let rating: Option<Watts> = fields.leaf(field, notes);
     if let Some(low) = rating.filter(|rating| *rating <= Watts::ZERO) {
@@ -255,6 +266,7 @@ fn read_part<'t>(
             let battery = battery::read(&mut fields, rating, declared, initial, notes);
             battery.map(|battery| Ok(Component::Battery(battery.with_reactive(reactive?))))
         }
+        Kind::Signal => None,
     };
     part.rating = rating.map(|rating| (rating, fields.place(field).clone()));
     part.component = match made {
@@ -270,6 +282,26 @@ fn read_part<'t>(
     };
     fields.finish(notes);
     part
+}
+
+/// Reads `source: …` of a receiver: shares, 1 without it.
+fn read_receiver(
+    fields: &mut Fields<'_>,
+    place: &str,
+    maker: &mut Maker<'_, '_>,
+    notes: &mut Notes,
+) -> Option<Receiver> {
+    let Some(node) = fields.optional("source") else {
+        return Some(Receiver::new(Source::constant(1.0).expect("a finite constant")));
+    };
+    // What is a share of one is a share.
+    let shaped = maker.make(&node, &Stand::of(Watts::of(1.0), place), notes)?;
+    let Reach { low, high } = shaped.reach;
+    if low < 0.0 || high > 1.0 {
+        node.error(notes, format!("must have values from 0 to 1, got {low} to {high}"));
+        return None;
+    }
+    Some(Receiver::new(shaped.source))
 }
 
 /// Reads `short_circuit: "4 MVA", r_to_x: 1.0, voltage: …, frequency: …`: the grid behind a connection.

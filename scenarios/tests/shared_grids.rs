@@ -1,7 +1,9 @@
 //! What the words of redundancy mean: seats, votes, fleets, faults and commands.
 
+use r_ems_engine::controller::orders::{Aim, Milliwatts};
 use r_ems_engine::functions::BuiltIn;
 use r_ems_engine::ids::DeviceIndex;
+use r_ems_engine::points::DeviceClass;
 use r_ems_engine::redundancy::{Command, FailBack, OnSilence, Seat, Settings};
 use r_ems_engine::{Span, Time};
 use r_ems_scenarios::assurance::RestsOn;
@@ -191,6 +193,29 @@ fn operators_ask_a_grid_or_one_controller() {
         (5, Change::ClockRate { host: 2, rate_ppb: -600_000 }),
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn what_operators_tell_devices_is_told_to_every_controller_of_their_grid_and_bounded_in_time() {
+    let found = changes(
+        "timeline: [
+            At(\"+1 s\", SetPoint(\"g/batteries\", \"-2.5 kW\", (for: \"1 h\"))),
+            At(\"+2 s\", Release(\"g/pcc\")), At(\"+3 s\", EmergencyStop(\"g\")), At(\"+4 s\", Reset(\"g\")),
+        ],",
+    );
+    let both = |at, command| [0, 1].map(|controller| (at, Change::Command { controller, command }));
+    let (to, power, lasts) = (Aim::All(DeviceClass::Battery), Milliwatts(-2_500_000), Span::from_hours(1));
+    let expected = [
+        both(1, Command::SetPoint { to, power, lasts }),
+        both(2, Command::ReleaseSetPoint { to: Aim::Device(DeviceIndex(0)) }),
+        both(3, Command::EmergencyStop),
+        both(4, Command::Reset),
+    ];
+    assert_eq!(found, expected.concat());
+    let long = "timeline: [At(\"+1 s\", SetPoint(\"g/pcc\", \"1 kW\", (for: \"61 min\")))],";
+    let refused = load::<BuiltIn>(&files("", long), "x.ron", &Overrides::default());
+    let report = refused.err().map(|report| report.to_string()).unwrap_or_default();
+    assert!(report.contains("must be more than 0 s and at most 1 h, got 1 h 1 min"), "{report}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod hybrid;
 mod interop;
 #[path = "../modbus/mod.rs"]
 mod modbus;
+mod orders;
 mod production;
 mod recorded;
 mod reload;

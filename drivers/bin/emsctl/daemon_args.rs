@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use r_ems_engine::Span;
+use r_ems_engine::units::Watts;
 
 use super::args::Printed;
 
@@ -42,6 +44,22 @@ Examples:
 
 Its log goes on in a new segment, which begins with that state: a copy of the older ones misses nothing up to now.";
 
+const SET_POINT_EXAMPLES: &str = "\
+Examples:
+  r-emsctl set-point workshop/bess \"-30 kW\" --for \"30 min\"
+  r-emsctl set-point workshop/bess --release
+
+A `Manual` function of the site must act on exactly that device, or on `batteries` or `pvs`. What stands above it in the stack, \
+such as a connection limit, still binds. After its time, at most an hour, or with a restart, the other functions decide again.";
+
+const EMERGENCY_STOP_EXAMPLES: &str = "\
+Examples:
+  r-emsctl emergency-stop workshop
+  r-emsctl emergency-stop workshop --reset
+
+Every set-point of the grid is 0 from the next scan on, and nothing is started, until it is reset; a restart does not end it. \
+This is no safety function: a device that does not listen goes on. What must not move is disconnected by hardware.";
+
 /// What can be asked of a running daemon.
 #[derive(Subcommand, Debug)]
 pub enum DaemonCommand {
@@ -64,6 +82,12 @@ pub enum DaemonCommand {
     /// Makes a controller of a running r-emsd the majority on its own, as you vouch that all others are off; or ends that
     #[command(after_help = SOLE_EXAMPLES)]
     Sole(SoleArguments),
+    /// Gives a device of a running r-emsd a set-point by hand for a while, or withdraws it
+    #[command(name = "set-point", after_help = SET_POINT_EXAMPLES)]
+    SetPoint(SetPointArguments),
+    /// Holds every set-point of a grid of a running r-emsd at 0 until it is reset; no safety function
+    #[command(name = "emergency-stop", after_help = EMERGENCY_STOP_EXAMPLES)]
+    EmergencyStop(EmergencyStopArguments),
     /// Keeps the state of a controller of a running r-emsd as it is now
     #[command(after_help = SNAPSHOT_EXAMPLES)]
     Snapshot(SnapshotArguments),
@@ -150,6 +174,45 @@ pub struct SoleArguments {
     /// You vouch that all other controllers of the grid are off, or cut off from its devices, and stay so; `on` needs it
     #[arg(long)]
     pub others_are_off: bool,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: OfDaemon,
+}
+
+/// Gives a set-point by hand, or withdraws it.
+#[derive(Args, Debug)]
+pub struct SetPointArguments {
+    /// The device, or `batteries` or `pvs` where they share one set-point
+    #[arg(value_name = "GRID/DEVICE")]
+    pub device: String,
+    /// The power, positive into the bus, such as "-30 kW"; what an inverter is limited to
+    #[arg(
+        value_name = "POWER",
+        required_unless_present = "release",
+        requires = "lasts",
+        allow_hyphen_values = true
+    )]
+    pub power: Option<Watts>,
+    /// For how long, at most "1 h"
+    #[arg(long = "for", id = "lasts", value_name = "SPAN")]
+    pub lasts: Option<Span>,
+    /// Withdraws what was given by hand
+    #[arg(long, conflicts_with_all = ["power", "lasts"])]
+    pub release: bool,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: OfDaemon,
+}
+
+/// Stops a grid, or resets that.
+#[derive(Args, Debug)]
+pub struct EmergencyStopArguments {
+    /// The grid
+    #[arg(value_name = "GRID")]
+    pub grid: String,
+    /// Ends the stop: the functions decide again
+    #[arg(long)]
+    pub reset: bool,
     /// Which daemon.
     #[command(flatten)]
     pub daemon: OfDaemon,

@@ -63,6 +63,10 @@ fn grid_page(grid: &GridStatus, status: &Status) -> String {
         (_, _) => paint(BAD, if grid.hears_all() { "nobody is active" } else { "no active is heard here" }),
     }];
     parts.extend(grid.devices.iter().filter_map(|device| glance(device, grid)));
+    if grid.is_stopped {
+        parts.push(paint(BAD, "EMERGENCY STOP"));
+    }
+    parts.extend(grid.devices.iter().filter_map(by_hand).map(|text| paint(WARN, &text)));
     let simulated = grid.devices.iter().filter(|device| device.is_simulated);
     parts.extend(simulated.map(|device| paint(WARN, &format!("{} is SIMULATED", device.name))));
     let worries = worries(grid, status);
@@ -115,8 +119,20 @@ fn glance(device: &DeviceStatus, grid: &GridStatus) -> Option<String> {
             };
             Some(format!("{name} {charge}{goes}"))
         }
+        "Signal" => Some(match device.signal {
+            // What is usual needs no words.
+            Some(share) if share >= 1.0 => return None,
+            Some(share) => paint(WARN, &format!("{name} signals {}", percent(share))),
+            None => paint(BAD, &format!("{name} is not known")),
+        }),
         _ => None,
     }
+}
+
+/// What an operator told a device, and for how long that still counts: "bess by hand at 50.0 kW for 29 min".
+fn by_hand(device: &DeviceStatus) -> Option<String> {
+    let (told, left) = (device.by_hand_w?, Span::from_secs_f64(device.by_hand_left_s?));
+    Some(format!("{} by hand at {} for {}", device.name, power(told), duration(left)))
 }
 
 fn devices(devices: &[DeviceStatus]) -> String {
@@ -288,6 +304,9 @@ mod tests {
             bound_by: None,
             write: None,
             reverts_in_s: None,
+            signal: None,
+            by_hand_w: None,
+            by_hand_left_s: None,
         }
     }
 
@@ -323,6 +342,7 @@ mod tests {
                 controller("w", "witness"),
             ],
             conditions: Vec::new(),
+            is_stopped: false,
         }
     }
 

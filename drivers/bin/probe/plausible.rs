@@ -54,7 +54,7 @@ impl Measured {
     pub(super) fn allowed(self) -> String {
         let most = crate::present::text::quantity(self.most(), self.kind.dimension().symbol());
         match self.kind {
-            PointKind::StateOfCharge => "0 % to 100 %".to_owned(),
+            PointKind::StateOfCharge | PointKind::Signal => "0 % to 100 %".to_owned(),
             PointKind::Power
             | PointKind::SetPoint
             | PointKind::ReactivePower

@@ -38,6 +38,7 @@ impl Seen<'_, '_> {
     fn says(&self) -> &'static str {
         match self.class() {
             DeviceClass::Meter => "import",
+            DeviceClass::Signal => "none",
             DeviceClass::Battery => "discharge",
             DeviceClass::Pv => "generation",
         }
@@ -46,7 +47,7 @@ impl Seen<'_, '_> {
     /// Where the file says what is positive.
     fn place(&self) -> &'static [&'static str] {
         match self.class() {
-            DeviceClass::Meter | DeviceClass::Battery => &["link", "positive"],
+            DeviceClass::Meter | DeviceClass::Battery | DeviceClass::Signal => &["link", "positive"],
             DeviceClass::Pv => &["link", "points", "p"],
         }
     }
@@ -116,7 +117,7 @@ fn alone(seen: &Seen<'_, '_>) -> Option<Noted> {
                     .likely("the scale of `p` or of `set_point` needs the other sign".to_owned())
             })
         }
-        DeviceClass::Meter | DeviceClass::Pv => None,
+        DeviceClass::Meter | DeviceClass::Pv | DeviceClass::Signal => None,
     }
 }
 

@@ -78,6 +78,7 @@ pub(super) fn refused(target: &Target<'_>) -> Option<&'static str> {
         DeviceClass::Battery => {}
         DeviceClass::Pv => return Some("a set-point of photovoltaics curtails them"),
         DeviceClass::Meter => return Some("a meter takes no set-points"),
+        DeviceClass::Signal => return Some("a receiver takes no set-points"),
     }
     // A trial that sent them would show what the device does with those of the trial, and nothing of a controller's.
     let has_heartbeat = target.map.heartbeat_timeout().is_some();

@@ -46,7 +46,7 @@ pub struct Rows {
 }
 
 /// All quantities in the order of their columns.
-const QUANTITIES: [(Quantity, &str); 15] = [
+const QUANTITIES: [(Quantity, &str); 16] = [
     (Quantity::Power, "p_w"),
     (Quantity::SetPoint, "set_point_w"),
     (Quantity::AvailablePower, "available_w"),
@@ -62,6 +62,7 @@ const QUANTITIES: [(Quantity, &str); 15] = [
     (Quantity::Voltage, "v_pu"),
     (Quantity::Frequency, "f_hz"),
     (Quantity::ReactiveSetPoint, "q_set_point_var"),
+    (Quantity::Signal, "signal"),
 ];
 
 impl Rows {

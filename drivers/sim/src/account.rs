@@ -109,7 +109,9 @@ impl Account {
                     soc_min: (battery.soc(), now),
                     soc_max: (battery.soc(), now),
                 }),
-                Component::Connection(_) | Component::Load(_) | Component::Pv(_) => None,
+                Component::Connection(_) | Component::Load(_) | Component::Pv(_) | Component::Receiver(_) => {
+                    None
+                }
             })
             .collect();
         Self {
@@ -266,7 +268,7 @@ impl Watch for Account {
                     number += 1;
                 }
                 Component::Pv(pv) => tally.made_wh += pv.flow().made_wh,
-                Component::Connection(_) | Component::Load(_) => {}
+                Component::Connection(_) | Component::Load(_) | Component::Receiver(_) => {}
             }
         }
         let connection = bus.connection();

@@ -449,7 +449,7 @@ impl Watch for Ledger {
         for (index, component) in bus.components().iter().enumerate() {
             let number = ComponentIndex(index as u16);
             match component {
-                Component::Connection(_) => {}
+                Component::Connection(_) | Component::Receiver(_) => {}
                 Component::Load(load) => self.load(number, load, span),
                 Component::Pv(plant) => self.plant(number, plant, span),
                 Component::Battery(battery) => {
@@ -474,7 +474,7 @@ impl Watch for Ledger {
 fn stored_wh(bus: &Bus, component: ComponentIndex) -> f64 {
     match &bus.components()[usize::from(component.0)] {
         Component::Battery(battery) => battery.stored_wh(),
-        Component::Connection(_) | Component::Load(_) | Component::Pv(_) => 0.0,
+        Component::Connection(_) | Component::Load(_) | Component::Pv(_) | Component::Receiver(_) => 0.0,
     }
 }
 

@@ -128,7 +128,7 @@ impl Limits {
                 }))
             }
             Component::Pv(pv) => Some(Limited::Pv(Plant { rating_w: pv.spec().rating.watts() })),
-            Component::Connection(_) | Component::Load(_) => None,
+            Component::Connection(_) | Component::Load(_) | Component::Receiver(_) => None,
         };
         let indexed = (0..).map(ComponentIndex).zip(bus.components());
         let watched = indexed.filter_map(|(index, component)| Some((index, limited(component)?))).collect();

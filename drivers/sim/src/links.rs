@@ -488,6 +488,7 @@ const fn kind_of(quantity: Quantity) -> Option<PointKind> {
         Quantity::Voltage => Some(PointKind::Voltage),
         Quantity::Frequency => Some(PointKind::Frequency),
         Quantity::ReactiveSetPoint => Some(PointKind::ReactiveSetPoint),
+        Quantity::Signal => Some(PointKind::Signal),
         Quantity::StoredEnergy
         | Quantity::AvailablePower
         | Quantity::Curtailed

@@ -102,7 +102,7 @@ impl Timers {
                     let after = Span::from_secs_f64(after_s);
                     (None, pv.heartbeat(), Falls::Free { after }, spec.rating)
                 }
-                Component::Connection(_) | Component::Load(_) => return None,
+                Component::Connection(_) | Component::Load(_) | Component::Receiver(_) => return None,
             };
             reversion.or(heartbeat)?;
             let rating_w = rating.watts();

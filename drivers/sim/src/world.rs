@@ -364,6 +364,8 @@ pub enum PlantChange {
     Inverter(ComponentIndex, InverterOrder),
     /// The grid behind the connection has this value from now on; none: it follows its own course again.
     Grid(GridValue, Option<Level>),
+    /// A receiver tells this share; none: it follows its own course again.
+    Signal(ComponentIndex, Option<Level>),
 }
 
 /// A value in millionths of its unit, so that two of them can be told apart.

@@ -8,7 +8,8 @@
 //! **Measurements.** A function is asked again only when the slowest of its measurements is new; until then its last wishes
 //! stand. A function whose meter is lost is not asked: its batteries hold for [`HOLD`], ramp to rest in [`RAMP_TO_REST`],
 //! and its generators hold and then take their fail-safe limit, unless it says otherwise ([`OnLoss`]). It returns when the meter has been good for
-//! [`GOOD_BEFORE_RETURN`], from the measured power. What becomes of a lost device of a group is the group's business, see
+//! [`GOOD_BEFORE_RETURN`], from the measured power. A signal of the grid operator is no measurement to align with: its function is
+//! told whether it counts ([`Function::hear`]), and decides on. What becomes of a lost device of a group is the group's business, see
 //! [`super::member`]; that a stall of the controller itself loses none, [`crate::points::image`].
 
 use alloc::vec::Vec;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::group::Group;
 use super::interval::Origin;
-use super::member::GOOD_BEFORE_RETURN;
+use super::member::{GOOD_BEFORE_RETURN, Trust};
 use super::tally::Tally;
 use super::view::View;
 use crate::carry::Carry;
@@ -28,7 +29,7 @@ use crate::ids::{DeviceIndex, GroupIndex, SlotIndex};
 use crate::machine::Effects;
 use crate::points::{Connections, DeviceClass, Image, PointKind};
 use crate::time::{LocalTime, Span};
-use crate::units::Watts;
+use crate::units::{Ratio, Vars, Watts};
 use crate::wall::{TimeZone, WallTime};
 
 /// A battery holds its power for this long after its function lost its meter.
@@ -45,6 +46,8 @@ pub struct Composition<F: Function> {
     slots: Vec<Slot<F>>,
     groups: Vec<Group>,
     composed_at: Option<LocalTime>,
+    /// An emergency stop is latched.
+    pub(super) is_stopped: bool,
 }
 
 /// One function in its place.
@@ -58,7 +61,17 @@ pub struct Slot<F: Function> {
     decided_on: Option<LocalTime>,
     /// What each of its groups did when the meter was lost, in the order of `Function::groups`.
     held: Vec<Watts>,
+    hearing: Hearing,
     tally: Tally,
+}
+
+/// Whether a function hears the signal that it follows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Hearing {
+    /// Since boot; what was never there is not lost.
+    has_heard: bool,
+    trust: Trust,
+    is_deaf: bool,
 }
 
 /// Whether a function decides.
@@ -91,7 +104,7 @@ impl<F: Function> Composition<F> {
     /// Makes a composition of functions in priority order.
     pub fn new(laws: Vec<F>, groups: Vec<Group>) -> Self {
         let slots = laws.into_iter().map(Slot::new).collect();
-        Self { slots, groups, composed_at: None }
+        Self { slots, groups, composed_at: None, is_stopped: false }
     }
 
     /// Forgets decisions of an earlier life; every function takes over from the measured power.
@@ -112,12 +125,14 @@ impl<F: Function> Composition<F> {
             slot.phase = Phase::Enabling;
             slot.decided_on = None;
             slot.wishes.clear();
+            slot.hearing = Hearing::default();
         }
     }
 
     /// Passes what another host needs to go on from these decisions. What a host makes of its own measurements, such as whether
     /// a meter is lost, is its own.
     pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
+        carry.flag(&mut self.is_stopped);
         for slot in &mut self.slots {
             slot.law.carry(carry);
         }
@@ -161,7 +176,9 @@ impl<F: Function> Composition<F> {
         self.composed_at = Some(scan.now);
         for group in &mut self.groups {
             group.open(scan.now, elapsed, scan.image);
-            if is_first {
+            if self.is_stopped {
+                group.stop();
+            } else if is_first {
                 group.hold_present(scan.image);
             }
         }
@@ -177,6 +194,9 @@ impl<F: Function> Composition<F> {
                 self.slots[slot.position()].tally.count_bound(elapsed, power);
             }
             group.open_reactive(scan.image);
+            if self.is_stopped {
+                group.narrow_reactive(Origin::EmergencyStop, Wish::Target(Vars::ZERO));
+            }
         }
         for (position, slot) in self.slots.iter_mut().enumerate() {
             for (wished, wish) in slot.wishes.reactive() {
@@ -197,6 +217,19 @@ impl<F: Function> Composition<F> {
         &self.slots
     }
 
+    /// Whether an emergency stop holds all set-points at 0.
+    pub const fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    pub(super) fn groups_mut(&mut self) -> &mut [Group] {
+        &mut self.groups
+    }
+
+    pub(super) fn group_mut(&mut self, group: GroupIndex) -> &mut Group {
+        &mut self.groups[group.position()]
+    }
+
     /// The groups with their last decisions.
     pub fn groups(&self) -> &[Group] {
         &self.groups
@@ -212,6 +245,7 @@ impl<F: Function> Slot<F> {
             wishes: Wishes::default(),
             decided_on: None,
             held: Vec::new(),
+            hearing: Hearing::default(),
             tally: Tally::new(groups),
         }
     }
@@ -238,8 +272,15 @@ impl<F: Function> Slot<F> {
 
     /// Brings the wishes up to date.
     fn decide(&mut self, index: SlotIndex, scan: &Scan<'_>, groups: &[Group], out: &mut Effects) {
+        let misses = self.misses();
+        self.listen(scan);
         let aligned = self.aligned(scan, groups);
-        self.follow_measurements(index, aligned.is_some(), scan, groups, out);
+        self.follow_measurements(aligned.is_some(), scan, groups);
+        match (misses, self.misses()) {
+            (false, true) => out.report(Event::FunctionLost { slot: index }),
+            (true, false) => out.report(Event::FunctionReturned { slot: index }),
+            (false, false) | (true, true) => {}
+        }
         match (self.phase, aligned) {
             (Phase::Enabling, Some(_)) => {
                 self.wishes.clear();
@@ -272,6 +313,22 @@ impl<F: Function> Slot<F> {
         }
     }
 
+    /// Whether it misses something that it needs.
+    fn misses(&self) -> bool {
+        self.hearing.is_deaf || matches!(self.phase, Phase::Lost { .. })
+    }
+
+    /// Tells the function what its signal says, if it follows one.
+    fn listen(&mut self, scan: &Scan<'_>) {
+        let Some(device) = self.law.signal() else { return };
+        let share = scan.image.good(device, PointKind::Signal).map(Ratio::of);
+        let hearing = &mut self.hearing;
+        hearing.has_heard |= share.is_some();
+        let counts = hearing.has_heard && hearing.trust.judge(scan.now, share.is_some()).counts();
+        hearing.is_deaf = !counts;
+        self.law.hear(share.filter(|_share| counts));
+    }
+
     /// The latest instant at which all its measurements are known; `None` if its meter is lost.
     fn aligned(&self, scan: &Scan<'_>, groups: &[Group]) -> Option<LocalTime> {
         let Some(meter) = self.law.meter() else { return Some(scan.now) };
@@ -285,14 +342,7 @@ impl<F: Function> Slot<F> {
     }
 
     /// Notes that the meter was lost, or has been good for long enough.
-    fn follow_measurements(
-        &mut self,
-        index: SlotIndex,
-        is_good: bool,
-        scan: &Scan<'_>,
-        groups: &[Group],
-        out: &mut Effects,
-    ) {
+    fn follow_measurements(&mut self, is_good: bool, scan: &Scan<'_>, groups: &[Group]) {
         match (self.phase, is_good) {
             (Phase::Enabling | Phase::Deciding, true) => {}
             (Phase::Enabling | Phase::Deciding, false) => {
@@ -307,7 +357,6 @@ impl<F: Function> Slot<F> {
                     OnLoss::Fade => self.held.extend(self.wishes.offsets()),
                     OnLoss::Stay => {}
                 }
-                out.report(Event::FunctionLost { slot: index });
             }
             (Phase::Lost { since, .. }, false) => self.phase = Phase::Lost { since, good_since: None },
             (Phase::Lost { since, good_since }, true) => {
@@ -316,7 +365,6 @@ impl<F: Function> Slot<F> {
                 if scan.now.since(good_since) >= GOOD_BEFORE_RETURN {
                     self.phase = Phase::Enabling;
                     self.law.begin_anew();
-                    out.report(Event::FunctionReturned { slot: index });
                 }
             }
         }
@@ -354,7 +402,7 @@ impl<F: Function> Slot<F> {
                         self.wishes.limit(*group, Watts::ZERO, limit.at_least(Watts::ZERO));
                     }
                 }
-                DeviceClass::Meter => {}
+                DeviceClass::Meter | DeviceClass::Signal => {}
             }
         }
     }

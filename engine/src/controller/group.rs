@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::interval::{Interval, IntervalStep, Origin};
 use super::member::Member;
+use super::orders::Order;
 use super::reactive::Reactive;
 use super::share::{MAX_MEMBERS, Unit, share, share_limit};
 use crate::carry::Carry;
@@ -33,6 +34,8 @@ pub struct Group {
     offsets: History,
     /// None if its members take no reactive set-points.
     reactive: Option<Reactive>,
+    /// What an operator told it.
+    pub(super) by_hand: Option<Order>,
 }
 
 impl Group {
@@ -53,6 +56,7 @@ impl Group {
             steps: Vec::new(),
             offset: Watts::ZERO,
             offsets: History::new(scan, reach),
+            by_hand: None,
         }
     }
 
@@ -64,6 +68,7 @@ impl Group {
         self.offset = Watts::ZERO;
         self.offsets.clear();
         self.reactive.iter_mut().for_each(Reactive::forget);
+        self.by_hand = None;
         for member in &mut self.members {
             member.forget();
         }
@@ -77,6 +82,7 @@ impl Group {
         if carry.restores() {
             self.offset = self.offsets.newest_power().map_or(Watts::ZERO, Watts::of);
         }
+        carry.option(&mut self.by_hand, |carry, order| order.carry(carry));
         for member in &mut self.members {
             member.carry(carry);
         }
@@ -132,6 +138,14 @@ impl Group {
         self.narrow(Origin::StartUp, Wish::Target(present));
     }
 
+    /// Holds each member at 0, whatever functions wish.
+    pub(super) fn stop(&mut self) {
+        for member in &mut self.members {
+            member.narrow(Watts::ZERO, Watts::ZERO);
+        }
+        self.narrow(Origin::EmergencyStop, Wish::Target(Watts::ZERO));
+    }
+
     /// Narrows the interval by a wish and keeps the step; returns the shortfall.
     #[inline]
     pub(super) fn narrow(&mut self, origin: Origin, wish: Wish) -> Watts {
@@ -180,7 +194,7 @@ impl Group {
     pub(super) fn settle(&mut self, now: LocalTime, image: &Image) {
         let ability = &self.steps[0];
         let rest = match self.class {
-            DeviceClass::Battery | DeviceClass::Meter => Watts::ZERO,
+            DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => Watts::ZERO,
             // A generator that nobody limits makes what it can.
             DeviceClass::Pv => ability.high,
         };
@@ -201,8 +215,12 @@ impl Group {
     fn hand_out(&mut self, power: Watts, image: &Image) {
         if let [only] = self.members.as_mut_slice() {
             match (self.class, only.takes_part()) {
-                (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Pv, true) => only.set(power),
-                (DeviceClass::Battery | DeviceClass::Meter, false) => only.set(Watts::ZERO),
+                (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Pv | DeviceClass::Signal, true) => {
+                    only.set(power)
+                }
+                (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, false) => {
+                    only.set(Watts::ZERO)
+                }
                 (DeviceClass::Pv, false) => {}
             }
             return;
@@ -222,19 +240,23 @@ impl Group {
             };
         }
         match self.class {
-            DeviceClass::Battery | DeviceClass::Meter => share(power, units),
+            DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => share(power, units),
             DeviceClass::Pv => share_limit(power, units),
         }
         for (member, unit) in self.members.iter_mut().zip(units) {
             match (self.class, member.takes_part()) {
-                (DeviceClass::Battery | DeviceClass::Meter, _) | (DeviceClass::Pv, true) => {
-                    member.set(unit.share)
-                }
+                (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, _)
+                | (DeviceClass::Pv, true) => member.set(unit.share),
                 (DeviceClass::Pv, false) => {}
             }
         }
         let shares = self.taking_part().fold(0.0, |sum, member| sum + member.set_point().watts());
         assert!((shares - power.watts()).abs() <= GUARD_W, "what was decided is shared, no more and no less");
+    }
+
+    /// What an operator told it, if that still counts.
+    pub const fn by_hand(&self) -> Option<Order> {
+        self.by_hand
     }
 
     /// What its members are.

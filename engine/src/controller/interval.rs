@@ -16,6 +16,8 @@ pub enum Origin {
     Ability,
     /// The first scan after start-up, which holds the measured power.
     StartUp,
+    /// An emergency stop.
+    EmergencyStop,
     /// A function of the stack.
     Function(SlotIndex),
 }

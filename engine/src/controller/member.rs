@@ -65,14 +65,14 @@ pub struct Range {
 
 /// Whether a measurement counts: at once when it is lost, and again only after it has been good for a while.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Trust {
+pub(super) struct Trust {
     lost_since: Option<LocalTime>,
     good_since: Option<LocalTime>,
 }
 
 /// What became of a measurement in a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Judged {
+pub(super) enum Judged {
     Counts,
     /// It counts again from this scan on.
     Returns,
@@ -81,7 +81,7 @@ enum Judged {
 }
 
 impl Trust {
-    fn judge(&mut self, now: LocalTime, is_good: bool) -> Judged {
+    pub(super) fn judge(&mut self, now: LocalTime, is_good: bool) -> Judged {
         if !is_good {
             self.good_since = None;
             return Judged::Lost(now.since(*self.lost_since.get_or_insert(now)));
@@ -96,7 +96,7 @@ impl Trust {
 }
 
 impl Judged {
-    const fn counts(self) -> bool {
+    pub(super) const fn counts(self) -> bool {
         match self {
             Self::Counts | Self::Returns => true,
             Self::Lost(_) => false,
@@ -157,7 +157,7 @@ impl Member {
                 self.battery_ability(now, power.counts() && self.is_known, &mut returns, image)
             }
             DeviceClass::Pv => Range { low: Watts::ZERO, high: self.rating },
-            DeviceClass::Meter => Range::default(),
+            DeviceClass::Meter | DeviceClass::Signal => Range::default(),
         };
         if let Some(apparent) = self.apparent.filter(|_| self.priority == Priority::Reactive) {
             let most = active_beside(apparent, self.reactive_wanted);
@@ -227,7 +227,7 @@ impl Member {
     pub(super) fn open_reactive(&mut self, class: DeviceClass, image: &Image) {
         let made = image.good(self.device, PointKind::Power).map_or(Watts::ZERO, Watts::of);
         let active = match class {
-            DeviceClass::Battery | DeviceClass::Meter => self.set_point,
+            DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => self.set_point,
             // Of its limit it makes what it can.
             DeviceClass::Pv => made.at_most(self.set_point),
         };
@@ -267,7 +267,7 @@ impl Member {
         let power = image.good(self.device, PointKind::Power).map(Watts::of).unwrap_or(Watts::ZERO);
         match (class, image.good(self.device, PointKind::SetPoint).map(Watts::of)) {
             (DeviceClass::Pv, Some(held)) => power.at_least(held),
-            (DeviceClass::Pv | DeviceClass::Battery | DeviceClass::Meter, _) => power,
+            (DeviceClass::Pv | DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, _) => power,
         }
     }
 

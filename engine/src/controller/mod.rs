@@ -10,6 +10,7 @@
 //! same inputs; the driver of a device whose protocol it speaks itself hears of polls and set-points as they are.
 //!
 //! - [`composition`] asks the functions; [`interval`] is what is left of a group's freedom; [`group`] and [`share`] split it;
+//! - [`orders`] is what operators tell the devices;
 //! - [`set_points`] holds the role gate, epochs, expiry and the rate limit of writes, [`budget`] how many a day has;
 //! - `recall` is the memory that a log keeps for other versions;
 //! - `readiness` says when it may begin to run, and how it fares;
@@ -31,6 +32,7 @@ pub mod composition;
 pub mod group;
 pub mod interval;
 pub mod member;
+pub mod orders;
 pub mod reactive;
 mod readiness;
 mod recall;
@@ -50,6 +52,7 @@ use serde::{Deserialize, Serialize};
 
 use self::composition::{Composition, HOLD, Scan};
 use self::group::Group;
+use self::orders::ManualEnd;
 pub use self::readiness::START_PATIENCE;
 use self::recall::Recall;
 use self::set_points::SetPoints;
@@ -164,6 +167,11 @@ impl<F: Function> Machine for Controller<F> {
 
     fn boot(&mut self, now: LocalTime, boot: Boot, out: &mut Effects) {
         self.scan_clock = ScanClock::new(self.scan_clock.period(), now);
+        out.report(Event::Booted { incarnation: boot.incarnation });
+        // Where there are others, one of them may go on with what is left of it.
+        if self.redundancy.is_alone() {
+            self.end_orders(ManualEnd::Boot, out);
+        }
         self.image.forget(now);
         self.bus.forget();
         self.composition.forget();
@@ -175,7 +183,6 @@ impl<F: Function> Machine for Controller<F> {
         self.stopping = None;
         self.booted_at = now;
         self.wall_at_boot = boot.wall;
-        out.report(Event::Booted { incarnation: boot.incarnation });
         self.snapshots.boot(now, boot.origin, out);
         let parts = (&mut self.composition, &mut self.image, &mut self.set_points);
         self.recall.boot((now, boot.wall), self.transfer.layout(), parts, out);
@@ -221,6 +228,12 @@ impl<F: Function> Machine for Controller<F> {
             Input::Command(Command::Stop) => self.stop(now, NextLife::Nobodys, out),
             Input::Command(Command::Return) => self.stop(now, NextLife::Own, out),
             Input::Command(Command::Snapshot) => self.snapshots.ask(now, out),
+            Input::Command(
+                command @ (Command::SetPoint { .. }
+                | Command::ReleaseSetPoint { .. }
+                | Command::EmergencyStop
+                | Command::Reset),
+            ) => self.order(now, command, out),
             Input::Command(command) => self.redundancy.command(now, command, out),
         }
         self.pass_on(now, out);
@@ -363,6 +376,7 @@ impl<F: Function> Controller<F> {
     }
 
     fn compose(&mut self, now: LocalTime, out: &mut Effects) {
+        self.expire_orders(now, out);
         let elapsed = self.composition.elapsed(now);
         let scan = Scan { now, wall: self.wall_clock(now), zone: self.zone, image: &self.image, elapsed };
         self.composition.compose(&scan, out);

@@ -154,7 +154,7 @@ impl Watched {
     /// Remembers a step that is large enough to be judged later.
     fn note_step(&mut self, now: LocalTime, set_point: Watts, power: Watts, meter: Option<Watts>) {
         let size = match self.class {
-            DeviceClass::Battery | DeviceClass::Meter => set_point - self.known,
+            DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => set_point - self.known,
             // A limit moves a generator only down, and only if it makes more.
             DeviceClass::Pv => set_point.at_most(power) - power,
         };

@@ -141,9 +141,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::controller::orders::{Aim, Milliwatts};
     use crate::functions::fcr::FcrSpec;
     use crate::functions::frequency_droop::FrequencyDroopSpec;
     use crate::functions::lfsm::LfsmSpec;
+    use crate::functions::manual::ManualSpec;
     use crate::functions::peak_shaving::{PeakShavingSpec, Window};
     use crate::functions::pid::{Holds, PidSpec};
     use crate::functions::ramp_limit::RampLimitSpec;
@@ -151,6 +153,8 @@ mod tests {
     use crate::functions::soc_floor::SocFloorSpec;
     use crate::functions::testing::{Reading, Rig, kilowatts};
     use crate::functions::{BuiltIn, BuiltInSpec};
+    use crate::ids::DeviceIndex;
+    use crate::redundancy::Command;
     use crate::units::{Hertz, Ratio, WattHours, WattsPerSecond};
     use crate::wall::WallTime;
 
@@ -333,6 +337,29 @@ mod tests {
             }
             standby.scan(Reading::default());
         }
+    }
+
+    #[test]
+    fn a_standby_goes_on_with_what_is_left_of_an_order_and_with_an_emergency_stop() {
+        let manual = [BuiltInSpec::Manual(ManualSpec { battery: Some("bess".into()), pv: None })];
+        let mut active = Rig::of(&manual);
+        let mut standby = Rig::booted_at(&manual, LocalTime::ZERO + Span::from_secs(123_456), None);
+        active.settled(Reading::default());
+        standby.settled(Reading::default());
+        let (to, power) = (Aim::Device(DeviceIndex(1)), Milliwatts(-50_000_000));
+        active.command(Command::SetPoint { to, power, lasts: Span::from_secs(10) });
+        for _scan in 0..4 {
+            active.scan(Reading::default());
+        }
+        assert_eq!(moved(&mut active, &mut standby), Ok(()));
+        let decided: Vec<f64> = (0..7).map(|_scan| standby.scan(Reading::default()).bess).collect();
+        assert_eq!(decided, [[-50.0; 5].as_slice(), &[0.0; 2]].concat(), "six seconds are left");
+        active.command(Command::EmergencyStop);
+        assert_eq!(moved(&mut active, &mut standby), Ok(()));
+        assert!(standby.controller().is_stopped_in_emergency());
+        active.command(Command::Reset);
+        assert_eq!(moved(&mut active, &mut standby), Ok(()));
+        assert!(!standby.controller().is_stopped_in_emergency());
     }
 
     #[test]

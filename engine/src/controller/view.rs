@@ -103,6 +103,11 @@ impl View<'_> {
         self.group(group).without_offset()
     }
 
+    /// What an operator told the group by hand, while that counts.
+    pub fn by_hand(&self, group: GroupIndex) -> Option<Watts> {
+        self.group(group).by_hand().map(|order| order.power)
+    }
+
     /// The places of a group's members.
     pub fn members(&self, group: GroupIndex) -> Range<u16> {
         // The wiring bounds a group far below that.

@@ -202,7 +202,9 @@ impl Function for FrequencyDroop {
                 if answer.is_outside { reference.within(lowest, highest).watts() } else { answer.before_w };
             let power = Watts::of(answer.power.step(reference, elapsed, self.time_constant_s));
             match view.class(*group) {
-                DeviceClass::Battery | DeviceClass::Meter => answer.wish_target(power, *group, wishes),
+                DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => {
+                    answer.wish_target(power, *group, wishes)
+                }
                 DeviceClass::Pv if answer.side == Side::Over => {
                     wishes.limit(*group, lowest.at_most(power), power)
                 }
@@ -229,7 +231,7 @@ impl Answer {
         } else if !self.is_outside || side != self.side {
             // What reserves deliver is not in the measured power; what is left of the own answer to an earlier excursion counts.
             let own = match view.class(group) {
-                DeviceClass::Battery | DeviceClass::Meter => self.offset(),
+                DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => self.offset(),
                 DeviceClass::Pv => Watts::ZERO,
             };
             let power = (view.measured(group) + own).watts();

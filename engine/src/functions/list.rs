@@ -28,8 +28,10 @@ macro_rules! functions_with {
     ($(#[$doc:meta])* $vis:vis $laws:ident, $spec:ident { $($name:ident($law:ty)),* $(,)? }) => {
         $crate::define_functions! {
             $(#[$doc])* $vis $laws, $spec {
+                GridOperator($crate::functions::GridOperator),
                 ConnectionLimit($crate::functions::ConnectionLimit),
                 RampLimit($crate::functions::RampLimit),
+                Manual($crate::functions::Manual),
                 SocFloor($crate::functions::SocFloor),
                 PeakShaving($crate::functions::PeakShaving),
                 SelfConsumption($crate::functions::SelfConsumption),
@@ -86,6 +88,14 @@ macro_rules! define_functions {
 
             fn measured(&self) -> $crate::points::PointKind {
                 match self { $(Self::$name(law) => law.measured(),)* }
+            }
+
+            fn signal(&self) -> Option<$crate::ids::DeviceIndex> {
+                match self { $(Self::$name(law) => law.signal(),)* }
+            }
+
+            fn hear(&mut self, share: Option<$crate::units::Ratio>) {
+                match self { $(Self::$name(law) => law.hear(share),)* }
             }
 
             fn on_loss(&self) -> $crate::functions::OnLoss {

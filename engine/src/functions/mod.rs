@@ -11,9 +11,11 @@ pub mod connection_limit;
 pub mod curve;
 pub mod fcr;
 pub mod frequency_droop;
+pub mod grid_operator;
 pub mod lag;
 pub mod lfsm;
 pub mod list;
+pub mod manual;
 pub mod peak_shaving;
 pub mod pid;
 pub mod ramp_limit;
@@ -38,8 +40,10 @@ pub use crate::controller::view::View;
 pub use connection_limit::ConnectionLimit;
 pub use fcr::Fcr;
 pub use frequency_droop::FrequencyDroop;
+pub use grid_operator::GridOperator;
 pub use lfsm::Lfsm;
 pub use list::{BuiltIn, BuiltInSpec};
+pub use manual::Manual;
 pub use peak_shaving::PeakShaving;
 pub use pid::Pid;
 pub use ramp_limit::RampLimit;
@@ -56,7 +60,7 @@ pub use wish::{Wish, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::points::PointKind;
-use crate::units::Watts;
+use crate::units::{Ratio, Watts};
 
 /// One control law in a controller's stack.
 pub trait Function: Clone + Serialize + DeserializeOwned {
@@ -81,6 +85,15 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
     fn measured(&self) -> PointKind {
         PointKind::Power
     }
+
+    /// The receiver whose signal it follows besides, see [`Function::hear`].
+    fn signal(&self) -> Option<DeviceIndex> {
+        None
+    }
+
+    /// Hears what that says, once a scan before all else; `None` while it is lost, and until it has been good again for a while.
+    /// It then decides all the same.
+    fn hear(&mut self, _share: Option<Ratio>) {}
 
     /// What becomes of its wishes while that is lost.
     fn on_loss(&self) -> OnLoss {

@@ -245,7 +245,7 @@ impl Function for ReturnToService {
         for group in &self.groups {
             let high = view.rating(*group) * share;
             let low = match view.class(*group) {
-                DeviceClass::Battery | DeviceClass::Meter => -high,
+                DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => -high,
                 DeviceClass::Pv => Watts::ZERO,
             };
             wishes.limit(*group, low, high);

@@ -13,6 +13,7 @@ use crate::ids::{DeviceIndex, PointIndex};
 use crate::machine::{Boot, Effect, Effects, Input, Machine, Sample, Validity};
 use crate::persistence::Origin;
 use crate::points::{Connections, DeviceClass, DeviceSpec, PointKind, Positive, Priority};
+use crate::redundancy::Command;
 use crate::time::{LocalTime, Span};
 use crate::units::{Ratio, Vars, VoltAmperes, Watts};
 use crate::wall::WallTime;
@@ -27,11 +28,13 @@ pub(crate) struct Reading {
     /// The voltage, as a multiple of the nominal one, and the frequency in Hz.
     pub(crate) v: f64,
     pub(crate) f: f64,
+    /// What the grid operator signals; none: the receiver does not answer.
+    pub(crate) signal: Option<f64>,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { pcc: 0.0, bess: 0.0, soc: 0.5, pv: 0.0, v: 1.0, f: 50.0 }
+        Self { pcc: 0.0, bess: 0.0, soc: 0.5, pv: 0.0, v: 1.0, f: 50.0, signal: Some(1.0) }
     }
 }
 
@@ -88,6 +91,7 @@ fn devices() -> Vec<DeviceSpec> {
             ..device("bess", DeviceClass::Battery, Positive::Discharge, 250.0)
         },
         device("pv", DeviceClass::Pv, Positive::Generation, 600.0),
+        device("receiver", DeviceClass::Signal, Positive::Import, 0.0),
     ])
 }
 
@@ -166,6 +170,12 @@ impl Rig {
         self.controller.handle(self.now, &Input::WallClock { wall }, &mut self.effects);
     }
 
+    /// An operator asks for something.
+    pub(crate) fn command(&mut self, command: Command) {
+        self.effects.clear();
+        self.controller.handle(self.now, &Input::Command(command), &mut self.effects);
+    }
+
     /// What its clock shows.
     pub(crate) const fn now(&self) -> LocalTime {
         self.now
@@ -220,6 +230,9 @@ impl Rig {
         let (bess, pv) = (held(1), held(2));
         self.points(1, &[reading.bess * 1e3, reading.soc, 250e3, 250e3, bess]);
         self.points(2, &[reading.pv * 1e3, pv]);
+        if let Some(signal) = reading.signal {
+            self.points(3, &[signal]);
+        }
         self.now += Span::from_secs(1);
         self.effects.clear();
         self.controller.handle(self.now, &Input::Wake, &mut self.effects);
@@ -234,7 +247,7 @@ impl Rig {
     }
 
     fn points(&mut self, device: u16, values: &[f64]) {
-        let first = [0, 3, 8][device as usize];
+        let first = [0, 3, 8, 10][device as usize];
         let samples: Vec<Sample> = values
             .iter()
             .zip(first..)

@@ -123,6 +123,7 @@ mod tests {
     use super::*;
     use crate::functions::BuiltInSpec;
     use crate::functions::testing::{Reading, Rig};
+    use crate::redundancy::Command;
 
     fn spec(response: Span) -> VoltVarSpec {
         VoltVarSpec {
@@ -172,6 +173,16 @@ mod tests {
         rig.settled(at(0.92));
         let decided = rig.silent_meter(60, at(0.92));
         assert!((decided.bess_var - 132.0).abs() < 1e-9, "{decided:?}");
+    }
+
+    #[test]
+    fn an_emergency_stop_ends_reactive_power_too() {
+        let mut rig = law(Span::ZERO);
+        rig.settled(at(0.92));
+        rig.command(Command::EmergencyStop);
+        assert_eq!(rig.scan(at(0.92)).bess_var, 0.0);
+        rig.command(Command::Reset);
+        assert!((rig.scan(at(0.92)).bess_var - 132.0).abs() < 1e-9);
     }
 
     #[test]

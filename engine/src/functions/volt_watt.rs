@@ -114,7 +114,7 @@ impl Function for VoltWatt {
             let rating = view.rating(*group);
             let high = rating * part;
             let low = match view.class(*group) {
-                DeviceClass::Battery | DeviceClass::Meter => -rating,
+                DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => -rating,
                 DeviceClass::Pv => Watts::ZERO,
             };
             wishes.limit(*group, low.at_most(high), high);

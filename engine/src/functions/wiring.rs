@@ -150,6 +150,11 @@ impl<'a> Wiring<'a> {
         meter
     }
 
+    /// Finds a receiver of what the grid operator wants.
+    pub fn signal(&mut self, field: &'static str, name: &str) -> DeviceIndex {
+        self.device(field, name, DeviceClass::Signal).unwrap_or_default()
+    }
+
     /// Finds the group of one battery, or of all batteries.
     pub fn battery(&mut self, field: &'static str, name: &str) -> GroupIndex {
         self.group(field, name, DeviceClass::Battery, ALL_BATTERIES)

@@ -82,6 +82,13 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::JournalRestored { after } => whole(out, 25, &[after.as_nanos()]),
         Event::StopBegan => whole(out, 26, &[]),
         Event::Stopped { after } => whole(out, 27, &[after.as_nanos()]),
+        Event::ManualBegan { group, power, lasts } => {
+            whole(out, 41, &[u64::from(group.0), lasts.as_nanos()]);
+            put_watts(out, power);
+        }
+        Event::ManualEnded { group, why } => value(out, 42, &(group, why)),
+        Event::EmergencyStopBegan => whole(out, 43, &[]),
+        Event::EmergencyStopEnded => whole(out, 44, &[]),
         Event::MemoryCarried { age } => value(out, 29, &age.map(Span::as_nanos)),
         Event::MemoryNotCarried { why } => whole(out, 30, &[u64::from(why.code())]),
         Event::WallClockSet { before, after } => {
@@ -210,6 +217,16 @@ fn decode_later(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
             let (device, differs) = cursor.value("event")?;
             Event::IdentityDiffers { device, differs }
         }
+        41 => {
+            let (group, lasts) = (GroupIndex(id(cursor)?), span(cursor)?);
+            Event::ManualBegan { group, power: watts(cursor)?, lasts }
+        }
+        42 => {
+            let (group, why) = cursor.value("event")?;
+            Event::ManualEnded { group, why }
+        }
+        43 => Event::EmergencyStopBegan,
+        44 => Event::EmergencyStopEnded,
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }

@@ -32,6 +32,8 @@ pub enum DeviceClass {
     Battery,
     /// A photovoltaic inverter whose power can be limited.
     Pv,
+    /// A receiver of what the grid operator wants: a share of what is usual.
+    Signal,
 }
 
 /// What a point measures.
@@ -55,13 +57,15 @@ pub enum PointKind {
     Frequency,
     /// The reactive set-point as the device holds it, var.
     ReactiveSetPoint,
+    /// What the grid operator allows, 0 to 1.
+    Signal,
 }
 
 impl DeviceClass {
     /// Whether the device takes set-points.
     pub const fn is_controlled(self) -> bool {
         match self {
-            Self::Meter => false,
+            Self::Meter | Self::Signal => false,
             Self::Battery | Self::Pv => true,
         }
     }
@@ -72,13 +76,14 @@ impl DeviceClass {
             Self::Meter => "Meter",
             Self::Battery => "Battery",
             Self::Pv => "Pv",
+            Self::Signal => "Signal",
         }
     }
 }
 
 impl PointKind {
     /// All of them, in the order in which they stand in an image.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Power,
         Self::StateOfCharge,
         Self::ChargeLimit,
@@ -88,6 +93,7 @@ impl PointKind {
         Self::Voltage,
         Self::Frequency,
         Self::ReactiveSetPoint,
+        Self::Signal,
     ];
 
     /// The point's name after the device's name: `commerce/bess.soc`.
@@ -102,6 +108,7 @@ impl PointKind {
             Self::Voltage => "v",
             Self::Frequency => "f",
             Self::ReactiveSetPoint => "q_set_point",
+            Self::Signal => "signal",
         }
     }
 
@@ -113,7 +120,8 @@ impl PointKind {
             | Self::ChargeLimit
             | Self::DischargeLimit
             | Self::Voltage
-            | Self::Frequency => false,
+            | Self::Frequency
+            | Self::Signal => false,
         }
     }
 }
@@ -151,7 +159,7 @@ impl PointKind {
     pub const fn dimension(self) -> Dimension {
         match self {
             Self::Power | Self::SetPoint | Self::ChargeLimit | Self::DischargeLimit => Dimension::Power,
-            Self::StateOfCharge => Dimension::Share,
+            Self::StateOfCharge | Self::Signal => Dimension::Share,
             Self::ReactivePower | Self::ReactiveSetPoint => Dimension::ReactivePower,
             Self::Voltage => Dimension::Voltage,
             Self::Frequency => Dimension::Frequency,
@@ -166,6 +174,8 @@ impl PointKind {
             }
             Self::ChargeLimit | Self::DischargeLimit => 0.0..=MAX_MAGNITUDE,
             Self::StateOfCharge => -SOC_TOLERANCE..=1.0 + SOC_TOLERANCE,
+            // Nobody rounds what he allows.
+            Self::Signal => 0.0..=1.0,
             Self::Voltage => 0.0..=VOLTAGE_MAX,
             // Without voltage there is no frequency.
             Self::Frequency => FREQUENCY_MIN_HZ..=FREQUENCY_MAX_HZ,
@@ -185,7 +195,8 @@ impl PointKind {
             | Self::ReactivePower
             | Self::ReactiveSetPoint
             | Self::Voltage
-            | Self::Frequency => value,
+            | Self::Frequency
+            | Self::Signal => value,
         }
     }
 }

@@ -93,6 +93,7 @@ impl DeviceClass {
                 PointKind::SetPoint,
             ]),
             Self::Pv => PointKinds::of(&[PointKind::Power, PointKind::SetPoint]),
+            Self::Signal => PointKinds::of(&[PointKind::Signal]),
         }
     }
 
@@ -105,6 +106,7 @@ impl DeviceClass {
             Self::Battery | Self::Pv => {
                 PointKinds::of(&[PointKind::ReactivePower, PointKind::ReactiveSetPoint])
             }
+            Self::Signal => PointKinds::of(&[]),
         }
     }
 }
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_place_of_a_point_is_its_position_in_the_order() {
-        for class in [DeviceClass::Meter, DeviceClass::Battery, DeviceClass::Pv] {
+        for class in [DeviceClass::Meter, DeviceClass::Battery, DeviceClass::Pv, DeviceClass::Signal] {
             let points = class.points();
             for kind in PointKind::ALL {
                 assert_eq!(points.place(kind), points.iter().position(|known| known == kind));

@@ -1,7 +1,10 @@
 //! What the members of a council tell each other, promise, are asked for and report.
 
+use r_ems_engine::controller::orders::Aim;
 use r_ems_engine::event::Event;
+use r_ems_engine::functions::wiring::{ALL_BATTERIES, ALL_PVS};
 use r_ems_engine::log::ControllerNames;
+use r_ems_engine::points::DeviceClass;
 use r_ems_engine::redundancy::grantor::Refusal;
 use r_ems_engine::redundancy::message::{Content, Heartbeat};
 use r_ems_engine::redundancy::{Command, Message, Promise, Reason, Role, Seat};
@@ -101,6 +104,25 @@ impl Words<'_> {
             Command::Stop => String::from("stop in order"),
             Command::Snapshot => String::from("keep a snapshot"),
             Command::Return => String::from("stop in order and begin anew"),
+            Command::SetPoint { to, power, lasts } => {
+                let (to, power, lasts) = (self.aim(to), self.power(power.watts()), self.time(lasts));
+                format!("{power} by hand for {to}, for {lasts}")
+            }
+            Command::ReleaseSetPoint { to } => format!("release {}", self.aim(to)),
+            Command::EmergencyStop => String::from("emergency stop"),
+            Command::Reset => String::from("reset the emergency stop"),
+        }
+    }
+
+    /// Whose set-point is given by hand.
+    fn aim(self, aim: Aim) -> String {
+        match aim {
+            Aim::Device(device) => self.device(device),
+            Aim::All(DeviceClass::Battery) => String::from(ALL_BATTERIES),
+            Aim::All(DeviceClass::Pv) => String::from(ALL_PVS),
+            Aim::All(class @ (DeviceClass::Meter | DeviceClass::Signal)) => {
+                format!("every {}", class.name())
+            }
         }
     }
 
@@ -170,6 +192,10 @@ impl Words<'_> {
             | Event::WallClockSet { .. }
             | Event::StopBegan
             | Event::Stopped { .. }
+            | Event::ManualBegan { .. }
+            | Event::ManualEnded { .. }
+            | Event::EmergencyStopBegan
+            | Event::EmergencyStopEnded
             | Event::SignSuspect { .. } => unreachable!("this is no event of a council"),
         }
     }

@@ -94,6 +94,10 @@ impl Words<'_> {
             | Event::PeerSilent { .. }
             | Event::PeerHeard { .. }
             | Event::CommandRefused { .. }
+            | Event::ManualBegan { .. }
+            | Event::ManualEnded { .. }
+            | Event::EmergencyStopBegan
+            | Event::EmergencyStopEnded
             | Event::SignSuspect { .. } => String::from(kind),
         }
     }

@@ -1,7 +1,8 @@
-//! Tables of bits: points that are one, such as a limit that is all or nothing, and bits on which points depend.
+//! Tables of bits: points that are one, such as a limit that is all or nothing or a relay of a receiver, and bits on which points depend.
 //!
 //! ```text
 //! "charge_limit": Discrete(address: 12, on: "250 kW"),
+//! "signal": Discrete(address: 3, on: "60 %", off: "100 %"),
 //! "p": Input(…, valid_if: [Discrete(address: 0, is: 1), Discrete(address: 1, is: 0)]),
 //! "set_point": Holding(…, in_force: Coil(address: 3, is: 1)),
 //! ```
@@ -11,7 +12,8 @@ use r_ems_engine::fieldbus::pdu::Table;
 use r_ems_engine::fieldbus::register::{Layout, NumberType, Unknown, WordOrder};
 use r_ems_engine::ids::PointIndex;
 use r_ems_engine::points::PointKind;
-use r_ems_engine::units::Watts;
+use r_ems_engine::points::device::Dimension;
+use r_ems_engine::units::{Ratio, Watts};
 
 use super::registers::{Condition, Found, register};
 use crate::mistake::{Notes, suggestion};
@@ -52,7 +54,7 @@ pub(super) fn refuse_numbers(fields: &mut Fields<'_>, notes: &mut Notes) {
 /// Reads `Discrete(address: 12, on: "250 kW")`: a limit that is all or nothing.
 pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: &mut Notes) -> Option<Found> {
     match kind {
-        PointKind::ChargeLimit | PointKind::DischargeLimit => {}
+        PointKind::ChargeLimit | PointKind::DischargeLimit | PointKind::Signal => {}
         PointKind::Power
         | PointKind::StateOfCharge
         | PointKind::SetPoint
@@ -62,7 +64,7 @@ pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: 
         | PointKind::Frequency => {
             let message = format!(
                 "`{}` is a quantity and lies in registers, Holding(…) or Input(…), got {}(…); one bit can be `charge_limit`, \
-                 `discharge_limit`, or what a point depends on",
+                 `discharge_limit`, `signal`, or what a point depends on",
                 kind.name(),
                 node.name()
             );
@@ -73,9 +75,20 @@ pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: 
     let mut fields = node.fields(notes)?;
     refuse_numbers(&mut fields, notes);
     let address = register(&mut fields, notes);
-    let on: Option<Watts> = fields.leaf("on", notes);
-    let off = fields.leaf_or("off", Watts::ZERO, notes);
-    if on == Some(off) {
+    let (on, off) = match kind.dimension() {
+        // A relay that is open says nothing by itself: what that means is written down.
+        Dimension::Share => {
+            let on: Option<Ratio> = fields.leaf("on", notes);
+            let off: Option<Ratio> = fields.leaf("off", notes);
+            (on.map(Ratio::ratio), off?.ratio())
+        }
+        Dimension::Power | Dimension::ReactivePower | Dimension::Voltage | Dimension::Frequency => {
+            let on: Option<Watts> = fields.leaf("on", notes);
+            (on.map(Watts::watts), fields.leaf_or("off", Watts::ZERO, notes).watts())
+        }
+    };
+    let differs = |on: f64| (on - off).abs() > 0.0;
+    if on.is_some_and(|on| !differs(on)) {
         fields.place("on").error(notes, "must be another than `off`: what the point is while the bit is 1");
     }
     let guard = match fields.optional("valid_if") {
@@ -83,8 +96,8 @@ pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: 
         None => None,
     };
     fields.finish(notes);
-    let (address, on) = (address?, on.filter(|on| *on != off)?);
-    let layout = Layout { scale: (on - off).watts(), offset: off.watts(), ..BIT };
+    let (address, on) = (address?, on.filter(|on| differs(*on))?);
+    let layout = Layout { scale: on - off, offset: off, ..BIT };
     let point = PointIndex(0);
     let point = MappedPoint { point, table, address, layout, factor: None, guard, model: None };
     Some(Found { point, bits: Vec::new() })

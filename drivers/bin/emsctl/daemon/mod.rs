@@ -7,10 +7,13 @@ use std::time::Duration;
 use self::client::Client;
 use super::args::Format;
 use super::daemon_args::{
-    DaemonCommand, EventsArguments, MaintenanceArguments, OfDaemon, SnapshotArguments, SoleArguments,
-    StatusArguments, SwitchOverArguments, Turned,
+    DaemonCommand, EmergencyStopArguments, EventsArguments, MaintenanceArguments, OfDaemon,
+    SetPointArguments, SnapshotArguments, SoleArguments, StatusArguments, SwitchOverArguments, Turned,
 };
-use crate::api::{ASKED, Config, Done, EventLine, Maintenance, Points, Snapshot, Sole, Status, SwitchOver};
+use crate::api::{
+    ASKED, Config, Done, EmergencyStop, EventLine, Maintenance, Points, Release, SetPoint, Snapshot, Sole,
+    Status, SwitchOver,
+};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, State, say};
 use crate::present;
@@ -30,6 +33,8 @@ pub(super) fn perform(command: &DaemonCommand, output: &mut Output) -> Result<Ex
         DaemonCommand::SwitchOver(arguments) => switch_over(arguments, output),
         DaemonCommand::Maintenance(arguments) => maintenance(arguments, output),
         DaemonCommand::Sole(arguments) => sole(arguments, output),
+        DaemonCommand::SetPoint(arguments) => set_point(arguments, output),
+        DaemonCommand::EmergencyStop(arguments) => emergency_stop(arguments, output),
         DaemonCommand::Snapshot(arguments) => snapshot(arguments, output),
         DaemonCommand::Shutdown(arguments) => shut_down(arguments, output),
     }
@@ -118,6 +123,24 @@ fn sole(arguments: &SoleArguments, output: &mut Output) -> Result<Exit, Failure>
         )));
     }
     done(&arguments.daemon, "/v1/sole", Some(&Sole { controller: controller.clone(), on }), output)
+}
+
+/// Gives a set-point by hand, or withdraws it.
+fn set_point(arguments: &SetPointArguments, output: &mut Output) -> Result<Exit, Failure> {
+    let device = arguments.device.clone();
+    match (arguments.power, arguments.lasts) {
+        (Some(power), Some(lasts)) => {
+            let wanted = SetPoint { device, power_w: power.watts(), for_s: lasts.as_secs_f64() };
+            done(&arguments.daemon, "/v1/setpoint", Some(&wanted), output)
+        }
+        (_, _) => done(&arguments.daemon, "/v1/release", Some(&Release { device }), output),
+    }
+}
+
+/// Stops a grid, or resets that.
+fn emergency_stop(arguments: &EmergencyStopArguments, output: &mut Output) -> Result<Exit, Failure> {
+    let wanted = EmergencyStop { grid: arguments.grid.clone(), on: !arguments.reset };
+    done(&arguments.daemon, "/v1/emergencystop", Some(&wanted), output)
 }
 
 /// Keeps the state of a controller.

@@ -15,7 +15,7 @@ use r_ems_site::control::{Asked, Refused};
 
 use super::super::about::MemberPlace;
 use super::super::feed::{Told, What};
-use super::{Api, systemd};
+use super::{Api, orders, systemd};
 use crate::api::{ASKED, Done, Maintenance, Snapshot, Sole, SwitchOver};
 
 /// So long the outcome of a command is waited for; then the answer says that it was asked for.
@@ -26,7 +26,7 @@ const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
 /// What a command is to lead to.
 #[derive(Clone, Copy, Debug, Default)]
-struct Until {
+pub(super) struct Until {
     /// Who of those here should take over, if somebody named it.
     successor: Option<ControllerIndex>,
     /// Whether others, on other hosts, may take over: of them nothing is reported here.
@@ -123,7 +123,11 @@ impl Api {
     }
 
     /// Passes a command to the loop and waits for its outcome.
-    async fn ask(self: &Arc<Self>, asked: Asked, until: Until) -> Result<Done, Trouble> {
+    pub(super) async fn ask(self: &Arc<Self>, asked: Asked, until: Until) -> Result<Done, Trouble> {
+        if asked.command == Command::EmergencyStop {
+            // It waits for nobody's turn: what it leads to is told by events that no other command has.
+            return self.outcome(asked, until).await;
+        }
         let grid = &self.about.controllers[asked.to.position()].grid;
         let place = self.grid_names().position(|known| known == grid).expect("a controller has a grid");
         let Ok(turn) = Arc::clone(&self.turns[place]).try_lock_owned() else {
@@ -301,6 +305,9 @@ fn judge(
         {
             Some(Judged::GivenUp)
         }
+        (event, command) if told.from == asked.to && orders::is_outcome(event, command) => {
+            Some(Judged::Over(Ok(done(orders::outcome_words(&name(told.from), event)))))
+        }
         (Event::SnapshotTaken { .. }, Command::Snapshot) if told.from == asked.to => {
             Some(Judged::Over(Ok(done(format!("the state of {} is kept", name(told.from))))))
         }
@@ -323,7 +330,7 @@ const fn is_sole(on: bool) -> &'static str {
     if on { "is sole: its own vote is a majority" } else { "is not sole" }
 }
 
-fn done(message: String) -> Done {
+pub(super) fn done(message: String) -> Done {
     Done { outcome: "done".to_owned(), message }
 }
 

@@ -13,6 +13,7 @@ use crate::api::{Condition, EventLine};
 enum Lasting {
     Failed,
     Journal,
+    EmergencyStop,
     Lost(SlotIndex),
     Short(SlotIndex, GroupIndex),
     Writes(DeviceIndex),
@@ -33,6 +34,7 @@ impl Lasting {
             Self::Writes(_) | Self::Heartbeats(_) | Self::Budget(_) | Self::Limited(_) => true,
             Self::Failed
             | Self::Journal
+            | Self::EmergencyStop
             | Self::Lost(_)
             | Self::Short(..)
             | Self::Models(_)
@@ -116,6 +118,8 @@ const fn edge(event: &Event) -> Option<Edge> {
         Event::DeviceFollows { device } => Edge::Ends(Lasting::Limited(device)),
         Event::JournalDegraded { .. } => Edge::Begins(Lasting::Journal),
         Event::JournalRestored { .. } => Edge::Ends(Lasting::Journal),
+        Event::EmergencyStopBegan => Edge::Begins(Lasting::EmergencyStop),
+        Event::EmergencyStopEnded => Edge::Ends(Lasting::EmergencyStop),
         Event::StateRefused { seat, .. } => Edge::Begins(Lasting::State(seat)),
         Event::PeerSilent { seat, .. } => Edge::Begins(Lasting::Peer(seat)),
         Event::PeerHeard { seat } => Edge::Ends(Lasting::Peer(seat)),
@@ -137,6 +141,8 @@ const fn edge(event: &Event) -> Option<Edge> {
         | Event::SnapshotFailed
         | Event::WallClockSet { .. }
         | Event::Stopped { .. }
+        | Event::ManualBegan { .. }
+        | Event::ManualEnded { .. }
         | Event::SignSuspect { .. } => return None,
     })
 }

@@ -70,6 +70,9 @@ fn schemas() -> Map<String, Value> {
     add::<api::SwitchOver>(&mut generator);
     add::<api::Maintenance>(&mut generator);
     add::<api::Sole>(&mut generator);
+    add::<api::SetPoint>(&mut generator);
+    add::<api::Release>(&mut generator);
+    add::<api::EmergencyStop>(&mut generator);
     add::<api::Snapshot>(&mut generator);
     add::<api::Done>(&mut generator);
     add::<api::Refusal>(&mut generator);

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::commands::Trouble;
 use super::server::{FOLLOWERS_MAX, Peer};
-use super::{Api, openapi};
+use super::{Api, openapi, orders};
 use crate::api::{Maintenance, Refusal, Snapshot, Sole, SwitchOver, VERSION, VERSION_HEADER};
 use crate::explanation::Point;
 
@@ -80,7 +80,7 @@ pub(super) enum Method {
 pub(super) const JSON: &str = "application/json";
 
 /// Everything that can be asked.
-pub(super) const ROUTES: [Route; 12] = [
+pub(super) const ROUTES: [Route; 15] = [
     Route {
         path: "/v1/status",
         method: Method::Get,
@@ -159,6 +159,33 @@ pub(super) const ROUTES: [Route; 12] = [
         takes: Some("Sole"),
         gives: (200, JSON, Some("Done")),
         serve: || post(sole),
+    },
+    Route {
+        path: "/v1/setpoint",
+        method: Method::Post,
+        summary: "Gives a device a set-point by hand, for at most an hour, where a Manual function of the site takes it",
+        query: &[],
+        takes: Some("SetPoint"),
+        gives: (200, JSON, Some("Done")),
+        serve: || post(orders::set_point),
+    },
+    Route {
+        path: "/v1/release",
+        method: Method::Post,
+        summary: "Withdraws a set-point by hand",
+        query: &[],
+        takes: Some("Release"),
+        gives: (200, JSON, Some("Done")),
+        serve: || post(orders::release),
+    },
+    Route {
+        path: "/v1/emergencystop",
+        method: Method::Post,
+        summary: "Holds every set-point of a grid at 0 until it is reset, or resets it; this is no safety function",
+        query: &[],
+        takes: Some("EmergencyStop"),
+        gives: (200, JSON, Some("Done")),
+        serve: || post(orders::emergency_stop),
     },
     Route {
         path: "/v1/snapshot",
@@ -383,7 +410,7 @@ async fn switch_over(
 }
 
 /// Refuses a command that is none.
-fn misunderstood(peer: Peer, rejected: &JsonRejection) -> Response {
+pub(super) fn misunderstood(peer: Peer, rejected: &JsonRejection) -> Response {
     let error = rejected.body_text();
     peer.does(format_args!("commands what is not understood: {error:?}"));
     refuse(rejected.status(), error)

@@ -153,6 +153,7 @@ impl Api {
                 .or(other.and_then(|other| other.held))
                 .map(|epoch| epoch.to_string()),
             seen_by: seer.map(id),
+            is_stopped: seer.and_then(|seer| seer.view.as_ref()).is_some_and(|view| view.is_stopped),
             limit_w: self.effective.limit_w(grid).unwrap_or(known.and_then(|known| known.limit_w)),
             devices,
             controllers: members

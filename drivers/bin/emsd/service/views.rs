@@ -37,6 +37,8 @@ pub(super) struct View {
     pub(super) watchdog: Span,
     /// Whether an operator has declared it to be the majority on its own.
     pub(super) is_sole: bool,
+    /// Whether an emergency stop is latched.
+    pub(super) is_stopped: bool,
     /// By seat of its council, what it heard of the others last and how long before.
     pub(super) heard: Vec<Option<(LastHeard, Span)>>,
     pub(super) devices: Vec<DeviceStatus>,
@@ -101,6 +103,7 @@ impl<F: FunctionSet + Send + Sync> Views for States<F> {
             timing: machine.timing().clone(),
             watchdog: redundancy.settings().watchdog,
             is_sole: redundancy.is_sole(),
+            is_stopped: machine.is_stopped_in_emergency(),
             heard: (0..MAX_SEATS)
                 .map(|seat| last_heard(redundancy, Seat(seat as u8)))
                 .map(|heard| heard.map(|(heard, at)| (heard, seen.now.since(at))))
@@ -190,6 +193,7 @@ fn devices<F: FunctionSet>(
         let channels = machine.set_points().channels();
         let channel = channels.iter().find(|channel| channel.device() == index);
         let last = channel.and_then(|channel| channel.last());
+        let by_hand = group.and_then(|(group, _)| group.by_hand());
         let decided = group.filter(|(group, _)| group.applied().is_some());
         found.push(DeviceStatus {
             name: device.name.clone(),
@@ -198,6 +202,7 @@ fn devices<F: FunctionSet>(
             is_simulated: false,
             power_w: machine.image().good(index, PointKind::Power),
             soc: machine.image().good(index, PointKind::StateOfCharge),
+            signal: machine.image().good(index, PointKind::Signal),
             // Nobody here knows its capacity.
             lasts_s: None,
             quality: worst(points.iter().map(|point| point.quality)).name().to_owned(),
@@ -207,6 +212,8 @@ fn devices<F: FunctionSet>(
             bound_by: decided
                 .and_then(|(group, _)| group.bound_by())
                 .map(|origin| names::origin(names, origin)),
+            by_hand_w: by_hand.map(|order| order.power.watts()),
+            by_hand_left_s: by_hand.map(|order| order.until.since(now).as_secs_f64()),
             write: last.map(|last| word(last.state).to_owned()),
             reverts_in_s: channel
                 .and_then(|channel| channel.reverts_at())

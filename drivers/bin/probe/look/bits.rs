@@ -92,6 +92,7 @@ const fn condition(kind: PointKind) -> &'static str {
         | PointKind::ReactivePower
         | PointKind::ReactiveSetPoint
         | PointKind::Voltage
-        | PointKind::Frequency => "valid_if",
+        | PointKind::Frequency
+        | PointKind::Signal => "valid_if",
     }
 }

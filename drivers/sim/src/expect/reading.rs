@@ -62,7 +62,8 @@ pub(super) fn ends(bus: &Bus, point: TruthPoint) -> (f64, f64) {
         | Quantity::DischargeLimit
         | Quantity::SetPoint
         | Quantity::ReactiveSetPoint
-        | Quantity::Closed => held(bus.value(point)),
+        | Quantity::Closed
+        | Quantity::Signal => held(bus.value(point)),
     }
 }
 

@@ -147,7 +147,7 @@ impl Bus {
         match &self.components[usize::from(component.0)] {
             Component::Battery(battery) => battery.is_commanded(),
             Component::Pv(pv) => pv.is_commanded(),
-            Component::Connection(_) | Component::Load(_) => false,
+            Component::Connection(_) | Component::Load(_) | Component::Receiver(_) => false,
         }
     }
 
@@ -256,6 +256,21 @@ impl Bus {
         });
     }
 
+    /// Sets what a receiver tells at `now`; none: it follows its own course again.
+    pub fn set_signal(
+        &mut self,
+        receiver: ComponentIndex,
+        share: Option<f64>,
+        now: Time,
+        watch: &mut impl Watch,
+    ) {
+        self.act(receiver, now, watch, |component, at| {
+            if let Component::Receiver(receiver) = component {
+                receiver.set(share, at);
+            }
+        });
+    }
+
     /// What the bus had at the start of the last segment and has at its end.
     pub fn electrical(&self) -> (Electrical, Electrical) {
         let (mut first_var, mut last_var) = (0.0, 0.0);
@@ -308,6 +323,10 @@ impl Bus {
         for component in &mut self.components {
             let (first_w, last_w) = match component {
                 Component::Connection(_) => continue,
+                Component::Receiver(receiver) => {
+                    receiver.integrate(until);
+                    continue;
+                }
                 Component::Load(load) => {
                     load.integrate(from, until);
                     (load.flow().start_w, load.flow().end_w)

@@ -6,7 +6,7 @@
 use r_ems_engine::units::{Vars, Watts};
 use r_ems_engine::{Span, Time};
 
-use super::{Battery, Connection, Load, Pv, Supply};
+use super::{Battery, Connection, Load, Pv, Receiver, Supply};
 
 /// Which component of its bus; dense, in the order in which they were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,8 @@ pub enum Component {
     Pv(Pv),
     /// Storage.
     Battery(Battery),
+    /// What tells the grid operator's signal; it moves no power.
+    Receiver(Receiver),
 }
 
 /// What of a component is read.
@@ -58,6 +60,8 @@ pub enum Quantity {
     Frequency,
     /// The reactive set-point that the device holds, in var.
     ReactiveSetPoint,
+    /// What the grid operator allows, 0 to 1.
+    Signal,
 }
 
 /// A value of the plant that is known to exist: made by `Bus::truth`.
@@ -88,6 +92,7 @@ impl Component {
             Self::Load(load) => load.power_w(),
             Self::Pv(pv) => pv.power_w(),
             Self::Battery(battery) => battery.power_w(),
+            Self::Receiver(_) => 0.0,
         }
     }
 
@@ -99,6 +104,7 @@ impl Component {
             Self::Load(load) => (load.flow().start_w, load.flow().end_w),
             Self::Pv(pv) => (pv.flow().start_w, pv.flow().end_w),
             Self::Battery(battery) => (battery.flow().start_w, battery.flow().end_w),
+            Self::Receiver(_) => (0.0, 0.0),
         }
     }
 
@@ -109,6 +115,7 @@ impl Component {
             Self::Load(load) => load.value(quantity),
             Self::Pv(pv) => pv.value(quantity),
             Self::Battery(battery) => battery.value(quantity),
+            Self::Receiver(receiver) => receiver.value(quantity),
         }
     }
 
@@ -118,7 +125,7 @@ impl Component {
             Self::Load(load) => load.reactive_of(power_w),
             Self::Pv(pv) => pv.reactive_of(power_w),
             Self::Battery(battery) => battery.reactive_of(power_w),
-            Self::Connection(_) => 0.0,
+            Self::Connection(_) | Self::Receiver(_) => 0.0,
         }
     }
 
@@ -128,6 +135,7 @@ impl Component {
             Self::Load(load) => load.breakpoint(),
             Self::Pv(pv) => pv.breakpoint(),
             Self::Battery(battery) => battery.breakpoint(),
+            Self::Receiver(receiver) => receiver.breakpoint(),
         }
     }
 
@@ -138,13 +146,14 @@ impl Component {
             Self::Load(load) => load.pass(now),
             Self::Pv(pv) => pv.pass(now),
             Self::Battery(battery) => battery.pass(now),
+            Self::Receiver(receiver) => receiver.pass(now),
         }
     }
 
     /// Gives the component voltage or takes it away.
     pub(super) fn energize(&mut self, supply: Supply, now: Time) {
         match self {
-            Self::Connection(_) => {}
+            Self::Connection(_) | Self::Receiver(_) => {}
             Self::Load(load) => load.energize(supply),
             Self::Pv(pv) => {
                 pv.energize(supply);
@@ -165,7 +174,9 @@ impl Component {
                 pv.pass(now);
             }
             Self::Battery(battery) => battery.command(power, now),
-            Self::Connection(_) | Self::Load(_) => panic!("a connection and a load take no set-point"),
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {
+                panic!("a connection, a load and a receiver take no set-point")
+            }
         }
     }
 
@@ -174,7 +185,7 @@ impl Component {
         match self {
             Self::Pv(pv) => pv.takes_reactive(),
             Self::Battery(battery) => battery.takes_reactive(),
-            Self::Connection(_) | Self::Load(_) => false,
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => false,
         }
     }
 
@@ -183,14 +194,14 @@ impl Component {
         match self {
             Self::Pv(pv) => pv.command_reactive(power),
             Self::Battery(battery) => battery.command_reactive(power),
-            Self::Connection(_) | Self::Load(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {}
         }
     }
 
     /// Hears that somebody cares for its set-point. A connection and a load have none.
     pub(super) fn hear(&mut self, now: Time) {
         match self {
-            Self::Connection(_) | Self::Load(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {}
             Self::Pv(pv) => pv.hear(now),
             Self::Battery(battery) => battery.hear(now),
         }
@@ -199,7 +210,7 @@ impl Component {
     /// Falls back from now on when it hears nobody for so long.
     pub(super) fn expect_heartbeats(&mut self, timeout: Span) {
         match self {
-            Self::Connection(_) | Self::Load(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {}
             Self::Pv(pv) => pv.expect_heartbeats(timeout),
             Self::Battery(battery) => battery.expect_heartbeats(timeout),
         }
@@ -208,7 +219,7 @@ impl Component {
     /// Forgets the set-point: a battery rests as after its reversion, a photovoltaic plant makes what it can.
     pub(super) fn restart(&mut self, now: Time) {
         match self {
-            Self::Connection(_) | Self::Load(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {}
             Self::Pv(pv) => {
                 pv.restart(now);
                 pv.pass(now);
@@ -224,7 +235,7 @@ impl Component {
     pub(super) fn battery(&mut self) -> &mut Battery {
         match self {
             Self::Battery(battery) => battery,
-            Self::Connection(_) | Self::Load(_) | Self::Pv(_) => {
+            Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Receiver(_) => {
                 panic!("only a battery is started and stopped")
             }
         }

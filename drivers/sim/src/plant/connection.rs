@@ -104,6 +104,7 @@ impl Connection {
             | Quantity::ReactiveSetPoint
             | Quantity::Voltage
             | Quantity::Frequency
+            | Quantity::Signal
             | Quantity::StateOfCharge
             | Quantity::ReportedStateOfCharge
             | Quantity::StoredEnergy

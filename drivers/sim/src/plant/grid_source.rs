@@ -35,7 +35,7 @@ pub struct GridSource {
 
 /// A value over time that may be set to another one.
 #[derive(Clone, Debug)]
-struct Signal {
+pub(super) struct Signal {
     source: Source,
     line: Line,
     /// What it was set to, whatever its source says.
@@ -85,8 +85,7 @@ impl Impedance {
 impl GridSource {
     /// A source of `voltage` (multiples of the nominal one) at `frequency` (Hz) behind `impedance`.
     pub fn new(impedance: Impedance, voltage: Source, frequency: Source) -> Self {
-        let signal = |source| Signal { source, line: Line::ended(), set: None };
-        Self { impedance, voltage: signal(voltage), frequency: signal(frequency) }
+        Self { impedance, voltage: Signal::new(voltage), frequency: Signal::new(frequency) }
     }
 
     /// The next instant at which one of its values goes on in another line.
@@ -103,8 +102,8 @@ impl GridSource {
     /// Sets the source's voltage or its frequency; none: it follows its own course again.
     pub(super) fn set(&mut self, what: GridValue, value: Option<f64>) {
         match what {
-            GridValue::Voltage => self.voltage.set = value,
-            GridValue::Frequency => self.frequency.set = value,
+            GridValue::Voltage => self.voltage.set(value),
+            GridValue::Frequency => self.frequency.set(value),
         }
     }
 
@@ -129,17 +128,26 @@ pub enum GridValue {
 }
 
 impl Signal {
-    fn until(&self) -> Time {
+    pub(super) const fn new(source: Source) -> Self {
+        Self { source, line: Line::ended(), set: None }
+    }
+
+    /// Sets it whatever its source says; none: it follows that again.
+    pub(super) const fn set(&mut self, value: Option<f64>) {
+        self.set = value;
+    }
+
+    pub(super) fn until(&self) -> Time {
         if self.set.is_some() { Time::MAX } else { self.line.until() }
     }
 
-    fn pass(&mut self, now: Time) {
+    pub(super) fn pass(&mut self, now: Time) {
         if self.set.is_none() && now >= self.line.until() {
             self.line = Line::new(now, self.source.segment(now));
         }
     }
 
-    fn at(&self, at: Time) -> f64 {
+    pub(super) fn at(&self, at: Time) -> f64 {
         self.set.unwrap_or_else(|| self.line.at(at))
     }
 }

@@ -111,7 +111,8 @@ impl Load {
             | Quantity::ReactiveSetPoint
             | Quantity::Closed
             | Quantity::Voltage
-            | Quantity::Frequency => None,
+            | Quantity::Frequency
+            | Quantity::Signal => None,
         }
     }
 

@@ -23,6 +23,7 @@ mod load;
 mod motion;
 mod pv;
 mod reactive;
+mod receiver;
 mod taper;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub use load::{Load, LoadFlow, POWER_FACTOR};
 pub use motion::{Above, Decay, Motion, Stretch};
 pub use pv::{Pv, PvFlow, PvSpec};
 pub use reactive::ReactiveOutput;
+pub use receiver::Receiver;
 pub use taper::TAPER_STEPS;
 pub use watch::Watch;
 

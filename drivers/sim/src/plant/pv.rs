@@ -190,7 +190,8 @@ impl Pv {
             | Quantity::Demand
             | Quantity::Closed
             | Quantity::Voltage
-            | Quantity::Frequency => None,
+            | Quantity::Frequency
+            | Quantity::Signal => None,
         }
     }
 

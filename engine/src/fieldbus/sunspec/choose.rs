@@ -100,7 +100,7 @@ impl Device<'_> {
             PointKind::Power => (has(&models::POWER), 1.0),
             PointKind::ReactivePower => (has(&models::REACTIVE), 1.0),
             PointKind::Frequency => (has(&models::FREQUENCY), 1.0),
-            PointKind::Voltage | PointKind::ReactiveSetPoint => (None, 1.0),
+            PointKind::Voltage | PointKind::ReactiveSetPoint | PointKind::Signal => (None, 1.0),
             PointKind::StateOfCharge => (first(&models::CHARGE), PERCENT),
             PointKind::ChargeLimit => (self.first(&models::CHARGE_LIMIT), 1.0),
             PointKind::DischargeLimit => (self.first(&models::DISCHARGE_LIMIT), 1.0),
@@ -134,7 +134,7 @@ impl Device<'_> {
 
     fn control(&self) -> Result<Option<Control>, Missing> {
         let found = match self.by.class {
-            DeviceClass::Meter => return Ok(None),
+            DeviceClass::Meter | DeviceClass::Signal => return Ok(None),
             DeviceClass::Battery => self.power().or_else(|| self.rates()),
             DeviceClass::Pv => self
                 .limit(&models::POWER_MAX_702, models::LIMIT_704)

@@ -174,7 +174,7 @@ pub(super) fn settings(class: DeviceClass) -> impl Iterator<Item = Field> {
     ];
     const PV: [&[Field]; 5] = [&POWER_MAX_702, &POWER_MAX_121, &of(LIMIT_704), &of(LIMIT_123), &HEARTBEATS];
     let lists: &'static [&[Field]] = match class {
-        DeviceClass::Meter => &[],
+        DeviceClass::Meter | DeviceClass::Signal => &[],
         DeviceClass::Battery => &BATTERY,
         DeviceClass::Pv => &PV,
     };

@@ -6,13 +6,14 @@ use super::super::events::{decode, encode};
 use super::super::varint::Cursor;
 use super::hex;
 use crate::carried::NotCarried;
+use crate::controller::orders::{Aim, ManualEnd, Milliwatts};
 use crate::event::Event;
 use crate::fieldbus::map::{Differs, Text, Who};
 use crate::fieldbus::sunspec::{Chain, Missing};
 use crate::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use crate::machine::WriteOutcome;
 use crate::persistence::{Origin, Trouble};
-use crate::points::{PointKind, Quality};
+use crate::points::{DeviceClass, PointKind, Quality};
 use crate::redundancy::supervisor::CommandRefusal;
 use crate::redundancy::transfer::Refusal;
 use crate::redundancy::{Command, Epoch, Reason, Role, Seat};
@@ -24,7 +25,33 @@ const EPOCH: Epoch = Epoch { round: 3, seat: Seat(1) };
 
 /// Written down from the documentation of the form, not from what the code gave.
 fn golden() -> impl Iterator<Item = (Event, &'static str)> {
-    of_control().into_iter().chain(of_writes()).chain(of_persistence())
+    of_control().into_iter().chain(of_operators()).chain(of_writes()).chain(of_persistence())
+}
+
+/// What operators tell devices, and what is refused of it.
+fn of_operators() -> [(Event, &'static str); 7] {
+    let group = GroupIndex(1);
+    let (to, power) = (Aim::Device(DeviceIndex(300)), Milliwatts(-3));
+    let refused = |command, refusal| Event::CommandRefused { command, refusal };
+    let told = Command::SetPoint { to, power, lasts: Span::from_nanos(300) };
+    [
+        (
+            Event::ManualBegan { group, power: Watts::of(-2.0), lasts: Span::from_nanos(300) },
+            "2901ac0200000000000000c0",
+        ),
+        (Event::ManualEnded { group, why: ManualEnd::Released }, "2a0101"),
+        (Event::EmergencyStopBegan, "2b"),
+        (Event::EmergencyStopEnded, "2c"),
+        (refused(told, CommandRefusal::TooLong), "110600fb2c0105fb2c0108"),
+        (
+            refused(
+                Command::ReleaseSetPoint { to: Aim::All(DeviceClass::Pv) },
+                CommandRefusal::NothingToRelease,
+            ),
+            "110701020a",
+        ),
+        (refused(Command::Reset, CommandRefusal::NotStopped), "11090c"),
+    ]
 }
 
 fn of_writes() -> [(Event, &'static str); 18] {

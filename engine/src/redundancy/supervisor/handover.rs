@@ -45,6 +45,20 @@ pub enum CommandRefusal {
     Sole,
     /// The seat that was named is the active.
     ActiveAlready,
+    /// Only the active takes what operators tell devices.
+    TakesNoOrders,
+    /// No function takes set-points by hand for that device.
+    NotByHand,
+    /// A set-point by hand must not last for so long, nor for no time.
+    TooLong,
+    /// The devices are not rated for that.
+    BeyondRating,
+    /// No set-point by hand counts there.
+    NothingToRelease,
+    /// An emergency stop must be reset before.
+    EmergencyStop,
+    /// There is no emergency stop to reset.
+    NotStopped,
 }
 
 impl CommandRefusal {
@@ -57,6 +71,17 @@ impl CommandRefusal {
             Self::Witness => "a witness only votes",
             Self::Sole => "who is sole must give that up before it hands over",
             Self::ActiveAlready => "the controller that was named is the active already",
+            Self::TakesNoOrders => "only the active takes what operators tell devices",
+            Self::NotByHand => {
+                "no Manual function acts on exactly that: name what such a function of the site names"
+            }
+            Self::TooLong => {
+                "a set-point by hand lasts for more than no time and at most an hour; say it again then"
+            }
+            Self::BeyondRating => "that is beyond the rated power",
+            Self::NothingToRelease => "no set-point by hand is in force there",
+            Self::EmergencyStop => "an emergency stop is in force: reset it first",
+            Self::NotStopped => "no emergency stop is in force",
         }
     }
 }
@@ -69,8 +94,12 @@ impl RedundancySupervisor {
                 self.leave(now, out);
                 Ok(())
             }
-            // That is the controller's.
-            Command::Snapshot => Ok(()),
+            // Those are the controller's.
+            Command::Snapshot
+            | Command::SetPoint { .. }
+            | Command::ReleaseSetPoint { .. }
+            | Command::EmergencyStop
+            | Command::Reset => Ok(()),
             Command::SwitchOver { .. } | Command::Maintenance { .. } | Command::Sole { .. }
                 if self.spec.council.is_alone() =>
             {

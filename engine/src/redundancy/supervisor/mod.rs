@@ -42,6 +42,7 @@ use super::message::{Content, Heartbeat, Message};
 use super::promise::Promise;
 use super::role::{Reason, Role};
 use super::settings::{OnSilence, Settings};
+use crate::controller::orders::{Aim, Milliwatts};
 use crate::event::Event;
 use crate::machine::{Effect, Effects};
 use crate::mistakes::{Mistake, makes};
@@ -118,6 +119,24 @@ pub enum Command {
     Snapshot,
     /// As `Stop`, but the next life of the same controller begins at once.
     Return,
+    /// Give devices a set-point by hand, for a while.
+    SetPoint {
+        /// Whose.
+        to: Aim,
+        /// The power, positive into the bus; of generators what they are limited to.
+        power: Milliwatts,
+        /// For how long, at most [`MANUAL_MAX`](crate::controller::orders::MANUAL_MAX).
+        lasts: Span,
+    },
+    /// Withdraw that.
+    ReleaseSetPoint {
+        /// Whose.
+        to: Aim,
+    },
+    /// Hold every set-point at 0 and start nothing, until `Reset`. This is no safety function.
+    EmergencyStop,
+    /// End that.
+    Reset,
 }
 
 /// Supervises the redundancy of one grid from one seat.

@@ -254,7 +254,8 @@ impl Battery {
             | Quantity::Demand
             | Quantity::Closed
             | Quantity::Voltage
-            | Quantity::Frequency => None,
+            | Quantity::Frequency
+            | Quantity::Signal => None,
         }
     }
 
