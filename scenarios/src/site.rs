@@ -39,7 +39,7 @@ pub const SCAN_MIN: Span = Span::from_millis(1);
 pub(crate) const SCAN_MAX: Span = Span::from_hours(1);
 
 /// Functions that answer for the whole demand at a meter.
-const CARRIES_DEMAND: [&str; 3] = ["ConnectionLimit", "PeakShaving", "SelfConsumption"];
+const CARRIES_DEMAND: [&str; 4] = ["GridOperator", "ConnectionLimit", "PeakShaving", "SelfConsumption"];
 
 /// A site as its file describes it.
 #[derive(Debug)]
