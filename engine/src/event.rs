@@ -3,6 +3,8 @@
 //! An event says what happened at its instant and is reported once, at the edge: a shortfall that lasts an hour is two
 //! events, not 36,000. Events are stored whole in every log.
 
+mod devices;
+
 use core::fmt;
 
 use crate::carried::NotCarried;
@@ -314,35 +316,6 @@ pub enum Severity {
 }
 
 impl Event {
-    /// What a device says of itself.
-    pub const fn of_models(device: DeviceIndex, found: Result<Chain, Missing>) -> Self {
-        match found {
-            Ok(chain) => Self::ModelsFound { device, chain },
-            Err(missing) => Self::ModelsMissing { device, missing },
-        }
-    }
-
-    /// Who a device is.
-    pub const fn of_identity(device: DeviceIndex, found: Result<(), Differs>) -> Self {
-        match found {
-            Ok(()) => Self::IdentityFound { device },
-            Err(differs) => Self::IdentityDiffers { device, differs },
-        }
-    }
-
-    /// How heartbeats fare from now on.
-    pub const fn of_heartbeats(device: DeviceIndex, outcome: WriteOutcome) -> Self {
-        match outcome {
-            WriteOutcome::Acknowledged => Self::HeartbeatsSucceed { device },
-            WriteOutcome::Refused
-            | WriteOutcome::Outdated { .. }
-            | WriteOutcome::NotHeld
-            | WriteOutcome::TimedOut
-            | WriteOutcome::Expired
-            | WriteOutcome::Incomplete => Self::HeartbeatFailed { device, outcome },
-        }
-    }
-
     /// The event's name, as filters and reports spell it.
     pub const fn kind(&self) -> &'static str {
         match self {

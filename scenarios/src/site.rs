@@ -39,7 +39,8 @@ pub const SCAN_MIN: Span = Span::from_millis(1);
 pub(crate) const SCAN_MAX: Span = Span::from_hours(1);
 
 /// Functions that answer for the whole demand at a meter.
-const CARRIES_DEMAND: [&str; 4] = ["ConnectionLimit", "PeakShaving", "SelfConsumption", "Tariff"];
+const CARRIES_DEMAND: [&str; 5] =
+    ["GridOperator", "ConnectionLimit", "PeakShaving", "SelfConsumption", "Tariff"];
 /// Functions that go by the site's clocks.
 const GOES_BY_THE_CLOCK: [&str; 2] = ["Schedule", "Tariff"];
 

@@ -6,10 +6,10 @@
 //! it: whoever gave the order saw another life's measurements.
 //!
 //! **Emergency stop.** From the next scan on every set-point is 0, before any function is asked, and nothing is started, until
-//! [`Command::Reset`]. It is latched in the controller's state: a boot that recovers that state, or the memory of another version,
-//! boots stopped, and a standby gets it with the active's memory. Whoever begins with nothing, because its journal is lost or not
-//! kept, or takes over without that memory, does not know of it. So this is **no safety function**: what must not move is
-//! disconnected by hardware.
+//! [`Command::Reset`]. It is latched in the controller's state: a boot that recovers that state, or the memory of another
+//! version, boots stopped, and a standby gets it with the active's memory. Whoever begins with nothing, because its journal is
+//! lost or not kept, or takes over without that memory, does not know of it. So this is **no safety function**: what must not
+//! move is disconnected by hardware.
 //!
 //! Only who may write takes orders; the others refuse, because nobody would hear it from them.
 

@@ -125,8 +125,8 @@ mod tests {
     use crate::units::Ratio;
 
     const NOON: WallTime = WallTime::from_unix_nanos(1_457_524_800_000_000_000);
-    /// Read by hand: no emergency stop; the floor's part, one battery that reached it just now and is not forced; peak shaving's part, it refills,
-    /// its window, what that has used, 100 kW 10 ms ago; of the group and of its battery 70 kW of charge, and
+    /// Read by hand: no emergency stop; the floor's part, one battery that reached it just now and is not forced; peak shaving's
+    /// part, it refills, its window, what that has used, 100 kW 10 ms ago; of the group and of its battery 70 kW of charge, and
     /// no order by hand; no day of writes.
     const GOLDEN: [&str; 4] = [
         "00 0202020000",

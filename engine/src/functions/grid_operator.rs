@@ -1,8 +1,8 @@
 //! The grid operator's limit: what a ripple-control receiver or a remote control interface says is kept, and what it says no more
 //! is not unlimited.
 //!
-//! A [`DeviceClass::Signal`](crate::points::DeviceClass::Signal) device tells a share, 0 to 1. **Feed-in** (`rating`): no more than
-//! that share of the installed power is fed in. Without a meter that is a limit of the generators; with one it counts at the
+//! A [`DeviceClass::Signal`](crate::points::DeviceClass::Signal) device tells a share, 0 to 1. **Feed-in** (`rating`): no more
+//! than that share of the installed power is fed in. Without a meter that is a limit of the generators; with one it counts at the
 //! connection, so that what the site uses itself, or charges, need not be thrown away: the battery takes what it can and the
 //! generators the rest, as in [`super::ConnectionLimit`], and no battery discharges into a limited grid. **Consumption**
 //! (`consumption_limit`): while the share is below 1, the battery draws no more than that from the grid; what the site's own
@@ -53,8 +53,8 @@ pub struct GridOperatorSpec {
 /// # Shape     feed-in: one limit for the generators, one for a battery; consumption: one limit for the battery
 /// # Errors    `Problem::OutOfRange` unless exactly one of `rating` and `consumption_limit` is given, with what it acts on, and
 ///             `fail_safe` is from 0 W to the rating
-/// # Source    Germany: EEG section 9 (stages of 100, 60, 30 and 0 % of the installed power are the usual ones of receivers), EnWG
-///             section 14a with BK6-22-300 (4.2 kW for each controllable device; what a site makes itself does not count)
+/// # Source    Germany: EEG section 9 (stages of 100, 60, 30 and 0 % of the installed power are the usual ones of receivers),
+///             EnWG section 14a with BK6-22-300 (4.2 kW for each controllable device; what a site makes itself does not count)
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GridOperator {
     signal: DeviceIndex,

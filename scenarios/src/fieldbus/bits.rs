@@ -1,4 +1,5 @@
-//! Tables of bits: points that are one, such as a limit that is all or nothing or a relay of a receiver, and bits on which points depend.
+//! Tables of bits: points that are one, such as a limit that is all or nothing or a relay of a receiver, and bits on which
+//! points depend.
 //!
 //! ```text
 //! "charge_limit": Discrete(address: 12, on: "250 kW"),

@@ -4,7 +4,8 @@
 //! - `views` reads the states of controllers, `elsewhere` what they hear of other hosts, `status` puts them together; `active` is
 //!   who may write, and why it writes what it does;
 //! - `history` keeps events, `conditions` what lasts;
-//! - `commands` passes on what operators want and waits for what comes of it, `orders` what they tell devices; `scrape` is for Prometheus.
+//! - `commands` passes on what operators want and waits for what comes of it, `orders` what they tell devices;
+//! - `scrape` is for Prometheus.
 //!
 //! **Invariant:** the loop waits for nothing here. What comes from it comes by [`super::feed`], what goes to it goes by
 //! [`r_ems_site::control`]; both are bounded and say what happens when they are full.

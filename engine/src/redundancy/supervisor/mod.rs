@@ -15,6 +15,7 @@
 //! never writes to a device: the controller asks it for its [`Authority`] before each write.
 
 mod abstaining;
+mod command;
 pub mod handover;
 mod leaving;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod saving;
 pub mod voting;
 pub mod watch;
 
+pub use self::command::Command;
 pub use self::handover::CommandRefusal;
 pub use self::leaving::Leaving;
 pub use self::peer::Heard;
@@ -42,7 +44,6 @@ use super::message::{Content, Heartbeat, Message};
 use super::promise::Promise;
 use super::role::{Reason, Role};
 use super::settings::{OnSilence, Settings};
-use crate::controller::orders::{Aim, Milliwatts};
 use crate::event::Event;
 use crate::machine::{Effect, Effects};
 use crate::mistakes::{Mistake, makes};
@@ -91,52 +92,6 @@ pub struct Health {
     pub is_late: bool,
     /// A write of it may still be applied before this instant, whatever became of it.
     pub writes_end: LocalTime,
-}
-
-/// What an operator may ask of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Command {
-    /// Hand over to a seat, or to the best standby.
-    SwitchOver {
-        /// To whom.
-        to: Option<Seat>,
-    },
-    /// Begin or end maintenance.
-    Maintenance {
-        /// Whether it begins.
-        begins: bool,
-        /// Also on the active when nobody is ready.
-        is_forced: bool,
-    },
-    /// Be the majority on its own, or no longer: the operator vouches that the others are off.
-    Sole {
-        /// Whether it begins.
-        begins: bool,
-    },
-    /// End this life in order.
-    Stop,
-    /// Keep the state as it is now.
-    Snapshot,
-    /// As `Stop`, but the next life of the same controller begins at once.
-    Return,
-    /// Give devices a set-point by hand, for a while.
-    SetPoint {
-        /// Whose.
-        to: Aim,
-        /// The power, positive into the bus; of generators what they are limited to.
-        power: Milliwatts,
-        /// For how long, at most [`MANUAL_MAX`](crate::controller::orders::MANUAL_MAX).
-        lasts: Span,
-    },
-    /// Withdraw that.
-    ReleaseSetPoint {
-        /// Whose.
-        to: Aim,
-    },
-    /// Hold every set-point at 0 and start nothing, until `Reset`. This is no safety function.
-    EmergencyStop,
-    /// End that.
-    Reset,
 }
 
 /// Supervises the redundancy of one grid from one seat.
