@@ -36,7 +36,7 @@ pub struct IntervalStep {
 }
 
 /// What is left of a group's freedom within one scan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     low: Watts,
     high: Watts,
@@ -80,7 +80,7 @@ impl Interval {
     pub fn narrow(&mut self, origin: Origin, wish: Wish) -> Watts {
         match wish {
             Wish::Limit { low, high } => self.limit(origin, low, high),
-            Wish::Target(power) => self.target(origin, power),
+            Wish::Target(power) | Wish::Hold(power) => self.target(origin, power),
             Wish::Reserve { up, down, offset } => self.reserve(origin, up, down, offset),
             Wish::Missing(power) => power,
             // The group narrows its member, and comes back with the limit that follows.
