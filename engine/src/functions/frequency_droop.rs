@@ -11,7 +11,8 @@
 //!
 //! **A generator** has a limit meanwhile: over, it makes no more than `P`, under, it is limited to no less than `P`, whatever
 //! functions below wish. `P_min` is 0. `P_avail` is what the sun gives, which nobody knows of an inverter that is limited; nobody
-//! has to, since a limit above it is reached by itself. Back in the band the limit goes to `P_pre` with the lag and is lifted.
+//! has to, since a limit above it is reached by itself. Back in the band the limit goes with the lag to what it made before all
+//! this, and is lifted.
 //!
 //! **Without the frequency** the battery is let go as if it were back, and a limit is lifted when that has faded. After a
 //! restart the answer goes on where it was, if that is younger than [`REMEMBERED`]: with a new `P_pre`, which has the answer in
@@ -122,6 +123,9 @@ struct Answer {
     is_outside: bool,
     /// P_pre, W.
     before_w: f64,
+    /// Where what is behind the lag goes while the answer fades, W: for a generator what it made before the first of excursions
+    /// that follow each other.
+    rest_w: f64,
     /// The reference behind the lag, W: P, but of a battery that is given back what is left on top of what others want.
     power: Lag,
 }
@@ -199,16 +203,15 @@ impl Function for FrequencyDroop {
             if answer.side == Side::Within {
                 continue;
             }
-            let rest_w = answer.rest_w(view.class(*group));
             let reference = if answer.is_outside {
                 let reference = Watts::of(answer.before_w) + view.rating(*group) * change;
                 reference.within(view.lowest(*group), view.highest(*group)).watts()
             } else {
-                rest_w
+                answer.rest_w
             };
             answer.power.step(reference, elapsed, self.time_constant_s);
             answer.wish(*group, view, wishes);
-            let left = Watts::of(answer.power.output() - rest_w);
+            let left = Watts::of(answer.power.output() - answer.rest_w);
             if !answer.is_outside && left.abs() < view.rating(*group) * SETTLED {
                 *answer = Answer::default();
             }
@@ -253,17 +256,13 @@ impl Answer {
             return;
         }
         if !self.is_outside || side != self.side {
-            let power_w = view.measured(group).watts();
-            *self = Self { side, is_outside: true, before_w: power_w, power: Lag::at(power_w) };
+            self.before_w = view.measured(group).watts();
+            if self.side == Side::Within {
+                self.power = Lag::at(self.before_w);
+                self.rest_w = self.before_w;
+            }
         }
-    }
-
-    /// Where what is behind the lag goes while the answer fades.
-    const fn rest_w(&self, class: DeviceClass) -> f64 {
-        match class {
-            DeviceClass::Battery | DeviceClass::Meter => 0.0,
-            DeviceClass::Pv => self.before_w,
-        }
+        (self.side, self.is_outside) = (side, true);
     }
 
     fn wish(&self, group: GroupIndex, view: &View<'_>, wishes: &mut Wishes) {
@@ -284,8 +283,10 @@ impl Answer {
     fn carry(&mut self, carry: &mut Carry<'_>) {
         self.side.carry(carry);
         carry.flag(&mut self.is_outside);
-        carry.real(&mut self.before_w);
-        self.before_w = believed(self.before_w);
+        for number in [&mut self.before_w, &mut self.rest_w] {
+            carry.real(number);
+            *number = believed(*number);
+        }
         self.power.carry(carry);
     }
 }

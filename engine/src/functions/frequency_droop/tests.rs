@@ -147,6 +147,32 @@ fn an_inverter_makes_no_more_at_a_high_frequency_and_is_limited_to_no_less_at_a_
 }
 
 #[test]
+fn an_inverter_that_is_asked_again_while_it_recovers_recovers_all_of_it() {
+    let mut rig = Rig::of(&[droop_of(None, Some("pv"))]);
+    let mut power = 300.0;
+    let mut live = |rig: &mut Rig, f: f64| {
+        let limit = rig.scan(Reading { pv: power, f, ..Reading::default() }).pv;
+        power = crate::math::at_most(limit, 300.0);
+        limit
+    };
+    let settled = (0..30).fold(0.0, |_last, second| live(&mut rig, if second < 5 { 50.0 } else { HIGH }));
+    assert!((settled - 180.0).abs() < 1.0, "{settled}");
+    let half_way = (0..2).fold(0.0, |_last, _second| live(&mut rig, 50.0));
+    assert!((200.0..280.0).contains(&half_way), "{half_way}");
+    live(&mut rig, 50.04);
+    // On the way to 300 kW and not to what it made half-way, it is lifted without a step of more than the last thousandth.
+    let mut last = live(&mut rig, 50.0);
+    for _second in 0..20 {
+        let limit = live(&mut rig, 50.0);
+        if limit > 300.0 {
+            break;
+        }
+        last = limit;
+    }
+    assert!(last > 298.0, "{last}");
+}
+
+#[test]
 fn a_restart_goes_on_and_does_not_answer_twice() {
     let mut rig = law();
     rig.settled(at(50.0));
