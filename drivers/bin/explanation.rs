@@ -118,6 +118,11 @@ pub enum WishSeen {
         /// Which.
         power_w: f64,
     },
+    /// Take a power for a while.
+    Hold {
+        /// Which.
+        power_w: f64,
+    },
     /// Keep room, and deliver some of it.
     Reserve {
         /// Below the upper end.

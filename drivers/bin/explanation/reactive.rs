@@ -49,7 +49,7 @@ fn seen(names: &ControllerNames, step: &IntervalStep<Vars>) -> ReactiveStep {
         Wish::Limit { low, high } => Some([low.vars(), high.vars()]),
         Wish::Target(power) => Some([power.vars(), power.vars()]),
         // Nobody wishes these of reactive power.
-        Wish::Reserve { .. } | Wish::MemberLimit { .. } | Wish::Missing(_) => None,
+        Wish::Reserve { .. } | Wish::MemberLimit { .. } | Wish::Hold(_) | Wish::Missing(_) => None,
     });
     ReactiveStep {
         who: who(names, step.origin),

@@ -184,6 +184,7 @@ fn seen(names: &ControllerNames, group: &Group, wish: Wish) -> WishSeen {
     match wish {
         Wish::Limit { low, high } => WishSeen::Limit { low_w: low.watts(), high_w: high.watts() },
         Wish::Target(power) => WishSeen::Target { power_w: power.watts() },
+        Wish::Hold(power) => WishSeen::Hold { power_w: power.watts() },
         Wish::Reserve { up, down, offset } => {
             WishSeen::Reserve { up_w: up.watts(), down_w: down.watts(), offset_w: offset.watts() }
         }

@@ -161,6 +161,7 @@ fn wish(step: &Step) -> String {
             }
         }
         &Some(WishSeen::Target { power_w }) => format!("exactly {}", power(power_w)),
+        &Some(WishSeen::Hold { power_w }) => format!("exactly {}, for a while", power(power_w)),
         &Some(WishSeen::Reserve { up_w, down_w, offset_w }) => {
             format!("keep {} up and {} down, deliver {}", power(up_w), power(down_w), power(offset_w))
         }

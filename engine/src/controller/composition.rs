@@ -355,7 +355,11 @@ impl<F: Function> Slot<F> {
                         let all = self.law.groups().iter().map(|group| held(group).unwrap_or(Watts::ZERO));
                         self.held.extend(all);
                     }
-                    OnLoss::Fade => self.held.extend(self.wishes.offsets()),
+                    OnLoss::Fade => {
+                        let wanted = |group: GroupIndex| groups[group.position()].wanted();
+                        self.wishes.let_go(|group| wanted(group).unwrap_or(Watts::ZERO));
+                        self.held.extend(self.wishes.offsets());
+                    }
                     OnLoss::Stay => {}
                 }
             }
@@ -383,7 +387,7 @@ impl<F: Function> Slot<F> {
                 let kept = kept(lost_for);
                 self.wishes.set_offsets(self.held.iter().map(|held| *held * kept));
                 self.wishes.retain(|group, wish| match wish {
-                    Wish::Target(_) => false,
+                    Wish::Target(_) | Wish::Hold(_) => false,
                     Wish::Limit { .. } => kept > 0.0 || groups[group.position()].class() != DeviceClass::Pv,
                     Wish::Reserve { .. } | Wish::Missing(_) | Wish::MemberLimit { .. } => true,
                 });

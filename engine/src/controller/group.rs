@@ -27,6 +27,10 @@ pub struct Group {
     applied: Option<Watts>,
     bound_by: Option<Origin>,
     pub(super) interval: Interval,
+    /// The same without what is held, from where something is held on.
+    free: Option<Interval>,
+    /// What was wanted in the last scan instead of what was held, without offsets; `None` if nothing was.
+    wanted: Option<Watts>,
     steps: Vec<IntervalStep>,
     /// What reserves delivered in the last scan.
     offset: Watts,
@@ -53,6 +57,8 @@ impl Group {
             applied: None,
             bound_by: None,
             interval: Interval::of_ability(Watts::ZERO, Watts::ZERO),
+            free: None,
+            wanted: None,
             steps: Vec::new(),
             offset: Watts::ZERO,
             offsets: History::new(scan, reach),
@@ -64,6 +70,7 @@ impl Group {
     pub(super) fn forget(&mut self) {
         self.applied = None;
         self.bound_by = None;
+        self.wanted = None;
         self.steps.clear();
         self.offset = Watts::ZERO;
         self.offsets.clear();
@@ -77,6 +84,7 @@ impl Group {
     /// Passes what was decided, which the next decisions start from.
     pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.option(&mut self.applied, Carry::watts);
+        carry.option(&mut self.wanted, Carry::watts);
         // The newest of these is what was delivered in the last scan.
         self.offsets.carry_newest(carry);
         if carry.restores() {
@@ -123,6 +131,7 @@ impl Group {
         }
         let (low, high) = self.left();
         self.interval = Interval::of_ability(low, high);
+        self.free = None;
         self.steps.clear();
         let step = IntervalStep { origin: Origin::Ability, wish: None, low, high, shortfall: Watts::ZERO };
         self.steps.push(step);
@@ -150,8 +159,12 @@ impl Group {
     #[inline]
     pub(super) fn narrow(&mut self, origin: Origin, wish: Wish) -> Watts {
         let shortfall = match wish {
-            Wish::Limit { .. } | Wish::Target(_) | Wish::Reserve { .. } | Wish::Missing(_) => {
+            Wish::Hold(_) => {
+                self.free.get_or_insert(self.interval);
                 self.interval.narrow(origin, wish)
+            }
+            Wish::Limit { .. } | Wish::Target(_) | Wish::Reserve { .. } | Wish::Missing(_) => {
+                self.narrow_both(origin, wish)
             }
             Wish::MemberLimit { place, low, high, floor } => {
                 self.narrow_member(origin, usize::from(place), low, high, floor)
@@ -177,7 +190,14 @@ impl Group {
         member.keep_above(floor);
         let missing = member.narrow(low, high);
         let (low, high) = self.left();
-        missing.at_least(self.interval.narrow(origin, Wish::Limit { low, high }))
+        missing.at_least(self.narrow_both(origin, Wish::Limit { low, high }))
+    }
+
+    fn narrow_both(&mut self, origin: Origin, wish: Wish) -> Watts {
+        if let Some(free) = &mut self.free {
+            free.narrow(origin, wish);
+        }
+        self.interval.narrow(origin, wish)
     }
 
     /// What the laws leave of what the members that take part can do.
@@ -203,6 +223,9 @@ impl Group {
             power.watts() >= ability.low.watts() - GUARD_W && power.watts() <= ability.high.watts() + GUARD_W,
             "a decision stays inside what the devices can do"
         );
+        // Sums round: what is inside the ends but for that is moved to them.
+        let power = power.within(ability.low, ability.high);
+        self.wanted = self.free.map(|free| free.settle(rest).0 - free.offset());
         self.applied = Some(power);
         self.bound_by = bound_by;
         self.offset = self.interval.offset();
@@ -282,6 +305,12 @@ impl Group {
     /// What the laws below reserves decided in the last scan: the same without the offset.
     pub fn without_offset(&self) -> Option<Watts> {
         self.applied.map(|applied| applied - self.offset)
+    }
+
+    /// What the laws below the one that held the group would have decided in the last scan; without one the same as
+    /// [`Group::without_offset`].
+    pub fn wanted(&self) -> Option<Watts> {
+        self.wanted.or(self.without_offset())
     }
 
     /// Who bound the last decision; `None` if the group rests.

@@ -38,7 +38,7 @@ pub struct IntervalStep<P = Watts> {
 }
 
 /// What is left of a group's freedom within one scan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval<P = Watts> {
     low: P,
     high: P,
@@ -82,7 +82,7 @@ impl<P: Amount> Interval<P> {
     pub fn narrow(&mut self, origin: Origin, wish: Wish<P>) -> P {
         match wish {
             Wish::Limit { low, high } => self.limit(origin, low, high),
-            Wish::Target(power) => self.target(origin, power),
+            Wish::Target(power) | Wish::Hold(power) => self.target(origin, power),
             Wish::Reserve { up, down, offset } => self.reserve(origin, up, down, offset),
             Wish::Missing(power) => power,
             // The group narrows its member, and comes back with the limit that follows.

@@ -108,6 +108,11 @@ impl View<'_> {
         self.group(group).by_hand().map(|order| order.power)
     }
 
+    /// What would have been decided in the scan before this one if nothing had been held, without what reserves delivered.
+    pub fn wanted(&self, group: GroupIndex) -> Option<Watts> {
+        self.group(group).wanted()
+    }
+
     /// The places of a group's members.
     pub fn members(&self, group: GroupIndex) -> Range<u16> {
         // The wiring bounds a group far below that.

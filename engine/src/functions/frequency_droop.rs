@@ -4,16 +4,17 @@
 //! P_avail)`. `P_pre` is the measured power at the moment at which the frequency left the band, and stands until it leaves it
 //! again. The whole reference passes a first-order lag, on the way out and on the way back.
 //!
-//! **A battery** has a target meanwhile. `P_min` and `P_avail` are the ends of what the devices and the functions above leave
-//! it: all that it may charge and discharge now. The target is wished in two parts, `P_pre`, which keeps the functions below
-//! out, and on top of it an offset: so the other functions do not take the answer for load. Back in the band they have the
-//! battery again at once, and the offset fades with the lag; with a constant demand this is the same as a lag of the whole.
+//! **A battery** is held at `P`. `P_min` and `P_avail` are the ends of what the devices and the functions above leave it: all that
+//! it may charge and discharge now. Back in the band the other functions have it again at once, and what `P` differs from what
+//! they want is an offset that fades with the lag, and that none of them takes for load. With a constant demand this is the
+//! same as a lag of the whole; a load that moves is followed at once.
 //!
 //! **A generator** has a limit meanwhile: over, it makes no more than `P`, under, it is limited to no less than `P`, whatever
 //! functions below wish. `P_min` is 0. `P_avail` is what the sun gives, which nobody knows of an inverter that is limited; nobody
-//! has to, since a limit above it is reached by itself. Back in the band the limit goes to `P_pre` with the lag and is lifted.
+//! has to, since a limit above it is reached by itself. Back in the band the limit goes with the lag to what it made before all
+//! this, and is lifted.
 //!
-//! **Without the frequency** the offset fades, the target is let go at once and the limit when the offset has faded. After a
+//! **Without the frequency** the battery is let go as if it were back, and a limit is lifted when that has faded. After a
 //! restart the answer goes on where it was, if that is younger than [`REMEMBERED`]: with a new `P_pre`, which has the answer in
 //! it already, it would be given twice.
 
@@ -95,7 +96,7 @@ const fn response() -> Span {
 /// Answers the frequency with active power, by a droop outside a dead band.
 ///
 /// # Units     nominal, `dead_band`: Hz, the latter a magnitude; droop: change of frequency for the rating, as a share of nominal
-/// # Shape     one target and reserve for the battery group, one limit for the generator group
+/// # Shape     one power that is held, and then one reserve, for the battery group; one limit for the generator group
 /// # Errors    `Problem::NotMeasured` if the meter has no frequency; `Problem::OutOfRange` if nominal is no frequency of a grid,
 ///             the dead band does not leave one on both sides, droop is not above 0, or there is nothing to act on
 /// # Source    IEEE 1547-2018 6.5.2.7.2 with its defaults; EPRI's `OpenDER` 2.2, report 3002030962, sections 3.7.1.4 and 3.7.3.2
@@ -122,7 +123,10 @@ struct Answer {
     is_outside: bool,
     /// P_pre, W.
     before_w: f64,
-    /// The reference behind the lag, W.
+    /// Where what is behind the lag goes while the answer fades, W: for a generator what it made before the first of excursions
+    /// that follow each other.
+    rest_w: f64,
+    /// The reference behind the lag, W: P, but of a battery that is given back what is left on top of what others want.
     power: Lag,
 }
 
@@ -192,25 +196,27 @@ impl Function for FrequencyDroop {
         self.last = Some(at);
         let (side, change) = self.answer_to(frequency);
         for (group, answer) in self.groups.iter().zip(&mut self.answers) {
-            answer.follow(side, *group, view);
+            match view.class(*group) {
+                DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => {
+                    answer.follow_with_battery(side, *group, view)
+                }
+                DeviceClass::Pv => answer.follow_with_pv(side, *group, view),
+            }
             if answer.side == Side::Within {
                 continue;
             }
-            let (lowest, highest) = (view.lowest(*group), view.highest(*group));
-            let reference = Watts::of(answer.before_w) + view.rating(*group) * change;
-            let reference =
-                if answer.is_outside { reference.within(lowest, highest).watts() } else { answer.before_w };
-            let power = Watts::of(answer.power.step(reference, elapsed, self.time_constant_s));
-            match view.class(*group) {
-                DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => {
-                    answer.wish_target(power, *group, wishes)
-                }
-                DeviceClass::Pv if answer.side == Side::Over => {
-                    wishes.limit(*group, lowest.at_most(power), power)
-                }
-                DeviceClass::Pv => wishes.limit(*group, power, highest.at_least(power)),
+            let reference = if answer.is_outside {
+                let reference = Watts::of(answer.before_w) + view.rating(*group) * change;
+                reference.within(view.lowest(*group), view.highest(*group)).watts()
+            } else {
+                answer.rest_w
+            };
+            answer.power.step(reference, elapsed, self.time_constant_s);
+            answer.wish(*group, view, wishes);
+            let left = Watts::of(answer.power.output() - answer.rest_w);
+            if !answer.is_outside && left.abs() < view.rating(*group) * SETTLED {
+                *answer = Answer::default();
             }
-            answer.settle(view.rating(*group));
         }
     }
 }
@@ -224,47 +230,67 @@ impl FrequencyDroop {
 }
 
 impl Answer {
-    /// Begins where the frequency leaves the band, also anew to the other side, and lets fade where it is back.
-    fn follow(&mut self, side: Side, group: GroupIndex, view: &View<'_>) {
+    /// Begins where the frequency leaves the band, also anew to the other side, and gives back where it is in it again.
+    fn follow_with_battery(&mut self, side: Side, group: GroupIndex, view: &View<'_>) {
+        let wanted_w = view.wanted(group).map_or(self.before_w, Watts::watts);
+        if side == Side::Within {
+            if core::mem::take(&mut self.is_outside) {
+                self.power = self.power.shifted(-wanted_w);
+            }
+            return;
+        }
+        if !self.is_outside {
+            // What reserves deliver is not in the measured power; what is left of the own answer before counts.
+            let is_fading = self.side != Side::Within;
+            let own_w = if is_fading { self.power.output() } else { 0.0 };
+            self.before_w = view.measured(group).watts() + own_w;
+            self.power = if is_fading { self.power.shifted(wanted_w) } else { Lag::at(self.before_w) };
+        } else if side != self.side {
+            self.before_w = view.measured(group).watts();
+        }
+        (self.side, self.is_outside) = (side, true);
+    }
+
+    /// The same; what it makes is measured, and what it could make is not known.
+    fn follow_with_pv(&mut self, side: Side, group: GroupIndex, view: &View<'_>) {
         if side == Side::Within {
             self.is_outside = false;
-        } else if !self.is_outside || side != self.side {
-            // What reserves deliver is not in the measured power; what is left of the own answer to an earlier excursion counts.
-            let own = match view.class(group) {
-                DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => self.offset(),
-                DeviceClass::Pv => Watts::ZERO,
-            };
-            let power = (view.measured(group) + own).watts();
-            *self = Self { side, is_outside: true, before_w: power, power: Lag::at(power) };
+            return;
         }
-    }
-
-    fn offset(&self) -> Watts {
-        Watts::of(self.power.output() - self.before_w)
-    }
-
-    fn wish_target(&self, power: Watts, group: GroupIndex, wishes: &mut Wishes) {
-        let before = Watts::of(self.before_w);
-        let offset = power - before;
-        // The room for the offset is taken first, or the target beneath it would leave none.
-        wishes.reserve(group, offset.at_least(Watts::ZERO), (-offset).at_least(Watts::ZERO), offset);
-        if self.is_outside {
-            wishes.target(group, before);
+        if !self.is_outside || side != self.side {
+            self.before_w = view.measured(group).watts();
+            if self.side == Side::Within {
+                self.power = Lag::at(self.before_w);
+                self.rest_w = self.before_w;
+            }
         }
+        (self.side, self.is_outside) = (side, true);
     }
 
-    /// Ends where next to nothing of the answer is left.
-    fn settle(&mut self, rating: Watts) {
-        if !self.is_outside && self.offset().abs() < rating * SETTLED {
-            *self = Self::default();
+    fn wish(&self, group: GroupIndex, view: &View<'_>, wishes: &mut Wishes) {
+        let power = Watts::of(self.power.output());
+        match (view.class(group), self.side) {
+            (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, _) if self.is_outside => {
+                wishes.hold(group, power)
+            }
+            (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, _) => {
+                let (up, down) = (power.at_least(Watts::ZERO), (-power).at_least(Watts::ZERO));
+                wishes.reserve(group, up, down, power);
+            }
+            (DeviceClass::Pv, Side::Under) => wishes.limit(group, power, view.highest(group).at_least(power)),
+            (DeviceClass::Pv, Side::Over | Side::Within) => {
+                wishes.limit(group, view.lowest(group).at_most(power), power);
+            }
         }
     }
 
     fn carry(&mut self, carry: &mut Carry<'_>) {
         self.side.carry(carry);
         carry.flag(&mut self.is_outside);
-        carry.real(&mut self.before_w);
-        self.before_w = believed(self.before_w);
+        for number in [&mut self.before_w, &mut self.rest_w] {
+            carry.real(number);
+            *number = believed(*number);
+        }
         self.power.carry(carry);
     }
 }

@@ -50,6 +50,12 @@ impl Lag {
         self.output
     }
 
+    /// The same lag of an input that is `by` higher.
+    #[must_use]
+    pub const fn shifted(self, by: f64) -> Self {
+        Self { output: self.output + by, input: self.input + by }
+    }
+
     /// Passes it to another host.
     pub fn carry(&mut self, carry: &mut Carry<'_>) {
         for number in [&mut self.output, &mut self.input] {

@@ -368,6 +368,7 @@ mod tests {
             crate::functions::Wish::Limit { .. }
             | crate::functions::Wish::Reserve { .. }
             | crate::functions::Wish::Missing(_)
+            | crate::functions::Wish::Hold(_)
             | crate::functions::Wish::MemberLimit { .. } => None,
         }
     }

@@ -19,6 +19,10 @@ pub enum Wish<P = Watts> {
     },
     /// Take this power.
     Target(P),
+    /// Take this power for a while: what the functions below would take instead is kept for [`super::View::wanted`].
+    ///
+    /// So a law that took over from others can give back without a step.
+    Hold(P),
     /// Keep room at both ends from now on, and add `offset` after the last function.
     ///
     /// This is how frequency response and self-consumption live together: the delivered offset is removed from the
@@ -64,6 +68,11 @@ impl Wishes {
         self.list.push((group, Wish::Target(power)));
     }
 
+    /// Wishes that `group` takes `power` for a while.
+    pub fn hold(&mut self, group: GroupIndex, power: Watts) {
+        self.list.push((group, Wish::Hold(power)));
+    }
+
     /// Wishes room at both ends of `group`, of which `offset` is used now.
     pub fn reserve(&mut self, group: GroupIndex, up: Watts, down: Watts, offset: Watts) {
         self.list.push((group, Wish::Reserve { up, down, offset }));
@@ -103,7 +112,11 @@ impl Wishes {
     pub(crate) fn offsets(&self) -> impl Iterator<Item = Watts> {
         self.list.iter().filter_map(|(_, wish)| match wish {
             Wish::Reserve { offset, .. } => Some(*offset),
-            Wish::Limit { .. } | Wish::Target(_) | Wish::Missing(_) | Wish::MemberLimit { .. } => None,
+            Wish::Limit { .. }
+            | Wish::Target(_)
+            | Wish::Hold(_)
+            | Wish::Missing(_)
+            | Wish::MemberLimit { .. } => None,
         })
     }
 
@@ -112,6 +125,17 @@ impl Wishes {
         for (_, wish) in &mut self.list {
             if let Wish::Reserve { offset, .. } = wish {
                 *offset = offsets.next().unwrap_or(Watts::ZERO);
+            }
+        }
+    }
+
+    /// Turns what is held into an offset on what would be taken otherwise.
+    pub(crate) fn let_go(&mut self, wanted: impl Fn(GroupIndex) -> Watts) {
+        for (group, wish) in &mut self.list {
+            if let Wish::Hold(power) = *wish {
+                let offset = power - wanted(*group);
+                let (up, down) = (offset.at_least(Watts::ZERO), (-offset).at_least(Watts::ZERO));
+                *wish = Wish::Reserve { up, down, offset };
             }
         }
     }
