@@ -62,6 +62,9 @@ pub(crate) struct Total {
     of: fn(&GridResult) -> f64,
 }
 
+/// The sum that needs a tariff.
+const COST_RATIO: &str = "energy_cost_ratio";
+
 /// Everything that can be summed, in the order of the reference.
 pub(crate) const TOTALS: [Total; 18] = [
     energy("import", |grid| grid.energies.import_wh),
@@ -79,7 +82,7 @@ pub(crate) const TOTALS: [Total; 18] = [
     energy("shaved", |grid| grid.account.shaved_wh().unwrap_or(0.0)),
     energy("excess", |grid| grid.account.excess_wh().unwrap_or(0.0)),
     Total { name: "pv_used_ratio", unit: Unit::Share, of: pv_used_ratio },
-    Total { name: "energy_cost_ratio", unit: Unit::Share, of: energy_cost_ratio },
+    Total { name: COST_RATIO, unit: Unit::Share, of: energy_cost_ratio },
     Total { name: "peak", unit: Unit::Power, of: |grid| mean_w(grid.account.peak()) },
     Total {
         name: "peak_without_batteries",
@@ -103,7 +106,7 @@ fn pv_used_ratio(grid: &GridResult) -> f64 {
     if made_wh > 0.0 { grid.account.pv_used_wh() / made_wh } else { 0.0 }
 }
 
-/// What energy cost with batteries of what it would have cost without them, revenue deducted; all of it where there is no tariff.
+/// What energy cost with batteries of what it would have cost without them, revenue deducted.
 fn energy_cost_ratio(grid: &GridResult) -> f64 {
     let Some(bill) = grid.account.bill() else { return 1.0 };
     let cost = |charges: Charges| charges.energy - charges.export_revenue;
@@ -171,6 +174,11 @@ impl AtEnd {
             Subject::TakeOver(limit, who) => Some(take_over::decided(limit, who, result)),
             Subject::Sum(_) | Subject::OneAuthority(_) | Subject::Progress(_) | Subject::Outlives(_) => None,
         }
+    }
+
+    /// Whether it says something about costs.
+    pub(crate) fn needs_tariff(&self) -> bool {
+        matches!(&self.subject, Subject::Sum(bound) if bound.total.name == COST_RATIO)
     }
 
     /// Whether a part of a run says nothing about it.

@@ -22,7 +22,7 @@ use r_ems_sim::progress::Promised;
 use r_ems_sim::world::{GridWorld, HostClock, Post, Ties, WorldSpec};
 
 use crate::assurance;
-use crate::at_end::Subject;
+use crate::at_end::{AtEnd, Subject};
 use crate::expectation::Expected;
 use crate::fault::Usual;
 use crate::files::{Document, Files, MAX_PROFILES_BYTES};
@@ -245,6 +245,11 @@ fn make<F: FunctionSet>(
     let duration = shortened(&calendar, changes, notes);
     let Expected { watched: expectations, at_end } =
         judgeable(expected, duration, calendar.duration, root.document(), notes);
+    if let Some(expect) = header.expect.as_ref().filter(|_expect| header.tariff.is_none())
+        && at_end.iter().any(AtEnd::needs_tariff)
+    {
+        expect.error(notes, "what energy costs is known by a `tariff` only, and there is none");
+    }
     timeline.retain(|timed| timed.at <= Time::ZERO + duration);
     let components: Vec<Vec<String>> = plants.iter().map(component_names).collect();
     let controllers = who_runs::<F>(&header, texts.documents(), &site, (&mut promised, &mut posts), notes);

@@ -19,8 +19,10 @@ impl std::str::FromStr for Moment {
         if let Some(span) = text.trim().strip_prefix('+') {
             return span.trim().parse().map(Self::After).map_err(|error| format!("{error}"));
         }
-        // Any offset proves the form; the run's own is known once its file has been read.
-        match WallTime::parse_local(text, TimeZone::UTC) {
+        // Any zone proves the form; the run's own is known once its file has been read, and with it what its seasons are called.
+        let named =
+            text.trim().rsplit_once(' ').filter(|parts| parts.0.contains(' ') && !parts.1.contains(':'));
+        match WallTime::parse_local(named.map_or(text, |parts| parts.0), TimeZone::UTC) {
             Ok(_) => Ok(Self::Local(text.to_owned())),
             Err(error) => Err(format!("{error}; or a time from the start, such as \"+10 min\"")),
         }
@@ -28,25 +30,25 @@ impl std::str::FromStr for Moment {
 }
 
 impl Moment {
-    /// The instant of a local time, where clocks are `offset` ahead of UTC; nothing of a time from the start.
-    pub fn local(&self, offset: TimeZone) -> Option<WallTime> {
+    /// The instant of a local time by the clocks of a zone; nothing of a time from the start, or of one that is none there.
+    pub fn local(&self, zone: TimeZone) -> Option<WallTime> {
         match self {
             Self::After(_) => None,
-            Self::Local(text) => WallTime::parse_local(text, offset).ok(),
+            Self::Local(text) => WallTime::parse_local(text, zone).ok(),
         }
     }
 
-    /// The instant of a run that began at `start`, where clocks are `offset` ahead of UTC.
+    /// The instant of a run that began at `start`, by the clocks of a zone.
     ///
     /// # Errors
-    /// A local time before the run began.
-    pub fn resolve(&self, start: WallTime, offset: TimeZone) -> Result<Time, String> {
+    /// A local time before the run began, or one that is none in the zone.
+    pub fn resolve(&self, start: WallTime, zone: TimeZone) -> Result<Time, String> {
         match self {
             Self::After(span) => Ok(Time::ZERO + *span),
             Self::Local(text) => {
-                let wall = WallTime::parse_local(text, offset).map_err(|error| format!("{error}"))?;
+                let wall = WallTime::parse_local(text, zone).map_err(|error| format!("{error}"))?;
                 if wall < start {
-                    return Err(format!("{text} is before the run began, at {}", start.local(offset)));
+                    return Err(format!("{text} is before the run began, at {}", start.local(zone)));
                 }
                 Ok(Time::ZERO + wall.since(start))
             }
@@ -106,15 +108,26 @@ mod tests {
 
     #[test]
     fn a_moment_counts_from_the_start_or_is_a_local_time() {
-        let offset: TimeZone = "UTC+1".parse().expect("an offset");
+        let zone: TimeZone = "UTC+1".parse().expect("an offset");
         let start: WallTime = "2016-03-07 UTC+1".parse().expect("a date");
-        let resolve = |text: &str| text.parse::<Moment>().and_then(|moment| moment.resolve(start, offset));
+        let resolve = |text: &str| text.parse::<Moment>().and_then(|moment| moment.resolve(start, zone));
         assert_eq!(resolve("+10 min"), Ok(Time::ZERO + Span::from_mins(10)));
         assert_eq!(resolve("2016-03-07 00:10"), Ok(Time::ZERO + Span::from_mins(10)));
         assert_eq!(resolve("2016-03-07 00:00:00"), Ok(Time::ZERO));
         assert!(resolve("2016-03-06 23:59:59").is_err());
         assert!(resolve("10 min").is_err());
         assert!(resolve("soon").is_err());
+    }
+
+    #[test]
+    fn a_local_time_that_comes_twice_is_named_by_its_season() {
+        let zone: TimeZone = "CET-1CEST,M3.5.0,M10.5.0/3".parse().expect("a zone");
+        let start: WallTime = "2016-10-30 UTC+2".parse().expect("a date");
+        let resolve = |text: &str| text.parse::<Moment>().and_then(|moment| moment.resolve(start, zone));
+        assert_eq!(resolve("2016-10-30 02:30:00 CEST"), Ok(Time::ZERO + Span::from_mins(150)));
+        assert_eq!(resolve("2016-10-30 02:30:00 CET"), Ok(Time::ZERO + Span::from_mins(210)));
+        assert!(resolve("2016-10-30 02:30:00 EST").is_err());
+        assert!(resolve("2016-10-30 CET").is_err());
     }
 
     #[test]

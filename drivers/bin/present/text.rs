@@ -130,6 +130,13 @@ mod tests {
     }
 
     #[test]
+    fn a_fraction_stands_before_the_name_of_a_time_that_comes_twice() {
+        assert_eq!(with_fraction("2016-03-09 18:02:30", ".25"), "2016-03-09 18:02:30.25");
+        assert_eq!(with_fraction("2016-10-30 02:30:00 CET", ".000125"), "2016-10-30 02:30:00.000125 CET");
+        assert_eq!(with_fraction("2016-04-03 01:45:00 +11", ""), "2016-04-03 01:45:00 +11");
+    }
+
+    #[test]
     fn lengths_of_time_show_their_two_largest_units() {
         for (millis, text) in [
             (0, "0 s"),

@@ -15,11 +15,13 @@ use super::{Function, Rank, View, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::GroupIndex;
 use crate::points::device::MAX_MAGNITUDE;
+use crate::time::NANOS_PER_SECOND;
 use crate::units::{Ratio, Watts};
-use crate::wall::{Civil, Clock, LocalWindow, Weekdays};
+use crate::wall::{Clock, LocalWindow, Weekdays};
 
 /// Charging begins again when the state of charge has fallen this far below what it is to be.
 pub const CHARGE_HYSTERESIS: f64 = 0.02;
+const MINUTE_NANOS: i64 = 60 * NANOS_PER_SECOND as i64;
 /// Most windows of one schedule or of one list of prices.
 pub const MAX_WINDOWS: usize = 64;
 
@@ -76,7 +78,7 @@ pub enum Wanted {
 /// # Units     powers: W, positive into the bus; `to`: state of charge, 0 to 1; times: the site's clocks
 /// # Shape     at most one limit or target for one group
 /// # Errors    `Problem::OutOfRange` if a window is empty, there are too many, limits cross, or a charge is none
-/// # Source    OpenEMS, "Fix Active Power" and "Charge/discharge by schedule" controllers; IEC 61850-90-10 for schedules by priority
+/// # Source    OpenEMS, "Fix Active Power" and "Charge/discharge by schedule" controllers
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     battery: [GroupIndex; 1],
@@ -95,22 +97,23 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// The last of the windows that holds.
+    /// The last of the windows that holds, if any does; nothing while the wall clock is not synchronized.
     pub(super) fn find<'w>(
         &mut self,
-        at: &Civil,
+        view: &View<'_>,
         windows: impl DoubleEndedIterator<Item = &'w LocalWindow> + ExactSizeIterator,
-    ) -> Option<usize> {
-        let minute = at.wall().as_unix_nanos().div_euclid(60_000_000_000);
-        match self.last {
-            Some((read_at, found)) if read_at == minute => found.map(usize::from),
-            Some(_) | None => {
-                let found = windows.enumerate().rev().find(|window| window.1.holds(at));
-                let found = found.and_then(|window| u16::try_from(window.0).ok());
-                self.last = Some((minute, found));
-                found.map(usize::from)
-            }
+    ) -> Option<Option<usize>> {
+        let minute = view.wall()?.as_unix_nanos().div_euclid(MINUTE_NANOS);
+        if let Some((read_at, found)) = self.last
+            && read_at == minute
+        {
+            return Some(found.map(usize::from));
         }
+        let local = view.local()?;
+        let found = windows.enumerate().rev().find(|window| window.1.holds(&local));
+        let found = found.and_then(|window| u16::try_from(window.0).ok());
+        self.last = Some((minute, found));
+        Some(found.map(usize::from))
     }
 
     /// Forgets what was found.
@@ -178,11 +181,8 @@ impl Function for Schedule {
     }
 
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
-        let wanted = match view.local() {
-            Some(local) => {
-                let found = self.reading.find(&local, self.windows.iter().map(|window| &window.0));
-                found.map(|place| self.windows[place].1)
-            }
+        let wanted = match self.reading.find(view, self.windows.iter().map(|window| &window.0)) {
+            Some(found) => found.and_then(|place| self.windows.get(place)).map(|window| window.1),
             None => self.fallback,
         };
         let [battery] = self.battery;

@@ -100,7 +100,7 @@ pub struct Price {
 ///
 /// # Units     prices: of a kWh, all in one currency; powers: W, magnitudes; `charge_to`, `discharge_to`: state of charge, 0 to 1
 /// # Shape     at most one limit for one group
-/// # Errors    `Problem::OutOfRange` if a window is empty, thresholds or bounds cross, a power is not positive, or currencies differ
+/// # Errors    `Problem::OutOfRange` if a window is empty, thresholds or bounds cross, a power is not above 0, currencies differ
 /// # Source    OpenEMS, "Time-Of-Use Tariff" controller, with fixed thresholds in place of its planning
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tariff {
@@ -195,9 +195,12 @@ impl Function for Tariff {
 impl Tariff {
     /// What energy costs now.
     fn price(&mut self, view: &View<'_>) -> Option<f64> {
-        let Some(local) = view.local() else { return self.fallback };
-        let found = self.reading.find(&local, self.windows.iter().map(|window| &window.0));
-        Some(found.map_or(self.price, |place| self.windows[place].1))
+        match self.reading.find(view, self.windows.iter().map(|window| &window.0)) {
+            Some(found) => {
+                Some(found.and_then(|place| self.windows.get(place)).map_or(self.price, |window| window.1))
+            }
+            None => self.fallback,
+        }
     }
 
     fn discharge(&self, battery: GroupIndex, view: &View<'_>, wishes: &mut Wishes) {
@@ -359,6 +362,8 @@ mod tests {
         testing::Reading { pcc, bess, soc, ..testing::Reading::default() }
     }
 
+    type Change = fn(&mut TariffSpec);
+
     const CHEAP: &str = "2016-03-09 02:00 UTC";
     const DEAR: &str = "2016-03-09 18:00 UTC";
     const USUAL: &str = "2016-03-09 12:00 UTC";
@@ -425,14 +430,15 @@ mod tests {
         for text in ["", "0.28", "0.28 EUR", "0.28 /kWh", "NaN EUR/kWh", "1e10 EUR/kWh", "x EUR/kWh"] {
             assert!(text.parse::<Price>().is_err(), "{text}");
         }
-        let errors = |change: fn(&mut TariffSpec)| {
+
+        let errors = |change: Change| {
             let mut spec = spec();
             change(&mut spec);
             Rig::errors(&[BuiltInSpec::Tariff(spec)])
         };
         assert_eq!(errors(|_spec| {}), [""; 0]);
         assert_eq!(errors(|spec| spec.charge_below = price("0.3 EUR/kWh")), [""; 0]);
-        let cases: [(fn(&mut TariffSpec), &str); 5] = [
+        let cases: [(Change, &str); 5] = [
             (
                 |spec| spec.charge_below = price("0.31 EUR/kWh"),
                 "charge_below: must be at most discharge_above",

@@ -14,7 +14,7 @@ const SYDNEY: &str = "AEST-10AEDT,M10.1.0,M4.1.0/3";
 const ODD: [&str; 6] = [
     "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0",
     "IST-1GMT0,M10.5.0,M3.5.0/1",
-    "XXX3EDT4,0/0,J365/23",
+    "EST3EDT4,0/0,J365/23",
     "<-02>2<-01>,M3.5.0/-1,M10.5.0/0",
     "EET-2EEST,M3.4.4/50,M10.4.4/50",
     "AAA0BBB,J1/-167,J365/167",
@@ -199,6 +199,9 @@ fn zones() -> impl Strategy<Value = TimeZone> {
 /// From 1971 to 2200.
 const NANOS: core::ops::Range<i64> = 31_536_000 * SECOND..7_258_118_400 * SECOND;
 
+/// Anything, and much that is nearly a zone.
+const NEARLY_ZONES: &str = "\\PC{0,40}|[A-C<>+-]{3,6}[-+:0-9]{1,4}[A-C]{0,4}(,[MJ0-9./-]{1,9}){0,2}";
+
 proptest! {
     #[test]
     fn what_clocks_show_at_an_instant_they_show_at_that_instant(zone in zones(), nanos in NANOS) {
@@ -235,7 +238,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics_and_what_is_read_is_written_as_what_reads_the_same(text in "\\PC{0,40}|[A-C<>+-]{3,6}[-+:0-9]{1,4}[A-C]{0,4}(,[MJ0-9./-]{1,9}){0,2}") {
+    fn no_text_panics_and_what_is_read_is_written_as_what_reads_the_same(text in NEARLY_ZONES) {
         if let Ok(zone) = text.parse::<TimeZone>() {
             prop_assert_eq!(zone.to_string().parse(), Ok(zone));
         }
