@@ -87,7 +87,11 @@ impl Reactive {
             Wish::Target(power) => {
                 self.wanted.get_or_insert(power.within(-most, most));
             }
-            Wish::Limit { .. } | Wish::Reserve { .. } | Wish::MemberLimit { .. } | Wish::Missing(_) => {}
+            Wish::Limit { .. }
+            | Wish::Reserve { .. }
+            | Wish::MemberLimit { .. }
+            | Wish::Hold(_)
+            | Wish::Missing(_) => {}
         }
         let shortfall = self.interval.narrow(origin, wish);
         let (low, high) = (self.interval.low(), self.interval.high());
