@@ -149,10 +149,14 @@ pub const fn truth_unit(quantity: Quantity) -> &'static str {
         Quantity::ReactivePower => "var",
         Quantity::Voltage => "pu",
         Quantity::Frequency => "Hz",
+        Quantity::State | Quantity::Trips | Quantity::Starts => "number",
+        Quantity::Fuel => "l",
+        Quantity::RunningHours => "h",
         Quantity::StateOfCharge
         | Quantity::ReportedStateOfCharge
         | Quantity::Curtailed
-        | Quantity::Closed => "1",
+        | Quantity::Closed
+        | Quantity::Waiting => "1",
     }
 }
 

@@ -339,7 +339,11 @@ fn controlled(
             Component::Battery(battery) if device.write_interval.is_zero() && !is_told_it(place) => {
                 battery.spec().reversion
             }
-            Component::Battery(_) | Component::Connection(_) | Component::Load(_) | Component::Pv(_) => None,
+            Component::Battery(_)
+            | Component::Connection(_)
+            | Component::Load(_)
+            | Component::Pv(_)
+            | Component::Genset(_) => None,
         };
         Controlled {
             name: device.name.clone(),

@@ -6,7 +6,7 @@
 use r_ems_engine::units::Watts;
 use r_ems_engine::{Span, Time};
 
-use super::{Battery, Connection, Load, Pv, Supply};
+use super::{Battery, BusMode, Connection, Genset, Load, Pv};
 
 /// Which component of its bus; dense, in the order in which they were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,8 @@ pub enum Component {
     Pv(Pv),
     /// Storage.
     Battery(Battery),
+    /// Generation from fuel.
+    Genset(Genset),
 }
 
 /// What of a component is read.
@@ -56,6 +58,18 @@ pub enum Quantity {
     Voltage,
     /// Frequency in Hz.
     Frequency,
+    /// How it stands: of a connection 0 for a dead bus, 1 for an island, 2 for the grid; of a genset the number of its state.
+    State,
+    /// How often its protection has opened its breaker; of a connection, how often it was closed out of phase.
+    Trips,
+    /// 1 while a breaker waits to be closed in phase, else 0.
+    Waiting,
+    /// Fuel burnt since the run's start, in l.
+    Fuel,
+    /// How long the engine has run since the run's start, in h.
+    RunningHours,
+    /// How often the engine has come to run.
+    Starts,
 }
 
 /// A value of the plant that is known to exist: made by `Bus::truth`.
@@ -86,6 +100,7 @@ impl Component {
             Self::Load(load) => load.power_w(),
             Self::Pv(pv) => pv.power_w(),
             Self::Battery(battery) => battery.power_w(),
+            Self::Genset(genset) => genset.power_w(),
         }
     }
 
@@ -97,6 +112,7 @@ impl Component {
             Self::Load(load) => (load.flow().start_w, load.flow().end_w),
             Self::Pv(pv) => (pv.flow().start_w, pv.flow().end_w),
             Self::Battery(battery) => (battery.flow().start_w, battery.flow().end_w),
+            Self::Genset(genset) => (genset.flow().start_w, genset.flow().end_w),
         }
     }
 
@@ -107,6 +123,7 @@ impl Component {
             Self::Load(load) => load.value(quantity),
             Self::Pv(pv) => pv.value(quantity),
             Self::Battery(battery) => battery.value(quantity),
+            Self::Genset(genset) => genset.value(quantity),
         }
     }
 
@@ -114,7 +131,7 @@ impl Component {
     pub(super) fn reactive_var(&self, power_w: f64) -> f64 {
         match self {
             Self::Load(load) => load.reactive_of(power_w),
-            Self::Connection(_) | Self::Pv(_) | Self::Battery(_) => 0.0,
+            Self::Connection(_) | Self::Pv(_) | Self::Battery(_) | Self::Genset(_) => 0.0,
         }
     }
 
@@ -124,6 +141,7 @@ impl Component {
             Self::Load(load) => load.breakpoint(),
             Self::Pv(pv) => pv.breakpoint(),
             Self::Battery(battery) => battery.breakpoint(),
+            Self::Genset(genset) => genset.breakpoint(),
         }
     }
 
@@ -134,11 +152,13 @@ impl Component {
             Self::Load(load) => load.pass(now),
             Self::Pv(pv) => pv.pass(now),
             Self::Battery(battery) => battery.pass(now),
+            Self::Genset(genset) => genset.pass(now),
         }
     }
 
-    /// Gives the component voltage or takes it away.
-    pub(super) fn energize(&mut self, supply: Supply, now: Time) {
+    /// Lets the component know what holds the bus from now on.
+    pub(super) fn energize(&mut self, mode: BusMode, now: Time) {
+        let supply = mode.supply();
         match self {
             Self::Connection(_) => {}
             Self::Load(load) => load.energize(supply),
@@ -147,10 +167,11 @@ impl Component {
                 pv.pass(now);
             }
             Self::Battery(battery) => battery.energize(supply, now),
+            Self::Genset(genset) => genset.energize(mode, now),
         }
     }
 
-    /// Gives a set-point to a battery or a limit to a photovoltaic plant.
+    /// Gives a set-point to a battery or a genset, or a limit to a photovoltaic plant.
     ///
     /// # Panics
     /// If the component takes no command: whoever wires devices to components has checked that.
@@ -161,14 +182,15 @@ impl Component {
                 pv.pass(now);
             }
             Self::Battery(battery) => battery.command(power, now),
+            Self::Genset(genset) => genset.command(power, now),
             Self::Connection(_) | Self::Load(_) => panic!("a connection and a load take no set-point"),
         }
     }
 
-    /// Hears that somebody cares for its set-point. A connection and a load have none.
+    /// Hears that somebody cares for its set-point. A connection and a load have none, and a genset keeps its own.
     pub(super) fn hear(&mut self, now: Time) {
         match self {
-            Self::Connection(_) | Self::Load(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Genset(_) => {}
             Self::Pv(pv) => pv.hear(now),
             Self::Battery(battery) => battery.hear(now),
         }
@@ -177,7 +199,7 @@ impl Component {
     /// Falls back from now on when it hears nobody for so long.
     pub(super) fn expect_heartbeats(&mut self, timeout: Span) {
         match self {
-            Self::Connection(_) | Self::Load(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Genset(_) => {}
             Self::Pv(pv) => pv.expect_heartbeats(timeout),
             Self::Battery(battery) => battery.expect_heartbeats(timeout),
         }
@@ -186,7 +208,7 @@ impl Component {
     /// Forgets the set-point: a battery rests as after its reversion, a photovoltaic plant makes what it can.
     pub(super) fn restart(&mut self, now: Time) {
         match self {
-            Self::Connection(_) | Self::Load(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Genset(_) => {}
             Self::Pv(pv) => {
                 pv.restart(now);
                 pv.pass(now);
@@ -195,15 +217,30 @@ impl Component {
         }
     }
 
-    /// The battery that this is.
+    /// Starts a battery's inverter or a genset.
     ///
     /// # Panics
-    /// If it is none.
-    pub(super) fn battery(&mut self) -> &mut Battery {
+    /// If it is neither.
+    pub(super) fn start(&mut self, now: Time) {
         match self {
-            Self::Battery(battery) => battery,
+            Self::Battery(battery) => battery.start(now),
+            Self::Genset(genset) => genset.start(now),
             Self::Connection(_) | Self::Load(_) | Self::Pv(_) => {
-                panic!("only a battery is started and stopped")
+                panic!("only a battery or a genset is started")
+            }
+        }
+    }
+
+    /// Stops a battery's inverter or a genset.
+    ///
+    /// # Panics
+    /// If it is neither.
+    pub(super) fn stop(&mut self, now: Time) {
+        match self {
+            Self::Battery(battery) => battery.stop(now),
+            Self::Genset(genset) => genset.stop(now),
+            Self::Connection(_) | Self::Load(_) | Self::Pv(_) => {
+                panic!("only a battery or a genset is stopped")
             }
         }
     }

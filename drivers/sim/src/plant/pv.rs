@@ -146,6 +146,11 @@ impl Pv {
         self.power_w
     }
 
+    /// What it makes at `at`, which is on its present line, in W.
+    pub(super) fn power_at(&self, at: Time) -> f64 {
+        self.output.at(at)
+    }
+
     /// The value of `quantity`; none if there is no such value.
     pub(super) fn value(&self, quantity: Quantity) -> Option<f64> {
         match quantity {
@@ -159,6 +164,12 @@ impl Pv {
             | Quantity::ChargeLimit
             | Quantity::DischargeLimit
             | Quantity::Demand
+            | Quantity::State
+            | Quantity::Trips
+            | Quantity::Waiting
+            | Quantity::Fuel
+            | Quantity::RunningHours
+            | Quantity::Starts
             | Quantity::Closed
             | Quantity::ReactivePower
             | Quantity::Voltage
