@@ -159,11 +159,15 @@ pub const fn truth_unit(quantity: Quantity) -> &'static str {
         Quantity::ReactivePower | Quantity::ReactiveSetPoint => "var",
         Quantity::Voltage => "pu",
         Quantity::Frequency => "Hz",
+        Quantity::State | Quantity::Trips | Quantity::Starts => "number",
+        Quantity::Fuel => "l",
+        Quantity::RunningHours => "h",
         Quantity::StateOfCharge
         | Quantity::ReportedStateOfCharge
         | Quantity::Curtailed
         | Quantity::Closed
-        | Quantity::Signal => "1",
+        | Quantity::Signal
+        | Quantity::Waiting => "1",
     }
 }
 

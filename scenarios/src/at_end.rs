@@ -125,7 +125,7 @@ impl AtEnd {
                 Unit::Energy => "Wh",
                 Unit::Voltage => "pu",
                 Unit::Frequency => "Hz",
-                Unit::Share | Unit::Flag => "1",
+                Unit::Share | Unit::Flag | Unit::Number => "1",
             },
             Subject::TakeOver(..) => "s",
             Subject::OneAuthority(_) | Subject::Progress(_) | Subject::Outlives(_) => "events",

@@ -8,7 +8,7 @@ use crate::device::Device;
 use crate::initial::Initial;
 use crate::mistake::Notes;
 use crate::node::Fields;
-use crate::refused;
+use crate::{island, refused};
 
 /// How long a battery gives its rated power that stands in for one that cannot be read.
 const ORDINARY: Span = Span::from_mins(30);
@@ -50,6 +50,7 @@ pub(crate) fn read(
     spec.reversion = declared.map(|device| device.spec.reversion);
     spec.reversion = fields.leaf_if_given("reversion", notes).or(spec.reversion);
     spec.fallback = fields.leaf_or("fallback", spec.fallback, notes);
+    spec.forms = island::forming(fields, notes);
     if rating.is_none() {
         (spec.power, spec.fallback) = (Watts::ZERO, Watts::ZERO);
     }
@@ -96,6 +97,7 @@ fn checked(mut spec: BatterySpec, fields: &Fields<'_>, notes: &mut Notes) -> Opt
             "standby loss" => spec.losses.standby = plain.losses.standby,
             "proportional loss" => spec.losses.proportional = plain.losses.proportional,
             "quadratic loss" => spec.losses.quadratic = plain.losses.quadratic,
+            "droop" | "filter" | "voltage_droop" | "overload" | "overload_time" => spec.forms = None,
             _ => return None,
         }
     }

@@ -382,7 +382,8 @@ pub(crate) fn compared(text: &str) -> Option<(&str, Comparison, &str)> {
 
 /// Reads a number in the unit of a point, from text in quotes or a bare number where that has no unit.
 fn amount(node: &Node<'_>, unit: Unit, notes: &mut Notes) -> Option<f64> {
-    let is_bare = matches!(unit, Unit::Share | Unit::Flag) && !node.text().starts_with(['"', 'r']);
+    let is_bare =
+        matches!(unit, Unit::Share | Unit::Flag | Unit::Number) && !node.text().starts_with(['"', 'r']);
     let read =
         if is_bare { f64::read(node) } else { String::read(node).and_then(|text| read_amount(&text, unit)) };
     read.map_err(|message| node.error(notes, message)).ok()
@@ -407,6 +408,7 @@ pub(crate) fn read_amount(text: &str, unit: Unit) -> Result<f64, String> {
             Some(share) => Ok(share + 0.0),
             None => text.parse::<Ratio>().map(Ratio::ratio).map_err(|error| error.to_string()),
         },
+        Unit::Number => number().ok_or_else(|| format!("expected a number, got \"{}\"", excerpt(text))),
         Unit::Flag => number().ok_or_else(|| format!("expected 0 or 1, got \"{}\"", excerpt(text))),
     }
 }

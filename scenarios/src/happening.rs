@@ -136,10 +136,14 @@ fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Opt
     };
     match what.name() {
         "Open" | "Close" => {
-            read_move(what, Kind::Connection, "only a GridConnection has a breaker", names, notes)
+            let kinds = [Kind::Connection, Kind::Load];
+            read_move(what, &kinds, "only a GridConnection or a Load has a breaker", names, notes)
         }
         "Stop" if fault::stops_order(what) => fault::stop_at(what, names, notes).map(|change| vec![change]),
-        "Start" | "Stop" => read_move(what, Kind::Battery, "only a Battery starts and stops", names, notes),
+        "Start" | "Stop" => {
+            let kinds = [Kind::Battery, Kind::Genset];
+            read_move(what, &kinds, "only a Battery or a Genset starts and stops", names, notes)
+        }
         "Crash" => host(Life::Down, notes),
         "Boot" => host(Life::Up, notes),
         "Kill" => process(Life::Down, notes),
@@ -178,7 +182,7 @@ fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Opt
 /// Reads what moves in the plant.
 fn read_move(
     what: &Node<'_>,
-    kind: Kind,
+    kinds: &[Kind],
     must: &str,
     names: &Names<'_, '_>,
     notes: &mut Notes,
@@ -186,14 +190,20 @@ fn read_move(
     let (grid, owner, target) = target(what, names, notes)?;
     let part = names.component(grid, &owner).map_err(|message| target.error(notes, message)).ok()??;
     let found = names.grids[grid].plant.and_then(|plant| plant.parts[part].kind);
-    if found.is_some_and(|found| found != kind) {
+    if found.is_some_and(|found| !kinds.contains(&found)) {
         target.error(notes, must);
     }
     let grid = u16::try_from(grid).unwrap_or(u16::MAX);
     let component = ComponentIndex(u16::try_from(part).unwrap_or(u16::MAX));
+    let moves = |position| match found {
+        Some(Kind::Load) => PlantChange::Load(component, position),
+        Some(Kind::Connection | Kind::Pv | Kind::Battery | Kind::Genset | Kind::Signal) | None => {
+            PlantChange::Breaker(position)
+        }
+    };
     let change = match what.name() {
-        "Open" => PlantChange::Breaker(Position::Open),
-        "Close" => PlantChange::Breaker(Position::Closed),
+        "Open" => moves(Position::Open),
+        "Close" => moves(Position::Closed),
         "Start" => PlantChange::Inverter(component, InverterOrder::Start),
         _ => PlantChange::Inverter(component, InverterOrder::Stop),
     };

@@ -74,6 +74,11 @@ impl<'t> Initial<'t> {
         all.iter_mut().find(|initial| initial.place == place)
     }
 
+    /// Where it stands.
+    pub(crate) fn key(&self) -> &Node<'t> {
+        &self.key
+    }
+
     /// Notes what a component of `kind` cannot begin with.
     pub(crate) fn check_used(&mut self, kind: Option<Kind>, notes: &mut Notes) {
         self.is_used = true;
@@ -81,8 +86,9 @@ impl<'t> Initial<'t> {
         if self.breaker.is_some() && kind != Kind::Connection {
             self.key.error(notes, "only a GridConnection has a breaker");
         }
-        let is_of_battery = self.power.is_some() || self.soc.is_some() || self.mode.is_some();
-        if is_of_battery && kind != Kind::Battery {
+        let is_of_battery = self.power.is_some() || self.soc.is_some();
+        let is_of_genset = self.mode.is_some() && kind == Kind::Genset;
+        if (is_of_battery || self.mode.is_some() && !is_of_genset) && kind != Kind::Battery {
             self.key.error(notes, "only a Battery begins with a mode, a power or a state of charge");
         }
     }

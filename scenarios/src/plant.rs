@@ -5,6 +5,7 @@
 
 use r_ems_engine::Time;
 use r_ems_engine::points::DeviceClass;
+use r_ems_engine::rng::Stream;
 use r_ems_engine::units::{Ratio, VoltAmperes, Watts, WattsPerSecond};
 use r_ems_sim::plant::{
     Bus, Component, Connection, GridSource, GridValue, Impedance, Load, NOMINAL_HZ, NOMINAL_PU, POWER_FACTOR,
@@ -20,13 +21,13 @@ use crate::mistake::Notes;
 use crate::node::{Entry, Fields, Node};
 use crate::reach::Reach;
 use crate::source::{Maker, Stand};
-use crate::{battery, refused};
+use crate::{battery, genset, island, refused};
 
 /// Most components of a grid.
 pub(crate) const MAX_COMPONENTS: usize = r_ems_sim::plant::MAX_COMPONENTS;
 
-/// Components that wait for islands and gensets.
-const LATER: [&str; 3] = ["Genset", "BusTie", "SynchroCheck"];
+/// Components that wait for buses with sections.
+const LATER: [&str; 1] = ["BusTie"];
 
 /// What a component is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,7 @@ pub(crate) enum Kind {
     Pv,
     Battery,
     Signal,
+    Genset,
 }
 
 /// The unit of a quantity, as text writes it.
@@ -48,6 +50,8 @@ pub(crate) enum Unit {
     Voltage,
     Frequency,
     Flag,
+    /// A number, a count, or an amount in the unit that the reference says.
+    Number,
 }
 
 /// One component of a grid's plant.
@@ -70,12 +74,13 @@ pub(crate) struct Plant<'t> {
 }
 
 impl Kind {
-    pub(crate) const NAMES: [(&'static str, Self); 5] = [
+    pub(crate) const NAMES: [(&'static str, Self); 6] = [
         ("GridConnection", Self::Connection),
         ("Load", Self::Load),
         ("Pv", Self::Pv),
         ("Battery", Self::Battery),
         ("Signal", Self::Signal),
+        ("Genset", Self::Genset),
     ];
 
     /// The kind as a scenario spells it.
@@ -86,6 +91,7 @@ impl Kind {
             Self::Pv => "Pv",
             Self::Battery => "Battery",
             Self::Signal => "Signal",
+            Self::Genset => "Genset",
         }
     }
 
@@ -98,11 +104,16 @@ impl Kind {
                 ("q", Quantity::ReactivePower, Unit::ReactivePower),
                 ("v", Quantity::Voltage, Unit::Voltage),
                 ("f", Quantity::Frequency, Unit::Frequency),
+                ("state", Quantity::State, Unit::Number),
+                ("waiting", Quantity::Waiting, Unit::Flag),
+                ("trips", Quantity::Trips, Unit::Number),
             ],
             Self::Load => &[
                 ("p", Quantity::Power, Unit::Power),
                 ("demand", Quantity::Demand, Unit::Power),
                 ("q", Quantity::ReactivePower, Unit::ReactivePower),
+                ("closed", Quantity::Closed, Unit::Flag),
+                ("trips", Quantity::Trips, Unit::Number),
             ],
             Self::Pv => &[
                 ("p", Quantity::Power, Unit::Power),
@@ -120,6 +131,16 @@ impl Kind {
                 ("discharge_limit", Quantity::DischargeLimit, Unit::Power),
                 ("set_point", Quantity::SetPoint, Unit::Power),
                 ("q", Quantity::ReactivePower, Unit::ReactivePower),
+                ("trips", Quantity::Trips, Unit::Number),
+            ],
+            Self::Genset => &[
+                ("p", Quantity::Power, Unit::Power),
+                ("set_point", Quantity::SetPoint, Unit::Power),
+                ("state", Quantity::State, Unit::Number),
+                ("starts", Quantity::Starts, Unit::Number),
+                ("trips", Quantity::Trips, Unit::Number),
+                ("hours", Quantity::RunningHours, Unit::Number),
+                ("fuel", Quantity::Fuel, Unit::Number),
             ],
             Self::Signal => &[("signal", Quantity::Signal, Unit::Share)],
         }
@@ -248,12 +269,18 @@ fn read_part<'t>(
         Kind::Connection => {
             let grid = read_grid(&mut fields, maker, place, notes);
             let connection = rating.map(Connection::new);
-            connection.map(|made| Ok(Component::Connection(made?.to_grid(grid?))))
+            connection.map(|made| {
+                let made = island::meeting(made?, &mut fields, notes)?;
+                Ok(Component::Connection(made.to_grid(grid?)))
+            })
         }
         Kind::Load => {
             let source = read_source(&mut fields, rating, maker, stand, notes);
             let factor = fields.leaf_or("power_factor", Ratio::of(POWER_FACTOR), notes);
-            source.map(|source| Load::new(source).with_power_factor(factor).map(Component::Load))
+            source.map(|source| {
+                let load = Load::new(source).with_power_factor(factor)?;
+                Ok(Component::Load(island::shed(load, &mut fields, notes)))
+            })
         }
         Kind::Pv => {
             let source = read_source(&mut fields, rating, maker, stand, notes);
@@ -267,6 +294,10 @@ fn read_part<'t>(
             battery.map(|battery| Ok(Component::Battery(battery.with_reactive(reactive?))))
         }
         Kind::Signal => None,
+        Kind::Genset => {
+            let stream = Stream::named(maker.seed, &format!("{place}/genset"));
+            genset::read(&mut fields, rating, initial, stream, notes)
+        }
     };
     part.rating = rating.map(|rating| (rating, fields.place(field).clone()));
     part.component = match made {

@@ -1,7 +1,7 @@
 //! What the plant refuses of a component, shown at its field, with the allowed range in the units that people write.
 
 use r_ems_engine::Span;
-use r_ems_engine::units::{Ratio, WattHours, Watts};
+use r_ems_engine::units::{Hertz, Ratio, WattHours, Watts};
 use r_ems_sim::plant::{FULL_POWER_MIN, SpecError};
 
 use crate::mistake::Notes;
@@ -17,6 +17,11 @@ pub(crate) fn show(fields: &Fields<'_>, error: &SpecError, rating: Option<Watts>
     let is_bare_number = !place.text().starts_with(['"', 'r']);
     let allowed = allowed(error, rating, is_bare_number);
     place.error(notes, format!("{name}{gap}must be {allowed}, got {}", found_text(error, place)));
+}
+
+/// Notes the mistake at a value that has no field of its own.
+pub(crate) fn show_at(place: &Node<'_>, error: &SpecError, notes: &mut Notes) {
+    place.error(notes, format!("must be {}, got {}", allowed(error, None, false), excerpt(place.text())));
 }
 
 /// The parameter that is refused, as the plant calls it.
@@ -49,8 +54,11 @@ fn allowed(error: &SpecError, rating: Option<Watts>, is_bare_number: bool) -> St
 fn text_of(parameter: &str, number: f64) -> String {
     match parameter {
         "capacity" => WattHours::of(number).to_string(),
-        "rating" | "power" | "fallback" => Watts::of(number).to_string(),
-        "lag" => Span::from_secs_f64(number).to_string(),
+        "rating" | "power" | "fallback" | "set_point" => Watts::of(number).to_string(),
+        "nominal" | "shed_at" => Hertz::of(number).to_string(),
+        "lag" | "filter" | "overload_time" | "reverse_time" | "inertia" | "crank" | "warm_up"
+        | "cool_down" | "synchronizing" | "shed_delay" | "time_out" | "dead_time" | "t1" | "t2" | "t3"
+        | "t4" | "t5" | "t6" => Span::from_secs_f64(number).to_string(),
         _ => Ratio::of(number).to_string(),
     }
 }

@@ -80,7 +80,7 @@ fn a_log_keeps_one_text_that_needs_no_other_file_but_its_profiles() {
 
 #[test]
 fn a_mistake_is_shown_in_the_file_that_it_is_in() {
-    let own = "Scenario(version: 1,\n    use: [\"base/base.ron\"],\n    seeed: 7,\n    expect: [Always(\"g/pcc.q <= 1 kW\")],\n)";
+    let own = "Scenario(version: 1,\n    use: [\"base/base.ron\"],\n    seeed: 7,\n    expect: [Always(\"g/pcc.x <= 1 kW\")],\n)";
     let base =
         GOOD.replace("\"short.csv\"", "\"../data/short.csv\"").replace("soc: \"50 %\"", "soc: \"500 %\"");
     let line = base.lines().position(|line| line.contains("500 %")).expect("the line just made") + 1;
@@ -93,7 +93,7 @@ fn a_mistake_is_shown_in_the_file_that_it_is_in() {
              name, note, site, seed, network_seed, start, profiles, plant, links, clocks, differs, network, fidelity, sync, \
              persistence, initial, tariff, timeline, faults, expect"
                 .to_string(),
-            "run/x.ron:4:21: \"pcc\" has no point \"q\"; allowed: p, closed".to_string(),
+            "run/x.ron:4:21: \"pcc\" has no point \"x\"; allowed: p, closed, q, v, f, state, waiting, trips".to_string(),
             format!("run/base/base.ron:{line}:{column}: must be from 0 % to 100 %, got \"500 %\""),
         ]
     );

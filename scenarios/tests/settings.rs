@@ -17,7 +17,11 @@ fn set(setting: &str) -> Result<Loaded<BuiltIn>, Report> {
 fn capacity_wh(loaded: &Loaded<BuiltIn>) -> f64 {
     let batteries = loaded.world.grids[0].bus.components().iter().filter_map(|component| match component {
         Component::Battery(battery) => Some(battery.spec().capacity.watt_hours()),
-        Component::Connection(_) | Component::Load(_) | Component::Pv(_) | Component::Receiver(_) => None,
+        Component::Connection(_)
+        | Component::Load(_)
+        | Component::Pv(_)
+        | Component::Receiver(_)
+        | Component::Genset(_) => None,
     });
     batteries.sum()
 }

@@ -343,7 +343,8 @@ fn controlled(
             | Component::Connection(_)
             | Component::Load(_)
             | Component::Pv(_)
-            | Component::Receiver(_) => None,
+            | Component::Receiver(_)
+            | Component::Genset(_) => None,
         };
         Controlled {
             name: device.name.clone(),

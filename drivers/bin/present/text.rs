@@ -46,7 +46,7 @@ pub fn money(amount: f64, currency: &str) -> String {
     format!("{sign}{}.{:02} {currency}", count((cents / 100.0) as u64), (cents % 100.0) as u64)
 }
 
-/// A number in a base unit that is known by its symbol: W, Wh, s, events, or 1 for a share.
+/// A number in a base unit that is known by its symbol: W, Wh, s, events, number for what has no unit, or 1 for a share.
 pub fn quantity(value: f64, unit: &str) -> String {
     match unit {
         "1" => percent(value),
@@ -54,6 +54,7 @@ pub fn quantity(value: f64, unit: &str) -> String {
         "pu" | "Hz" => format!("{:.3} {unit}", clean(value, 0.000_5)),
         "s" if value < 0.0 => format!("-{}", duration(Span::from_secs_f64(-value))),
         "s" => duration(Span::from_secs_f64(value)),
+        "number" => format!("{value}"),
         "events" => format!("{value} events"),
         unit => scaled(value, unit),
     }

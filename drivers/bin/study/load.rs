@@ -177,7 +177,11 @@ fn grid_name(grid: usize, world: &WorldSpec, controllers: &[ControllerNames]) ->
 fn capacities(names: &[String], components: &[Component]) -> BTreeMap<String, f64> {
     let capacity = |(name, component): (&String, &Component)| match component {
         Component::Battery(battery) => Some((name.clone(), battery.spec().capacity.watt_hours())),
-        Component::Connection(_) | Component::Load(_) | Component::Pv(_) | Component::Receiver(_) => None,
+        Component::Connection(_)
+        | Component::Load(_)
+        | Component::Pv(_)
+        | Component::Receiver(_)
+        | Component::Genset(_) => None,
     };
     names.iter().zip(components).filter_map(capacity).collect()
 }

@@ -15,8 +15,8 @@ use r_ems_engine::{Span, Time};
 
 use crate::bill::Bill;
 use crate::plant::{
-    Above, Battery, Bus, Component, ComponentIndex, ConnectionFlow, Decay, JOULES_PER_WATT_HOUR, Motion,
-    WATT_HOURS_PER_JOULE, Watch,
+    Above, Battery, Bus, BusMode, Component, ComponentIndex, ConnectionFlow, Decay, JOULES_PER_WATT_HOUR,
+    Motion, WATT_HOURS_PER_JOULE, Watch,
 };
 
 /// The window that grid fees are measured over in most of Europe.
@@ -87,8 +87,10 @@ struct Tally {
     batteries_w: (f64, f64),
     made_wh: f64,
     discharged_wh: f64,
-    /// Where the charging power goes, in W, zero or less.
-    charging_w: f64,
+    /// By gensets, in Wh.
+    generated_wh: f64,
+    /// The straight part of the charging power at both ends, in W, zero or less.
+    charging_w: (f64, f64),
 }
 
 impl Account {
@@ -109,9 +111,11 @@ impl Account {
                     soc_min: (battery.soc(), now),
                     soc_max: (battery.soc(), now),
                 }),
-                Component::Connection(_) | Component::Load(_) | Component::Pv(_) | Component::Receiver(_) => {
-                    None
-                }
+                Component::Connection(_)
+                | Component::Load(_)
+                | Component::Pv(_)
+                | Component::Receiver(_)
+                | Component::Genset(_) => None,
             })
             .collect();
         Self {
@@ -232,8 +236,10 @@ impl Account {
         tally.batteries_w.1 += flow.end_w;
         tally.discharged_wh += flow.discharge_wh;
         if flow.charge_wh > 0.0 {
-            tally.charging_w += flow.curve.target_w;
-            if !flow.curve.is_settled() {
+            let straight_w = flow.curve.straight();
+            tally.charging_w.0 += straight_w.0;
+            tally.charging_w.1 += straight_w.1;
+            if flow.curve.has_decay() {
                 self.charging.push(flow.decay());
             }
         }
@@ -241,14 +247,14 @@ impl Account {
 
     /// Of the photovoltaic energy of a segment, what loads and batteries took at once, in Wh.
     fn pv_used(&self, bus: &Bus, without: &Motion<'_>, tally: &Tally) -> f64 {
-        if tally.discharged_wh <= 0.0 {
-            // Nothing but the sun can be exported.
+        if tally.discharged_wh <= 0.0 || bus.mode() == BusMode::Island {
+            // Nothing but the sun can be exported, and nothing at all from an island.
             return tally.made_wh - bus.connection().flow().export_wh;
         }
         // What is left over is what is made less what loads and charging batteries take.
         let left_over = Motion {
-            straight_start: tally.charging_w - without.straight_start,
-            straight_end: tally.charging_w - without.straight_end,
+            straight_start: tally.charging_w.0 - without.straight_start,
+            straight_end: tally.charging_w.1 - without.straight_end,
             decays: &self.charging,
             ..*without
         };
@@ -268,14 +274,20 @@ impl Watch for Account {
                     number += 1;
                 }
                 Component::Pv(pv) => tally.made_wh += pv.flow().made_wh,
+                Component::Genset(genset) => tally.generated_wh += genset.flow().generated_wh,
                 Component::Connection(_) | Component::Load(_) | Component::Receiver(_) => {}
             }
         }
         let connection = bus.connection();
         let (flow, with) = (connection.flow(), bus.exchange());
+        // An island takes nothing from the grid, and without its formers there would be none.
+        let batteries_w = match bus.mode() {
+            BusMode::Grid | BusMode::Dead => tally.batteries_w,
+            BusMode::Island => (0.0, 0.0),
+        };
         let without = Motion {
-            straight_start: flow.start_w + tally.batteries_w.0,
-            straight_end: flow.end_w + tally.batteries_w.1,
+            straight_start: flow.start_w + batteries_w.0,
+            straight_end: flow.end_w + batteries_w.1,
             decays: &[],
             ..with
         };
@@ -283,7 +295,10 @@ impl Watch for Account {
             bill.book(flow, (&with, &without), from, to);
         }
         if tally.made_wh > 0.0 {
-            self.pv_used_wh += self.pv_used(bus, &without, &tally);
+            let used_wh = self.pv_used(bus, &without, &tally);
+            // What is exported counts as sunshine first, and what is more than that comes from gensets.
+            let is_more = tally.generated_wh > 0.0 && used_wh < 0.0;
+            self.pv_used_wh += if is_more { 0.0 } else { used_wh };
         }
         let rating_w = connection.import_max().watts();
         if flow.high_w > rating_w {

@@ -9,6 +9,9 @@
 //! - a load is served what it wants on a live bus and nothing on a dead one, and what it misses then is unserved;
 //! - a battery stands by while it is ready or runs and is not empty, converts with the loss of its power, and stores what it
 //!   charged less what it gave and lost, from where the segment before ended;
+//! - on an island, where nothing crosses the connection, those of all others do so by themselves;
+//! - the mass of a genset takes up what drives it and does not reach the bus: 2 H S times the change of its speed, as the linear
+//!   equation has it;
 //! - over the run, what came in went out.
 //!
 //! It shares no formula with the plant's closed forms: curves are integrated by Gauss's rule, and where the sum changes its
@@ -16,7 +19,10 @@
 //!
 //! It must never change what it checks, and never panic: what it finds is a value.
 
+mod energies;
 mod grain;
+#[cfg(test)]
+mod island_tests;
 mod quadrature;
 mod sign;
 #[cfg(test)]
@@ -31,8 +37,11 @@ use self::grain::{RUN_GRAIN, SEGMENT_GRAIN};
 use self::quadrature::{Decays, integrated};
 use self::sign::Others;
 use crate::plant::{
-    Battery, Bus, Component, ComponentIndex, Connection, Load, Mode, Position, Pv, TAPER_STEPS, Watch,
+    Battery, Bus, Component, ComponentIndex, Connection, Genset, Load, Mode, Position, Pv, Supply,
+    TAPER_STEPS, Watch,
 };
+
+pub use self::energies::Energies;
 
 /// What an energy may be off over a run, in Wh; and the share of it that the rule may be.
 pub const TOLERANCE_WH: f64 = 1.0;
@@ -60,6 +69,8 @@ pub enum Balance {
     Stated(ComponentIndex),
     /// A battery stores something else than it charged less what it gave and lost.
     Stored(ComponentIndex),
+    /// The mass of a genset takes or gives something else than what drives it less what it gives to the bus.
+    Mass(ComponentIndex),
     /// A plant makes more than there is.
     Available(ComponentIndex),
     /// Differences of one kind of energy, each too small to be seen, add up.
@@ -89,10 +100,14 @@ pub enum Kind {
     Conversion,
     /// Lost by standing by.
     Standby,
+    /// Given to the bus by gensets.
+    Generated,
+    /// Taken from the bus by gensets.
+    Absorbed,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Import,
         Self::Export,
         Self::Load,
@@ -103,6 +118,8 @@ impl Kind {
         Self::Discharge,
         Self::Conversion,
         Self::Standby,
+        Self::Generated,
+        Self::Absorbed,
     ];
 }
 
@@ -127,40 +144,6 @@ impl fmt::Display for Imbalance {
 }
 
 impl core::error::Error for Imbalance {}
-
-/// Energies by kind since the run's start, in Wh.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Energies {
-    /// Drawn from the grid.
-    pub import_wh: f64,
-    /// Fed into the grid.
-    pub export_wh: f64,
-    /// Taken by loads.
-    pub load_wh: f64,
-    /// Wanted by loads while the bus was dead.
-    pub unserved_wh: f64,
-    /// Made by photovoltaic plants.
-    pub pv_made_wh: f64,
-    /// What they could have made.
-    pub pv_available_wh: f64,
-    /// Taken from the bus by batteries.
-    pub charge_wh: f64,
-    /// Given to the bus by batteries.
-    pub discharge_wh: f64,
-    /// Lost by batteries' conversion.
-    pub conversion_wh: f64,
-    /// Lost by batteries' standing by.
-    pub standby_wh: f64,
-    /// What batteries store more than at the start.
-    pub stored_wh: f64,
-}
-
-impl Energies {
-    /// What photovoltaic plants could have made and did not.
-    pub fn pv_curtailed_wh(&self) -> f64 {
-        self.pv_available_wh - self.pv_made_wh
-    }
-}
 
 /// A sum that loses nothing to rounding: what each addition loses is kept beside it (Knuth's two-sum).
 #[derive(Clone, Copy, Debug, Default)]
@@ -221,7 +204,7 @@ struct Span {
     at: Time,
     span_s: f64,
     half_h: f64,
-    position: Position,
+    supply: Supply,
 }
 
 /// Keeps the energies of one bus and checks them.
@@ -274,6 +257,8 @@ impl Ledger {
             conversion_wh: total(Kind::Conversion),
             standby_wh: total(Kind::Standby),
             stored_wh: stored.total(),
+            generated_wh: total(Kind::Generated),
+            absorbed_wh: total(Kind::Absorbed),
         }
     }
 
@@ -295,8 +280,9 @@ impl Ledger {
             }
         }
         let energies = self.energies(bus);
-        let incoming_wh = energies.import_wh + energies.pv_made_wh + energies.discharge_wh;
-        let outgoing_wh = energies.export_wh + energies.load_wh + energies.charge_wh;
+        let incoming_wh =
+            energies.import_wh + energies.pv_made_wh + energies.discharge_wh + energies.generated_wh;
+        let outgoing_wh = energies.export_wh + energies.load_wh + energies.charge_wh + energies.absorbed_wh;
         if !is_near(incoming_wh, outgoing_wh, run_tolerance_wh(outgoing_wh)) {
             let what = Balance::Bus;
             return Err(Imbalance { at, what, found_wh: incoming_wh, expected_wh: outgoing_wh });
@@ -353,9 +339,9 @@ impl Ledger {
         let flow = load.flow();
         let taken_wh = -(flow.start_w + flow.end_w) * span.half_h;
         let wanted_wh = (flow.demand_start_w + flow.demand_end_w) * span.half_h;
-        let (served_wh, unserved_wh) = match span.position {
-            Position::Closed => (wanted_wh, 0.0),
-            Position::Open => (0.0, wanted_wh),
+        let (served_wh, unserved_wh) = match (span.supply, load.position()) {
+            (Supply::Live, Position::Closed) => (wanted_wh, 0.0),
+            (Supply::Live, Position::Open) | (Supply::Dead, _) => (0.0, wanted_wh),
         };
         self.compare(span.at, Balance::Stated(index), taken_wh, served_wh);
         self.book(span.at, index, Kind::Load, flow.served_wh, served_wh);
@@ -368,9 +354,9 @@ impl Ledger {
         let flow = plant.flow();
         let given_wh = (flow.start_w + flow.end_w) * span.half_h;
         let available_wh = (flow.available_start_w + flow.available_end_w) * span.half_h;
-        let made_wh = match span.position {
-            Position::Closed => given_wh,
-            Position::Open => 0.0,
+        let made_wh = match span.supply {
+            Supply::Live => given_wh,
+            Supply::Dead => 0.0,
         };
         self.book(span.at, index, Kind::Made, flow.made_wh, made_wh);
         self.book(span.at, index, Kind::Available, flow.available_wh, available_wh);
@@ -382,13 +368,27 @@ impl Ledger {
     }
 
     #[inline]
+    fn genset(&mut self, index: ComponentIndex, genset: &Genset, span: Span) {
+        let (flow, spec) = (genset.flow(), genset.spec());
+        let energy_wh = (flow.start_w + flow.end_w) * span.half_h;
+        let (given_wh, taken_wh) = if energy_wh > 0.0 { (energy_wh, 0.0) } else { (0.0, 0.0 - energy_wh) };
+        self.book(span.at, index, Kind::Generated, flow.generated_wh, given_wh);
+        self.book(span.at, index, Kind::Absorbed, flow.absorbed_wh, taken_wh);
+        let mass_wh = 2.0 * spec.inertia.as_secs_f64() * spec.rating.watts() * WATT_HOURS_PER_JOULE;
+        let driven_wh = (flow.shaft_start_w + flow.shaft_end_w) * span.half_h;
+        let stored_wh = mass_wh * (flow.speeds.1 - flow.speeds.0);
+        self.compare(span.at, Balance::Mass(index), driven_wh - energy_wh, stored_wh);
+        self.others.add_line(flow.start_w, flow.end_w, energy_wh);
+    }
+
+    #[inline]
     fn battery(&mut self, number: usize, battery: &Battery, span: Span) {
         let at = span.at;
         let cell = &mut self.cells[number];
         let (component, tolerance_wh) = (cell.component, cell.segment_tolerance_wh);
         let flow = battery.flow();
         let runs = battery.mode() == Mode::Running;
-        let follows = runs && span.position == Position::Closed;
+        let follows = runs && span.supply == Supply::Live;
         let own = integrated(battery, flow, span.span_s, &mut cell.decays);
         let stands_by = runs || battery.mode() == Mode::Ready;
         let standby_wh = cell.standby_w(battery, stands_by) * 2.0 * span.half_h;
@@ -443,7 +443,7 @@ impl Watch for Ledger {
     fn segment(&mut self, bus: &Bus, from: Time, to: Time) {
         let span_s = to.since(from).as_secs_f64();
         let half_h = span_s * (0.5 / 3_600.0);
-        let span = Span { at: to, span_s, half_h, position: bus.connection().position() };
+        let span = Span { at: to, span_s, half_h, supply: bus.mode().supply() };
         self.others.clear();
         let mut cell = 0;
         for (index, component) in bus.components().iter().enumerate() {
@@ -452,6 +452,7 @@ impl Watch for Ledger {
                 Component::Connection(_) | Component::Receiver(_) => {}
                 Component::Load(load) => self.load(number, load, span),
                 Component::Pv(plant) => self.plant(number, plant, span),
+                Component::Genset(genset) => self.genset(number, genset, span),
                 Component::Battery(battery) => {
                     self.battery(cell, battery, span);
                     cell += 1;
@@ -474,7 +475,11 @@ impl Watch for Ledger {
 fn stored_wh(bus: &Bus, component: ComponentIndex) -> f64 {
     match &bus.components()[usize::from(component.0)] {
         Component::Battery(battery) => battery.stored_wh(),
-        Component::Connection(_) | Component::Load(_) | Component::Pv(_) | Component::Receiver(_) => 0.0,
+        Component::Connection(_)
+        | Component::Load(_)
+        | Component::Pv(_)
+        | Component::Receiver(_)
+        | Component::Genset(_) => 0.0,
     }
 }
 

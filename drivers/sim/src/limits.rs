@@ -4,6 +4,7 @@
 //!
 //! - A battery's power stays within its rating, and within what its state of charge allows: over the last share of the capacity
 //!   at each end, the taper, as much less as there is less to give or to take in.
+//!   One that holds an island gives what the island takes, up to its overload.
 //! - It stores nothing less than nothing, and no more than its capacity.
 //! - A photovoltaic plant makes no more than there is, and no more than its rating; it takes nothing.
 //! - Where there is no voltage both do nothing, nor does a battery whose inverter does not run.
@@ -20,7 +21,7 @@ use core::fmt;
 use r_ems_engine::{Span, Time};
 
 use crate::plant::{
-    Bus, Component, ComponentIndex, JOULES_PER_WATT_HOUR, Mode, Position, TAPER_STEPS, WATT_HOURS_PER_JOULE,
+    Bus, BusMode, Component, ComponentIndex, JOULES_PER_WATT_HOUR, Mode, TAPER_STEPS, WATT_HOURS_PER_JOULE,
     Watch,
 };
 
@@ -112,6 +113,16 @@ struct Plant {
     rating_w: f64,
 }
 
+/// What a battery may do.
+#[derive(Clone, Copy, Debug)]
+enum May {
+    Nothing,
+    /// What its rating and its state of charge allow.
+    Follow,
+    /// So much, in W, in either direction: it holds an island.
+    Form(f64),
+}
+
 impl Limits {
     /// Checks what is on `bus`, from now on.
     pub fn new(bus: &Bus) -> Self {
@@ -128,7 +139,9 @@ impl Limits {
                 }))
             }
             Component::Pv(pv) => Some(Limited::Pv(Plant { rating_w: pv.spec().rating.watts() })),
-            Component::Connection(_) | Component::Load(_) | Component::Receiver(_) => None,
+            Component::Connection(_) | Component::Load(_) | Component::Receiver(_) | Component::Genset(_) => {
+                None
+            }
         };
         let indexed = (0..).map(ComponentIndex).zip(bus.components());
         let watched = indexed.filter_map(|(index, component)| Some((index, limited(component)?))).collect();
@@ -145,13 +158,14 @@ impl Limits {
 
     /// Looks at what every component does at the end of a segment.
     fn look_at_all(&mut self, bus: &Bus, at: Time) {
-        let is_live = bus.connection().position() == Position::Closed;
+        let is_live = bus.mode() != BusMode::Dead;
         for place in 0..self.watched.len() {
             let (component, limited) = &self.watched[place];
             let (power_w, is_well_within) = match (limited, &bus.components()[usize::from(component.0)]) {
                 (Limited::Battery(cell), Component::Battery(battery)) => {
                     let (power_w, stored_j) = (battery.flow().end_w, battery.stored_j());
-                    (power_w, battery.mode() == Mode::Running && cell.is_well_within(power_w, stored_j))
+                    let follows = battery.mode() == Mode::Running && !battery.is_forming();
+                    (power_w, follows && cell.is_well_within(power_w, stored_j))
                 }
                 (Limited::Pv(plant), Component::Pv(pv)) => {
                     let power_w = pv.flow().end_w;
@@ -169,10 +183,15 @@ impl Limits {
     #[cold]
     fn look(&mut self, bus: &Bus, at: Time, place: usize, power_w: f64) {
         let (component, limited) = self.watched[place];
-        let is_live = bus.connection().position() == Position::Closed;
+        let is_live = bus.mode() != BusMode::Dead;
         let broken = match (limited, &bus.components()[usize::from(component.0)]) {
             (Limited::Battery(cell), Component::Battery(battery)) => {
-                cell.broken(power_w, battery.stored_j(), is_live && battery.mode() == Mode::Running)
+                let may = match battery.spec().forms {
+                    _ if !is_live || battery.mode() != Mode::Running => May::Nothing,
+                    Some(forming) if battery.is_forming() => May::Form(forming.overload * cell.rating_w),
+                    Some(_) | None => May::Follow,
+                };
+                cell.broken(power_w, battery.stored_j(), may)
             }
             (Limited::Pv(plant), Component::Pv(pv)) => {
                 plant.broken(power_w, if is_live { pv.available_w() } else { 0.0 })
@@ -195,7 +214,7 @@ impl Cell {
     }
 
     /// The limit that a battery does not keep, what it does, and what is allowed.
-    fn broken(&self, power_w: f64, stored_j: f64, follows: bool) -> Option<(Limit, f64, f64)> {
+    fn broken(&self, power_w: f64, stored_j: f64, may: May) -> Option<(Limit, f64, f64)> {
         let grain_j = self.capacity_j * TOLERANCE_SHARE;
         // What cannot be compared lies in no range.
         if !(-grain_j..=self.capacity_j + grain_j).contains(&stored_j) {
@@ -204,7 +223,11 @@ impl Cell {
         }
         let allowed_w = |left_j: f64| {
             let most_w = (left_j * self.taper_w_per_j + self.half_a_step_w).clamp(0.0, self.rating_w);
-            if follows { most_w } else { 0.0 }
+            match may {
+                May::Nothing => 0.0,
+                May::Follow => most_w,
+                May::Form(most_w) => most_w,
+            }
         };
         let (gives_w, takes_w) = (allowed_w(stored_j), allowed_w(self.capacity_j - stored_j));
         let tolerance_w = self.rating_w * TOLERANCE_SHARE;

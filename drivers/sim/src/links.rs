@@ -6,11 +6,12 @@
 //! in which they were asked for, as on one connection. Nothing here decides; it only delays, and lies as it is told to.
 //!
 //! - `frames` is what the same link does where bytes pass on it; `faults` is what a timeline makes of answers;
-//! - `connection` is what they travel on, and what becomes of them without it.
+//! - `connection` is what they travel on, and what becomes of them without it; `kinds` names the points.
 
 mod connection;
 mod faults;
 mod frames;
+mod kinds;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -29,6 +30,7 @@ use crate::world::{DropOuts, LinkSpec, LinkState};
 use self::connection::{Access, Connection};
 use self::faults::Faults;
 pub use self::faults::{DeviceFault, Edge, Reads};
+use self::kinds::kind_of;
 
 /// Most points of one device.
 pub const MAX_DEVICE_POINTS: usize = 8;
@@ -473,26 +475,5 @@ impl Link {
             LinkState::Answering => LinkState::Silent,
             LinkState::Silent => LinkState::Answering,
         };
-    }
-}
-
-/// What a quantity is to a controller; `None` if no device of it reports such a point.
-const fn kind_of(quantity: Quantity) -> Option<PointKind> {
-    match quantity {
-        Quantity::Power => Some(PointKind::Power),
-        Quantity::StateOfCharge | Quantity::ReportedStateOfCharge => Some(PointKind::StateOfCharge),
-        Quantity::ChargeLimit => Some(PointKind::ChargeLimit),
-        Quantity::DischargeLimit => Some(PointKind::DischargeLimit),
-        Quantity::SetPoint => Some(PointKind::SetPoint),
-        Quantity::ReactivePower => Some(PointKind::ReactivePower),
-        Quantity::Voltage => Some(PointKind::Voltage),
-        Quantity::Frequency => Some(PointKind::Frequency),
-        Quantity::ReactiveSetPoint => Some(PointKind::ReactiveSetPoint),
-        Quantity::Signal => Some(PointKind::Signal),
-        Quantity::StoredEnergy
-        | Quantity::AvailablePower
-        | Quantity::Curtailed
-        | Quantity::Demand
-        | Quantity::Closed => None,
     }
 }

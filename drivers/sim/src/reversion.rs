@@ -18,7 +18,7 @@ use r_ems_engine::math;
 use r_ems_engine::{Span, Time};
 
 use crate::plant::{
-    Bus, Component, ComponentIndex, LAG_MIN, Position, Quantity, SETTLED_TIME_CONSTANTS, Watch,
+    Bus, BusMode, Component, ComponentIndex, LAG_MIN, Quantity, SETTLED_TIME_CONSTANTS, Watch,
 };
 
 /// What a power may be away from where it must be, as a share of the rating.
@@ -102,7 +102,10 @@ impl Timers {
                     let after = Span::from_secs_f64(after_s);
                     (None, pv.heartbeat(), Falls::Free { after }, spec.rating)
                 }
-                Component::Connection(_) | Component::Load(_) | Component::Receiver(_) => return None,
+                Component::Connection(_)
+                | Component::Load(_)
+                | Component::Receiver(_)
+                | Component::Genset(_) => return None,
             };
             reversion.or(heartbeat)?;
             let rating_w = rating.watts();
@@ -149,10 +152,15 @@ impl Timers {
 
     /// Looks at the devices whose set-point has ended.
     fn look(&mut self, bus: &Bus, at: Time) {
-        for timer in &self.timers {
+        for timer in &mut self.timers {
             let Some(ended_at) = timer.end().filter(|end| *end < at) else { continue };
             let component = timer.component;
             let of = &bus.components()[usize::from(component.0)];
+            if matches!(of, Component::Battery(battery) if battery.is_forming()) {
+                // Who holds an island follows no set-point; it falls back when it does so no more.
+                (timer.ends, timer.unheard) = (Some(at), None);
+                continue;
+            }
             let (power_w, ended_for) = (of.ends_w().1, at.since(ended_at));
             let (fallback_w, may) = match timer.falls {
                 Falls::Back { lag_s, power_w: fallback_w } => {
@@ -161,7 +169,7 @@ impl Timers {
                 Falls::Free { after } => {
                     let available_w = of.value(Quantity::AvailablePower).unwrap_or(0.0);
                     let lowest_w = available_w - timer.rating_w * TOLERANCE_SHARE;
-                    let is_dead = bus.connection().position() == Position::Open;
+                    let is_dead = bus.mode() == BusMode::Dead;
                     (available_w, is_dead || ended_for <= after || power_w >= lowest_w)
                 }
             };

@@ -360,8 +360,10 @@ pub enum Change {
 pub enum PlantChange {
     /// The breaker of the connection moves there.
     Breaker(Position),
-    /// The inverter of a battery is started or stopped.
+    /// The inverter of a battery, or a genset, is started or stopped.
     Inverter(ComponentIndex, InverterOrder),
+    /// The breaker of a load moves there.
+    Load(ComponentIndex, Position),
     /// The grid behind the connection has this value from now on; none: it follows its own course again.
     Grid(GridValue, Option<Level>),
     /// A receiver tells this share; none: it follows its own course again.
@@ -384,12 +386,12 @@ impl Level {
     }
 }
 
-/// What an inverter can be told apart from its set-point.
+/// What an inverter or a genset can be told apart from its set-point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InverterOrder {
     /// It starts, unless it is on its way or running.
     Start,
-    /// It opens its contactors.
+    /// It opens its contactors, or its breaker.
     Stop,
 }
 

@@ -16,7 +16,7 @@ pub(super) fn is_curved(bus: &Bus, point: TruthPoint) -> bool {
     match (component, point.quantity()) {
         (Component::Connection(_), Quantity::Power) => !bus.exchange().decays.is_empty(),
         (Component::Battery(battery), Quantity::Power | Quantity::StateOfCharge | Quantity::StoredEnergy) => {
-            !battery.flow().curve.is_settled()
+            battery.flow().curve.has_decay()
         }
         _ => false,
     }
@@ -62,8 +62,14 @@ pub(super) fn ends(bus: &Bus, point: TruthPoint) -> (f64, f64) {
         | Quantity::DischargeLimit
         | Quantity::SetPoint
         | Quantity::ReactiveSetPoint
-        | Quantity::Closed
-        | Quantity::Signal => held(bus.value(point)),
+        | Quantity::Signal
+        | Quantity::State
+        | Quantity::Trips
+        | Quantity::Waiting
+        | Quantity::Fuel
+        | Quantity::RunningHours
+        | Quantity::Starts
+        | Quantity::Closed => held(bus.value(point)),
     }
 }
 

@@ -76,6 +76,9 @@ pub(super) fn integrated(battery: &Battery, flow: &BatteryFlow, span_s: f64, dec
         let end_w = flow.curve.target_w;
         return Own { energy_wh: end_w * hours, loss_wh: loss_w(end_w) * hours, end_w };
     }
+    if flow.curve.is_line() {
+        return along_line(flow, span_s, loss_w);
+    }
     let parts = math::ceil(span_s / (RULE_TIME_CONSTANTS * flow.curve.lag_s));
     let part_s = span_s / parts;
     let nodes = decays.nodes(part_s, flow.curve.lag_s);
@@ -91,4 +94,23 @@ pub(super) fn integrated(battery: &Battery, flow: &BatteryFlow, span_s: f64, dec
     }
     let half_h = part_s * (0.5 / 3_600.0);
     Own { energy_wh: energy * half_h, loss_wh: loss * half_h, end_w: flow.curve.target_w + gap_w }
+}
+
+/// The same for a power that goes straight from one end of the curve to the other.
+fn along_line(flow: &BatteryFlow, span_s: f64, loss_w: impl Fn(f64) -> f64) -> Own {
+    let (start_w, end_w) = (flow.curve.start_w, flow.curve.target_w);
+    // The loss has a corner at zero: the rule goes up to it and on from it.
+    let zero = if start_w * end_w < 0.0 { start_w / (start_w - end_w) } else { 1.0 };
+    let mut own = Own { end_w, ..Own::default() };
+    for (from, to) in [(0.0, zero), (zero, 1.0)] {
+        let half_h = (to - from) * span_s * (0.5 / 3_600.0);
+        for (node, weight) in GAUSS {
+            for place in [0.5 - 0.5 * node, 0.5 + 0.5 * node] {
+                let power_w = start_w + (end_w - start_w) * (from + (to - from) * place);
+                own.energy_wh += weight * half_h * power_w;
+                own.loss_wh += weight * half_h * loss_w(power_w);
+            }
+        }
+    }
+    own
 }

@@ -77,10 +77,10 @@ impl Others {
     #[inline]
     pub(super) fn add_curve(&mut self, flow: &BatteryFlow, energy_wh: f64) {
         self.add_ends(flow.start_w, flow.end_w, energy_wh);
-        let target_w = flow.curve.target_w;
-        self.straight.0 += target_w;
-        self.straight.1 += target_w;
-        if !flow.curve.is_settled() {
+        let (target_w, straight_w) = (flow.curve.target_w, flow.curve.straight());
+        self.straight.0 += straight_w.0;
+        self.straight.1 += straight_w.1;
+        if flow.curve.has_decay() {
             self.decays.push(Decay { start_w: flow.start_w - target_w, lag_s: flow.curve.lag_s });
         }
     }
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_curve_through_zero_is_split_where_it_passes() {
         // 100 (1 − e^(−t)) − 50 kW passes zero at ln 2: below it 50 ln 2 − 50 kW s.
-        let curve = Curve { start_w: 0.0, target_w: 100e3, lag_s: 1.0 };
+        let curve = Curve { start_w: 0.0, target_w: 100e3, lag_s: 1.0, line_s: 0.0 };
         let end_w = 100e3 * (1.0 - math::exp(-3.0));
         let flow = BatteryFlow { end_w, curve, ..BatteryFlow::default() };
         let mut others = Others::default();

@@ -6,7 +6,7 @@ use r_ems_engine::Span;
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 
 use super::*;
-use crate::plant::{Battery, BatterySpec, Connection, Load, Pv, PvSpec};
+use crate::plant::{Battery, BatterySpec, Connection, Load, Position, Pv, PvSpec};
 use crate::sources::Source;
 
 const BATTERY: ComponentIndex = ComponentIndex(0);

@@ -6,26 +6,28 @@
 //!
 //! **Invariant:** after `advance(to)` everything that is due at `to` has been done, and [`Bus::next_event`] is later.
 //!
-//! Only buses on a grid exist so far: with the breaker open the bus is dead.
+//! What holds it is the grid, formers of its own, or nothing: `island` has the second case. `commands` is what is done to a bus,
+//! `readings` what is read of it.
+
+mod commands;
+mod island;
+mod readings;
 
 use alloc::vec::Vec;
 use core::fmt;
 
-use r_ems_engine::units::{Vars, Watts};
-use r_ems_engine::{Span, Time};
+use r_ems_engine::Time;
 
 use super::motion::{Decay, Motion};
-use super::{
-    Component, ComponentIndex, Connection, ConnectionFlow, Electrical, GridValue, Position, Quantity, Supply,
-    TruthPoint, WATT_HOURS_PER_JOULE, Watch,
-};
+use super::swing::{ISLAND_STEP, Swing};
+use super::{BusMode, Component, ComponentIndex, Connection, ConnectionFlow, WATT_HOURS_PER_JOULE, Watch};
 use crate::sources::seconds;
 
 /// Most components of one bus.
 pub const MAX_COMPONENTS: usize = 1_024;
 
-/// Most segments of one advance. More means that a component does not get on, which is a bug: a source of milliseconds
-/// makes this many in three hours.
+/// Most segments of one advance, whole steps of an island apart. More means that a component does not get on, which is a bug: a
+/// source of milliseconds makes this many in three hours.
 pub const MAX_PER_ADVANCE: u64 = 10_000_000;
 
 /// Says why components make no bus.
@@ -61,6 +63,15 @@ impl core::error::Error for BusError {}
 pub struct Bus {
     components: Vec<Component>,
     connection: usize,
+    mode: BusMode,
+    /// The frequency while the bus is an island.
+    swing: Swing,
+    /// The angle between an island and the grid, in turns, from minus a half to a half.
+    turns: f64,
+    /// Whether a load has a relay, which looks at the grid too.
+    has_relays: bool,
+    /// What every component did before a change; kept for its memory.
+    before_w: Vec<f64>,
     now: Time,
     /// When the first component changes by itself.
     breakpoint: Time,
@@ -88,12 +99,21 @@ impl Bus {
         for component in &mut components {
             component.pass(Time::ZERO);
         }
-        let decays = Vec::with_capacity(components.len());
-        let mut bus =
-            Self { components, connection, now: Time::ZERO, breakpoint: Time::MAX, span_s: 0.0, decays };
-        if bus.connection().position() == Position::Open {
-            bus.energize(Supply::Dead);
-        }
+        let has_relay =
+            |component: &Component| matches!(component, Component::Load(load) if load.relay().is_some());
+        let mut bus = Self {
+            connection,
+            mode: BusMode::Grid,
+            swing: Swing::new(ISLAND_STEP, Time::ZERO, 1.0),
+            turns: 0.0,
+            has_relays: components.iter().any(has_relay),
+            before_w: Vec::with_capacity(components.len()),
+            now: Time::ZERO,
+            breakpoint: Time::MAX,
+            span_s: 0.0,
+            decays: Vec::with_capacity(components.len()),
+            components,
+        };
         bus.settle();
         Ok(bus)
     }
@@ -108,95 +128,13 @@ impl Bus {
             self.integrate(until);
             let from = core::mem::replace(&mut self.now, until);
             watch.segment(self, from, until);
+            let is_step = self.mode == BusMode::Island && until.since(from) == self.swing.step();
             if self.breakpoint <= until {
                 self.pass(watch);
             }
-            segments += 1;
+            segments += u64::from(!is_step);
             assert!(segments <= MAX_PER_ADVANCE, "a component of the bus does not get on");
         }
-    }
-
-    /// Gives a set-point to a battery, or a limit to a photovoltaic plant, at `now`, in W.
-    ///
-    /// # Panics
-    /// If the component takes no command: whoever wires devices to components has checked that.
-    pub fn command(&mut self, component: ComponentIndex, power: Watts, now: Time, watch: &mut impl Watch) {
-        self.act(component, now, watch, |component, at| component.command(power, at));
-    }
-
-    /// Gives a reactive set-point to an inverter at `now`, in var; what takes none does nothing.
-    pub fn command_reactive(
-        &mut self,
-        component: ComponentIndex,
-        power: Vars,
-        now: Time,
-        watch: &mut impl Watch,
-    ) {
-        if self.components[usize::from(component.0)].takes_reactive() {
-            self.act(component, now, watch, |component, _at| component.command_reactive(power));
-        }
-    }
-
-    /// Lets a device hear, at `now`, that somebody cares for its set-point.
-    pub fn hear(&mut self, component: ComponentIndex, now: Time, watch: &mut impl Watch) {
-        self.act(component, now, watch, Component::hear);
-    }
-
-    /// Whether a device does what it was commanded last, as far as it can: a connection and a load are commanded nothing.
-    pub fn is_commanded(&self, component: ComponentIndex) -> bool {
-        match &self.components[usize::from(component.0)] {
-            Component::Battery(battery) => battery.is_commanded(),
-            Component::Pv(pv) => pv.is_commanded(),
-            Component::Connection(_) | Component::Load(_) | Component::Receiver(_) => false,
-        }
-    }
-
-    /// A device falls back from now on when it follows a set-point and hears no heartbeat for so long. To be said before anything
-    /// happens.
-    pub fn expect_heartbeats(&mut self, component: ComponentIndex, timeout: Span) {
-        self.components[usize::from(component.0)].expect_heartbeats(timeout);
-    }
-
-    /// Starts the inverter of a battery at `now`: it runs after its start delay, or at once if it is ready; nothing happens
-    /// if it is on its way or running.
-    ///
-    /// # Panics
-    /// If the component is no battery.
-    pub fn start(&mut self, component: ComponentIndex, now: Time, watch: &mut impl Watch) {
-        self.act(component, now, watch, |component, at| component.battery().start(at));
-    }
-
-    /// Stops the inverter of a battery at `now` and opens its contactors.
-    ///
-    /// # Panics
-    /// If the component is no battery.
-    pub fn stop(&mut self, component: ComponentIndex, now: Time, watch: &mut impl Watch) {
-        self.act(component, now, watch, |component, at| component.battery().stop(at));
-    }
-
-    /// Restarts what controls a component at `now`: it forgets its set-point. A connection and a load have none.
-    pub fn restart(&mut self, component: ComponentIndex, now: Time, watch: &mut impl Watch) {
-        self.act(component, now, watch, Component::restart);
-    }
-
-    /// Opens or closes the breaker of the connection at `now`.
-    pub fn breaker(&mut self, position: Position, now: Time, watch: &mut impl Watch) {
-        self.advance(now, watch);
-        if self.connection().position() == position {
-            return;
-        }
-        let Component::Connection(connection) = &mut self.components[self.connection] else {
-            unreachable!("the index of the connection was found at construction and never changes");
-        };
-        let supply = connection.switch(position);
-        let exchanged_w = connection.power_w;
-        for index in 0..self.components.len() {
-            let before_w = self.components[index].power_w();
-            self.components[index].energize(supply, self.now);
-            self.report(ComponentIndex(index as u16), before_w, watch);
-        }
-        self.settle();
-        self.report(self.connection_index(), exchanged_w, watch);
     }
 
     /// The instant at which the bus stands.
@@ -221,6 +159,12 @@ impl Bus {
         &mut self.components[usize::from(component.0)]
     }
 
+    /// What holds the bus.
+    #[inline]
+    pub fn mode(&self) -> BusMode {
+        self.mode
+    }
+
     /// Which component is the connection.
     pub fn connection_index(&self) -> ComponentIndex {
         ComponentIndex(self.connection as u16)
@@ -241,82 +185,12 @@ impl Bus {
         motion_of(self.connection().flow(), self.span_s, &self.decays)
     }
 
-    /// A point that can be read from now on; none if the component does not exist or has no such value.
-    pub fn truth(&self, component: ComponentIndex, quantity: Quantity) -> Option<TruthPoint> {
-        self.read(component, quantity)?;
-        Some(TruthPoint { component, quantity })
-    }
-
-    /// Sets a value of the grid behind the connection at `now`; none: it follows its own course again.
-    pub fn set_grid(&mut self, what: GridValue, value: Option<f64>, now: Time, watch: &mut impl Watch) {
-        self.act(self.connection_index(), now, watch, |component, at| {
-            if let Component::Connection(connection) = component {
-                connection.set(what, value, at);
-            }
-        });
-    }
-
-    /// Sets what a receiver tells at `now`; none: it follows its own course again.
-    pub fn set_signal(
-        &mut self,
-        receiver: ComponentIndex,
-        share: Option<f64>,
-        now: Time,
-        watch: &mut impl Watch,
-    ) {
-        self.act(receiver, now, watch, |component, at| {
-            if let Component::Receiver(receiver) = component {
-                receiver.set(share, at);
-            }
-        });
-    }
-
-    /// What the bus had at the start of the last segment and has at its end.
-    pub fn electrical(&self) -> (Electrical, Electrical) {
-        let (mut first_var, mut last_var) = (0.0, 0.0);
-        for component in &self.components {
-            let (start_w, end_w) = component.ends_w();
-            first_var -= component.reactive_var(start_w);
-            last_var -= component.reactive_var(end_w);
-        }
-        let (connection, flow) = (self.connection(), self.connection().flow());
-        let from = Time::from_nanos(self.now.as_nanos() - Span::from_secs_f64(self.span_s).as_nanos());
-        (
-            connection.electrical(from, flow.start_w, first_var),
-            connection.electrical(self.now, flow.end_w, last_var),
-        )
-    }
-
-    /// What the bus has at the present instant.
-    fn electrical_now(&self) -> Electrical {
-        let reactive = |sum, component: &Component| sum - component.reactive_var(component.power_w());
-        let reactive_var = self.components.iter().fold(0.0, reactive);
-        let connection = self.connection();
-        connection.electrical(self.now, connection.power_w, reactive_var)
-    }
-
-    fn read(&self, component: ComponentIndex, quantity: Quantity) -> Option<f64> {
-        if component != self.connection_index() {
-            return self.components.get(usize::from(component.0))?.value(quantity);
-        }
-        match quantity {
-            Quantity::ReactivePower => Some(self.electrical_now().reactive_var),
-            Quantity::Voltage => Some(self.electrical_now().voltage_pu),
-            Quantity::Frequency => Some(self.electrical_now().frequency_hz),
-            _ => self.connection().value(quantity),
-        }
-    }
-
-    /// The value of a point at the present instant, in the unit that its [`Quantity`] states.
-    pub fn value(&self, point: TruthPoint) -> f64 {
-        self.read(point.component, point.quantity).expect("`truth` makes points of existing values only")
-    }
-
     /// Integrates all components over a segment in which nothing changes, and the connection from their sum.
     #[inline]
     fn integrate(&mut self, until: Time) {
         let from = self.now;
         self.span_s = seconds(from, until);
+        let speeds = self.speeds(until);
         let (mut start_w, mut end_w) = (0.0, 0.0);
         let (mut straight_start_w, mut straight_end_w) = (0.0, 0.0);
         self.decays.clear();
@@ -335,14 +209,19 @@ impl Bus {
                     pv.integrate(from, until);
                     (pv.flow().start_w, pv.flow().end_w)
                 }
+                Component::Genset(genset) => {
+                    genset.integrate(from, until, speeds);
+                    (genset.flow().start_w, genset.flow().end_w)
+                }
                 Component::Battery(battery) => {
-                    battery.integrate(until);
+                    battery.integrate(from, until);
                     let flow = battery.flow();
+                    let straight_w = flow.curve.straight();
                     start_w -= flow.start_w;
                     end_w -= flow.end_w;
-                    straight_start_w -= flow.curve.target_w;
-                    straight_end_w -= flow.curve.target_w;
-                    if !flow.curve.is_settled() {
+                    straight_start_w -= straight_w.0;
+                    straight_end_w -= straight_w.1;
+                    if flow.curve.has_decay() {
                         add_decay(&mut self.decays, flow.decay());
                     }
                     continue;
@@ -353,7 +232,13 @@ impl Bus {
             straight_start_w -= first_w;
             straight_end_w -= last_w;
         }
-        let flow = ConnectionFlow { start_w, end_w, straight_start_w, straight_end_w, ..Default::default() };
+        let flow = match self.mode {
+            BusMode::Grid | BusMode::Dead => {
+                ConnectionFlow { start_w, end_w, straight_start_w, straight_end_w, ..Default::default() }
+            }
+            // Through an open breaker nothing flows, not even what a sum of powers that balance is rounded to.
+            BusMode::Island => ConnectionFlow::default(),
+        };
         self.exchange_power(flow);
     }
 
@@ -381,6 +266,16 @@ impl Bus {
 
     /// Lets every component do what is due now.
     fn pass(&mut self, watch: &mut impl Watch) {
+        if self.mode != BusMode::Grid || self.has_relays {
+            self.change(watch, |bus| {
+                for component in &mut bus.components {
+                    if component.breakpoint() <= bus.now {
+                        component.pass(bus.now);
+                    }
+                }
+            });
+            return;
+        }
         let exchanged_w = self.connection().power_w;
         for index in 0..self.components.len() {
             if self.components[index].breakpoint() > self.now {
@@ -394,28 +289,6 @@ impl Bus {
         self.report(self.connection_index(), exchanged_w, watch);
     }
 
-    /// Moves to `now` and does something with a component there.
-    fn act(
-        &mut self,
-        component: ComponentIndex,
-        now: Time,
-        watch: &mut impl Watch,
-        action: impl FnOnce(&mut Component, Time),
-    ) {
-        self.advance(now, watch);
-        let at = self.now;
-        let exchanged_w = self.connection().power_w;
-        let target = &mut self.components[usize::from(component.0)];
-        let before_w = target.power_w();
-        action(target, at);
-        if target.breakpoint() <= at {
-            target.pass(at);
-        }
-        self.settle();
-        self.report(component, before_w, watch);
-        self.report(self.connection_index(), exchanged_w, watch);
-    }
-
     /// Tells of a jump.
     fn report(&self, component: ComponentIndex, before_w: f64, watch: &mut impl Watch) {
         let after_w = self.components[usize::from(component.0)].power_w();
@@ -424,27 +297,41 @@ impl Bus {
         }
     }
 
-    /// Takes voltage from all components or gives it back.
-    fn energize(&mut self, supply: Supply) {
-        for component in &mut self.components {
-            component.energize(supply, self.now);
-        }
+    /// Finds what holds the bus, balances it and finds the next breakpoint, after something has changed.
+    fn settle(&mut self) {
+        let mut rounds = 0;
+        let next = loop {
+            self.arrange();
+            // Each one takes a former off, or closes the breaker.
+            rounds += 1;
+            assert!(rounds <= MAX_COMPONENTS + 2, "who cannot go on was taken off");
+            match self.mode {
+                BusMode::Grid | BusMode::Dead => break self.balance(),
+                // Who cannot go on was taken off: what is left is looked at anew.
+                BusMode::Island => {
+                    if let Some(next) = self.plan() {
+                        break next;
+                    }
+                }
+            }
+        };
+        assert!(next > self.now, "what is due has been done");
+        self.breakpoint = next;
     }
 
-    /// Balances the bus and finds the next breakpoint, after something has changed.
-    fn settle(&mut self) {
-        let (mut others_w, mut next) = (0.0, Time::MAX);
+    /// Balances the bus with what the grid gives, and says when the first component changes by itself.
+    fn balance(&mut self) -> Time {
+        let (mut others_w, mut next) = (0.0, if self.has_relays { self.see() } else { Time::MAX });
         for (index, component) in self.components.iter().enumerate() {
             if index != self.connection {
                 others_w += component.power_w();
             }
             next = next.min(component.breakpoint());
         }
-        assert!(next > self.now, "what is due has been done");
-        self.breakpoint = next;
         if let Component::Connection(connection) = &mut self.components[self.connection] {
             connection.power_w = 0.0 - others_w;
         }
+        next
     }
 }
 

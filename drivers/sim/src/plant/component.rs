@@ -6,7 +6,7 @@
 use r_ems_engine::units::{Vars, Watts};
 use r_ems_engine::{Span, Time};
 
-use super::{Battery, Connection, Load, Pv, Receiver, Supply};
+use super::{Battery, BusMode, Connection, Genset, Load, Pv, Receiver};
 
 /// Which component of its bus; dense, in the order in which they were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +25,8 @@ pub enum Component {
     Battery(Battery),
     /// What tells the grid operator's signal; it moves no power.
     Receiver(Receiver),
+    /// Generation from fuel.
+    Genset(Genset),
 }
 
 /// What of a component is read.
@@ -62,6 +64,18 @@ pub enum Quantity {
     ReactiveSetPoint,
     /// What the grid operator allows, 0 to 1.
     Signal,
+    /// How it stands: of a connection 0 for a dead bus, 1 for an island, 2 for the grid; of a genset the number of its state.
+    State,
+    /// How often its protection has opened its breaker; of a connection, how often it was closed out of phase.
+    Trips,
+    /// 1 while a breaker waits to be closed in phase, else 0.
+    Waiting,
+    /// Fuel burnt since the run's start, in l.
+    Fuel,
+    /// How long the engine has run since the run's start, in h.
+    RunningHours,
+    /// How often the engine has come to run.
+    Starts,
 }
 
 /// A value of the plant that is known to exist: made by `Bus::truth`.
@@ -93,6 +107,7 @@ impl Component {
             Self::Pv(pv) => pv.power_w(),
             Self::Battery(battery) => battery.power_w(),
             Self::Receiver(_) => 0.0,
+            Self::Genset(genset) => genset.power_w(),
         }
     }
 
@@ -105,6 +120,7 @@ impl Component {
             Self::Pv(pv) => (pv.flow().start_w, pv.flow().end_w),
             Self::Battery(battery) => (battery.flow().start_w, battery.flow().end_w),
             Self::Receiver(_) => (0.0, 0.0),
+            Self::Genset(genset) => (genset.flow().start_w, genset.flow().end_w),
         }
     }
 
@@ -116,6 +132,7 @@ impl Component {
             Self::Pv(pv) => pv.value(quantity),
             Self::Battery(battery) => battery.value(quantity),
             Self::Receiver(receiver) => receiver.value(quantity),
+            Self::Genset(genset) => genset.value(quantity),
         }
     }
 
@@ -125,7 +142,7 @@ impl Component {
             Self::Load(load) => load.reactive_of(power_w),
             Self::Pv(pv) => pv.reactive_of(power_w),
             Self::Battery(battery) => battery.reactive_of(power_w),
-            Self::Connection(_) | Self::Receiver(_) => 0.0,
+            Self::Connection(_) | Self::Receiver(_) | Self::Genset(_) => 0.0,
         }
     }
 
@@ -136,6 +153,7 @@ impl Component {
             Self::Pv(pv) => pv.breakpoint(),
             Self::Battery(battery) => battery.breakpoint(),
             Self::Receiver(receiver) => receiver.breakpoint(),
+            Self::Genset(genset) => genset.breakpoint(),
         }
     }
 
@@ -147,11 +165,13 @@ impl Component {
             Self::Pv(pv) => pv.pass(now),
             Self::Battery(battery) => battery.pass(now),
             Self::Receiver(receiver) => receiver.pass(now),
+            Self::Genset(genset) => genset.pass(now),
         }
     }
 
-    /// Gives the component voltage or takes it away.
-    pub(super) fn energize(&mut self, supply: Supply, now: Time) {
+    /// Lets the component know what holds the bus from now on.
+    pub(super) fn energize(&mut self, mode: BusMode, now: Time) {
+        let supply = mode.supply();
         match self {
             Self::Connection(_) | Self::Receiver(_) => {}
             Self::Load(load) => load.energize(supply),
@@ -160,10 +180,11 @@ impl Component {
                 pv.pass(now);
             }
             Self::Battery(battery) => battery.energize(supply, now),
+            Self::Genset(genset) => genset.energize(mode, now),
         }
     }
 
-    /// Gives a set-point to a battery or a limit to a photovoltaic plant.
+    /// Gives a set-point to a battery or a genset, or a limit to a photovoltaic plant.
     ///
     /// # Panics
     /// If the component takes no command: whoever wires devices to components has checked that.
@@ -174,6 +195,7 @@ impl Component {
                 pv.pass(now);
             }
             Self::Battery(battery) => battery.command(power, now),
+            Self::Genset(genset) => genset.command(power, now),
             Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {
                 panic!("a connection, a load and a receiver take no set-point")
             }
@@ -185,7 +207,7 @@ impl Component {
         match self {
             Self::Pv(pv) => pv.takes_reactive(),
             Self::Battery(battery) => battery.takes_reactive(),
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => false,
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => false,
         }
     }
 
@@ -194,14 +216,14 @@ impl Component {
         match self {
             Self::Pv(pv) => pv.command_reactive(power),
             Self::Battery(battery) => battery.command_reactive(power),
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
         }
     }
 
-    /// Hears that somebody cares for its set-point. A connection and a load have none.
+    /// Hears that somebody cares for its set-point. A connection and a load have none, and a genset keeps its own.
     pub(super) fn hear(&mut self, now: Time) {
         match self {
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
             Self::Pv(pv) => pv.hear(now),
             Self::Battery(battery) => battery.hear(now),
         }
@@ -210,7 +232,7 @@ impl Component {
     /// Falls back from now on when it hears nobody for so long.
     pub(super) fn expect_heartbeats(&mut self, timeout: Span) {
         match self {
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
             Self::Pv(pv) => pv.expect_heartbeats(timeout),
             Self::Battery(battery) => battery.expect_heartbeats(timeout),
         }
@@ -219,7 +241,7 @@ impl Component {
     /// Forgets the set-point: a battery rests as after its reversion, a photovoltaic plant makes what it can.
     pub(super) fn restart(&mut self, now: Time) {
         match self {
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
             Self::Pv(pv) => {
                 pv.restart(now);
                 pv.pass(now);
@@ -228,15 +250,30 @@ impl Component {
         }
     }
 
-    /// The battery that this is.
+    /// Starts a battery's inverter or a genset.
     ///
     /// # Panics
-    /// If it is none.
-    pub(super) fn battery(&mut self) -> &mut Battery {
+    /// If it is neither.
+    pub(super) fn start(&mut self, now: Time) {
         match self {
-            Self::Battery(battery) => battery,
+            Self::Battery(battery) => battery.start(now),
+            Self::Genset(genset) => genset.start(now),
             Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Receiver(_) => {
-                panic!("only a battery is started and stopped")
+                panic!("only a battery or a genset is started")
+            }
+        }
+    }
+
+    /// Stops a battery's inverter or a genset.
+    ///
+    /// # Panics
+    /// If it is neither.
+    pub(super) fn stop(&mut self, now: Time) {
+        match self {
+            Self::Battery(battery) => battery.stop(now),
+            Self::Genset(genset) => genset.stop(now),
+            Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Receiver(_) => {
+                panic!("only a battery or a genset is stopped")
             }
         }
     }

@@ -1,15 +1,17 @@
 //! The connection to the grid: a breaker, and the power that balances the bus.
 //!
 //! The grid gives and takes whatever is missing. The connection's rating limits nothing by itself: the account counts what
-//! lies above it. Behind it stands a [`GridSource`], which gives voltage and frequency.
+//! lies above it. Behind it stands a [`GridSource`], which gives voltage and frequency. Between the grid and a bus that has
+//! voltage of its own it closes as its synchro-check allows.
 
 use r_ems_engine::Time;
 use r_ems_engine::units::Watts;
 
 use super::component::flag;
+use super::synchro_check::{Closing, SynchroCheck};
 use super::{
-    Electrical, GridSource, GridValue, Impedance, NOMINAL_HZ, NOMINAL_PU, Quantity, SpecError, Supply,
-    positive,
+    Difference, Electrical, GridSource, GridValue, Impedance, NOMINAL_HZ, NOMINAL_PU, Quantity, RELAY_HZ,
+    SpecError, SynchroSpec, positive, within,
 };
 use crate::sources::Source;
 
@@ -28,6 +30,12 @@ pub struct Connection {
     import_max: Watts,
     position: Position,
     source: GridSource,
+    /// The frequency that machines on its bus are built for, in Hz.
+    nominal_hz: f64,
+    /// What lets it close between two live sides; none: nothing.
+    check: Option<SynchroCheck>,
+    /// How often it was closed out of phase, and tripped.
+    trips: u32,
     pub(super) power_w: f64,
     pub(super) flow: ConnectionFlow,
 }
@@ -63,7 +71,37 @@ impl Connection {
         let flow = ConnectionFlow::default();
         let constant = |value| Source::constant(value).expect("nominal values are finite");
         let source = GridSource::new(Impedance::default(), constant(NOMINAL_PU), constant(NOMINAL_HZ));
-        Ok(Self { import_max, position: Position::Closed, source, power_w: 0.0, flow })
+        Ok(Self {
+            import_max,
+            position: Position::Closed,
+            source,
+            nominal_hz: NOMINAL_HZ,
+            check: Some(SynchroCheck::new(SynchroSpec::default())),
+            trips: 0,
+            power_w: 0.0,
+            flow,
+        })
+    }
+
+    /// The same connection with another synchro-check; none: then whoever closes it must know what he does, and trips it if he
+    /// does not.
+    ///
+    /// # Errors
+    /// [`SpecError`] names the first number that is not allowed.
+    pub fn checked_by(self, spec: Option<SynchroSpec>) -> Result<Self, SpecError> {
+        if let Some(spec) = &spec {
+            spec.check()?;
+        }
+        Ok(Self { check: spec.map(SynchroCheck::new), ..self })
+    }
+
+    /// The same connection of a bus whose machines are built for another frequency, in Hz.
+    ///
+    /// # Errors
+    /// [`SpecError::OutOfRange`] unless it is from 40 to 65 Hz.
+    pub fn at_nominal(self, nominal_hz: f64) -> Result<Self, SpecError> {
+        within("nominal", nominal_hz, RELAY_HZ.0, RELAY_HZ.1)?;
+        Ok(Self { nominal_hz, ..self })
     }
 
     /// The same connection to another grid.
@@ -99,8 +137,14 @@ impl Connection {
         match quantity {
             Quantity::Power => Some(self.power_w + 0.0),
             Quantity::Closed => flag(self.position == Position::Closed),
-            // The bus knows what flows besides.
-            Quantity::ReactivePower
+            Quantity::Waiting => flag(self.waits()),
+            Quantity::Trips => Some(f64::from(self.trips)),
+            // The bus knows what flows besides, and what holds it.
+            Quantity::State
+            | Quantity::Fuel
+            | Quantity::RunningHours
+            | Quantity::Starts
+            | Quantity::ReactivePower
             | Quantity::ReactiveSetPoint
             | Quantity::Voltage
             | Quantity::Frequency
@@ -132,20 +176,57 @@ impl Connection {
         self.source.pass(now);
     }
 
-    /// What the bus has at `at` if so much flows into it.
+    /// What the bus has on the grid at `at` if so much flows into it.
     pub(super) fn electrical(&self, at: Time, power_w: f64, reactive_var: f64) -> Electrical {
-        match self.position {
-            Position::Closed => self.source.electrical(at, power_w, reactive_var),
-            Position::Open => Electrical { reactive_var: 0.0, voltage_pu: 0.0, frequency_hz: 0.0 },
+        self.source.electrical(at, power_w, reactive_var)
+    }
+
+    /// The grid behind it.
+    pub(super) fn source(&self) -> &GridSource {
+        &self.source
+    }
+
+    /// The frequency that machines on its bus are built for, in Hz.
+    pub fn nominal_hz(&self) -> f64 {
+        self.nominal_hz
+    }
+
+    /// Moves the breaker; who waited for it waits no more.
+    pub(super) fn switch(&mut self, position: Position) {
+        self.forget();
+        self.position = position;
+    }
+
+    /// Closes the breaker of a bus that has voltage of its own as soon as both sides fit; without a synchro-check at once, and
+    /// it trips if they do not.
+    pub(super) fn ask(&mut self, is: Difference, now: Time) {
+        if let Some(check) = &mut self.check {
+            check.ask(now);
+        } else if SynchroSpec::default().fits(is) {
+            self.switch(Position::Closed);
+        } else {
+            self.trips += 1;
         }
     }
 
-    /// Moves the breaker and says what the bus has now.
-    pub(super) fn switch(&mut self, position: Position) -> Supply {
-        self.position = position;
-        match position {
-            Position::Open => Supply::Dead,
-            Position::Closed => Supply::Live,
+    /// Takes a request to close back.
+    pub(super) fn forget(&mut self) {
+        if let Some(check) = &mut self.check {
+            check.forget();
+        }
+    }
+
+    /// Whether a request to close waits.
+    pub(super) fn waits(&self) -> bool {
+        self.check.is_some_and(|check| check.waits())
+    }
+
+    /// Lets the synchro-check see both sides.
+    pub(super) fn look(&mut self, is: Difference, now: Time) {
+        let closing = self.check.as_mut().map_or(Closing::None, |check| check.look(is, now));
+        match closing {
+            Closing::Closes => self.switch(Position::Closed),
+            Closing::None | Closing::Waits => {}
         }
     }
 }

@@ -7,7 +7,7 @@
 use r_ems_engine::{Time, math};
 
 use super::{SpecError, positive, within};
-use crate::sources::{Line, Source};
+use crate::sources::{Line, Segment, Source, instant_after};
 
 /// Nominal frequency unless a scenario says otherwise, in Hz.
 pub const NOMINAL_HZ: f64 = 50.0;
@@ -104,6 +104,29 @@ impl GridSource {
         match what {
             GridValue::Voltage => self.voltage.set(value),
             GridValue::Frequency => self.frequency.set(value),
+        }
+    }
+
+    /// Its frequency at `at`, in Hz.
+    pub(super) fn frequency_hz(&self, at: Time) -> f64 {
+        self.frequency.at(at)
+    }
+
+    /// The voltage of its source at `at`, which is that of a connection through which nothing flows.
+    pub(super) fn voltage_pu(&self, at: Time) -> f64 {
+        self.voltage.at(at)
+    }
+
+    /// When its frequency falls below `threshold_hz`, as far as its present line says; never if it is below.
+    pub(super) fn falls_below(&self, threshold_hz: f64, now: Time) -> Time {
+        if self.frequency.set.is_some() {
+            return Time::MAX;
+        }
+        let Segment { value, slope_per_s, until } = self.frequency.line.rest(now);
+        if slope_per_s < 0.0 && value >= threshold_hz {
+            instant_after(now, (threshold_hz - value) / slope_per_s).min(until)
+        } else {
+            Time::MAX
         }
     }
 

@@ -1,9 +1,10 @@
-//! A load: takes what its source says as long as the bus has voltage.
+//! A load: takes what its source says as long as the bus has voltage and its own breaker is closed.
 
 use r_ems_engine::units::Ratio;
 use r_ems_engine::{Time, math};
 
-use super::{JOULES_PER_WATT_HOUR, Quantity, SpecError, Supply, ranged};
+use super::component::flag;
+use super::{JOULES_PER_WATT_HOUR, Position, Quantity, Relay, SpecError, Supply, ranged};
 use crate::sources::{Line, Source, seconds};
 
 /// Power factor of a load unless a scenario says otherwise.
@@ -22,6 +23,11 @@ pub struct Load {
     raw: Line,
     demand: Line,
     supply: Supply,
+    /// Where its own breaker stands.
+    position: Position,
+    relay: Option<Relay>,
+    /// How often its relay has opened.
+    trips: u32,
     demand_w: f64,
     /// Reactive power by active power: the tangent of the angle between them.
     tangent: f64,
@@ -41,7 +47,7 @@ pub struct LoadFlow {
     pub demand_end_w: f64,
     /// Energy taken from the bus, in Wh.
     pub served_wh: f64,
-    /// Energy that was wanted while the bus was dead, in Wh.
+    /// Energy that was wanted while the bus was dead or the load shed, in Wh.
     pub unserved_wh: f64,
 }
 
@@ -51,7 +57,24 @@ impl Load {
         let flow = LoadFlow::default();
         let (raw, demand) = (Line::ended(), Line::ended());
         let tangent = tangent_of(POWER_FACTOR);
-        Self { source, raw, demand, supply: Supply::Live, demand_w: 0.0, tangent, flow }
+        Self {
+            source,
+            raw,
+            demand,
+            supply: Supply::Live,
+            position: Position::Closed,
+            relay: None,
+            trips: 0,
+            demand_w: 0.0,
+            tangent,
+            flow,
+        }
+    }
+
+    /// The same load behind a relay that opens its breaker.
+    #[must_use]
+    pub fn shed_by(self, relay: Relay) -> Self {
+        Self { relay: Some(relay), ..self }
     }
 
     /// The same load with another power factor; it draws reactive power, as motors do.
@@ -88,9 +111,47 @@ impl Load {
 
     #[inline]
     pub(super) fn power_w(&self) -> f64 {
-        match self.supply {
-            Supply::Live => -self.demand_w,
-            Supply::Dead => 0.0,
+        if self.is_served() { -self.demand_w } else { 0.0 }
+    }
+
+    /// What it takes at `at`, which is on its present line, in W, positive into the bus.
+    pub(super) fn power_at(&self, at: Time) -> f64 {
+        if self.is_served() { -self.demand.at(at) } else { 0.0 }
+    }
+
+    /// Whether it gets what it wants.
+    #[inline]
+    fn is_served(&self) -> bool {
+        self.supply == Supply::Live && self.position == Position::Closed
+    }
+
+    /// Where its own breaker stands.
+    #[inline]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Moves its own breaker.
+    pub(super) fn switch(&mut self, position: Position) {
+        self.position = position;
+        if let Some(relay) = &mut self.relay {
+            relay.clear();
+        }
+    }
+
+    /// Its relay, while the breaker is closed.
+    pub(super) fn relay(&self) -> Option<&Relay> {
+        self.relay.as_ref().filter(|_| self.position == Position::Closed)
+    }
+
+    /// Lets its relay see the frequency; none: there is no voltage.
+    pub(super) fn see(&mut self, frequency_hz: Option<f64>, now: Time) {
+        if self.position == Position::Closed
+            && let Some(relay) = &mut self.relay
+            && relay.look(frequency_hz, now)
+        {
+            self.trips += 1;
+            self.switch(Position::Open);
         }
     }
 
@@ -100,7 +161,14 @@ impl Load {
             Quantity::Power => Some(self.power_w() + 0.0),
             Quantity::Demand => Some(self.demand_w),
             Quantity::ReactivePower => Some(self.reactive_of(self.power_w())),
-            Quantity::StateOfCharge
+            Quantity::Closed => flag(self.position == Position::Closed),
+            Quantity::Trips => Some(f64::from(self.trips)),
+            Quantity::State
+            | Quantity::Waiting
+            | Quantity::Fuel
+            | Quantity::RunningHours
+            | Quantity::Starts
+            | Quantity::StateOfCharge
             | Quantity::ReportedStateOfCharge
             | Quantity::StoredEnergy
             | Quantity::AvailablePower
@@ -109,7 +177,6 @@ impl Load {
             | Quantity::DischargeLimit
             | Quantity::SetPoint
             | Quantity::ReactiveSetPoint
-            | Quantity::Closed
             | Quantity::Voltage
             | Quantity::Frequency
             | Quantity::Signal => None,
@@ -139,10 +206,7 @@ impl Load {
         self.demand_w = self.demand.at(to);
         let demand_end_w = self.demand_w;
         let demand_wh = (demand_start_w + demand_end_w) * (0.5 / JOULES_PER_WATT_HOUR) * seconds(from, to);
-        let (served_wh, unserved_wh) = match self.supply {
-            Supply::Live => (demand_wh, 0.0),
-            Supply::Dead => (0.0, demand_wh),
-        };
+        let (served_wh, unserved_wh) = if self.is_served() { (demand_wh, 0.0) } else { (0.0, demand_wh) };
         let end_w = self.power_w();
         self.flow = LoadFlow { start_w, end_w, demand_start_w, demand_end_w, served_wh, unserved_wh };
     }

@@ -1,8 +1,11 @@
-//! The simulated physics behind a site's devices: a bus on the grid with what is connected to it.
+//! The simulated physics behind a site's devices: a bus with what is connected to it, on the grid or as an island.
 //!
-//! Everything is integrated in closed form between the instants at which something changes, and those instants are found
-//! by the plant itself. So the same commands at the same instants give the same plant, however often it is looked at: a
+//! On the grid everything is integrated in closed form between the instants at which something changes, and those instants are
+//! found by the plant itself. So the same commands at the same instants give the same plant, however often it is looked at: a
 //! run of a year at one look per second and a run at one look per hour end with the same battery.
+//!
+//! An island moves in steps of a millisecond of the run's time, in which every power is a straight line: `swing` says how and
+//! why. What is said of looks holds there too.
 //!
 //! A component is one file and one line of [`Component`]. Powers are positive into the bus: discharge, generation and
 //! import are positive, a load reads negative. Inside, powers are in W and energies in J or Wh, as the names say.
@@ -18,12 +21,17 @@ mod bus;
 mod component;
 mod connection;
 mod curve;
+mod genset;
 mod grid_source;
+mod lasting;
 mod load;
 mod motion;
 mod pv;
 mod reactive;
 mod receiver;
+mod relay;
+mod swing;
+mod synchro_check;
 mod taper;
 #[cfg(test)]
 mod tests;
@@ -34,19 +42,23 @@ use core::fmt;
 use r_ems_engine::units::{Ratio, Watts};
 
 pub use battery::{
-    Battery, BatteryFlow, BatterySpec, CAPACITY_MAX_WH, FULL_POWER_MIN, InitialMode, LAG_MAX, LAG_MIN,
-    Losses, MAX_PENDING, Mode, RATING_MIN_W,
+    Battery, BatteryFlow, BatterySpec, CAPACITY_MAX_WH, FULL_POWER_MIN, Forming, InitialMode, LAG_MAX,
+    LAG_MIN, Losses, MAX_PENDING, Mode, RATING_MIN_W,
 };
 pub use bus::{Bus, BusError, MAX_COMPONENTS, MAX_PER_ADVANCE};
 pub use component::{Component, ComponentIndex, Quantity, TruthPoint};
 pub use connection::{Connection, ConnectionFlow, Position};
 pub use curve::{Curve, SETTLED_TIME_CONSTANTS};
+pub use genset::{Genset, GensetFlow, GensetSpec, GensetState, GovernorSpec, InitialGenset};
 pub use grid_source::{Electrical, GridSource, GridValue, Impedance, NOMINAL_HZ, NOMINAL_PU, R_TO_X};
 pub use load::{Load, LoadFlow, POWER_FACTOR};
 pub use motion::{Above, Decay, Motion, Stretch};
 pub use pv::{Pv, PvFlow, PvSpec};
 pub use reactive::ReactiveOutput;
 pub use receiver::Receiver;
+pub use relay::{RELAY_HZ, Relay};
+pub use swing::ISLAND_STEP;
+pub use synchro_check::{Difference, SynchroSpec};
 pub use taper::TAPER_STEPS;
 pub use watch::Watch;
 
@@ -56,10 +68,32 @@ pub(crate) const JOULES_PER_WATT_HOUR: f64 = 3_600.0;
 /// Watt-hours in a joule, for the inner loop: multiplying is faster than dividing.
 pub(crate) const WATT_HOURS_PER_JOULE: f64 = 1.0 / JOULES_PER_WATT_HOUR;
 
+/// What holds the voltage and the frequency of a bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BusMode {
+    /// The grid behind its connection.
+    Grid,
+    /// Formers on the bus itself: batteries that form, gensets.
+    Island,
+    /// Nothing.
+    Dead,
+}
+
+impl BusMode {
+    /// Whether there is voltage.
+    #[inline]
+    pub fn supply(self) -> Supply {
+        match self {
+            Self::Grid | Self::Island => Supply::Live,
+            Self::Dead => Supply::Dead,
+        }
+    }
+}
+
 /// Whether a bus has voltage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Supply {
-    /// The grid holds voltage and frequency.
+    /// The grid, or a former, holds voltage and frequency.
     Live,
     /// Nothing does: loads are unserved, inverters stand by at 0 W.
     Dead,

@@ -173,6 +173,11 @@ impl Pv {
         self.power_w
     }
 
+    /// What it makes at `at`, which is on its present line, in W.
+    pub(super) fn power_at(&self, at: Time) -> f64 {
+        self.output.at(at)
+    }
+
     /// The value of `quantity`; none if there is no such value.
     pub(super) fn value(&self, quantity: Quantity) -> Option<f64> {
         match quantity {
@@ -188,6 +193,12 @@ impl Pv {
             | Quantity::ChargeLimit
             | Quantity::DischargeLimit
             | Quantity::Demand
+            | Quantity::State
+            | Quantity::Trips
+            | Quantity::Waiting
+            | Quantity::Fuel
+            | Quantity::RunningHours
+            | Quantity::Starts
             | Quantity::Closed
             | Quantity::Voltage
             | Quantity::Frequency

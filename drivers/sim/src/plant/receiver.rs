@@ -35,6 +35,12 @@ impl Receiver {
             | Quantity::ReactiveSetPoint
             | Quantity::Demand
             | Quantity::Closed
+            | Quantity::State
+            | Quantity::Trips
+            | Quantity::Waiting
+            | Quantity::Fuel
+            | Quantity::RunningHours
+            | Quantity::Starts
             | Quantity::ReactivePower
             | Quantity::Voltage
             | Quantity::Frequency => None,

@@ -24,7 +24,7 @@ pub(super) struct Taper {
 impl Band {
     pub(super) const EMPTY: Self = Self(0);
     const MIDDLE: Self = Self(TAPER_STEPS + 1);
-    const FULL: Self = Self(2 * TAPER_STEPS + 2);
+    pub(super) const FULL: Self = Self(2 * TAPER_STEPS + 2);
 }
 
 impl Taper {

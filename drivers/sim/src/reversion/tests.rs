@@ -5,7 +5,7 @@ use alloc::vec;
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 
 use super::*;
-use crate::plant::{Battery, BatterySpec, Connection, Position, Pv, PvSpec};
+use crate::plant::{Battery, BatterySpec, Connection, Forming, Load, Position, Pv, PvSpec};
 use crate::sources::Source;
 
 const BATTERY: ComponentIndex = ComponentIndex(0);
@@ -71,6 +71,25 @@ fn a_battery_that_falls_back_whatever_happens_to_it_keeps_the_promise() {
     bus.restart(BATTERY, at(36_010), &mut timers);
     timers.restarted(at(36_010), BATTERY);
     advance(&mut bus, &mut timers, 36_400);
+    assert_eq!(timers.check(), Ok(()));
+}
+
+#[test]
+fn a_battery_that_holds_an_island_follows_no_set_point_and_falls_back_when_it_does_so_no_more() {
+    let forms = BatterySpec { forms: Some(Forming::default()), ..spec() };
+    let load = Component::Load(Load::new(Source::constant(30e3).expect("finite")));
+    let connection = Component::Connection(Connection::new(Watts::of(50e3)).expect("a valid connection"));
+    let battery = Component::Battery(Battery::new(forms).expect("a valid battery"));
+    let mut bus = Bus::new(vec![battery, load, connection]).expect("one connection");
+    let mut timers = Timers::new(&bus);
+    write(&mut bus, &mut timers, 10, 5e3);
+    bus.breaker(Position::Open, at(20), &mut timers);
+    advance(&mut bus, &mut timers, 200);
+    assert_eq!(bus.components()[0].power_w(), 30e3);
+    assert_eq!(timers.check(), Ok(()), "it gives more than its set-point ever was");
+    bus.breaker(Position::Closed, at(200), &mut timers);
+    advance(&mut bus, &mut timers, 300);
+    assert!((bus.components()[0].power_w() + 10e3).abs() < 1.0);
     assert_eq!(timers.check(), Ok(()));
 }
 

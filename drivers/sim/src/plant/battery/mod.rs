@@ -5,10 +5,13 @@
 //! steps; a limit acts at once. An empty battery opens its contactors and loses nothing more; when somebody charges it, its
 //! stand-by counts again from half a step of the taper on, so that it never holds less than nothing.
 //!
+//! One that forms an island, or is on one, goes straight from step to step instead, as its bus says.
+//!
 //! The motion is cut into phases. A phase has one curve, one sign of power and one pair of limits, and ends where the first
 //! of them changes: a command arrives, a time runs out, power passes zero, energy reaches an edge. Power and energy inside a
 //! phase are closed forms counted from its beginning, so looking at the battery changes nothing in it.
 
+mod forming;
 mod phase;
 mod spec;
 
@@ -18,11 +21,15 @@ use r_ems_engine::mistakes::{Mistake, makes};
 use r_ems_engine::units::{Vars, Watts};
 use r_ems_engine::{Span, Time};
 
+use self::forming::Drive;
 use self::phase::{Constants, Phase, Progress};
+use super::lasting::Lasting;
 use super::taper::Band;
 use super::{Curve, Decay, Motion, Quantity, ReactiveOutput, SpecError, Supply, WATT_HOURS_PER_JOULE};
 use crate::sources::seconds;
 
+pub use self::forming::Forming;
+pub(super) use self::forming::Holds;
 pub use self::spec::{
     BatterySpec, CAPACITY_MAX_WH, FULL_POWER_MIN, InitialMode, LAG_MAX, LAG_MIN, Losses, Mode, RATING_MIN_W,
 };
@@ -43,6 +50,11 @@ pub struct Battery {
     constants: Constants,
     mode: Mode,
     supply: Supply,
+    drive: Drive,
+    /// How long it has given more than its rating while it formed an island.
+    overloaded: Lasting,
+    /// How often it could not hold an island.
+    trips: u32,
     /// The last command received, or the fallback after it ended, in W.
     set_point_w: f64,
     /// Whether that is a command.
@@ -63,7 +75,8 @@ pub struct Battery {
     reactive: ReactiveOutput,
 }
 
-/// What a battery did in one integrated segment. Its power has one sign.
+/// What a battery did in one integrated segment. Its power has one sign, but in a step of an island in which it passes zero; then
+/// what is left of its energy counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BatteryFlow {
     /// Power at the segment's start, in W; positive discharges.
@@ -109,6 +122,9 @@ impl Battery {
             constants,
             mode: spec.mode,
             supply: Supply::Live,
+            drive: Drive::Follows,
+            overloaded: Self::overload_timer(spec.forms),
+            trips: 0,
             set_point_w: power_w,
             is_commanded: false,
             followed_w: power_w,
@@ -151,7 +167,8 @@ impl Battery {
     #[inline]
     pub(super) fn reactive_of(&self, power_w: f64) -> f64 {
         let runs = self.mode == Mode::Running && self.supply == Supply::Live;
-        if runs { self.reactive.beside(power_w) } else { 0.0 }
+        // What forms an island gives what is taken.
+        if runs && !self.is_forming() { self.reactive.beside(power_w) } else { 0.0 }
     }
 
     /// What the battery is.
@@ -249,7 +266,13 @@ impl Battery {
             Quantity::SetPoint => Some(self.set_point_w),
             Quantity::ReactivePower => Some(self.reactive_of(self.power_w())),
             Quantity::ReactiveSetPoint => Some(self.reactive.set_point_var()),
-            Quantity::AvailablePower
+            Quantity::Trips => Some(f64::from(self.trips)),
+            Quantity::State
+            | Quantity::Waiting
+            | Quantity::Fuel
+            | Quantity::RunningHours
+            | Quantity::Starts
+            | Quantity::AvailablePower
             | Quantity::Curtailed
             | Quantity::Demand
             | Quantity::Closed
@@ -261,7 +284,12 @@ impl Battery {
 
     /// When something changes by itself.
     pub(super) fn breakpoint(&self) -> Time {
-        let mut next = self.phase.until;
+        self.phase.until.min(self.timer())
+    }
+
+    /// When a command, a time or a start is due.
+    pub(super) fn timer(&self) -> Time {
+        let mut next = Time::MAX;
         if let Some(pending) = self.pending.front() {
             next = next.min(pending.due);
         }
@@ -321,6 +349,7 @@ impl Battery {
     }
 
     pub(super) fn energize(&mut self, supply: Supply, now: Time) {
+        self.let_go();
         self.supply = supply;
         self.renew(now);
     }
@@ -367,15 +396,20 @@ impl Battery {
 
     /// Goes on to `to`, which is inside the phase.
     #[inline]
-    pub(super) fn integrate(&mut self, to: Time) {
+    pub(super) fn integrate(&mut self, from: Time, to: Time) {
         let before = self.progress;
         let after = self.phase.progress(seconds(self.phase.from, to), &self.constants);
+        let curve = if self.phase.curve.is_line() {
+            Curve::line(before.power_w, after.power_w, seconds(from, to))
+        } else {
+            Curve { start_w: before.power_w, ..self.phase.curve }
+        };
         let energy_wh = (after.energy_j - before.energy_j) * WATT_HOURS_PER_JOULE;
         let discharges = energy_wh > 0.0;
         self.flow = BatteryFlow {
             start_w: before.power_w,
             end_w: after.power_w,
-            curve: Curve { start_w: before.power_w, ..self.phase.curve },
+            curve,
             stored_start_j: self.stored_j,
             charge_wh: if discharges { 0.0 } else { 0.0 - energy_wh },
             discharge_wh: if discharges { energy_wh } else { 0.0 },
@@ -398,7 +432,10 @@ impl Battery {
         let charges = live && wish_w < 0.0;
         let empty = self.band == Band::EMPTY;
         let closed = (running && (!empty || charges)) || (self.mode == Mode::Ready && !empty);
-        let curve = if closed && running && live {
+        let curve = if closed && self.drive == Drive::Forms {
+            // The bus says what it does as soon as it knows.
+            Curve::settled(self.progress.power_w)
+        } else if closed && running && live {
             self.constants.approach(self.progress.power_w.clamp(low_w, high_w), wish_w)
         } else {
             Curve::settled(0.0)

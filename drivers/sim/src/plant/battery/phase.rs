@@ -1,8 +1,8 @@
 //! The motion of a battery between two changes, and where the next one lies.
 //!
-//! A phase has one curve, one sign of power and one pair of limits. What has happened in it is a closed form counted from its
-//! beginning, so that looking at it changes nothing, and it finds its own end: the lag has arrived, power passes zero, or
-//! the stored energy reaches an edge of the taper.
+//! A phase has one curve, one sign of power unless that goes a straight way, and one pair of limits. What has happened in it
+//! is a closed form counted from its beginning, so that looking at it changes nothing, and it finds its own end: the lag or the
+//! way has arrived, power passes zero, or the stored energy reaches an edge of the taper.
 
 use r_ems_engine::{Span, Time};
 
@@ -82,7 +82,7 @@ impl Constants {
         }
         // Where the last phase ended at zero, this one begins there, whatever the rounding.
         let start_w = if from_w.abs() <= same_w { 0.0 } else { from_w };
-        Curve { start_w, target_w: to_w, lag_s: self.lag_s }
+        Curve { start_w, target_w: to_w, lag_s: self.lag_s, line_s: 0.0 }
     }
 }
 
@@ -102,8 +102,8 @@ impl Phase {
         Progress {
             power_w,
             energy_j,
-            // One sign of power in a phase, so that ∫ |P| is |∫ P|.
-            conversion_j: constants.proportional * energy_j.abs() + constants.quadratic_per_w * square_w2s,
+            conversion_j: constants.proportional * self.curve.magnitude_j(t_s, power_w, energy_j)
+                + constants.quadratic_per_w * square_w2s,
             standby_j: self.standby_w * t_s,
         }
     }
@@ -146,6 +146,8 @@ impl Phase {
     }
 
     /// Finds where this phase ends by itself: the lag has arrived, power passes zero, or energy reaches an edge of `band`.
+    ///
+    /// One that goes a straight way ends with it at `until` at the latest.
     pub(super) fn find_end(&mut self, band: Band, constants: &Constants) {
         (self.until, self.edge_j) = self.end(band, constants);
     }
@@ -158,6 +160,8 @@ impl Phase {
         let (low_j, high_j) = (constants.taper.falling_j(band), constants.taper.rising_j(band));
         let arrived = if self.curve.is_settled() {
             Time::MAX
+        } else if self.curve.is_line() {
+            self.until
         } else {
             let way_s = self.curve.zero_s().unwrap_or(SETTLED_TIME_CONSTANTS * self.curve.lag_s);
             instant_after(self.from, way_s)

@@ -9,6 +9,7 @@ use r_ems_engine::units::{Ratio, WattHours, Watts};
 use r_ems_engine::{Span, Time};
 
 use super::super::{SpecError, bounded, positive, ranged, within};
+use super::Forming;
 
 /// How long a battery must at least be able to give its rated power: flywheels give it for a quarter of a minute. Of a
 /// smaller one the taper would be passed in microseconds, again and again, and the plant would have nothing else to do.
@@ -99,6 +100,8 @@ pub struct BatterySpec {
     pub heartbeat: Option<Span>,
     /// The set-point after the reversion.
     pub fallback: Watts,
+    /// How it holds voltage and frequency where no grid does; none: it does not.
+    pub forms: Option<Forming>,
 }
 
 impl BatterySpec {
@@ -124,6 +127,7 @@ impl BatterySpec {
             reversion: None,
             heartbeat: None,
             fallback: Watts::ZERO,
+            forms: None,
         }
     }
 
@@ -156,6 +160,9 @@ impl BatterySpec {
         ranged("taper", self.taper, 0.001, 0.45)?;
         ranged("soc_bias", self.soc_bias, -1.0, 1.0)?;
         ranged("soc_step", self.soc_step, 1e-6, 1.0)?;
+        if let Some(forming) = &self.forms {
+            forming.check()?;
+        }
         Ok(self)
     }
 }
