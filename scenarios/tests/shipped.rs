@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 30] = [
+const SCENARIOS: [&str; 32] = [
     "peak_shaving",
     "peak_shaving_wire",
     "peak_shaving_serial",
@@ -32,10 +32,12 @@ const SCENARIOS: [&str; 30] = [
     "upgrade",
     "sunspec",
     "sunspec_older",
+    "by_hand",
+    "grid_operator",
     "demo",
     "demo_pair",
 ];
-const SITES: [&str; 21] = [
+const SITES: [&str; 23] = [
     "commerce",
     "commerce_modbus",
     "commerce_worn",
@@ -56,6 +58,8 @@ const SITES: [&str; 21] = [
     "commerce_flaky",
     "commerce_sunspec",
     "commerce_sunspec_older",
+    "commerce_by_hand",
+    "commerce_grid_operator",
     "demo",
 ];
 
