@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 36] = [
+const SCENARIOS: [&str; 38] = [
     "volt_var",
     "peak_shaving",
     "peak_shaving_wire",
@@ -38,10 +38,12 @@ const SCENARIOS: [&str; 36] = [
     "upgrade",
     "sunspec",
     "sunspec_older",
+    "by_hand",
+    "grid_operator",
     "demo",
     "demo_pair",
 ];
-const SITES: [&str; 26] = [
+const SITES: [&str; 28] = [
     "commerce_volt_var",
     "commerce",
     "commerce_modbus",
@@ -67,6 +69,8 @@ const SITES: [&str; 26] = [
     "commerce_tariff",
     "switch_day",
     "stale_meter",
+    "commerce_by_hand",
+    "commerce_grid_operator",
     "demo",
 ];
 

@@ -10,9 +10,12 @@ use super::daemon::{Daemon, JOURNALS, demo, file, until};
 #[test]
 fn every_route_is_described_and_answers_as_described() {
     // One that keeps journals: a state is kept there.
-    let scenario = demo("described", &[JOURNALS], &[]);
+    let manual = ("functions: [", "functions: [\n Manual(battery: \"bess\"),");
+    let scenario = demo("described", &[JOURNALS], &[manual]);
     let daemon = Daemon::start("described", &[&scenario, "--record", &file("described.rlog")]);
     daemon.follow("set_points_taken_over");
+    // What is released is given before.
+    daemon.json(&["set-point", "workshop/bess", "1 kW", "--for", "1 min"]);
     let (status, text) = daemon.ask("GET", "/v1/openapi.json", "");
     assert_eq!(status, 200);
     let document: Value = serde_json::from_str(&text).expect("JSON");

@@ -296,12 +296,15 @@ mod tests {
             is_simulated: false,
             power_w,
             soc: None,
+            signal: None,
             lasts_s: None,
             quality: "good".to_owned(),
             age_s: Some(0.1),
             timeouts: 0,
             set_point_w: None,
             bound_by: None,
+            by_hand_w: None,
+            by_hand_left_s: None,
             write: None,
             reverts_in_s: None,
             signal: None,
@@ -334,6 +337,7 @@ mod tests {
             active: Some("a".to_owned()),
             epoch: Some("1.0".to_owned()),
             seen_by: Some("a".to_owned()),
+            is_stopped: false,
             limit_w: Some(100e3),
             devices: vec![device("pcc", "Meter", Some(100e3)), device("bess", "Battery", Some(3e3))],
             controllers: vec![
@@ -448,6 +452,25 @@ mod tests {
         assert!(first.contains("bess is SIMULATED  ·  all is well"), "{page}");
         assert!(page.contains("bess (simulated)") && !page.contains("pcc (simulated)"), "{page}");
         assert!(!plain(&grid()).to_lowercase().contains("simulated"));
+    }
+
+    #[test]
+    fn what_operators_told_devices_and_what_the_grid_operator_signals_stands_on_the_first_line() {
+        let page = changed(|grid| {
+            (grid.devices[1].by_hand_w, grid.devices[1].by_hand_left_s) = (Some(-5e3), Some(600.0));
+            let receiver = DeviceStatus { signal: Some(0.6), ..device("receiver", "Signal", None) };
+            grid.devices.push(receiver);
+            grid.is_stopped = true;
+        });
+        let first = page.lines().next().expect("a line");
+        for expected in ["bess by hand at -5.0 kW for 10 min", "receiver signals 60", "EMERGENCY STOP"] {
+            assert!(first.contains(expected), "{expected}: {page}");
+        }
+        let usual = changed(|grid| {
+            grid.devices.push(DeviceStatus { signal: Some(1.0), ..device("receiver", "Signal", None) });
+        });
+        let first = usual.lines().next().expect("a line");
+        assert!(!first.contains("receiver") && first.contains("all is well"), "{usual}");
     }
 
     #[test]

@@ -50,11 +50,11 @@ impl Api {
         self.check_grid(&wanted.grid)?;
         let looked = self.look();
         let members = self.of_grid(&looked, &wanted.grid);
-        let is_stopped = |member: &&super::status::Looked| {
-            member.held().is_some() && member.view.as_ref().is_some_and(|view| view.is_stopped)
-        };
-        if wanted.on && members.iter().any(is_stopped) {
-            return Ok(done(format!("{} is stopped already", wanted.grid)));
+        let elsewhere = self.elsewhere(&wanted.grid, &members);
+        let active = self.active_here(&wanted.grid, &members, &elsewhere)?;
+        if active.view.as_ref().is_some_and(|view| view.is_stopped == wanted.on) {
+            let state = if wanted.on { "stopped already" } else { "not stopped" };
+            return Ok(done(format!("{} is {state}", wanted.grid)));
         }
         let command = if wanted.on { Command::EmergencyStop } else { Command::Reset };
         self.tell(&wanted.grid, command).await
