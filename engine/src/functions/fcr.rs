@@ -1,16 +1,16 @@
 //! Frequency containment reserve: power in proportion to the deviation of the frequency, on top of whatever else a battery does.
 //!
-//! `P = −R Δf / 200 mHz`, at most `R` either way, and nothing while `|Δf|` is at most 10 mHz. The room for `R` is kept at both ends
-//! of what the battery can do, so the other functions have the rest; what is delivered is taken out of the measured power
-//! that they see, so none of them takes it back.
+//! `P = −R Δf / 200 mHz`, at most `R` either way, and nothing while `|Δf|` is at most 10 mHz. The room for `R` is kept at both
+//! ends of what the battery can do, so the other functions have the rest; what is delivered is taken out of the measured
+//! power that they see, so none of them takes it back.
 //!
 //! **Slower than it could be.** The offset moves at `R` in `full_in`: half of it after half that time, begun at once. A battery
 //! could do it in an instant; what is asked of it is this, and less wear.
 //!
 //! **Energy.** With `capacity` the other functions leave so much in the battery, and so much room above it, that it could
-//! deliver all of `R` for `reserve_for`, whichever way: the more it nears that, the less they may discharge or charge. Where that is
-//! not there all the same, because the reserve itself has used it, or the battery stands by for long, what is missing of `R` is
-//! a shortfall: counted, and an alarm.
+//! deliver all of `R` for `reserve_for`, whichever way: the more it nears that, the less they may discharge or charge. Where
+//! that is not there all the same, because the reserve itself has used it, or the battery stands by for long, what is missing
+//! of `R` is a shortfall: counted, and an alarm.
 
 use alloc::string::String;
 

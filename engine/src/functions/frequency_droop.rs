@@ -4,10 +4,10 @@
 //! P_avail)`. `P_pre` is the measured power at the moment at which the frequency left the band, and stands until it leaves it
 //! again. The whole reference passes a first-order lag, on the way out and on the way back.
 //!
-//! **A battery** is held at `P`. `P_min` and `P_avail` are the ends of what the devices and the functions above leave it: all that
-//! it may charge and discharge now. Back in the band the other functions have it again at once, and what `P` differs from what
-//! they want is an offset that fades with the lag, and that none of them takes for load. With a constant demand this is the
-//! same as a lag of the whole; a load that moves is followed at once.
+//! **A battery** is held at `P`. `P_min` and `P_avail` are the ends of what the devices and the functions above leave it: all
+//! that it may charge and discharge now. Back in the band the other functions have it again at once, and what `P` differs from
+//! what they want is an offset that fades with the lag, and that none of them takes for load. With a constant demand this is
+//! the same as a lag of the whole; a load that moves is followed at once.
 //!
 //! **A generator** has a limit meanwhile: over, it makes no more than `P`, under, it is limited to no less than `P`, whatever
 //! functions below wish. `P_min` is 0. `P_avail` is what the sun gives, which nobody knows of an inverter that is limited; nobody

@@ -1,9 +1,9 @@
 //! Limited frequency sensitive mode: far from the nominal frequency power is limited, whoever wants what.
 //!
-//! Beyond `threshold` on either side a limit moves with the frequency: over, at most `P − P_ref (f − f_over) / (droop f0)`, under,
-//! at least `P + P_ref (f_under − f) / (droop f0)`. `P` is the measured power, offsets of reserves included, at the moment at
-//! which the threshold was crossed. `P_ref` is that same power over, and the rating under. There is no lag: this is for the
-//! rare hours in which a grid is about to fall apart.
+//! Beyond `threshold` on either side a limit moves with the frequency: over, at most `P − P_ref (f − f_over) / (droop f0)`,
+//! under, at least `P + P_ref (f_under − f) / (droop f0)`. `P` is the measured power, offsets of reserves included, at the
+//! moment at which the threshold was crossed. `P_ref` is that same power over, and the rating under. There is no lag: this is
+//! for the rare hours in which a grid is about to fall apart.
 //!
 //! Back in the band the limit stands at `P` until the frequency has stayed there for `release`: what ran away must not
 //! come back at once. Nobody may use a limit as a pretext to do the opposite of what helps, so a battery that charges at a
@@ -80,7 +80,8 @@ const fn release() -> Span {
 
 /// Limits power where the frequency is far from the nominal one.
 ///
-/// # Units     nominal, threshold: Hz, the latter a magnitude; droop: change of frequency for the reference, as a share of nominal
+/// # Units     nominal, threshold: Hz, the latter a magnitude; droop: change of frequency for the reference, as a share
+///             of nominal
 /// # Shape     one limit for the battery group, one for the generator group
 /// # Errors    `Problem::NotMeasured` if the meter has no frequency; `Problem::OutOfRange` if nominal is no frequency of a grid,
 ///             threshold is not above 0 and below nominal, droop is not above 0, or there is nothing to act on

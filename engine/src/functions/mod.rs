@@ -125,8 +125,9 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
 pub enum OnLoss {
     /// Its batteries are held for a while and then ramp to rest, its generators take their fail-safe limit.
     Rest,
-    /// What it offers on top of the other functions fades away, and the room for it stays; its targets it lets go at once, and
-    /// its limits on generators when the rest has faded, since generators ramp up by themselves.
+    /// What it offers on top of the other functions fades away, and the room for it stays. Of what it holds that part fades which
+    /// is not what others want; its targets it lets go at once, and its limits on generators when the rest has faded, since
+    /// generators ramp up by themselves.
     Fade,
     /// They stay as they are: a limit that was set for a reason is not given up because nobody knows any more.
     Stay,

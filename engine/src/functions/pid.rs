@@ -1,15 +1,16 @@
 //! A PID controller: brings what a meter measures to a set-point with the power of a group.
 //!
-//! `P = K (e + 1/T_i ∫ e dt − T_d dy/dt)`, where `y` is measured and `e` is what is missing to the set-point, or for the power at a
-//! meter what is too much: more power into the bus raises frequency and voltage and lowers the import, so `K` is always positive.
+//! `P = K (e + 1/T_i ∫ e dt − T_d dy/dt)`, where `y` is measured and `e` is what is missing to the set-point, or for the power
+//! at a meter what is too much: more power into the bus raises frequency and voltage and lowers the import, so `K` is always
+//! positive.
 //! The derivative is that of the measurement and not of the error, and passes a first-order lag, or it would answer noise.
 //!
 //! **Wind-up.** While another function, or the device, decides otherwise than it wishes, the integral stands; it moves only if
 //! that brings the wish nearer to what was decided. So it never grows where it is not heard, and never stays where it is
 //! because it is not heard.
 //!
-//! Times are seconds: each step counts the time between its two samples, whatever it is. After a start and after its meter was lost
-//! it goes on from the measured power, with an integral that makes just that.
+//! Times are seconds: each step counts the time between its two samples, whatever it is. After a start and after its meter was
+//! lost it goes on from the measured power, with an integral that makes just that.
 
 use alloc::string::String;
 

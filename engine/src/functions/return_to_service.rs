@@ -4,11 +4,11 @@
 //! outside the widest band, `trip_…`, for `trip_after`: what a device would have tripped for by itself. It ends where both have
 //! been inside the narrow band for `hold`; then the limit opens in a straight line, from nothing to the rating in `ramp`.
 //!
-//! Two bands, because one would do harm: a voltage of 1.06 is nothing to come back to, but no reason to leave either. Volt-watt and
-//! volt-var work there, and would never be seen at work.
+//! Two bands, because one would do harm: a voltage of 1.06 is nothing to come back to, but no reason to leave either.
+//! Volt-watt and volt-var work there, and would never be seen at work.
 //!
-//! **Without the voltage** all stays as it is, and the wait begins anew; so it does over a restart. The law belongs above all that
-//! answers a frequency: who is out of service has no reserve to offer, and says so by its shortfall.
+//! **Without the voltage** all stays as it is, and the wait begins anew; so it does over a restart. The law belongs above all
+//! that answers a frequency: who is out of service has no reserve to offer, and says so by its shortfall.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -125,8 +125,8 @@ const fn ramp() -> Span {
 ///
 /// # Units     voltages: multiples of the nominal one; frequencies: Hz
 /// # Shape     one limit for the battery group, one for the generator group
-/// # Errors    `Problem::NotMeasured` if the meter has no voltage or no frequency; `Problem::OutOfRange` if a band is empty or not
-///             inside the one that is left, nominal is no frequency of a grid, or there is nothing to act on
+/// # Errors    `Problem::NotMeasured` if the meter has no voltage or no frequency; `Problem::OutOfRange` if a band is empty or
+///             not inside the one that is left, nominal is no frequency of a grid, or there is nothing to act on
 /// # Source    IEEE 1547-2018 4.10; EPRI's `OpenDER` 2.2, report 3002030962, sections 3.5.1.1 and 3.7.1.3
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReturnToService {

@@ -39,7 +39,7 @@ pub(crate) fn kilowatts(power: f64) -> Watts {
 /// One specification of every built-in function.
 pub(crate) fn every_function() -> Vec<BuiltInSpec> {
     let (meter, battery, pv) = (|| "pcc".to_string(), || "batteries".to_string(), || "pv".to_string());
-    vec![
+    let others = vec![
         BuiltInSpec::ConnectionLimit(ConnectionLimitSpec {
             meter: meter(),
             battery: Some(battery()),
@@ -76,6 +76,14 @@ pub(crate) fn every_function() -> Vec<BuiltInSpec> {
             target: Watts::ZERO,
             discharge_above: Ratio::of(0.2),
         }),
+    ];
+    [others, frequency_functions()].concat()
+}
+
+/// Those that answer a frequency, and what else measures more than power.
+fn frequency_functions() -> Vec<BuiltInSpec> {
+    let (meter, battery, pv) = (|| "pcc".to_string(), || "batteries".to_string(), || "pv".to_string());
+    vec![
         BuiltInSpec::FrequencyDroop(FrequencyDroopSpec {
             meter: meter(),
             battery: Some(battery()),
