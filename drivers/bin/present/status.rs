@@ -307,9 +307,6 @@ mod tests {
             by_hand_left_s: None,
             write: None,
             reverts_in_s: None,
-            signal: None,
-            by_hand_w: None,
-            by_hand_left_s: None,
         }
     }
 
@@ -346,7 +343,6 @@ mod tests {
                 controller("w", "witness"),
             ],
             conditions: Vec::new(),
-            is_stopped: false,
         }
     }
 
