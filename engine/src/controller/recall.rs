@@ -126,12 +126,13 @@ mod tests {
 
     const NOON: WallTime = WallTime::from_unix_nanos(1_457_524_800_000_000_000);
     /// Read by hand: no emergency stop; the floor's part, one battery that reached it just now and is not forced; peak shaving's
-    /// part, it refills, its window, what that has used, 100 kW 10 ms ago; of the group and of its battery 70 kW of charge, and
-    /// no order by hand; no day of writes.
+    /// part, it refills, its window, what that has used, 100 kW 10 ms ago; of the group 70 kW of charge, nothing held or
+    /// delivered on top, and no order by hand; of its battery 70 kW of charge and no reactive power; none of the group; no day of
+    /// writes.
     const GOLDEN: [&str; 4] = [
         "00 0202020000",
         "0202 808094b5aac595ba28 00000000605a1841 0280dac409 00000000006af840",
-        "02000000000017f1c0 0000 000000000017f1c0",
+        "02000000000017f1c0 000000 000000000017f1c0 0000000000000000 0000000000000000 020000000000000000",
         "0200",
     ];
     const MINUTE: Span = Span::from_mins(1);
