@@ -16,8 +16,10 @@ import sys
 from pathlib import Path
 
 import frequency_droop
+import volt_var
+import volt_watt
 
-CURVES = [frequency_droop]
+CURVES = [frequency_droop, volt_var, volt_watt]
 
 # The scan of all sites here. OpenDER takes one step for each.
 SCAN_S = 0.1

@@ -13,13 +13,14 @@ IEEE 1547 wants active power measured. Tried: a dead band that is 5 mHz wider fa
 a response time that is 5 % longer two. The file both.csv of each case shows where they part.
 """
 import logging
-import random
 from dataclasses import dataclass
 from typing import Callable
 
 logging.disable(logging.WARNING)
 
 from opender import DER, DER_BESS, DER_PV
+
+from courses import ramps, steps, swing, walk
 
 NAME = "frequency droop"
 BOUND = 3e-3
@@ -44,54 +45,18 @@ CORNERS = [(0, 60.0), (30, 60.0), (90, 59.2), (130, 59.2), (250, 60.7), (300, 60
 
 def cases():
     return [
-        Case("steps", 300, steps([(20, 59.7), (60, 60.0), (100, 60.3), (130, 59.9), (160, 60.03), (200, 59.96), (250, 60.0)])),
-        Case("steps that saturate at 2 %", 300, steps([(20, 58.3), (60, 60.0), (120, 61.7), (160, 60.0)]), droop=0.02),
-        Case("steps answered in a second", 300, steps([(20, 59.7), (60, 60.0), (100, 60.3), (130, 59.9)]), response_s=1.0),
+        Case("steps", 300, steps([(20, 59.7), (60, 60.0), (100, 60.3), (130, 59.9), (160, 60.03), (200, 59.96), (250, 60.0)], NOMINAL_HZ)),
+        Case("steps that saturate at 2 %", 300, steps([(20, 58.3), (60, 60.0), (120, 61.7), (160, 60.0)], NOMINAL_HZ), droop=0.02),
+        Case("steps answered in a second", 300, steps([(20, 59.7), (60, 60.0), (100, 60.3), (130, 59.9)], NOMINAL_HZ), response_s=1.0),
         Case("ramps", 600, ramps(CORNERS)),
-        Case("a swing of a period of 20 s", 300, swing(20, 0.3)),
-        Case("random walk", 1800, walk(1, 0.008)),
-        Case("random walk along the edges of the band", 1800, walk(2, 0.004)),
-        Case("random walk with a droop of 2 %", 1800, walk(3, 0.006), droop=0.02),
-        Case("an inverter, steps", 300, steps([(20, 60.3), (80, 60.0), (120, 61.7), (160, 60.2), (200, 60.0)]), device="pv"),
+        Case("a swing of a period of 20 s", 300, swing(20, 0.3, NOMINAL_HZ)),
+        Case("random walk", 1800, walk(1, 0.008, NOMINAL_HZ)),
+        Case("random walk along the edges of the band", 1800, walk(2, 0.004, NOMINAL_HZ)),
+        Case("random walk with a droop of 2 %", 1800, walk(3, 0.006, NOMINAL_HZ), droop=0.02),
+        Case("an inverter, steps", 300, steps([(20, 60.3), (80, 60.0), (120, 61.7), (160, 60.2), (200, 60.0)], NOMINAL_HZ), device="pv"),
         Case("an inverter, ramps", 600, ramps(CORNERS), device="pv"),
-        Case("an inverter, random walk above nominal", 1800, above(walk(4, 0.008)), device="pv"),
+        Case("an inverter, random walk above nominal", 1800, above(walk(4, 0.008, NOMINAL_HZ)), device="pv"),
     ]
-
-
-def steps(changes):
-    def course(time):
-        value = NOMINAL_HZ
-        for at, changed in changes:
-            value = changed if time >= at - 1e-6 else value
-        return value
-
-    return course
-
-
-def ramps(corners):
-    def course(time):
-        for (begin, low), (end, high) in zip(corners, corners[1:]):
-            if begin <= time <= end:
-                return low + (high - low) * (time - begin) / (end - begin)
-        return corners[-1][1]
-
-    return course
-
-
-def swing(period_s, amplitude_hz):
-    # Along chords between the samples, as the simulated grid moves.
-    from math import pi, sin
-
-    return lambda time: NOMINAL_HZ + (amplitude_hz * sin(2 * pi * (time - 20) / period_s) if time > 20 else 0.0)
-
-
-def walk(seed, deviation_hz):
-    """A walk in steps of 100 ms that is drawn back to the nominal frequency."""
-    draw = random.Random(seed)
-    values = [NOMINAL_HZ] * 100
-    for _ in range(100_000):
-        values.append(values[-1] + draw.gauss(0, deviation_hz) - 0.01 * (values[-1] - NOMINAL_HZ))
-    return lambda time: values[round(time * 10)]
 
 
 def column(case):

@@ -46,7 +46,7 @@ pub struct Rows {
 }
 
 /// All quantities in the order of their columns.
-const QUANTITIES: [(Quantity, &str); 16] = [
+const QUANTITIES: [(Quantity, &str); 22] = [
     (Quantity::Power, "p_w"),
     (Quantity::SetPoint, "set_point_w"),
     (Quantity::AvailablePower, "available_w"),
@@ -63,6 +63,12 @@ const QUANTITIES: [(Quantity, &str); 16] = [
     (Quantity::Frequency, "f_hz"),
     (Quantity::ReactiveSetPoint, "q_set_point_var"),
     (Quantity::Signal, "signal"),
+    (Quantity::State, "state"),
+    (Quantity::Waiting, "waiting"),
+    (Quantity::Trips, "trips"),
+    (Quantity::Starts, "starts"),
+    (Quantity::RunningHours, "hours"),
+    (Quantity::Fuel, "fuel_l"),
 ];
 
 impl Rows {

@@ -17,6 +17,8 @@ use r_ems_engine::functions::ramp_limit::RampLimitSpec;
 use r_ems_engine::functions::return_to_service::ReturnToServiceSpec;
 use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
 use r_ems_engine::functions::soc_floor::SocFloorSpec;
+use r_ems_engine::functions::volt_var::VoltVarSpec;
+use r_ems_engine::functions::volt_watt::VoltWattSpec;
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
 use r_ems_engine::ids::{DeviceIndex, PointIndex};
 use r_ems_engine::machine::{
@@ -25,7 +27,7 @@ use r_ems_engine::machine::{
 use r_ems_engine::math::at_most;
 use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, PointKind, Positive, Priority};
 use r_ems_engine::redundancy::Command;
-use r_ems_engine::units::{Hertz, Ratio, WattHours, Watts, WattsPerSecond};
+use r_ems_engine::units::{Hertz, Ratio, VoltAmperes, WattHours, Watts, WattsPerSecond};
 use r_ems_engine::{LocalTime, Span};
 
 pub(crate) const SCAN: Span = Span::from_secs(1);
@@ -92,6 +94,20 @@ fn frequency_functions() -> Vec<BuiltInSpec> {
             dead_band: Hertz::of(0.036),
             droop: Ratio::of(0.05),
             response: Span::from_secs(5),
+        }),
+        BuiltInSpec::VoltVar(VoltVarSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: None,
+            curve: None,
+            response: None,
+        }),
+        BuiltInSpec::VoltWatt(VoltWattSpec {
+            meter: meter(),
+            battery: Some(battery()),
+            pv: Some(pv()),
+            curve: None,
+            response: None,
         }),
         BuiltInSpec::Lfsm(LfsmSpec {
             meter: meter(),
@@ -227,7 +243,10 @@ impl Site {
         let points = pcc.points.with(PointKind::Voltage).with(PointKind::Frequency);
         let mut devices = vec![
             DeviceSpec { points, ..pcc },
-            device("b1", DeviceClass::Battery, Positive::Discharge, BATTERY_W),
+            DeviceSpec {
+                apparent: Some(VoltAmperes::of(1.1 * BATTERY_W)),
+                ..device("b1", DeviceClass::Battery, Positive::Discharge, BATTERY_W)
+            },
             device("b2", DeviceClass::Battery, Positive::Charge, BATTERY_W),
             device("pv", DeviceClass::Pv, Positive::Generation, PV_W),
         ];

@@ -17,7 +17,7 @@ use r_ems_scenarios::{Disk, Overrides, load};
 use r_ems_sim::driver::{RunResult, SimDriver};
 
 /// The runs: name, scenario, and how much of it.
-const RUNS: [(&str, &str, &str); 11] = [
+const RUNS: [(&str, &str, &str); 18] = [
     ("peak_shaving", "scenarios/peak_shaving.ron", "1 day"),
     ("year", "scenarios/year.ron", "1 day"),
     ("self_consumption", "scenarios/self_consumption.ron", "1 day"),
@@ -29,6 +29,13 @@ const RUNS: [(&str, &str, &str); 11] = [
     ("flaky_wire", "scenarios/flaky_wire.ron", "2 h 16 min"),
     ("sunspec_older", "scenarios/sunspec_older.ron", "15 min"),
     ("every_source", "tests/golden/every_source.ron", "2 h"),
+    ("volt_var", "scenarios/volt_var.ron", "14 h"),
+    ("frequency_response", "scenarios/frequency_response.ron", "1 day"),
+    ("tariff_day", "scenarios/tariff_day.ron", "1 day"),
+    ("switch_day", "scenarios/switch_day.ron", "1 day"),
+    ("switch_day_autumn", "scenarios/switch_day_autumn.ron", "1 day"),
+    ("grid_operator", "scenarios/grid_operator.ron", "1 day"),
+    ("island", "tests/golden/island.ron", "30 min"),
 ];
 
 fn main() -> ExitCode {
