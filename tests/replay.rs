@@ -16,7 +16,7 @@ use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
 /// comes first.
-const SHIPPED: [(&str, Option<&str>); 32] = [
+const SHIPPED: [(&str, Option<&str>); 38] = [
     ("scenarios/at_stop.ron", None),
     ("scenarios/battery_bits.ron", None),
     ("scenarios/by_hand.ron", Some("26 min")),
@@ -29,6 +29,7 @@ const SHIPPED: [(&str, Option<&str>); 32] = [
     ("scenarios/failover_wire.ron", Some("35 min")),
     ("scenarios/flaky_fieldbus.ron", None),
     ("scenarios/flaky_wire.ron", None),
+    ("scenarios/frequency_response.ron", None),
     ("scenarios/grid_operator.ron", None),
     ("scenarios/heartbeat.ron", None),
     ("scenarios/hunting.ron", None),
@@ -42,10 +43,15 @@ const SHIPPED: [(&str, Option<&str>); 32] = [
     ("scenarios/peak_shaving_wire.ron", Some("1 day")),
     ("scenarios/rolling_restart.ron", Some("35 min")),
     ("scenarios/self_consumption.ron", None),
+    ("scenarios/stale_meter.ron", None),
     ("scenarios/startup_under_load.ron", None),
     ("scenarios/sunspec.ron", Some("3 min")),
     ("scenarios/sunspec_older.ron", None),
+    ("scenarios/switch_day.ron", None),
+    ("scenarios/switch_day_autumn.ron", None),
+    ("scenarios/tariff_day.ron", None),
     ("scenarios/upgrade.ron", None),
+    ("scenarios/volt_var.ron", Some("14 h")),
     ("scenarios/witness.ron", Some("41 min")),
     ("scenarios/worn_registers.ron", None),
     ("scenarios/year.ron", Some("1 day")),

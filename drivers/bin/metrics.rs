@@ -18,7 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use r_ems_engine::Span;
 use r_ems_engine::event::Event;
-use r_ems_engine::ids::{ControllerIndex, DeviceIndex};
+use r_ems_engine::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::math::at_most;
 use r_ems_engine::points::{PointKind, Quality};
@@ -189,13 +189,7 @@ impl Metrics {
                 self.missed.get_or_create(&who()).inc_by(u64::from(*count));
             }
             Event::TookOver { .. } | Event::SetPointsTakenOver { .. } => self.take_over(from, event),
-            Event::QualityChanged { point, quality } => {
-                let (name, _kind) = names.point(*point).unwrap_or(("unknown", PointKind::Power));
-                let is_good = *quality == Quality::Good;
-                let usable = self.usable[from.position()].get_mut(point.position());
-                let change = usable.map_or(0, |usable| i64::from(std::mem::replace(usable, is_good)));
-                self.unusable.get_or_create(&with("device", name)).inc_by(change - i64::from(is_good));
-            }
+            Event::QualityChanged { point, quality } => self.judged(from, *point, *quality),
             Event::WriteFailed { device, .. } => {
                 self.write_failures.get_or_create(&of_device(*device)).inc();
             }
@@ -245,6 +239,17 @@ impl Metrics {
             | Event::EmergencyStopEnded
             | Event::SignSuspect { .. } => {}
         }
+    }
+
+    /// Counts the points of a device that are not usable.
+    fn judged(&mut self, from: ControllerIndex, point: PointIndex, quality: Quality) {
+        let names = &self.controllers[from.position()];
+        let (name, _kind) = names.point(point).unwrap_or(("unknown", PointKind::Power));
+        let is_good = quality == Quality::Good;
+        let usable = self.usable[from.position()].get_mut(point.position());
+        let change = usable.map_or(0, |usable| i64::from(std::mem::replace(usable, is_good)));
+        let of_device = self.unusable.get_or_create(&labels_with(names, "device", name));
+        of_device.inc_by(change - i64::from(is_good));
     }
 
     /// Counts a take-over, and how long it took to notice and to act: they part where authority was first asked for.

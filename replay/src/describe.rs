@@ -186,9 +186,8 @@ impl<'a> Words<'a> {
             Event::QualityChanged { point, quality } => {
                 format!("{kind}: {} is {}", self.point(*point), quality_word(*quality))
             }
-            Event::FunctionLost { slot } | Event::FunctionReturned { slot } => {
-                format!("{kind}: {}", self.function(*slot))
-            }
+            Event::FunctionLost { slot } => format!("{kind}: {}", self.function(*slot)),
+            Event::FunctionReturned { slot } => format!("{kind}: {}", self.function(*slot)),
             Event::ShortfallBegan { slot, group, shortfall } => {
                 format!("{kind}: {} on group {group}, {}", self.function(*slot), self.power(*shortfall))
             }
@@ -242,14 +241,22 @@ impl<'a> Words<'a> {
             }
             Event::ManualEnded { group, why } => format!("{kind}: group {group}, {}", why.name()),
             Event::EmergencyStopBegan | Event::EmergencyStopEnded => String::from(kind),
-            Event::SignSuspect { device, measured_by, step, moved } => format!(
-                "{kind}: {} was stepped by {} and {} moved by {}",
-                self.device(*device),
-                self.power(*step),
-                self.device(*measured_by),
-                self.power(*moved)
-            ),
+            Event::SignSuspect { device, measured_by, step, moved } => {
+                let (device, measured_by) = (self.device(*device), self.device(*measured_by));
+                self.suspect(kind, (&device, *step), (&measured_by, *moved))
+            }
         }
+    }
+
+    /// What moved the wrong way when something was stepped.
+    fn suspect(
+        self,
+        kind: &str,
+        (device, step): (&str, Watts),
+        (measured_by, moved): (&str, Watts),
+    ) -> String {
+        let (step, moved) = (self.power(step), self.power(moved));
+        format!("{kind}: {device} was stepped by {step} and {measured_by} moved by {moved}")
     }
 
     /// What a device is not, or has not.

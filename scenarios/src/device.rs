@@ -154,18 +154,7 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     let rating = if class == DeviceClass::Signal { None } else { read_rating(&mut fields, notes) };
     let age_max = fields.leaf_or("max_age", scan * AGE_SCANS + link.latency, notes);
     let stuck_after = fields.leaf_if_given("stuck_after", notes);
-    let measured = match &link.modbus {
-        Some(modbus) if modbus.maps_points() => modbus.points(),
-        Some(_) | None => PointKinds::default(),
-    };
-    let points = match fields.optional("measures") {
-        Some(node) if link.modbus.as_ref().is_some_and(Modbus::maps_points) => {
-            node.error(notes, "what a device with a map measures is what stands in its `points`");
-            measured
-        }
-        Some(node) => read_measures(&node, class, notes),
-        None => measured,
-    };
+    let points = measured_points(&mut fields, link.modbus.as_ref(), class, notes);
     let mut spec = DeviceSpec {
         name: entry.name.clone(),
         class,
@@ -209,6 +198,24 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     fields.finish(notes);
     let Link { timeout, one_connection, modbus, .. } = link;
     Some(Device { spec, timeout, one_connection, modbus, link: link_place, capacity, rating: place })
+}
+
+/// What a device measures, by its map or by `measures`, beyond what all of its class do.
+fn measured_points(
+    fields: &mut Fields<'_>,
+    modbus: Option<&Modbus>,
+    class: DeviceClass,
+    notes: &mut Notes,
+) -> PointKinds {
+    let mapped = modbus.filter(|modbus| modbus.maps_points()).map(Modbus::points);
+    match (fields.optional("measures"), mapped) {
+        (Some(node), Some(mapped)) => {
+            node.error(notes, "what a device with a map measures is what stands in its `points`");
+            mapped
+        }
+        (Some(node), None) => read_measures(&node, class, notes),
+        (None, mapped) => mapped.unwrap_or_default(),
+    }
 }
 
 /// Reads `apparent: "300 kVA", priority: Active`: what takes reactive set-points.

@@ -6,7 +6,7 @@
 use r_ems_engine::Time;
 use r_ems_engine::points::DeviceClass;
 use r_ems_engine::rng::Stream;
-use r_ems_engine::units::{Ratio, VoltAmperes, Watts, WattsPerSecond};
+use r_ems_engine::units::{Hertz, Ratio, VoltAmperes, Watts, WattsPerSecond};
 use r_ems_sim::plant::{
     Bus, Component, Connection, GridSource, GridValue, Impedance, Load, NOMINAL_HZ, NOMINAL_PU, POWER_FACTOR,
     Position, Pv, PvSpec, Quantity, R_TO_X, ReactiveOutput, Receiver, SpecError,
@@ -348,13 +348,16 @@ fn read_grid(
         Some(power) => Impedance::new(power.volt_amperes(), ratio)?,
         None => Impedance::default(),
     };
+    // What is wrong with it is said where islands are read.
+    let nominal =
+        fields.optional("nominal").and_then(|node| node.parse::<String>().ok()?.parse::<Hertz>().ok());
     let mut course = |name, what, usual| {
         let node = fields.optional(name);
         let made = node.and_then(|node| maker.make(&node, &Stand::of_grid(what, place), notes));
         made.map_or_else(|| Source::constant(usual).expect("nominal values are finite"), |made| made.source)
     };
     let voltage = course("voltage", GridValue::Voltage, NOMINAL_PU);
-    let frequency = course("frequency", GridValue::Frequency, NOMINAL_HZ);
+    let frequency = course("frequency", GridValue::Frequency, nominal.map_or(NOMINAL_HZ, Hertz::hertz));
     Ok(GridSource::new(impedance, voltage, frequency))
 }
 

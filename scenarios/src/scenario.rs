@@ -245,11 +245,7 @@ fn make<F: FunctionSet>(
     let duration = shortened(&calendar, changes, notes);
     let Expected { watched: expectations, at_end } =
         judgeable(expected, duration, calendar.duration, root.document(), notes);
-    if let Some(expect) = header.expect.as_ref().filter(|_expect| header.tariff.is_none())
-        && at_end.iter().any(AtEnd::needs_tariff)
-    {
-        expect.error(notes, "what energy costs is known by a `tariff` only, and there is none");
-    }
+    check_tariff(&header, &at_end, notes);
     timeline.retain(|timed| timed.at <= Time::ZERO + duration);
     let components: Vec<Vec<String>> = plants.iter().map(component_names).collect();
     let controllers = who_runs::<F>(&header, texts.documents(), &site, (&mut promised, &mut posts), notes);
@@ -289,6 +285,15 @@ fn make<F: FunctionSet>(
         world,
         warnings: Report::default(),
     })
+}
+
+/// Notes what only a tariff could tell, where there is none.
+fn check_tariff(header: &Header<'_>, at_end: &[AtEnd], notes: &mut Notes) {
+    if let Some(expect) = header.expect.as_ref().filter(|_expect| header.tariff.is_none())
+        && at_end.iter().any(AtEnd::needs_tariff)
+    {
+        expect.error(notes, "what energy costs is known by a `tariff` only, and there is none");
+    }
 }
 
 /// A grid's world, if its plant is whole.

@@ -34,7 +34,9 @@ def run(program, scenario, step_s):
     with tempfile.TemporaryDirectory() as directory:
         table = Path(directory) / "truth.csv"
         command = [program, "run", str(SCENARIOS / scenario), "--format", "json", "--csv", str(table), "--csv-step", f"{step_s} s"]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)} ended with {done.returncode}\n{done.stderr}")
         with table.open(newline="") as lines:
             rows = csv.reader(lines)
             heading = next(rows)

@@ -191,7 +191,9 @@ impl Limits {
                     Some(forming) if battery.is_forming() => May::Form(forming.overload * cell.rating_w),
                     Some(_) | None => May::Follow,
                 };
-                cell.broken(power_w, battery.stored_j(), may)
+                // What a former carries in a step follows from its beginning, and that is judged.
+                let carried_w = if matches!(may, May::Form(_)) { battery.flow().start_w } else { power_w };
+                cell.broken(carried_w, battery.stored_j(), may)
             }
             (Limited::Pv(plant), Component::Pv(pv)) => {
                 plant.broken(power_w, if is_live { pv.available_w() } else { 0.0 })

@@ -47,8 +47,8 @@ pub struct Composition<F: Function> {
     slots: Vec<Slot<F>>,
     groups: Vec<Group>,
     composed_at: Option<LocalTime>,
-    /// An emergency stop is latched.
-    pub(super) is_stopped: bool,
+    /// How often an emergency stop began or ended: it is latched while that is odd.
+    stops: u32,
 }
 
 /// One function in its place.
@@ -105,7 +105,7 @@ impl<F: Function> Composition<F> {
     /// Makes a composition of functions in priority order.
     pub fn new(laws: Vec<F>, groups: Vec<Group>) -> Self {
         let slots = laws.into_iter().map(Slot::new).collect();
-        Self { slots, groups, composed_at: None, is_stopped: false }
+        Self { slots, groups, composed_at: None, stops: 0 }
     }
 
     /// Forgets decisions of an earlier life; every function takes over from the measured power.
@@ -133,7 +133,12 @@ impl<F: Function> Composition<F> {
     /// Passes what another host needs to go on from these decisions. What a host makes of its own measurements, such as whether
     /// a meter is lost, is its own.
     pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
-        carry.flag(&mut self.is_stopped);
+        let mut stops = i64::from(self.stops);
+        carry.number(&mut stops);
+        if carry.restores() {
+            // Who missed the last stop or reset must not undo it for one that did not.
+            self.stops = self.stops.max(u32::try_from(stops).unwrap_or(self.stops));
+        }
         for slot in &mut self.slots {
             slot.law.carry(carry);
         }
@@ -173,11 +178,11 @@ impl<F: Function> Composition<F> {
     /// Makes the set-points of one scan.
     pub(super) fn compose(&mut self, scan: &Scan<'_>, out: &mut Effects) {
         let elapsed = scan.elapsed;
-        let is_first = self.composed_at.is_none();
+        let (is_first, is_stopped) = (self.composed_at.is_none(), self.is_stopped());
         self.composed_at = Some(scan.now);
         for group in &mut self.groups {
-            group.open(scan.now, elapsed, scan.image);
-            if self.is_stopped {
+            group.open(scan.now, elapsed, is_stopped, scan.image);
+            if is_stopped {
                 group.stop();
             } else if is_first {
                 group.hold_present(scan.image);
@@ -195,7 +200,7 @@ impl<F: Function> Composition<F> {
                 self.slots[slot.position()].tally.count_bound(elapsed, power);
             }
             group.open_reactive(scan.image);
-            if self.is_stopped {
+            if is_stopped {
                 group.narrow_reactive(Origin::EmergencyStop, Wish::Target(Vars::ZERO));
             }
         }
@@ -220,7 +225,16 @@ impl<F: Function> Composition<F> {
 
     /// Whether an emergency stop holds all set-points at 0.
     pub const fn is_stopped(&self) -> bool {
-        self.is_stopped
+        self.stops % 2 == 1
+    }
+
+    /// Stops in an emergency, or resets that; whether it was not so before.
+    pub(super) const fn stop(&mut self, is_stopped: bool) -> bool {
+        let turns = self.is_stopped() != is_stopped;
+        if turns {
+            self.stops = self.stops.wrapping_add(1);
+        }
+        turns
     }
 
     pub(super) fn groups_mut(&mut self) -> &mut [Group] {
@@ -284,7 +298,7 @@ impl<F: Function> Slot<F> {
         }
         match (self.phase, aligned) {
             (Phase::Enabling, Some(_)) => {
-                self.wishes.clear();
+                self.wishes.clear_active();
                 for group in self.law.groups() {
                     let present = groups[group.position()].present(scan.image);
                     self.wishes.target(*group, present);

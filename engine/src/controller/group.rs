@@ -124,10 +124,10 @@ impl Group {
     }
 
     /// Opens the interval of this scan with what the members can do; `elapsed` since the last scan bounds device ramps.
-    pub(super) fn open(&mut self, now: LocalTime, elapsed: Span, image: &Image) {
+    pub(super) fn open(&mut self, now: LocalTime, elapsed: Span, is_stopped: bool, image: &Image) {
         let ramped = self.applied.map(|_applied| elapsed);
         for member in &mut self.members {
-            member.judge(self.class, now, ramped, image);
+            member.judge(self.class, now, (ramped, is_stopped), image);
         }
         let (low, high) = self.left();
         self.interval = Interval::of_ability(low, high);
@@ -233,6 +233,11 @@ impl Group {
             self.offsets.push(now, self.offset.watts());
         }
         self.hand_out(power, image);
+        if bound_by == Some(Origin::EmergencyStop) {
+            // Also who cannot be seen.
+            let unseen = self.members.iter_mut().filter(|member| !member.takes_part());
+            unseen.for_each(|member| member.set(Watts::ZERO));
+        }
     }
 
     fn hand_out(&mut self, power: Watts, image: &Image) {

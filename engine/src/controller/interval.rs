@@ -1,4 +1,5 @@
-//! The interval of a group, of active or of reactive power: what is left of its freedom, who took the rest, and how a wish narrows it.
+//! The interval of a group, of active or of reactive power: what is left of its freedom, who took the rest, and how a wish
+//! narrows it.
 //!
 //! The interval only ever shrinks from function to function. A bound outside it collapses it to the nearest end; what is
 //! missing is the shortfall, in W or var. Nothing is lost silently and nothing fails.

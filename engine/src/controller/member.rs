@@ -142,8 +142,15 @@ impl Member {
         }
     }
 
-    /// Judges what the device can do now; `ramped` is the time over which its own ramp bounds it.
-    pub(super) fn judge(&mut self, class: DeviceClass, now: LocalTime, ramped: Option<Span>, image: &Image) {
+    /// Judges what the device can do now; `ramped` is the time over which its own ramp bounds it. One that returns begins from
+    /// its measured power, unless all is stopped.
+    pub(super) fn judge(
+        &mut self,
+        class: DeviceClass,
+        now: LocalTime,
+        (ramped, is_stopped): (Option<Span>, bool),
+        image: &Image,
+    ) {
         let was_known = self.is_known;
         self.is_known = image.is_known(self.device) || self.is_known && !image.is_apart(self.device);
         if !was_known {
@@ -159,8 +166,12 @@ impl Member {
             DeviceClass::Pv => Range { low: Watts::ZERO, high: self.rating },
             DeviceClass::Meter | DeviceClass::Signal => Range::default(),
         };
-        if let Some(apparent) = self.apparent.filter(|_| self.priority == Priority::Reactive) {
-            let most = active_beside(apparent, self.reactive_wanted);
+        if let Some(apparent) = self.apparent {
+            let first = match self.priority {
+                Priority::Active => Vars::ZERO,
+                Priority::Reactive => self.reactive_wanted,
+            };
+            let most = active_beside(apparent, first);
             self.ability.low = self.ability.low.within(-most, most);
             self.ability.high = self.ability.high.within(-most, most);
         }
@@ -171,7 +182,7 @@ impl Member {
             self.ability.low = self.ability.low.at_least(from).at_most(self.ability.high);
             self.ability.high = self.ability.high.at_most(to).at_least(self.ability.low);
         }
-        if returns {
+        if returns && !is_stopped {
             let present = self.present(class, image).within(self.ability.low, self.ability.high);
             self.ability = Range { low: present, high: present };
         }

@@ -70,7 +70,7 @@ use crate::ids::DeviceIndex;
 use crate::machine::{Boot, Effect, Effects, Input, Machine, WriteOutcome};
 use crate::persistence::SnapshotSchedule;
 use crate::points::{Connections, Image};
-use crate::redundancy::{Command, RedundancySupervisor, Role, Seat};
+use crate::redundancy::{Command, RedundancySupervisor, Role};
 use crate::time::{LocalTime, Span};
 use crate::timing::{LoopTimingReporter, ScanClock, Stall};
 use crate::wall::told::is_set;
@@ -186,6 +186,7 @@ impl<F: Function> Machine for Controller<F> {
         self.snapshots.boot(now, boot.origin, out);
         let parts = (&mut self.composition, &mut self.image, &mut self.set_points);
         self.recall.boot((now, boot.wall), self.transfer.layout(), parts, out);
+        self.tell_stop(false, out);
         self.redundancy.boot(now, boot.incarnation, boot.promise, out);
         if boot.abstains {
             self.redundancy.abstain();
@@ -315,13 +316,6 @@ impl<F: Function> Controller<F> {
         if let WriteOutcome::Outdated { accepted } = outcome {
             self.redundancy.outdated(accepted, out);
         }
-        self.tell_health(now, out);
-    }
-
-    /// Takes what the active remembers.
-    fn take_transfer(&mut self, now: LocalTime, from: Seat, unit: &[u8], out: &mut Effects) {
-        let parts = (&mut self.composition, &mut self.image);
-        self.transfer.take(now, from, unit, &mut self.redundancy, parts, out);
         self.tell_health(now, out);
     }
 

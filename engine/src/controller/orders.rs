@@ -133,17 +133,20 @@ impl<F: Function> Controller<F> {
                 Ok(())
             }
             Command::EmergencyStop => {
-                if !core::mem::replace(&mut self.composition.is_stopped, true) {
+                if self.composition.stop(true) {
                     self.end_orders(ManualEnd::EmergencyStop, out);
-                    out.report(Event::EmergencyStopBegan);
+                    self.tell_memory(now, out);
                 }
+                // Who asks again is answered, too.
+                out.report(Event::EmergencyStopBegan);
                 Ok(())
             }
             Command::Reset => {
-                if !core::mem::replace(&mut self.composition.is_stopped, false) {
+                if !self.composition.stop(false) {
                     return Err(CommandRefusal::NotStopped);
                 }
                 out.report(Event::EmergencyStopEnded);
+                self.tell_memory(now, out);
                 Ok(())
             }
             Command::SwitchOver { .. }
@@ -152,6 +155,20 @@ impl<F: Function> Controller<F> {
             | Command::Stop
             | Command::Snapshot
             | Command::Return => unreachable!("this is no order to devices"),
+        }
+    }
+
+    /// Tells the standbys at once: one of them may have authority before the next scan.
+    fn tell_memory(&mut self, now: LocalTime, out: &mut Effects) {
+        self.transfer.send(now, &mut self.redundancy, (&mut self.composition, &mut self.image), out);
+    }
+
+    /// Tells that an emergency stop began or ended with what was taken from another host or another life.
+    pub(super) fn tell_stop(&self, was_stopped: bool, out: &mut Effects) {
+        match (was_stopped, self.composition.is_stopped()) {
+            (false, true) => out.report(Event::EmergencyStopBegan),
+            (true, false) => out.report(Event::EmergencyStopEnded),
+            (false, false) | (true, true) => {}
         }
     }
 
@@ -167,7 +184,7 @@ impl<F: Function> Controller<F> {
         if lasts == Span::ZERO || lasts > MANUAL_MAX {
             return Err(CommandRefusal::TooLong);
         }
-        if self.composition.is_stopped {
+        if self.composition.is_stopped() {
             return Err(CommandRefusal::EmergencyStop);
         }
         let group = self.composition.group_mut(index);
@@ -202,7 +219,7 @@ impl<F: Function> Controller<F> {
 
     /// Whether an emergency stop is latched.
     pub const fn is_stopped_in_emergency(&self) -> bool {
-        self.composition.is_stopped
+        self.composition.is_stopped()
     }
 }
 

@@ -96,7 +96,14 @@ impl<F: Function> Controller<F> {
         }
         let mut controlled = self.set_points.channels().iter().map(Channel::device);
         let has_patience = now.since(self.booted_at) < START_PATIENCE;
-        let is_enough = if has_patience { controlled.all(is_known) } else { controlled.any(is_known) };
+        let is_enough = if has_patience {
+            // A limit that stays while its measurement is lost must be known once.
+            let is_measured =
+                |law: &F| law.meter().is_none_or(|meter| self.image.good(meter, law.measured()).is_some());
+            controlled.all(is_known) && self.composition.slots().iter().all(|slot| is_measured(slot.law()))
+        } else {
+            controlled.any(is_known)
+        };
         if !is_enough {
             return;
         }

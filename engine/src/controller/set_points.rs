@@ -17,6 +17,7 @@
 
 pub mod channel;
 mod doubt;
+mod read_back;
 mod written;
 
 use alloc::vec::Vec;
@@ -74,6 +75,7 @@ impl SetPoints {
             let device = member.device();
             let map = on_bus.iter().find(|map| map.device() == device);
             Channel::new(device, &devices[device.position()], map.map(DeviceMap::step))
+                .rounding_reactive(map.map_or(0.0, DeviceMap::reactive_step))
         };
         Self { channels: members.map(channel).collect(), silent: 0 }
     }

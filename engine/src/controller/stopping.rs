@@ -83,7 +83,9 @@ impl<F: Function> Controller<F> {
         self.follow_authority(now, out);
         out.report(Event::StopBegan);
         let is_last = next == NextLife::Nobodys && self.redundancy.successor(now).is_none();
-        if is_last && self.redundancy.authority(now).is_some() && self.set_points.any_at_stop() {
+        // What is stopped in an emergency stays so.
+        let is_left = self.set_points.any_at_stop() && !self.composition.is_stopped();
+        if is_last && self.redundancy.authority(now).is_some() && is_left {
             self.stopping = Some(Stopping { since: now, step: Step::ComesToRest });
             self.set_points.try_at_once();
             self.write(now, out);

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::Controller;
 use super::composition::Composition;
 use crate::carry::{Carry, Unsound};
 use crate::event::Event;
@@ -134,6 +135,17 @@ fn restore<F: Function>(
         carry.finish()?;
     }
     Ok(())
+}
+
+impl<F: Function> Controller<F> {
+    /// Takes what the active remembers.
+    pub(super) fn take_transfer(&mut self, now: LocalTime, from: Seat, unit: &[u8], out: &mut Effects) {
+        let was_stopped = self.composition.is_stopped();
+        let parts = (&mut self.composition, &mut self.image);
+        self.transfer.take(now, from, unit, &mut self.redundancy, parts, out);
+        self.tell_stop(was_stopped, out);
+        self.tell_health(now, out);
+    }
 }
 
 #[cfg(test)]

@@ -400,6 +400,11 @@ impl DeviceMap {
         self.known.writes.iter().find_map(WriteRequest::step).unwrap_or(0.0)
     }
 
+    /// In what steps it takes reactive set-points, in var; 0 for one that takes none.
+    pub fn reactive_step(&self) -> f64 {
+        self.known.writes.iter().find_map(WriteRequest::reactive_step).unwrap_or(0.0)
+    }
+
     /// Whether a set-point has room in all registers that hold it.
     pub fn can_be_written(&self, write: &SetPointWrite) -> bool {
         !self.known.writes.is_empty() && self.known.writes.iter().all(|request| request.has_room(write))

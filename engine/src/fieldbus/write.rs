@@ -222,7 +222,16 @@ impl WriteRequest {
 
     /// In what steps a device takes the set-point that this writes, in W; `None`: it writes none.
     pub fn step(&self) -> Option<f64> {
-        let field = self.fields.iter().find(|field| field.content == FieldContent::SetPoint)?;
+        self.step_of(FieldContent::SetPoint)
+    }
+
+    /// In what steps a device takes the reactive set-point that this writes, in var; `None`: it writes none.
+    pub fn reactive_step(&self) -> Option<f64> {
+        self.step_of(FieldContent::ReactiveSetPoint)
+    }
+
+    fn step_of(&self, content: FieldContent) -> Option<f64> {
+        let field = self.fields.iter().find(|field| field.content == content)?;
         Some(field.layout.scale.abs())
     }
 

@@ -65,7 +65,8 @@ impl Function for Manual {
         let [group] = self.group;
         match (view.by_hand(group), self.is_limit) {
             (Some(power), false) => wishes.target(group, power),
-            (Some(limit), true) => wishes.limit(group, Watts::ZERO, limit),
+            // What a standby was told comes from outside.
+            (Some(limit), true) => wishes.limit(group, Watts::ZERO, limit.at_least(Watts::ZERO)),
             (None, _) => {}
         }
     }
@@ -124,9 +125,8 @@ mod tests {
     const DRAWN: Reading = Reading { pcc: 40.0, bess: 0.0, soc: 0.5, pv: 0.0, v: 1.0, f: 50.0, signal: None };
 
     fn refusals(rig: &Rig) -> Vec<CommandRefusal> {
-        let refused = |event: Event| match event {
-            Event::CommandRefused { refusal, .. } => Some(refusal),
-            _other => None,
+        let refused = |event: Event| {
+            if let Event::CommandRefused { refusal, .. } = event { Some(refusal) } else { None }
         };
         rig.reported().into_iter().filter_map(refused).collect()
     }

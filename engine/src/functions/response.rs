@@ -1,8 +1,8 @@
 //! The open-loop response of a law: how fast its wish follows what it measures, from sample to sample.
 //!
 //! # Source
-//! IEEE 1547-2018 gives the time in which 90 % of a step is reached; a first-order [`Lag`] with τ = T/2.303 does that, and so does
-//! EPRI's `OpenDER`.
+//! IEEE 1547-2018 gives the time in which 90 % of a step is reached; a first-order [`Lag`] with τ = T/2.303 does that, and so
+//! does EPRI's `OpenDER`.
 
 use serde::{Deserialize, Serialize};
 

@@ -145,6 +145,11 @@ impl Wishes {
         self.list.retain(|(group, wish)| is_kept(*group, wish));
     }
 
+    /// Forgets the wishes for active power; those for reactive power stand until there are new ones.
+    pub(crate) fn clear_active(&mut self) {
+        self.list.clear();
+    }
+
     /// Forgets all wishes and keeps the memory.
     pub fn clear(&mut self) {
         self.list.clear();

@@ -31,12 +31,10 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::FunctionLost { slot } => whole(out, 4, &[u64::from(slot.0)]),
         Event::FunctionReturned { slot } => whole(out, 5, &[u64::from(slot.0)]),
         Event::ShortfallBegan { slot, group, shortfall } => {
-            whole(out, 6, &[u64::from(slot.0), u64::from(group.0)]);
-            put_watts(out, shortfall);
+            powered(out, 6, &[u64::from(slot.0), u64::from(group.0)], shortfall);
         }
         Event::ShortfallEnded { slot, group, worst } => {
-            whole(out, 7, &[u64::from(slot.0), u64::from(group.0)]);
-            put_watts(out, worst);
+            powered(out, 7, &[u64::from(slot.0), u64::from(group.0)], worst);
         }
         Event::WriteFailed { device, outcome } => failed(out, 8, device, outcome),
         Event::HeartbeatFailed { device, outcome } => failed(out, 31, device, outcome),
@@ -46,13 +44,11 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         }
         Event::WriteBudgetRenewed { device } => whole(out, 34, &[u64::from(device.0)]),
         Event::DeviceLimited { device, difference } => {
-            whole(out, 9, &[u64::from(device.0)]);
-            put_watts(out, difference);
+            powered(out, 9, &[u64::from(device.0)], difference);
         }
         Event::DeviceFollows { device } => whole(out, 10, &[u64::from(device.0)]),
         Event::SignSuspect { device, measured_by, step, moved } => {
-            whole(out, 11, &[u64::from(device.0), u64::from(measured_by.0)]);
-            put_watts(out, step);
+            powered(out, 11, &[u64::from(device.0), u64::from(measured_by.0)], step);
             put_watts(out, moved);
         }
         Event::WritesSucceed { device } => whole(out, 12, &[u64::from(device.0)]),
@@ -83,8 +79,7 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::StopBegan => whole(out, 26, &[]),
         Event::Stopped { after } => whole(out, 27, &[after.as_nanos()]),
         Event::ManualBegan { group, power, lasts } => {
-            whole(out, 41, &[u64::from(group.0), lasts.as_nanos()]);
-            put_watts(out, power);
+            powered(out, 41, &[u64::from(group.0), lasts.as_nanos()], power);
         }
         Event::ManualEnded { group, why } => value(out, 42, &(group, why)),
         Event::EmergencyStopBegan => whole(out, 43, &[]),
@@ -93,10 +88,15 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::MemoryNotCarried { why } => whole(out, 30, &[u64::from(why.code())]),
         Event::WallClockSet { before, after } => {
             out.push(28);
-            put_wall(out, before);
-            put_wall(out, after);
+            [before, after].into_iter().for_each(|wall| put_wall(out, wall));
         }
     }
+}
+
+/// Whole numbers and a power.
+fn powered(out: &mut Vec<u8>, code: u8, numbers: &[u64], power: Watts) {
+    whole(out, code, numbers);
+    put_watts(out, power);
 }
 
 /// A write that failed.

@@ -79,7 +79,28 @@ pub(crate) fn every_function() -> Vec<BuiltInSpec> {
             discharge_above: Ratio::of(0.2),
         }),
     ];
-    [others, frequency_functions()].concat()
+    [others, frequency_functions(), voltage_functions()].concat()
+}
+
+/// Those that hold a voltage.
+fn voltage_functions() -> Vec<BuiltInSpec> {
+    let (meter, battery) = ("pcc".to_string(), Some("batteries".to_string()));
+    vec![
+        BuiltInSpec::VoltVar(VoltVarSpec {
+            meter: meter.clone(),
+            battery: battery.clone(),
+            pv: None,
+            curve: None,
+            response: None,
+        }),
+        BuiltInSpec::VoltWatt(VoltWattSpec {
+            meter,
+            battery,
+            pv: Some("pv".to_string()),
+            curve: None,
+            response: None,
+        }),
+    ]
 }
 
 /// Those that answer a frequency, and what else measures more than power.
@@ -94,20 +115,6 @@ fn frequency_functions() -> Vec<BuiltInSpec> {
             dead_band: Hertz::of(0.036),
             droop: Ratio::of(0.05),
             response: Span::from_secs(5),
-        }),
-        BuiltInSpec::VoltVar(VoltVarSpec {
-            meter: meter(),
-            battery: Some(battery()),
-            pv: None,
-            curve: None,
-            response: None,
-        }),
-        BuiltInSpec::VoltWatt(VoltWattSpec {
-            meter: meter(),
-            battery: Some(battery()),
-            pv: Some(pv()),
-            curve: None,
-            response: None,
         }),
         BuiltInSpec::Lfsm(LfsmSpec {
             meter: meter(),

@@ -52,12 +52,14 @@ impl Api {
         let members = self.of_grid(&looked, &wanted.grid);
         let elsewhere = self.elsewhere(&wanted.grid, &members);
         let active = self.active_here(&wanted.grid, &members, &elsewhere)?;
-        if active.view.as_ref().is_some_and(|view| view.is_stopped == wanted.on) {
-            let state = if wanted.on { "stopped already" } else { "not stopped" };
-            return Ok(done(format!("{} is {state}", wanted.grid)));
+        let is_so = active.view.as_ref().is_some_and(|view| view.is_stopped == wanted.on);
+        if is_so && !wanted.on {
+            return Ok(done(format!("{} is not stopped", wanted.grid)));
         }
         let command = if wanted.on { Command::EmergencyStop } else { Command::Reset };
-        self.tell(&wanted.grid, command).await
+        let told = self.tell(&wanted.grid, command).await?;
+        // What was looked at is a moment old: a stop is asked for in any case.
+        Ok(if is_so { done(format!("{} is stopped already", wanted.grid)) } else { told })
     }
 
     /// Passes it to the active of the grid in which `name` is.
@@ -112,12 +114,12 @@ pub(super) fn is_outcome(event: Event, command: Command) -> bool {
 
 /// Says so.
 pub(super) fn outcome_words(who: &str, event: Event) -> String {
-    match event {
-        Event::ManualBegan { power: told, lasts, .. } => {
-            format!("{who} takes {} by hand, for {}", power(told.watts()), duration(lasts))
-        }
-        Event::EmergencyStopBegan => format!("{who} holds every set-point at 0 until it is reset"),
-        _ => format!("the functions of {who} decide again"),
+    if let Event::ManualBegan { power: told, lasts, .. } = event {
+        format!("{who} takes {} by hand, for {}", power(told.watts()), duration(lasts))
+    } else if event == Event::EmergencyStopBegan {
+        format!("{who} holds every set-point at 0 until it is reset")
+    } else {
+        format!("the functions of {who} decide again")
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! Powers, stored energy, what could be made and what is wanted are known at both ends, jumps between two segments
 //! included, and with a battery that moves in between: the power at the point of common coupling and at the battery, and what
-//! the battery stores, are then lines with exponentials. All other quantities change between segments only and hold their
-//! value through one; the reported state of charge, whose steps fall inside, is dated early by at most one segment.
+//! the battery stores, are then lines with exponentials. Voltage, frequency and reactive power at the connection are known at
+//! both ends and taken to go straight between them. All other quantities change between segments only and hold their value
+//! through one; the reported state of charge, whose steps fall inside, and the reactive power of other components are dated early
+//! by at most one segment.
 
 use crate::plant::{
     Battery, Bus, Component, Decay, Electrical, Motion, Quantity, TruthPoint, WATT_HOURS_PER_JOULE,

@@ -13,7 +13,7 @@ use crate::sources::{Line, Segment, Source, instant_after};
 pub const NOMINAL_HZ: f64 = 50.0;
 /// Nominal voltage, of which all voltages are multiples.
 pub const NOMINAL_PU: f64 = 1.0;
-/// Ratio of resistance to reactance unless a scenario says otherwise: ours, between a cable (above 1) and an overhead line (below).
+/// Ratio of resistance to reactance unless a scenario says otherwise: ours, between cables (above 1) and overhead lines (below).
 pub const R_TO_X: f64 = 1.0;
 /// Largest ratio of resistance to reactance.
 const R_TO_X_MAX: f64 = 100.0;
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn what_the_source_cannot_carry_is_a_collapse() {
         // With R = X the most that can be drawn at unity power factor is S/(2 (1 + cos 45°)).
-        let most_w = 4e6 / (2.0 * (1.0 + 0.5_f64.sqrt()));
+        let most_w = 4e6 / (2.0 * (1.0 + math::sqrt(0.5)));
         assert!(weak_grid().voltage(1.0, most_w * 0.999, 0.0).is_some());
         assert_eq!(weak_grid().voltage(1.0, most_w * 1.001, 0.0), None);
     }

@@ -32,7 +32,7 @@ use crate::fieldbus::bus::Leaving;
 use crate::ids::DeviceIndex;
 use crate::machine::{Effects, WriteOutcome};
 use crate::mistakes::{Mistake, makes};
-use crate::points::{DeviceSpec, Image, PointKind};
+use crate::points::DeviceSpec;
 use crate::redundancy::{Epoch, Settings};
 use crate::time::{LocalTime, Span};
 use crate::timing::RateLimiter;
@@ -53,9 +53,10 @@ pub const SETTLES_WITHIN: Span = Span::from_secs(1);
 pub struct Channel {
     pub(super) device: DeviceIndex,
     pub(super) factor: f64,
-    dead_band: Watts,
+    pub(super) dead_band: Watts,
     /// So far apart what was written and what is read back may be, since registers round both.
-    rounds: Watts,
+    pub(super) rounds: Watts,
+    pub(super) rounds_reactive: Vars,
     pub(super) reversion: Span,
     /// How long a write of another may still be on its way to the device; zero where it checks epochs.
     pub(super) longest_write: Span,
@@ -75,7 +76,7 @@ pub struct Channel {
     /// Whether it has held something else than it acknowledged, and not what it acknowledged since.
     pub(super) is_unheld: bool,
     /// Since when its mode has said that another decides, of a device that has acknowledged a set-point.
-    overruled_since: Option<LocalTime>,
+    pub(super) overruled_since: Option<LocalTime>,
     /// It may do something else than it was told, until it acknowledges a set-point; `true`: beyond its day's room.
     restores: Option<bool>,
     /// The device refused the last write because it has accepted this epoch: a higher one is worth another try at once.
@@ -137,6 +138,7 @@ impl Channel {
             factor: spec.positive.factor(),
             dead_band: spec.dead_band,
             rounds: Watts::of(step.unwrap_or(0.0)),
+            rounds_reactive: Vars::ZERO,
             reversion: spec.reversion,
             longest_write: if spec.checks_epochs { Span::ZERO } else { spec.longest_write },
             at_stop: spec.at_stop,
@@ -161,6 +163,11 @@ impl Channel {
             is_uncertain: false,
             ends_at: LocalTime::ZERO,
         }
+    }
+
+    /// The same with a device that takes reactive set-points in such steps, in var.
+    pub(super) fn rounding_reactive(self, step: f64) -> Self {
+        Self { rounds_reactive: Vars::of(step), ..self }
     }
 
     /// The device has said in what steps it takes set-points, in W.
@@ -271,9 +278,8 @@ impl Channel {
                 matches!(last.state, WriteState::NotHeld { .. } | WriteState::Acknowledged { .. });
             is_answered && self.budget.is_none() && self.is_moved(last.set_point(), wanted)
         };
-        let is_rest = |last: LastWrite| {
-            wanted.power == Watts::ZERO && last.power != Watts::ZERO && now >= last.at + RETRY_FIRST
-        };
+        let is_rest =
+            |last: LastWrite| wanted.comes_to_rest_from(last.set_point()) && now >= last.at + RETRY_FIRST;
         now >= self.retry_at
             || self.outdated_by.is_some_and(|accepted| epoch > accepted)
             || self.last.is_some_and(|last| is_another(last) || is_rest(last))
@@ -294,12 +300,12 @@ impl Channel {
     pub(super) fn need(&self, now: LocalTime, wanted: SetPoint) -> Need {
         let Some(last) = &self.last else { return Need::Urgent };
         let is_moved = self.is_moved(last.set_point(), wanted);
-        let wants_rest = wanted.power == Watts::ZERO;
+        let comes_to_rest = wanted.comes_to_rest_from(last.set_point());
         let repeated_after = half(self.reversion);
         if last.state == WriteState::Pending && now.since(last.at) < repeated_after {
             // Whatever else is needed shows when it has ended.
             return match is_moved {
-                true if wants_rest => Need::Urgent,
+                true if comes_to_rest => Need::Urgent,
                 true => Need::Wished,
                 false => Need::Nothing,
             };
@@ -307,9 +313,9 @@ impl Channel {
         let is_acknowledged = matches!(last.state, WriteState::Acknowledged { .. });
         let shows_another = matches!(last.state, WriteState::NotHeld { .. });
         let is_lost = shows_another || self.restores.is_some() || self.doubt.is_due(now);
-        let rests = last.power == Watts::ZERO && is_acknowledged && !is_lost;
+        let is_rest = wanted == SetPoint::active(Watts::ZERO) && last.set_point() == wanted;
         let ends = self.held_since.is_none_or(|at| now.since(at) >= repeated_after);
-        if ends || wants_rest && !rests {
+        if ends || comes_to_rest || is_rest && (!is_acknowledged || is_lost) {
             Need::Urgent
         } else if is_lost {
             Need::Restoring
@@ -382,7 +388,12 @@ impl Channel {
     }
 
     /// Takes how the last write ended, which was not well. It fails once, however many decisions are answered by that.
-    fn fail(&mut self, (at, before): (LocalTime, WriteState), outcome: WriteOutcome, out: &mut Effects) {
+    pub(super) fn fail(
+        &mut self,
+        (at, before): (LocalTime, WriteState),
+        outcome: WriteOutcome,
+        out: &mut Effects,
+    ) {
         let begins = self.pause.is_zero();
         if begins {
             out.report(Event::WriteFailed { device: self.device, outcome });
@@ -401,7 +412,7 @@ impl Channel {
         }
     }
 
-    fn succeed(&mut self, out: &mut Effects) {
+    pub(super) fn succeed(&mut self, out: &mut Effects) {
         if !self.pause.is_zero() {
             (self.pause, self.retry_at) = (Span::ZERO, LocalTime::ZERO);
             out.report(Event::WritesSucceed { device: self.device });
@@ -460,37 +471,6 @@ impl Channel {
                 (self.outdated_by, self.refuses) = (None, false);
                 self.fail((at, before), outcome, out);
             }
-        }
-    }
-
-    /// Compares what the device holds, asked after it had acknowledged, with what was written.
-    pub(super) fn read_back(&mut self, image: &Image, out: &mut Effects) {
-        let Some(last) = &mut self.last else { return };
-        let (WriteState::Acknowledged { at } | WriteState::NotHeld { at }) = last.state else { return };
-        let Some(point) = image.point(self.device, PointKind::SetPoint) else { return };
-        if point.measured <= at {
-            return;
-        }
-        self.overruled_since =
-            if point.is_in_force { None } else { Some(self.overruled_since.unwrap_or(at).min(at)) };
-        let reactive = image.good(self.device, PointKind::ReactiveSetPoint).map(Vars::of);
-        let reactive_gap = reactive.map_or(0.0, |held| (held - last.reactive).abs().vars());
-        let (gap, most) = ((Watts::of(point.value) - last.power).abs(), self.dead_band + self.rounds);
-        let is_near = gap <= most && reactive_gap <= most.watts();
-        let is_held = point.is_in_force && is_near;
-        if is_held {
-            last.state = WriteState::Acknowledged { at };
-            if core::mem::take(&mut self.is_unheld) {
-                self.refuses = false;
-                self.succeed(out);
-            }
-        } else if matches!(last.state, WriteState::Acknowledged { .. })
-            && point.measured >= self.overruled_since.unwrap_or(at) + SETTLES_WITHIN
-        {
-            last.state = WriteState::NotHeld { at };
-            let last = (last.at, WriteState::Acknowledged { at });
-            (self.is_unheld, self.refuses) = (true, true);
-            self.fail(last, WriteOutcome::NotHeld, out);
         }
     }
 }

@@ -36,6 +36,12 @@ impl SetPoint {
     pub(super) const fn active(power: Watts) -> Self {
         Self { power, reactive: Vars::ZERO }
     }
+
+    /// Whether one of both powers is to be rest, and was not: that must not wait.
+    pub(super) fn comes_to_rest_from(self, from: Self) -> bool {
+        self.power == Watts::ZERO && from.power != Watts::ZERO
+            || self.reactive == Vars::ZERO && from.reactive != Vars::ZERO
+    }
 }
 
 impl LastWrite {

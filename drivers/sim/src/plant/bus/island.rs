@@ -39,6 +39,10 @@ impl Bus {
             if mode != self.mode {
                 self.turn_to(mode);
             }
+            // A genset that was about to join holds what nobody does any more.
+            if self.mode == BusMode::Dead && self.components.iter().any(can_hold) {
+                continue;
+            }
             // Who waits for an angle to fit need not once there is none.
             if self.mode != BusMode::Dead || !self.connection().waits() {
                 return;
