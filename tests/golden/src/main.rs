@@ -30,11 +30,11 @@ const RUNS: [(&str, &str, &str); 18] = [
     ("sunspec_older", "scenarios/sunspec_older.ron", "15 min"),
     ("every_source", "tests/golden/every_source.ron", "2 h"),
     ("volt_var", "scenarios/volt_var.ron", "14 h"),
-    ("frequency_response", "scenarios/frequency_response.ron", "1 day"),
+    ("frequency_response", "scenarios/frequency_response.ron", "3 h 30 min"),
     ("tariff_day", "scenarios/tariff_day.ron", "1 day"),
-    ("switch_day", "scenarios/switch_day.ron", "1 day"),
-    ("switch_day_autumn", "scenarios/switch_day_autumn.ron", "1 day"),
-    ("grid_operator", "scenarios/grid_operator.ron", "1 day"),
+    ("switch_day", "scenarios/switch_day.ron", "12 h"),
+    ("switch_day_autumn", "scenarios/switch_day_autumn.ron", "12 h"),
+    ("grid_operator", "scenarios/grid_operator.ron", "14 h"),
     ("island", "tests/golden/island.ron", "30 min"),
 ];
 
