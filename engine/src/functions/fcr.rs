@@ -101,9 +101,9 @@ const fn reserve_for() -> Span {
 /// # Units     reserve: W, a magnitude, both ways; nominal, `dead_band`, `full_at`: Hz, the latter two magnitudes
 /// # Shape     one reserve for one group, and with `capacity` one limit
 /// # Errors    `Problem::NotMeasured` if the meter has no frequency; `Problem::OutOfRange` if reserve is not above 0 W, the dead
-///             band does not end before `full_at`, or capacity or `reserve_for` are nothing
+/// band does not end before `full_at`, or capacity or `reserve_for` are nothing
 /// # Source    Regulation (EU) 2017/1485 (SO GL), articles 154 and 156 and annex V; the line from the edge of the dead band is
-///             Beckhoff TF8360's
+/// Beckhoff TF8360's
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fcr {
     meter: DeviceIndex,

@@ -98,7 +98,7 @@ const fn response() -> Span {
 /// # Units     nominal, `dead_band`: Hz, the latter a magnitude; droop: change of frequency for the rating, as a share of nominal
 /// # Shape     one power that is held, and then one reserve, for the battery group; one limit for the generator group
 /// # Errors    `Problem::NotMeasured` if the meter has no frequency; `Problem::OutOfRange` if nominal is no frequency of a grid,
-///             the dead band does not leave one on both sides, droop is not above 0, or there is nothing to act on
+/// the dead band does not leave one on both sides, droop is not above 0, or there is nothing to act on
 /// # Source    IEEE 1547-2018 6.5.2.7.2 with its defaults; EPRI's `OpenDER` 2.2, report 3002030962, sections 3.7.1.4 and 3.7.3.2
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FrequencyDroop {

@@ -52,9 +52,9 @@ pub struct GridOperatorSpec {
 /// # Units     `rating`, `consumption_limit`, `fail_safe`: W, magnitudes
 /// # Shape     feed-in: one limit for the generators, one for a battery; consumption: one limit for the battery
 /// # Errors    `Problem::OutOfRange` unless exactly one of `rating` and `consumption_limit` is given, with what it acts on, and
-///             `fail_safe` is from 0 W to the rating
+/// `fail_safe` is from 0 W to the rating
 /// # Source    Germany: EEG section 9 (stages of 100, 60, 30 and 0 % of the installed power are the usual ones of receivers),
-///             EnWG section 14a with BK6-22-300 (4.2 kW for each controllable device; what a site makes itself does not count)
+/// EnWG section 14a with BK6-22-300 (4.2 kW for each controllable device; what a site makes itself does not count)
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GridOperator {
     signal: DeviceIndex,

@@ -81,12 +81,12 @@ const fn release() -> Span {
 /// Limits power where the frequency is far from the nominal one.
 ///
 /// # Units     nominal, threshold: Hz, the latter a magnitude; droop: change of frequency for the reference, as a share
-///             of nominal
+/// of nominal
 /// # Shape     one limit for the battery group, one for the generator group
 /// # Errors    `Problem::NotMeasured` if the meter has no frequency; `Problem::OutOfRange` if nominal is no frequency of a grid,
-///             threshold is not above 0 and below nominal, droop is not above 0, or there is nothing to act on
+/// threshold is not above 0 and below nominal, droop is not above 0, or there is nothing to act on
 /// # Source    Regulation (EU) 2016/631 (`RfG`), LFSM-O and LFSM-U; regulation (EU) 2017/1485 (SO GL) for what it is there for;
-///             the wait before release as in Beckhoff TF8360
+/// the wait before release as in Beckhoff TF8360
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lfsm {
     meter: DeviceIndex,

@@ -113,9 +113,9 @@ impl Holds {
 /// # Units     holds: W, pu or Hz; gain: W for each of these
 /// # Shape     one target for one group
 /// # Errors    `Problem::NotMeasured` if the meter has not what is held; `Problem::OutOfRange` if gain is not above 0, a time is
-///             nothing, or not exactly one of `battery` and `pv` is given
+/// nothing, or not exactly one of `battery` and `pv` is given
 /// # Source    The standard form with its derivative on the measurement and conditional integration: Åström and Hägglund,
-///             "Advanced PID control" (2006), sections 3.4 and 3.5
+/// "Advanced PID control" (2006), sections 3.4 and 3.5
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pid {
     meter: DeviceIndex,

@@ -126,7 +126,7 @@ const fn ramp() -> Span {
 /// # Units     voltages: multiples of the nominal one; frequencies: Hz
 /// # Shape     one limit for the battery group, one for the generator group
 /// # Errors    `Problem::NotMeasured` if the meter has no voltage or no frequency; `Problem::OutOfRange` if a band is empty or
-///             not inside the one that is left, nominal is no frequency of a grid, or there is nothing to act on
+/// not inside the one that is left, nominal is no frequency of a grid, or there is nothing to act on
 /// # Source    IEEE 1547-2018 4.10; EPRI's `OpenDER` 2.2, report 3002030962, sections 3.5.1.1 and 3.7.1.3
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReturnToService {

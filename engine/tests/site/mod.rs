@@ -10,13 +10,17 @@ use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::functions::connection_limit::ConnectionLimitSpec;
 use r_ems_engine::functions::fcr::FcrSpec;
 use r_ems_engine::functions::frequency_droop::FrequencyDroopSpec;
+use r_ems_engine::functions::grid_operator::GridOperatorSpec;
 use r_ems_engine::functions::lfsm::LfsmSpec;
+use r_ems_engine::functions::manual::ManualSpec;
 use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::pid::{Holds, PidSpec};
 use r_ems_engine::functions::ramp_limit::RampLimitSpec;
 use r_ems_engine::functions::return_to_service::ReturnToServiceSpec;
+use r_ems_engine::functions::schedule::{ScheduleSpec, ScheduledSpec, Wanted};
 use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
 use r_ems_engine::functions::soc_floor::SocFloorSpec;
+use r_ems_engine::functions::tariff::{PricedSpec, TariffSpec};
 use r_ems_engine::functions::volt_var::VoltVarSpec;
 use r_ems_engine::functions::volt_watt::VoltWattSpec;
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
@@ -28,6 +32,7 @@ use r_ems_engine::math::at_most;
 use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, PointKind, Positive, Priority};
 use r_ems_engine::redundancy::Command;
 use r_ems_engine::units::{Hertz, Ratio, VoltAmperes, WattHours, Watts, WattsPerSecond};
+use r_ems_engine::wall::{Clock, Weekdays};
 use r_ems_engine::{LocalTime, Span};
 
 pub(crate) const SCAN: Span = Span::from_secs(1);
@@ -41,7 +46,16 @@ pub(crate) fn kilowatts(power: f64) -> Watts {
 /// One specification of every built-in function.
 pub(crate) fn every_function() -> Vec<BuiltInSpec> {
     let (meter, battery, pv) = (|| "pcc".to_string(), || "batteries".to_string(), || "pv".to_string());
-    let others = vec![
+    let first = vec![
+        BuiltInSpec::GridOperator(GridOperatorSpec {
+            signal: "ripple".to_string(),
+            meter: Some(meter()),
+            pv: Some(pv()),
+            battery: Some(battery()),
+            rating: Some(Watts::of(PV_W)),
+            consumption_limit: None,
+            fail_safe: kilowatts(180.0),
+        }),
         BuiltInSpec::ConnectionLimit(ConnectionLimitSpec {
             meter: meter(),
             battery: Some(battery()),
@@ -56,6 +70,7 @@ pub(crate) fn every_function() -> Vec<BuiltInSpec> {
             up: WattsPerSecond::of(50e3),
             down: None,
         }),
+        BuiltInSpec::Manual(ManualSpec { battery: Some(battery()), pv: None }),
         BuiltInSpec::SocFloor(SocFloorSpec {
             battery: battery(),
             floor: Ratio::of(0.15),
@@ -79,7 +94,46 @@ pub(crate) fn every_function() -> Vec<BuiltInSpec> {
             discharge_above: Ratio::of(0.2),
         }),
     ];
-    [others, frequency_functions(), voltage_functions()].concat()
+    [first, voltage_functions(), frequency_functions(), clock_functions()].concat()
+}
+
+/// Those that look at the clock; the site's begins at midnight.
+fn clock_functions() -> Vec<BuiltInSpec> {
+    let battery = || "batteries".to_string();
+    let clock = |text: &str| text.parse::<Clock>().expect("a time of day");
+    let price = |text: &str| text.parse().expect("a price");
+    vec![
+        BuiltInSpec::Schedule(ScheduleSpec {
+            battery: battery(),
+            windows: vec![ScheduledSpec {
+                days: Weekdays::ALL,
+                from: clock("00:01"),
+                to: clock("06:00"),
+                both: false,
+                wants: Wanted::Charge { to: Ratio::of(0.9), power: Some(kilowatts(20.0)) },
+            }],
+            fallback: None,
+        }),
+        BuiltInSpec::Tariff(TariffSpec {
+            battery: battery(),
+            meter: Some("pcc".to_string()),
+            price: price("0.30 EUR/kWh"),
+            windows: vec![PricedSpec {
+                days: Weekdays::ALL,
+                from: clock("00:02"),
+                to: clock("06:00"),
+                both: false,
+                price: price("0.10 EUR/kWh"),
+            }],
+            charge_below: price("0.15 EUR/kWh"),
+            discharge_above: price("0.40 EUR/kWh"),
+            charge_power: Some(kilowatts(50.0)),
+            discharge_power: None,
+            charge_to: Ratio::of(0.95),
+            discharge_to: Ratio::of(0.2),
+            fallback: None,
+        }),
+    ]
 }
 
 /// Those that hold a voltage.
@@ -208,7 +262,7 @@ impl Reading {
     }
 }
 
-/// A controller with a meter, two batteries and an inverter.
+/// A controller with a meter, two batteries, an inverter and a receiver of the grid operator's signal.
 #[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) controller: Controller<BuiltIn>,
@@ -256,6 +310,7 @@ impl Site {
             },
             device("b2", DeviceClass::Battery, Positive::Charge, BATTERY_W),
             device("pv", DeviceClass::Pv, Positive::Generation, PV_W),
+            device("ripple", DeviceClass::Signal, Positive::Import, 1.0),
         ];
         change(&mut devices);
         let mut spec = ControllerSpec::wire("grid", "a", SCAN, devices, stack).expect("a right stack");
@@ -337,6 +392,7 @@ impl Site {
         if let Some(pv) = reading.pv {
             self.answer(3, 13, &[pv, self.held[3]]);
         }
+        self.answer(4, 15, &[1.0]);
         self.now += SCAN;
         self.effects.clear();
         self.controller.handle(self.now, &Input::Wake, &mut self.effects);
