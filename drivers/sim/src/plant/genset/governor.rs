@@ -157,6 +157,8 @@ impl Governor {
     fn slope(&self, state: &State, speed: f64, wish: Wish) -> State {
         let GovernorSpec { t1_s, t2_s, t3_s, t4_s, t5_s, t6_s, gain, .. } = self.spec;
         let [box_value, box_slope, led, lagged, throttle] = *state;
+        // Within a step too: what is fed back is what the throttle can be, and so nothing grows without bound.
+        let throttle = throttle.clamp(self.spec.throttle.0, self.spec.throttle.1);
         let error = wish.droop * (wish.reference - throttle) - (speed - 1.0);
         let box_change = (error - box_value - t1_s * box_slope) / (t1_s * t2_s);
         let box_output = box_value + t3_s * box_slope;
@@ -200,6 +202,25 @@ mod tests {
             governor.advance(1e-3, (0.99, 0.99), wish);
         }
         assert!((governor.state[4] - 0.6).abs() < 1e-5, "{}", governor.state[4]);
+    }
+
+    #[test]
+    fn numbers_that_hunt_from_limit_to_limit_stay_numbers() {
+        let fast = GovernorSpec {
+            t1_s: 0.004,
+            t2_s: 0.004,
+            t3_s: 10.0,
+            t4_s: 0.001,
+            t5_s: 0.004,
+            t6_s: 0.004,
+            ..Default::default()
+        };
+        let mut governor = Governor::new(GovernorSpec { gain: 1_000.0, ..fast });
+        governor.settle(0.0, Span::from_millis(1));
+        for _ in 0..20_000 {
+            governor.advance(1e-3, (0.999, 0.999), Wish { droop: 0.5, reference: 0.0 });
+        }
+        assert!(governor.state.iter().all(|value| value.abs() < 1e9), "{:?}", governor.state);
     }
 
     #[test]
