@@ -1,8 +1,8 @@
 //! What happens to the grid behind a connection: its frequency, and the voltage of its source.
 //!
 //! `At("18:02", Frequency("commerce/pcc", "49.7 Hz"))` holds from then on, `During(begin, end, Voltage("commerce/pcc",
-//! "0.94 pu"))` until the end; then the grid follows its own course again, as its component says. So does what its operator signals:
-//! `GridSignal("commerce/receiver", "60 %")`.
+//! "0.94 pu"))` until the end; then the grid follows its own course again, as its component says. So does what its operator
+//! signals: `GridSignal("commerce/receiver", "60 %")`.
 
 use r_ems_engine::units::Ratio;
 use r_ems_sim::plant::{ComponentIndex, GridValue};

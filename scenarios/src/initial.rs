@@ -89,7 +89,8 @@ impl<'t> Initial<'t> {
         let is_of_battery = self.power.is_some() || self.soc.is_some();
         let is_of_genset = self.mode.is_some() && kind == Kind::Genset;
         if (is_of_battery || self.mode.is_some() && !is_of_genset) && kind != Kind::Battery {
-            self.key.error(notes, "only a Battery begins with a power or a state of charge, and a Battery or a Genset with a mode");
+            let allowed = "only a Battery begins with a power or a state of charge, and a Battery or a Genset with a mode";
+            self.key.error(notes, allowed);
         }
     }
 

@@ -1,28 +1,15 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 //! A site for tests of the controller: a meter, two batteries of opposite sign and an inverter, scanned once a second.
 
+mod functions;
+
+pub(crate) use functions::every_function;
 use r_ems_engine::controller::group::Group;
 use r_ems_engine::controller::{Controller, ControllerSpec};
 use r_ems_engine::event::Event;
 use r_ems_engine::fieldbus::frame::{HEADER_BYTES, put};
 use r_ems_engine::fieldbus::pdu::{Answer, Request, put_answer, put_exception};
 use r_ems_engine::fieldbus::refusal::Exception;
-use r_ems_engine::functions::connection_limit::ConnectionLimitSpec;
-use r_ems_engine::functions::fcr::FcrSpec;
-use r_ems_engine::functions::frequency_droop::FrequencyDroopSpec;
-use r_ems_engine::functions::grid_operator::GridOperatorSpec;
-use r_ems_engine::functions::lfsm::LfsmSpec;
-use r_ems_engine::functions::manual::ManualSpec;
-use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
-use r_ems_engine::functions::pid::{Holds, PidSpec};
-use r_ems_engine::functions::ramp_limit::RampLimitSpec;
-use r_ems_engine::functions::return_to_service::ReturnToServiceSpec;
-use r_ems_engine::functions::schedule::{ScheduleSpec, ScheduledSpec, Wanted};
-use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
-use r_ems_engine::functions::soc_floor::SocFloorSpec;
-use r_ems_engine::functions::tariff::{PricedSpec, TariffSpec};
-use r_ems_engine::functions::volt_var::VoltVarSpec;
-use r_ems_engine::functions::volt_watt::VoltWattSpec;
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
 use r_ems_engine::ids::{DeviceIndex, PointIndex};
 use r_ems_engine::machine::{
@@ -31,8 +18,7 @@ use r_ems_engine::machine::{
 use r_ems_engine::math::at_most;
 use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, PointKind, Positive, Priority};
 use r_ems_engine::redundancy::Command;
-use r_ems_engine::units::{Hertz, Ratio, VoltAmperes, WattHours, Watts, WattsPerSecond};
-use r_ems_engine::wall::{Clock, Weekdays};
+use r_ems_engine::units::{VoltAmperes, Watts};
 use r_ems_engine::{LocalTime, Span};
 
 pub(crate) const SCAN: Span = Span::from_secs(1);
@@ -41,184 +27,6 @@ pub(crate) const PV_W: f64 = 600e3;
 
 pub(crate) fn kilowatts(power: f64) -> Watts {
     Watts::of(power * 1e3)
-}
-
-/// One specification of every built-in function.
-pub(crate) fn every_function() -> Vec<BuiltInSpec> {
-    let (meter, battery, pv) = (|| "pcc".to_string(), || "batteries".to_string(), || "pv".to_string());
-    let first = vec![
-        BuiltInSpec::GridOperator(GridOperatorSpec {
-            signal: "ripple".to_string(),
-            meter: Some(meter()),
-            pv: Some(pv()),
-            battery: Some(battery()),
-            rating: Some(Watts::of(PV_W)),
-            consumption_limit: None,
-            fail_safe: kilowatts(180.0),
-        }),
-        BuiltInSpec::ConnectionLimit(ConnectionLimitSpec {
-            meter: meter(),
-            battery: Some(battery()),
-            pv: Some(pv()),
-            import_max: Some(kilowatts(300.0)),
-            export_max: Some(kilowatts(100.0)),
-            fail_safe: None,
-        }),
-        BuiltInSpec::RampLimit(RampLimitSpec {
-            battery: Some(battery()),
-            pv: None,
-            up: WattsPerSecond::of(50e3),
-            down: None,
-        }),
-        BuiltInSpec::Manual(ManualSpec { battery: Some(battery()), pv: None }),
-        BuiltInSpec::SocFloor(SocFloorSpec {
-            battery: battery(),
-            floor: Ratio::of(0.15),
-            force_charge_below: Some(Ratio::of(0.10)),
-            force_charge_power: None,
-            release: None,
-            dwell: None,
-        }),
-        BuiltInSpec::PeakShaving(PeakShavingSpec {
-            meter: meter(),
-            battery: battery(),
-            limit: kilowatts(220.0),
-            recharge: kilowatts(170.0),
-            reserve: Ratio::of(0.8),
-            window: Window::Mean(Span::from_mins(15)),
-        }),
-        BuiltInSpec::SelfConsumption(SelfConsumptionSpec {
-            meter: meter(),
-            battery: battery(),
-            target: Watts::ZERO,
-            discharge_above: Ratio::of(0.2),
-        }),
-    ];
-    [first, voltage_functions(), frequency_functions(), clock_functions()].concat()
-}
-
-/// Those that look at the clock; the site's begins at midnight.
-fn clock_functions() -> Vec<BuiltInSpec> {
-    let battery = || "batteries".to_string();
-    let clock = |text: &str| text.parse::<Clock>().expect("a time of day");
-    let price = |text: &str| text.parse().expect("a price");
-    vec![
-        BuiltInSpec::Schedule(ScheduleSpec {
-            battery: battery(),
-            windows: vec![ScheduledSpec {
-                days: Weekdays::ALL,
-                from: clock("00:01"),
-                to: clock("06:00"),
-                both: false,
-                wants: Wanted::Charge { to: Ratio::of(0.9), power: Some(kilowatts(20.0)) },
-            }],
-            fallback: None,
-        }),
-        BuiltInSpec::Tariff(TariffSpec {
-            battery: battery(),
-            meter: Some("pcc".to_string()),
-            price: price("0.30 EUR/kWh"),
-            windows: vec![PricedSpec {
-                days: Weekdays::ALL,
-                from: clock("00:02"),
-                to: clock("06:00"),
-                both: false,
-                price: price("0.10 EUR/kWh"),
-            }],
-            charge_below: price("0.15 EUR/kWh"),
-            discharge_above: price("0.40 EUR/kWh"),
-            charge_power: Some(kilowatts(50.0)),
-            discharge_power: None,
-            charge_to: Ratio::of(0.95),
-            discharge_to: Ratio::of(0.2),
-            fallback: None,
-        }),
-    ]
-}
-
-/// Those that hold a voltage.
-fn voltage_functions() -> Vec<BuiltInSpec> {
-    let (meter, battery) = ("pcc".to_string(), Some("batteries".to_string()));
-    vec![
-        BuiltInSpec::VoltVar(VoltVarSpec {
-            meter: meter.clone(),
-            battery: battery.clone(),
-            pv: None,
-            curve: None,
-            response: None,
-        }),
-        BuiltInSpec::VoltWatt(VoltWattSpec {
-            meter,
-            battery,
-            pv: Some("pv".to_string()),
-            curve: None,
-            response: None,
-        }),
-    ]
-}
-
-/// Those that answer a frequency, and what else measures more than power.
-fn frequency_functions() -> Vec<BuiltInSpec> {
-    let (meter, battery, pv) = (|| "pcc".to_string(), || "batteries".to_string(), || "pv".to_string());
-    vec![
-        BuiltInSpec::FrequencyDroop(FrequencyDroopSpec {
-            meter: meter(),
-            battery: Some(battery()),
-            pv: Some(pv()),
-            nominal: Hertz::of(50.0),
-            dead_band: Hertz::of(0.036),
-            droop: Ratio::of(0.05),
-            response: Span::from_secs(5),
-        }),
-        BuiltInSpec::Lfsm(LfsmSpec {
-            meter: meter(),
-            battery: Some(battery()),
-            pv: Some(pv()),
-            nominal: Hertz::of(50.0),
-            threshold: Hertz::of(0.2),
-            droop: Ratio::of(0.05),
-            release: Span::from_mins(10),
-        }),
-        BuiltInSpec::Fcr(FcrSpec {
-            meter: meter(),
-            battery: battery(),
-            reserve: kilowatts(50.0),
-            nominal: Hertz::of(50.0),
-            dead_band: Hertz::of(0.01),
-            full_at: Hertz::of(0.2),
-            from_edge: false,
-            full_in: Span::from_secs(30),
-            capacity: Some(WattHours::of(1e6)),
-            reserve_for: Span::from_mins(15),
-        }),
-        BuiltInSpec::ReturnToService(ReturnToServiceSpec {
-            meter: meter(),
-            battery: Some(battery()),
-            pv: Some(pv()),
-            nominal: Hertz::of(50.0),
-            voltage_min: None,
-            voltage_max: None,
-            frequency_min: None,
-            frequency_max: None,
-            trip_voltage_min: None,
-            trip_voltage_max: None,
-            trip_frequency_min: None,
-            trip_frequency_max: None,
-            trip_after: Span::from_secs(2),
-            hold: Span::from_secs(30),
-            ramp: Span::from_secs(30),
-        }),
-        BuiltInSpec::Pid(PidSpec {
-            meter: meter(),
-            battery: Some(battery()),
-            pv: None,
-            holds: Holds::Power(kilowatts(100.0)),
-            gain: 0.3,
-            integral_time: Some(Span::from_secs(5)),
-            derivative_time: Some(Span::from_secs(1)),
-            filter: None,
-        }),
-    ]
 }
 
 fn device(name: &str, class: DeviceClass, positive: Positive, rating: f64) -> DeviceSpec {
