@@ -4,7 +4,7 @@
 //!     active power settles -> ±√(S² − P²) of each member -> wishes in priority order -> settle near 0 -> share by what each can
 //! ```
 //!
-//! **Which comes first.** Active power does, unless the site says [`Priority::Reactive`]: then the active power of a member is
+//! **Which comes first.** Active power does, unless the site says `Priority::Reactive`: then the active power of a member is
 //! kept within √(S² − Q²) of the reactive power that was wanted of it in the scan before, so that one scan later there is room
 //! for all of it. What was wanted counts, not what was decided: else the active power would never give way.
 //!
