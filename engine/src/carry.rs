@@ -12,6 +12,7 @@
 use alloc::vec::Vec;
 
 use crate::log::varint::{Cursor, put_signed};
+use crate::points::device::believed;
 use crate::time::LocalTime;
 use crate::units::{Vars, Watts};
 
@@ -111,6 +112,22 @@ impl<'a> Carry<'a> {
         let found = self.pass_real(*value);
         if self.restores() {
             *value = found;
+        }
+    }
+
+    /// Visits a number of the size of a measurement; a larger one is brought within [`believed`]'s bounds, so that sums stay finite.
+    pub fn bounded(&mut self, value: &mut f64) {
+        self.real(value);
+        *value = believed(*value);
+    }
+
+    /// Visits one of a few states, as its place among `all`; a place that is none of them restores the first.
+    pub fn choice<T: Copy + PartialEq>(&mut self, value: &mut T, all: &[T]) {
+        let place = all.iter().position(|one| one == value).unwrap_or(0);
+        let found = self.pass_number(place as i64);
+        if self.restores() {
+            let place = usize::try_from(found).unwrap_or(0);
+            *value = all.get(place).or_else(|| all.first()).copied().unwrap_or(*value);
         }
     }
 

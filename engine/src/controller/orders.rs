@@ -189,11 +189,7 @@ impl<F: Function> Controller<F> {
         }
         let group = self.composition.group_mut(index);
         let power = power.watts();
-        let lowest = match group.class() {
-            DeviceClass::Battery => -group.rating(),
-            DeviceClass::Pv | DeviceClass::Meter | DeviceClass::Signal => Watts::ZERO,
-        };
-        if power < lowest || power > group.rating() {
+        if power < group.class().lowest(group.rating()) || power > group.rating() {
             return Err(CommandRefusal::BeyondRating);
         }
         group.by_hand = Some(Order { power, until: now + lasts });

@@ -17,8 +17,17 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// Reads a curve from a field; notes corners that are too few or too many, or do not rise.
-    pub fn build(corners: &[(PerUnit, Ratio)], field: &'static str, wiring: &mut Wiring<'_>) -> Self {
+    /// The curve of a site, or without one the `usual` one; notes corners that are too few or too many, or do not rise.
+    pub fn build(
+        corners: Option<&[(PerUnit, Ratio)]>,
+        usual: &[(f64, f64)],
+        wiring: &mut Wiring<'_>,
+    ) -> Self {
+        let field = "curve";
+        let Some(corners) = corners else {
+            let corner = |(voltage, share): &(f64, f64)| (PerUnit::of(*voltage), Ratio::of(*share));
+            return Self { corners: usual.iter().map(corner).collect() };
+        };
         let count = corners.len();
         let allowed = alloc::format!("2 to {MAX_CORNERS} corners");
         wiring.require(field, (2..=MAX_CORNERS).contains(&count), count, &allowed);

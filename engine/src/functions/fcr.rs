@@ -17,7 +17,6 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use super::frequency_droop::REMEMBERED;
-use super::lag::believed;
 use super::side::{Side, nominal, require_nominal};
 use super::{Function, OnLoss, Rank, View, Wiring, Wishes};
 use crate::carry::Carry;
@@ -181,8 +180,7 @@ impl Function for Fcr {
         carry.part(1);
         carry.timers(|carry| {
             carry.option(&mut self.last, Carry::instant);
-            carry.real(&mut self.offset_w);
-            self.offset_w = believed(self.offset_w);
+            carry.bounded(&mut self.offset_w);
         });
     }
 

@@ -23,7 +23,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::lag::{Lag, TIME_CONSTANTS_TO_90_PERCENT, believed};
+use super::lag::{Lag, TIME_CONSTANTS_TO_90_PERCENT};
 use super::side::{Side, nominal, require_nominal};
 use super::{Function, OnLoss, Rank, View, Wiring, Wishes};
 use crate::carry::Carry;
@@ -287,10 +287,8 @@ impl Answer {
     fn carry(&mut self, carry: &mut Carry<'_>) {
         self.side.carry(carry);
         carry.flag(&mut self.is_outside);
-        for number in [&mut self.before_w, &mut self.rest_w] {
-            carry.real(number);
-            *number = believed(*number);
-        }
+        carry.bounded(&mut self.before_w);
+        carry.bounded(&mut self.rest_w);
         self.power.carry(carry);
     }
 }

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::carry::Carry;
 use crate::math;
-use crate::points::device::MAX_MAGNITUDE;
 use crate::time::Span;
 
 /// In this many time constants a step is answered to 90 %: the natural logarithm of ten.
@@ -58,16 +57,9 @@ impl Lag {
 
     /// Passes it to another host.
     pub fn carry(&mut self, carry: &mut Carry<'_>) {
-        for number in [&mut self.output, &mut self.input] {
-            carry.real(number);
-            *number = believed(*number);
-        }
+        carry.bounded(&mut self.output);
+        carry.bounded(&mut self.input);
     }
-}
-
-/// A number that came from elsewhere, within what is believed of any measurement: sums of such stay finite.
-pub(super) const fn believed(number: f64) -> f64 {
-    math::at_least(math::at_most(number, MAX_MAGNITUDE), -MAX_MAGNITUDE)
 }
 
 /// How far, as a part of its way, a lag that follows a straight line from rest is behind it in the end: (1 − e⁻ˣ) / x.

@@ -17,7 +17,6 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::lag::believed;
 use super::side::{Side, nominal, require_nominal};
 use super::{Function, OnLoss, Rank, View, Wiring, Wishes};
 use crate::carry::Carry;
@@ -158,8 +157,7 @@ impl Function for Lfsm {
         carry.part(1);
         self.side.carry(carry);
         for before_w in &mut self.before_w {
-            carry.real(before_w);
-            *before_w = believed(*before_w);
+            carry.bounded(before_w);
         }
         carry.timers(|carry| carry.option(&mut self.back_since, Carry::instant));
     }

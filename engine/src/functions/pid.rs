@@ -16,11 +16,12 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-use super::lag::{Lag, believed};
+use super::lag::Lag;
 use super::{Function, Rank, View, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::points::PointKind;
+use crate::points::device::believed;
 use crate::time::{LocalTime, Span};
 use crate::units::{Hertz, PerUnit, Watts};
 
@@ -163,14 +164,7 @@ impl Function for Pid {
         for (field, time) in times {
             wiring.require(field, time != Some(Span::ZERO), Span::ZERO, "above 0 s");
         }
-        let is_one = spec.battery.is_some() != spec.pv.is_some();
-        let found = if spec.pv.is_some() { "both battery and pv" } else { "neither" };
-        wiring.require("battery", is_one, found, "one of battery and pv");
-        let group = match (&spec.battery, &spec.pv) {
-            (Some(name), _) => wiring.battery("battery", name),
-            (None, Some(name)) => wiring.pv("pv", name),
-            (None, None) => GroupIndex::default(),
-        };
+        let group = wiring.one_of_battery_and_pv(spec.battery.as_deref(), spec.pv.as_deref());
         let derivative_s = spec.derivative_time.map_or(0.0, Span::as_secs_f64);
         let law = Law {
             gain: spec.gain,
@@ -264,8 +258,7 @@ impl Memory {
     fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.instant(&mut self.at);
         for number in [&mut self.error, &mut self.integral_w, &mut self.wish_w] {
-            carry.real(number);
-            *number = believed(*number);
+            carry.bounded(number);
         }
         self.smoothed.carry(carry);
     }

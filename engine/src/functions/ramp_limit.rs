@@ -50,14 +50,7 @@ impl Function for RampLimit {
         let down = spec.down.unwrap_or(spec.up);
         wiring.require("up", spec.up > WattsPerSecond::ZERO, spec.up, "above 0 W/s");
         wiring.require("down", down > WattsPerSecond::ZERO, down, "above 0 W/s");
-        let is_one = spec.battery.is_some() != spec.pv.is_some();
-        let found = if spec.pv.is_some() { "both battery and pv" } else { "neither" };
-        wiring.require("battery", is_one, found, "one of battery and pv");
-        let group = match (&spec.battery, &spec.pv) {
-            (Some(name), _) => wiring.battery("battery", name),
-            (None, Some(name)) => wiring.pv("pv", name),
-            (None, None) => GroupIndex::default(),
-        };
+        let group = wiring.one_of_battery_and_pv(spec.battery.as_deref(), spec.pv.as_deref());
         Self { group: [group], up: spec.up, down }
     }
 

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Wiring;
 use super::lag::{Lag, TIME_CONSTANTS_TO_90_PERCENT};
 use crate::carry::Carry;
 use crate::time::{LocalTime, Span};
@@ -19,8 +20,9 @@ pub struct Response {
 }
 
 impl Response {
-    /// A response that reaches 90 % of a step in `time`; zero: at once.
-    pub fn new(time: Span) -> Self {
+    /// A response that reaches 90 % of a step in `time`; zero: at once. Notes one that is longer than `most`.
+    pub fn build(time: Span, most: Span, wiring: &mut Wiring<'_>) -> Self {
+        wiring.require("response", time <= most, time, &alloc::format!("at most {most}"));
         Self { time_constant_s: time.as_secs_f64() / TIME_CONSTANTS_TO_90_PERCENT, state: None }
     }
 

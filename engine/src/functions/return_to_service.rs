@@ -19,9 +19,9 @@ use super::side::{nominal, require_nominal};
 use super::{Function, OnLoss, Rank, View, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
-use crate::points::{DeviceClass, PointKind};
+use crate::points::PointKind;
 use crate::time::{LocalTime, Span};
-use crate::units::{Hertz, PerUnit, Watts};
+use crate::units::{Hertz, PerUnit};
 
 /// The band of the frequency to come back in, as multiples of the nominal one.
 ///
@@ -221,19 +221,7 @@ impl Function for ReturnToService {
 
     fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.part(1);
-        let mut state = match self.state {
-            State::InService => 0,
-            State::Waiting => 1,
-            State::Ramping => 2,
-        };
-        carry.number(&mut state);
-        if carry.restores() {
-            self.state = match state {
-                1 => State::Waiting,
-                2 => State::Ramping,
-                _ => State::InService,
-            };
-        }
+        carry.choice(&mut self.state, &[State::InService, State::Waiting, State::Ramping]);
         carry.timers(|carry| carry.option(&mut self.since, Carry::instant));
     }
 
@@ -244,11 +232,7 @@ impl Function for ReturnToService {
         let Some(share) = share else { return };
         for group in &self.groups {
             let high = view.rating(*group) * share;
-            let low = match view.class(*group) {
-                DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => -high,
-                DeviceClass::Pv => Watts::ZERO,
-            };
-            wishes.limit(*group, low, high);
+            wishes.limit(*group, view.class(*group).lowest(high), high);
         }
     }
 }
@@ -325,7 +309,7 @@ mod tests {
     use crate::functions::BuiltInSpec;
     use crate::functions::self_consumption::SelfConsumptionSpec;
     use crate::functions::testing::{Reading, Rig};
-    use crate::units::Ratio;
+    use crate::units::{Ratio, Watts};
 
     fn spec() -> ReturnToServiceSpec {
         ReturnToServiceSpec {

@@ -49,18 +49,6 @@ impl Side {
 
     /// Passes it to another host.
     pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
-        let mut number = match self {
-            Self::Within => 0,
-            Self::Over => 1,
-            Self::Under => 2,
-        };
-        carry.number(&mut number);
-        if carry.restores() {
-            *self = match number {
-                1 => Self::Over,
-                2 => Self::Under,
-                _ => Self::Within,
-            };
-        }
+        carry.choice(self, &[Self::Within, Self::Over, Self::Under]);
     }
 }

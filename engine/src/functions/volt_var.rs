@@ -61,18 +61,13 @@ impl Function for VoltVar {
     type Spec = VoltVarSpec;
 
     fn build(spec: &VoltVarSpec, wiring: &mut Wiring<'_>) -> Self {
-        let category_b =
-            || CATEGORY_B.map(|(voltage, share)| (PerUnit::of(voltage), Ratio::of(share))).to_vec();
-        let curve = spec.curve.clone().unwrap_or_else(category_b);
-        let response = spec.response.unwrap_or(RESPONSE);
-        let allowed = alloc::format!("at most {RESPONSE_MAX}");
-        wiring.require("response", response <= RESPONSE_MAX, response, &allowed);
+        let response = Response::build(spec.response.unwrap_or(RESPONSE), RESPONSE_MAX, wiring);
         let groups = wiring.battery_or_pv(spec.battery.as_deref(), spec.pv.as_deref());
         groups.iter().for_each(|group| wiring.takes_reactive(*group));
         Self {
             meter: wiring.meter_of("meter", &spec.meter, PointKind::Voltage),
-            actors: groups.into_iter().map(|group| (group, Response::new(response))).collect(),
-            curve: Curve::build(&curve, "curve", wiring),
+            actors: groups.into_iter().map(|group| (group, response)).collect(),
+            curve: Curve::build(spec.curve.as_deref(), &CATEGORY_B, wiring),
         }
     }
 

@@ -10,9 +10,9 @@ use super::response::Response;
 use super::{Function, OnLoss, Rank, View, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
-use crate::points::{DeviceClass, PointKind};
+use crate::points::PointKind;
 use crate::time::Span;
-use crate::units::{PerUnit, Ratio, Watts};
+use crate::units::{PerUnit, Ratio};
 
 /// The curve unless the site says otherwise: voltage, and the most active power as a part of the rating.
 ///
@@ -62,18 +62,13 @@ impl Function for VoltWatt {
     type Spec = VoltWattSpec;
 
     fn build(spec: &VoltWattSpec, wiring: &mut Wiring<'_>) -> Self {
-        let category_b =
-            || CATEGORY_B.map(|(voltage, share)| (PerUnit::of(voltage), Ratio::of(share))).to_vec();
-        let curve = spec.curve.clone().unwrap_or_else(category_b);
-        let response = spec.response.unwrap_or(RESPONSE);
-        let allowed = alloc::format!("at most {RESPONSE_MAX}");
-        wiring.require("response", response <= RESPONSE_MAX, response, &allowed);
+        let response = Response::build(spec.response.unwrap_or(RESPONSE), RESPONSE_MAX, wiring);
         let groups = wiring.battery_or_pv(spec.battery.as_deref(), spec.pv.as_deref());
         Self {
             meter: wiring.meter_of("meter", &spec.meter, PointKind::Voltage),
             groups,
-            curve: Curve::build(&curve, "curve", wiring),
-            response: Response::new(response),
+            curve: Curve::build(spec.curve.as_deref(), &CATEGORY_B, wiring),
+            response,
         }
     }
 
@@ -117,10 +112,7 @@ impl Function for VoltWatt {
         for group in &self.groups {
             let rating = view.rating(*group);
             let high = rating * part;
-            let low = match view.class(*group) {
-                DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => -rating,
-                DeviceClass::Pv => Watts::ZERO,
-            };
+            let low = view.class(*group).lowest(rating);
             wishes.limit(*group, low.at_most(high), high);
         }
     }

@@ -185,6 +185,17 @@ impl<'a> Wiring<'a> {
         battery.into_iter().chain(pv).collect()
     }
 
+    /// Finds the group of a law that acts on a battery or on an inverter, but not on both.
+    pub fn one_of_battery_and_pv(&mut self, battery: Option<&str>, pv: Option<&str>) -> GroupIndex {
+        let found = if pv.is_some() { "both battery and pv" } else { "neither" };
+        self.require("battery", battery.is_some() != pv.is_some(), found, "one of battery and pv");
+        match (battery, pv) {
+            (Some(name), _) => self.battery("battery", name),
+            (None, Some(name)) => self.pv("pv", name),
+            (None, None) => GroupIndex::default(),
+        }
+    }
+
     /// Notes that `field` is out of range unless `holds`.
     pub fn require(&mut self, field: &'static str, holds: bool, found: impl fmt::Display, allowed: &str) {
         if !holds {

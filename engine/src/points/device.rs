@@ -9,11 +9,18 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use super::kinds::PointKinds;
+use crate::math::{at_least, at_most};
 use crate::time::Span;
 use crate::units::{VoltAmperes, Watts, WattsPerSecond};
 
 /// Largest magnitude that is believed, in the point's base unit: 1 TW is beyond any site and keeps sums finite.
 pub const MAX_MAGNITUDE: f64 = 1e12;
+
+/// A number within [`MAX_MAGNITUDE`]: what came from elsewhere, or is summed up for ever.
+pub(crate) const fn believed(number: f64) -> f64 {
+    at_least(at_most(number, MAX_MAGNITUDE), -MAX_MAGNITUDE)
+}
+
 /// A state of charge may read so far beyond empty and full: devices round and drift. Further out its scale is wrong.
 pub const SOC_TOLERANCE: f64 = 0.02;
 /// Highest voltage that is believed, as a multiple of the nominal one: further out its scale is wrong.
@@ -67,6 +74,14 @@ impl DeviceClass {
         match self {
             Self::Meter | Self::Signal => false,
             Self::Battery | Self::Pv => true,
+        }
+    }
+
+    /// The least power of a device that gives `rating` at the most: a battery takes as much, nothing else takes any.
+    pub fn lowest(self, rating: Watts) -> Watts {
+        match self {
+            Self::Battery => -rating,
+            Self::Pv | Self::Meter | Self::Signal => Watts::ZERO,
         }
     }
 

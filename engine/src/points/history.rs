@@ -8,9 +8,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::device::MAX_MAGNITUDE;
+use super::device::believed;
 use crate::carry::Carry;
-use crate::math::{at_least, at_most};
 use crate::time::{LocalTime, Span};
 
 /// Most samples that one device's history keeps.
@@ -66,7 +65,7 @@ impl History {
             carry.real(power_w);
         });
         let Some((at, power_w)) = newest.filter(|_newest| carry.restores()) else { return };
-        let power_w = at_least(at_most(power_w, MAX_MAGNITUDE), -MAX_MAGNITUDE);
+        let power_w = believed(power_w);
         match self.entries.get_mut(self.newest as usize).filter(|own| own.at >= at) {
             Some(own) => own.power_w = power_w,
             None => self.push(at, power_w),

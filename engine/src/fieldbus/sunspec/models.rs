@@ -61,40 +61,27 @@ pub const POWER: [Field; 7] = [
 ];
 
 /// The active power that a meter measures, W.
-pub const METERED: [Field; 8] = [
-    scaled(203, 18, I16, 22),
-    scaled(204, 18, I16, 22),
-    scaled(202, 18, I16, 22),
-    scaled(201, 18, I16, 22),
-    field(213, 28, F32),
-    field(214, 28, F32),
-    field(212, 28, F32),
-    field(211, 28, F32),
-];
+pub const METERED: [Field; 8] = of_meters(18, 22, 28);
 
 /// The reactive power that a meter measures, var.
-pub const REACTIVE: [Field; 8] = [
-    scaled(203, 28, I16, 32),
-    scaled(204, 28, I16, 32),
-    scaled(202, 28, I16, 32),
-    scaled(201, 28, I16, 32),
-    field(213, 44, F32),
-    field(214, 44, F32),
-    field(212, 44, F32),
-    field(211, 44, F32),
-];
+pub const REACTIVE: [Field; 8] = of_meters(28, 32, 44);
 
 /// The frequency that a meter measures, Hz.
-pub const FREQUENCY: [Field; 8] = [
-    scaled(203, 16, I16, 17),
-    scaled(204, 16, I16, 17),
-    scaled(202, 16, I16, 17),
-    scaled(201, 16, I16, 17),
-    field(213, 26, F32),
-    field(214, 26, F32),
-    field(212, 26, F32),
-    field(211, 26, F32),
-];
+pub const FREQUENCY: [Field; 8] = of_meters(16, 17, 26);
+
+/// A field of all models of meters: those of one kind of number have it at one place.
+const fn of_meters(scaled_at: u16, factor: u16, float_at: u16) -> [Field; 8] {
+    [
+        scaled(203, scaled_at, I16, factor),
+        scaled(204, scaled_at, I16, factor),
+        scaled(202, scaled_at, I16, factor),
+        scaled(201, scaled_at, I16, factor),
+        field(213, float_at, F32),
+        field(214, float_at, F32),
+        field(212, float_at, F32),
+        field(211, float_at, F32),
+    ]
+}
 
 /// A battery's state of charge, percent: of a storage, of a battery behind its management system, of the storage controls.
 pub const CHARGE: [Field; 3] = [scaled(713, 4, U16, 8), scaled(802, 11, U16, 56), scaled(124, 8, U16, 22)];
