@@ -8,7 +8,7 @@ use r_ems_engine::units::Ratio;
 use r_ems_sim::plant::{ComponentIndex, GridValue};
 use r_ems_sim::world::{Change, Level, PlantChange};
 
-use crate::happening::split;
+use crate::happening::component_of;
 use crate::mistake::Notes;
 use crate::naming::Names;
 use crate::node::Node;
@@ -36,21 +36,15 @@ pub(crate) fn read(
         node.error(notes, format!("{form}, got {} values", values.len()));
         return None;
     };
-    let text: String = place.leaf(notes)?;
-    let (grid, owner) = split(&text, names).map_err(|message| place.error(notes, message)).ok()?;
-    let part = names.component(grid, &owner).map_err(|message| place.error(notes, message)).ok()??;
-    let found = names.grids[grid].plant.and_then(|plant| plant.parts[part].kind);
-    if found.is_some_and(|found| found != Kind::Connection) {
-        place.error(notes, "only a GridConnection has a grid behind it");
-        return None;
-    }
+    let must = "only a GridConnection has a grid behind it";
+    let (grid, ..) = component_of(place, &[Kind::Connection], must, names, notes)?;
     let value = grid_amount(amount, what, notes)?;
     let (low, high, unit) = grid_range(what);
     if !(low..=high).contains(&value) {
         amount.error(notes, format!("must be from {low} to {high}{unit}, got {value}"));
         return None;
     }
-    Some((u16::try_from(grid).unwrap_or(u16::MAX), what, Level::of(value)))
+    Some((grid, what, Level::of(value)))
 }
 
 /// The grid has this value from now on, or follows its own course again.
@@ -70,21 +64,14 @@ pub(crate) fn read_signal(
         node.error(notes, format!("{form}, got {} values", values.len()));
         return None;
     };
-    let text: String = place.leaf(notes)?;
-    let (grid, owner) = split(&text, names).map_err(|message| place.error(notes, message)).ok()?;
-    let part = names.component(grid, &owner).map_err(|message| place.error(notes, message)).ok()??;
-    let found = names.grids[grid].plant.and_then(|plant| plant.parts[part].kind);
-    if found.is_some_and(|found| found != Kind::Signal) {
-        place.error(notes, "only a Signal tells what the grid operator wants");
-        return None;
-    }
+    let must = "only a Signal tells what the grid operator wants";
+    let (grid, receiver, _kind) = component_of(place, &[Kind::Signal], must, names, notes)?;
     let found: Ratio = share.leaf(notes)?;
     if !(Ratio::ZERO..=Ratio::ONE).contains(&found) {
         share.error(notes, format!("must be from 0 % to 100 %, got {found}"));
         return None;
     }
-    let component = ComponentIndex(u16::try_from(part).unwrap_or(u16::MAX));
-    Some((u16::try_from(grid).unwrap_or(u16::MAX), component, Level::of(found.ratio())))
+    Some((grid, receiver, Level::of(found.ratio())))
 }
 
 /// A receiver tells this from now on, or follows its own course again.

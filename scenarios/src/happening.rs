@@ -187,14 +187,12 @@ fn read_move(
     names: &Names<'_, '_>,
     notes: &mut Notes,
 ) -> Option<Vec<Change>> {
-    let (grid, owner, target) = target(what, names, notes)?;
-    let part = names.component(grid, &owner).map_err(|message| target.error(notes, message)).ok()??;
-    let found = names.grids[grid].plant.and_then(|plant| plant.parts[part].kind);
-    if found.is_some_and(|found| !kinds.contains(&found)) {
-        target.error(notes, must);
-    }
-    let grid = u16::try_from(grid).unwrap_or(u16::MAX);
-    let component = ComponentIndex(u16::try_from(part).unwrap_or(u16::MAX));
+    let values = what.positional(notes)?;
+    let [place] = values.as_slice() else {
+        what.error(notes, format!("expected {}(\"grid/name\"), got {} values", what.name(), values.len()));
+        return None;
+    };
+    let (grid, component, found) = component_of(place, kinds, must, names, notes)?;
     let moves = |position| match found {
         Some(Kind::Load) => PlantChange::Load(component, position),
         Some(Kind::Connection | Kind::Pv | Kind::Battery | Kind::Genset | Kind::Signal) | None => {
@@ -233,20 +231,24 @@ fn read_during<'t>(node: &Node<'t>, context: &Context<'_>, faults: &mut Vec<Last
     }
 }
 
-/// Reads the one name in `Open("commerce/pcc")`: its grid, what follows, and where it stands.
-fn target<'t>(
-    node: &Node<'t>,
+/// Finds the component that `"commerce/pcc"` names: its grid, its place there, and its kind where that is known.
+pub(crate) fn component_of(
+    place: &Node<'_>,
+    kinds: &[Kind],
+    must: &str,
     names: &Names<'_, '_>,
     notes: &mut Notes,
-) -> Option<(usize, String, Node<'t>)> {
-    let values = node.positional(notes)?;
-    let [value] = values.as_slice() else {
-        node.error(notes, format!("expected {}(\"grid/name\"), got {} values", node.name(), values.len()));
+) -> Option<(u16, ComponentIndex, Option<Kind>)> {
+    let text: String = place.leaf(notes)?;
+    let (grid, owner) = split(&text, names).map_err(|message| place.error(notes, message)).ok()?;
+    let part = names.component(grid, &owner).map_err(|message| place.error(notes, message)).ok()??;
+    let found = names.grids[grid].plant.and_then(|plant| plant.parts[part].kind);
+    if found.is_some_and(|found| !kinds.contains(&found)) {
+        place.error(notes, must);
         return None;
-    };
-    let text: String = value.leaf(notes)?;
-    let (grid, owner) = split(&text, names).map_err(|message| value.error(notes, message)).ok()?;
-    Some((grid, owner, value.clone()))
+    }
+    let number = |place: usize| u16::try_from(place).unwrap_or(u16::MAX);
+    Some((number(grid), ComponentIndex(number(part)), found))
 }
 
 /// Splits `commerce/pcc` into the position of its grid and the rest.

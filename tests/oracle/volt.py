@@ -91,3 +91,11 @@ def inverter():
     made.der_file.CONST_PF_MODE_ENABLE = made.der_file.QV_MODE_ENABLE = made.der_file.PV_MODE_ENABLE = False
     made.der_file.PF_MODE_ENABLE = False
     return made
+
+
+def stepped(inverter, voltages, sun_w, output):
+    """What it gives, one value for each voltage."""
+    for voltage in voltages:
+        inverter.update_der_input(v_pu=voltage, f=60.0, p_dc_w=sun_w)
+        inverter.run()
+        yield getattr(inverter, output)

@@ -34,9 +34,4 @@ def reference(case, samples):
     settings.QV_OLRT = case.response_s
     settings.QV_CURVE_V1, settings.QV_CURVE_V2, settings.QV_CURVE_V3, settings.QV_CURVE_V4 = 0.92, 0.98, 1.02, 1.08
     settings.QV_CURVE_Q1, settings.QV_CURVE_Q2, settings.QV_CURVE_Q3, settings.QV_CURVE_Q4 = 0.44, 0.0, 0.0, -0.44
-    powers = []
-    for voltage in samples:
-        inverter.update_der_input(v_pu=voltage, f=60.0, p_dc_w=SUN_W)
-        inverter.run()
-        powers.append(inverter.q_out_var / volt.APPARENT_VA)
-    return powers
+    return [power / volt.APPARENT_VA for power in volt.stepped(inverter, samples, SUN_W, "q_out_var")]

@@ -28,9 +28,4 @@ def reference(case, samples):
     settings.PV_OLRT = case.response_s
     settings.PV_CURVE_V1, settings.PV_CURVE_V2 = 1.06, 1.10
     settings.PV_CURVE_P1, settings.PV_CURVE_P2 = 1.0, 0.0
-    powers = []
-    for voltage in samples:
-        inverter.update_der_input(v_pu=voltage, f=60.0, p_dc_w=SUN_W)
-        inverter.run()
-        powers.append(inverter.p_out_w / volt.RATING_W)
-    return powers
+    return [power / volt.RATING_W for power in volt.stepped(inverter, samples, SUN_W, "p_out_w")]

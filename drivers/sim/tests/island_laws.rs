@@ -1,5 +1,7 @@
 //! Laws of islands that hold for any formers, any loads and any commands.
 
+mod looks;
+
 use proptest::prelude::*;
 use r_ems_engine::rng::Stream;
 use r_ems_engine::units::{Ratio, WattHours, Watts, WattsPerSecond};
@@ -78,21 +80,11 @@ impl World {
     }
 
     /// A run with its actions, looked at at `looks` as well.
-    fn run(&self, actions: &[(Time, Action)], looks: &[Time], watch: &mut impl Watch) -> Bus {
+    fn run<W: Watch>(&self, actions: &[(Time, Action)], looks: &[Time], watch: &mut W) -> Bus {
         let mut bus = self.bus();
         bus.breaker(Position::Open, Time::ZERO, watch);
-        let mut looks = looks.iter().peekable();
-        for (at, action) in actions {
-            while let Some(look) = looks.next_if(|look| *look <= at) {
-                bus.advance(*look, watch);
-            }
-            self.act(&mut bus, *at, action, watch);
-        }
-        for look in looks {
-            bus.advance(*look, watch);
-        }
-        bus.advance(Time::ZERO + RUN, watch);
-        bus
+        let act = |bus: &mut Bus, at, action: &Action, watch: &mut W| self.act(bus, at, action, watch);
+        looks::run(bus, (actions, act), looks, Time::ZERO + RUN, watch)
     }
 }
 
@@ -204,17 +196,11 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 fn actions() -> impl Strategy<Value = Vec<(Time, Action)>> {
-    prop::collection::vec((instant(), action()), 0..30).prop_map(|mut actions| {
-        actions.sort_by_key(|(at, _)| *at);
-        actions
-    })
+    looks::actions(instant(), action(), 30)
 }
 
 fn looks() -> impl Strategy<Value = Vec<Time>> {
-    prop::collection::vec(instant(), 0..60).prop_map(|mut looks| {
-        looks.sort();
-        looks
-    })
+    looks::looks(instant())
 }
 
 /// Every value that does not add energies up segment by segment.
@@ -231,15 +217,7 @@ fn values(bus: &Bus) -> Vec<u64> {
         Quantity::Waiting,
         Quantity::Starts,
     ];
-    let mut values = Vec::new();
-    for index in 0..bus.components().len() as u16 {
-        for quantity in quantities {
-            if let Some(point) = bus.truth(ComponentIndex(index), quantity) {
-                values.push(bus.value(point).to_bits());
-            }
-        }
-    }
-    values
+    looks::values(bus, &quantities).into_iter().map(|(_quantity, value)| value.to_bits()).collect()
 }
 
 /// Fails the test where a frequency or a voltage is none.

@@ -1,5 +1,7 @@
 //! Laws of the plant that hold for any components and any commands.
 
+mod looks;
+
 use proptest::prelude::*;
 use r_ems_engine::rng::Stream;
 use r_ems_engine::units::{Ratio, WattHours, Watts};
@@ -64,20 +66,9 @@ impl World {
     }
 
     /// A run with its actions, looked at at `looks` as well.
-    fn run(&self, actions: &[(Time, Action)], looks: &[Time], watch: &mut impl Watch) -> Bus {
-        let mut bus = self.bus();
-        let mut looks = looks.iter().peekable();
-        for (at, action) in actions {
-            while let Some(look) = looks.next_if(|look| *look <= at) {
-                bus.advance(*look, watch);
-            }
-            self.act(&mut bus, *at, action, watch);
-        }
-        for look in looks {
-            bus.advance(*look, watch);
-        }
-        bus.advance(Time::ZERO + RUN, watch);
-        bus
+    fn run<W: Watch>(&self, actions: &[(Time, Action)], looks: &[Time], watch: &mut W) -> Bus {
+        let act = |bus: &mut Bus, at, action: &Action, watch: &mut W| self.act(bus, at, action, watch);
+        looks::run(self.bus(), (actions, act), looks, Time::ZERO + RUN, watch)
     }
 }
 
@@ -183,17 +174,11 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 fn actions() -> impl Strategy<Value = Vec<(Time, Action)>> {
-    prop::collection::vec((instant(), action()), 0..40).prop_map(|mut actions| {
-        actions.sort_by_key(|(at, _)| *at);
-        actions
-    })
+    looks::actions(instant(), action(), 40)
 }
 
 fn looks() -> impl Strategy<Value = Vec<Time>> {
-    prop::collection::vec(instant(), 0..60).prop_map(|mut looks| {
-        looks.sort();
-        looks
-    })
+    looks::looks(instant())
 }
 
 /// Every value of every component.
@@ -209,15 +194,7 @@ fn values(bus: &Bus) -> Vec<(Quantity, f64)> {
         Quantity::Demand,
         Quantity::Closed,
     ];
-    let mut values = Vec::new();
-    for index in 0..bus.components().len() as u16 {
-        for quantity in quantities {
-            if let Some(point) = bus.truth(ComponentIndex(index), quantity) {
-                values.push((quantity, bus.value(point)));
-            }
-        }
-    }
-    values
+    looks::values(bus, &quantities)
 }
 
 /// Fails the test where a battery leaves its limits.

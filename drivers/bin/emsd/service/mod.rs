@@ -21,6 +21,7 @@ mod routes;
 mod scrape;
 mod server;
 mod status;
+mod told;
 mod views;
 
 use std::io;

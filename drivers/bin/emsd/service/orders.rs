@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use r_ems_engine::Span;
 use r_ems_engine::controller::orders::{Aim, ManualEnd, Milliwatts};
 use r_ems_engine::event::Event;
@@ -19,8 +18,7 @@ use r_ems_site::control::Asked;
 
 use super::Api;
 use super::commands::{Trouble, Until, done};
-use super::routes::misunderstood;
-use super::server::Peer;
+use super::told::Told;
 use crate::api::{Done, EmergencyStop, Release, SetPoint};
 use crate::present::text::{duration, power};
 
@@ -125,40 +123,22 @@ pub(super) fn outcome_words(who: &str, event: Event) -> String {
 
 pub(super) async fn set_point(
     State(api): State<Arc<Api>>,
-    Extension(peer): Extension<Peer>,
-    wanted: Result<Json<SetPoint>, JsonRejection>,
+    Told { peer, wanted }: Told<SetPoint>,
 ) -> Response {
-    let wanted = match wanted {
-        Ok(Json(wanted)) => wanted,
-        Err(rejected) => return misunderstood(peer, &rejected),
-    };
     let SetPoint { device, power_w, for_s } = &wanted;
     peer.does(format_args!("gives {device:?} a set-point of {power_w} W by hand, for {for_s} s"));
     api.set_point(&wanted).await.map(Json).into_response()
 }
 
-pub(super) async fn release(
-    State(api): State<Arc<Api>>,
-    Extension(peer): Extension<Peer>,
-    wanted: Result<Json<Release>, JsonRejection>,
-) -> Response {
-    let wanted = match wanted {
-        Ok(Json(wanted)) => wanted,
-        Err(rejected) => return misunderstood(peer, &rejected),
-    };
+pub(super) async fn release(State(api): State<Arc<Api>>, Told { peer, wanted }: Told<Release>) -> Response {
     peer.does(format_args!("withdraws the set-point by hand of {:?}", wanted.device));
     api.release(&wanted).await.map(Json).into_response()
 }
 
 pub(super) async fn emergency_stop(
     State(api): State<Arc<Api>>,
-    Extension(peer): Extension<Peer>,
-    wanted: Result<Json<EmergencyStop>, JsonRejection>,
+    Told { peer, wanted }: Told<EmergencyStop>,
 ) -> Response {
-    let wanted = match wanted {
-        Ok(Json(wanted)) => wanted,
-        Err(rejected) => return misunderstood(peer, &rejected),
-    };
     let grid = &wanted.grid;
     if wanted.on {
         peer.does(format_args!("stops {grid:?} in an emergency"));

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use super::commands::Trouble;
 use super::server::{FOLLOWERS_MAX, Peer};
+use super::told::Told;
 use super::{Api, openapi, orders};
 use crate::api::{Maintenance, Refusal, Snapshot, Sole, SwitchOver, VERSION, VERSION_HEADER};
 use crate::explanation::Point;
@@ -276,7 +277,7 @@ async fn within_bounds(request: Request, next: Next) -> Response {
     answer
 }
 
-fn refuse(status: StatusCode, error: impl Into<String>) -> Response {
+pub(super) fn refuse(status: StatusCode, error: impl Into<String>) -> Response {
     (status, Json(Refusal { error: error.into() })).into_response()
 }
 
@@ -394,51 +395,20 @@ async fn explain(State(api): State<Arc<Api>>, wanted: Result<Query<OfPoint>, Que
     api.explain(&wanted).map(Json).into_response()
 }
 
-async fn switch_over(
-    State(api): State<Arc<Api>>,
-    Extension(peer): Extension<Peer>,
-    wanted: Result<Json<SwitchOver>, JsonRejection>,
-) -> Response {
-    let wanted = match wanted {
-        Ok(Json(wanted)) => wanted,
-        Err(rejected) => return misunderstood(peer, &rejected),
-    };
+async fn switch_over(State(api): State<Arc<Api>>, Told { peer, wanted }: Told<SwitchOver>) -> Response {
     let (grid, to) = (&wanted.grid, wanted.to.as_ref().map(|to| format!("{to:?}")));
     let to = to.as_deref().unwrap_or("the best standby");
     peer.does(format_args!("asks to switch {grid:?} over to {to}"));
     api.switch_over(&wanted).await.map(Json).into_response()
 }
 
-/// Refuses a command that is none.
-pub(super) fn misunderstood(peer: Peer, rejected: &JsonRejection) -> Response {
-    let error = rejected.body_text();
-    peer.does(format_args!("commands what is not understood: {error:?}"));
-    refuse(rejected.status(), error)
-}
-
-async fn maintenance(
-    State(api): State<Arc<Api>>,
-    Extension(peer): Extension<Peer>,
-    wanted: Result<Json<Maintenance>, JsonRejection>,
-) -> Response {
-    let wanted = match wanted {
-        Ok(Json(wanted)) => wanted,
-        Err(rejected) => return misunderstood(peer, &rejected),
-    };
+async fn maintenance(State(api): State<Arc<Api>>, Told { peer, wanted }: Told<Maintenance>) -> Response {
     let (controller, on) = (&wanted.controller, if wanted.on { "on" } else { "off" });
     peer.does(format_args!("turns maintenance of {controller:?} {on}"));
     api.maintenance(&wanted).await.map(Json).into_response()
 }
 
-async fn sole(
-    State(api): State<Arc<Api>>,
-    Extension(peer): Extension<Peer>,
-    wanted: Result<Json<Sole>, JsonRejection>,
-) -> Response {
-    let wanted = match wanted {
-        Ok(Json(wanted)) => wanted,
-        Err(rejected) => return misunderstood(peer, &rejected),
-    };
+async fn sole(State(api): State<Arc<Api>>, Told { peer, wanted }: Told<Sole>) -> Response {
     let controller = &wanted.controller;
     if wanted.on {
         peer.does(format_args!("vouches that all others are off, and declares {controller:?} sole"));
@@ -448,15 +418,7 @@ async fn sole(
     api.sole(&wanted).await.map(Json).into_response()
 }
 
-async fn snapshot(
-    State(api): State<Arc<Api>>,
-    Extension(peer): Extension<Peer>,
-    wanted: Result<Json<Snapshot>, JsonRejection>,
-) -> Response {
-    let wanted = match wanted {
-        Ok(Json(wanted)) => wanted,
-        Err(rejected) => return misunderstood(peer, &rejected),
-    };
+async fn snapshot(State(api): State<Arc<Api>>, Told { peer, wanted }: Told<Snapshot>) -> Response {
     peer.does(format_args!("asks for a snapshot of {:?}", wanted.controller));
     api.snapshot(&wanted).await.map(Json).into_response()
 }
