@@ -88,11 +88,6 @@ impl Wishes {
         self.list.push((group, Wish::MemberLimit { place, low, high, floor }));
     }
 
-    /// Wishes that the reactive power of `group` stays between `low` and `high`.
-    pub fn limit_reactive(&mut self, group: GroupIndex, low: Vars, high: Vars) {
-        self.reactive.push((group, Wish::Limit { low, high }));
-    }
-
     /// Wishes that `group` takes this reactive power.
     pub fn target_reactive(&mut self, group: GroupIndex, power: Vars) {
         self.reactive.push((group, Wish::Target(power)));
