@@ -237,6 +237,8 @@ impl Metrics {
             | Event::ManualEnded { .. }
             | Event::EmergencyStopBegan
             | Event::EmergencyStopEnded
+            | Event::Islanded
+            | Event::Rejoined
             | Event::SignSuspect { .. } => {}
         }
     }

@@ -39,7 +39,7 @@ pub fn of_spec<F: FunctionSet>(spec: &ControllerSpec<F>) -> ControllerNames {
         grid: spec.grid.clone(),
         id: spec.id.clone(),
         devices: spec.devices.iter().map(device).collect(),
-        functions: spec.laws.iter().map(|law| law.built_name().to_owned()).collect(),
+        functions: spec.laws.iter().map(|placed| placed.law.built_name().to_owned()).collect(),
     }
 }
 
@@ -68,6 +68,9 @@ pub fn group(names: &ControllerNames, group: &Group) -> String {
             DeviceClass::Pv => "inverters",
             DeviceClass::Meter => "meters",
             DeviceClass::Signal => "receivers",
+            DeviceClass::Genset => "gensets",
+            DeviceClass::Load => "loads",
+            DeviceClass::Breaker => "breakers",
         };
         return format!("{} {kind}", members.len());
     }
@@ -105,6 +108,8 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
             format!("{kind}: every set-point is 0, and stays so until it is reset")
         }
         Event::EmergencyStopEnded => format!("{kind}: it was reset, the functions decide again"),
+        Event::Islanded => format!("{kind}: the breaker to the grid is open"),
+        Event::Rejoined => format!("{kind}: the breaker to the grid is closed again"),
         Event::SignSuspect { .. } => format!("{}; check `positive` of their links", words.event(event)),
         Event::Booted { .. }
         | Event::Started { .. }
@@ -157,8 +162,8 @@ pub const fn truth_unit(quantity: Quantity) -> &'static str {
         | Quantity::Demand => "W",
         Quantity::StoredEnergy => "Wh",
         Quantity::ReactivePower | Quantity::ReactiveSetPoint => "var",
-        Quantity::Voltage => "pu",
-        Quantity::Frequency => "Hz",
+        Quantity::Voltage | Quantity::GridVoltage => "pu",
+        Quantity::Frequency | Quantity::GridFrequency => "Hz",
         Quantity::State | Quantity::Trips | Quantity::Starts => "number",
         Quantity::Fuel => "l",
         Quantity::RunningHours => "h",

@@ -59,6 +59,10 @@ pub enum Event {
         /// Which function.
         slot: SlotIndex,
     },
+    /// The breaker to the grid is open: the bus is an island, or dead.
+    Islanded,
+    /// The breaker to the grid is closed again.
+    Rejoined,
     /// A function's wish cannot be met.
     ShortfallBegan {
         /// Which function.
@@ -325,6 +329,8 @@ impl Event {
             Self::QualityChanged { .. } => "quality_changed",
             Self::FunctionLost { .. } => "function_lost",
             Self::FunctionReturned { .. } => "function_returned",
+            Self::Islanded => "islanded",
+            Self::Rejoined => "rejoined",
             Self::ShortfallBegan { .. } => "shortfall_began",
             Self::ShortfallEnded { .. } => "shortfall_ended",
             Self::WriteFailed { .. } => "write_failed",
@@ -368,7 +374,7 @@ impl Event {
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 45] = [
+    pub const KINDS: [&'static str; 47] = [
         "booted",
         "started",
         "scans_missed",
@@ -413,6 +419,8 @@ impl Event {
         "manual_ended",
         "emergency_stop_began",
         "emergency_stop_ended",
+        "islanded",
+        "rejoined",
         "sign_suspect",
     ];
 
@@ -439,11 +447,13 @@ impl Event {
             | Self::ManualBegan { .. }
             | Self::ManualEnded { .. }
             | Self::EmergencyStopEnded
+            | Self::Rejoined
             | Self::StateTaken { .. }
             | Self::PeerHeard { .. }
             | Self::DeviceFollows { .. } => Severity::Info,
             Self::ScansMissed { .. }
             | Self::QualityChanged { .. }
+            | Self::Islanded
             | Self::WriteFailed { .. }
             | Self::HeartbeatFailed { .. }
             | Self::WriteBudgetUsedUp { .. }

@@ -19,7 +19,7 @@ use r_ems_engine::points::DeviceSpec;
 use r_ems_engine::redundancy::{Command, Council, OnSilence, Role, Seat, Settings, SupervisorSpec};
 use r_ems_engine::units::{Ratio, Watts};
 
-use self::site::{Reading, SCAN, Site};
+use self::site::{DEVICES, Reading, SCAN, Site};
 
 const BATTERY: usize = 1;
 const OTHER: usize = 2;
@@ -81,7 +81,7 @@ fn behind_a_bus(spec: &mut ControllerSpec<BuiltIn>) {
     };
 }
 
-fn scans(site: &mut Site, reading: Reading, count: usize) -> Vec<[u64; 4]> {
+fn scans(site: &mut Site, reading: Reading, count: usize) -> Vec<[u64; DEVICES]> {
     let scan = |_turn| {
         let before = site.beats;
         site.scan(reading);
@@ -217,7 +217,7 @@ fn who_gives_its_authority_up_is_heard_until_it_is_given_up() {
     let battery: Vec<u64> = heard.iter().map(|beats| beats[BATTERY]).collect();
     assert!(battery.len() > 7, "it has waited for long: {battery:?}");
     assert!(!battery.windows(3).any(|beats| beats == [0; 3]), "{battery:?}");
-    assert_eq!(scans(&mut site, reading, 20), [[0; 4]; 20], "and not any more");
+    assert_eq!(scans(&mut site, reading, 20), [[0; DEVICES]; 20], "and not any more");
     let fails = |event: &Event| matches!(event, Event::HeartbeatFailed { device: DeviceIndex(1), .. });
     assert!(!site.events.iter().any(fails));
 }

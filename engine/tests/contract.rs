@@ -9,7 +9,7 @@ use r_ems_engine::controller::{Phase, START_PATIENCE};
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec, FunctionSet};
 use r_ems_engine::points::DeviceClass;
 use r_ems_engine::units::Watts;
-use site::{BATTERY_W, PV_W, Reading, SCAN, Site, every_function, stacks};
+use site::{BATTERY_W, DEVICES, Island, PV_W, Reading, SCAN, Site, every_function, stacks, stacks_with_batteries};
 
 fn reading() -> impl Strategy<Value = Reading> {
     let number = prop_oneof![
@@ -32,6 +32,19 @@ fn grid() -> impl Strategy<Value = [f64; 2]> {
     [prop_oneof![8 => 0.5..1.5, 1 => strange()], prop_oneof![8 => 45.0..55.0, 1 => strange()]]
 }
 
+/// What an island measures, some of it of none.
+fn island() -> impl Strategy<Value = Island> {
+    let power = || prop_oneof![8 => -1e5..3e5, 1 => prop::sample::select(vec![f64::NAN, 1e300])];
+    let state = || prop_oneof![8 => (0..7).prop_map(f64::from), 1 => prop::sample::select(vec![f64::NAN, 7.0])];
+    let engines = [(power(), state()), (power(), state())];
+    (any::<bool>(), engines, power(), grid()).prop_map(|(is_closed, engines, oven, behind)| Island {
+        is_closed,
+        engines,
+        oven,
+        behind,
+    })
+}
+
 #[test]
 fn every_built_in_function_is_under_contract() {
     let names: Vec<&str> = every_function().iter().map(BuiltIn::name).collect();
@@ -43,13 +56,13 @@ proptest! {
 
     #[test]
     fn decisions_are_finite_and_inside_the_interval_whatever_is_measured(
-        readings in prop::collection::vec((reading(), grid()), 1..120),
+        readings in prop::collection::vec((reading(), grid(), island()), 1..120),
     ) {
         for stack in stacks() {
             let mut site = Site::of(&stack);
             site.scan(Reading::quiet(200e3, 0.0));
-            for (reading, grid) in &readings {
-                site.grid = *grid;
+            for (reading, grid, island) in &readings {
+                (site.grid, site.island) = (*grid, *island);
                 site.scan(*reading);
             }
         }
@@ -58,7 +71,7 @@ proptest! {
 
 #[test]
 fn the_first_set_point_is_the_measured_power() {
-    for stack in stacks() {
+    for stack in stacks_with_batteries() {
         for battery in [-120e3, 0.0, 77e3] {
             let mut site = Site::of(&stack);
             let reading = Reading::quiet(200e3, battery);
@@ -94,13 +107,13 @@ fn impatient(site: &mut Site, reading: Reading) {
 
 #[test]
 fn nothing_is_written_to_a_device_before_every_point_of_it_is_good() {
-    for stack in stacks() {
+    for stack in stacks_with_batteries() {
         for missing in 0..2 {
             let mut site = Site::of(&stack);
             let mut reading = Reading::quiet(200e3, 0.0);
             reading.batteries[missing] = if missing == 0 { None } else { Some((0.0, f64::NAN, BATTERY_W)) };
             impatient(&mut site, reading);
-            assert_eq!((site.writes, site.controller.phase()), ([0; 4], Phase::Starting));
+            assert_eq!((site.writes, site.controller.phase()), ([0; DEVICES], Phase::Starting));
             // One dead battery does not stop the site: control begins without it.
             for _scan in 0..60 {
                 site.scan(reading);
@@ -113,7 +126,7 @@ fn nothing_is_written_to_a_device_before_every_point_of_it_is_good() {
 
 #[test]
 fn nothing_is_written_before_the_meters_are_good_and_something_can_be_controlled() {
-    for stack in stacks() {
+    for stack in stacks_with_batteries() {
         let mut blind = Reading { batteries: [None, None], pv: None, ..Reading::quiet(200e3, 0.0) };
         if needs_meter(&stack) {
             blind = Reading { pcc: None, ..Reading::quiet(200e3, 0.0) };
@@ -122,7 +135,7 @@ fn nothing_is_written_before_the_meters_are_good_and_something_can_be_controlled
         for _scan in 0..120 {
             site.scan(blind);
         }
-        assert_eq!((site.writes, site.controller.phase()), ([0; 4], Phase::Starting));
+        assert_eq!((site.writes, site.controller.phase()), ([0; DEVICES], Phase::Starting));
     }
 }
 
@@ -140,7 +153,7 @@ fn acts_on_power(stack: &[BuiltInSpec]) -> bool {
 fn a_saturated_function_is_quiet() {
     // Far more than the batteries can do, for ever, and they do all they can; first import, then export.
     for (pcc, power) in [(5e6, 500e3), (-5e6, -500e3)] {
-        for stack in stacks() {
+        for stack in stacks_with_batteries() {
             let mut site = Site::of(&stack);
             // The demand moves, as loads do; what is asked for stays out of reach.
             let saturated = |scan: u32| Reading::quiet(pcc + f64::from(scan % 7) * 1e3, power);
@@ -163,7 +176,7 @@ fn a_saturated_function_is_quiet() {
 
 #[test]
 fn without_its_meter_a_function_lets_the_batteries_rest_and_returns_without_a_bump() {
-    for stack in stacks().into_iter().filter(|stack| needs_meter(stack) && acts_on_power(stack)) {
+    for stack in stacks_with_batteries().into_iter().filter(|stack| needs_meter(stack) && acts_on_power(stack)) {
         let mut site = Site::of(&stack);
         for _scan in 0..30 {
             site.live(460e3, 0.0, [0.5, 0.5]);
@@ -188,7 +201,7 @@ fn whatever_a_device_stops_to_tell_the_rest_goes_on_and_it_returns_after_ten_goo
         |reading| reading.batteries[1] = Some((0.0, 0.5, f64::NAN)),
         |reading| reading.batteries[1] = Some((f64::NAN, 0.5, BATTERY_W)),
     ];
-    for stack in stacks() {
+    for stack in stacks_with_batteries() {
         for darken in dark {
             let mut site = Site::of(&stack);
             // At rest, and with the charge at which nothing but a measurement is missing.

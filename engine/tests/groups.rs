@@ -12,7 +12,7 @@ use r_ems_engine::functions::soc_floor::SocFloorSpec;
 use r_ems_engine::math::{at_least, at_most};
 use r_ems_engine::units::{Ratio, Watts, WattsPerSecond};
 use r_ems_engine::{LocalTime, Span};
-use site::{BATTERY_W, PV_W, Reading, Site, kilowatts};
+use site::{BATTERY_W, DEVICES, PV_W, Reading, Site, kilowatts};
 
 fn shaving() -> BuiltInSpec {
     BuiltInSpec::PeakShaving(PeakShavingSpec {
@@ -142,7 +142,7 @@ fn control_begins_at_night_while_the_inverter_sleeps() {
     for _scan in 0..9 {
         site.scan(night);
     }
-    assert_eq!(site.writes, [0; 4]);
+    assert_eq!(site.writes, [0; DEVICES]);
     site.scan(night);
     site.scan(night);
     site.scan(night);
@@ -214,7 +214,7 @@ fn a_ramp_limit_binds_from_the_first_decision_on() {
     }
     assert!(near(last, 19e3), "{last}");
     // Another life, hours later on the clock: the same.
-    site.held = [0.0, 0.0, 0.0, PV_W];
+    site.held[..4].copy_from_slice(&[0.0, 0.0, 0.0, PV_W]);
     site.reboot(LocalTime::ZERO + Span::from_hours(5));
     site.live(200e3, 0.0, [0.5, 0.5]);
     site.live(200e3, 0.0, [0.5, 0.5]);

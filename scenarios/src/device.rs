@@ -136,8 +136,11 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
         "Battery" => DeviceClass::Battery,
         "Pv" => DeviceClass::Pv,
         "Signal" => DeviceClass::Signal,
+        "Genset" => DeviceClass::Genset,
+        "Load" => DeviceClass::Load,
+        "Breaker" => DeviceClass::Breaker,
         _ => {
-            unknown(&entry.value, "device", &["Meter", "Battery", "Pv", "Signal"], &[], notes);
+            unknown(&entry.value, "device", &DeviceClass::ALL.map(DeviceClass::name), &[], notes);
             return None;
         }
     };
@@ -180,7 +183,9 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
         ramp: None,
     };
     if class.is_controlled() {
-        read_reactive(&mut fields, &mut spec, link.modbus.is_some(), notes);
+        if !class.is_switched() {
+            read_reactive(&mut fields, &mut spec, link.modbus.is_some(), notes);
+        }
         spec.reversion = fields.leaf_or("reversion", REVERSION, notes);
         spec.write_interval = fields.leaf_or("write_interval", Span::ZERO, notes);
         let per_day: Option<u64> = fields.leaf_if_given("writes_per_day", notes);
@@ -289,11 +294,12 @@ fn read_link(node: &Node<'_>, class: DeviceClass, scan: Span, notes: &mut Notes)
         DeviceClass::Meter | DeviceClass::Battery => {
             fields.required("positive", notes).and_then(|node| direction(&node, class, notes))
         }
-        DeviceClass::Pv => Some(Positive::Generation),
-        // A share has no direction.
-        DeviceClass::Signal => Some(Positive::Import),
+        DeviceClass::Pv | DeviceClass::Genset => Some(Positive::Generation),
+        DeviceClass::Load => Some(Positive::Consumption),
+        // A share and a switch have no direction.
+        DeviceClass::Signal | DeviceClass::Breaker => Some(Positive::Import),
     };
-    if class == DeviceClass::Pv
+    if matches!(class, DeviceClass::Pv | DeviceClass::Genset | DeviceClass::Load)
         && let Some(node) = fields.optional("positive")
     {
         direction(&node, class, notes);
@@ -374,8 +380,9 @@ pub(crate) fn direction(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) 
     let allowed: &[(&str, Positive)] = match class {
         DeviceClass::Meter => &[("Import", Positive::Import), ("Export", Positive::Export)],
         DeviceClass::Battery => &[("Charge", Positive::Charge), ("Discharge", Positive::Discharge)],
-        DeviceClass::Pv => &[("Generation", Positive::Generation)],
-        DeviceClass::Signal => &[],
+        DeviceClass::Pv | DeviceClass::Genset => &[("Generation", Positive::Generation)],
+        DeviceClass::Load => &[("Consumption", Positive::Consumption)],
+        DeviceClass::Signal | DeviceClass::Breaker => &[],
     };
     let names: Vec<&str> = allowed.iter().map(|entry| entry.0).collect();
     word(node, &names, notes).map(|position| allowed[position].1)
@@ -413,9 +420,9 @@ fn check_numbers(spec: &DeviceSpec, scan: Span, fields: &Fields<'_>, notes: &mut
         let allowed = format!("from 0 W to the rating of {}", spec.rating);
         require("dead_band", is_band, spec.dead_band.to_string(), allowed);
         if let Some(power) = spec.at_stop {
-            let low = if spec.class == DeviceClass::Battery { -spec.rating } else { Watts::ZERO };
-            let allowed = format!("from {low} to {} (positive into the bus)", spec.rating);
-            require("at_stop", (low..=spec.rating).contains(&power), power.to_string(), allowed);
+            let (low, high) = spec.class.range(spec.rating);
+            let allowed = format!("from {low} to {high} (positive into the bus)");
+            require("at_stop", (low..=high).contains(&power), power.to_string(), allowed);
         }
         if let Some(ramp) = spec.ramp {
             require("ramp", ramp.watts_per_second() > 0.0, ramp.to_string(), "above 0 W/s".into());

@@ -10,7 +10,7 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::persistence::SnapshotSettings;
 use r_ems_engine::points::DeviceSpec;
 use r_ems_sim::network::Delay;
-use r_ems_sim::plant::ComponentIndex;
+use r_ems_sim::plant::{ComponentIndex, Quantity};
 use r_ems_sim::world::{LinkSpec, Post};
 
 use crate::device::RECONNECT;
@@ -101,17 +101,22 @@ pub(crate) fn believed_for(device: &DeviceSpec) -> Span {
     device.age_max - device.latency
 }
 
+/// What a device reads, in the order of its points.
+fn quantities(device: &DeviceSpec) -> Vec<Quantity> {
+    device.points.iter().map(|kind| quantity_of(device.class, kind)).collect()
+}
+
 /// The links of a grid's devices as the site declares them; they lead nowhere where the plant is broken, which was noted.
 fn links<S>(grid: &site::Grid<'_, S>, plant: Option<&Plant<'_>>) -> Vec<LinkSpec> {
     let parts = plant.map_or(&[][..], |plant| plant.parts.as_slice());
     let mut links = Vec::with_capacity(grid.devices.len());
     for (position, device) in grid.devices.iter().enumerate() {
-        let component = parts.iter().position(|part| part.name == device.spec.name).unwrap_or(0);
+        let component = parts.iter().position(|part| part.is_of(&device.spec)).unwrap_or(0);
         let before = grid.devices[..position].iter().map(|device| device.spec.points);
         links.push(LinkSpec {
             component: ComponentIndex(u16::try_from(component).unwrap_or(u16::MAX)),
             first_point: first_point(before),
-            quantities: device.spec.points.iter().map(quantity_of).collect(),
+            quantities: quantities(&device.spec),
             positive: device.spec.positive,
             declared: device.spec.positive,
             latency: device.spec.latency,

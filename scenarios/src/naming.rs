@@ -2,7 +2,7 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::ids::{ControllerIndex, PointIndex};
-use r_ems_engine::points::{DeviceSpec, Dimension, PointKind, PointKinds};
+use r_ems_engine::points::{DeviceClass, DeviceSpec, Dimension, PointKind, PointKinds};
 use r_ems_engine::redundancy::Seat;
 use r_ems_sim::expect::Watched;
 use r_ems_sim::plant::{ComponentIndex, Quantity};
@@ -185,9 +185,11 @@ pub(crate) fn first_point(before: impl Iterator<Item = PointKinds>) -> PointInde
     PointIndex::of(before.map(PointKinds::len).sum())
 }
 
-/// What of the plant a point of a device reads.
-pub(crate) fn quantity_of(kind: PointKind) -> Quantity {
+/// What of the plant a point of a device reads; a breaker measures what lies behind it.
+pub(crate) fn quantity_of(class: DeviceClass, kind: PointKind) -> Quantity {
     match kind {
+        PointKind::Voltage if class == DeviceClass::Breaker => Quantity::GridVoltage,
+        PointKind::Frequency if class == DeviceClass::Breaker => Quantity::GridFrequency,
         PointKind::Power => Quantity::Power,
         PointKind::StateOfCharge => Quantity::ReportedStateOfCharge,
         PointKind::ChargeLimit => Quantity::ChargeLimit,
@@ -198,6 +200,8 @@ pub(crate) fn quantity_of(kind: PointKind) -> Quantity {
         PointKind::Frequency => Quantity::Frequency,
         PointKind::ReactiveSetPoint => Quantity::ReactiveSetPoint,
         PointKind::Signal => Quantity::Signal,
+        PointKind::State => Quantity::State,
+        PointKind::Closed => Quantity::Closed,
     }
 }
 
@@ -208,5 +212,6 @@ pub(crate) fn unit_of(kind: PointKind) -> Unit {
         Dimension::Share => Unit::Share,
         Dimension::Voltage => Unit::Voltage,
         Dimension::Frequency => Unit::Frequency,
+        Dimension::Number => Unit::Number,
     }
 }

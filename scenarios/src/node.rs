@@ -114,6 +114,23 @@ impl<'t> Node<'t> {
         options().from_str(self.text)
     }
 
+    /// The same without one of its fields, of which these are the name and the value: what is left stands where it stood.
+    pub(crate) fn parse_without<T: DeserializeOwned>(
+        &self,
+        (name, value): (&str, &str),
+    ) -> Result<T, ron::error::SpannedError> {
+        let begins = name.as_ptr() as usize - self.text.as_ptr() as usize;
+        let ends = value.as_ptr() as usize - self.text.as_ptr() as usize + value.len();
+        let rest = &self.text[ends..];
+        let comma = rest.find(|letter: char| !letter.is_whitespace()).filter(|at| rest[*at..].starts_with(','));
+        let ends = comma.map_or(ends, |at| ends + at + 1);
+        let blank: String = self.text[begins..ends]
+            .chars()
+            .flat_map(|letter| core::iter::repeat_n(if letter == '\n' { '\n' } else { ' ' }, letter.len_utf8()))
+            .collect();
+        options().from_str(&[&self.text[..begins], &blank, &self.text[ends..]].concat())
+    }
+
     /// Where a position that RON reported for this node's text lies in it.
     pub(crate) fn offset_in(&self, position: ron::error::Position) -> usize {
         offset_of(self.text, position.line, position.col)

@@ -4,7 +4,7 @@
 //! on purpose; the checker warns where the ratings do.
 
 use r_ems_engine::Time;
-use r_ems_engine::points::DeviceClass;
+use r_ems_engine::points::{DeviceClass, DeviceSpec};
 use r_ems_engine::rng::Stream;
 use r_ems_engine::units::{Hertz, Ratio, VoltAmperes, Watts, WattsPerSecond};
 use r_ems_sim::plant::{
@@ -61,9 +61,28 @@ pub(crate) struct Part<'t> {
     pub(crate) key: Node<'t>,
     /// None if its kind could not be read.
     pub(crate) kind: Option<Kind>,
+    /// The device that moves its breaker, if it is a connection with one.
+    breaker: Option<Node<'t>>,
     /// Its rated power and where that stands.
     rating: Option<(Watts, Node<'t>)>,
     component: Option<Component>,
+}
+
+impl Part<'_> {
+    /// Whether a device measures or moves it: that of its name, or the one that it names as its breaker.
+    pub(crate) fn is_of(&self, device: &DeviceSpec) -> bool {
+        match device.class {
+            DeviceClass::Breaker => {
+                self.breaker.as_ref().is_some_and(|breaker| breaker.text().trim_matches('"') == device.name)
+            }
+            DeviceClass::Meter
+            | DeviceClass::Battery
+            | DeviceClass::Pv
+            | DeviceClass::Signal
+            | DeviceClass::Genset
+            | DeviceClass::Load => self.name == device.name,
+        }
+    }
 }
 
 /// The plant of one grid; without a bus if something in it is wrong.
@@ -106,6 +125,8 @@ impl Kind {
                 ("f", Quantity::Frequency, Unit::Frequency),
                 ("state", Quantity::State, Unit::Number),
                 ("waiting", Quantity::Waiting, Unit::Flag),
+                ("grid_v", Quantity::GridVoltage, Unit::Voltage),
+                ("grid_f", Quantity::GridFrequency, Unit::Frequency),
                 ("trips", Quantity::Trips, Unit::Number),
             ],
             Self::Load => &[
@@ -149,7 +170,9 @@ impl Kind {
     /// The kind that a device of `class` measures or moves.
     fn of(class: DeviceClass) -> Self {
         match class {
-            DeviceClass::Meter => Self::Connection,
+            DeviceClass::Meter | DeviceClass::Breaker => Self::Connection,
+            DeviceClass::Genset => Self::Genset,
+            DeviceClass::Load => Self::Load,
             DeviceClass::Battery => Self::Battery,
             DeviceClass::Pv => Self::Pv,
             DeviceClass::Signal => Self::Signal,
@@ -211,12 +234,13 @@ fn check_connection(node: &Node<'_>, parts: &[Part<'_>], notes: &mut Notes) {
 fn check_devices(grid: &Entry<'_>, devices: &[Device<'_>], parts: &[Part<'_>], notes: &mut Notes) {
     for device in devices {
         let spec = &device.spec;
-        let Some(part) = parts.iter().find(|part| part.name == spec.name) else {
-            let wanted = Kind::of(spec.class).name();
-            let message = format!(
-                "the device \"{}\" has no component here; add \"{}\": {wanted}(…)",
-                spec.name, spec.name
-            );
+        let Some(part) = parts.iter().find(|part| part.is_of(spec)) else {
+            let (name, wanted) = (&spec.name, Kind::of(spec.class).name());
+            let message = if spec.class == DeviceClass::Breaker {
+                format!("no {wanted} has the device \"{name}\" as its breaker; add breaker: \"{name}\" to it")
+            } else {
+                format!("the device \"{name}\" has no component here; add \"{name}\": {wanted}(…)")
+            };
             grid.value.error(notes, message);
             continue;
         };
@@ -249,7 +273,7 @@ fn read_part<'t>(
     let name = entry.value.name();
     let kind = Kind::NAMES.iter().find(|known| known.0 == name).map(|known| known.1);
     let mut part =
-        Part { name: entry.name.clone(), key: entry.key.clone(), kind, rating: None, component: None };
+        Part { name: entry.name.clone(), key: entry.key.clone(), kind, breaker: None, rating: None, component: None };
     let Some(kind) = kind else {
         unknown(&entry.value, "component", &Kind::NAMES.map(|known| known.0), &LATER, notes);
         return part;
@@ -267,6 +291,7 @@ fn read_part<'t>(
     }
     let made = match kind {
         Kind::Connection => {
+            part.breaker = fields.optional("breaker");
             let grid = read_grid(&mut fields, maker, place, notes);
             let connection = rating.map(Connection::new);
             connection.map(|made| {
@@ -279,7 +304,11 @@ fn read_part<'t>(
             let factor = fields.leaf_or("power_factor", Ratio::of(POWER_FACTOR), notes);
             source.map(|source| {
                 let load = Load::new(source).with_power_factor(factor)?;
-                Ok(Component::Load(island::shed(load, &mut fields, notes)))
+                let load = island::shed(load, &mut fields, notes);
+                Ok(Component::Load(match declared {
+                    Some(declared) => load.rated(declared.spec.rating),
+                    None => load,
+                }))
             })
         }
         Kind::Pv => {

@@ -6,9 +6,9 @@
 //! **Order.** Hosts, grids, devices and functions keep the order of the file; dense ids follow it.
 
 use r_ems_engine::Span;
-use r_ems_engine::controller::ControllerSpec;
+use r_ems_engine::controller::{ControllerSpec, Placed};
 use r_ems_engine::functions::wiring::ALL_BATTERIES;
-use r_ems_engine::functions::{FunctionSet, Rank};
+use r_ems_engine::functions::{FunctionSet, Rank, When};
 use r_ems_engine::ids::{DeviceIndex, GroupIndex};
 use r_ems_engine::points::{DeviceClass, DeviceSpec};
 use r_ems_engine::units::Watts;
@@ -71,6 +71,8 @@ pub(crate) struct Grid<'t, S> {
 pub(crate) struct Slot<'t, S> {
     pub(crate) node: Node<'t>,
     pub(crate) spec: S,
+    /// When it has a say, if the file says so.
+    pub(crate) when: Option<When>,
 }
 
 impl<S> Grid<'_, S> {
@@ -193,6 +195,7 @@ fn read_grid<'t, F: FunctionSet>(
     council::check_devices(&council, &witness, &devices, notes);
     council.identify(&entry.name, hosts, &devices);
     let grid = Grid { name: entry.name.clone(), scan, devices, unread, functions, council };
+    check_breakers(&grid, notes);
     if all_are_known {
         check_stack::<F>(&grid, notes);
     }
@@ -237,13 +240,28 @@ fn read_function<'t, F: FunctionSet>(node: &Node<'t>, notes: &mut Notes) -> Opti
     if notes.errors() > errors {
         return None;
     }
-    match node.parse::<F::Spec>() {
-        Ok(spec) => Some(Slot { node: node.clone(), spec }),
+    let stated = node.try_fields().unwrap_or_default().into_iter().find(|field| field.0 == "when");
+    let when = match stated {
+        Some((name, raw)) => Some(read_when(&node.child(raw, name), notes)?),
+        None => None,
+    };
+    let parsed = match stated {
+        Some(field) => node.parse_without::<F::Spec>(field),
+        None => node.parse::<F::Spec>(),
+    };
+    match parsed {
+        Ok(spec) => Some(Slot { node: node.clone(), spec, when }),
         Err(error) => {
             refuse_function(node, &error, notes);
             None
         }
     }
+}
+
+/// Reads `when: Island`, which every function may have.
+fn read_when(node: &Node<'_>, notes: &mut Notes) -> Option<When> {
+    let all = [When::OnGrid, When::Island, When::Both];
+    leaf::word(node, &["OnGrid", "Island", "Both"], notes).map(|place| all[place])
 }
 
 /// Shows an error of a function's own reader at the field that it stopped in.
@@ -279,13 +297,28 @@ fn trimmed(message: &str) -> &str {
     message.split_once(", got ").map_or(message, |parts| parts.0)
 }
 
+/// Notes a second breaker at the point of common coupling, and functions of islands in a grid that has none: it is never one.
+fn check_breakers<S>(grid: &Grid<'_, S>, notes: &mut Notes) {
+    let is_breaker = |device: &&Device<'_>| device.spec.class == DeviceClass::Breaker;
+    let mut breakers = grid.devices.iter().filter(is_breaker);
+    let first = breakers.next();
+    if let (Some(first), Some(second)) = (first, breakers.next()) {
+        let (first, second) = (&first.spec.name, &second.spec.name);
+        let message = format!("a grid has one Breaker, at its connection; got \"{first}\" and \"{second}\"");
+        grid.devices.iter().filter(is_breaker).for_each(|device| device.note_link(message.clone(), notes));
+    }
+    for slot in grid.functions.iter().filter(|slot| slot.when == Some(When::Island) && first.is_none()) {
+        slot.node.warning(notes, "this grid is never an island, because it has no Breaker among its devices");
+    }
+}
+
 /// Wires the stack with the grid's devices to find what does not fit, and looks at its order.
 fn check_stack<F: FunctionSet>(grid: &Grid<'_, F::Spec>, notes: &mut Notes) {
     let Some(spec) = wire::<F>(grid, notes) else { return };
     refuse_rivals(grid, &spec, notes);
     let mut highest: Option<(Rank, usize)> = None;
     for (position, law) in spec.laws.iter().enumerate() {
-        let rank = law.rank();
+        let rank = law.law.rank();
         match highest {
             Some((other, at)) if other > rank => {
                 let above = grid.functions[at].node.name();
@@ -305,8 +338,8 @@ fn refuse_rivals<F: FunctionSet>(grid: &Grid<'_, F::Spec>, spec: &ControllerSpec
     for (slot, law) in grid.functions.iter().zip(&spec.laws) {
         let name = slot.node.name();
         let is_battery = |group: &&GroupIndex| spec.groups[group.position()].class == DeviceClass::Battery;
-        let Some(meter) = law.meter().filter(|_meter| CARRIES_DEMAND.contains(&name)) else { continue };
-        let Some(group) = law.groups().iter().find(is_battery).copied() else { continue };
+        let Some(meter) = law.law.meter().filter(|_meter| CARRIES_DEMAND.contains(&name)) else { continue };
+        let Some(group) = law.law.groups().iter().find(is_battery).copied() else { continue };
         let rival = carriers.iter().find(|known| known.0 == meter && known.1 != group);
         if let Some((_, _, rival)) = rival {
             let fields = slot.node.try_fields().unwrap_or_default();
@@ -332,7 +365,9 @@ pub(crate) fn wire<F: FunctionSet>(grid: &Grid<'_, F::Spec>, notes: &mut Notes) 
             let bus = fieldbus::bus(&grid.devices, grid.scan, notes);
             fieldbus::check_connections(&grid.devices, &bus, grid.scan, notes);
             polls::check(&grid.devices, &bus, grid.scan, notes);
-            return Some(ControllerSpec { bus, ..spec });
+            let laws = spec.laws.into_iter().zip(&grid.functions);
+            let laws = laws.map(|(placed, slot)| Placed { when: slot.when.unwrap_or(placed.when), ..placed });
+            return Some(ControllerSpec { bus, laws: laws.collect(), ..spec });
         }
         Err(errors) => errors,
     };

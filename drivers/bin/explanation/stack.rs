@@ -176,6 +176,7 @@ fn resting(class: DeviceClass, lost_for: Span, fail_safe: Option<Watts>) -> Fall
         DeviceClass::Pv if fail_safe.is_none() => Fallback::LeftAlone,
         DeviceClass::Pv if lost_for < HOLD => Fallback::Holds,
         DeviceClass::Pv => Fallback::FailSafe,
+        DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker => Fallback::Holds,
         DeviceClass::Meter | DeviceClass::Signal => Fallback::LeftAlone,
     }
 }

@@ -6,7 +6,7 @@
 use r_ems_engine::fieldbus::map::MappedPoint;
 use r_ems_engine::fieldbus::pdu::Registers;
 use r_ems_engine::fieldbus::register::{Layout, NumberType, WordOrder};
-use r_ems_engine::points::device::{FREQUENCY_MAX_HZ, VOLTAGE_MAX};
+use r_ems_engine::points::device::{EngineState, FREQUENCY_MAX_HZ, VOLTAGE_MAX};
 use r_ems_engine::points::{DeviceClass, Dimension, PointKind};
 use r_ems_engine::units::{Hertz, PerUnit, Ratio, Vars, Watts};
 
@@ -62,7 +62,9 @@ impl Measured {
                 format!("at most {most} either way")
             }
             PointKind::ChargeLimit | PointKind::DischargeLimit => format!("0 W to {most}"),
-            PointKind::Voltage | PointKind::Frequency => format!("0 to {most}"),
+            PointKind::Voltage | PointKind::Frequency | PointKind::State | PointKind::Closed => {
+                format!("0 to {most}")
+            }
         }
     }
 
@@ -73,6 +75,8 @@ impl Measured {
             Dimension::Share => 1.0,
             Dimension::Voltage => VOLTAGE_MAX,
             Dimension::Frequency => FREQUENCY_MAX_HZ,
+            Dimension::Number if self.kind == PointKind::State => EngineState::Fault.number(),
+            Dimension::Number => 1.0,
         }
     }
 
@@ -81,7 +85,7 @@ impl Measured {
         let is_within = match self.kind.dimension() {
             Dimension::Power | Dimension::ReactivePower => value.abs() <= self.most(),
             // What the kind itself can be.
-            Dimension::Share | Dimension::Voltage | Dimension::Frequency => true,
+            Dimension::Share | Dimension::Voltage | Dimension::Frequency | Dimension::Number => true,
         };
         is_within && self.kind.can_be(value)
     }
@@ -93,6 +97,7 @@ impl Measured {
             Dimension::Share => SOLID,
             Dimension::Voltage => SOLID_VOLTAGE,
             Dimension::Frequency => SOLID_FREQUENCY_HZ,
+            Dimension::Number => 1.0,
         };
         self.can_be(value) && value.abs() >= least
     }
@@ -158,6 +163,7 @@ impl Measured {
             Dimension::Share => format!("scale: \"{}\"", Ratio::of(scale)),
             Dimension::Voltage => format!("scale: \"{}\"", PerUnit::of(scale)),
             Dimension::Frequency => format!("scale: \"{}\"", Hertz::of(scale)),
+            Dimension::Number => format!("scale: {scale}"),
         }
     }
 
@@ -201,7 +207,7 @@ pub(super) fn show(kind: PointKind, value: f64) -> String {
     let (dimension, [watts, share]) = (kind.dimension(), SHOWN);
     let least = match dimension {
         Dimension::Power | Dimension::ReactivePower => watts,
-        Dimension::Share | Dimension::Voltage | Dimension::Frequency => share,
+        Dimension::Share | Dimension::Voltage | Dimension::Frequency | Dimension::Number => share,
     };
     if value != 0.0 && value.abs() < least {
         return format!("{value:.1e} {}", dimension.symbol());

@@ -38,17 +38,20 @@ impl Seen<'_, '_> {
     fn says(&self) -> &'static str {
         match self.class() {
             DeviceClass::Meter => "import",
-            DeviceClass::Signal => "none",
+            DeviceClass::Signal | DeviceClass::Breaker => "none",
             DeviceClass::Battery => "discharge",
-            DeviceClass::Pv => "generation",
+            DeviceClass::Pv | DeviceClass::Genset => "generation",
+            DeviceClass::Load => "consumption",
         }
     }
 
     /// Where the file says what is positive.
     fn place(&self) -> &'static [&'static str] {
         match self.class() {
-            DeviceClass::Meter | DeviceClass::Battery | DeviceClass::Signal => &["link", "positive"],
-            DeviceClass::Pv => &["link", "points", "p"],
+            DeviceClass::Meter | DeviceClass::Battery | DeviceClass::Signal | DeviceClass::Breaker => {
+                &["link", "positive"]
+            }
+            DeviceClass::Pv | DeviceClass::Genset | DeviceClass::Load => &["link", "points", "p"],
         }
     }
 }
@@ -117,7 +120,12 @@ fn alone(seen: &Seen<'_, '_>) -> Option<Noted> {
                     .likely("the scale of `p` or of `set_point` needs the other sign".to_owned())
             })
         }
-        DeviceClass::Meter | DeviceClass::Pv | DeviceClass::Signal => None,
+        DeviceClass::Meter
+        | DeviceClass::Pv
+        | DeviceClass::Signal
+        | DeviceClass::Genset
+        | DeviceClass::Load
+        | DeviceClass::Breaker => None,
     }
 }
 

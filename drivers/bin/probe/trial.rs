@@ -79,6 +79,9 @@ pub(super) fn refused(target: &Target<'_>) -> Option<&'static str> {
         DeviceClass::Pv => return Some("a set-point of photovoltaics curtails them"),
         DeviceClass::Meter => return Some("a meter takes no set-points"),
         DeviceClass::Signal => return Some("a receiver takes no set-points"),
+        DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker => {
+            return Some("a set-point of what is switched starts it or stops it");
+        }
     }
     // A trial that sent them would show what the device does with those of the trial, and nothing of a controller's.
     let has_heartbeat = target.map.heartbeat_timeout().is_some();

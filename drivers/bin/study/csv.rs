@@ -46,7 +46,7 @@ pub struct Rows {
 }
 
 /// All quantities in the order of their columns.
-const QUANTITIES: [(Quantity, &str); 22] = [
+const QUANTITIES: [(Quantity, &str); 24] = [
     (Quantity::Power, "p_w"),
     (Quantity::SetPoint, "set_point_w"),
     (Quantity::AvailablePower, "available_w"),
@@ -69,6 +69,8 @@ const QUANTITIES: [(Quantity, &str); 22] = [
     (Quantity::Starts, "starts"),
     (Quantity::RunningHours, "hours"),
     (Quantity::Fuel, "fuel_l"),
+    (Quantity::GridVoltage, "grid_v_pu"),
+    (Quantity::GridFrequency, "grid_f_hz"),
 ];
 
 impl Rows {

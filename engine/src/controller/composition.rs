@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use super::group::Group;
 use super::interval::Origin;
 use super::member::{GOOD_BEFORE_RETURN, Trust};
+use super::mode::{Following, GridMode, When};
+use super::spec::Placed;
 use super::tally::Tally;
 use super::view::View;
 use crate::carry::Carry;
@@ -49,6 +51,7 @@ pub struct Composition<F: Function> {
     composed_at: Option<LocalTime>,
     /// How often an emergency stop began or ended: it is latched while that is odd.
     stops: u32,
+    following: Following,
 }
 
 /// One function in its place.
@@ -56,6 +59,7 @@ pub struct Composition<F: Function> {
 #[serde(bound = "")]
 pub struct Slot<F: Function> {
     law: F,
+    when: When,
     phase: Phase,
     wishes: Wishes,
     /// The aligned instant of the measurements behind `wishes`.
@@ -103,14 +107,25 @@ pub(super) struct Scan<'a> {
 
 impl<F: Function> Composition<F> {
     /// Makes a composition of functions in priority order.
-    pub fn new(laws: Vec<F>, groups: Vec<Group>) -> Self {
+    pub fn new(laws: Vec<Placed<F>>, groups: Vec<Group>, breaker: Option<DeviceIndex>) -> Self {
         let slots = laws.into_iter().map(Slot::new).collect();
-        Self { slots, groups, composed_at: None, stops: 0 }
+        Self { slots, groups, composed_at: None, stops: 0, following: Following::new(breaker) }
+    }
+
+    /// What holds the bus.
+    pub const fn mode(&self) -> GridMode {
+        self.following.mode()
+    }
+
+    /// Sees what holds the bus in this scan.
+    pub(super) fn look(&mut self, image: &Image, out: &mut Effects) {
+        self.following.look(image, out);
     }
 
     /// Forgets decisions of an earlier life; every function takes over from the measured power.
     pub(super) fn forget(&mut self) {
         self.forget_decisions();
+        self.following.forget();
         for slot in &mut self.slots {
             slot.law.forget();
         }
@@ -183,14 +198,15 @@ impl<F: Function> Composition<F> {
         for group in &mut self.groups {
             group.open(scan.now, elapsed, is_stopped, scan.image);
             if is_stopped {
-                group.stop();
+                group.stop(scan.image);
             } else if is_first {
                 group.hold_present(scan.image);
             }
         }
+        let mode = self.following.mode();
         for (position, slot) in self.slots.iter_mut().enumerate() {
             let index = SlotIndex::of(position);
-            slot.decide(index, scan, &self.groups, out);
+            slot.decide(index, (scan, mode), &self.groups, out);
             slot.apply(index, elapsed, &mut self.groups, out);
         }
         for group in &mut self.groups {
@@ -252,10 +268,11 @@ impl<F: Function> Composition<F> {
 }
 
 impl<F: Function> Slot<F> {
-    fn new(law: F) -> Self {
+    fn new(Placed { law, when }: Placed<F>) -> Self {
         let groups = law.groups().len();
         Self {
             law,
+            when,
             phase: Phase::Enabling,
             wishes: Wishes::default(),
             decided_on: None,
@@ -285,9 +302,27 @@ impl<F: Function> Slot<F> {
         &self.tally
     }
 
+    /// When it has a say.
+    pub const fn when(&self) -> When {
+        self.when
+    }
+
     /// Brings the wishes up to date.
-    fn decide(&mut self, index: SlotIndex, scan: &Scan<'_>, groups: &[Group], out: &mut Effects) {
+    fn decide(
+        &mut self,
+        index: SlotIndex,
+        (scan, mode): (&Scan<'_>, GridMode),
+        groups: &[Group],
+        out: &mut Effects,
+    ) {
         let misses = self.misses();
+        if !self.when.includes(mode) {
+            self.rest();
+            if misses {
+                out.report(Event::FunctionReturned { slot: index });
+            }
+            return;
+        }
         self.listen(scan);
         let aligned = self.aligned(scan, groups);
         self.follow_measurements(aligned.is_some(), scan, groups);
@@ -316,6 +351,7 @@ impl<F: Function> Slot<F> {
                         elapsed: scan.elapsed,
                         wall: scan.wall,
                         zone: scan.zone,
+                        mode,
                         image: scan.image,
                         groups,
                         aligned,
@@ -326,6 +362,16 @@ impl<F: Function> Slot<F> {
             (Phase::Lost { since, .. }, _) => self.fall_back(scan.now.since(since), groups),
             (Phase::Enabling | Phase::Deciding, None) => self.wishes.clear(),
         }
+    }
+
+    /// Has no say for now; it takes over anew from the measured power.
+    fn rest(&mut self) {
+        if self.decided_on.is_some() || !matches!(self.phase, Phase::Enabling) {
+            self.law.begin_anew();
+        }
+        (self.phase, self.decided_on) = (Phase::Enabling, None);
+        self.wishes.clear();
+        self.hearing = Hearing::default();
     }
 
     /// Whether it misses something that it needs.
@@ -420,6 +466,10 @@ impl<F: Function> Slot<F> {
                         let limit = if lost_for < HOLD { *held } else { fail_safe };
                         self.wishes.limit(*group, Watts::ZERO, limit.at_least(Watts::ZERO));
                     }
+                }
+                // What is switched stays as it is.
+                DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker => {
+                    self.wishes.target(*group, *held);
                 }
                 DeviceClass::Meter | DeviceClass::Signal => {}
             }

@@ -147,12 +147,21 @@ impl Group {
         self.narrow(Origin::StartUp, Wish::Target(present));
     }
 
-    /// Holds each member at 0, whatever functions wish.
-    pub(super) fn stop(&mut self) {
+    /// Holds each member at 0, whatever functions wish; breakers stay where they are.
+    pub(super) fn stop(&mut self, image: &Image) {
         for member in &mut self.members {
-            member.narrow(Watts::ZERO, Watts::ZERO);
+            let power = match self.class {
+                DeviceClass::Load | DeviceClass::Breaker => member.present(self.class, image),
+                DeviceClass::Battery
+                | DeviceClass::Pv
+                | DeviceClass::Genset
+                | DeviceClass::Meter
+                | DeviceClass::Signal => Watts::ZERO,
+            };
+            member.narrow(power, power);
         }
-        self.narrow(Origin::EmergencyStop, Wish::Target(Watts::ZERO));
+        let (power, _) = self.left();
+        self.narrow(Origin::EmergencyStop, Wish::Target(power));
     }
 
     /// Narrows the interval by a wish and keeps the step; returns the shortfall.
@@ -214,9 +223,13 @@ impl Group {
     pub(super) fn settle(&mut self, now: LocalTime, image: &Image) {
         let ability = &self.steps[0];
         let rest = match self.class {
-            DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => Watts::ZERO,
-            // A generator that nobody limits makes what it can.
+            DeviceClass::Battery | DeviceClass::Genset | DeviceClass::Meter | DeviceClass::Signal => {
+                Watts::ZERO
+            }
+            // A generator that nobody limits makes what it can, a load takes what it wants.
             DeviceClass::Pv => ability.high,
+            DeviceClass::Load => ability.low,
+            DeviceClass::Breaker => self.present(image),
         };
         let (power, bound_by) = self.interval.settle(rest);
         assert!(
@@ -233,7 +246,8 @@ impl Group {
             self.offsets.push(now, self.offset.watts());
         }
         self.hand_out(power, image);
-        if bound_by == Some(Origin::EmergencyStop) {
+        let is_power = !matches!(self.class, DeviceClass::Load | DeviceClass::Breaker);
+        if bound_by == Some(Origin::EmergencyStop) && is_power {
             // Also who cannot be seen.
             let unseen = self.members.iter_mut().filter(|member| !member.takes_part());
             unseen.for_each(|member| member.set(Watts::ZERO));
@@ -242,14 +256,10 @@ impl Group {
 
     fn hand_out(&mut self, power: Watts, image: &Image) {
         if let [only] = self.members.as_mut_slice() {
-            match (self.class, only.takes_part()) {
-                (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Pv | DeviceClass::Signal, true) => {
-                    only.set(power)
-                }
-                (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, false) => {
-                    only.set(Watts::ZERO)
-                }
-                (DeviceClass::Pv, false) => {}
+            if only.takes_part() {
+                only.set(power);
+            } else if !self.class.is_left_unseen() {
+                only.set(Watts::ZERO);
             }
             return;
         }
@@ -268,14 +278,17 @@ impl Group {
             };
         }
         match self.class {
-            DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => share(power, units),
+            DeviceClass::Battery
+            | DeviceClass::Genset
+            | DeviceClass::Load
+            | DeviceClass::Breaker
+            | DeviceClass::Meter
+            | DeviceClass::Signal => share(power, units),
             DeviceClass::Pv => share_limit(power, units),
         }
         for (member, unit) in self.members.iter_mut().zip(units) {
-            match (self.class, member.takes_part()) {
-                (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, _)
-                | (DeviceClass::Pv, true) => member.set(unit.share),
-                (DeviceClass::Pv, false) => {}
+            if member.takes_part() || !self.class.is_left_unseen() {
+                member.set(unit.share);
             }
         }
         let shares = self.taking_part().fold(0.0, |sum, member| sum + member.set_point().watts());

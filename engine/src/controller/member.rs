@@ -157,14 +157,22 @@ impl Member {
             // Nothing has been lost: it counts from the first instant at which all of it is known.
             self.trust_afresh();
         }
-        let power = self.power.judge(now, image.good(self.device, PointKind::Power).is_some());
+        let seen_by = if class == DeviceClass::Breaker { PointKind::Closed } else { PointKind::Power };
+        let power = self.power.judge(now, image.good(self.device, seen_by).is_some());
         let mut returns = power == Judged::Returns || !was_known && self.is_known;
         self.ability = match class {
             DeviceClass::Battery => {
                 self.battery_ability(now, power.counts() && self.is_known, &mut returns, image)
             }
-            DeviceClass::Pv => Range { low: Watts::ZERO, high: self.rating },
-            DeviceClass::Meter | DeviceClass::Signal => Range::default(),
+            DeviceClass::Pv
+            | DeviceClass::Genset
+            | DeviceClass::Load
+            | DeviceClass::Breaker
+            | DeviceClass::Meter
+            | DeviceClass::Signal => {
+                let (low, high) = class.range(self.rating);
+                Range { low, high }
+            }
         };
         if let Some(apparent) = self.apparent {
             let first = match self.priority {
@@ -238,7 +246,12 @@ impl Member {
     pub(super) fn open_reactive(&mut self, class: DeviceClass, image: &Image) {
         let made = image.good(self.device, PointKind::Power).map_or(Watts::ZERO, Watts::of);
         let active = match class {
-            DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => self.set_point,
+            DeviceClass::Battery
+            | DeviceClass::Genset
+            | DeviceClass::Load
+            | DeviceClass::Breaker
+            | DeviceClass::Meter
+            | DeviceClass::Signal => self.set_point,
             // Of its limit it makes what it can.
             DeviceClass::Pv => made.at_most(self.set_point),
         };
@@ -273,11 +286,15 @@ impl Member {
         self.set_point = set_point;
     }
 
-    /// Where a decision starts from: the measured power; for a generator the limit that it holds, if that is wider.
+    /// Where a decision starts from: the measured power; for a generator the limit that it holds, if that is wider, and for what
+    /// is switched what it holds.
     pub(super) fn present(&self, class: DeviceClass, image: &Image) -> Watts {
         let power = image.good(self.device, PointKind::Power).map(Watts::of).unwrap_or(Watts::ZERO);
         match (class, image.good(self.device, PointKind::SetPoint).map(Watts::of)) {
             (DeviceClass::Pv, Some(held)) => power.at_least(held),
+            (DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker, Some(held)) => held,
+            // What it held last is nearer to the truth than what flows.
+            (DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker, None) => self.set_point,
             (DeviceClass::Pv | DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, _) => power,
         }
     }

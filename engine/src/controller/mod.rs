@@ -32,6 +32,7 @@ pub mod composition;
 pub mod group;
 pub mod interval;
 pub mod member;
+pub mod mode;
 pub mod orders;
 pub mod reactive;
 mod readiness;
@@ -56,7 +57,7 @@ use self::orders::ManualEnd;
 pub use self::readiness::START_PATIENCE;
 use self::recall::Recall;
 use self::set_points::SetPoints;
-pub use self::spec::{ControllerSpec, StackError};
+pub use self::spec::{ControllerSpec, Placed, StackError};
 pub use self::stopping::HAND_OVER_PATIENCE;
 use self::stopping::{NextLife, Stopping};
 use self::supervision::Supervision;
@@ -69,7 +70,7 @@ use crate::functions::wiring::GroupSpec;
 use crate::ids::DeviceIndex;
 use crate::machine::{Boot, Effect, Effects, Input, Machine, WriteOutcome};
 use crate::persistence::SnapshotSchedule;
-use crate::points::{Connections, Image};
+use crate::points::{Connections, DeviceClass, Image};
 use crate::redundancy::{Command, RedundancySupervisor, Role};
 use crate::time::{LocalTime, Span};
 use crate::timing::{LoopTimingReporter, ScanClock, Stall};
@@ -140,7 +141,8 @@ impl<F: Function> Machine for Controller<F> {
         let set_points = SetPoints::new(&groups, &spec.devices, &spec.bus.devices);
         let meters = spec.meters();
         let supervision = Supervision::new(&set_points, &spec.devices, meters.first().copied());
-        let composition = Composition::new(spec.laws.clone(), groups);
+        let breaker = spec.devices.iter().position(|device| device.class == DeviceClass::Breaker);
+        let composition = Composition::new(spec.laws.clone(), groups, breaker.map(DeviceIndex::of));
         let image = Image::new(&spec.devices, spec.scan);
         Self {
             scan_clock: ScanClock::new(spec.scan, LocalTime::ZERO),
@@ -347,7 +349,8 @@ impl<F: Function> Controller<F> {
             self.compose(now, out);
             self.write(now, out);
             self.beat(now, out);
-            self.supervision.watch(now, &self.set_points, &self.image, out);
+            let mode = self.composition.mode();
+            self.supervision.watch(now, mode, &self.set_points, &self.image, out);
             self.transfer.send(now, &mut self.redundancy, (&mut self.composition, &mut self.image), out);
         } else if self.comes_to_rest() {
             self.write(now, out);
@@ -371,6 +374,7 @@ impl<F: Function> Controller<F> {
 
     fn compose(&mut self, now: LocalTime, out: &mut Effects) {
         self.expire_orders(now, out);
+        self.composition.look(&self.image, out);
         let elapsed = self.composition.elapsed(now);
         let scan = Scan { now, wall: self.wall_clock(now), zone: self.zone, image: &self.image, elapsed };
         self.composition.compose(&scan, out);

@@ -189,7 +189,8 @@ impl<F: Function> Controller<F> {
         }
         let group = self.composition.group_mut(index);
         let power = power.watts();
-        if power < group.class().lowest(group.rating()) || power > group.rating() {
+        let (lowest, highest) = group.class().range(group.rating());
+        if power < lowest || power > highest {
             return Err(CommandRefusal::BeyondRating);
         }
         group.by_hand = Some(Order { power, until: now + lasts });

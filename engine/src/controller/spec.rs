@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::mode::When;
 use crate::fieldbus::map::BusSpec;
 use crate::functions::wiring::GroupSpec;
 use crate::functions::{Function, SpecError, Wiring};
@@ -13,7 +14,16 @@ use crate::redundancy::SupervisorSpec;
 use crate::time::Span;
 use crate::wall::TimeZone;
 
-/// What a controller is made from; [`ControllerSpec::wire`] makes it from names.
+/// A function in its place of a stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placed<F> {
+    /// The function.
+    pub law: F,
+    /// When it has a say; unless a site file says otherwise, what is usual for it.
+    pub when: When,
+}
+
+/// What a controller is made from; [ControllerSpec::wire`] makes it from names.
 #[derive(Clone, Debug)]
 pub struct ControllerSpec<F: Function> {
     /// The grid that it controls.
@@ -29,7 +39,7 @@ pub struct ControllerSpec<F: Function> {
     /// The connections to those of them that are found behind Modbus.
     pub bus: BusSpec,
     /// The functions in priority order.
-    pub laws: Vec<F>,
+    pub laws: Vec<Placed<F>>,
     /// The groups that the functions act on.
     pub groups: Vec<GroupSpec>,
     /// Its seat in the grid's council, and the council's rules.
@@ -63,7 +73,8 @@ impl<F: Function> ControllerSpec<F> {
         let mut errors = Vec::new();
         let mut laws = Vec::with_capacity(stack.len());
         for (position, spec) in stack.iter().enumerate() {
-            laws.push(F::build(spec, &mut wiring));
+            let law = F::build(spec, &mut wiring);
+            laws.push(Placed { when: law.when(), law });
             errors.extend(wiring.take_errors().into_iter().map(|error| StackError { position, error }));
         }
         let groups = wiring.into_groups();
@@ -98,7 +109,7 @@ impl<F: Function> ControllerSpec<F> {
     /// The meters that functions need, in the order of the stack.
     pub(super) fn meters(&self) -> Vec<DeviceIndex> {
         let mut meters = Vec::new();
-        for meter in self.laws.iter().filter_map(Function::meter) {
+        for meter in self.laws.iter().filter_map(|placed| placed.law.meter()) {
             if !meters.contains(&meter) {
                 meters.push(meter);
             }

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::mode::GridMode;
 use super::set_points::SetPoints;
 use crate::event::Event;
 use crate::ids::DeviceIndex;
@@ -117,7 +118,22 @@ impl Supervision {
     }
 
     /// Compares what was written with what is measured.
-    pub(super) fn watch(&mut self, now: LocalTime, set_points: &SetPoints, image: &Image, out: &mut Effects) {
+    ///
+    /// On an island a battery that forms gives what the island takes, and no step of it says anything about a sign.
+    pub(super) fn watch(
+        &mut self,
+        now: LocalTime,
+        mode: GridMode,
+        set_points: &SetPoints,
+        image: &Image,
+        out: &mut Effects,
+    ) {
+        if mode == GridMode::Island {
+            for watched in self.watched.iter().filter(|watched| watched.is_limited) {
+                out.report(Event::DeviceFollows { device: watched.device });
+            }
+            return self.forget();
+        }
         let meter = self.meter.and_then(|meter| image.good(meter, PointKind::Power)).map(Watts::of);
         for (watched, channel) in self.watched.iter_mut().zip(set_points.channels()) {
             let Some(last) = channel.last() else { continue };
@@ -155,6 +171,8 @@ impl Watched {
     fn note_step(&mut self, now: LocalTime, set_point: Watts, power: Watts, meter: Option<Watts>) {
         let size = match self.class {
             DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => set_point - self.known,
+            // A genset takes its time, a load takes what it wants, and through a breaker flows what must.
+            DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker => Watts::ZERO,
             // A limit moves a generator only down, and only if it makes more.
             DeviceClass::Pv => set_point.at_most(power) - power,
         };

@@ -3,8 +3,10 @@
 use core::ops::Range;
 
 use crate::controller::group::Group;
+use crate::controller::mode::GridMode;
 use crate::controller::reactive::Reactive;
 use crate::ids::{DeviceIndex, GroupIndex};
+use crate::points::device::EngineState;
 use crate::points::{DeviceClass, Image, PointKind};
 use crate::time::{LocalTime, Span};
 use crate::units::{Hertz, PerUnit, Ratio, Vars, VoltAmperes, Watts};
@@ -16,6 +18,7 @@ pub struct View<'a> {
     pub(super) elapsed: Span,
     pub(super) wall: Option<WallTime>,
     pub(super) zone: TimeZone,
+    pub(super) mode: GridMode,
     pub(super) image: &'a Image,
     pub(super) groups: &'a [Group],
     /// The instant at which this function's measurements are aligned.
@@ -26,6 +29,11 @@ impl View<'_> {
     /// This host's clock at the scan.
     pub const fn now(&self) -> LocalTime {
         self.now
+    }
+
+    /// What holds the bus.
+    pub const fn mode(&self) -> GridMode {
+        self.mode
     }
 
     /// Time since the last scan in which was decided.
@@ -127,6 +135,42 @@ impl View<'_> {
     /// The rated power of one member.
     pub fn member_rating(&self, group: GroupIndex, place: u16) -> Watts {
         self.group(group).members()[usize::from(place)].rating()
+    }
+
+    /// How the engine of one member stands; none while that is not known.
+    pub fn member_state(&self, group: GroupIndex, place: u16) -> Option<EngineState> {
+        EngineState::of(self.member_good(group, place, PointKind::State)?)
+    }
+
+    /// The power of one member that was measured last; none while it cannot be seen.
+    pub fn member_power(&self, group: GroupIndex, place: u16) -> Option<Watts> {
+        self.member_good(group, place, PointKind::Power).map(Watts::of)
+    }
+
+    /// The set-point that one member holds; none while that is not known.
+    pub fn member_held(&self, group: GroupIndex, place: u16) -> Option<Watts> {
+        self.member_good(group, place, PointKind::SetPoint).map(Watts::of)
+    }
+
+    /// The most that one member may be discharged with now; none while that is not known.
+    pub fn member_discharge_limit(&self, group: GroupIndex, place: u16) -> Option<Watts> {
+        self.member_good(group, place, PointKind::DischargeLimit).map(Watts::of)
+    }
+
+    /// Whether the breaker of one member is closed; none while that is not known.
+    pub fn member_closed(&self, group: GroupIndex, place: u16) -> Option<bool> {
+        self.member_good(group, place, PointKind::Closed).map(|closed| closed > 0.5)
+    }
+
+    /// The voltage and the frequency that one member measures; none while they are not known.
+    pub fn member_grid(&self, group: GroupIndex, place: u16) -> Option<(PerUnit, Hertz)> {
+        let voltage = self.member_good(group, place, PointKind::Voltage)?;
+        let frequency = self.member_good(group, place, PointKind::Frequency)?;
+        Some((PerUnit::of(voltage), Hertz::of(frequency)))
+    }
+
+    fn member_good(&self, group: GroupIndex, place: u16, kind: PointKind) -> Option<f64> {
+        self.image.good(self.group(group).members()[usize::from(place)].device(), kind)
     }
 
     /// What the members of a group are.

@@ -156,21 +156,24 @@ impl Known {
         if writes.len() > MAX_WRITE_REQUESTS {
             return Err(MapFlaw::ManyWrites { found: writes.len() });
         }
-        let mut set_points = 0;
+        // A switch alone is a set-point too.
+        let (mut set_points, mut switches) = (0, 0);
         for (place, write) in writes.iter().enumerate() {
             write.check(Writes::SetPoint(place))?;
             set_points += usize::from(write.count(|content| content == FieldContent::SetPoint) > 0);
+            switches += usize::from(write.count(|content| content == FieldContent::Switch) > 0);
             if write.count(FieldContent::changes) > 0 {
                 return Err(MapFlaw::Counts { place });
             }
         }
-        if set_points != usize::from(!writes.is_empty()) {
-            return Err(MapFlaw::SetPoints { found: set_points });
+        if set_points.max(switches) != usize::from(!writes.is_empty()) {
+            return Err(MapFlaw::SetPoints { found: set_points.max(switches) });
         }
         let Some(Heartbeat { request, .. }) = heartbeat else { return Ok(()) };
         request.check(Writes::Heartbeat)?;
         let found = request.count(FieldContent::changes);
-        if found != 1 || request.count(|content| content == FieldContent::SetPoint) > 0 {
+        let decides = |content| matches!(content, FieldContent::SetPoint | FieldContent::Switch);
+        if found != 1 || request.count(decides) > 0 {
             return Err(MapFlaw::Beats { found });
         }
         let is_steady = |field: &WrittenField| matches!(field.content, FieldContent::Constant(_));

@@ -92,7 +92,7 @@ impl ByModels {
     pub fn simulated(&self) -> impl Iterator<Item = u16> {
         let usual: &[u16] = match (self.class, self.heartbeat) {
             (DeviceClass::Meter, _) => &[203],
-            (DeviceClass::Signal, _) => &[],
+            (DeviceClass::Signal | DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker, _) => &[],
             (DeviceClass::Battery, None) => &[701, 702, 704, 713],
             (DeviceClass::Battery, Some(_)) => &[701, 702, 704, 713, 715],
             (DeviceClass::Pv, None) => &[103, 120, 121, 123],
@@ -117,12 +117,13 @@ impl ByModels {
             PointKind::Voltage => true,
             // Those of model 704 are not written yet.
             PointKind::ReactiveSetPoint => true,
-            // No model is of a receiver of such signals.
-            PointKind::Signal => true,
+            // No model is of a receiver of such signals, of an engine, or of a breaker.
+            PointKind::Signal | PointKind::State | PointKind::Closed => true,
             PointKind::Frequency => !has(&models::FREQUENCY),
         };
         let is_controlled = match self.class {
             DeviceClass::Meter | DeviceClass::Signal => true,
+            DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker => false,
             DeviceClass::Battery => has(&[models::POWER_704.set, models::DISCHARGE_124.set]),
             DeviceClass::Pv => {
                 has(&[models::LIMIT_704.set]) && has(&models::POWER_MAX_702)

@@ -92,6 +92,8 @@ pub enum FieldContent {
     SetPoint,
     /// The reactive set-point, var, in the device's own sign.
     ReactiveSetPoint,
+    /// Whether the set-point switches the device on: 1 where it is not 0 W, else 0.
+    Switch,
     /// The fencing number of the authority under which it was decided.
     Epoch,
     /// Always the same, such as a reversion time or a bit that enables the set-point.
@@ -302,7 +304,7 @@ impl WrittenField {
     /// Whether a coil has room for it, whatever it is.
     fn is_bit(&self) -> bool {
         let may_be = match self.content {
-            FieldContent::Constant(_) | FieldContent::Toggle => true,
+            FieldContent::Constant(_) | FieldContent::Toggle | FieldContent::Switch => true,
             FieldContent::SetPoint
             | FieldContent::ReactiveSetPoint
             | FieldContent::Epoch
@@ -319,6 +321,7 @@ impl WrittenField {
                 self.most.map_or(value, |most| at_least(at_most(value, most), -most))
             }
             FieldContent::ReactiveSetPoint => write.reactive,
+            FieldContent::Switch => f64::from(u8::from(write.value.abs() > 0.0)),
             FieldContent::Epoch => write.epoch as f64,
             FieldContent::Constant(value) => value,
             FieldContent::Counter => (write.value as u64 % self.layout.number.counts()) as f64,
@@ -332,7 +335,9 @@ impl FieldContent {
     pub const fn changes(self) -> bool {
         match self {
             Self::Counter | Self::Toggle => true,
-            Self::SetPoint | Self::ReactiveSetPoint | Self::Epoch | Self::Constant(_) => false,
+            Self::SetPoint | Self::ReactiveSetPoint | Self::Switch | Self::Epoch | Self::Constant(_) => {
+                false
+            }
         }
     }
 }

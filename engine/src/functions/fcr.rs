@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frequency_droop::REMEMBERED;
 use super::side::{Side, nominal, require_nominal};
-use super::{Function, OnLoss, Rank, View, Wiring, Wishes};
+use super::{Function, OnLoss, Rank, View, When, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::points::PointKind;
@@ -157,6 +157,10 @@ impl Function for Fcr {
 
     fn groups(&self) -> &[GroupIndex] {
         &self.battery
+    }
+
+    fn when(&self) -> When {
+        When::OnGrid
     }
 
     fn meter(&self) -> Option<DeviceIndex> {

@@ -197,10 +197,13 @@ impl Function for FrequencyDroop {
         let (side, change) = self.answer_to(frequency);
         for (group, answer) in self.groups.iter().zip(&mut self.answers) {
             match view.class(*group) {
-                DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal => {
-                    answer.follow_with_battery(side, *group, view)
-                }
                 DeviceClass::Pv => answer.follow_with_pv(side, *group, view),
+                DeviceClass::Battery
+                | DeviceClass::Genset
+                | DeviceClass::Load
+                | DeviceClass::Breaker
+                | DeviceClass::Meter
+                | DeviceClass::Signal => answer.follow_with_battery(side, *group, view),
             }
             if answer.side == Side::Within {
                 continue;
@@ -270,16 +273,25 @@ impl Answer {
     fn wish(&self, group: GroupIndex, view: &View<'_>, wishes: &mut Wishes) {
         let power = Watts::of(self.power.output());
         match (view.class(group), self.side) {
-            (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, _) if self.is_outside => {
-                wishes.hold(group, power)
-            }
-            (DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, _) => {
-                let (up, down) = (power.at_least(Watts::ZERO), (-power).at_least(Watts::ZERO));
-                wishes.reserve(group, up, down, power);
-            }
             (DeviceClass::Pv, Side::Under) => wishes.limit(group, power, view.highest(group).at_least(power)),
             (DeviceClass::Pv, Side::Over | Side::Within) => {
                 wishes.limit(group, view.lowest(group).at_most(power), power);
+            }
+            (
+                DeviceClass::Battery
+                | DeviceClass::Genset
+                | DeviceClass::Load
+                | DeviceClass::Breaker
+                | DeviceClass::Meter
+                | DeviceClass::Signal,
+                _,
+            ) => {
+                if self.is_outside {
+                    wishes.hold(group, power);
+                } else {
+                    let (up, down) = (power.at_least(Watts::ZERO), (-power).at_least(Watts::ZERO));
+                    wishes.reserve(group, up, down, power);
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Function, Rank, View, Wiring, Wishes};
+use super::{Function, Rank, View, When, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::units::{Ratio, Watts};
@@ -128,6 +128,10 @@ impl Function for GridOperator {
 
     fn groups(&self) -> &[GroupIndex] {
         &self.groups
+    }
+
+    fn when(&self) -> When {
+        When::OnGrid
     }
 
     fn meter(&self) -> Option<DeviceIndex> {

@@ -44,6 +44,9 @@ macro_rules! functions_with {
                 Pid($crate::functions::Pid),
                 Schedule($crate::functions::Schedule),
                 Tariff($crate::functions::Tariff),
+                Gensets($crate::functions::Gensets),
+                LoadShedding($crate::functions::LoadShedding),
+                Reconnect($crate::functions::Reconnect),
                 $($name($law),)*
             }
         }
@@ -80,6 +83,10 @@ macro_rules! define_functions {
 
             fn groups(&self) -> &[$crate::ids::GroupIndex] {
                 match self { $(Self::$name(law) => law.groups(),)* }
+            }
+
+            fn when(&self) -> $crate::functions::When {
+                match self { $(Self::$name(law) => law.when(),)* }
             }
 
             fn meter(&self) -> Option<$crate::ids::DeviceIndex> {

@@ -11,14 +11,17 @@ pub mod connection_limit;
 pub mod curve;
 pub mod fcr;
 pub mod frequency_droop;
+pub mod gensets;
 pub mod grid_operator;
 pub mod lag;
 pub mod lfsm;
 pub mod list;
+pub mod load_shedding;
 pub mod manual;
 pub mod peak_shaving;
 pub mod pid;
 pub mod ramp_limit;
+pub mod reconnect;
 pub mod response;
 pub mod return_to_service;
 pub mod schedule;
@@ -36,17 +39,21 @@ pub mod wish;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use crate::controller::mode::{GridMode, When};
 pub use crate::controller::view::View;
 pub use connection_limit::ConnectionLimit;
 pub use fcr::Fcr;
 pub use frequency_droop::FrequencyDroop;
+pub use gensets::Gensets;
 pub use grid_operator::GridOperator;
 pub use lfsm::Lfsm;
 pub use list::{BuiltIn, BuiltInSpec};
+pub use load_shedding::LoadShedding;
 pub use manual::Manual;
 pub use peak_shaving::PeakShaving;
 pub use pid::Pid;
 pub use ramp_limit::RampLimit;
+pub use reconnect::Reconnect;
 pub use return_to_service::ReturnToService;
 pub use schedule::Schedule;
 pub use self_consumption::SelfConsumption;
@@ -75,6 +82,11 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
 
     /// The groups that it acts on.
     fn groups(&self) -> &[GroupIndex];
+
+    /// When it has a say, unless a site file says otherwise.
+    fn when(&self) -> When {
+        When::Both
+    }
 
     /// The meter without which it cannot decide. It is asked again only when that meter has a new sample.
     fn meter(&self) -> Option<DeviceIndex> {
@@ -166,6 +178,8 @@ pub enum Rank {
     Ramp,
     /// An operator's set-point.
     Manual,
+    /// What holds an island: gensets, loads that are shed, the breaker to the grid.
+    Island,
     /// Floor of a battery, with forced charge.
     Floor,
     /// Peak shaving.

@@ -11,7 +11,7 @@ use alloc::string::String;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Function, Rank, View, Wiring, Wishes};
+use super::{Function, Rank, View, When, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::time::{LocalTime, Span};
@@ -114,6 +114,10 @@ impl Function for PeakShaving {
 
     fn groups(&self) -> &[GroupIndex] {
         &self.battery
+    }
+
+    fn when(&self) -> When {
+        When::OnGrid
     }
 
     fn meter(&self) -> Option<DeviceIndex> {

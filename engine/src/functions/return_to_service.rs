@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::side::{nominal, require_nominal};
-use super::{Function, OnLoss, Rank, View, Wiring, Wishes};
+use super::{Function, OnLoss, Rank, View, When, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::points::PointKind;
@@ -144,9 +144,9 @@ pub struct ReturnToService {
 
 /// A band of the voltage and one of the frequency.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Bands {
-    voltage: (PerUnit, PerUnit),
-    frequency: (Hertz, Hertz),
+pub(super) struct Bands {
+    pub(super) voltage: (PerUnit, PerUnit),
+    pub(super) frequency: (Hertz, Hertz),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,6 +198,10 @@ impl Function for ReturnToService {
         &self.groups
     }
 
+    fn when(&self) -> When {
+        When::OnGrid
+    }
+
     fn meter(&self) -> Option<DeviceIndex> {
         Some(self.meter)
     }
@@ -232,7 +236,7 @@ impl Function for ReturnToService {
         let Some(share) = share else { return };
         for group in &self.groups {
             let high = view.rating(*group) * share;
-            wishes.limit(*group, view.class(*group).lowest(high), high);
+            wishes.limit(*group, view.class(*group).range(high).0, high);
         }
     }
 }
@@ -284,7 +288,7 @@ impl ReturnToService {
 }
 
 impl Bands {
-    fn contain(&self, voltage: PerUnit, frequency: Hertz) -> bool {
+    pub(super) fn contain(&self, voltage: PerUnit, frequency: Hertz) -> bool {
         (self.voltage.0..=self.voltage.1).contains(&voltage)
             && (self.frequency.0..=self.frequency.1).contains(&frequency)
     }

@@ -7,7 +7,7 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Function, Rank, View, Wiring, Wishes};
+use super::{Function, Rank, View, When, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::units::{Ratio, Watts};
@@ -61,6 +61,10 @@ impl Function for SelfConsumption {
 
     fn groups(&self) -> &[GroupIndex] {
         &self.battery
+    }
+
+    fn when(&self) -> When {
+        When::OnGrid
     }
 
     fn meter(&self) -> Option<DeviceIndex> {

@@ -22,7 +22,7 @@ use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::schedule::{CHARGE_HYSTERESIS, Reading, charge, check_windows, is_full};
-use super::{Function, Rank, View, Wiring, Wishes};
+use super::{Function, Rank, View, When, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::text::{MAX_QUANTITY_CHARS, TextError};
@@ -156,6 +156,10 @@ impl Function for Tariff {
 
     fn groups(&self) -> &[GroupIndex] {
         &self.battery
+    }
+
+    fn when(&self) -> When {
+        When::OnGrid
     }
 
     fn meter(&self) -> Option<DeviceIndex> {

@@ -112,7 +112,7 @@ impl Function for VoltWatt {
         for group in &self.groups {
             let rating = view.rating(*group);
             let high = rating * part;
-            let low = view.class(*group).lowest(rating);
+            let low = view.class(*group).range(rating).0;
             wishes.limit(*group, low.at_most(high), high);
         }
     }

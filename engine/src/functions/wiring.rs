@@ -24,6 +24,9 @@ pub const ALL_BATTERIES: &str = "batteries";
 /// The name that stands for all photovoltaic inverters of a grid.
 pub const ALL_PVS: &str = "pvs";
 
+/// The name that stands for all gensets of a grid.
+pub const ALL_GENSETS: &str = "gensets";
+
 /// Devices that share one set-point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupSpec {
@@ -165,6 +168,32 @@ impl<'a> Wiring<'a> {
         self.group(field, name, DeviceClass::Pv, ALL_PVS)
     }
 
+    /// Finds the group of one genset, or of all.
+    pub fn genset(&mut self, field: &'static str, name: &str) -> GroupIndex {
+        self.group(field, name, DeviceClass::Genset, ALL_GENSETS)
+    }
+
+    /// Finds the group of one load.
+    pub fn load(&mut self, field: &'static str, name: &str) -> GroupIndex {
+        self.alone(field, name, DeviceClass::Load)
+    }
+
+    /// Finds the group of the breaker at the point of common coupling, which measures the voltage and the frequency behind it.
+    pub fn breaker(&mut self, field: &'static str, name: &str) -> GroupIndex {
+        let errors = self.errors.len();
+        let group = self.alone(field, name, DeviceClass::Breaker);
+        if self.errors.len() == errors {
+            let breaker = self.groups[group.position()].members[0];
+            for point in [PointKind::Voltage, PointKind::Frequency] {
+                if !self.devices[breaker.position()].points.contains(point) {
+                    let problem = Problem::NotMeasured { device: name.to_string(), point };
+                    self.errors.push(SpecError { field, problem });
+                }
+            }
+        }
+        group
+    }
+
     /// Notes members of a group that take no reactive set-points, if none does.
     pub fn takes_reactive(&mut self, group: GroupIndex) {
         let Some(found) = self.groups.get(group.position()) else { return };
@@ -242,22 +271,27 @@ impl<'a> Wiring<'a> {
     }
 
     fn group(&mut self, field: &'static str, name: &str, class: DeviceClass, all: &str) -> GroupIndex {
-        let members = if name == all {
-            let devices = self.devices.iter().enumerate();
-            devices.filter(|entry| entry.1.class == class).map(|entry| DeviceIndex::of(entry.0)).collect()
-        } else {
-            self.device(field, name, class).into_iter().collect::<Vec<_>>()
-        };
-        if members.is_empty() {
-            if name == all {
-                let problem = Problem::UnknownDevice {
-                    found: format!("{name} (no {})", class.name()),
-                    known: Vec::new(),
-                };
-                self.errors.push(SpecError { field, problem });
-            }
-            return GroupIndex::default();
+        if name != all {
+            return self.alone(field, name, class);
         }
+        let devices = self.devices.iter().enumerate();
+        let members =
+            devices.filter(|entry| entry.1.class == class).map(|entry| DeviceIndex::of(entry.0)).collect();
+        self.group_of(field, members, &format!("{name} (no {})", class.name()))
+    }
+
+    fn alone(&mut self, field: &'static str, name: &str, class: DeviceClass) -> GroupIndex {
+        let Some(device) = self.device(field, name, class) else { return GroupIndex::default() };
+        self.group_of(field, Vec::from([device]), name)
+    }
+
+    /// The group of these members; `missing` is what was looked for if there are none.
+    fn group_of(&mut self, field: &'static str, members: Vec<DeviceIndex>, missing: &str) -> GroupIndex {
+        let Some(first) = members.first().copied() else {
+            let (found, known) = (missing.to_string(), Vec::new());
+            self.errors.push(SpecError { field, problem: Problem::UnknownDevice { found, known } });
+            return GroupIndex::default();
+        };
         if let Some(position) = self.groups.iter().position(|group| group.members == members) {
             return GroupIndex::of(position);
         }
@@ -271,6 +305,7 @@ impl<'a> Wiring<'a> {
             self.errors.push(SpecError { field, problem });
             return GroupIndex::default();
         }
+        let class = self.devices[first.position()].class;
         self.groups.push(GroupSpec { class, members });
         GroupIndex::of(self.groups.len() - 1)
     }

@@ -84,6 +84,8 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::ManualEnded { group, why } => value(out, 42, &(group, why)),
         Event::EmergencyStopBegan => whole(out, 43, &[]),
         Event::EmergencyStopEnded => whole(out, 44, &[]),
+        Event::Islanded => whole(out, 45, &[]),
+        Event::Rejoined => whole(out, 46, &[]),
         Event::MemoryCarried { age } => value(out, 29, &age.map(Span::as_nanos)),
         Event::MemoryNotCarried { why } => whole(out, 30, &[u64::from(why.code())]),
         Event::WallClockSet { before, after } => {
@@ -227,6 +229,8 @@ fn decode_later(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
         }
         43 => Event::EmergencyStopBegan,
         44 => Event::EmergencyStopEnded,
+        45 => Event::Islanded,
+        46 => Event::Rejoined,
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }

@@ -41,6 +41,12 @@ pub enum DeviceClass {
     Pv,
     /// A receiver of what the grid operator wants: a share of what is usual.
     Signal,
+    /// A generator on an engine: its set-point is its power, and 0 W stops it.
+    Genset,
+    /// A load behind a breaker of its own: its set-point is what it may take, and 0 W opens it.
+    Load,
+    /// The breaker at the point of common coupling: its set-point is what may flow through it, and 0 W opens it.
+    Breaker,
 }
 
 /// What a point measures.
@@ -66,22 +72,51 @@ pub enum PointKind {
     ReactiveSetPoint,
     /// What the grid operator allows, 0 to 1.
     Signal,
+    /// How an engine stands: the number of an [`EngineState`].
+    State,
+    /// Whether a breaker is closed, 0 or 1.
+    Closed,
 }
 
 impl DeviceClass {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 7] =
+        [Self::Meter, Self::Battery, Self::Pv, Self::Signal, Self::Genset, Self::Load, Self::Breaker];
+
     /// Whether the device takes set-points.
     pub const fn is_controlled(self) -> bool {
         match self {
             Self::Meter | Self::Signal => false,
-            Self::Battery | Self::Pv => true,
+            Self::Battery | Self::Pv | Self::Genset | Self::Load | Self::Breaker => true,
         }
     }
 
-    /// The least power of a device that gives `rating` at the most: a battery takes as much, nothing else takes any.
-    pub fn lowest(self, rating: Watts) -> Watts {
+    /// Whether its set-point is a switch besides: 0 W is off, and anything else is on.
+    ///
+    /// What such a device holds says more than what flows, so a new life goes on from there.
+    pub const fn is_switched(self) -> bool {
         match self {
-            Self::Battery => -rating,
-            Self::Pv | Self::Meter | Self::Signal => Watts::ZERO,
+            Self::Genset | Self::Load | Self::Breaker => true,
+            Self::Meter | Self::Signal | Self::Battery | Self::Pv => false,
+        }
+    }
+
+    /// Whether one that cannot be seen is left as it was told last: it does no harm so, or more if it were told to rest.
+    pub const fn is_left_unseen(self) -> bool {
+        match self {
+            Self::Pv | Self::Genset | Self::Load | Self::Breaker => true,
+            Self::Meter | Self::Signal | Self::Battery => false,
+        }
+    }
+
+    /// The set-points that a device of this rating takes, from the least to the most: a battery takes and gives power, a load only
+    /// takes it, nothing else takes any.
+    pub fn range(self, rating: Watts) -> (Watts, Watts) {
+        match self {
+            Self::Battery => (-rating, rating),
+            Self::Load => (-rating, Watts::ZERO),
+            Self::Pv | Self::Genset | Self::Breaker => (Watts::ZERO, rating),
+            Self::Meter | Self::Signal => (Watts::ZERO, Watts::ZERO),
         }
     }
 
@@ -92,13 +127,58 @@ impl DeviceClass {
             Self::Battery => "Battery",
             Self::Pv => "Pv",
             Self::Signal => "Signal",
+            Self::Genset => "Genset",
+            Self::Load => "Load",
+            Self::Breaker => "Breaker",
         }
+    }
+}
+
+/// How the engine of a genset stands, as the point `state` tells by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EngineState {
+    /// 0: at rest.
+    Off,
+    /// 1: being cranked.
+    Starting,
+    /// 2: runs without load until it is warm.
+    WarmUp,
+    /// 3: waits to be closed in phase.
+    Synchronizing,
+    /// 4: on the bus.
+    Running,
+    /// 5: runs without load before it stops.
+    CoolDown,
+    /// 6: did not start, or tripped; a stop resets it.
+    Fault,
+}
+
+impl EngineState {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Off,
+        Self::Starting,
+        Self::WarmUp,
+        Self::Synchronizing,
+        Self::Running,
+        Self::CoolDown,
+        Self::Fault,
+    ];
+
+    /// The state of a number; none of what is no such number.
+    pub fn of(number: f64) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| (state.number() - number).abs() < 0.5)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> f64 {
+        self as u8 as f64
     }
 }
 
 impl PointKind {
     /// All of them, in the order in which they stand in an image.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Power,
         Self::StateOfCharge,
         Self::ChargeLimit,
@@ -109,6 +189,8 @@ impl PointKind {
         Self::Frequency,
         Self::ReactiveSetPoint,
         Self::Signal,
+        Self::State,
+        Self::Closed,
     ];
 
     /// The point's name after the device's name: `commerce/bess.soc`.
@@ -124,6 +206,8 @@ impl PointKind {
             Self::Frequency => "f",
             Self::ReactiveSetPoint => "q_set_point",
             Self::Signal => "signal",
+            Self::State => "state",
+            Self::Closed => "closed",
         }
     }
 
@@ -136,7 +220,9 @@ impl PointKind {
             | Self::DischargeLimit
             | Self::Voltage
             | Self::Frequency
-            | Self::Signal => false,
+            | Self::Signal
+            | Self::State
+            | Self::Closed => false,
         }
     }
 }
@@ -154,6 +240,8 @@ pub enum Dimension {
     Voltage,
     /// Frequency, Hz.
     Frequency,
+    /// The number of something, 1.
+    Number,
 }
 
 impl Dimension {
@@ -162,7 +250,7 @@ impl Dimension {
         match self {
             Self::Power => "W",
             Self::ReactivePower => "var",
-            Self::Share => "1",
+            Self::Share | Self::Number => "1",
             Self::Voltage => "pu",
             Self::Frequency => "Hz",
         }
@@ -178,6 +266,7 @@ impl PointKind {
             Self::ReactivePower | Self::ReactiveSetPoint => Dimension::ReactivePower,
             Self::Voltage => Dimension::Voltage,
             Self::Frequency => Dimension::Frequency,
+            Self::State | Self::Closed => Dimension::Number,
         }
     }
 
@@ -194,6 +283,8 @@ impl PointKind {
             Self::Voltage => 0.0..=VOLTAGE_MAX,
             // Without voltage there is no frequency.
             Self::Frequency => FREQUENCY_MIN_HZ..=FREQUENCY_MAX_HZ,
+            Self::State => 0.0..=EngineState::Fault.number(),
+            Self::Closed => 0.0..=1.0,
         };
         // NaN is in no range.
         range.contains(&value)
@@ -211,7 +302,9 @@ impl PointKind {
             | Self::ReactiveSetPoint
             | Self::Voltage
             | Self::Frequency
-            | Self::Signal => value,
+            | Self::Signal
+            | Self::State
+            | Self::Closed => value,
         }
     }
 }
@@ -229,6 +322,8 @@ pub enum Positive {
     Discharge,
     /// From a generator into the bus.
     Generation,
+    /// From the bus into a load.
+    Consumption,
 }
 
 impl Positive {
@@ -236,7 +331,7 @@ impl Positive {
     pub const fn factor(self) -> f64 {
         match self {
             Self::Import | Self::Discharge | Self::Generation => 1.0,
-            Self::Export | Self::Charge => -1.0,
+            Self::Export | Self::Charge | Self::Consumption => -1.0,
         }
     }
 }

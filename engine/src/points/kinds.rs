@@ -94,6 +94,9 @@ impl DeviceClass {
             ]),
             Self::Pv => PointKinds::of(&[PointKind::Power, PointKind::SetPoint]),
             Self::Signal => PointKinds::of(&[PointKind::Signal]),
+            Self::Genset => PointKinds::of(&[PointKind::Power, PointKind::SetPoint, PointKind::State]),
+            Self::Load => PointKinds::of(&[PointKind::Power, PointKind::SetPoint]),
+            Self::Breaker => PointKinds::of(&[PointKind::SetPoint, PointKind::Closed]),
         }
     }
 
@@ -106,7 +109,9 @@ impl DeviceClass {
             Self::Battery | Self::Pv => {
                 PointKinds::of(&[PointKind::ReactivePower, PointKind::ReactiveSetPoint])
             }
-            Self::Signal => PointKinds::of(&[]),
+            // What a breaker measures lies behind it, on the side of the grid.
+            Self::Breaker => PointKinds::of(&[PointKind::Voltage, PointKind::Frequency]),
+            Self::Signal | Self::Genset | Self::Load => PointKinds::of(&[]),
         }
     }
 }
@@ -117,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_place_of_a_point_is_its_position_in_the_order() {
-        for class in [DeviceClass::Meter, DeviceClass::Battery, DeviceClass::Pv, DeviceClass::Signal] {
+        for class in DeviceClass::ALL {
             let points = class.points();
             for kind in PointKind::ALL {
                 assert_eq!(points.place(kind), points.iter().position(|known| known == kind));

@@ -5,12 +5,15 @@ use r_ems_engine::functions::BuiltInSpec;
 use r_ems_engine::functions::connection_limit::ConnectionLimitSpec;
 use r_ems_engine::functions::fcr::FcrSpec;
 use r_ems_engine::functions::frequency_droop::FrequencyDroopSpec;
+use r_ems_engine::functions::gensets::GensetsSpec;
 use r_ems_engine::functions::grid_operator::GridOperatorSpec;
 use r_ems_engine::functions::lfsm::LfsmSpec;
+use r_ems_engine::functions::load_shedding::LoadSheddingSpec;
 use r_ems_engine::functions::manual::ManualSpec;
 use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::pid::{Holds, PidSpec};
 use r_ems_engine::functions::ramp_limit::RampLimitSpec;
+use r_ems_engine::functions::reconnect::ReconnectSpec;
 use r_ems_engine::functions::return_to_service::ReturnToServiceSpec;
 use r_ems_engine::functions::schedule::{ScheduleSpec, ScheduledSpec, Wanted};
 use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
@@ -18,7 +21,7 @@ use r_ems_engine::functions::soc_floor::SocFloorSpec;
 use r_ems_engine::functions::tariff::{PricedSpec, TariffSpec};
 use r_ems_engine::functions::volt_var::VoltVarSpec;
 use r_ems_engine::functions::volt_watt::VoltWattSpec;
-use r_ems_engine::units::{Hertz, Ratio, WattHours, Watts, WattsPerSecond};
+use r_ems_engine::units::{Hertz, PerUnit, Ratio, WattHours, Watts, WattsPerSecond};
 use r_ems_engine::wall::{Clock, Weekdays};
 
 use super::{PV_W, kilowatts};
@@ -74,7 +77,52 @@ pub(crate) fn every_function() -> Vec<BuiltInSpec> {
             discharge_above: Ratio::of(0.2),
         }),
     ];
-    [first, voltage_functions(), frequency_functions(), clock_functions()].concat()
+    [first, voltage_functions(), frequency_functions(), clock_functions(), island_functions()].concat()
+}
+
+/// Those that hold an island.
+fn island_functions() -> Vec<BuiltInSpec> {
+    vec![
+        BuiltInSpec::Gensets(GensetsSpec {
+            gensets: "gensets".to_string(),
+            battery: Some("batteries".to_string()),
+            least: 1,
+            start_above: Ratio::of(0.85),
+            start_after: Span::from_secs(10),
+            stop_below: Ratio::of(0.6),
+            stop_after: Span::from_secs(20),
+            reserve: kilowatts(20.0),
+            minimum_load: Ratio::of(0.3),
+            up_time: Span::from_secs(30),
+            down_time: Span::from_secs(5),
+            low_below: Ratio::of(0.3),
+            low_until: Ratio::of(0.8),
+            charge_power: kilowatts(50.0),
+            start_time_out: Span::from_secs(20),
+            retry_after: Span::from_secs(40),
+        }),
+        BuiltInSpec::LoadShedding(LoadSheddingSpec {
+            loads: vec!["oven".to_string()],
+            meter: "pcc".to_string(),
+            gensets: Some("gensets".to_string()),
+            battery: Some("batteries".to_string()),
+            battery_above: Ratio::of(0.2),
+            restore_above: Ratio::of(0.5),
+            reserve: Ratio::of(0.05),
+            restore_after: Span::from_secs(20),
+        }),
+        BuiltInSpec::Reconnect(ReconnectSpec {
+            breaker: "main".to_string(),
+            nominal: Hertz::of(50.0),
+            voltage_min: PerUnit::of(0.9),
+            voltage_max: PerUnit::of(1.1),
+            frequency_min: None,
+            frequency_max: None,
+            hold: Span::from_secs(30),
+            time_out: Span::from_secs(20),
+            retry_after: Span::from_secs(10),
+        }),
+    ]
 }
 
 /// Those that look at the clock; the site's begins at midnight.

@@ -1,16 +1,17 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
-//! A site for tests of the controller: a meter, two batteries of opposite sign and an inverter, scanned once a second.
+//! A site for tests of the controller: a meter, two batteries of opposite sign, an inverter, and what an island has, scanned once a
+//! second.
 
 mod functions;
 
 pub(crate) use functions::every_function;
 use r_ems_engine::controller::group::Group;
-use r_ems_engine::controller::{Controller, ControllerSpec};
+use r_ems_engine::controller::{Controller, ControllerSpec, StackError};
 use r_ems_engine::event::Event;
 use r_ems_engine::fieldbus::frame::{HEADER_BYTES, put};
 use r_ems_engine::fieldbus::pdu::{Answer, Request, put_answer, put_exception};
 use r_ems_engine::fieldbus::refusal::Exception;
-use r_ems_engine::functions::{BuiltIn, BuiltInSpec};
+use r_ems_engine::functions::{BuiltIn, BuiltInSpec, FunctionSet};
 use r_ems_engine::ids::{DeviceIndex, PointIndex};
 use r_ems_engine::machine::{
     Boot, Effect, Effects, Input, LinkWish, Machine, Sample, SetPointWrite, Validity, WriteKind, WriteOutcome,
@@ -24,6 +25,11 @@ use r_ems_engine::{LocalTime, Span};
 pub(crate) const SCAN: Span = Span::from_secs(1);
 pub(crate) const BATTERY_W: f64 = 250e3;
 pub(crate) const PV_W: f64 = 600e3;
+pub(crate) const GENSET_W: f64 = 200e3;
+pub(crate) const LOAD_W: f64 = 120e3;
+pub(crate) const BREAKER_W: f64 = 400e3;
+/// So many devices it has.
+pub(crate) const DEVICES: usize = 9;
 
 pub(crate) fn kilowatts(power: f64) -> Watts {
     Watts::of(power * 1e3)
@@ -70,26 +76,47 @@ impl Reading {
     }
 }
 
-/// A controller with a meter, two batteries, an inverter and a receiver of the grid operator's signal.
+/// What the devices of an island measure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Island {
+    /// Whether the breaker to the grid is closed.
+    pub(crate) is_closed: bool,
+    /// Power and state of each genset.
+    pub(crate) engines: [(f64, f64); 2],
+    /// What the oven takes.
+    pub(crate) oven: f64,
+    /// Voltage and frequency of the grid behind the breaker.
+    pub(crate) behind: [f64; 2],
+}
+
+impl Default for Island {
+    fn default() -> Self {
+        Self { is_closed: true, engines: [(0.0, 0.0); 2], oven: 90e3, behind: [1.0, 50.0] }
+    }
+}
+
+/// A controller with a meter, two batteries, an inverter, a receiver of the grid operator's signal, two gensets, a load and a breaker.
 #[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) controller: Controller<BuiltIn>,
     pub(crate) now: LocalTime,
     /// The set-points that the devices hold, in their own sign.
-    pub(crate) held: [f64; 4],
+    pub(crate) held: [f64; DEVICES],
     effects: Effects,
     pub(crate) events: Vec<Event>,
-    pub(crate) writes: [u64; 4],
+    pub(crate) writes: [u64; DEVICES],
     /// Devices that refuse every set-point.
-    pub(crate) refuses: [bool; 4],
+    pub(crate) refuses: [bool; DEVICES],
     /// Devices that answer no set-point.
-    pub(crate) is_mute: [bool; 4],
+    pub(crate) is_mute: [bool; DEVICES],
     /// The heartbeats that devices behind a bus have heard.
-    pub(crate) beats: [u64; 4],
+    pub(crate) beats: [u64; DEVICES],
     /// The voltage and the frequency that the meter measures.
     pub(crate) grid: [f64; 2],
     /// The numbers that devices hold which take no set-point before they have heard another one.
-    pub(crate) unheard: [Option<f64>; 4],
+    pub(crate) unheard: [Option<f64>; DEVICES],
+    /// What of an island is measured.
+    pub(crate) island: Island,
 }
 
 impl Site {
@@ -108,9 +135,43 @@ impl Site {
         change: impl FnOnce(&mut [DeviceSpec]),
         change_controller: impl FnOnce(&mut ControllerSpec<BuiltIn>),
     ) -> Self {
+        let mut devices = Self::devices();
+        change(&mut devices);
+        let mut spec = ControllerSpec::wire("grid", "a", SCAN, devices, stack).expect("a right stack");
+        change_controller(&mut spec);
+        let mut controller = Controller::new(&spec);
+        let mut effects = Effects::new();
+        controller.boot(LocalTime::ZERO, Boot::FIRST, &mut effects);
+        let held = [0.0, 0.0, 0.0, PV_W, 0.0, 0.0, 0.0, LOAD_W, BREAKER_W];
+        Self {
+            controller,
+            now: LocalTime::ZERO,
+            held,
+            effects,
+            events: Vec::new(),
+            writes: [0; DEVICES],
+            refuses: [false; DEVICES],
+            is_mute: [false; DEVICES],
+            beats: [0; DEVICES],
+            grid: [1.0, 50.0],
+            unheard: [None; DEVICES],
+            island: Island::default(),
+        }
+    }
+
+    /// The mistakes of a stack, as "field: problem".
+    pub(crate) fn errors(stack: &[BuiltInSpec]) -> Vec<String> {
+        let wired = ControllerSpec::<BuiltIn>::wire("grid", "a", SCAN, Self::devices(), stack);
+        let told = |mistake: StackError| format!("{}: {}", mistake.error.field, mistake.error.problem);
+        wired.err().unwrap_or_default().into_iter().map(told).collect()
+    }
+
+    fn devices() -> Vec<DeviceSpec> {
         let pcc = device("pcc", DeviceClass::Meter, Positive::Import, 400e3);
         let points = pcc.points.with(PointKind::Voltage).with(PointKind::Frequency);
-        let mut devices = vec![
+        let main = device("main", DeviceClass::Breaker, Positive::Import, BREAKER_W);
+        let behind = main.points.with(PointKind::Voltage).with(PointKind::Frequency);
+        vec![
             DeviceSpec { points, ..pcc },
             DeviceSpec {
                 apparent: Some(VoltAmperes::of(1.1 * BATTERY_W)),
@@ -119,27 +180,11 @@ impl Site {
             device("b2", DeviceClass::Battery, Positive::Charge, BATTERY_W),
             device("pv", DeviceClass::Pv, Positive::Generation, PV_W),
             device("ripple", DeviceClass::Signal, Positive::Import, 1.0),
-        ];
-        change(&mut devices);
-        let mut spec = ControllerSpec::wire("grid", "a", SCAN, devices, stack).expect("a right stack");
-        change_controller(&mut spec);
-        let mut controller = Controller::new(&spec);
-        let mut effects = Effects::new();
-        controller.boot(LocalTime::ZERO, Boot::FIRST, &mut effects);
-        let held = [0.0, 0.0, 0.0, PV_W];
-        Self {
-            controller,
-            now: LocalTime::ZERO,
-            held,
-            effects,
-            events: Vec::new(),
-            writes: [0; 4],
-            refuses: [false; 4],
-            is_mute: [false; 4],
-            beats: [0; 4],
-            grid: [1.0, 50.0],
-            unheard: [None; 4],
-        }
+            device("g1", DeviceClass::Genset, Positive::Generation, GENSET_W),
+            device("g2", DeviceClass::Genset, Positive::Generation, GENSET_W),
+            device("oven", DeviceClass::Load, Positive::Consumption, LOAD_W),
+            DeviceSpec { points: behind, ..main },
+        ]
     }
 
     /// The host restarts: the clock stands at `now`, and nothing of the machine but its memory is lost.
@@ -201,6 +246,12 @@ impl Site {
             self.answer(3, 13, &[pv, self.held[3]]);
         }
         self.answer(4, 15, &[1.0]);
+        let Island { is_closed, engines, oven, behind } = self.island;
+        for (place, (power, state)) in (0..).zip(engines) {
+            self.answer(5 + place, 16 + 3 * place, &[power, self.held[5 + usize::from(place)], state]);
+        }
+        self.answer(7, 22, &[oven, self.held[7]]);
+        self.answer(8, 24, &[self.held[8], behind[0], behind[1], if is_closed { 1.0 } else { 0.0 }]);
         self.now += SCAN;
         self.effects.clear();
         self.controller.handle(self.now, &Input::Wake, &mut self.effects);
@@ -319,6 +370,13 @@ impl Site {
             }
         }
     }
+}
+
+/// The stacks in which a function decides what batteries do.
+pub(crate) fn stacks_with_batteries() -> Vec<Vec<BuiltInSpec>> {
+    let of_islands = ["Gensets", "LoadShedding", "Reconnect"];
+    let with_batteries = |stack: &Vec<BuiltInSpec>| !of_islands.contains(&BuiltIn::name(&stack[0]));
+    stacks().into_iter().filter(with_batteries).collect()
 }
 
 pub(crate) fn stacks() -> Vec<Vec<BuiltInSpec>> {

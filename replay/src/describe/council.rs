@@ -2,7 +2,7 @@
 
 use r_ems_engine::controller::orders::Aim;
 use r_ems_engine::event::Event;
-use r_ems_engine::functions::wiring::{ALL_BATTERIES, ALL_PVS};
+use r_ems_engine::functions::wiring::{ALL_BATTERIES, ALL_GENSETS, ALL_PVS};
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::points::DeviceClass;
 use r_ems_engine::redundancy::grantor::Refusal;
@@ -120,9 +120,10 @@ impl Words<'_> {
             Aim::Device(device) => self.device(device),
             Aim::All(DeviceClass::Battery) => String::from(ALL_BATTERIES),
             Aim::All(DeviceClass::Pv) => String::from(ALL_PVS),
-            Aim::All(class @ (DeviceClass::Meter | DeviceClass::Signal)) => {
-                format!("every {}", class.name())
-            }
+            Aim::All(DeviceClass::Genset) => String::from(ALL_GENSETS),
+            Aim::All(
+                class @ (DeviceClass::Meter | DeviceClass::Signal | DeviceClass::Load | DeviceClass::Breaker),
+            ) => format!("every {}", class.name()),
         }
     }
 
@@ -196,6 +197,8 @@ impl Words<'_> {
             | Event::ManualEnded { .. }
             | Event::EmergencyStopBegan
             | Event::EmergencyStopEnded
+            | Event::Islanded
+            | Event::Rejoined
             | Event::SignSuspect { .. } => unreachable!("this is no event of a council"),
         }
     }

@@ -98,6 +98,8 @@ impl Words<'_> {
             | Event::ManualEnded { .. }
             | Event::EmergencyStopBegan
             | Event::EmergencyStopEnded
+            | Event::Islanded
+            | Event::Rejoined
             | Event::SignSuspect { .. } => String::from(kind),
         }
     }

@@ -55,17 +55,21 @@ pub(super) fn refuse_numbers(fields: &mut Fields<'_>, notes: &mut Notes) {
 /// Reads `Discrete(address: 12, on: "250 kW")`: a limit that is all or nothing.
 pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: &mut Notes) -> Option<Found> {
     match kind {
-        PointKind::ChargeLimit | PointKind::DischargeLimit | PointKind::Signal => {}
+        PointKind::ChargeLimit
+        | PointKind::DischargeLimit
+        | PointKind::Signal
+        | PointKind::SetPoint
+        | PointKind::Closed => {}
         PointKind::Power
         | PointKind::StateOfCharge
-        | PointKind::SetPoint
+        | PointKind::State
         | PointKind::ReactivePower
         | PointKind::ReactiveSetPoint
         | PointKind::Voltage
         | PointKind::Frequency => {
             let message = format!(
                 "`{}` is a quantity and lies in registers, Holding(…) or Input(…), got {}(…); one bit can be `charge_limit`, \
-                 `discharge_limit`, `signal`, or what a point depends on",
+                 `discharge_limit`, `signal`, `closed`, the `set_point` of a switch, or what a point depends on",
                 kind.name(),
                 node.name()
             );
@@ -82,6 +86,10 @@ pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: 
             let on: Option<Ratio> = fields.leaf("on", notes);
             let off: Option<Ratio> = fields.leaf("off", notes);
             (on.map(Ratio::ratio), off?.ratio())
+        }
+        // A contact that is made closes the breaker, unless it is said to be the other way round.
+        Dimension::Number => {
+            (Some(fields.leaf_or("on", 1.0, notes)), fields.leaf_or("off", 0.0, notes))
         }
         Dimension::Power | Dimension::ReactivePower | Dimension::Voltage | Dimension::Frequency => {
             let on: Option<Watts> = fields.leaf("on", notes);

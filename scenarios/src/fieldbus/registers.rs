@@ -152,14 +152,16 @@ pub(super) fn read_layout(
     dimension: Dimension,
     notes: &mut Notes,
 ) -> Option<Layout> {
-    let number = fields.required("number", notes).and_then(|node| read_number(&node, notes));
     let unit = match dimension {
+        // The number itself is meant.
+        Dimension::Number => return read_bare(fields, notes),
         Dimension::Power => "\"1 W\"",
         Dimension::ReactivePower => "\"1 var\"",
         Dimension::Share => "\"0.1 %\"",
         Dimension::Voltage => "\"0.001 pu\"",
         Dimension::Frequency => "\"0.01 Hz\"",
     };
+    let number = fields.required("number", notes).and_then(|node| read_number(&node, notes));
     let quantity = |node: &Node<'_>, notes: &mut Notes| -> Option<f64> {
         match dimension {
             Dimension::Power => node.leaf::<Watts>(notes).map(Watts::watts),
@@ -167,6 +169,7 @@ pub(super) fn read_layout(
             Dimension::Share => node.leaf::<Ratio>(notes).map(Ratio::ratio),
             Dimension::Voltage => node.leaf::<PerUnit>(notes).map(PerUnit::per_unit),
             Dimension::Frequency => node.leaf::<Hertz>(notes).map(Hertz::hertz),
+            Dimension::Number => node.leaf(notes),
         }
     };
     let scale = match (fields.optional("scale"), number) {

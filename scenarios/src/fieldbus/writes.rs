@@ -29,7 +29,7 @@ const FUNCTIONS: [(u64, WriteFunction); 6] = [
 const WRITES_MANY: u64 = 16;
 
 /// The values of a request that writes a set-point, and of one that writes a heartbeat.
-const SET_POINT: [&str; 4] = ["SetPoint", "ReactiveSetPoint", "Epoch", "Constant"];
+const SET_POINT: [&str; 5] = ["SetPoint", "ReactiveSetPoint", "Switch", "Epoch", "Constant"];
 const HEARTBEAT: [&str; 3] = ["Counter", "Toggle", "Epoch"];
 
 /// Reads `[(address: 200, values: [Epoch(number: U64), SetPoint(number: I32, scale: "1 W")])]`.
@@ -101,7 +101,7 @@ fn read_request(fields: &mut Fields<'_>, names: &[&'static str], notes: &mut Not
 
 /// Reads what a coil is to be: `Constant(value: 1)`, or `Toggle()` of a heartbeat.
 fn read_coil(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Option<WrittenField> {
-    let allowed = if names.contains(&"Toggle") { "Toggle()" } else { "Constant(value: 1), or 0" };
+    let allowed = if names.contains(&"Toggle") { "Toggle()" } else { "Switch(), or Constant(value: 1), or 0" };
     let content = match node.name() {
         "Constant" if names.contains(&"Constant") => {
             let mut fields = node.fields(notes)?;
@@ -113,11 +113,11 @@ fn read_coil(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Opti
             fields.finish(notes);
             FieldContent::Constant(if value.filter(|value| *value <= 1)? == 1 { 1.0 } else { 0.0 })
         }
-        "Toggle" if names.contains(&"Toggle") => {
+        name @ ("Toggle" | "Switch") if names.contains(&name) => {
             let mut fields = node.fields(notes)?;
             refuse_numbers(&mut fields, notes);
             fields.finish(notes);
-            FieldContent::Toggle
+            if name == "Toggle" { FieldContent::Toggle } else { FieldContent::Switch }
         }
         _other => {
             let found = excerpt(node.text());
@@ -137,6 +137,7 @@ fn read_value(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Opt
             (FieldContent::ReactiveSetPoint, read_layout(&mut fields, Dimension::ReactivePower, notes))
         }
         "Epoch" => (FieldContent::Epoch, read_bare(&mut fields, notes)),
+        "Switch" => (FieldContent::Switch, read_bare(&mut fields, notes)),
         "Constant" => {
             let value: f64 = fields.leaf("value", notes)?;
             (FieldContent::Constant(value), read_bare(&mut fields, notes))
@@ -161,6 +162,22 @@ fn read_value(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Opt
     Some(WrittenField { content, layout: layout?, most: None })
 }
 
+/// Whether a device that is switched, and no other, is written its switch.
+fn check_switch(device: &Device<'_>, map: &DeviceMap, notes: &mut Notes) {
+    let content = |content: FieldContent| {
+        let mut fields = map.writes().iter().flat_map(|request| &request.fields);
+        fields.any(|field| field.content == content)
+    };
+    let (class, has_switch) = (device.spec.class, content(FieldContent::Switch));
+    if has_switch && !class.is_switched() {
+        let name = class.name();
+        device.note_link(format!("Switch() starts a Genset, or closes a Load or a Breaker; a {name} has none"), notes);
+    }
+    if has_switch && !content(FieldContent::SetPoint) && class == DeviceClass::Genset {
+        device.note_link("a Genset is written its SetPoint(…) too, besides Switch()".into(), notes);
+    }
+}
+
 /// Whether what is written to a device has room in its registers, and what it does with epochs fits.
 pub(super) fn check_writes(device: &Device<'_>, map: &DeviceMap, notes: &mut Notes) {
     let holds = |content: FieldContent| {
@@ -168,13 +185,17 @@ pub(super) fn check_writes(device: &Device<'_>, map: &DeviceMap, notes: &mut Not
         map.writes().iter().position(|request| has(&request))
     };
     let (epoch, set_point) = (holds(FieldContent::Epoch), holds(FieldContent::SetPoint));
-    let rating = device.spec.rating.watts();
-    let lowest = if device.spec.class == DeviceClass::Pv { 0.0 } else { -rating };
+    let set_point = set_point.or(holds(FieldContent::Switch));
+    check_switch(device, map, notes);
+    // In the device's own sign, of which a load counts what it takes as positive.
+    let factor = device.spec.positive.factor();
+    let (low, high) = device.spec.class.range(device.spec.rating);
+    let ends = [low.watts() * factor, high.watts() * factor];
     for field in map.all_writes().flat_map(|request| &request.fields) {
         match field.content {
             FieldContent::SetPoint => {
                 let is_narrow = |value: &&f64| field.layout.registers(**value).is_err();
-                if let Some(value) = [lowest, rating].iter().find(is_narrow) {
+                if let Some(value) = ends.iter().find(is_narrow) {
                     let (value, number) = (Watts::of(*value), field.layout.number);
                     let message = format!(
                         "SetPoint(…) has no room for {value}: {number:?} with this scale; a wider number or a larger scale has"
@@ -186,6 +207,7 @@ pub(super) fn check_writes(device: &Device<'_>, map: &DeviceMap, notes: &mut Not
                 device.note_link("Epoch(…) needs a U64: shorter ones would repeat".into(), notes);
             }
             FieldContent::ReactiveSetPoint
+            | FieldContent::Switch
             | FieldContent::Epoch
             | FieldContent::Constant(_)
             | FieldContent::Counter

@@ -14,6 +14,7 @@ enum Lasting {
     Failed,
     Journal,
     EmergencyStop,
+    Island,
     Lost(SlotIndex),
     Short(SlotIndex, GroupIndex),
     Writes(DeviceIndex),
@@ -35,6 +36,7 @@ impl Lasting {
             Self::Failed
             | Self::Journal
             | Self::EmergencyStop
+            | Self::Island
             | Self::Lost(_)
             | Self::Short(..)
             | Self::Models(_)
@@ -120,6 +122,8 @@ const fn edge(event: &Event) -> Option<Edge> {
         Event::JournalRestored { .. } => Edge::Ends(Lasting::Journal),
         Event::EmergencyStopBegan => Edge::Begins(Lasting::EmergencyStop),
         Event::EmergencyStopEnded => Edge::Ends(Lasting::EmergencyStop),
+        Event::Islanded => Edge::Begins(Lasting::Island),
+        Event::Rejoined => Edge::Ends(Lasting::Island),
         Event::StateRefused { seat, .. } => Edge::Begins(Lasting::State(seat)),
         Event::PeerSilent { seat, .. } => Edge::Begins(Lasting::Peer(seat)),
         Event::PeerHeard { seat } => Edge::Ends(Lasting::Peer(seat)),

@@ -93,6 +93,8 @@ const fn condition(kind: PointKind) -> &'static str {
         | PointKind::ReactiveSetPoint
         | PointKind::Voltage
         | PointKind::Frequency
-        | PointKind::Signal => "valid_if",
+        | PointKind::Signal
+        | PointKind::State
+        | PointKind::Closed => "valid_if",
     }
 }

@@ -59,6 +59,8 @@ pub(super) fn ends(bus: &Bus, point: TruthPoint) -> (f64, f64) {
         Quantity::ReactivePower => electrical(bus, point, |is| is.reactive_var),
         Quantity::Voltage => electrical(bus, point, |is| is.voltage_pu),
         Quantity::Frequency => electrical(bus, point, |is| is.frequency_hz),
+        Quantity::GridVoltage => bus.behind().0,
+        Quantity::GridFrequency => bus.behind().1,
         Quantity::ReportedStateOfCharge
         | Quantity::ChargeLimit
         | Quantity::DischargeLimit

@@ -13,20 +13,20 @@ pub(super) const fn kind_of(quantity: Quantity) -> Option<PointKind> {
         Quantity::DischargeLimit => Some(PointKind::DischargeLimit),
         Quantity::SetPoint => Some(PointKind::SetPoint),
         Quantity::ReactivePower => Some(PointKind::ReactivePower),
-        Quantity::Voltage => Some(PointKind::Voltage),
-        Quantity::Frequency => Some(PointKind::Frequency),
+        Quantity::Voltage | Quantity::GridVoltage => Some(PointKind::Voltage),
+        Quantity::Frequency | Quantity::GridFrequency => Some(PointKind::Frequency),
         Quantity::ReactiveSetPoint => Some(PointKind::ReactiveSetPoint),
         Quantity::Signal => Some(PointKind::Signal),
+        Quantity::State => Some(PointKind::State),
+        Quantity::Closed => Some(PointKind::Closed),
         Quantity::StoredEnergy
         | Quantity::AvailablePower
         | Quantity::Curtailed
         | Quantity::Demand
-        | Quantity::State
         | Quantity::Trips
         | Quantity::Waiting
         | Quantity::Fuel
         | Quantity::RunningHours
-        | Quantity::Starts
-        | Quantity::Closed => None,
+        | Quantity::Starts => None,
     }
 }

@@ -266,7 +266,7 @@ impl Bus {
 
     /// Lets every component do what is due now.
     fn pass(&mut self, watch: &mut impl Watch) {
-        if self.mode != BusMode::Grid || self.has_relays {
+        if self.mode != BusMode::Grid || self.has_relays || self.connection().mains_due(self.now) <= self.now {
             self.change(watch, |bus| {
                 for component in &mut bus.components {
                     if component.breakpoint() <= bus.now {
@@ -330,6 +330,7 @@ impl Bus {
         }
         if let Component::Connection(connection) = &mut self.components[self.connection] {
             connection.power_w = 0.0 - others_w;
+            next = next.min(connection.mains_due(self.now));
         }
         next
     }

@@ -6,7 +6,7 @@
 use r_ems_engine::units::{Vars, Watts};
 use r_ems_engine::{Span, Time};
 
-use super::{Battery, BusMode, Connection, Genset, Load, Pv, Receiver};
+use super::{Battery, BusMode, Connection, Genset, Load, Position, Pv, Receiver};
 
 /// Which component of its bus; dense, in the order in which they were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +76,10 @@ pub enum Quantity {
     RunningHours,
     /// How often the engine has come to run.
     Starts,
+    /// Voltage of the grid behind a connection, as a multiple of the nominal one, whatever holds the bus.
+    GridVoltage,
+    /// Frequency of the grid behind a connection, in Hz, whatever holds the bus.
+    GridFrequency,
 }
 
 /// A value of the plant that is known to exist: made by `Bus::truth`.
@@ -184,7 +188,8 @@ impl Component {
         }
     }
 
-    /// Gives a set-point to a battery or a genset, or a limit to a photovoltaic plant.
+    /// Gives a set-point to a battery, or a limit to a photovoltaic plant. A genset runs with its set-point and stops by 0 W, and
+    /// the breaker of a load opens by 0 W and closes by any other.
     ///
     /// # Panics
     /// If the component takes no command: whoever wires devices to components has checked that.
@@ -195,9 +200,14 @@ impl Component {
                 pv.pass(now);
             }
             Self::Battery(battery) => battery.command(power, now),
-            Self::Genset(genset) => genset.command(power, now),
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {
-                panic!("a connection, a load and a receiver take no set-point")
+            Self::Genset(genset) if power == Watts::ZERO => genset.stop(now),
+            Self::Genset(genset) => {
+                genset.start(now);
+                genset.command(power, now);
+            }
+            Self::Load(load) => load.switch(if power == Watts::ZERO { Position::Open } else { Position::Closed }),
+            Self::Connection(_) | Self::Receiver(_) => {
+                panic!("a receiver takes no set-point, and the bus moves the breaker of a connection")
             }
         }
     }

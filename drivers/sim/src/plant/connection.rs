@@ -4,16 +4,25 @@
 //! lies above it. Behind it stands a [`GridSource`], which gives voltage and frequency. Between the grid and a bus that has
 //! voltage of its own it closes as its synchro-check allows.
 
-use r_ems_engine::Time;
+use r_ems_engine::{Span, Time};
 use r_ems_engine::units::Watts;
 
 use super::component::flag;
+use super::lasting::Lasting;
 use super::synchro_check::{Closing, SynchroCheck};
 use super::{
     Difference, Electrical, GridSource, GridValue, Impedance, NOMINAL_HZ, NOMINAL_PU, Quantity, RELAY_HZ,
     SpecError, SynchroSpec, positive, within,
 };
 use crate::sources::Source;
+
+/// Below this voltage of its source, as a multiple of the nominal one, the grid is lost.
+///
+/// # Source
+/// Ours, as under-voltage protection between a site and its grid has a second stage: 0.45 to 0.5 pu.
+const MAINS_LOST_PU: f64 = 0.5;
+/// After so long its breaker opens.
+const MAINS_LOST_AFTER: Span = Span::from_millis(100);
 
 /// Where a breaker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +45,8 @@ pub struct Connection {
     check: Option<SynchroCheck>,
     /// How often it was closed out of phase, and tripped.
     trips: u32,
+    /// Opens the breaker of a bus that the grid holds no more.
+    mains_lost: Lasting,
     pub(super) power_w: f64,
     pub(super) flow: ConnectionFlow,
 }
@@ -78,6 +89,7 @@ impl Connection {
             nominal_hz: NOMINAL_HZ,
             check: Some(SynchroCheck::new(SynchroSpec::default())),
             trips: 0,
+            mains_lost: Lasting::new(MAINS_LOST_AFTER),
             power_w: 0.0,
             flow,
         })
@@ -138,6 +150,10 @@ impl Connection {
             Quantity::Power => Some(self.power_w + 0.0),
             Quantity::Closed => flag(self.position == Position::Closed),
             Quantity::Waiting => flag(self.waits()),
+            Quantity::SetPoint => {
+                let is_told = self.position == Position::Closed || self.waits();
+                Some(if is_told { self.import_max.watts() } else { 0.0 })
+            }
             Quantity::Trips => Some(f64::from(self.trips)),
             // The bus knows what flows besides, and what holds it.
             Quantity::State
@@ -156,7 +172,8 @@ impl Connection {
             | Quantity::Curtailed
             | Quantity::ChargeLimit
             | Quantity::DischargeLimit
-            | Quantity::SetPoint
+            | Quantity::GridVoltage
+            | Quantity::GridFrequency
             | Quantity::Demand => None,
         }
     }
@@ -213,6 +230,25 @@ impl Connection {
     pub(super) fn forget(&mut self) {
         if let Some(check) = &mut self.check {
             check.forget();
+        }
+    }
+
+    /// Opens the breaker where the grid has had no voltage for long enough.
+    #[inline]
+    pub(super) fn see_mains(&mut self, now: Time) {
+        let is_lost = self.position == Position::Closed && self.source.voltage_pu(now) < MAINS_LOST_PU;
+        if self.mains_lost.look(is_lost, now) {
+            self.switch(Position::Open);
+            self.mains_lost.clear();
+        }
+    }
+
+    /// When the breaker may open next because of that.
+    #[inline]
+    pub(super) fn mains_due(&self, now: Time) -> Time {
+        match self.position {
+            Position::Closed => self.mains_lost.due().min(self.source.sinks_below(MAINS_LOST_PU, now)),
+            Position::Open => Time::MAX,
         }
     }
 

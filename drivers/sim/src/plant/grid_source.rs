@@ -119,15 +119,12 @@ impl GridSource {
 
     /// When its frequency falls below `threshold_hz`, as far as its present line says; never if it is below.
     pub(super) fn falls_below(&self, threshold_hz: f64, now: Time) -> Time {
-        if self.frequency.set.is_some() {
-            return Time::MAX;
-        }
-        let Segment { value, slope_per_s, until } = self.frequency.line.rest(now);
-        if slope_per_s < 0.0 && value >= threshold_hz {
-            instant_after(now, (threshold_hz - value) / slope_per_s).min(until)
-        } else {
-            Time::MAX
-        }
+        self.frequency.falls_below(threshold_hz, now)
+    }
+
+    /// The same of its voltage.
+    pub(super) fn sinks_below(&self, threshold_pu: f64, now: Time) -> Time {
+        self.voltage.falls_below(threshold_pu, now)
     }
 
     /// What the bus has when so much flows into it; a voltage of 0 where it collapses.
@@ -167,6 +164,19 @@ impl Signal {
     pub(super) fn pass(&mut self, now: Time) {
         if self.set.is_none() && now >= self.line.until() {
             self.line = Line::new(now, self.source.segment(now));
+        }
+    }
+
+    /// When it falls below `threshold`, as far as its present line says; never if it is below.
+    fn falls_below(&self, threshold: f64, now: Time) -> Time {
+        if self.set.is_some() {
+            return Time::MAX;
+        }
+        let Segment { value, slope_per_s, until } = self.line.rest(now);
+        if slope_per_s < 0.0 && value >= threshold {
+            instant_after(now, (threshold - value) / slope_per_s).min(until)
+        } else {
+            Time::MAX
         }
     }
 

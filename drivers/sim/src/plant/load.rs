@@ -1,6 +1,6 @@
 //! A load: takes what its source says as long as the bus has voltage and its own breaker is closed.
 
-use r_ems_engine::units::Ratio;
+use r_ems_engine::units::{Ratio, Watts};
 use r_ems_engine::{Time, math};
 
 use super::component::flag;
@@ -26,6 +26,8 @@ pub struct Load {
     /// Where its own breaker stands.
     position: Position,
     relay: Option<Relay>,
+    /// What it takes at the most, by which a controller knows it, in W; none: it is known to none.
+    rating_w: Option<f64>,
     /// How often its relay has opened.
     trips: u32,
     demand_w: f64,
@@ -64,6 +66,7 @@ impl Load {
             supply: Supply::Live,
             position: Position::Closed,
             relay: None,
+            rating_w: None,
             trips: 0,
             demand_w: 0.0,
             tangent,
@@ -75,6 +78,12 @@ impl Load {
     #[must_use]
     pub fn shed_by(self, relay: Relay) -> Self {
         Self { relay: Some(relay), ..self }
+    }
+
+    /// The same load as a controller knows it that may open its breaker: by what it takes at the most.
+    #[must_use]
+    pub fn rated(self, rating: Watts) -> Self {
+        Self { rating_w: Some(rating.watts()), ..self }
     }
 
     /// The same load with another power factor; it draws reactive power, as motors do.
@@ -162,6 +171,9 @@ impl Load {
             Quantity::Demand => Some(self.demand_w),
             Quantity::ReactivePower => Some(self.reactive_of(self.power_w())),
             Quantity::Closed => flag(self.position == Position::Closed),
+            Quantity::SetPoint => {
+                Some(if self.position == Position::Closed { -self.rating_w? } else { 0.0 })
+            }
             Quantity::Trips => Some(f64::from(self.trips)),
             Quantity::State
             | Quantity::Waiting
@@ -175,10 +187,11 @@ impl Load {
             | Quantity::Curtailed
             | Quantity::ChargeLimit
             | Quantity::DischargeLimit
-            | Quantity::SetPoint
             | Quantity::ReactiveSetPoint
             | Quantity::Voltage
             | Quantity::Frequency
+            | Quantity::GridVoltage
+            | Quantity::GridFrequency
             | Quantity::Signal => None,
         }
     }

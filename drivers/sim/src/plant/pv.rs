@@ -202,6 +202,8 @@ impl Pv {
             | Quantity::Closed
             | Quantity::Voltage
             | Quantity::Frequency
+            | Quantity::GridVoltage
+            | Quantity::GridFrequency
             | Quantity::Signal => None,
         }
     }

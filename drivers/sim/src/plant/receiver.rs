@@ -43,7 +43,9 @@ impl Receiver {
             | Quantity::Starts
             | Quantity::ReactivePower
             | Quantity::Voltage
-            | Quantity::Frequency => None,
+            | Quantity::Frequency
+            | Quantity::GridVoltage
+            | Quantity::GridFrequency => None,
         }
     }
 

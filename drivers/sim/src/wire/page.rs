@@ -195,9 +195,16 @@ impl Page {
 
     /// The set-point that was written last, W, in the device's own sign; none before the first.
     pub(super) fn set_point(&self, map: &DeviceMap) -> Option<f64> {
-        let mut pieces = map.writes().iter().flat_map(WriteRequest::pieces);
-        let (piece, field) = pieces.find(|(_, field)| field.content == FieldContent::SetPoint)?;
-        self.number(piece, &field.layout).filter(|_| self.has_set_point)
+        let number = |content| {
+            let mut pieces = map.writes().iter().flat_map(WriteRequest::pieces);
+            let (piece, field) = pieces.find(|(_, field)| field.content == content)?;
+            self.number(piece, &field.layout)
+        };
+        let (power, switch) = (number(FieldContent::SetPoint), number(FieldContent::Switch));
+        // What is only switched on takes whatever power there is.
+        let on = power.or(switch)?;
+        let is_off = switch.is_some_and(|switch| switch.abs() <= 0.0);
+        self.has_set_point.then_some(if is_off { 0.0 } else { on })
     }
 
     /// The reactive set-point that was written last, var, in the device's own sign; 0 where none is written.
@@ -234,7 +241,9 @@ impl Page {
             let value = page.number(piece, &field.layout).ok_or(Exception::ILLEGAL_VALUE)?;
             match field.content {
                 FieldContent::Epoch => epoch = Some(value as u64),
-                FieldContent::SetPoint => (page.has_set_point, page.waits) = (true, true),
+                FieldContent::SetPoint | FieldContent::Switch => {
+                    (page.has_set_point, page.waits) = (true, true);
+                }
                 FieldContent::ReactiveSetPoint
                 | FieldContent::Constant(_)
                 | FieldContent::Counter

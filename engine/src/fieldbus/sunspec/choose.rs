@@ -100,7 +100,11 @@ impl Device<'_> {
             PointKind::Power => (has(&models::POWER), 1.0),
             PointKind::ReactivePower => (has(&models::REACTIVE), 1.0),
             PointKind::Frequency => (has(&models::FREQUENCY), 1.0),
-            PointKind::Voltage | PointKind::ReactiveSetPoint | PointKind::Signal => (None, 1.0),
+            PointKind::Voltage
+            | PointKind::ReactiveSetPoint
+            | PointKind::Signal
+            | PointKind::State
+            | PointKind::Closed => (None, 1.0),
             PointKind::StateOfCharge => (first(&models::CHARGE), PERCENT),
             PointKind::ChargeLimit => (self.first(&models::CHARGE_LIMIT), 1.0),
             PointKind::DischargeLimit => (self.first(&models::DISCHARGE_LIMIT), 1.0),
@@ -135,6 +139,7 @@ impl Device<'_> {
     fn control(&self) -> Result<Option<Control>, Missing> {
         let found = match self.by.class {
             DeviceClass::Meter | DeviceClass::Signal => return Ok(None),
+            DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker => None,
             DeviceClass::Battery => self.power().or_else(|| self.rates()),
             DeviceClass::Pv => self
                 .limit(&models::POWER_MAX_702, models::LIMIT_704)

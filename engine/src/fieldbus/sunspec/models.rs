@@ -161,7 +161,11 @@ pub(super) fn settings(class: DeviceClass) -> impl Iterator<Item = Field> {
     ];
     const PV: [&[Field]; 5] = [&POWER_MAX_702, &POWER_MAX_121, &of(LIMIT_704), &of(LIMIT_123), &HEARTBEATS];
     let lists: &'static [&[Field]] = match class {
-        DeviceClass::Meter | DeviceClass::Signal => &[],
+        DeviceClass::Meter
+        | DeviceClass::Signal
+        | DeviceClass::Genset
+        | DeviceClass::Load
+        | DeviceClass::Breaker => &[],
         DeviceClass::Battery => &BATTERY,
         DeviceClass::Pv => &PV,
     };

@@ -96,7 +96,7 @@ fn of_writes() -> [(Event, &'static str); 18] {
     ]
 }
 
-fn of_control() -> [(Event, &'static str); 25] {
+fn of_control() -> [(Event, &'static str); 27] {
     [
         (Event::Booted { incarnation: 300 }, "00ac02"),
         (Event::Started { after: Span::from_nanos(1_000_000) }, "01c0843d"),
@@ -108,6 +108,8 @@ fn of_control() -> [(Event, &'static str); 25] {
         (Event::QualityChanged { point: PointIndex(5), quality: Quality::Stuck }, "030504"),
         (Event::FunctionLost { slot: SlotIndex(2) }, "0402"),
         (Event::FunctionReturned { slot: SlotIndex(2) }, "0502"),
+        (Event::Islanded, "2d"),
+        (Event::Rejoined, "2e"),
         (
             Event::ShortfallBegan { slot: SlotIndex(2), group: GroupIndex(1), shortfall: Watts::of(1.0) },
             "060201000000000000f03f",

@@ -278,6 +278,8 @@ impl Battery {
             | Quantity::Closed
             | Quantity::Voltage
             | Quantity::Frequency
+            | Quantity::GridVoltage
+            | Quantity::GridFrequency
             | Quantity::Signal => None,
         }
     }

@@ -11,11 +11,16 @@ const SAME_SHARE: f64 = 1e-9;
 const SAME_W: f64 = 1e-6;
 
 impl Bus {
-    /// Gives a set-point to a battery, or a limit to a photovoltaic plant, at `now`, in W.
+    /// Gives a set-point to a battery, or a limit to a photovoltaic plant, at `now`, in W; what else it does to what is switched,
+    /// such as the breaker of the connection, [`Component::command`] says.
     ///
     /// # Panics
     /// If the component takes no command: whoever wires devices to components has checked that.
     pub fn command(&mut self, component: ComponentIndex, power: Watts, now: Time, watch: &mut impl Watch) {
+        if component == self.connection_index() {
+            let position = if power == Watts::ZERO { Position::Open } else { Position::Closed };
+            return self.breaker(position, now, watch);
+        }
         self.act(component, now, watch, |component, at| component.command(power, at));
     }
 

@@ -27,6 +27,8 @@ impl Bus {
 
     /// Finds what holds the bus.
     pub(super) fn arrange(&mut self) {
+        let now = self.now;
+        self.connection_mut().see_mains(now);
         if self.mode == BusMode::Grid && self.connection().position() == Position::Closed {
             return;
         }

@@ -20,12 +20,25 @@ impl Bus {
             first_var -= component.reactive_var(start_w);
             last_var -= component.reactive_var(end_w);
         }
-        let flow = self.connection().flow();
-        let from = Time::from_nanos(self.now.as_nanos() - Span::from_secs_f64(self.span_s).as_nanos());
+        let (flow, from) = (self.connection().flow(), self.segment_began());
         (
             self.electrical_at(from, flow.start_w, first_var),
             self.electrical_at(self.now, flow.end_w, last_var),
         )
+    }
+
+    /// The voltage of the grid behind the connection, as a multiple of the nominal one, and its frequency, in Hz: each at the start of
+    /// the last segment and at its end.
+    pub fn behind(&self) -> ((f64, f64), (f64, f64)) {
+        let (from, source) = (self.segment_began(), self.connection().source());
+        (
+            (source.voltage_pu(from), source.voltage_pu(self.now)),
+            (source.frequency_hz(from), source.frequency_hz(self.now)),
+        )
+    }
+
+    fn segment_began(&self) -> Time {
+        Time::from_nanos(self.now.as_nanos() - Span::from_secs_f64(self.span_s).as_nanos())
     }
 
     /// What the bus has at the present instant.
@@ -61,6 +74,8 @@ impl Bus {
             Quantity::ReactivePower => Some(self.electrical_now().reactive_var),
             Quantity::Voltage => Some(self.electrical_now().voltage_pu),
             Quantity::Frequency => Some(self.electrical_now().frequency_hz),
+            Quantity::GridVoltage => Some(self.connection().source().voltage_pu(self.now)),
+            Quantity::GridFrequency => Some(self.connection().source().frequency_hz(self.now)),
             Quantity::Power
             | Quantity::StateOfCharge
             | Quantity::ReportedStateOfCharge

@@ -32,6 +32,8 @@ pub struct Genset {
     stream: Stream,
     state: GensetState,
     mode: BusMode,
+    /// Whether it was started and not stopped since: then it holds its set-point, else 0 W.
+    is_called: bool,
     set_point_w: f64,
     /// Attempts that are still to fail before chance says.
     to_fail: u32,
@@ -89,6 +91,7 @@ impl Genset {
             stream,
             state,
             mode: BusMode::Grid,
+            is_called: state == GensetState::Running,
             set_point_w,
             to_fail: spec.fails_first,
             governor: Governor::new(spec.governor),
@@ -137,7 +140,7 @@ impl Genset {
     pub(super) fn value(&self, quantity: Quantity) -> Option<f64> {
         match quantity {
             Quantity::Power => Some(self.power_w + 0.0),
-            Quantity::SetPoint => Some(self.set_point_w),
+            Quantity::SetPoint => Some(if self.is_called { self.set_point_w } else { 0.0 }),
             Quantity::State => Some(self.state.number()),
             Quantity::Trips => Some(f64::from(self.trips)),
             Quantity::Fuel => Some(self.fuel_l),
@@ -156,6 +159,8 @@ impl Genset {
             | Quantity::ReactivePower
             | Quantity::Voltage
             | Quantity::ReactiveSetPoint
+            | Quantity::GridVoltage
+            | Quantity::GridFrequency
             | Quantity::Signal
             | Quantity::Frequency => None,
         }
@@ -183,6 +188,7 @@ impl Genset {
 
     /// Starts it, unless it is on its way, runs or has failed; one that cools down comes back at once.
     pub(super) fn start(&mut self, now: Time) {
+        self.is_called = true;
         match self.state {
             GensetState::Off => {
                 self.state = GensetState::Starting { until: now + self.spec.crank, attempt: 1 };
@@ -199,6 +205,7 @@ impl Genset {
 
     /// Stops it: its breaker opens at once and the engine cools down. It resets one that has failed.
     pub(super) fn stop(&mut self, now: Time) {
+        self.is_called = false;
         match self.state {
             GensetState::Running | GensetState::WarmUp { .. } | GensetState::Synchronizing { .. } => {
                 self.state = GensetState::CoolDown { until: now + self.spec.cool_down };

@@ -1,0 +1,411 @@
+//! Gensets of an island: how many run, and what each gives.
+//!
+//! **How many.** Enough that the load and the spinning reserve fit into a share of what runs (`start_above`), and one less where they
+//! would fit into a smaller share of what is left (`stop_below`), each for a while; never fewer than `least`. What a battery that is
+//! not low may be discharged with counts as running. They start in the order of the site file and stop in the reverse one, one at a
+//! time. Each runs for `up_time` at least and rests for `down_time`. One that does not come onto the bus within `start_time_out`, or
+//! leaves it, has failed: it is stopped, which resets it, the next one starts at once, and it is tried again after `retry_after`.
+//!
+//! **What each gives.** All that run take the same share of their rating, from `minimum_load` to `start_above`; together they give
+//! what the load takes, and `charge_power` besides while the battery is low. On an island that is where their droop lines pass the nominal
+//! frequency, so that the frequency comes back to it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Function, Rank, View, When, Wiring, Wishes};
+use crate::carry::Carry;
+use crate::ids::GroupIndex;
+use crate::math::at_least;
+use crate::points::device::EngineState;
+use crate::time::{LocalTime, Span};
+use crate::units::{Ratio, Watts};
+
+/// What a site file says about its gensets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GensetsSpec {
+    /// One genset, or `gensets`.
+    pub gensets: String,
+    /// The battery that holds the island beside them, or `batteries`.
+    #[serde(default)]
+    pub battery: Option<String>,
+    /// So many always run; 1. With a battery that forms, 0 lets it hold the island alone.
+    #[serde(default = "one")]
+    pub least: u16,
+    /// Another starts above this share of what runs; 85 %.
+    #[serde(default = "start_above")]
+    pub start_above: Ratio,
+    /// After so long; 10 s.
+    #[serde(default = "start_after")]
+    pub start_after: Span,
+    /// One stops where the load is below this share of what is left; 60 %.
+    #[serde(default = "stop_below")]
+    pub stop_below: Ratio,
+    /// After so long; 5 min.
+    #[serde(default = "stop_after")]
+    pub stop_after: Span,
+    /// What must be free besides; 0 W.
+    #[serde(default)]
+    pub reserve: Watts,
+    /// The least that one gives while it runs, as a share of its rating; 30 %.
+    #[serde(default = "minimum_load")]
+    pub minimum_load: Ratio,
+    /// How long one runs at least; 10 min.
+    #[serde(default = "up_time")]
+    pub up_time: Span,
+    /// How long one rests at least; 2 min.
+    #[serde(default = "down_time")]
+    pub down_time: Span,
+    /// Below this state of charge the battery is low; 30 %.
+    #[serde(default = "low_below")]
+    pub low_below: Ratio,
+    /// From this one on it is no more; 80 %.
+    #[serde(default = "low_until")]
+    pub low_until: Ratio,
+    /// What gensets charge it with while it is low; 0 W.
+    #[serde(default)]
+    pub charge_power: Watts,
+    /// One that is not on the bus after so long has failed; 2 min.
+    #[serde(default = "start_time_out")]
+    pub start_time_out: Span,
+    /// One that has failed is tried again after so long; 10 min.
+    #[serde(default = "retry_after")]
+    pub retry_after: Span,
+}
+
+const fn one() -> u16 {
+    1
+}
+
+fn start_above() -> Ratio {
+    Ratio::of(0.85)
+}
+
+const fn start_after() -> Span {
+    Span::from_secs(10)
+}
+
+fn stop_below() -> Ratio {
+    Ratio::of(0.6)
+}
+
+const fn stop_after() -> Span {
+    Span::from_mins(5)
+}
+
+fn minimum_load() -> Ratio {
+    Ratio::of(0.3)
+}
+
+const fn up_time() -> Span {
+    Span::from_mins(10)
+}
+
+const fn down_time() -> Span {
+    Span::from_mins(2)
+}
+
+fn low_below() -> Ratio {
+    Ratio::of(0.3)
+}
+
+fn low_until() -> Ratio {
+    Ratio::of(0.8)
+}
+
+const fn start_time_out() -> Span {
+    Span::from_mins(2)
+}
+
+const fn retry_after() -> Span {
+    Span::from_mins(10)
+}
+
+/// Starts, loads and stops gensets.
+///
+/// # Units     `reserve`, `charge_power`: W, magnitudes
+/// # Shape     one limit for each genset, which is its power, or 0 W
+/// # Errors    `Problem::OutOfRange` unless `stop_below` < `start_above` ≤ 100 %, `minimum_load` ≤ `stop_below`, `low_below` ≤
+/// `low_until`, and magnitudes are such
+/// # Source    The defaults are ours, as load-dependent starting on ships and power-management systems of hybrid sites have them;
+/// manufacturers ask for 30 % of load at least
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gensets {
+    spec: GensetsSpec,
+    group: [GroupIndex; 1],
+    battery: Option<GroupIndex>,
+    /// By place in the group; empty before the first decision.
+    units: Vec<Unit>,
+    /// Whether the battery is low.
+    is_low: bool,
+    /// Since when too little runs, and too much.
+    short_since: Option<LocalTime>,
+    ample_since: Option<LocalTime>,
+}
+
+/// One genset as it is told, and what became of that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Unit {
+    is_on: bool,
+    /// Whether it was on the bus since it was told to run.
+    has_run: bool,
+    /// When it was told something else last.
+    changed: Option<LocalTime>,
+    /// When it failed, unless it may be tried again.
+    failed: Option<LocalTime>,
+}
+
+/// What there is in one scan.
+#[derive(Clone, Copy, Debug)]
+struct Supply {
+    now: LocalTime,
+    /// What the loads take and what is to be free besides.
+    needed: Watts,
+    /// What a battery gives for that.
+    battery: Watts,
+}
+
+impl Function for Gensets {
+    type Spec = GensetsSpec;
+
+    fn build(spec: &GensetsSpec, wiring: &mut Wiring<'_>) -> Self {
+        let above = alloc::format!("less than start_above of {}", spec.start_above);
+        wiring.require(
+            "start_above",
+            (Ratio::ZERO..=Ratio::ONE).contains(&spec.start_above),
+            spec.start_above,
+            "up to 100 %",
+        );
+        wiring.require("stop_below", spec.stop_below < spec.start_above, spec.stop_below, &above);
+        let below = alloc::format!("from 0 % to stop_below of {}", spec.stop_below);
+        let is_least = (Ratio::ZERO..=spec.stop_below).contains(&spec.minimum_load);
+        wiring.require("minimum_load", is_least, spec.minimum_load, &below);
+        wiring.state_of_charge("low_below", spec.low_below);
+        let until = alloc::format!("from low_below of {} to 100 %", spec.low_below);
+        let is_until = spec.low_until >= spec.low_below && spec.low_until <= Ratio::ONE;
+        wiring.require("low_until", is_until, spec.low_until, &until);
+        for (field, power) in [("reserve", spec.reserve), ("charge_power", spec.charge_power)] {
+            wiring.require(field, power >= Watts::ZERO, power, "a magnitude, 0 W or more");
+        }
+        Self {
+            group: [wiring.genset("gensets", &spec.gensets)],
+            battery: spec.battery.as_ref().map(|name| wiring.battery("battery", name)),
+            spec: spec.clone(),
+            units: Vec::new(),
+            is_low: false,
+            short_since: None,
+            ample_since: None,
+        }
+    }
+
+    fn rank(&self) -> Rank {
+        Rank::Island
+    }
+
+    fn groups(&self) -> &[GroupIndex] {
+        &self.group
+    }
+
+    fn when(&self) -> When {
+        When::Island
+    }
+
+    fn begin_anew(&mut self) {
+        self.units.clear();
+        (self.short_since, self.ample_since) = (None, None);
+    }
+
+    fn forget(&mut self) {
+        self.begin_anew();
+    }
+
+    fn carry(&mut self, carry: &mut Carry<'_>) {
+        carry.part(1);
+        carry.flag(&mut self.is_low);
+        carry.timers(|carry| {
+            carry.list(&mut self.units, |carry, unit| {
+                carry.flag(&mut unit.is_on);
+                carry.flag(&mut unit.has_run);
+                carry.option(&mut unit.changed, Carry::instant);
+                carry.option(&mut unit.failed, Carry::instant);
+            });
+            carry.option(&mut self.short_since, Carry::instant);
+            carry.option(&mut self.ample_since, Carry::instant);
+        });
+    }
+
+    fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
+        let [group] = self.group;
+        if self.units.len() != view.members(group).len() {
+            let held = |place| Unit {
+                is_on: view.member_held(group, place).is_some_and(|held| held > Watts::ZERO),
+                ..Unit::default()
+            };
+            self.units = view.members(group).map(held).collect();
+        }
+        self.look(view);
+        let load = self.load(view);
+        let supply = Supply {
+            now: view.now(),
+            needed: load + self.spec.reserve,
+            battery: self.battery_supply(view),
+        };
+        if !self.start(view, supply) {
+            let running = self.sum(view, |unit| unit.is_on) * self.spec.start_above.ratio();
+            wishes.missing(group, (supply.needed - running - supply.battery).at_least(Watts::ZERO));
+        }
+        self.stop(view, supply);
+        self.share(load, view, wishes);
+    }
+}
+
+impl Gensets {
+    /// Sees what became of what each was told.
+    fn look(&mut self, view: &View<'_>) {
+        let ([group], now) = (self.group, view.now());
+        for (place, unit) in (0..).zip(&mut self.units) {
+            if unit.failed.is_some_and(|failed| now.since(failed) >= self.spec.retry_after) {
+                unit.failed = None;
+            }
+            // One that cannot be seen goes on as it was told.
+            let (Some(state), true) = (view.member_state(group, place), unit.is_on) else { continue };
+            let waits = unit.changed.map_or(Span::ZERO, |changed| now.since(changed));
+            let has_failed = match state {
+                EngineState::Running => {
+                    unit.has_run = true;
+                    false
+                }
+                EngineState::Fault => true,
+                EngineState::Off | EngineState::CoolDown if unit.has_run => true,
+                EngineState::Off
+                | EngineState::Starting
+                | EngineState::WarmUp
+                | EngineState::Synchronizing
+                | EngineState::CoolDown => waits >= self.spec.start_time_out,
+            };
+            if has_failed {
+                *unit = Unit { is_on: false, has_run: false, changed: Some(now), failed: Some(now) };
+            } else if unit.changed.is_none() {
+                // Of one that was found running nobody knows since when.
+                unit.changed = Some(now);
+            }
+        }
+    }
+
+    /// What all loads take: what is given to them, by whomever.
+    fn load(&self, view: &View<'_>) -> Watts {
+        let given = |sum: Watts, group: GroupIndex| {
+            let powers = view.members(group).filter_map(|place| view.member_power(group, place));
+            powers.fold(sum, |sum, power| sum + power)
+        };
+        self.group.into_iter().chain(self.battery).fold(Watts::ZERO, given)
+    }
+
+    /// What the battery may be counted on with, unless it is low.
+    fn battery_supply(&mut self, view: &View<'_>) -> Watts {
+        let Some(battery) = self.battery else { return Watts::ZERO };
+        self.is_low = match view.state_of_charge(battery) {
+            None => true,
+            Some(charge) if charge < self.spec.low_below => true,
+            Some(charge) => self.is_low && charge < self.spec.low_until,
+        };
+        if self.is_low {
+            return Watts::ZERO;
+        }
+        let limits = view.members(battery).filter_map(|place| view.member_discharge_limit(battery, place));
+        limits.fold(Watts::ZERO, |sum, limit| sum + limit)
+    }
+
+    /// The rated power of those gensets that `counts` says.
+    fn sum(&self, view: &View<'_>, counts: impl Fn(&Unit) -> bool) -> Watts {
+        let [group] = self.group;
+        let counting = (0..).zip(&self.units).filter(|(_, unit)| counts(unit));
+        counting.fold(Watts::ZERO, |sum, (place, _)| sum + view.member_rating(group, place))
+    }
+
+    /// So many run at least: without a battery to count on, nobody else holds the island.
+    fn least(&self, supply: Supply) -> usize {
+        let alone = u16::from(supply.battery <= Watts::ZERO);
+        usize::from(self.spec.least.max(alone))
+    }
+
+    fn running(&self) -> usize {
+        self.units.iter().filter(|unit| unit.is_on).count()
+    }
+
+    /// Starts another where too little runs; whether there was one where one was wanted.
+    fn start(&mut self, view: &View<'_>, supply: Supply) -> bool {
+        let Supply { now, needed, battery } = supply;
+        let room = self.sum(view, |unit| unit.is_on) * self.spec.start_above.ratio() + battery;
+        let is_few = self.running() < self.least(supply);
+        if !is_few && needed <= room {
+            self.short_since = None;
+            return true;
+        }
+        let since = *self.short_since.get_or_insert(now);
+        if !is_few && now.since(since) < self.spec.start_after {
+            return true;
+        }
+        let (down_time, [group]) = (self.spec.down_time, self.group);
+        let next = (0..).zip(&mut self.units).find(|(place, unit)| {
+            let has_rested = unit.changed.is_none_or(|changed| now.since(changed) >= down_time);
+            let may_start = unit.failed.is_none() && (has_rested || is_few);
+            !unit.is_on && may_start && view.member_state(group, *place).is_some()
+        });
+        let Some((_, unit)) = next else { return false };
+        *unit = Unit { is_on: true, changed: Some(now), ..Unit::default() };
+        self.short_since = None;
+        true
+    }
+
+    /// Stops the last one where too much runs.
+    fn stop(&mut self, view: &View<'_>, supply: Supply) {
+        let Supply { now, needed, battery } = supply;
+        let [group] = self.group;
+        let last = (0..).zip(&self.units).filter(|(_, unit)| unit.is_on).last();
+        let may_stop = last.filter(|(_, unit)| {
+            let has_run = unit.changed.is_none_or(|changed| now.since(changed) >= self.spec.up_time);
+            has_run && self.running() > self.least(supply)
+        });
+        let Some(place) = may_stop.map(|(place, _)| place) else {
+            self.ample_since = None;
+            return;
+        };
+        let left = self.sum(view, |unit| unit.is_on) - view.member_rating(group, place);
+        if needed > left * self.spec.stop_below.ratio() + battery {
+            self.ample_since = None;
+            return;
+        }
+        if now.since(*self.ample_since.get_or_insert(now)) >= self.spec.stop_after {
+            self.ample_since = None;
+            self.units[usize::from(place)] = Unit { changed: Some(now), ..Unit::default() };
+        }
+    }
+
+    /// Gives each its share: all that are on the bus the same, and those on their way to it the least.
+    fn share(&self, load: Watts, view: &View<'_>, wishes: &mut Wishes) {
+        let [group] = self.group;
+        let minimum = self.spec.minimum_load.ratio();
+        let on_bus = self.sum(view, |unit| unit.is_on && unit.has_run);
+        let charge = if self.is_low { self.spec.charge_power } else { Watts::ZERO };
+        let wanted = if on_bus > Watts::ZERO { (load + charge).watts() / on_bus.watts() } else { minimum };
+        // More than this would leave none for what their droop adds while the frequency is low.
+        let share = wanted.clamp(minimum, self.spec.start_above.ratio());
+        for (place, unit) in (0..).zip(&self.units) {
+            let part = match (unit.is_on, unit.has_run) {
+                (true, true) => share,
+                // 0 W would stop it.
+                (true, false) => at_least(minimum, STARTING_SHARE),
+                (false, _) => 0.0,
+            };
+            let power = view.member_rating(group, place) * part;
+            wishes.limit_member(group, place, power, power, Ratio::ZERO);
+        }
+    }
+}
+
+/// What one is told at least that is to start, as a share of its rating.
+const STARTING_SHARE: f64 = 0.01;

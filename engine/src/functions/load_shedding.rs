@@ -1,0 +1,291 @@
+//! Load shedding: on an island loads go, the first of the list first, where what holds it cannot bear them.
+//!
+//! **By lost power.** What the loads take must fit into what gensets on the bus are rated for and a battery above `battery_above` may
+//! be discharged with, but for a `reserve`. A source that trips, and a grid that is lost, take their power with them: the loads that are too much go in
+//! the same scan, since a deficit of a half lets the frequency fall by 18 Hz in a second. What was taken just before counts then,
+//! because the measurements of that instant are no measure of what the loads want. Frequency steps are relays, not this.
+//!
+//! **Back.** The load that went last comes back first, when what it took has had room for `restore_after`, and then the next after
+//! as long again; a battery below `restore_above` makes no room for that, or it would be empty soon. On the grid there is always
+//! room. A load whose own relay has opened it counts as shed, and comes back the same
+//! way. Where nothing holds the bus all are shed, so that whoever starts finds little.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Function, GridMode, Rank, View, Wiring, Wishes};
+use crate::carry::Carry;
+use crate::ids::{DeviceIndex, GroupIndex};
+use crate::points::device::EngineState;
+use crate::time::{LocalTime, Span};
+use crate::units::{Ratio, Watts};
+
+/// What a site file says about shedding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadSheddingSpec {
+    /// The loads that may go, the first one first.
+    pub loads: Vec<String>,
+    /// The meter at the point of common coupling: what it imports is lost with the grid.
+    pub meter: String,
+    /// The gensets that hold an island: one, or `gensets`.
+    #[serde(default)]
+    pub gensets: Option<String>,
+    /// The battery that does, or `batteries`.
+    #[serde(default)]
+    pub battery: Option<String>,
+    /// Below this state of charge the battery is not counted on; 20 %.
+    #[serde(default = "battery_above")]
+    pub battery_above: Ratio,
+    /// Below this one it is not for loads that are to come back; 50 %.
+    #[serde(default = "restore_above")]
+    pub restore_above: Ratio,
+    /// What of all that must stay free, as a share; 5 %.
+    #[serde(default = "reserve")]
+    pub reserve: Ratio,
+    /// How long there must be room for a load before it comes back; 1 min.
+    #[serde(default = "restore_after")]
+    pub restore_after: Span,
+}
+
+fn battery_above() -> Ratio {
+    Ratio::of(0.2)
+}
+
+fn restore_above() -> Ratio {
+    Ratio::of(0.5)
+}
+
+fn reserve() -> Ratio {
+    Ratio::of(0.05)
+}
+
+const fn restore_after() -> Span {
+    Span::from_mins(1)
+}
+
+/// Sheds loads that an island cannot bear.
+///
+/// # Units     none
+/// # Shape     one limit for each load that is shed: 0 W
+/// # Errors    `Problem::OutOfRange` if no load is named, one is named twice, nothing holds the island, or `reserve` is not from 0 % to
+/// less than 100 %
+/// # Source    CONTROL.md section 2: by lost power and by missing spinning reserve; 17.9 Hz/s at H 0.7 s and a deficit of a half
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadShedding {
+    meter: DeviceIndex,
+    groups: Vec<GroupIndex>,
+    gensets: Option<GroupIndex>,
+    battery: Option<GroupIndex>,
+    battery_above: Ratio,
+    restore_above: Ratio,
+    reserve: Ratio,
+    restore_after: Span,
+    /// In the order of the list.
+    loads: Vec<Load>,
+    /// What the loads took in the last scan, and what could be borne then.
+    before: Option<Balance>,
+    /// Since when there has been room for the one that comes back next.
+    room_since: Option<LocalTime>,
+}
+
+/// One load, as far as it was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Load {
+    is_shed: bool,
+    /// Whether it was seen closed since it was told so.
+    was_closed: bool,
+    /// What it takes when it is closed, a magnitude; none if that was never seen.
+    usual: Option<Watts>,
+}
+
+/// What the loads take, and what holds the bus can bear, W.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Balance {
+    taken: Watts,
+    borne: Watts,
+    /// The same with what loads that come back may count on.
+    lasting: Watts,
+    is_island: bool,
+}
+
+impl Function for LoadShedding {
+    type Spec = LoadSheddingSpec;
+
+    fn build(spec: &LoadSheddingSpec, wiring: &mut Wiring<'_>) -> Self {
+        wiring.require("loads", !spec.loads.is_empty(), "none", "at least one load");
+        let groups: Vec<GroupIndex> = spec.loads.iter().map(|name| wiring.load("loads", name)).collect();
+        let twice = (1..).zip(&spec.loads).find(|(next, name)| {
+            let rest = spec.loads.get(*next..).unwrap_or_default();
+            rest.contains(name)
+        });
+        if let Some((_, name)) = twice {
+            wiring.require("loads", false, alloc::format!("\"{name}\" twice"), "each load once");
+        }
+        let holds = spec.gensets.is_some() || spec.battery.is_some();
+        wiring.require("gensets", holds, "neither", "given, or else battery: what holds the island");
+        wiring.state_of_charge("battery_above", spec.battery_above);
+        let above = alloc::format!("from battery_above of {} to 100 %", spec.battery_above);
+        let is_above = spec.restore_above >= spec.battery_above && spec.restore_above <= Ratio::ONE;
+        wiring.require("restore_above", is_above, spec.restore_above, &above);
+        let is_share = spec.reserve >= Ratio::ZERO && spec.reserve < Ratio::ONE;
+        wiring.require("reserve", is_share, spec.reserve, "from 0 % to less than 100 %");
+        Self {
+            meter: wiring.meter("meter", &spec.meter),
+            gensets: spec.gensets.as_ref().map(|name| wiring.genset("gensets", name)),
+            battery: spec.battery.as_ref().map(|name| wiring.battery("battery", name)),
+            battery_above: spec.battery_above,
+            restore_above: spec.restore_above,
+            reserve: spec.reserve,
+            restore_after: spec.restore_after,
+            loads: groups.iter().map(|_group| Load::default()).collect(),
+            groups,
+            before: None,
+            room_since: None,
+        }
+    }
+
+    fn rank(&self) -> Rank {
+        Rank::Island
+    }
+
+    fn groups(&self) -> &[GroupIndex] {
+        &self.groups
+    }
+
+    fn begin_anew(&mut self) {
+        (self.before, self.room_since) = (None, None);
+    }
+
+    fn forget(&mut self) {
+        self.begin_anew();
+        // Where each stands is seen anew.
+        self.loads.fill(Load::default());
+    }
+
+    fn carry(&mut self, carry: &mut Carry<'_>) {
+        carry.part(1);
+        for load in &mut self.loads {
+            carry.flag(&mut load.is_shed);
+            carry.flag(&mut load.was_closed);
+            carry.option(&mut load.usual, Carry::watts);
+        }
+        carry.timers(|carry| {
+            carry.option(&mut self.before, |carry, before| {
+                carry.watts(&mut before.taken);
+                carry.watts(&mut before.borne);
+                carry.watts(&mut before.lasting);
+                carry.flag(&mut before.is_island);
+            });
+            carry.option(&mut self.room_since, Carry::instant);
+        });
+    }
+
+    fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
+        self.look(view);
+        let now = self.balance(view);
+        let (missing, room) = match view.mode() {
+            GridMode::OnGrid => (Watts::ZERO, None),
+            GridMode::Island => (self.shed(now), Some(now.lasting - now.taken)),
+        };
+        self.restore(room, view);
+        self.before = Some(now);
+        for (group, load) in self.groups.iter().zip(&self.loads) {
+            if load.is_shed {
+                wishes.limit(*group, Watts::ZERO, Watts::ZERO);
+            }
+        }
+        if let Some(first) = self.groups.first() {
+            wishes.missing(*first, missing);
+        }
+    }
+}
+
+impl LoadShedding {
+    /// Sees where each load stands and what it takes.
+    fn look(&mut self, view: &View<'_>) {
+        for (group, load) in self.groups.iter().zip(&mut self.loads) {
+            let Some(held) = view.member_held(*group, 0) else { continue };
+            if held == Watts::ZERO {
+                // Nobody told it: its own relay did, or it was so when this life began.
+                load.is_shed |= load.was_closed || self.before.is_none();
+                load.was_closed = false;
+            } else if !load.is_shed {
+                load.was_closed = true;
+                let taken = view.member_power(*group, 0).map(|power| -power);
+                load.usual = taken.filter(|taken| *taken > Watts::ZERO).or(load.usual);
+            }
+        }
+    }
+
+    /// What the loads take that are not on their way to be shed, and what can be borne.
+    fn balance(&self, view: &View<'_>) -> Balance {
+        let mut now = Balance { is_island: view.mode() == GridMode::Island, ..Balance::default() };
+        let import = view.meter(self.meter).filter(|_import| view.mode() == GridMode::OnGrid);
+        now.taken += import.unwrap_or(Watts::ZERO);
+        if let Some(group) = self.gensets {
+            for place in view.members(group) {
+                now.taken += view.member_power(group, place).unwrap_or(Watts::ZERO);
+                if view.member_state(group, place) == Some(EngineState::Running) {
+                    now.borne += view.member_rating(group, place);
+                    now.lasting += view.member_rating(group, place);
+                }
+            }
+        }
+        if let Some(group) = self.battery {
+            let is_above =
+                |least: Ratio| view.state_of_charge(group).is_some_and(|charge| charge >= least);
+            let (holds, lasts) = (is_above(self.battery_above), is_above(self.restore_above));
+            for place in view.members(group) {
+                now.taken += view.member_power(group, place).unwrap_or(Watts::ZERO);
+                let limit = view.member_discharge_limit(group, place).unwrap_or(Watts::ZERO);
+                now.borne += if holds { limit } else { Watts::ZERO };
+                now.lasting += if lasts { limit } else { Watts::ZERO };
+            }
+        }
+        for (group, load) in self.groups.iter().zip(&self.loads) {
+            if load.is_shed {
+                // It still takes this, but not for long.
+                now.taken += view.member_power(*group, 0).unwrap_or(Watts::ZERO);
+            }
+        }
+        let kept = 1.0 - self.reserve.ratio();
+        Balance { borne: now.borne * kept, lasting: now.lasting * kept, ..now }
+    }
+
+    /// Sheds what is too much; returns what is still too much, a magnitude.
+    fn shed(&mut self, now: Balance) -> Watts {
+        let is_dead = now.borne <= Watts::ZERO;
+        let lost = self.before.filter(|before| now.borne < before.borne || !before.is_island);
+        let taken = lost.map_or(now.taken, |before| now.taken.at_least(before.taken));
+        let mut excess = taken - now.borne;
+        for load in self.loads.iter_mut().filter(|load| !load.is_shed) {
+            if excess <= Watts::ZERO && !is_dead {
+                break;
+            }
+            load.is_shed = true;
+            excess -= load.usual.unwrap_or(Watts::ZERO);
+        }
+        excess.at_least(Watts::ZERO)
+    }
+
+    /// Lets the load come back that went last, when there was room for it long enough; none: there always is.
+    fn restore(&mut self, room: Option<Watts>, view: &View<'_>) {
+        let now = view.now();
+        let next = self.groups.iter().zip(&mut self.loads).rfind(|(_, load)| load.is_shed);
+        let fits = |group: GroupIndex, load: &Load| {
+            let wanted = load.usual.unwrap_or(view.rating(group));
+            room.is_none_or(|room| room > Watts::ZERO && room >= wanted)
+        };
+        let Some((_, load)) = next.filter(|(group, load)| fits(**group, load)) else {
+            self.room_since = None;
+            return;
+        };
+        if now.since(*self.room_since.get_or_insert(now)) >= self.restore_after {
+            (load.is_shed, load.was_closed) = (false, false);
+            self.room_since = None;
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What holds an island: gensets that start and stop, loads that are shed and come back, and the way back to the grid.
+
+mod site;
+
+use r_ems_engine::controller::mode::GridMode;
+use r_ems_engine::event::Event;
+use r_ems_engine::functions::BuiltInSpec;
+use r_ems_engine::functions::load_shedding::LoadSheddingSpec;
+use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
+use r_ems_engine::units::Ratio;
+use site::{BATTERY_W, BREAKER_W, GENSET_W, Island, LOAD_W, Reading, Site, every_function, kilowatts};
+
+/// Numbers of states as the point `state` tells them.
+const OFF: f64 = 0.0;
+const STARTING: f64 = 1.0;
+const RUNNING: f64 = 4.0;
+const FAULT: f64 = 6.0;
+
+/// The places of devices.
+const GENSETS: [usize; 2] = [5, 6];
+const OVEN: usize = 7;
+const BREAKER: usize = 8;
+
+/// The specification of a function as the contract has it.
+fn usual(name: &str) -> BuiltInSpec {
+    let is_it = |spec: &BuiltInSpec| match spec {
+        BuiltInSpec::Gensets(_) => name == "Gensets",
+        BuiltInSpec::LoadShedding(_) => name == "LoadShedding",
+        BuiltInSpec::Reconnect(_) => name == "Reconnect",
+        _ => false,
+    };
+    every_function().into_iter().find(is_it).expect("it is under contract")
+}
+
+/// Scans with the breaker open and batteries that give `given` and are charged to `charge`.
+fn island(site: &mut Site, scans: u32, given: f64, charge: f64, engines: [(f64, f64); 2]) {
+    let battery = Some((given / 2.0, charge, BATTERY_W));
+    for _scan in 0..scans {
+        site.island = Island { is_closed: false, engines, ..site.island };
+        site.scan(Reading { pcc: Some(0.0), batteries: [battery, battery], pv: Some(0.0) });
+    }
+}
+
+/// Scans on the grid.
+fn grid(site: &mut Site, scans: u32, import: f64) {
+    for _scan in 0..scans {
+        site.island = Island { is_closed: true, ..site.island };
+        site.scan(Reading::quiet(import, 0.0));
+    }
+}
+
+/// What the gensets were told, to the milliwatt.
+fn told(site: &Site) -> [f64; 2] {
+    GENSETS.map(|genset| (site.held[genset] * 1e3).round() / 1e3)
+}
+
+#[test]
+fn gensets_rest_on_the_grid_and_one_starts_at_once_where_nobody_else_holds_the_island() {
+    let mut site = Site::of(&[usual("Gensets")]);
+    grid(&mut site, 5, 200e3);
+    assert_eq!(told(&site), [0.0, 0.0]);
+    island(&mut site, 3, 50e3, 0.2, [(0.0, OFF); 2]);
+    assert_eq!(told(&site), [0.3 * GENSET_W, 0.0], "the first of the list, with the least that one gives");
+    grid(&mut site, 3, 200e3);
+    assert_eq!(told(&site), [0.0, 0.0], "and it stops when the grid is back");
+}
+
+#[test]
+fn another_starts_where_the_load_is_above_its_share_for_long_enough_and_all_give_the_same() {
+    let mut site = Site::of(&[usual("Gensets")]);
+    island(&mut site, 3, 0.0, 0.2, [(0.0, STARTING); 2]);
+    // 180 kW of load and 20 kW of reserve are more than 85 % of 200 kW.
+    island(&mut site, 9, 0.0, 0.2, [(180e3, RUNNING), (0.0, OFF)]);
+    assert_eq!(told(&site), [0.85 * GENSET_W, 0.0], "the batteries are low: it charges them too, as far as it goes");
+    island(&mut site, 3, 0.0, 0.2, [(180e3, RUNNING), (0.0, OFF)]);
+    assert_eq!(told(&site), [0.85 * GENSET_W, 0.3 * GENSET_W]);
+    island(&mut site, 2, 0.0, 0.2, [(100e3, RUNNING), (80e3, RUNNING)]);
+    assert_eq!(told(&site), [115e3, 115e3], "180 kW of load and 50 kW of charge");
+    // 80 kW and the reserve are below 60 % of what one would be: 20 s after it has run for 30 s the last one stops.
+    island(&mut site, 60, 0.0, 0.2, [(40e3, RUNNING), (40e3, RUNNING)]);
+    assert_eq!(told(&site), [130e3, 0.0]);
+}
+
+#[test]
+fn one_that_fails_is_reset_and_the_next_one_starts_at_once() {
+    let mut site = Site::of(&[usual("Gensets")]);
+    island(&mut site, 3, 50e3, 0.2, [(0.0, STARTING); 2]);
+    assert_eq!(told(&site), [60e3, 0.0]);
+    island(&mut site, 1, 50e3, 0.2, [(0.0, FAULT), (0.0, OFF)]);
+    assert_eq!(told(&site), [0.0, 60e3]);
+    // One that does not come onto the bus in time has failed too, and the first may be tried again after a while.
+    island(&mut site, 20, 50e3, 0.2, [(0.0, OFF), (0.0, STARTING)]);
+    assert_eq!(told(&site), [0.0, 0.0]);
+    island(&mut site, 20, 50e3, 0.2, [(0.0, OFF), (0.0, OFF)]);
+    assert_eq!(told(&site), [60e3, 0.0]);
+}
+
+#[test]
+fn what_is_lost_with_the_grid_is_shed_in_the_same_scan_and_comes_back_when_there_is_room() {
+    let mut site = Site::of(&[usual("LoadShedding")]);
+    site.island.oven = 90e3;
+    grid(&mut site, 5, 700e3);
+    assert_eq!(site.held[OVEN], LOAD_W);
+    // 700 kW were imported; two batteries of 250 kW do not bear that.
+    island(&mut site, 1, 500e3, 0.6, [(0.0, OFF); 2]);
+    assert_eq!(site.held[OVEN], 0.0);
+    site.island.oven = 0.0;
+    island(&mut site, 30, 400e3, 0.6, [(0.0, OFF); 2]);
+    assert_eq!(site.held[OVEN], 0.0, "90 kW more than 400 kW are more than 95 % of 500 kW");
+    island(&mut site, 19, 300e3, 0.4, [(0.0, OFF); 2]);
+    island(&mut site, 25, 300e3, 0.4, [(0.0, OFF); 2]);
+    assert_eq!(site.held[OVEN], 0.0, "batteries at 40 % hold what there is, and nothing more");
+    island(&mut site, 20, 300e3, 0.6, [(0.0, OFF); 2]);
+    assert_eq!(site.held[OVEN], 0.0);
+    island(&mut site, 2, 300e3, 0.6, [(0.0, OFF); 2]);
+    assert_eq!(site.held[OVEN], LOAD_W, "there has been room for 20 s");
+}
+
+#[test]
+fn a_source_that_trips_takes_its_power_with_it_and_on_the_grid_all_come_back() {
+    let mut site = Site::of(&[usual("LoadShedding")]);
+    island(&mut site, 5, 450e3, 0.6, [(150e3, RUNNING), (0.0, OFF)]);
+    assert_eq!(site.held[OVEN], LOAD_W, "600 kW of 700 kW");
+    // What is measured in the instant of a trip is no measure of what the loads want.
+    island(&mut site, 1, 440e3, 0.6, [(0.0, FAULT), (0.0, OFF)]);
+    assert_eq!(site.held[OVEN], 0.0);
+    grid(&mut site, 20, 900e3);
+    assert_eq!(site.held[OVEN], 0.0);
+    grid(&mut site, 2, 900e3);
+    assert_eq!(site.held[OVEN], LOAD_W);
+}
+
+#[test]
+fn a_load_that_its_own_relay_has_opened_is_left_open_until_there_is_room() {
+    let mut site = Site::of(&[usual("LoadShedding")]);
+    island(&mut site, 5, 400e3, 0.4, [(0.0, OFF); 2]);
+    site.held[OVEN] = 0.0;
+    let writes = site.writes[OVEN];
+    island(&mut site, 10, 300e3, 0.4, [(0.0, OFF); 2]);
+    assert_eq!((site.held[OVEN], site.writes[OVEN] - writes), (0.0, 1), "it is told once to stay so");
+}
+
+#[test]
+fn where_nothing_holds_the_bus_everything_is_shed() {
+    let mut site = Site::of(&[usual("LoadShedding")]);
+    site.island.oven = 0.0;
+    island(&mut site, 4, 0.0, 0.1, [(0.0, OFF); 2]);
+    assert_eq!(site.held[OVEN], 0.0);
+}
+
+#[test]
+fn the_breaker_is_asked_when_the_grid_was_right_for_long_enough_and_let_be_when_it_does_not_close() {
+    let mut site = Site::of(&[usual("Reconnect")]);
+    grid(&mut site, 4, 100e3);
+    assert_eq!(site.held[BREAKER], BREAKER_W);
+    site.island.behind = [0.0, 0.0];
+    island(&mut site, 1, 100e3, 0.5, [(0.0, OFF); 2]);
+    assert_eq!(site.held[BREAKER], 0.0, "what has opened it is not overruled");
+    site.island.behind = [1.0, 50.0];
+    island(&mut site, 30, 100e3, 0.5, [(0.0, OFF); 2]);
+    assert_eq!(site.held[BREAKER], 0.0);
+    island(&mut site, 1, 100e3, 0.5, [(0.0, OFF); 2]);
+    assert_eq!(site.held[BREAKER], BREAKER_W);
+    island(&mut site, 20, 100e3, 0.5, [(0.0, OFF); 2]);
+    assert_eq!(site.held[BREAKER], 0.0, "20 s are over");
+    island(&mut site, 10, 100e3, 0.5, [(0.0, OFF); 2]);
+    assert_eq!(site.held[BREAKER], BREAKER_W, "it is asked again");
+    // A grid that is wrong again begins anew.
+    site.island.behind = [0.85, 50.0];
+    island(&mut site, 1, 100e3, 0.5, [(0.0, OFF); 2]);
+    assert_eq!(site.held[BREAKER], 0.0);
+}
+
+#[test]
+fn functions_of_the_grid_have_no_say_on_an_island_and_begin_from_the_measured_power_when_they_have_again() {
+    let shaving = PeakShavingSpec {
+        meter: "pcc".into(),
+        battery: "batteries".into(),
+        limit: kilowatts(100.0),
+        recharge: kilowatts(50.0),
+        reserve: Ratio::of(0.2),
+        window: Window::Instant,
+    };
+    let mut site = Site::of(&[usual("Reconnect"), BuiltInSpec::PeakShaving(shaving)]);
+    grid(&mut site, 4, 300e3);
+    assert_eq!(site.decided(), 200e3);
+    island(&mut site, 3, 120e3, 0.5, [(0.0, OFF); 2]);
+    assert_eq!((site.decided(), site.controller.composition().mode()), (0.0, GridMode::Island));
+    site.island.is_closed = true;
+    let battery = Some((60e3, 0.5, BATTERY_W));
+    site.scan(Reading { pcc: Some(30e3), batteries: [battery, battery], pv: Some(0.0) });
+    assert_eq!(site.decided(), 120e3, "it goes on with what the batteries give");
+    let told = |wanted: Event| site.events.iter().filter(|event| **event == wanted).count();
+    assert_eq!((told(Event::Islanded), told(Event::Rejoined)), (1, 1));
+}
+
+#[test]
+fn what_holds_no_island_sheds_no_load_by_it() {
+    let wrong = LoadSheddingSpec {
+        gensets: None,
+        battery: None,
+        loads: vec!["oven".into(), "oven".into()],
+        ..match usual("LoadShedding") {
+            BuiltInSpec::LoadShedding(spec) => spec,
+            _ => unreachable!("it was asked for by name"),
+        }
+    };
+    let errors = Site::errors(&[BuiltInSpec::LoadShedding(wrong)]);
+    assert_eq!(
+        errors,
+        [
+            "loads: must be each load once, got \"oven\" twice",
+            "gensets: must be given, or else battery: what holds the island, got neither"
+        ]
+    );
+}
