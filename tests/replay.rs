@@ -16,9 +16,10 @@ use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
 /// comes first.
-const SHIPPED: [(&str, Option<&str>); 38] = [
+const SHIPPED: [(&str, Option<&str>); 42] = [
     ("scenarios/at_stop.ron", None),
     ("scenarios/battery_bits.ron", None),
+    ("scenarios/black_start.ron", Some("10 min")),
     ("scenarios/by_hand.ron", Some("26 min")),
     ("scenarios/clock_drift.ron", Some("12 min")),
     ("scenarios/demo.ron", Some("20 min")),
@@ -30,9 +31,11 @@ const SHIPPED: [(&str, Option<&str>); 38] = [
     ("scenarios/flaky_fieldbus.ron", None),
     ("scenarios/flaky_wire.ron", None),
     ("scenarios/frequency_response.ron", None),
+    ("scenarios/genset_fleet.ron", Some("15 min")),
     ("scenarios/grid_operator.ron", None),
     ("scenarios/heartbeat.ron", None),
     ("scenarios/hunting.ron", None),
+    ("scenarios/island.ron", Some("20 min")),
     ("scenarios/noisy_day.ron", None),
     ("scenarios/one_connection.ron", Some("51 min")),
     ("scenarios/pair_without_witness.ron", Some("31 min")),
@@ -43,6 +46,7 @@ const SHIPPED: [(&str, Option<&str>); 38] = [
     ("scenarios/peak_shaving_wire.ron", Some("1 day")),
     ("scenarios/rolling_restart.ron", Some("35 min")),
     ("scenarios/self_consumption.ron", None),
+    ("scenarios/several_batteries.ron", None),
     ("scenarios/stale_meter.ron", None),
     ("scenarios/startup_under_load.ron", None),
     ("scenarios/sunspec.ron", Some("3 min")),

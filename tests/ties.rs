@@ -18,7 +18,7 @@ use r_ems::study::contained::Recovering;
 /// The most of a scenario that is run.
 const LONGEST: Span = Span::from_hours(24);
 
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 2;
 
 fn scenarios() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");

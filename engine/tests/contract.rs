@@ -9,7 +9,9 @@ use r_ems_engine::controller::{Phase, START_PATIENCE};
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec, FunctionSet};
 use r_ems_engine::points::DeviceClass;
 use r_ems_engine::units::Watts;
-use site::{BATTERY_W, DEVICES, Island, PV_W, Reading, SCAN, Site, every_function, stacks, stacks_with_batteries};
+use site::{
+    BATTERY_W, DEVICES, Island, PV_W, Reading, SCAN, Site, every_function, stacks, stacks_with_batteries,
+};
 
 fn reading() -> impl Strategy<Value = Reading> {
     let number = prop_oneof![
@@ -35,7 +37,8 @@ fn grid() -> impl Strategy<Value = [f64; 2]> {
 /// What an island measures, some of it of none.
 fn island() -> impl Strategy<Value = Island> {
     let power = || prop_oneof![8 => -1e5..3e5, 1 => prop::sample::select(vec![f64::NAN, 1e300])];
-    let state = || prop_oneof![8 => (0..7).prop_map(f64::from), 1 => prop::sample::select(vec![f64::NAN, 7.0])];
+    let state =
+        || prop_oneof![8 => (0..7).prop_map(f64::from), 1 => prop::sample::select(vec![f64::NAN, 7.0])];
     let engines = [(power(), state()), (power(), state())];
     (any::<bool>(), engines, power(), grid()).prop_map(|(is_closed, engines, oven, behind)| Island {
         is_closed,
@@ -176,7 +179,9 @@ fn a_saturated_function_is_quiet() {
 
 #[test]
 fn without_its_meter_a_function_lets_the_batteries_rest_and_returns_without_a_bump() {
-    for stack in stacks_with_batteries().into_iter().filter(|stack| needs_meter(stack) && acts_on_power(stack)) {
+    for stack in
+        stacks_with_batteries().into_iter().filter(|stack| needs_meter(stack) && acts_on_power(stack))
+    {
         let mut site = Site::of(&stack);
         for _scan in 0..30 {
             site.live(460e3, 0.0, [0.5, 0.5]);

@@ -71,7 +71,11 @@ fn another_starts_where_the_load_is_above_its_share_for_long_enough_and_all_give
     island(&mut site, 3, 0.0, 0.2, [(0.0, STARTING); 2]);
     // 180 kW of load and 20 kW of reserve are more than 85 % of 200 kW.
     island(&mut site, 9, 0.0, 0.2, [(180e3, RUNNING), (0.0, OFF)]);
-    assert_eq!(told(&site), [0.85 * GENSET_W, 0.0], "the batteries are low: it charges them too, as far as it goes");
+    assert_eq!(
+        told(&site),
+        [0.85 * GENSET_W, 0.0],
+        "the batteries are low: it charges them too, as far as it goes"
+    );
     island(&mut site, 3, 0.0, 0.2, [(180e3, RUNNING), (0.0, OFF)]);
     assert_eq!(told(&site), [0.85 * GENSET_W, 0.3 * GENSET_W]);
     island(&mut site, 2, 0.0, 0.2, [(100e3, RUNNING), (80e3, RUNNING)]);

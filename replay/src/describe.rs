@@ -240,10 +240,9 @@ impl<'a> Words<'a> {
                 format!("{kind}: group {group}, {} for {}", self.power(*power), self.time(*lasts))
             }
             Event::ManualEnded { group, why } => format!("{kind}: group {group}, {}", why.name()),
-            Event::EmergencyStopBegan
-            | Event::EmergencyStopEnded
-            | Event::Islanded
-            | Event::Rejoined => String::from(kind),
+            Event::EmergencyStopBegan | Event::EmergencyStopEnded | Event::Islanded | Event::Rejoined => {
+                String::from(kind)
+            }
             Event::SignSuspect { device, measured_by, step, moved } => {
                 let (device, measured_by) = (self.device(*device), self.device(*measured_by));
                 self.suspect(kind, (&device, *step), (&measured_by, *moved))

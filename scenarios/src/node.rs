@@ -122,11 +122,14 @@ impl<'t> Node<'t> {
         let begins = name.as_ptr() as usize - self.text.as_ptr() as usize;
         let ends = value.as_ptr() as usize - self.text.as_ptr() as usize + value.len();
         let rest = &self.text[ends..];
-        let comma = rest.find(|letter: char| !letter.is_whitespace()).filter(|at| rest[*at..].starts_with(','));
+        let comma =
+            rest.find(|letter: char| !letter.is_whitespace()).filter(|at| rest[*at..].starts_with(','));
         let ends = comma.map_or(ends, |at| ends + at + 1);
         let blank: String = self.text[begins..ends]
             .chars()
-            .flat_map(|letter| core::iter::repeat_n(if letter == '\n' { '\n' } else { ' ' }, letter.len_utf8()))
+            .flat_map(|letter| {
+                core::iter::repeat_n(if letter == '\n' { '\n' } else { ' ' }, letter.len_utf8())
+            })
             .collect();
         options().from_str(&[&self.text[..begins], &blank, &self.text[ends..]].concat())
     }

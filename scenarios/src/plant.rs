@@ -272,8 +272,14 @@ fn read_part<'t>(
     check_name(&entry.key, &entry.name, notes);
     let name = entry.value.name();
     let kind = Kind::NAMES.iter().find(|known| known.0 == name).map(|known| known.1);
-    let mut part =
-        Part { name: entry.name.clone(), key: entry.key.clone(), kind, breaker: None, rating: None, component: None };
+    let mut part = Part {
+        name: entry.name.clone(),
+        key: entry.key.clone(),
+        kind,
+        breaker: None,
+        rating: None,
+        component: None,
+    };
     let Some(kind) = kind else {
         unknown(&entry.value, "component", &Kind::NAMES.map(|known| known.0), &LATER, notes);
         return part;

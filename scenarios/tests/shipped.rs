@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 38] = [
+const SCENARIOS: [&str; 42] = [
     "volt_var",
     "peak_shaving",
     "peak_shaving_wire",
@@ -25,6 +25,10 @@ const SCENARIOS: [&str; 38] = [
     "clock_drift",
     "disk_full",
     "tariff_day",
+    "island",
+    "black_start",
+    "genset_fleet",
+    "several_batteries",
     "switch_day",
     "switch_day_autumn",
     "stale_meter",
@@ -43,7 +47,10 @@ const SCENARIOS: [&str; 38] = [
     "demo",
     "demo_pair",
 ];
-const SITES: [&str; 28] = [
+const SITES: [&str; 31] = [
+    "workshop",
+    "lodge",
+    "camp",
     "commerce_volt_var",
     "commerce",
     "commerce_modbus",

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::reactive::{active_beside, beside};
 use crate::carry::Carry;
 use crate::ids::DeviceIndex;
+use crate::points::device::EngineState;
 use crate::points::{DeviceClass, DeviceSpec, Image, PointKind, Priority};
 use crate::time::{LocalTime, Span};
 use crate::units::{Ratio, Vars, VoltAmperes, Watts, WattsPerSecond};
@@ -24,6 +25,9 @@ pub const GOOD_BEFORE_RETURN: Span = Span::from_secs(10);
 /// # Source
 /// Our policy for stale data: discharge 0 at once, charge 0 after 60 s.
 pub const CHARGE_WITHOUT_SOC: Span = Span::from_secs(60);
+
+/// What a genset is told at the least that was found running without a set-point, as a share of its rating.
+const TURNING_SHARE: f64 = 0.01;
 
 /// One device of a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -292,11 +296,27 @@ impl Member {
         let power = image.good(self.device, PointKind::Power).map(Watts::of).unwrap_or(Watts::ZERO);
         match (class, image.good(self.device, PointKind::SetPoint).map(Watts::of)) {
             (DeviceClass::Pv, Some(held)) => power.at_least(held),
+            (DeviceClass::Genset, Some(held)) if held == Watts::ZERO && self.turns(image) => {
+                // 0 W would stop it.
+                power.at_least(self.rating * TURNING_SHARE)
+            }
             (DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker, Some(held)) => held,
             // What it held last is nearer to the truth than what flows.
             (DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker, None) => self.set_point,
             (DeviceClass::Pv | DeviceClass::Battery | DeviceClass::Meter | DeviceClass::Signal, _) => power,
         }
+    }
+
+    /// Whether its engine runs, or is on its way to.
+    fn turns(&self, image: &Image) -> bool {
+        let state = image.good(self.device, PointKind::State).and_then(EngineState::of);
+        state.is_some_and(|state| match state {
+            EngineState::Starting
+            | EngineState::WarmUp
+            | EngineState::Synchronizing
+            | EngineState::Running => true,
+            EngineState::Off | EngineState::CoolDown | EngineState::Fault => false,
+        })
     }
 
     /// Which device.

@@ -335,9 +335,7 @@ impl FieldContent {
     pub const fn changes(self) -> bool {
         match self {
             Self::Counter | Self::Toggle => true,
-            Self::SetPoint | Self::ReactiveSetPoint | Self::Switch | Self::Epoch | Self::Constant(_) => {
-                false
-            }
+            Self::SetPoint | Self::ReactiveSetPoint | Self::Switch | Self::Epoch | Self::Constant(_) => false,
         }
     }
 }

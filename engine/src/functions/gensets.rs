@@ -241,18 +241,16 @@ impl Function for Gensets {
         let [group] = self.group;
         if self.units.len() != view.members(group).len() {
             let held = |place| Unit {
-                is_on: view.member_held(group, place).is_some_and(|held| held > Watts::ZERO),
+                is_on: view.member_held(group, place).is_some_and(|held| held > Watts::ZERO)
+                    || view.member_state(group, place) == Some(EngineState::Running),
                 ..Unit::default()
             };
             self.units = view.members(group).map(held).collect();
         }
         self.look(view);
         let load = self.load(view);
-        let supply = Supply {
-            now: view.now(),
-            needed: load + self.spec.reserve,
-            battery: self.battery_supply(view),
-        };
+        let supply =
+            Supply { now: view.now(), needed: load + self.spec.reserve, battery: self.battery_supply(view) };
         if !self.start(view, supply) {
             let running = self.sum(view, |unit| unit.is_on) * self.spec.start_above.ratio();
             wishes.missing(group, (supply.needed - running - supply.battery).at_least(Watts::ZERO));

@@ -235,8 +235,7 @@ impl LoadShedding {
             }
         }
         if let Some(group) = self.battery {
-            let is_above =
-                |least: Ratio| view.state_of_charge(group).is_some_and(|charge| charge >= least);
+            let is_above = |least: Ratio| view.state_of_charge(group).is_some_and(|charge| charge >= least);
             let (holds, lasts) = (is_above(self.battery_above), is_above(self.restore_above));
             for place in view.members(group) {
                 now.taken += view.member_power(group, place).unwrap_or(Watts::ZERO);

@@ -88,9 +88,7 @@ pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: 
             (on.map(Ratio::ratio), off?.ratio())
         }
         // A contact that is made closes the breaker, unless it is said to be the other way round.
-        Dimension::Number => {
-            (Some(fields.leaf_or("on", 1.0, notes)), fields.leaf_or("off", 0.0, notes))
-        }
+        Dimension::Number => (Some(fields.leaf_or("on", 1.0, notes)), fields.leaf_or("off", 0.0, notes)),
         Dimension::Power | Dimension::ReactivePower | Dimension::Voltage | Dimension::Frequency => {
             let on: Option<Watts> = fields.leaf("on", notes);
             (on.map(Watts::watts), fields.leaf_or("off", Watts::ZERO, notes).watts())

@@ -101,7 +101,8 @@ fn read_request(fields: &mut Fields<'_>, names: &[&'static str], notes: &mut Not
 
 /// Reads what a coil is to be: `Constant(value: 1)`, or `Toggle()` of a heartbeat.
 fn read_coil(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Option<WrittenField> {
-    let allowed = if names.contains(&"Toggle") { "Toggle()" } else { "Switch(), or Constant(value: 1), or 0" };
+    let allowed =
+        if names.contains(&"Toggle") { "Toggle()" } else { "Switch(), or Constant(value: 1), or 0" };
     let content = match node.name() {
         "Constant" if names.contains(&"Constant") => {
             let mut fields = node.fields(notes)?;
@@ -171,7 +172,10 @@ fn check_switch(device: &Device<'_>, map: &DeviceMap, notes: &mut Notes) {
     let (class, has_switch) = (device.spec.class, content(FieldContent::Switch));
     if has_switch && !class.is_switched() {
         let name = class.name();
-        device.note_link(format!("Switch() starts a Genset, or closes a Load or a Breaker; a {name} has none"), notes);
+        device.note_link(
+            format!("Switch() starts a Genset, or closes a Load or a Breaker; a {name} has none"),
+            notes,
+        );
     }
     if has_switch && !content(FieldContent::SetPoint) && class == DeviceClass::Genset {
         device.note_link("a Genset is written its SetPoint(…) too, besides Switch()".into(), notes);

@@ -17,7 +17,7 @@ use r_ems_scenarios::{Disk, Overrides, load};
 use r_ems_sim::driver::{RunResult, SimDriver};
 
 /// The runs: name, scenario, and how much of it.
-const RUNS: [(&str, &str, &str); 18] = [
+const RUNS: [(&str, &str, &str); 20] = [
     ("peak_shaving", "scenarios/peak_shaving.ron", "1 day"),
     ("year", "scenarios/year.ron", "1 day"),
     ("self_consumption", "scenarios/self_consumption.ron", "1 day"),
@@ -36,6 +36,8 @@ const RUNS: [(&str, &str, &str); 18] = [
     ("switch_day_autumn", "scenarios/switch_day_autumn.ron", "12 h"),
     ("grid_operator", "scenarios/grid_operator.ron", "14 h"),
     ("island", "tests/golden/island.ron", "30 min"),
+    ("workshop", "scenarios/island.ron", "15 min"),
+    ("black_start", "scenarios/black_start.ron", "10 min"),
 ];
 
 fn main() -> ExitCode {

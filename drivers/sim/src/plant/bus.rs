@@ -266,7 +266,8 @@ impl Bus {
 
     /// Lets every component do what is due now.
     fn pass(&mut self, watch: &mut impl Watch) {
-        if self.mode != BusMode::Grid || self.has_relays || self.connection().mains_due(self.now) <= self.now {
+        if self.mode != BusMode::Grid || self.has_relays || self.connection().mains_due(self.now) <= self.now
+        {
             self.change(watch, |bus| {
                 for component in &mut bus.components {
                     if component.breakpoint() <= bus.now {

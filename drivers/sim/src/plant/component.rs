@@ -205,7 +205,9 @@ impl Component {
                 genset.start(now);
                 genset.command(power, now);
             }
-            Self::Load(load) => load.switch(if power == Watts::ZERO { Position::Open } else { Position::Closed }),
+            Self::Load(load) => {
+                load.switch(if power == Watts::ZERO { Position::Open } else { Position::Closed })
+            }
             Self::Connection(_) | Self::Receiver(_) => {
                 panic!("a receiver takes no set-point, and the bus moves the breaker of a connection")
             }

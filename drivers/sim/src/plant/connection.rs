@@ -4,8 +4,8 @@
 //! lies above it. Behind it stands a [`GridSource`], which gives voltage and frequency. Between the grid and a bus that has
 //! voltage of its own it closes as its synchro-check allows.
 
-use r_ems_engine::{Span, Time};
 use r_ems_engine::units::Watts;
+use r_ems_engine::{Span, Time};
 
 use super::component::flag;
 use super::lasting::Lasting;

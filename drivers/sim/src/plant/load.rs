@@ -171,9 +171,7 @@ impl Load {
             Quantity::Demand => Some(self.demand_w),
             Quantity::ReactivePower => Some(self.reactive_of(self.power_w())),
             Quantity::Closed => flag(self.position == Position::Closed),
-            Quantity::SetPoint => {
-                Some(if self.position == Position::Closed { -self.rating_w? } else { 0.0 })
-            }
+            Quantity::SetPoint => Some(if self.position == Position::Closed { -self.rating_w? } else { 0.0 }),
             Quantity::Trips => Some(f64::from(self.trips)),
             Quantity::State
             | Quantity::Waiting

@@ -261,6 +261,8 @@ impl Battery {
             Quantity::StateOfCharge => Some(self.soc()),
             Quantity::ReportedStateOfCharge => Some(self.reported_soc()),
             Quantity::StoredEnergy => Some(self.stored_wh()),
+            // What is off offers nothing.
+            Quantity::ChargeLimit | Quantity::DischargeLimit if self.mode == Mode::Off => Some(0.0),
             Quantity::ChargeLimit => Some(self.charge_limit_w()),
             Quantity::DischargeLimit => Some(self.discharge_limit_w()),
             Quantity::SetPoint => Some(self.set_point_w),
