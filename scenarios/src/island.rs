@@ -2,7 +2,7 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::units::{Hertz, PerUnit, Ratio};
-use r_ems_sim::plant::{Connection, Forming, Load, NOMINAL_HZ, Relay, SpecError, SynchroSpec};
+use r_ems_sim::plant::{Connection, Forming, NOMINAL_HZ, Relay, SpecError, SynchroSpec};
 
 use crate::leaf::word;
 use crate::mistake::Notes;
@@ -12,27 +12,26 @@ use crate::refused;
 /// Reads `forms: true` of a battery, and how it does.
 pub(crate) fn forming(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Forming> {
     let node = fields.optional("forms")?;
+    let forms = word(&node, &["false", "true"], notes);
     // The fields of a battery that does not form are unknown, as nothing would come of them.
-    if word(&node, &["false", "true"], notes)? == 0 {
+    if forms == Some(0) {
         return None;
     }
     let usual = Forming::default();
-    Some(Forming {
+    // What cannot be read was noted, and the others are known all the same.
+    let forming = Forming {
         droop: fields.leaf_or("droop", usual.droop, notes),
         filter: fields.leaf_or("filter", usual.filter, notes),
         voltage_droop: fields.leaf_or("voltage_droop", usual.voltage_droop, notes),
         overload: fields.leaf_if_given::<Ratio>("overload", notes).map_or(usual.overload, Ratio::ratio),
         overload_time: fields.leaf_or("overload_time", usual.overload_time, notes),
-    })
+    };
+    forms.map(|_true| forming)
 }
 
 /// Reads `shed_at: ("49.0 Hz", "100 ms")` of a load.
-pub(crate) fn shed(load: Load, fields: &mut Fields<'_>, notes: &mut Notes) -> Load {
-    let relay = fields.optional("shed_at").and_then(|node| relay(&node, notes));
-    match relay {
-        Some(relay) => load.shed_by(relay),
-        None => load,
-    }
+pub(crate) fn shed_at(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Relay> {
+    fields.optional("shed_at").and_then(|node| relay(&node, notes))
 }
 
 fn relay(node: &Node<'_>, notes: &mut Notes) -> Option<Relay> {
@@ -54,13 +53,22 @@ fn relay(node: &Node<'_>, notes: &mut Notes) -> Option<Relay> {
     .ok()
 }
 
+/// When an island and the grid may meet.
+pub(crate) struct Meeting {
+    check: Option<SynchroSpec>,
+    nominal_hz: f64,
+}
+
+impl Meeting {
+    /// The connection at which they meet.
+    pub(crate) fn at(self, connection: Connection) -> Result<Connection, SpecError> {
+        connection.checked_by(self.check)?.at_nominal(self.nominal_hz)
+    }
+}
+
 /// Reads `nominal: "60 Hz", synchro_check: SynchroCheck(…)` of a connection.
-pub(crate) fn meeting(
-    made: Connection,
-    fields: &mut Fields<'_>,
-    notes: &mut Notes,
-) -> Result<Connection, SpecError> {
-    let nominal = fields.leaf_if_given::<Hertz>("nominal", notes).map_or(NOMINAL_HZ, Hertz::hertz);
+pub(crate) fn meeting(fields: &mut Fields<'_>, notes: &mut Notes) -> Meeting {
+    let nominal_hz = fields.leaf_if_given::<Hertz>("nominal", notes).map_or(NOMINAL_HZ, Hertz::hertz);
     let mut check = Some(SynchroSpec::default());
     if let Some(node) = fields.optional("synchro_check") {
         match node.name() {
@@ -69,7 +77,7 @@ pub(crate) fn meeting(
             _ => node.error(notes, "expected SynchroCheck(…) or None"),
         }
     }
-    made.checked_by(check)?.at_nominal(nominal)
+    Meeting { check, nominal_hz }
 }
 
 fn synchro_check(node: &Node<'_>, notes: &mut Notes) -> SynchroSpec {

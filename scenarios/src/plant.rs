@@ -1,5 +1,7 @@
 //! The plant of a scenario: what stands behind the devices of each grid, and how it is when the run begins.
 //!
+//! Every field of a component is asked for whatever is wrong with the others: one that nobody asked for would be told as unknown.
+//!
 //! A component and a device of one name belong together. What a device's file says of it and what it really is may differ
 //! on purpose; the checker warns where the ratings do.
 
@@ -299,22 +301,21 @@ fn read_part<'t>(
         Kind::Connection => {
             part.breaker = fields.optional("breaker");
             let grid = read_grid(&mut fields, maker, place, notes);
-            let connection = rating.map(Connection::new);
-            connection.map(|made| {
-                let made = island::meeting(made?, &mut fields, notes)?;
+            let meeting = island::meeting(&mut fields, notes);
+            rating.map(|rating| {
+                let made = meeting.at(Connection::new(rating)?)?;
                 Ok(Component::Connection(made.to_grid(grid?)))
             })
         }
         Kind::Load => {
             let source = read_source(&mut fields, rating, maker, stand, notes);
             let factor = fields.leaf_or("power_factor", Ratio::of(POWER_FACTOR), notes);
+            let relay = island::shed_at(&mut fields, notes);
             source.map(|source| {
                 let load = Load::new(source).with_power_factor(factor)?;
-                let load = island::shed(load, &mut fields, notes);
-                Ok(Component::Load(match declared {
-                    Some(declared) => load.rated(declared.spec.rating),
-                    None => load,
-                }))
+                let load = relay.into_iter().fold(load, Load::shed_by);
+                let rated = declared.map(|declared| declared.spec.rating);
+                Ok(Component::Load(rated.into_iter().fold(load, Load::rated)))
             })
         }
         Kind::Pv => {
@@ -379,10 +380,8 @@ fn read_grid(
 ) -> Result<GridSource, SpecError> {
     let power: Option<VoltAmperes> = fields.leaf_if_given("short_circuit", notes);
     let ratio = fields.leaf_or("r_to_x", R_TO_X, notes);
-    let impedance = match power {
-        Some(power) => Impedance::new(power.volt_amperes(), ratio)?,
-        None => Impedance::default(),
-    };
+    let impedance =
+        power.map_or(Ok(Impedance::default()), |power| Impedance::new(power.volt_amperes(), ratio));
     // What is wrong with it is said where islands are read.
     let nominal =
         fields.optional("nominal").and_then(|node| node.parse::<String>().ok()?.parse::<Hertz>().ok());
@@ -393,7 +392,7 @@ fn read_grid(
     };
     let voltage = course("voltage", GridValue::Voltage, NOMINAL_PU);
     let frequency = course("frequency", GridValue::Frequency, nominal.map_or(NOMINAL_HZ, Hertz::hertz));
-    Ok(GridSource::new(impedance, voltage, frequency))
+    Ok(GridSource::new(impedance?, voltage, frequency))
 }
 
 /// Reads `profile: (…)` or `source: …`.
