@@ -1,6 +1,6 @@
 //! The program as its users meet it: exit codes, streams, JSON fields and messages.
 //!
-//! The folder of the same name holds what needs room: arguments, streams, metrics, the files that a run writes, logs that were
+//! The folder of the same name holds what needs room: arguments, streams, sweeps, metrics, the files that a run writes, logs that were
 //! forged, a log of a write that came late, and expectations that are looked for in a log.
 
 #[path = "emsctl/forged.rs"]
@@ -17,6 +17,8 @@ mod missed;
 mod outputs;
 #[path = "emsctl/streams.rs"]
 mod streams;
+#[path = "emsctl/sweep.rs"]
+mod sweep;
 #[path = "emsctl/usage.rs"]
 mod usage;
 

@@ -4,10 +4,8 @@
 //! whole run only:** a run that the command line ends earlier does not judge it.
 
 use r_ems_engine::Time;
-use r_ems_sim::account::Peak;
 use r_ems_sim::authority;
-use r_ems_sim::bill::Charges;
-use r_ems_sim::driver::{GridResult, RunResult};
+use r_ems_sim::driver::RunResult;
 use r_ems_sim::expect::{Comparison, Verdict};
 use r_ems_sim::progress::Promise;
 use r_ems_sim::survival;
@@ -19,6 +17,7 @@ use crate::node::{Node, excerpt};
 use crate::outlives;
 use crate::plant::Unit;
 use crate::take_over::{self, Judged, Limit, Who, judge_limit, judge_one, judge_progress};
+use crate::totals::{Needs, TOTALS, Total};
 
 /// What is judged when a run has ended: a sum that is compared with a number, or who had authority.
 #[derive(Clone, Debug)]
@@ -54,69 +53,9 @@ pub(crate) struct Bound {
     value: f64,
 }
 
-/// A sum, by its name.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Total {
-    pub(crate) name: &'static str,
-    unit: Unit,
-    of: fn(&GridResult) -> f64,
-}
-
-/// The sum that needs a tariff.
-const COST_RATIO: &str = "energy_cost_ratio";
-
-/// Everything that can be summed, in the order of the reference.
-pub(crate) const TOTALS: [Total; 18] = [
-    energy("import", |grid| grid.energies.import_wh),
-    energy("export", |grid| grid.energies.export_wh),
-    energy("load", |grid| grid.energies.load_wh),
-    energy("unserved", |grid| grid.energies.unserved_wh),
-    energy("pv_made", |grid| grid.energies.pv_made_wh),
-    energy("pv_used", |grid| grid.account.pv_used_wh()),
-    energy("pv_curtailed", |grid| grid.energies.pv_curtailed_wh()),
-    energy("charge", |grid| grid.energies.charge_wh),
-    energy("discharge", |grid| grid.energies.discharge_wh),
-    energy("conversion_loss", |grid| grid.energies.conversion_wh),
-    energy("standby_loss", |grid| grid.energies.standby_wh),
-    energy("stored", |grid| grid.energies.stored_wh),
-    energy("shaved", |grid| grid.account.shaved_wh().unwrap_or(0.0)),
-    energy("excess", |grid| grid.account.excess_wh().unwrap_or(0.0)),
-    Total { name: "pv_used_ratio", unit: Unit::Share, of: pv_used_ratio },
-    Total { name: COST_RATIO, unit: Unit::Share, of: energy_cost_ratio },
-    Total { name: "peak", unit: Unit::Power, of: |grid| mean_w(grid.account.peak()) },
-    Total {
-        name: "peak_without_batteries",
-        unit: Unit::Power,
-        of: |grid| mean_w(grid.account.peak_without_batteries()),
-    },
-];
-
-const fn energy(name: &'static str, of: fn(&GridResult) -> f64) -> Total {
-    Total { name, unit: Unit::Energy, of }
-}
-
-/// A peak as a bill has it: a run without a whole quarter of an hour has none to pay.
-fn mean_w(peak: Option<Peak>) -> f64 {
-    peak.map_or(0.0, |peak| peak.mean_w)
-}
-
-/// What stayed on the site of what the sun gave; nothing made is nothing used.
-fn pv_used_ratio(grid: &GridResult) -> f64 {
-    let made_wh = grid.energies.pv_made_wh;
-    if made_wh > 0.0 { grid.account.pv_used_wh() / made_wh } else { 0.0 }
-}
-
-/// What energy cost with batteries of what it would have cost without them, revenue deducted.
-fn energy_cost_ratio(grid: &GridResult) -> f64 {
-    let Some(bill) = grid.account.bill() else { return 1.0 };
-    let cost = |charges: Charges| charges.energy - charges.export_revenue;
-    let (with, without) = (cost(bill.with_batteries()), cost(bill.without_batteries()));
-    // A site that earns without batteries has no cost that could be a share of.
-    if without > 0.0 { with / without } else { 1.0 }
-}
-
 impl AtEnd {
-    /// The unit of its value and its margin: `W`, `Wh`, `s`, `events`, or `1` for shares.
+    /// The unit of its value and its margin: `W`, `Wh`, `Hz`, `pu`, `s`, `events`, `money` in the tariff's currency, `number`, or `1` for
+    /// shares.
     pub fn unit(&self) -> &'static str {
         match &self.subject {
             Subject::Sum(bound) => match bound.total.unit {
@@ -125,7 +64,10 @@ impl AtEnd {
                 Unit::Energy => "Wh",
                 Unit::Voltage => "pu",
                 Unit::Frequency => "Hz",
-                Unit::Share | Unit::Flag | Unit::Number => "1",
+                Unit::Share | Unit::Flag => "1",
+                Unit::Number => "number",
+                Unit::Money => "money",
+                Unit::Span => "s",
             },
             Subject::TakeOver(..) => "s",
             Subject::OneAuthority(_) | Subject::Progress(_) | Subject::Outlives(_) => "events",
@@ -178,7 +120,7 @@ impl AtEnd {
 
     /// Whether it says something about costs.
     pub(crate) fn needs_tariff(&self) -> bool {
-        matches!(&self.subject, Subject::Sum(bound) if bound.total.name == COST_RATIO)
+        matches!(&self.subject, Subject::Sum(bound) if bound.total.needs == Needs::Tariff)
     }
 
     /// Whether a part of a run says nothing about it.
@@ -246,12 +188,41 @@ pub(crate) fn read(
             .iter()
             .find(|total| total.name == name)
             .ok_or_else(|| format!("there is no sum \"{}\"; {}", excerpt(name), suggestion(name, &known)))?;
-        if matches!(name, "shaved" | "excess") && !names.grids[grid].shaves {
-            return Err(format!("\"{name}\" needs a PeakShaving in the stack of \"{grid_name}\""));
+        // Whether there is a tariff is looked at when all expectations are known: one mistake is enough.
+        let has = |needs| match needs {
+            Needs::Nothing | Needs::Tariff => true,
+            Needs::Shaving => names.grids[grid].shaves,
+            Needs::Part(kind) => names.grids[grid].may_have(kind),
+        };
+        if let Some(lacking) = total.lacks(has) {
+            return Err(format!("\"{name}\" needs {lacking} of \"{grid_name}\""));
         }
-        Ok(Bound { grid, total, comparison, value: read_amount(value, total.unit)? })
+        let value = match total.unit {
+            Unit::Money => amount_of_money(value, names.currency)?,
+            Unit::Power
+            | Unit::ReactivePower
+            | Unit::Energy
+            | Unit::Share
+            | Unit::Voltage
+            | Unit::Frequency
+            | Unit::Flag
+            | Unit::Span
+            | Unit::Number => read_amount(value, total.unit)?,
+        };
+        Ok(Bound { grid, total, comparison, value })
     };
     read().map_err(|message| node.error(notes, message)).ok()
+}
+
+/// Reads `1500 EUR`; without a tariff, or with one whose currency cannot be read, in any currency.
+fn amount_of_money(text: &str, currency: Option<&str>) -> Result<f64, String> {
+    let (number, unit) = text.trim().split_once(' ').unwrap_or((text, ""));
+    let number = number.parse::<f64>().ok().filter(|number| number.is_finite());
+    let is_right = currency.map_or(!unit.trim().is_empty(), |currency| unit.trim() == currency);
+    number.filter(|_number| is_right).map(|number| number + 0.0).ok_or_else(|| {
+        let currency = currency.unwrap_or("EUR");
+        format!("expected an amount such as \"1500 {currency}\", got \"{}\"", excerpt(text))
+    })
 }
 
 #[cfg(test)]
@@ -261,6 +232,7 @@ mod tests {
     use r_ems_engine::units::Watts;
     use r_ems_sim::account::Account;
     use r_ems_sim::authority::AuthorityResult;
+    use r_ems_sim::driver::GridResult;
     use r_ems_sim::ledger::Energies;
     use r_ems_sim::plant::{Bus, Component, Connection};
 
@@ -270,7 +242,15 @@ mod tests {
         let account = Account::new(&bus, Time::ZERO, None);
         RunResult {
             simulated: Span::from_hours(1),
-            grids: vec![GridResult { energies, balance: Ok(()), limits: Ok(()), reversion: Ok(()), account }],
+            grids: vec![GridResult {
+                energies,
+                balance: Ok(()),
+                limits: Ok(()),
+                reversion: Ok(()),
+                account,
+                writes: 0,
+                take_overs: 0,
+            }],
             verdicts: Vec::new(),
             traffic: Vec::new(),
             authority: AuthorityResult::default(),

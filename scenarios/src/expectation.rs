@@ -404,11 +404,14 @@ pub(crate) fn read_amount(text: &str, unit: Unit) -> Result<f64, String> {
         Unit::Energy => {
             text.parse::<WattHours>().map(WattHours::watt_hours).map_err(|error| error.to_string())
         }
+        Unit::Span => text.parse::<Span>().map(Span::as_secs_f64).map_err(|error| error.to_string()),
         Unit::Share => match number() {
             Some(share) => Ok(share + 0.0),
             None => text.parse::<Ratio>().map(Ratio::ratio).map_err(|error| error.to_string()),
         },
-        Unit::Number => number().ok_or_else(|| format!("expected a number, got \"{}\"", excerpt(text))),
+        Unit::Number | Unit::Money => {
+            number().ok_or_else(|| format!("expected a number, got \"{}\"", excerpt(text)))
+        }
         Unit::Flag => number().ok_or_else(|| format!("expected 0 or 1, got \"{}\"", excerpt(text))),
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn names<'a, 't, S>(site: &'a Site<'t, S>, plants: &'a [Option<Plant<
         });
         first += count;
     }
-    Names { grids, hosts: site.hosts.iter().map(|host| host.name.as_str()).collect() }
+    Names { grids, hosts: site.hosts.iter().map(|host| host.name.as_str()).collect(), currency: None }
 }
 
 /// Where each member of the fleet stands, with links as the site declares them.

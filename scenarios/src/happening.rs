@@ -1,5 +1,5 @@
 //! What happens during a run: breakers that move, batteries that start and stop, devices that restart, operators' commands, and
-//! faults; once or every day.
+//! faults; once or every day. That prices change is read with the tariff.
 
 use r_ems_sim::disk::DiskChange;
 use r_ems_sim::plant::{ComponentIndex, Position};
@@ -16,6 +16,7 @@ use crate::naming::Names;
 use crate::node::{Node, excerpt};
 use crate::persistence::BIT_ROT;
 use crate::plant::Kind;
+use crate::tariff::PRICE;
 
 /// Most entries of a timeline, and of a list of faults.
 pub(crate) const MAX_HAPPENINGS: usize = 10_000;
@@ -23,7 +24,7 @@ pub(crate) const MAX_HAPPENINGS: usize = 10_000;
 /// The kinds of entries.
 pub(crate) const ENTRIES: [&str; 2] = ["At", "During"];
 /// What can happen at an instant.
-pub(crate) const CHANGES: [&str; 23] = [
+pub(crate) const CHANGES: [&str; 24] = [
     "Open",
     "Close",
     "Start",
@@ -40,6 +41,7 @@ pub(crate) const CHANGES: [&str; 23] = [
     GRID_VALUES[0],
     GRID_VALUES[1],
     GRID_SIGNAL,
+    PRICE,
     COMMANDS[0],
     COMMANDS[1],
     COMMANDS[2],
@@ -49,10 +51,10 @@ pub(crate) const CHANGES: [&str; 23] = [
     COMMANDS[6],
 ];
 /// What waits for parts of the plant or of the controllers that are not there yet.
-pub(crate) const LATER: [&str; 3] = ["Mode", "GridMode", "Price"];
+pub(crate) const LATER: [&str; 2] = ["Mode", "GridMode"];
 
 /// What is said of a time of day that the run does not have.
-const NEVER: &str = "the run has no such time of day: nothing happens";
+pub(crate) const NEVER: &str = "the run has no such time of day: nothing happens";
 
 /// What names and moments mean here.
 pub(crate) struct Context<'a> {
@@ -70,13 +72,12 @@ struct Happened<'t> {
 
 /// Reads `timeline` and `faults` into what changes when, sorted by time; at one instant in the order of the files.
 pub(crate) fn read<'t>(
-    timeline: Option<&Node<'t>>,
-    faults: Option<&Node<'t>>,
+    lists: [Option<&Node<'t>>; 2],
     context: &Context<'_>,
     notes: &mut Notes,
 ) -> Vec<Timed> {
     let mut all = Happened::default();
-    for node in [timeline, faults].into_iter().flatten() {
+    for node in lists.into_iter().flatten() {
         let items = node.items(notes).unwrap_or_default();
         if items.len() > MAX_HAPPENINGS {
             node.error(notes, format!("expected at most {MAX_HAPPENINGS}, got {}", items.len()));
@@ -109,6 +110,10 @@ fn read_at(node: &Node<'_>, context: &Context<'_>, changes: &mut Vec<Timed>, not
         node.error(notes, format!("expected At(\"+10 min\", Open(\"grid/pcc\")), got {found} values"));
         return;
     };
+    if what.name() == PRICE {
+        // It changes nothing in the world, and is read with the tariff.
+        return;
+    }
     let when = context.calendar.when(place, notes);
     let all = read_change(what, context, notes);
     if let (Some(when), Some(all)) = (when, all) {
@@ -216,6 +221,9 @@ fn read_during<'t>(node: &Node<'t>, context: &Context<'_>, faults: &mut Vec<Last
         node.error(notes, format!("{message} {} values", values.len()));
         return;
     };
+    if what.name() == PRICE {
+        return;
+    }
     let errors = notes.errors();
     let windows = context.calendar.windows(begin, end, notes);
     if windows.is_empty() && notes.errors() == errors && context.calendar.is_dated {

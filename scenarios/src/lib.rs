@@ -71,8 +71,10 @@ mod sheet;
 mod site;
 mod source;
 mod steps;
+pub mod sweep;
 mod take_over;
 mod tariff;
+pub mod totals;
 mod unclosed;
 
 use r_ems_engine::controller::ControllerSpec;

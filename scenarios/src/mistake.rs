@@ -18,7 +18,7 @@ pub const MAX_SHOWN_CHARS: usize = 160;
 pub const MAX_MESSAGE_CHARS: usize = 800;
 
 /// Most names that are compared with a wrong one, and most letters of it: ten thousand wrong names must not take seconds.
-pub const MAX_SUGGESTED: usize = 32;
+pub const MAX_SUGGESTED: usize = 48;
 
 /// Whether a file can be used in spite of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use r_ems_sim::plant::{ComponentIndex, Quantity};
 use crate::council::Member;
 use crate::mistake::suggestion;
 use crate::node::excerpt;
-use crate::plant::{Plant, Unit};
+use crate::plant::{Kind, Plant, Unit};
 
 /// Everything of one grid that can be named.
 pub(crate) struct Named<'a, 't> {
@@ -33,6 +33,8 @@ pub(crate) struct Named<'a, 't> {
 pub(crate) struct Names<'a, 't> {
     pub(crate) grids: Vec<Named<'a, 't>>,
     pub(crate) hosts: Vec<&'a str>,
+    /// What the tariff's prices are in; none without a tariff, or if that cannot be read.
+    pub(crate) currency: Option<&'a str>,
 }
 
 /// A point that was found.
@@ -46,6 +48,12 @@ impl Named<'_, '_> {
     /// Whether a device of that name stands in the site file, readable or not.
     pub(crate) fn declares(&self, name: &str) -> bool {
         self.devices.iter().any(|device| device.name == name) || self.unread.iter().any(|known| known == name)
+    }
+
+    /// Whether its plant has a component of a kind, or would have, if it could be read.
+    pub(crate) fn may_have(&self, kind: Kind) -> bool {
+        let parts = self.plant.map(|plant| plant.parts.as_slice());
+        parts.is_none_or(|parts| parts.iter().any(|part| part.kind.is_none_or(|known| known == kind)))
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Overrides {
     pub until: Option<Span>,
     /// Values to set, as `path=value`, in order.
     pub settings: Vec<String>,
+    /// Values that a sweep sets in this run, after them; a mistake in one names the sweep.
+    pub swept: Vec<String>,
 }
 
 /// A setting, and how much of its path leads to the file that it changes.
@@ -49,8 +51,8 @@ pub(crate) struct Setting<'s> {
 /// Who sets it.
 #[derive(Clone, Debug)]
 enum By<'s> {
-    /// The command line, with this text.
-    Typed(&'s str),
+    /// An option of the command line, with this text.
+    Typed(&'static str, &'s str),
     /// The field `set` of a file: the path, and the value.
     Stated(Node<'s>, Node<'s>),
 }
@@ -79,22 +81,27 @@ pub(crate) struct Settings<'s> {
 
 impl<'s> Settings<'s> {
     /// Reads what a scenario's file sets, and what a command line does.
-    pub(crate) fn read(document: &'s Document, typed: &'s [String], notes: &mut Notes) -> Self {
+    pub(crate) fn read(document: &'s Document, changes: &'s Overrides, notes: &mut Notes) -> Self {
         let mut read = Self { all: Vec::new(), field: None };
         read.read_field(document, notes);
+        read.read_typed("--set", &changes.settings, notes);
+        read.read_typed("--sweep", &changes.swept, notes);
+        read
+    }
+
+    fn read_typed(&mut self, option: &'static str, typed: &'s [String], notes: &mut Notes) {
         if typed.len() > MAX_SETTINGS {
-            notes.add(Mistake::of_file("--set", 0, "", &too_many(typed.len())));
-            return read;
+            notes.add(Mistake::of_file(option, 0, "", &too_many(typed.len())));
+            return;
         }
         for text in typed {
             match parsed(text) {
                 Ok((steps, value)) => {
-                    read.all.push(Setting { steps, value, by: By::Typed(text), prefix: "" });
+                    self.all.push(Setting { steps, value, by: By::Typed(option, text), prefix: "" });
                 }
-                Err(message) => notes.add(Mistake::of_file(&name_of(text), 0, "", &message)),
+                Err(message) => notes.add(Mistake::of_file(&name_of(option, text), 0, "", &message)),
             }
         }
-        read
     }
 
     fn read_field(&mut self, document: &'s Document, notes: &mut Notes) {
@@ -204,13 +211,13 @@ fn has_site_file(document: &Document) -> bool {
 }
 
 /// What mistakes call a setting of the command line.
-fn name_of(text: &str) -> String {
+fn name_of(option: &str, text: &str) -> String {
     let mut shown: String =
         text.split(['\n', '\r']).next().unwrap_or_default().chars().take(MAX_SHOWN_CHARS).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }
-    format!("--set {shown}")
+    format!("{option} {shown}")
 }
 
 impl Setting<'_> {
@@ -218,9 +225,9 @@ impl Setting<'_> {
         // A text that cannot be read is noted by whoever reads it next.
         let Some(root) = Node::root(&document, &mut Notes::default()) else { return document };
         match (self.edited(&root), &self.by) {
-            (Ok(edit), By::Typed(text)) => {
+            (Ok(edit), By::Typed(option, text)) => {
                 typed.push((path_of(text, self.value).to_owned(), edit.value));
-                document.replaced(edit.place, &edit.text, &name_of(text))
+                document.replaced(edit.place, &edit.text, &name_of(option, text))
             }
             (Ok(edit), By::Stated(_, value)) => {
                 let origin = value.document().origin(value.offset());
@@ -228,8 +235,8 @@ impl Setting<'_> {
                 let length = if edit.text == edit.value { edit.value.len() } else { 0 };
                 document.replaced_by(edit.place, &edit.text, origin, length)
             }
-            (Err(message), By::Typed(text)) => {
-                notes.add(Mistake::of_file(&name_of(text), 0, "", &message));
+            (Err(message), By::Typed(option, text)) => {
+                notes.add(Mistake::of_file(&name_of(option, text), 0, "", &message));
                 document
             }
             (Err(message), By::Stated(key, _)) => {
@@ -274,7 +281,7 @@ impl Setting<'_> {
     /// The value as RON: in a file it is, on a command line it may be shorter.
     fn ron(&self, replaced: Replaced) -> Result<String, String> {
         match self.by {
-            By::Typed(_) => spelled(self.value, replaced),
+            By::Typed(..) => spelled(self.value, replaced),
             By::Stated(..) => Ok(self.value.to_owned()),
         }
     }

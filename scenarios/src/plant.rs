@@ -54,6 +54,10 @@ pub(crate) enum Unit {
     Flag,
     /// A number, a count, or an amount in the unit that the reference says.
     Number,
+    /// In the currency of the tariff.
+    Money,
+    /// A length of time.
+    Span,
 }
 
 /// One component of a grid's plant.
@@ -105,7 +109,7 @@ impl Kind {
     ];
 
     /// The kind as a scenario spells it.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Connection => "GridConnection",
             Self::Load => "Load",

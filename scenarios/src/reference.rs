@@ -4,7 +4,7 @@ use r_ems_engine::event::Event;
 use r_ems_engine::functions::{BuiltIn, FunctionSet};
 
 use crate::plant::Kind;
-use crate::{Disk, Files, at_end, check, expectation, fault, happening, include, initial, source};
+use crate::{Disk, Files, check, expectation, fault, happening, include, initial, source, totals};
 
 const README: &str = include_str!("../README.md");
 
@@ -42,7 +42,7 @@ fn every_word_that_the_code_knows_is_in_the_reference() {
     let words = words.chain(&happening::LATER).chain(&initial::MODES).copied();
     let points = Kind::NAMES.iter().flat_map(|(_, kind)| kind.quantities()).map(|point| point.0);
     let words = words.chain(Kind::NAMES.iter().map(|kind| kind.0)).chain(points);
-    let words = words.chain(at_end::TOTALS.iter().map(|total| total.name));
+    let words = words.chain(totals::TOTALS.iter().map(|total| total.name));
     let missing: Vec<&str> = words.filter(|word| !README.contains(&format!("`{word}`"))).collect();
     assert!(missing.is_empty(), "README.md does not name {missing:?}");
 }

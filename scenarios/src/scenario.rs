@@ -38,6 +38,7 @@ use crate::plant::{self, Plant};
 use crate::profile::{self, MAX_PROFILES, Table};
 use crate::site::{self, Site};
 use crate::source::Maker;
+use crate::tariff::Tariff;
 use crate::{Loaded, expectation, fleet, happening, initial, network, persistence, reality, tariff};
 
 /// Longest run: a century.
@@ -142,6 +143,11 @@ impl<'t> Header<'t> {
         Some(header)
     }
 
+    /// The lists of what happens.
+    fn happenings(&self) -> [Option<&Node<'t>>; 2] {
+        [self.timeline.as_ref(), self.faults.as_ref()]
+    }
+
     /// The start by the site's wall clock; a date that cannot be read is noted.
     fn start(&self, zone: TimeZone, notes: &mut Notes) -> Option<WallTime> {
         let node = self.start.as_ref()?;
@@ -203,7 +209,7 @@ pub(crate) fn load<F: FunctionSet>(
     changes: &Overrides,
     notes: &mut Notes,
 ) -> Option<Loaded<F>> {
-    let texts = Texts::read(files, path, &changes.settings, notes)?;
+    let texts = Texts::read(files, path, changes, notes)?;
     let loaded = make::<F>(&texts, files, changes, notes)?;
     let settings = texts.typed.clone();
     Some(Loaded { settings, documents: texts.into_documents(), ..loaded })
@@ -229,19 +235,20 @@ fn make<F: FunctionSet>(
     let mut maker = Maker { tables: &mut tables, calendar, broken, seed };
     let plants = read_plants(&header, site.as_ref(), &mut begin, &mut maker, notes);
     let site = site?;
+    let tariff = read_tariff(&header, &calendar, notes);
     let mut names = fleet::names(&site, &plants);
+    names.currency = tariff.as_ref().map(|tariff| tariff.currency.as_str());
     check_initial(&names, &begin, notes);
     let (mut posts, hosts, network) =
         really(&header, fleet::posts(&site, &plants, header.is_at_wire), &names, notes);
     let kept = header.persistence.or(site.persistence);
     let usual = Usual { network: &network, clocks: &hosts, has_disks: kept.is_some() };
     let context = happening::Context { names: &names, calendar: &calendar, usual };
-    let mut timeline = happening::read(header.timeline.as_ref(), header.faults.as_ref(), &context, notes);
+    let mut timeline = happening::read(header.happenings(), &context, notes);
     let waits = persistence::waits(kept, header.sync);
     let assurances = assurance::assure(&site, &mut names, (&network, &timeline, &posts), waits.write, notes);
     let mut promised = assurance::promises(&site, &names, &network, &posts, waits);
     let expected = expectation::read(header.expect.as_ref(), &names, &calendar, kept.is_some(), notes);
-    let tariff = header.tariff.as_ref().map(|node| tariff::read(node, &calendar, notes));
     let duration = shortened(&calendar, changes, notes);
     let Expected { watched: expectations, at_end } =
         judgeable(expected, duration, calendar.duration, root.document(), notes);
@@ -280,11 +287,20 @@ fn make<F: FunctionSet>(
         addresses: fleet::addresses(&site),
         hosts: site.hosts.iter().map(|host| host.name.clone()).collect(),
         at_end,
-        tariff: tariff.flatten(),
+        tariff,
         assurances,
         world,
         warnings: Report::default(),
     })
+}
+
+/// The tariff, with what happens to its prices.
+fn read_tariff(header: &Header<'_>, calendar: &Calendar, notes: &mut Notes) -> Option<Tariff> {
+    let happenings = header.happenings();
+    if header.tariff.is_none() {
+        tariff::refuse_prices(happenings, notes);
+    }
+    header.tariff.as_ref().and_then(|node| tariff::read(node, happenings, calendar, notes))
 }
 
 /// Notes what only a tariff could tell, where there is none.

@@ -9,11 +9,16 @@
 //! ```
 //!
 //! Where windows overlap, the later one of the list wins. Prices may be negative, as on exchanges.
+//!
+//! What happens may change prices: `At("+1 day", Price(import: "0.35 EUR/kWh"))` puts another price in the place of the tariff's own
+//! from then on, under its windows, and `During(begin, end, Price(…))` is one more window, over all of the tariff's. **Nobody but the
+//! bill sees it:** laws have price tables of their own, and no point carries a price.
 
 use r_ems_engine::Time;
 use r_ems_sim::bill::{PriceChange, Prices};
 
 use crate::bounds::PRICE_MAX;
+use crate::happening::NEVER;
 use crate::leaf::Leaf;
 use crate::mistake::Notes;
 use crate::moment::{Calendar, MAX_REPETITIONS};
@@ -35,6 +40,16 @@ pub struct Tariff {
     pub demand_per_kw: f64,
 }
 
+/// The happening that changes prices.
+pub(crate) const PRICE: &str = "Price";
+
+/// Prices that are others from an instant on; what is not given stays.
+struct Step {
+    from: Time,
+    import: Option<f64>,
+    export: Option<f64>,
+}
+
 /// Prices that differ for a while; what is not given stays.
 struct Window {
     spans: Vec<(Time, Time)>,
@@ -42,8 +57,13 @@ struct Window {
     export: Option<f64>,
 }
 
-/// Reads `(currency: …, import: …, …)`.
-pub(crate) fn read(node: &Node<'_>, calendar: &Calendar, notes: &mut Notes) -> Option<Tariff> {
+/// Reads `(currency: …, import: …, …)`, and what happens to its prices in `timeline` and `faults`.
+pub(crate) fn read(
+    node: &Node<'_>,
+    happenings: [Option<&Node<'_>>; 2],
+    calendar: &Calendar,
+    notes: &mut Notes,
+) -> Option<Tariff> {
     let mut fields = node.fields(notes)?;
     let currency = read_currency(&mut fields, notes);
     let unit = currency.clone().unwrap_or_else(|| "EUR".to_string());
@@ -57,12 +77,13 @@ pub(crate) fn read(node: &Node<'_>, calendar: &Calendar, notes: &mut Notes) -> O
         fields.required("import", notes);
     }
     let windows = fields.optional("windows");
-    let windows = windows.map_or_else(Vec::new, |node| read_windows(&node, &unit, calendar, notes));
+    let mut windows = windows.map_or_else(Vec::new, |node| read_windows(&node, &unit, calendar, notes));
+    let steps = read_happenings(happenings, &mut windows, &unit, calendar, notes);
     fields.finish(notes);
     let base = Prices { import: import?, export: export.unwrap_or(0.0) };
     Some(Tariff {
         currency: currency?,
-        prices: changes(base, &windows),
+        prices: changes(base, &steps, &windows),
         demand_per_kw: demand.unwrap_or(0.0),
     })
 }
@@ -100,14 +121,76 @@ fn read_window(node: &Node<'_>, unit: &str, calendar: &Calendar, notes: &mut Not
         return None;
     };
     let spans = calendar.windows(begin, end, notes);
-    let mut fields = prices.fields(notes)?;
+    let (import, export) = read_prices(prices, unit, notes)?;
+    Some(Window { spans, import, export })
+}
+
+/// Reads `(import: …, export: …)`, one of both at least.
+fn read_prices(node: &Node<'_>, unit: &str, notes: &mut Notes) -> Option<(Option<f64>, Option<f64>)> {
+    let mut fields = node.fields(notes)?;
     let import = price(&mut fields, "import", unit, "kWh", notes);
     let export = price(&mut fields, "export", unit, "kWh", notes);
     if fields.optional("import").is_none() && fields.optional("export").is_none() {
-        prices.error(notes, "expected `import` or `export`");
+        node.error(notes, "expected `import` or `export`");
     }
     fields.finish(notes);
-    Some(Window { spans, import, export })
+    Some((import, export))
+}
+
+/// Reads what happens to prices: what holds from an instant on is handed back, in time order, and windows are added.
+fn read_happenings(
+    lists: [Option<&Node<'_>>; 2],
+    windows: &mut Vec<Window>,
+    unit: &str,
+    calendar: &Calendar,
+    notes: &mut Notes,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (place, values) in happenings(lists) {
+        let (Some(prices), Some(begin)) = (values.last(), values.first()) else { continue };
+        let Some((import, export)) = read_prices(prices, unit, notes) else { continue };
+        if let [begin, end, _] = values.as_slice() {
+            windows.push(Window { spans: calendar.windows(begin, end, notes), import, export });
+        } else if let Some(when) = calendar.when(begin, notes) {
+            let instants = calendar.instants(when);
+            if instants.is_empty() && calendar.is_dated {
+                begin.warning(notes, NEVER);
+            }
+            steps.extend(instants.into_iter().map(|from| Step { from, import, export }));
+        }
+        if steps.len() + windows.iter().map(|window| window.spans.len()).sum::<usize>() > MAX_REPETITIONS {
+            place.error(
+                notes,
+                format!("expected at most {MAX_REPETITIONS} changes of prices with all repetitions"),
+            );
+            return Vec::new();
+        }
+    }
+    steps.sort_by_key(|step| step.from);
+    steps
+}
+
+/// What happens to prices, with the values of each entry; what else is wrong with the lists is noted by whoever reads them.
+fn happenings<'t>(lists: [Option<&Node<'t>>; 2]) -> Vec<(Node<'t>, Vec<Node<'t>>)> {
+    let items = |list: &Node<'t>| list.items(&mut Notes::default()).unwrap_or_default();
+    let values = |item: Node<'t>| {
+        let values = item.positional(&mut Notes::default())?;
+        let count = match item.name() {
+            "At" => 2,
+            "During" => 3,
+            _ => return None,
+        };
+        let is_price = values.len() == count && values.last()?.name() == PRICE;
+        is_price.then_some((item, values))
+    };
+    lists.into_iter().flatten().flat_map(items).filter_map(values).collect()
+}
+
+/// Notes prices that change where there is no tariff.
+pub(crate) fn refuse_prices(lists: [Option<&Node<'_>>; 2], notes: &mut Notes) {
+    for (place, _) in happenings(lists) {
+        place.error(notes, "a price is one of the scenario's `tariff`, and there is none");
+    }
 }
 
 /// Reads "0.28 EUR/kWh".
@@ -138,13 +221,19 @@ fn price(
 }
 
 /// The prices at every instant at which one may change.
-fn changes(base: Prices, windows: &[Window]) -> Vec<PriceChange> {
-    let spans = windows.iter().flat_map(|window| window.spans.iter());
-    let mut instants: Vec<Time> = spans.flat_map(|(from, to)| [*from, *to]).chain([Time::ZERO]).collect();
+fn changes(mut base: Prices, steps: &[Step], windows: &[Window]) -> Vec<PriceChange> {
+    let spans = windows.iter().flat_map(|window| window.spans.iter()).flat_map(|(from, to)| [*from, *to]);
+    let mut instants: Vec<Time> =
+        spans.chain(steps.iter().map(|step| step.from)).chain([Time::ZERO]).collect();
     instants.sort_unstable();
     instants.dedup();
     let mut changes: Vec<PriceChange> = Vec::with_capacity(instants.len());
+    let mut steps = steps.iter().peekable();
     for from in instants {
+        while let Some(step) = steps.next_if(|step| step.from <= from) {
+            base.import = step.import.unwrap_or(base.import);
+            base.export = step.export.unwrap_or(base.export);
+        }
         let mut prices = base;
         for window in windows.iter().filter(|window| window.holds_at(from)) {
             prices.import = window.import.unwrap_or(prices.import);
@@ -176,7 +265,7 @@ mod tests {
     fn a_later_window_wins_where_two_overlap_and_gives_way_where_it_ends() {
         let day = Window { spans: vec![(hours(8), hours(20))], import: Some(2.0), export: None };
         let evening = Window { spans: vec![(hours(18), hours(22))], import: Some(3.0), export: Some(1.0) };
-        let found = changes(Prices { import: 1.0, export: 0.5 }, &[day, evening]);
+        let found = changes(Prices { import: 1.0, export: 0.5 }, &[], &[day, evening]);
         let found: Vec<(Time, f64, f64)> =
             found.iter().map(|change| (change.from, change.prices.import, change.prices.export)).collect();
         assert_eq!(
@@ -187,6 +276,27 @@ mod tests {
                 (hours(18), 3.0, 1.0),
                 (hours(20), 3.0, 1.0),
                 (hours(22), 1.0, 0.5)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_price_that_changes_holds_from_then_on_under_the_windows() {
+        let evening = Window { spans: vec![(hours(18), hours(22))], import: Some(3.0), export: None };
+        let step = |at, import, export| Step { from: hours(at), import, export };
+        let steps = [step(6, Some(1.5), None), step(20, Some(0.9), Some(0.1)), step(30, None, Some(0.2))];
+        let found = changes(Prices { import: 1.0, export: 0.5 }, &steps, &[evening]);
+        let found: Vec<(Time, f64, f64)> =
+            found.iter().map(|change| (change.from, change.prices.import, change.prices.export)).collect();
+        assert_eq!(
+            found,
+            [
+                (hours(0), 1.0, 0.5),
+                (hours(6), 1.5, 0.5),
+                (hours(18), 3.0, 0.5),
+                (hours(20), 3.0, 0.1),
+                (hours(22), 0.9, 0.1),
+                (hours(30), 0.9, 0.2)
             ]
         );
     }

@@ -15,7 +15,7 @@ fn run(name: &str, changes: &Overrides) -> RunResult {
     let mut fleet = Fleet::new(loaded.controllers.iter().map(Controller::new).collect());
     let driver = SimDriver::new(loaded.world).expect("the checker has seen every link");
     let mut driver = match &loaded.tariff {
-        Some(tariff) => driver.with_prices(&tariff.prices),
+        Some(tariff) => driver.with_prices(&tariff.prices, tariff.demand_per_kw),
         None => driver,
     };
     fleet.run(&mut driver).expect("no controller fails an assertion");

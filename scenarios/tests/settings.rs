@@ -220,3 +220,16 @@ fn a_mistake_in_what_a_file_sets_is_shown_where_it_stands() {
     let report = beside(r#"set: ["seed=1"]"#, &[]).expect_err("a list");
     assert_eq!(report.mistakes.len(), 1, "{report}");
 }
+
+#[test]
+fn what_a_sweep_sets_comes_after_all_settings_and_a_mistake_in_it_names_the_sweep() {
+    let path = "plant.commerce.bess.capacity";
+    let changes = |swept: &str| Overrides {
+        settings: vec![format!("{path}=1 MWh")],
+        swept: vec![format!("{path}={swept}")],
+        ..Overrides::default()
+    };
+    assert_eq!(capacity_wh(&loaded(changes("250kWh")).expect("a capacity")), 250e3);
+    let report = loaded(changes("-5kWh")).expect_err("less than nothing").to_string();
+    assert!(report.contains(&format!("--sweep {path}=-5kWh: {path}: must be above 0")), "{report}");
+}

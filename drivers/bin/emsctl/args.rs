@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use r_ems_engine::Span;
 use r_ems_engine::event::Event;
 use r_ems_engine::log::Kind;
+use r_ems_scenarios::sweep::Axis;
 
 use super::daemon_args::DaemonCommand;
 use super::demo::DemoArguments;
@@ -45,7 +46,8 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   r-emsctl run scenarios/peak_shaving.ron --until \"36 h\"
   r-emsctl run scenarios/peak_shaving.ron --record week.rlog --csv week.csv
-  r-emsctl run scenarios/peak_shaving.ron --set plant.commerce.bess.capacity=800kWh --format json";
+  r-emsctl run scenarios/peak_shaving.ron --set plant.commerce.bess.capacity=800kWh --format json
+  r-emsctl run scenarios/peak_shaving.ron --sweep plant.commerce.bess.capacity=250,500,1000kWh > sizes.csv";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
@@ -330,6 +332,17 @@ pub struct Run {
     /// Changes a value of the scenario: plant.commerce.bess.capacity="800 kWh"
     #[arg(long, value_name = "PATH=VALUE", value_parser = setting)]
     pub set: Vec<String>,
+    /// Makes a run with each of these values: plant.commerce.bess.capacity=250,500,1000kWh
+    ///
+    /// Prints a table, CSV, with a row for each run, and exits with 0 when it is whole: an expectation that a run misses is named in
+    /// its row. A unit behind the last value is that of all numbers without one. Several --sweep make every combination, at
+    /// most 10,000.
+    #[arg(long, value_name = "PATH=VALUE,…", value_parser = clap::value_parser!(Axis))]
+    #[arg(conflicts_with_all = ["record", "csv", "metrics"])]
+    pub sweep: Vec<Axis>,
+    /// Makes so many runs of a sweep at a time, by default one a processor; the table does not depend on it
+    #[arg(long, value_name = "N", requires = "sweep", value_parser = clap::value_parser!(u8).range(1..))]
+    pub jobs: Option<u8>,
     /// How the result is written.
     #[command(flatten)]
     pub printed: Printed,

@@ -50,6 +50,7 @@ mod replay;
 mod replays;
 mod run;
 mod show;
+mod sweep;
 pub mod values;
 
 use std::ffi::{OsStr, OsString};

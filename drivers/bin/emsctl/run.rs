@@ -23,6 +23,9 @@ pub(super) fn perform<F: FunctionSet>(
     format: Format,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
+    if !arguments.sweep.is_empty() {
+        return super::sweep::perform::<F>(arguments, format, output);
+    }
     let loaded = match load::load::<F>(&arguments.file, &overrides(arguments)) {
         Ok(loaded) => loaded,
         Err(NotLoaded::Wrong(report)) if format == Format::Json => {
@@ -80,6 +83,11 @@ pub(super) fn perform<F: FunctionSet>(
 }
 
 /// What the command line changes in the scenario.
-fn overrides(arguments: &Run) -> Overrides {
-    Overrides { seed: arguments.seed, until: arguments.until, settings: arguments.set.clone() }
+pub(super) fn overrides(arguments: &Run) -> Overrides {
+    Overrides {
+        seed: arguments.seed,
+        until: arguments.until,
+        settings: arguments.set.clone(),
+        ..Overrides::default()
+    }
 }

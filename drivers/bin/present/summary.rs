@@ -9,7 +9,7 @@ use super::persistence;
 use super::spark::{COLUMNS, highest, spark};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
-use super::text::{count, duration, energy, money, percent, power};
+use super::text::{count, duration, energy, money, percent, power, quantity};
 use super::verdict;
 use crate::summary::{Amounts, ControllerSummary, Ending, ExpectationSummary, GridSummary, Peak, Summary};
 
@@ -195,7 +195,41 @@ fn energies(grid: &GridSummary) -> String {
             ],
         );
     }
+    supply(grid).into_iter().for_each(|(name, parts)| row(&name, parts));
     table.to_string()
+}
+
+/// What gensets gave, and what held the grid and how well, where that was not always the same.
+fn supply(grid: &GridSummary) -> Vec<(String, Vec<String>)> {
+    let mut rows = Vec::new();
+    for genset in &grid.gensets {
+        let starts =
+            if genset.starts == 1 { "1 start".to_owned() } else { format!("{} starts", genset.starts) };
+        let fuel = format!("{:.1} l", genset.fuel_l);
+        let parts = vec![energy(genset.generated_wh), format!("{:.2} h", genset.hours), starts, fuel];
+        rows.push((genset.name.clone(), parts));
+    }
+    for (name, extremes, unit) in
+        [("frequency", &grid.frequency_hz, "Hz"), ("voltage", &grid.voltage_pu, "pu")]
+    {
+        let Some(extremes) = extremes.as_ref().filter(|extremes| extremes.low < extremes.high) else {
+            continue;
+        };
+        let lowest = format!("lowest {} {}", quantity(extremes.low, unit), instant(&extremes.low_at));
+        let highest = format!("highest {} {}", quantity(extremes.high, unit), instant(&extremes.high_at));
+        rows.push((name.to_owned(), vec![lowest, highest]));
+    }
+    let mut parts = Vec::new();
+    if grid.island_s > 0.0 {
+        parts.push(format!("an island for {}", seconds(grid.island_s)));
+    }
+    if grid.dead_s > 0.0 {
+        parts.push(paint(BAD, &format!("dead for {}", seconds(grid.dead_s))));
+    }
+    if !parts.is_empty() {
+        rows.push(("without grid".to_owned(), parts));
+    }
+    rows
 }
 
 /// The total of a bill and what it is made of.

@@ -54,10 +54,17 @@ pub fn quantity(value: f64, unit: &str) -> String {
         "pu" | "Hz" => format!("{:.3} {unit}", clean(value, 0.000_5)),
         "s" if value < 0.0 => format!("-{}", duration(Span::from_secs_f64(-value))),
         "s" => duration(Span::from_secs_f64(value)),
-        "number" => format!("{value}"),
+        "number" => plain(value, 3),
+        "money" => format!("{:.2}", clean(value, 0.005)),
         "events" => format!("{value} events"),
         unit => scaled(value, unit),
     }
+}
+
+/// A number with so many decimals at most.
+fn plain(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn scaled(value: f64, unit: &str) -> String {

@@ -173,7 +173,7 @@ fn meters(energies: &Energies) -> [(&'static str, f64); 6] {
 }
 
 /// A cell that may hold a comma or a quotation mark.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

@@ -23,6 +23,7 @@ pub mod progress;
 pub mod recall;
 pub mod repeating;
 pub mod sampled;
+pub mod sweep;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -209,7 +210,7 @@ pub(crate) fn prepare<F: FunctionSet>(study: Study<F>) -> Result<Prepared<F>, Fa
     let world = SimDriver::new(world)
         .map_err(|missing| Failure::error(format!("the world does not fit its links: {missing:?}")))?;
     let world = match &facts.tariff {
-        Some(tariff) => world.with_prices(&tariff.prices),
+        Some(tariff) => world.with_prices(&tariff.prices, tariff.demand_per_kw),
         None => world,
     };
     let world = world.with_persistence::<_, Recovering>(&header, &machines);

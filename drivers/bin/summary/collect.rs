@@ -13,16 +13,17 @@ use r_ems_engine::{Span, Time};
 use r_ems_replay::describe::Words;
 use r_ems_scenarios::at_end::in_places;
 use r_ems_scenarios::{AtEnd, Tariff};
-use r_ems_sim::account::{self, BatteryUse};
+use r_ems_sim::account::{self, BatteryUse, GensetUse};
 use r_ems_sim::driver::{GridResult, RunResult};
 use r_ems_sim::expect::Verdict;
 use r_ems_sim::ledger::Energies;
+use r_ems_sim::supply::Range;
 use r_ems_sim::world::Life;
 
 use super::{
     AlarmSummary, Authorities, BatterySummary, ControllerSummary, Cost, DeviceSummary, Due, Ending,
-    EnergyByKind, EventCount, ExpectationSummary, FunctionSummary, GridSummary, Lives, Peak, Summary,
-    UnusablePoint, failures, persistence,
+    EnergyByKind, EventCount, ExpectationSummary, Extremes, FunctionSummary, GensetSummary, GridSummary,
+    Lives, Peak, Summary, UnusablePoint, failures, persistence,
 };
 use crate::names;
 use crate::study::observed::{Alarm, Observations};
@@ -219,6 +220,20 @@ fn grid(facts: &Facts, known: &GridFacts, found: &GridResult, curve: Curve) -> G
         soc_max: used.soc_max.0,
         soc_max_at: facts.local(used.soc_max.1),
     };
+    let genset = |used: &GensetUse| GensetSummary {
+        name: known.components[usize::from(used.component.0)].clone(),
+        generated_wh: used.generated_wh,
+        starts: used.starts,
+        hours: used.hours,
+        fuel_l: used.fuel_l,
+    };
+    let extremes = |range: Range| Extremes {
+        low: range.low.0,
+        low_at: facts.local(range.low.1),
+        high: range.high.0,
+        high_at: facts.local(range.high.1),
+    };
+    let supply = account.supply();
     GridSummary {
         name: known.name.clone(),
         energy_wh: EnergyByKind::of(&found.energies, account.pv_used_wh()),
@@ -233,6 +248,11 @@ fn grid(facts: &Facts, known: &GridFacts, found: &GridResult, curve: Curve) -> G
         excess_wh: account.excess_wh(),
         cost: Cost::of(account, facts.tariff.as_ref()),
         batteries: account.batteries().iter().map(battery).collect(),
+        gensets: account.gensets().iter().map(genset).collect(),
+        frequency_hz: supply.frequency_hz().map(extremes),
+        voltage_pu: supply.voltage_pu().map(extremes),
+        island_s: supply.island().as_secs_f64(),
+        dead_s: supply.dead().as_secs_f64(),
         curve: (curve.with, curve.without),
     }
 }
@@ -334,6 +354,7 @@ impl EnergyByKind {
             conversion_loss: energies.conversion_wh,
             standby_loss: energies.standby_wh,
             stored: energies.stored_wh,
+            generated: energies.generated_wh,
         }
     }
 
@@ -352,6 +373,7 @@ impl EnergyByKind {
             conversion_loss: self.conversion_loss + other.conversion_loss,
             standby_loss: self.standby_loss + other.standby_loss,
             stored: self.stored + other.stored,
+            generated: self.generated + other.generated,
         }
     }
 }

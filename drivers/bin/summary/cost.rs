@@ -1,5 +1,6 @@
 //! What a run costs by the scenario's tariff, and what it would have cost without batteries.
 
+use r_ems_engine::units::Watts;
 use r_ems_scenarios::Tariff;
 use r_ems_sim::account::{Account, Peak};
 use r_ems_sim::bill::Charges;
@@ -38,7 +39,7 @@ impl Cost {
         let (tariff, bill) = (tariff?, account.bill()?);
         let amounts = |charges: Charges, peak: Option<Peak>| {
             let (energy, export_revenue) = (charges.energy, charges.export_revenue);
-            let demand = peak.map_or(0.0, |peak| peak.mean_w) / 1e3 * tariff.demand_per_kw;
+            let demand = bill.demand(Watts::of(peak.map_or(0.0, |peak| peak.mean_w)));
             Amounts { energy, export_revenue, demand, total: energy + demand - export_revenue }
         };
         let paid = amounts(bill.with_batteries(), account.peak());

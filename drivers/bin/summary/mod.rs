@@ -14,7 +14,7 @@
 //! | `not_judged` | of an expectation that a run which ended early could not judge: why; `held`, `margin`, `at_s`, `at` and `value` are null |
 //! | `energy_wh` | by kind, all grids together |
 //! | `cost` | by the tariff: `currency`, `energy`, `export_revenue`, `demand`, `total`, the same in `without_batteries`, `saved` |
-//! | `grids` | each grid's `energy_wh`, `cost`, `peak`, `shaved_wh`, `batteries`, `imbalance` and `beyond_limits` if a checker found one |
+//! | `grids` | each grid's `energy_wh`, `cost`, `peak`, `shaved_wh`, `batteries`, `gensets`, extremes of `frequency_hz` and `voltage_pu`, `island_s` and `dead_s`, `imbalance` and `beyond_limits` if a checker found one |
 //! | `peak` | null in a run without a whole quarter of an hour |
 //! | `controllers` | timing, functions with how long they bound and fell short, devices, points that could not be used |
 //! | `controllers` also | `role` and `epoch` (`round.seat`) at the end |
@@ -161,6 +161,8 @@ pub struct EnergyByKind {
     pub standby_loss: f64,
     /// Stored more than at the start.
     pub stored: f64,
+    /// Given by gensets.
+    pub generated: f64,
 }
 
 /// One grid.
@@ -192,6 +194,16 @@ pub struct GridSummary {
     pub cost: Option<Cost>,
     /// Each battery.
     pub batteries: Vec<BatterySummary>,
+    /// Each genset.
+    pub gensets: Vec<GensetSummary>,
+    /// The extremes of its frequency, in Hz, while something held it.
+    pub frequency_hz: Option<Extremes>,
+    /// The extremes of its voltage, as multiples of the nominal one.
+    pub voltage_pu: Option<Extremes>,
+    /// How long it was held by what stands on it.
+    pub island_s: f64,
+    /// How long nothing held it.
+    pub dead_s: f64,
     /// Mean import over equal pieces of the run, W: with batteries and without. For the eye only.
     #[serde(skip)]
     pub curve: (Vec<f64>, Vec<f64>),
@@ -223,6 +235,34 @@ pub struct BatterySummary {
     pub soc_max: f64,
     /// When.
     pub soc_max_at: String,
+}
+
+/// One genset.
+#[derive(Clone, Debug, Serialize)]
+pub struct GensetSummary {
+    /// Its name.
+    pub name: String,
+    /// Energy given to the grid.
+    pub generated_wh: f64,
+    /// How often its engine was started.
+    pub starts: u32,
+    /// How long its engine ran, in h.
+    pub hours: f64,
+    /// How much fuel it took, in l.
+    pub fuel_l: f64,
+}
+
+/// The lowest and the highest of a value.
+#[derive(Clone, Debug, Serialize)]
+pub struct Extremes {
+    /// The lowest.
+    pub low: f64,
+    /// When it was reached first.
+    pub low_at: String,
+    /// The highest.
+    pub high: f64,
+    /// When it was reached first.
+    pub high_at: String,
 }
 
 /// One controller.

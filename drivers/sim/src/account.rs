@@ -15,9 +15,10 @@ use r_ems_engine::{Span, Time};
 
 use crate::bill::Bill;
 use crate::plant::{
-    Above, Battery, Bus, BusMode, Component, ComponentIndex, ConnectionFlow, Decay, JOULES_PER_WATT_HOUR,
-    Motion, WATT_HOURS_PER_JOULE, Watch,
+    Above, Battery, Bus, BusMode, Component, ComponentIndex, ConnectionFlow, Decay, Genset,
+    JOULES_PER_WATT_HOUR, Motion, WATT_HOURS_PER_JOULE, Watch,
 };
+use crate::supply::Supply;
 
 /// The window that grid fees are measured over in most of Europe.
 pub const PEAK_WINDOW: Span = Span::from_mins(15);
@@ -44,6 +45,21 @@ pub struct BatteryUse {
     pub soc_max: (f64, Time),
 }
 
+/// What one genset went through.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GensetUse {
+    /// Which genset.
+    pub component: ComponentIndex,
+    /// Energy given to the bus, in Wh.
+    pub generated_wh: f64,
+    /// How often its engine was started.
+    pub starts: u32,
+    /// How long its engine ran, in h.
+    pub hours: f64,
+    /// How much fuel it took, in l.
+    pub fuel_l: f64,
+}
+
 /// How long and by how much the connection was above its rating.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Overload {
@@ -66,6 +82,8 @@ pub struct Account {
     overload: Overload,
     pv_used_wh: f64,
     batteries: Vec<BatteryUse>,
+    gensets: Vec<GensetUse>,
+    supply: Supply,
     /// What dies away while batteries charge; kept for its memory.
     charging: Vec<Decay>,
     passed: Span,
@@ -100,24 +118,16 @@ impl Account {
     ///   hour; limit: the import above which energy counts as excess
     pub fn new(bus: &Bus, first_window_ends: Time, limit: Option<Watts>) -> Self {
         let now = bus.now();
-        let batteries = bus
-            .components()
-            .iter()
-            .enumerate()
-            .filter_map(|(index, component)| match component {
-                Component::Battery(battery) => Some(BatteryUse {
-                    component: ComponentIndex(index as u16),
-                    cycles: 0.0,
-                    soc_min: (battery.soc(), now),
-                    soc_max: (battery.soc(), now),
-                }),
-                Component::Connection(_)
-                | Component::Load(_)
-                | Component::Pv(_)
-                | Component::Receiver(_)
-                | Component::Genset(_) => None,
-            })
-            .collect();
+        let (mut batteries, mut gensets) = (Vec::new(), Vec::new());
+        for (index, component) in bus.components().iter().enumerate() {
+            let index = ComponentIndex(index as u16);
+            match component {
+                Component::Battery(battery) => batteries.push(BatteryUse::begun(index, battery, now)),
+                Component::Genset(_) => gensets.push(GensetUse::begun(index)),
+                Component::Connection(_) | Component::Load(_) | Component::Pv(_) | Component::Receiver(_) => {
+                }
+            }
+        }
         Self {
             window_ends: first_window_ends.max(now + Span::from_nanos(1)),
             window_began: now,
@@ -128,6 +138,8 @@ impl Account {
             pv_used_wh: 0.0,
             charging: Vec::with_capacity(bus.components().len()),
             batteries,
+            gensets,
+            supply: Supply::default(),
             passed: Span::ZERO,
             bill: None,
         }
@@ -177,6 +189,16 @@ impl Account {
     /// What each battery went through, in the order of the bus.
     pub fn batteries(&self) -> &[BatteryUse] {
         &self.batteries
+    }
+
+    /// What each genset went through, in the order of the bus.
+    pub fn gensets(&self) -> &[GensetUse] {
+        &self.gensets
+    }
+
+    /// What held the bus, and how well.
+    pub fn supply(&self) -> &Supply {
+        &self.supply
     }
 
     /// How long the account has been kept.
@@ -262,11 +284,31 @@ impl Account {
     }
 }
 
+impl BatteryUse {
+    fn begun(component: ComponentIndex, battery: &Battery, now: Time) -> Self {
+        let soc = (battery.soc(), now);
+        Self { component, cycles: 0.0, soc_min: soc, soc_max: soc }
+    }
+}
+
+impl GensetUse {
+    const fn begun(component: ComponentIndex) -> Self {
+        Self { component, generated_wh: 0.0, starts: 0, hours: 0.0, fuel_l: 0.0 }
+    }
+
+    #[inline]
+    fn add(&mut self, genset: &Genset) {
+        self.generated_wh += genset.flow().generated_wh;
+        (self.starts, self.hours, self.fuel_l) = genset.wear();
+    }
+}
+
 impl Watch for Account {
     fn segment(&mut self, bus: &Bus, from: Time, to: Time) {
         let mut tally = Tally::default();
-        let mut number = 0;
+        let (mut number, mut genset_number) = (0, 0);
         self.charging.clear();
+        self.supply.segment(bus, from, to);
         for component in bus.components() {
             match component {
                 Component::Battery(battery) => {
@@ -274,7 +316,11 @@ impl Watch for Account {
                     number += 1;
                 }
                 Component::Pv(pv) => tally.made_wh += pv.flow().made_wh,
-                Component::Genset(genset) => tally.generated_wh += genset.flow().generated_wh,
+                Component::Genset(genset) => {
+                    tally.generated_wh += genset.flow().generated_wh;
+                    self.gensets[genset_number].add(genset);
+                    genset_number += 1;
+                }
                 Component::Connection(_) | Component::Load(_) | Component::Receiver(_) => {}
             }
         }

@@ -9,6 +9,7 @@
 use alloc::vec::Vec;
 
 use r_ems_engine::Time;
+use r_ems_engine::units::Watts;
 
 use crate::plant::{ConnectionFlow, Motion};
 
@@ -46,20 +47,26 @@ pub struct Bill {
     /// The first change that is still to come.
     next: usize,
     prices: Prices,
+    /// Of each kW of the highest mean over a quarter of an hour.
+    demand_per_kw: f64,
     with: Charges,
     without: Charges,
 }
 
+const W_PER_KW: f64 = 1e3;
 const KWH_PER_J: f64 = 1.0 / 3.6e6;
 const KWH_PER_WH: f64 = 1e-3;
 
 impl Bill {
     /// Opens the bills; before the first of `changes`, which are in time order, energy is free.
-    pub fn new(changes: Vec<PriceChange>) -> Self {
+    ///
+    /// # Units     demand_per_kw: the price of each kW of the highest mean import over a quarter of an hour
+    pub fn new(changes: Vec<PriceChange>, demand_per_kw: f64) -> Self {
         let mut bill = Self {
             changes,
             next: 0,
             prices: Prices::default(),
+            demand_per_kw,
             with: Charges::default(),
             without: Charges::default(),
         };
@@ -75,6 +82,11 @@ impl Bill {
     /// What would have been paid without batteries.
     pub fn without_batteries(&self) -> Charges {
         self.without
+    }
+
+    /// What the highest mean import over a quarter of an hour costs.
+    pub fn demand(&self, peak: Watts) -> f64 {
+        peak.watts() / W_PER_KW * self.demand_per_kw
     }
 
     /// Books a segment: what crossed the connection, and its power with batteries and without.
@@ -141,7 +153,7 @@ mod tests {
     use crate::sources::Source;
     use alloc::vec;
     use r_ems_engine::Span;
-    use r_ems_engine::units::{Ratio, WattHours, Watts};
+    use r_ems_engine::units::{Ratio, WattHours};
 
     fn hours(hours: u64) -> Time {
         Time::ZERO + Span::from_hours(hours)
@@ -164,7 +176,7 @@ mod tests {
         ])
         .expect("one connection");
         let mut account = Account::new(&bus, hours(1), None);
-        account.keep_bill(Bill::new(changes));
+        account.keep_bill(Bill::new(changes, 0.0));
         bus.command(ComponentIndex(0), Watts::of(50e3), hours(1), &mut account);
         bus.advance(hours(2), &mut account);
         account.bill().cloned().expect("it was opened")

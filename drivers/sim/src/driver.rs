@@ -189,11 +189,12 @@ impl SimDriver {
         Ok(driver)
     }
 
-    /// The same world, which also keeps a bill of each grid at these prices, which are in time order.
+    /// The same world, which also keeps a bill of each grid at these prices, which are in time order, and at this one of each kW of
+    /// the highest mean over a quarter of an hour.
     #[must_use]
-    pub fn with_prices(mut self, changes: &[PriceChange]) -> Self {
+    pub fn with_prices(mut self, changes: &[PriceChange], demand_per_kw: f64) -> Self {
         for grid in &mut self.grids {
-            grid.account.keep_bill(Bill::new(changes.to_vec()));
+            grid.account.keep_bill(Bill::new(changes.to_vec(), demand_per_kw));
         }
         self
     }

@@ -34,7 +34,7 @@ pub(crate) fn happenings<F: FunctionSet>(
     let usual = Usual { network: &network, clocks: &hosts, has_disks };
     let context = happening::Context { names: &names, calendar: &calendar, usual };
     let list = Node::root(faults, notes)?;
-    Some(happening::read(None, Some(&list), &context, notes))
+    Some(happening::read([None, Some(&list)], &context, notes))
 }
 
 /// Reads a scenario's or a site's controllers only, from texts that were checked when a log was written.

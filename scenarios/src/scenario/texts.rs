@@ -5,7 +5,7 @@ use crate::files::{Document, Files, resolved};
 use crate::include;
 use crate::mistake::Notes;
 use crate::node::Node;
-use crate::overrides::{self, Setting, Settings, Stated};
+use crate::overrides::{self, Overrides, Setting, Settings, Stated};
 
 /// The texts of a scenario and its site, with what the command line sets in them.
 pub(crate) struct Texts {
@@ -21,12 +21,12 @@ impl Texts {
     pub(crate) fn read(
         files: &dyn Files,
         path: &str,
-        settings: &[String],
+        changes: &Overrides,
         notes: &mut Notes,
     ) -> Option<Self> {
         let merged = include::merged(files, read_document(files, path, notes)?, notes)?;
         let mut typed = Vec::new();
-        let (scenario, for_site) = Settings::read(&merged, settings, notes).apply(&merged, &mut typed, notes);
+        let (scenario, for_site) = Settings::read(&merged, changes, notes).apply(&merged, &mut typed, notes);
         let site = Self::read_site(files, &scenario, (&for_site, &mut typed), notes);
         Some(Self { scenario, site, typed })
     }

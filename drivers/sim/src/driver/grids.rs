@@ -112,14 +112,16 @@ impl Grid {
         self.timers.restarted(at, component);
     }
 
-    /// What the plant did so far.
-    pub(super) fn result(&self) -> GridResult {
+    /// What the plant did so far; the numbers of writes and of take-overs are known to the driver.
+    pub(super) fn result(&self, writes: u64, take_overs: u64) -> GridResult {
         GridResult {
             energies: self.ledger.energies(&self.bus),
             balance: self.ledger.check(&self.bus),
             limits: self.limits.check(),
             reversion: self.timers.check(),
             account: self.account.clone(),
+            writes,
+            take_overs,
         }
     }
 }

@@ -28,6 +28,10 @@ pub struct GridResult {
     pub reversion: Result<(), Outlived>,
     /// Peaks, cycles and extremes.
     pub account: Account,
+    /// How often all of its controllers wrote to the device that was written most.
+    pub writes: u64,
+    /// How often another controller, or the same once more, took over.
+    pub take_overs: u64,
 }
 
 /// How a run ended.
@@ -65,15 +69,33 @@ impl SimDriver {
             self.advance(grid, at);
         }
         let traffic = |post: &PostState| post.links.iter().map(Link::traffic).collect();
+        let authority = self.authority.result(at);
+        let grid = |(number, grid): (usize, &Grid)| {
+            let is_here = |found: &u16| usize::from(*found) == number;
+            let take_overs = authority.take_overs.iter().filter(|found| is_here(&found.grid)).count() as u64;
+            grid.result(self.most_written(number), take_overs)
+        };
         RunResult {
             simulated: at.since(Time::ZERO),
-            grids: self.grids.iter().map(Grid::result).collect(),
+            grids: self.grids.iter().enumerate().map(grid).collect(),
             verdicts: self.monitor.finish(at),
             traffic: self.posts.iter().map(traffic).collect(),
-            authority: self.authority.result(at),
+            authority,
             progress: self.progress.result(at),
             failures: self.failures.clone(),
             persistence: self.persistence.as_deref().map(|kept| kept.result(at)),
         }
+    }
+
+    /// How often all controllers of a grid wrote to the device that was written most; each of them lists the same devices.
+    fn most_written(&self, grid: usize) -> u64 {
+        let mut writes: Vec<u64> = Vec::new();
+        for post in self.posts.iter().filter(|post| usize::from(post.grid) == grid) {
+            writes.resize(writes.len().max(post.links.len()), 0);
+            for (sum, link) in writes.iter_mut().zip(&post.links) {
+                *sum += link.traffic().writes;
+            }
+        }
+        writes.into_iter().max().unwrap_or(0)
     }
 }

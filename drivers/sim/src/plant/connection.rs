@@ -127,6 +127,12 @@ impl Connection {
         self.import_max
     }
 
+    /// Whether the grid behind it has one voltage and one frequency, whatever flows and for ever, unless somebody sets them.
+    #[inline]
+    pub fn is_stiff(&self) -> bool {
+        self.source.is_stiff()
+    }
+
     /// Where the breaker stands.
     pub fn position(&self) -> Position {
         self.position

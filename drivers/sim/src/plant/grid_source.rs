@@ -107,6 +107,13 @@ impl GridSource {
         }
     }
 
+    /// Whether both of its values stay as they are and nothing lies before it.
+    #[inline]
+    pub(super) fn is_stiff(&self) -> bool {
+        let Impedance { resistance, reactance } = self.impedance;
+        resistance + reactance <= 0.0 && self.voltage.is_constant() && self.frequency.is_constant()
+    }
+
     /// Its frequency at `at`, in Hz.
     pub(super) fn frequency_hz(&self, at: Time) -> f64 {
         self.frequency.at(at)
@@ -155,6 +162,11 @@ impl Signal {
     /// Sets it whatever its source says; none: it follows that again.
     pub(super) const fn set(&mut self, value: Option<f64>) {
         self.set = value;
+    }
+
+    /// Whether it follows its source, which goes on as it is for ever.
+    fn is_constant(&self) -> bool {
+        self.set.is_none() && self.line.until() == Time::MAX
     }
 
     pub(super) fn until(&self) -> Time {

@@ -125,6 +125,12 @@ impl Genset {
         &self.flow
     }
 
+    /// How often its engine was started, or tried to, in hours how long it ran, and how much fuel that took, in l.
+    #[inline]
+    pub(crate) fn wear(&self) -> (u32, f64, f64) {
+        (self.starts, self.running_s / JOULES_PER_WATT_HOUR, self.fuel_l)
+    }
+
     /// Lets a test change what the last segment moved.
     #[cfg(test)]
     pub(crate) fn tamper(&mut self) -> &mut GensetFlow {
