@@ -165,6 +165,22 @@ impl Document {
         Self { path: self.path.clone(), text, ..Self::default() }.with_origins(origins)
     }
 
+    /// The same with its own text between `from` and `to` in the place of what stands from `begin` to `end`, too.
+    pub(crate) fn copied(&self, (begin, end): (usize, usize), (from, to): (usize, usize)) -> Self {
+        let text = self.text[from..to].to_owned();
+        let ((source, offset), (user, used_at)) = (self.origin(from), self.origin(begin));
+        let mut copy = self.replaced_by((begin, end), &text, (source, offset), text.len());
+        if let Some(origins) = &mut copy.origins {
+            origins.is_used(begin, (user.clone(), used_at));
+        }
+        copy
+    }
+
+    /// Where the byte at `at` is used, if its text stands somewhere else and was taken over.
+    pub(crate) fn user(&self, at: usize) -> Option<(&Self, usize)> {
+        self.origins.as_ref()?.user(at)
+    }
+
     /// Whether the text comes from the command line: it has no lines that could be shown.
     pub(crate) fn is_setting(&self) -> bool {
         self.is_setting

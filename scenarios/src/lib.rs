@@ -2,7 +2,7 @@
 //! reference.
 //!
 //! ```text
-//!   path ─> files ─> include ─> overrides ─> node (RON, one level at a time) ─┬─> site ─> device, council ─> ControllerSpec
+//!   path ─> files ─> include ─> alike ─> overrides ─> node (RON, one level at a time) ─┬─> site ─> device, council ─> ControllerSpec
 //!                                                                  └─> scenario ─> plant ─> source, profile
 //!                                                                               └> network, happening ─> command, fault
 //!                                                                               └> expectation ─> WorldSpec
@@ -25,6 +25,7 @@
 //!
 //! **Invariant:** no text, however hostile, panics or hangs: sizes, depths and counts have limits, each with a name.
 
+mod alike;
 pub mod assurance;
 pub mod at_end;
 mod battery;
@@ -209,7 +210,8 @@ pub fn examine<F: FunctionSet>(files: &dyn Files, path: &str) -> (Report, Vec<As
     let is_site = Node::root(&document, &mut Notes::default()).is_some_and(|root| root.name() == "Site");
     let mut assurances = Vec::new();
     if is_site {
-        let root = Node::root(&document, &mut notes);
+        let document = alike::expanded(document, &mut notes);
+        let root = document.as_ref().and_then(|document| Node::root(document, &mut notes));
         let site = root.and_then(|root| site::read::<F>(&root, &mut notes));
         if let Some(site) = site.filter(|_site| notes.errors() == 0) {
             let sync = persistence::waits(site.persistence, network::SYNC).write;

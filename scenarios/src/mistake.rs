@@ -48,6 +48,9 @@ pub struct Mistake {
     /// The line's text around the mistake.
     #[serde(skip)]
     shown: Shown,
+    /// Whether the text is that of another part of the file, which was taken over.
+    #[serde(skip)]
+    is_copy: bool,
 }
 
 /// A part of a line with the marked characters as a byte range in it.
@@ -61,6 +64,11 @@ struct Shown {
 impl Mistake {
     /// A mistake at `length` bytes from `offset` of a document.
     pub(crate) fn at(document: &Document, offset: usize, length: usize, field: &str, message: &str) -> Self {
+        let user =
+            document.user(offset).map(|(user, at)| format!("{}:{}", user.path(), line_of(user.text(), at)));
+        let is_copy = user.is_some();
+        let message =
+            &user.map_or_else(|| message.to_owned(), |user| format!("{message}; taken over in {user}"));
         let (document, offset) = document.origin(offset);
         if document.is_setting() {
             return Self::of_file(document.path(), 0, field, message);
@@ -74,12 +82,13 @@ impl Mistake {
         let column = text[line_start..offset].chars().count();
         Self {
             file: document.path().to_string(),
-            line: counted(before.matches('\n').count() + 1),
+            line: line_of(text, offset),
             column: counted(column + 1),
             field: field.to_string(),
             message: shortened(message),
             severity: Severity::Error,
             shown: Shown::of(line_text, column, length),
+            is_copy,
         }
     }
 
@@ -93,6 +102,7 @@ impl Mistake {
             message: shortened(message),
             severity: Severity::Error,
             shown: Shown::default(),
+            is_copy: false,
         }
     }
 
@@ -214,7 +224,10 @@ impl Notes {
         if mistake.severity == Severity::Error {
             self.errors += 1;
         }
-        if self.mistakes.contains(&mistake) {
+        // What is wrong where it stands is no other mistake wherever it was taken over.
+        let at = (&mistake.file, mistake.line, mistake.column);
+        let is_told = |known: &Mistake| !known.is_copy && at == (&known.file, known.line, known.column);
+        if self.mistakes.contains(&mistake) || (mistake.is_copy && self.mistakes.iter().any(is_told)) {
             return;
         }
         if self.mistakes.len() < MAX_MISTAKES {
@@ -308,6 +321,11 @@ fn distance(found: &str, name: &str) -> usize {
         }
     }
     row[name.len()]
+}
+
+/// The line of a place in a text, from 1.
+fn line_of(text: &str, offset: usize) -> u32 {
+    counted(text[..floor_boundary(text, offset)].matches('\n').count() + 1)
 }
 
 fn counted(count: usize) -> u32 {

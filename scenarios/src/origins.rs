@@ -25,19 +25,39 @@ struct Piece {
     offset: usize,
     /// How many bytes of it are the source's own; what is beyond them stands for the place before.
     length: usize,
+    /// The source and the place in it that took it over from there.
+    user: Option<(usize, usize)>,
 }
 
 impl Origins {
     /// Of a text that is a file's own.
     pub(crate) fn whole(document: Document) -> Self {
-        let piece = Piece { begin: 0, source: 0, offset: 0, length: document.text().len() };
+        let piece = Piece { begin: 0, source: 0, offset: 0, length: document.text().len(), user: None };
         Self { sources: vec![Arc::new(document)], pieces: vec![piece] }
+    }
+
+    fn piece(&self, at: usize) -> Option<&Piece> {
+        let after = self.pieces.partition_point(|piece| piece.begin <= at);
+        self.pieces.get(after.checked_sub(1)?)
+    }
+
+    /// The place of whoever took over the byte at `at` from where it stands; none if nobody did.
+    pub(crate) fn user(&self, at: usize) -> Option<(&Document, usize)> {
+        let (source, offset) = self.piece(at)?.user?;
+        Some((&self.sources[source], offset))
+    }
+
+    /// The piece that begins at `begin` was taken over by the place at `offset` of `user`.
+    pub(crate) fn is_used(&mut self, begin: usize, (user, offset): (Document, usize)) {
+        let source = known_or_new(&mut self.sources, user);
+        for piece in self.pieces.iter_mut().filter(|piece| piece.begin == begin) {
+            piece.user = Some((source, offset));
+        }
     }
 
     /// The place in its own file of the byte at `at`; none of an empty text.
     pub(crate) fn of(&self, at: usize) -> Option<(&Document, usize)> {
-        let after = self.pieces.partition_point(|piece| piece.begin <= at);
-        let piece = self.pieces.get(after.checked_sub(1)?)?;
+        let piece = self.piece(at)?;
         Some((&self.sources[piece.source], piece.offset + (at - piece.begin).min(piece.length)))
     }
 
@@ -50,9 +70,11 @@ impl Origins {
         (source, offset): (Document, usize),
         length: usize,
     ) -> Self {
+        let mut sources = self.sources.clone();
+        let source = known_or_new(&mut sources, source);
         let kept = self.pieces.iter().copied().filter(|piece| piece.begin < begin);
         let mut pieces: Vec<Piece> = kept.collect();
-        pieces.push(Piece { begin, source: self.sources.len(), offset, length });
+        pieces.push(Piece { begin, source, offset, length, user: None });
         let cut = self.pieces.iter().rev().find(|piece| piece.begin <= end);
         pieces.extend(cut.map(|piece| {
             let passed = (end - piece.begin).min(piece.length);
@@ -61,9 +83,17 @@ impl Origins {
         }));
         let later = self.pieces.iter().filter(|piece| piece.begin > end);
         pieces.extend(later.map(|piece| Piece { begin: piece.begin - end + begin + new, ..*piece }));
-        let sources = self.sources.iter().cloned().chain([Arc::new(source)]).collect();
         Self { sources, pieces }
     }
+}
+
+/// The place of a source in the list, to which it is added if it is not there: many parts come from one file.
+fn known_or_new(sources: &mut Vec<Arc<Document>>, source: Document) -> usize {
+    let is_it = |known: &Arc<Document>| known.path() == source.path() && known.text() == source.text();
+    sources.iter().position(is_it).unwrap_or_else(|| {
+        sources.push(Arc::new(source));
+        sources.len() - 1
+    })
 }
 
 /// Puts a text together and keeps where its parts come from.
@@ -103,7 +133,7 @@ impl Patchwork {
             sources.push(Arc::new(document.clone()));
             sources.len() - 1
         });
-        self.origins.pieces.push(Piece { begin: self.text.len(), source, offset, length });
+        self.origins.pieces.push(Piece { begin: self.text.len(), source, offset, length, user: None });
     }
 }
 

@@ -12,7 +12,7 @@ use ron::value::RawValue;
 
 use crate::files::Document;
 use crate::mistake::{Mistake, Notes, present};
-use crate::node::{Node, excerpt, options};
+use crate::node::{Entry, Node, excerpt, options};
 use crate::steps::{Step, parsed, shown};
 
 /// Most settings of one run, those of the file and those of the command line each.
@@ -191,6 +191,20 @@ pub(crate) fn of_site<'s>(map: &Node<'s>, is_file: bool, notes: &mut Notes) -> V
         all.push(Setting { steps, value, by: By::Stated(entry.key, entry.value), prefix });
     }
     all
+}
+
+/// What a component is that differs from another in one value; `way` leads to the component.
+pub(crate) fn changed(document: Document, way: &[Step], change: &Entry<'_>, notes: &mut Notes) -> Document {
+    let path = format!("{}=", change.name);
+    let steps = parsed(&path).ok().filter(|(_, rest)| rest.is_empty()).map(|found| found.0);
+    let Some(steps) = steps else {
+        let form = "expected a path within it such as \"rating\" or \"link.unit\", got";
+        change.key.error(notes, format!("{form} {}", shown(&change.name)));
+        return document;
+    };
+    let steps = way.iter().cloned().chain(steps).collect();
+    let by = By::Stated(change.key.clone(), change.value.clone());
+    Setting { steps, value: change.value.text(), by, prefix: "" }.applied(document, &mut Vec::new(), notes)
 }
 
 /// Sets values of a site file.

@@ -23,7 +23,7 @@ use crate::node::{Node, excerpt};
 use crate::overrides::child;
 use crate::site::{HOST_EXAMPLE, LISTEN_EXAMPLE, Site};
 use crate::steps::Step;
-use crate::{fieldbus, fleet, network, persistence, scenario, site};
+use crate::{alike, fieldbus, fleet, network, persistence, scenario, site};
 
 /// A site that was loaded to be run.
 #[derive(Clone, Debug)]
@@ -117,6 +117,7 @@ impl<F: FunctionSet> RealSite<F> {
 pub fn load_site<F: FunctionSet>(files: &dyn Files, path: &str) -> Result<RealSite<F>, Report> {
     let mut notes = Notes::default();
     let made = scenario::read_document(files, path, &mut notes)
+        .and_then(|document| alike::expanded(document, &mut notes))
         .and_then(|document| make::<F>(&document, &mut notes).map(|made| RealSite { document, ..made }));
     let report = notes.into_report();
     match made {

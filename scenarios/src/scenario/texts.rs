@@ -1,6 +1,7 @@
 //! The texts of a scenario and its site, read and put together before anything in them is.
 
 use super::read_document;
+use crate::alike;
 use crate::files::{Document, Files, resolved};
 use crate::include;
 use crate::mistake::Notes;
@@ -25,6 +26,7 @@ impl Texts {
         notes: &mut Notes,
     ) -> Option<Self> {
         let merged = include::merged(files, read_document(files, path, notes)?, notes)?;
+        let merged = alike::expanded(merged, notes)?;
         let mut typed = Vec::new();
         let (scenario, for_site) = Settings::read(&merged, changes, notes).apply(&merged, &mut typed, notes);
         let site = Self::read_site(files, &scenario, (&for_site, &mut typed), notes);
@@ -44,7 +46,7 @@ impl Texts {
         let path: String = node.parse().ok()?;
         let path = resolved(scenario.path(), &path);
         match Document::read(files, &path) {
-            Ok(document) => Some(overrides::apply(document, settings, typed, notes)),
+            Ok(document) => Some(overrides::apply(alike::expanded(document, notes)?, settings, typed, notes)),
             Err(reason) => {
                 node.error(notes, format!("cannot read \"{path}\": {reason}"));
                 None
