@@ -1,7 +1,7 @@
 //! The program as its users meet it: exit codes, streams, JSON fields and messages.
 //!
-//! The folder of the same name holds what needs room: arguments, streams, sweeps, metrics, the files that a run writes, logs that were
-//! forged, a log of a write that came late, and expectations that are looked for in a log.
+//! The folder of the same name holds what needs room: arguments, streams, sweeps, metrics, the files that a run writes, logs
+//! that were forged, a log of a write that came late, and expectations that are looked for in a log.
 
 #[path = "emsctl/forged.rs"]
 mod forged;

@@ -6,9 +6,9 @@
 //!
 //! A mistake in a part that was taken over is shown where that stands, with the place that it was taken over to.
 //!
-//! **Decision: a component is the template of others, and there are no templates apart from that.** A template of its own would be a
-//! second kind of text that nothing checks until it is used. Whoever needs parameters that are no values of the file would change
-//! our mind.
+//! **Decision: a component is the template of others, and there are no templates apart from that.** A template of its own
+//! would be a second kind of text that nothing checks until it is used. Whoever needs parameters that are no values of the
+//! file would change our mind.
 
 use crate::files::{Document, MAX_SCENARIO_BYTES};
 use crate::mistake::{Notes, present};

@@ -54,8 +54,8 @@ pub(crate) struct Bound {
 }
 
 impl AtEnd {
-    /// The unit of its value and its margin: `W`, `Wh`, `Hz`, `pu`, `s`, `events`, `money` in the tariff's currency, `number`, or `1` for
-    /// shares.
+    /// The unit of its value and its margin: `W`, `Wh`, `Hz`, `pu`, `s`, `events`, `money` in the tariff's currency,
+    /// `number`, or `1` for shares.
     pub fn unit(&self) -> &'static str {
         match &self.subject {
             Subject::Sum(bound) => match bound.total.unit {

@@ -2,10 +2,10 @@
 //! reference.
 //!
 //! ```text
-//!   path ─> files ─> include ─> alike ─> overrides ─> node (RON, one level at a time) ─┬─> site ─> device, council ─> ControllerSpec
-//!                                                                  └─> scenario ─> plant ─> source, profile
-//!                                                                               └> network, happening ─> command, fault
-//!                                                                               └> expectation ─> WorldSpec
+//!   path ─> files ─> include ─> alike ─> overrides ─> node (RON) ─┬─> site ─> device, council ─> ControllerSpec
+//!                                                                 └─> scenario ─> plant ─> source, profile
+//!                                                                              └> network, happening ─> command, fault
+//!                                                                              └> expectation ─> WorldSpec
 //!   every step ─> mistake (file:line:col: field: what was found, what is allowed)
 //! ```
 //!

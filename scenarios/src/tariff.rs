@@ -10,9 +10,9 @@
 //!
 //! Where windows overlap, the later one of the list wins. Prices may be negative, as on exchanges.
 //!
-//! What happens may change prices: `At("+1 day", Price(import: "0.35 EUR/kWh"))` puts another price in the place of the tariff's own
-//! from then on, under its windows, and `During(begin, end, Price(…))` is one more window, over all of the tariff's. **Nobody but the
-//! bill sees it:** laws have price tables of their own, and no point carries a price.
+//! What happens may change prices: `At("+1 day", Price(import: "0.35 EUR/kWh"))` puts another price in the place of the
+//! tariff's own from then on, under its windows, and `During(begin, end, Price(…))` is one more window, over all of the
+//! tariff's. **Nobody but the bill sees it:** laws have price tables of their own, and no point carries a price.
 
 use r_ems_engine::Time;
 use r_ems_sim::bill::{PriceChange, Prices};

@@ -3,8 +3,8 @@
 //! Each of these sums has a name, by which an expectation compares it (`AtEnd("commerce.peak <= 225 kW")`) and a sweep lists it
 //! (`commerce.peak_w`). They are what the plant did, not what controllers believed, and what a summary shows.
 //!
-//! Of several batteries `cycles` are those of the one that has most, `soc_min` is the lowest of any and `soc_max` the highest; of several
-//! devices `writes` are those to the one that is written most; gensets are added up.
+//! Of several batteries `cycles` are those of the one that has most, `soc_min` is the lowest of any and `soc_max` the
+//! highest; of several devices `writes` are those to the one that is written most; gensets are added up.
 
 use r_ems_engine::units::Watts;
 use r_ems_sim::account::{BatteryUse, GensetUse, Peak};

@@ -130,7 +130,9 @@ fn a_grid_that_nothing_holds_is_dead_and_has_no_extremes_of_that() {
 fn a_weak_line_shows_in_the_extremes_of_the_voltage() {
     // A rest of the battery: what is drawn is the load. At 4 MVA and R = X, 400 kW drawn leave 0.920 of the voltage.
     let plant = r#"
-        "load": Load(rating: "400 kW", source: Ramp(from: "0 W", to: "400 kW", begin: "+10 min", end: "+30 min"), power_factor: 1.0),
+        "load": Load(
+            rating: "400 kW", source: Ramp(from: "0 W", to: "400 kW", begin: "+10 min", end: "+30 min"), power_factor: 1.0,
+        ),
         "bess": Battery(capacity: "500 kWh", rating: "250 kW", soc: "50 %"),
         "pcc": GridConnection(import_max: "400 kW", short_circuit: "4 MVA", r_to_x: 1.0),
     "#;

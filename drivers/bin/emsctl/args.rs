@@ -334,9 +334,9 @@ pub struct Run {
     pub set: Vec<String>,
     /// Makes a run with each of these values: plant.commerce.bess.capacity=250,500,1000kWh
     ///
-    /// Prints a table, CSV, with a row for each run, and exits with 0 when it is whole: an expectation that a run misses is named in
-    /// its row. A unit behind the last value is that of all numbers without one. Several --sweep make every combination, at
-    /// most 10,000.
+    /// Prints a table, CSV, with a row for each run, and exits with 0 when it is whole: an expectation that a run misses is
+    /// named in its row. A unit behind the last value is that of all numbers without one. Several --sweep make every
+    /// combination, at most 10,000.
     #[arg(long, value_name = "PATH=VALUE,…", value_parser = clap::value_parser!(Axis))]
     #[arg(conflicts_with_all = ["record", "csv", "metrics"])]
     pub sweep: Vec<Axis>,

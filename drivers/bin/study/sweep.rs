@@ -274,7 +274,8 @@ impl OfFunction {
     }
 }
 
-/// Does `work` for each number below `count` on several threads, and hands what comes of it to `take` in the order of the numbers.
+/// Does `work` for each number below `count` on several threads, and hands what comes of it to `take` in the order of the
+/// numbers.
 #[expect(clippy::disallowed_methods, reason = "the runs are independent, and each is one deterministic loop")]
 fn in_order<T: Send>(
     jobs: usize,

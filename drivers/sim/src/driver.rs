@@ -189,8 +189,8 @@ impl SimDriver {
         Ok(driver)
     }
 
-    /// The same world, which also keeps a bill of each grid at these prices, which are in time order, and at this one of each kW of
-    /// the highest mean over a quarter of an hour.
+    /// The same world, which also keeps a bill of each grid at these prices, which are in time order, and at this one of each
+    /// kW of the highest mean over a quarter of an hour.
     #[must_use]
     pub fn with_prices(mut self, changes: &[PriceChange], demand_per_kw: f64) -> Self {
         for grid in &mut self.grids {

@@ -1,7 +1,7 @@
 //! What held a bus and how well: the extremes of its voltage and frequency, and how long it was an island or dead.
 //!
-//! What a bus reads while nothing holds it is no extreme, but how long that was is told. A voltage that collapses, since a grid cannot
-//! carry what flows, is one of 0. Both are looked at where segments begin and end, as expectations do.
+//! What a bus reads while nothing holds it is no extreme, but how long that was is told. A voltage that collapses, since a
+//! grid cannot carry what flows, is one of 0. Both are looked at where segments begin and end, as expectations do.
 
 use r_ems_engine::{Span, Time};
 
