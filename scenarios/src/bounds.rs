@@ -1,7 +1,7 @@
 //! How large quantities may be: what is larger is a slip of the pen, and would leave the range in which sums are exact.
 
 use r_ems_engine::points::device::{FREQUENCY_MAX_HZ, MAX_MAGNITUDE, VOLTAGE_MAX};
-use r_ems_engine::units::{Hertz, PerUnit, Vars, VoltAmperes, WattHours, Watts, WattsPerSecond};
+use r_ems_engine::units::{Hertz, PerUnit, Vars, VoltAmperes, Volts, WattHours, Watts, WattsPerSecond};
 use r_ems_sim::plant::CAPACITY_MAX_WH;
 
 use crate::mistake::Notes;
@@ -52,6 +52,7 @@ bounded!(
     Watts within MAX_MAGNITUDE,
     Vars within MAX_MAGNITUDE,
     VoltAmperes within MAX_MAGNITUDE,
+    Volts within MAX_MAGNITUDE,
     PerUnit within VOLTAGE_MAX,
     Hertz within FREQUENCY_MAX_HZ,
     WattHours within CAPACITY_MAX_WH,

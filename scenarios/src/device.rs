@@ -184,7 +184,7 @@ pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Opti
     };
     if class.is_controlled() {
         if !class.is_switched() {
-            read_reactive(&mut fields, &mut spec, link.modbus.is_some(), notes);
+            read_reactive(&mut fields, &mut spec, link.modbus.as_ref(), notes);
         }
         spec.reversion = fields.leaf_or("reversion", REVERSION, notes);
         spec.write_interval = fields.leaf_or("write_interval", Span::ZERO, notes);
@@ -224,7 +224,7 @@ fn measured_points(
 }
 
 /// Reads `apparent: "300 kVA", priority: Active`: what takes reactive set-points.
-fn read_reactive(fields: &mut Fields<'_>, spec: &mut DeviceSpec, is_modbus: bool, notes: &mut Notes) {
+fn read_reactive(fields: &mut Fields<'_>, spec: &mut DeviceSpec, modbus: Option<&Modbus>, notes: &mut Notes) {
     spec.apparent = fields.leaf_if_given("apparent", notes);
     if let Some(apparent) = spec.apparent
         && apparent <= VoltAmperes::ZERO
@@ -239,8 +239,8 @@ fn read_reactive(fields: &mut Fields<'_>, spec: &mut DeviceSpec, is_modbus: bool
     if priority.and_then(|node| word(&node, &["Active", "Reactive"], notes)) == Some(1) {
         spec.priority = Priority::Reactive;
     }
-    // What a device behind Modbus tells of it stands in its map.
-    if spec.apparent.is_some() && !is_modbus {
+    // What a device with a map tells of it stands there.
+    if spec.apparent.is_some() && !modbus.is_some_and(Modbus::maps_points) {
         spec.points = spec.points.with(PointKind::ReactivePower).with(PointKind::ReactiveSetPoint);
     }
 }

@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use r_ems_engine::Span;
 use r_ems_engine::text::TextError;
-use r_ems_engine::units::{Hertz, PerUnit, Ratio, Vars, VoltAmperes, WattHours, Watts, WattsPerSecond};
+use r_ems_engine::units::{
+    Hertz, PerUnit, Ratio, Vars, VoltAmperes, Volts, WattHours, Watts, WattsPerSecond,
+};
 use r_ems_engine::wall::TimeZone;
 
 use crate::bounds::Bounded;
@@ -81,7 +83,7 @@ macro_rules! bounded_leaf {
     };
 }
 
-bounded_leaf!(Watts, Vars, VoltAmperes, PerUnit, Hertz, WattHours, WattsPerSecond);
+bounded_leaf!(Watts, Vars, VoltAmperes, Volts, PerUnit, Hertz, WattHours, WattsPerSecond);
 
 impl Leaf for Ratio {
     fn read(node: &Node<'_>) -> Result<Self, String> {

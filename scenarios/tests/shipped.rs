@@ -3,8 +3,9 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 42] = [
+const SCENARIOS: [&str; 43] = [
     "volt_var",
+    "volt_var_sunspec",
     "peak_shaving",
     "peak_shaving_wire",
     "peak_shaving_serial",
@@ -47,11 +48,12 @@ const SCENARIOS: [&str; 42] = [
     "demo",
     "demo_pair",
 ];
-const SITES: [&str; 31] = [
+const SITES: [&str; 32] = [
     "workshop",
     "lodge",
     "camp",
     "commerce_volt_var",
+    "commerce_volt_var_sunspec",
     "commerce",
     "commerce_modbus",
     "commerce_worn",

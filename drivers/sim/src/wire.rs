@@ -9,6 +9,7 @@
 
 mod models;
 mod page;
+mod settings;
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -63,7 +64,11 @@ pub(crate) fn read(
             match otherwise {
                 Otherwise::Unknown => is_told = true,
                 Otherwise::Value(otherwise) if !is_commanded => {
-                    value = page.set_point(map).or(value);
+                    let held = match kind(map, point) {
+                        Some(PointKind::ReactiveSetPoint) => Some(page.reactive(map)),
+                        Some(_) | None => page.set_point(map),
+                    };
+                    value = held.or(value);
                     seen.value = otherwise;
                 }
                 Otherwise::Value(_) => {}
@@ -106,10 +111,13 @@ const fn holds(otherwise: Otherwise, is_valid: bool, is_commanded: bool) -> bool
 
 /// Whether a device by models has no register for what its plant could do now, and shows what it was set up for.
 fn is_setting(map: &DeviceMap, point: &MappedPoint) -> bool {
-    let kind = map
-        .models()
-        .and_then(|by| by.kinds.get(point.point.position().checked_sub(by.first_point.position())?));
-    matches!(kind, Some(PointKind::ChargeLimit | PointKind::DischargeLimit))
+    matches!(kind(map, point), Some(PointKind::ChargeLimit | PointKind::DischargeLimit))
+}
+
+/// What a point of a device by models measures.
+fn kind(map: &DeviceMap, point: &MappedPoint) -> Option<PointKind> {
+    let by = map.models()?;
+    by.kinds.get(point.point.position().checked_sub(by.first_point.position())?)
 }
 
 /// Whether a device has all of these registers.

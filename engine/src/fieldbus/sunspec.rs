@@ -21,6 +21,7 @@
 mod choose;
 pub mod models;
 mod search;
+pub mod settings;
 #[cfg(test)]
 pub(super) mod testing;
 #[cfg(test)]
@@ -40,9 +41,9 @@ use super::pdu::{Registers, Request};
 use super::plan::ReadLimits;
 use super::refusal::Exception;
 use crate::ids::PointIndex;
-use crate::points::{DeviceClass, PointKind, PointKinds};
+use crate::points::{DeviceClass, PointKind, PointKinds, Priority};
 use crate::time::Span;
-use crate::units::Watts;
+use crate::units::{Volts, Watts};
 
 /// Where a chain may begin, in the order in which it is looked for.
 pub const BASES: [u16; 3] = [40_000, 0, 50_000];
@@ -80,6 +81,37 @@ pub struct ByModels {
     pub heartbeat: Option<Span>,
     /// Its rated power, by which a simulated one chooses its scale factors.
     pub rating: Watts,
+    /// What its voltage is a multiple of; none where that is not read.
+    pub nominal: Option<NominalVoltage>,
+    /// Which power comes first where there is no room for both; none: it takes no reactive set-points.
+    pub reactive: Option<Priority>,
+}
+
+/// The voltage that a grid is built for, and between what. The models have either one; how they go together depends on how a
+/// grid is wired.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum NominalVoltage {
+    /// Between two lines.
+    LineToLine(Volts),
+    /// Between a line and neutral.
+    LineToNeutral(Volts),
+}
+
+impl NominalVoltage {
+    /// So much it is.
+    pub const fn volts(self) -> Volts {
+        match self {
+            Self::LineToLine(volts) | Self::LineToNeutral(volts) => volts,
+        }
+    }
+
+    /// Where a meter has what is measured against it.
+    pub const fn measured(self) -> &'static [Field] {
+        match self {
+            Self::LineToLine(_) => &models::LINE_TO_LINE,
+            Self::LineToNeutral(_) => &models::LINE_TO_NEUTRAL,
+        }
+    }
 }
 
 impl ByModels {
@@ -112,11 +144,14 @@ impl ByModels {
             PointKind::ChargeLimit => !has(&models::CHARGE_LIMIT),
             PointKind::DischargeLimit => !has(&models::DISCHARGE_LIMIT),
             PointKind::SetPoint => false,
+            PointKind::ReactivePower if self.class == DeviceClass::Meter => !has(&models::METERED_REACTIVE),
             PointKind::ReactivePower => !has(&models::REACTIVE),
             // It is in volts, and no model says of what nominal voltage.
-            PointKind::Voltage => true,
-            // Those of model 704 are not written yet.
-            PointKind::ReactiveSetPoint => true,
+            PointKind::Voltage => !self.nominal.is_some_and(|nominal| has(nominal.measured())),
+            PointKind::ReactiveSetPoint => {
+                let has_share = has(&[models::REACTIVE_123.set]) && has(&models::POWER_MAX_121);
+                self.reactive.is_none() || !has(&[models::REACTIVE_704.set]) && !has_share
+            }
             // No model is of a receiver of such signals, of an engine, or of a breaker.
             PointKind::Signal | PointKind::State | PointKind::Closed => true,
             PointKind::Frequency => !has(&models::FREQUENCY),
@@ -139,12 +174,12 @@ impl ByModels {
     /// Most requests that read its points: each may lie in another model, and so may its heartbeat and what shares are shares
     /// of.
     pub const fn most_reads(&self) -> usize {
-        self.kinds.len() + choose::MOST_FIXED
+        self.kinds.len() + choose::MOST_FIXED + self.reactive.is_some() as usize
     }
 
     /// Most requests that a search takes.
     pub fn most_searches(&self, limits: ReadLimits) -> u64 {
-        let bodies = models::settings(self.class).map(|field| field.model);
+        let bodies = models::settings(self).map(|field| field.model);
         let mut seen: Vec<u16> = bodies.collect();
         seen.sort_unstable();
         seen.dedup();
@@ -155,7 +190,8 @@ impl ByModels {
     /// Most requests that write: those of a set-point, and the heartbeat.
     pub fn most_writes(&self) -> usize {
         if self.class.is_controlled() {
-            choose::MOST_WRITES + usize::from(self.heartbeat.is_some())
+            let set_points = 1 + usize::from(self.reactive.is_some());
+            choose::MOST_WRITES * set_points + usize::from(self.heartbeat.is_some())
         } else {
             0
         }
@@ -163,8 +199,9 @@ impl ByModels {
 
     /// How long one of those takes to pass, and its answer, at the most.
     pub(super) fn write_passes(&self, framing: Framing) -> (Span, Span) {
-        const REGISTERS: &[u8] = &[0; 2 * choose::LONGEST_WRITE];
-        let registers = Registers::new(REGISTERS).expect("whole registers");
+        const REGISTERS: &[u8] = &[0; 2 * choose::LONGEST_REACTIVE];
+        let longest = if self.reactive.is_some() { choose::LONGEST_REACTIVE } else { choose::LONGEST_WRITE };
+        let registers = Registers::new(&REGISTERS[..2 * longest]).expect("whole registers");
         framing.exchange_passes(&Request::WriteRegisters { address: 0, registers })
     }
 }

@@ -2,12 +2,15 @@
 
 use r_ems_engine::Span;
 use r_ems_engine::fieldbus::plan::ReadLimits;
-use r_ems_engine::fieldbus::sunspec::{ByModels, HEAD, MODELS_USED, REVERSION_MAX};
+use r_ems_engine::fieldbus::sunspec::settings::MODELS_SHOWN;
+use r_ems_engine::fieldbus::sunspec::{ByModels, HEAD, MODELS_USED, NominalVoltage, REVERSION_MAX};
 use r_ems_engine::ids::PointIndex;
-use r_ems_engine::points::{DeviceClass, DeviceSpec};
+use r_ems_engine::points::{DeviceClass, DeviceSpec, PointKind};
+use r_ems_engine::units::Volts;
 
 use super::writes::check_timeout;
 use crate::device::Device;
+use crate::later::unknown;
 use crate::mistake::Notes;
 use crate::node::{Fields, Node};
 
@@ -17,12 +20,18 @@ pub(super) struct Models {
     /// The models that may be used; none: all that are known.
     only: Vec<u16>,
     pub(super) heartbeat: Option<Span>,
+    /// What a voltage is a multiple of.
+    nominal: Option<NominalVoltage>,
 }
+
+/// The nominal voltages of grids: above extra-low voltage, and no more than the highest one of IEC 60038.
+const NOMINAL_V: (f64, f64) = (50.0, 1.2e6);
 
 /// What such a link does not say itself.
 const SAID_BY_MODELS: [&str; 5] = ["points", "writes", "heartbeat", "hole_max", "bits_max"];
 
-/// Reads `(models: [701, 702, 704, 713], heartbeat: "3 s")` of a device in a grid with this scan.
+/// Reads `(models: [701, 702, 704, 713], heartbeat: "3 s")` of a device in a grid with this scan, and of a meter also
+/// `nominal_voltage: LineToLine("400 V")`.
 pub(super) fn read(
     node: &Node<'_>,
     link: &mut Fields<'_>,
@@ -45,8 +54,37 @@ pub(super) fn read(
             fields.place("heartbeat").error(notes, "a meter expects no heartbeats");
         }
     }
+    let nominal = fields.optional("nominal_voltage").and_then(|node| read_nominal(&node, class, notes));
     fields.finish(notes);
-    (notes.errors() == errors).then_some(Models { only: models, heartbeat })
+    (notes.errors() == errors).then_some(Models { only: models, heartbeat, nominal })
+}
+
+/// Reads `LineToLine("400 V")` or `LineToNeutral("230 V")`.
+fn read_nominal(node: &Node<'_>, class: DeviceClass, notes: &mut Notes) -> Option<NominalVoltage> {
+    if class != DeviceClass::Meter {
+        node.error(notes, format!("a {} measures no voltage", class.name()));
+        return None;
+    }
+    let between: fn(Volts) -> NominalVoltage = match node.name() {
+        "LineToLine" => NominalVoltage::LineToLine,
+        "LineToNeutral" => NominalVoltage::LineToNeutral,
+        _other => {
+            unknown(node, "nominal voltage", &["LineToLine", "LineToNeutral"], &[], notes);
+            return None;
+        }
+    };
+    let values = node.positional(notes)?;
+    let [value] = &values[..] else {
+        node.error(notes, format!("expected one voltage, such as {}(\"400 V\")", node.name()));
+        return None;
+    };
+    let found: Volts = value.leaf(notes)?;
+    let (low, high) = (Volts::of(NOMINAL_V.0), Volts::of(NOMINAL_V.1));
+    if !(low..=high).contains(&found) {
+        value.error(notes, format!("must be from {low} to {high}, got {found}"));
+        return None;
+    }
+    Some(between(found))
 }
 
 fn read_models(node: &Node<'_>, notes: &mut Notes) -> Option<Vec<u16>> {
@@ -57,11 +95,12 @@ fn read_models(node: &Node<'_>, notes: &mut Notes) -> Option<Vec<u16>> {
     let mut models = Vec::new();
     for item in &items {
         let Some(found) = item.leaf::<u64>(notes) else { continue };
-        match MODELS_USED.iter().find(|known| u64::from(**known) == found) {
+        match MODELS_USED.iter().chain(&MODELS_SHOWN).find(|known| u64::from(**known) == found) {
             Some(model) if !models.contains(model) => models.push(*model),
             Some(model) => item.error(notes, format!("model {model} is there twice")),
             None => {
-                let known: Vec<String> = MODELS_USED.iter().map(u16::to_string).collect();
+                let known: Vec<String> =
+                    MODELS_USED.iter().chain(&MODELS_SHOWN).map(u16::to_string).collect();
                 item.error(
                     notes,
                     format!("nothing is read from model {found}; allowed: {}", known.join(", ")),
@@ -83,13 +122,23 @@ impl Models {
             reversion: spec.reversion,
             heartbeat: self.heartbeat,
             rating: spec.rating,
+            nominal: self.nominal,
+            reactive: spec.apparent.map(|_apparent| spec.priority),
         }
     }
 }
 
 /// Notes what no device has that has these models, and what models have no room for.
 pub(super) fn check(device: &Device<'_>, (wanted, limits): (&ByModels, ReadLimits), notes: &mut Notes) {
-    if let Some(missing) = wanted.lacks() {
+    let has = |kind: PointKind| wanted.kinds.contains(kind);
+    if has(PointKind::Voltage) && wanted.nominal.is_none() {
+        let message = "`v` is a multiple of the nominal voltage, and models have volts: with `sunspec` say of what, such as \
+                       nominal_voltage: LineToLine(\"400 V\"), or LineToNeutral(\"230 V\")";
+        device.note_link(message.into(), notes);
+    } else if has(PointKind::ReactiveSetPoint) && wanted.reactive.is_none() {
+        let message = "`q_set_point` needs the `apparent` power of the device, such as \"300 kVA\"";
+        device.note_link(message.into(), notes);
+    } else if let Some(missing) = wanted.lacks() {
         let known: Vec<String> = wanted.only.iter().map(u16::to_string).collect();
         device.note_link(format!("`models` are {}, and of these {missing}", known.join(", ")), notes);
     }

@@ -14,6 +14,9 @@ use r_ems_engine::fieldbus::register::Layout;
 use r_ems_engine::fieldbus::sunspec::models::{self, Field};
 use r_ems_engine::fieldbus::sunspec::{BASES, ByModels, END, MARKER};
 use r_ems_engine::log::ENGINE_VERSION;
+use r_ems_engine::points::device::VOLTAGE_MAX;
+
+use super::settings;
 
 /// Where its chain begins.
 const BASE: u16 = BASES[0];
@@ -31,19 +34,25 @@ const WHO: [(u16, u16, &str); 3] = [(2, 16, "R-EMS"), (18, 16, "simulated device
 /// those, `f` two of single precision, `z` of texts and of what is counted.
 ///
 /// Source: the definitions in the repository `sunspec/models`, as of 2024.
-const BODIES: [(&[u16], &str); 15] = [
+const BODIES: [(&[u16], &str); 21] = [
     (&[COMMON], "z64ui"),
     (&[101, 102, 103], "u4iu6i3ui7z2iuiui8u14"),
     (&[111, 112, 113], "f23u14"),
     (&[120], "u2iui6ui6uiuiuiui2"),
     (&[121], "u2iu3i4ui4u5i10"),
+    (&[122], "u3z24i2uiu4z4u4i"),
     (&[123], "u8iu4i3u5i3"),
     (&[124], "u10i2u4i8"),
+    (&[160], "i4u3u"),
     (&[201, 202, 203, 204], "i36z16iz16iz32iu2"),
     (&[211, 212, 213, 214], "f61u2"),
     (&[701], "u8i5u20i11u18i5u18i5u21i10z32"),
     (&[702], "u43i7"),
+    (&[703], "u15i2"),
     (&[704], "u22I2i2u8I2i2u9i6u8"),
+    (&[705], "u10i3u10uiuiuiui"),
+    (&[706], "u10i3u5uiui"),
+    (&[711], "u9i3u8iu"),
     (&[713], "u5i2"),
     (&[715], "u7"),
     (&[802], "u42iu2iuiu2i12"),
@@ -103,9 +112,9 @@ impl Image {
             }
         }
         let rating = by.rating.watts();
-        let powers = [&models::POWER[..], &models::METERED, &models::REACTIVE];
+        let powers = [&models::POWER[..], &models::METERED, &models::REACTIVE, &models::METERED_REACTIVE];
         for field in powers.into_iter().flatten().filter(|field| field.model == id) {
-            self.put_factor(at, *field, room(rating, *field));
+            self.put_factor(at, *field, room(rating, *field, WATTS));
         }
         let most = [
             &models::CHARGE_LIMIT[..],
@@ -114,12 +123,17 @@ impl Image {
             &models::POWER_MAX_121,
         ];
         for field in most.into_iter().flatten().filter(|field| field.model == id) {
-            let power = room(rating, *field);
+            let power = room(rating, *field, WATTS);
             self.put_factor(at, *field, power);
             self.put(at, *field, power, rating);
         }
         for field in models::FREQUENCY.iter().filter(|field| field.model == id) {
             self.put_factor(at, *field, HUNDREDTHS);
+        }
+        if let Some(nominal) = by.nominal {
+            for field in nominal.measured().iter().filter(|field| field.model == id) {
+                self.put_factor(at, *field, room(nominal.volts().volts() * VOLTAGE_MAX, *field, HUNDREDTHS));
+            }
         }
         for field in models::CHARGE.iter().filter(|field| field.model == id) {
             self.put_factor(at, *field, HUNDREDTHS);
@@ -136,6 +150,17 @@ impl Image {
         let switches = commands.into_iter().flat_map(|command| [command.reverts, command.on]);
         for field in switches.chain(models::HEARTBEATS).filter(|field| field.model == id) {
             self.put(at, field, WATTS, 0.0);
+        }
+        let reactive = [(models::REACTIVE_704, WATTS), (models::REACTIVE_123, HUNDREDTHS)];
+        for (command, power) in reactive.into_iter().filter(|_| by.reactive.is_some()) {
+            let fields = [command.set, command.reverts, command.on, models::PRIORITY_704];
+            for field in fields.into_iter().filter(|field| field.model == id) {
+                self.put_factor(at, field, power);
+                self.put(at, field, if field.factor.is_some() { power } else { WATTS }, 0.0);
+            }
+        }
+        for (_, words) in settings::SET.iter().filter(|(model, _)| *model == id) {
+            words.iter().for_each(|(place, word)| self.words[at + usize::from(*place)] = *word);
         }
     }
 
@@ -154,13 +179,13 @@ impl Image {
     }
 }
 
-/// The smallest power of ten, in steps of watts, with which a register has room for a rating and some more.
-fn room(rating: f64, field: Field) -> i16 {
+/// The smallest power of ten, from one on, with which a register has room for a rating and some more.
+fn room(rating: f64, field: Field, from: i16) -> i16 {
     let has_room = |power: &i16| {
         let layout = field.layout(1.0).scaled(*power);
         layout.is_some_and(|layout| layout.registers(rating * HEADROOM).is_ok())
     };
-    (WATTS..=*Layout::POWERS.end()).find(has_room).unwrap_or(*Layout::POWERS.end())
+    (from..=*Layout::POWERS.end()).find(has_room).unwrap_or(*Layout::POWERS.end())
 }
 
 /// The registers of a model's body, as if none were implemented; `None`: it cannot be simulated.
@@ -196,13 +221,19 @@ mod tests {
             (113, 60),
             (120, 26),
             (121, 30),
+            (122, 44),
             (123, 24),
             (124, 24),
+            (160, 8),
             (203, 105),
             (213, 124),
             (701, 153),
             (702, 50),
+            (703, 17),
             (704, 65),
+            (705, 31),
+            (706, 22),
+            (711, 22),
             (713, 7),
             (715, 7),
             (802, 62),

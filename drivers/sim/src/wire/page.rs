@@ -195,12 +195,8 @@ impl Page {
 
     /// The set-point that was written last, W, in the device's own sign; none before the first.
     pub(super) fn set_point(&self, map: &DeviceMap) -> Option<f64> {
-        let number = |content| {
-            let mut pieces = map.writes().iter().flat_map(WriteRequest::pieces);
-            let (piece, field) = pieces.find(|(_, field)| field.content == content)?;
-            self.number(piece, &field.layout)
-        };
-        let (power, switch) = (number(FieldContent::SetPoint), number(FieldContent::Switch));
+        let power = self.written(map, FieldContent::SetPoint);
+        let switch = self.written(map, FieldContent::Switch);
         // What is only switched on takes whatever power there is.
         let on = power.or(switch)?;
         let is_off = switch.is_some_and(|switch| switch.abs() <= 0.0);
@@ -209,9 +205,13 @@ impl Page {
 
     /// The reactive set-point that was written last, var, in the device's own sign; 0 where none is written.
     pub(crate) fn reactive(&self, map: &DeviceMap) -> f64 {
+        self.written(map, FieldContent::ReactiveSetPoint).unwrap_or(0.0)
+    }
+
+    fn written(&self, map: &DeviceMap, content: FieldContent) -> Option<f64> {
         let mut pieces = map.writes().iter().flat_map(WriteRequest::pieces);
-        let found = pieces.find(|(_, field)| field.content == FieldContent::ReactiveSetPoint);
-        found.and_then(|(piece, field)| self.number(piece, &field.layout)).unwrap_or(0.0)
+        let (piece, field) = pieces.find(|(_, field)| field.content == content)?;
+        self.number(piece, &field.layout)
     }
 
     /// The set-point that was written and waits for what comes after it.

@@ -15,15 +15,16 @@ impl Channel {
         if point.measured <= at {
             return;
         }
-        self.overruled_since =
-            if point.is_in_force { None } else { Some(self.overruled_since.unwrap_or(at).min(at)) };
         let reactive = image.point(self.device, PointKind::ReactiveSetPoint);
         let reactive = reactive.filter(|point| point.quality == Quality::Good && point.measured > at);
+        let is_in_force = point.is_in_force && reactive.is_none_or(|point| point.is_in_force);
+        self.overruled_since =
+            if is_in_force { None } else { Some(self.overruled_since.unwrap_or(at).min(at)) };
         let reactive_gap = reactive.map_or(Vars::ZERO, |point| (Vars::of(point.value) - last.reactive).abs());
         let (gap, most) = ((Watts::of(point.value) - last.power).abs(), self.dead_band + self.rounds);
         let reactive_most = Vars::of(self.dead_band.watts()) + self.rounds_reactive;
         let is_near = gap <= most && reactive_gap <= reactive_most;
-        let is_held = point.is_in_force && is_near;
+        let is_held = is_in_force && is_near;
         if is_held {
             last.state = WriteState::Acknowledged { at };
             if core::mem::take(&mut self.is_unheld) {

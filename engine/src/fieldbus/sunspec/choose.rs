@@ -10,14 +10,16 @@ use crate::fieldbus::plan::ReadLimits;
 use crate::fieldbus::register::{Layout, NumberType, Unknown, WordOrder};
 use crate::fieldbus::write::{FieldContent, Heartbeat, WriteFunction, WriteRequest, WrittenField};
 use crate::ids::PointIndex;
-use crate::points::{DeviceClass, PointKind};
+use crate::points::{DeviceClass, PointKind, Priority};
 use crate::time::Span;
 
-/// A set-point is its value, its reversion time, and that it is in force.
+/// A set-point is its value, its reversion time, and that it is in force; a reactive one as much again.
 pub(super) const MOST_WRITES: usize = 3;
 /// So many registers the longest of these requests has.
 pub(super) const LONGEST_WRITE: usize = 2;
-/// The head of the model that hears heartbeats, and what shares are shares of.
+/// And that of a reactive set-point, with which power comes first.
+pub(super) const LONGEST_REACTIVE: usize = 3;
+/// The head of the model that hears heartbeats, and what shares are shares of; those of a reactive set-point come beside.
 pub(super) const MOST_FIXED: usize = 2;
 /// One of a hundred.
 const PERCENT: f64 = 0.01;
@@ -38,16 +40,23 @@ pub(crate) struct Chosen {
 /// The first thing that they have not.
 pub(crate) fn choose(models: &[Model], by: &ByModels, limits: ReadLimits) -> Result<Chosen, Missing> {
     let device = Device { models, by, most: limits.most() };
-    let control = device.control()?;
+    let controls = Controls { active: device.control()?, reactive: device.reactive()? };
     let mut points = Vec::new();
     for (place, kind) in by.kinds.iter().enumerate() {
         let point = PointIndex::of(by.first_point.position() + place);
-        points.push(device.point(kind, point, control.as_ref())?);
+        points.push(device.point(kind, point, &controls)?);
     }
     let heard = by.heartbeat.map(|timeout| device.heartbeat(timeout)).transpose()?;
     let (heartbeat, head) = heard.unzip();
-    let (writes, most) = control.map_or((Vec::new(), None), |control| (control.writes, control.most));
-    Ok(Chosen { points, fixed: head.into_iter().chain(most).collect(), writes, heartbeat })
+    let (mut fixed, mut writes): (Vec<Fixed>, Vec<WriteRequest>) = (head.into_iter().collect(), Vec::new());
+    for control in [controls.active, controls.reactive].into_iter().flatten() {
+        writes.extend(control.writes);
+        // Both may be shares of the same.
+        let is_new = |most: &Fixed| !fixed.contains(most);
+        let most = control.most.filter(is_new);
+        fixed.extend(most);
+    }
+    Ok(Chosen { points, fixed, writes, heartbeat })
 }
 
 struct Device<'a> {
@@ -57,16 +66,42 @@ struct Device<'a> {
     most: u16,
 }
 
-/// How the set-point of a device is written, and where it is seen what is in force.
+/// How the set-points of a device are written: the reactive one comes after the other.
+struct Controls {
+    active: Option<Control>,
+    reactive: Option<Control>,
+}
+
+/// How a set-point of a device is written, and where it is seen what is in force.
 struct Control {
     writes: Vec<WriteRequest>,
     command: Command,
-    /// What one of the number is, in W.
+    /// What one of the number is, in W or var.
     scale: f64,
-    /// What is in force where the command is not, in W.
+    /// What is in force where the command is not, in W or var.
     otherwise: f64,
     /// What the number is a share of.
     most: Option<Fixed>,
+}
+
+impl Controls {
+    /// That by which a set-point is written.
+    const fn of(&self, kind: PointKind) -> Option<&Control> {
+        match kind {
+            PointKind::SetPoint => self.active.as_ref(),
+            PointKind::ReactiveSetPoint => self.reactive.as_ref(),
+            PointKind::Power
+            | PointKind::StateOfCharge
+            | PointKind::ChargeLimit
+            | PointKind::DischargeLimit
+            | PointKind::ReactivePower
+            | PointKind::Voltage
+            | PointKind::Frequency
+            | PointKind::Signal
+            | PointKind::State
+            | PointKind::Closed => None,
+        }
+    }
 }
 
 impl Device<'_> {
@@ -85,36 +120,35 @@ impl Device<'_> {
         candidates.iter().copied().find(|field| self.value(*field).is_some())
     }
 
-    fn point(
-        &self,
-        kind: PointKind,
-        point: PointIndex,
-        control: Option<&Control>,
-    ) -> Result<MappedPoint, Missing> {
+    fn point(&self, kind: PointKind, point: PointIndex, controls: &Controls) -> Result<MappedPoint, Missing> {
         // An inverter that sleeps does not know its power: what counts is that it has a register for it.
         let fits = |field: &Field| self.model(*field).is_some() && field.reach() <= self.most;
         let has = |candidates: &[Field]| candidates.iter().copied().find(fits);
         let first = |candidates: &[Field]| self.first(candidates).or_else(|| has(candidates));
+        let control = controls.of(kind);
         let (field, scale) = match kind {
             PointKind::Power if self.by.class == DeviceClass::Meter => (has(&models::METERED), 1.0),
             PointKind::Power => (has(&models::POWER), 1.0),
+            PointKind::ReactivePower if self.by.class == DeviceClass::Meter => {
+                (has(&models::METERED_REACTIVE), 1.0)
+            }
             PointKind::ReactivePower => (has(&models::REACTIVE), 1.0),
             PointKind::Frequency => (has(&models::FREQUENCY), 1.0),
-            PointKind::Voltage
-            | PointKind::ReactiveSetPoint
-            | PointKind::Signal
-            | PointKind::State
-            | PointKind::Closed => (None, 1.0),
+            PointKind::Voltage => self
+                .by
+                .nominal
+                .map_or((None, 1.0), |nominal| (has(nominal.measured()), nominal.volts().volts().recip())),
+            PointKind::Signal | PointKind::State | PointKind::Closed => (None, 1.0),
             PointKind::StateOfCharge => (first(&models::CHARGE), PERCENT),
             PointKind::ChargeLimit => (self.first(&models::CHARGE_LIMIT), 1.0),
             PointKind::DischargeLimit => (self.first(&models::DISCHARGE_LIMIT), 1.0),
-            PointKind::SetPoint => {
+            PointKind::SetPoint | PointKind::ReactiveSetPoint => {
                 control.map_or((None, 1.0), |control| (Some(control.command.set), control.scale))
             }
         };
         let field = field.ok_or(Missing::Point(kind))?;
         let model = self.model(field).ok_or(Missing::Point(kind))?;
-        let guard = control.filter(|_| kind == PointKind::SetPoint).map(|control| Guard {
+        let guard = control.map(|control| Guard {
             address: model.address + control.command.on.at,
             layout: control.command.on.layout(1.0),
             is: control.command.is_on,
@@ -150,21 +184,55 @@ impl Device<'_> {
 
     /// A battery's power in W, by model 704.
     fn power(&self) -> Option<Control> {
-        self.control_by(models::POWER_704, &[1.0], (None, 0.0))
+        self.control_by(models::POWER_704, FieldContent::SetPoint, &[1.0], (None, 0.0))
+    }
+
+    /// The reactive set-point of a device that takes one.
+    fn reactive(&self) -> Result<Option<Control>, Missing> {
+        let Some(priority) = self.by.reactive else { return Ok(None) };
+        let found = self.vars(priority).or_else(|| self.share_of_vars());
+        found.map(Some).ok_or(Missing::Point(PointKind::ReactiveSetPoint))
+    }
+
+    /// Reactive power in var, by model 704, with which power comes first where the device lets that be said.
+    fn vars(&self, priority: Priority) -> Option<Control> {
+        let content = FieldContent::ReactiveSetPoint;
+        let mut control = self.control_by(models::REACTIVE_704, content, &[1.0], (None, 0.0))?;
+        let field = models::PRIORITY_704;
+        if let (Some(_), Some(switches)) = (self.value(field), control.writes.last_mut()) {
+            let content = FieldContent::Constant(models::priority(priority));
+            let layout = Layout { unknown: Unknown::Never, ..field.layout(1.0) };
+            switches.fields.push(WrittenField { content, layout, most: None });
+        }
+        Some(control)
+    }
+
+    /// Reactive power as a share of the most active power, by model 123.
+    fn share_of_vars(&self) -> Option<Control> {
+        let (most, fixed) = self.most(&models::POWER_MAX_121)?;
+        let content = FieldContent::ReactiveSetPoint;
+        let control = self.control_by(models::REACTIVE_123, content, &[PERCENT * most], (None, 0.0))?;
+        Some(Control { most: Some(fixed), ..control })
     }
 
     /// A battery's power in shares of the most, by model 124: the highest rate of discharge, and the lowest.
     fn rates(&self) -> Option<Control> {
         let (most, fixed) = self.most(&[models::STORAGE_MAX])?;
         let percent = PERCENT * most;
-        let control = self.control_by(models::DISCHARGE_124, &[percent, -percent], (Some(most), 0.0))?;
+        let control = self.control_by(
+            models::DISCHARGE_124,
+            FieldContent::SetPoint,
+            &[percent, -percent],
+            (Some(most), 0.0),
+        )?;
         Some(Control { most: Some(fixed), ..control })
     }
 
     /// An inverter's highest power as a share of the most.
     fn limit(&self, most: &[Field], command: Command) -> Option<Control> {
         let (most, fixed) = self.most(most)?;
-        let control = self.control_by(command, &[PERCENT * most], (Some(most), most))?;
+        let control =
+            self.control_by(command, FieldContent::SetPoint, &[PERCENT * most], (Some(most), most))?;
         Some(Control { most: Some(fixed), ..control })
     }
 
@@ -182,6 +250,7 @@ impl Device<'_> {
     fn control_by(
         &self,
         command: Command,
+        content: FieldContent,
         scales: &[f64],
         (most, otherwise): (Option<f64>, f64),
     ) -> Option<Control> {
@@ -205,7 +274,7 @@ impl Device<'_> {
             request(field, Vec::from([written(FieldContent::Constant(value), field.layout(1.0))]))
         };
         let layouts = scales.iter().filter_map(|scale| set.layout(*scale).scaled(factor));
-        let values = layouts.map(|layout| written(FieldContent::SetPoint, layout));
+        let values = layouts.map(|layout| written(content, layout));
         let mut writes = Vec::from([request(set, values.collect())]);
         if model.value(reverts).is_some() {
             let seconds = self.by.reversion.as_nanos().div_ceil(Span::from_secs(1).as_nanos());

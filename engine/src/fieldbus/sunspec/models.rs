@@ -4,8 +4,9 @@
 
 use NumberType::{F32, I16, I32, U16, U32};
 
+use super::ByModels;
 use crate::fieldbus::register::{Layout, NumberType, Unknown, WordOrder};
-use crate::points::DeviceClass;
+use crate::points::{DeviceClass, Priority};
 
 /// One number of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +21,11 @@ pub struct Field {
     pub factor: Option<u16>,
 }
 
-const fn field(model: u16, at: u16, number: NumberType) -> Field {
+pub(super) const fn field(model: u16, at: u16, number: NumberType) -> Field {
     Field { model, at, number, factor: None }
 }
 
-const fn scaled(model: u16, at: u16, number: NumberType, factor: u16) -> Field {
+pub(super) const fn scaled(model: u16, at: u16, number: NumberType, factor: u16) -> Field {
     Field { model, at, number, factor: Some(factor) }
 }
 
@@ -60,11 +61,28 @@ pub const POWER: [Field; 7] = [
     field(111, 22, F32),
 ];
 
+/// The reactive power of an inverter, var, positive where it is injected.
+pub const REACTIVE: [Field; 7] = [
+    scaled(701, 12, I16, 119),
+    scaled(103, 20, I16, 21),
+    scaled(102, 20, I16, 21),
+    scaled(101, 20, I16, 21),
+    field(113, 28, F32),
+    field(112, 28, F32),
+    field(111, 28, F32),
+];
+
 /// The active power that a meter measures, W.
 pub const METERED: [Field; 8] = of_meters(18, 22, 28);
 
 /// The reactive power that a meter measures, var.
-pub const REACTIVE: [Field; 8] = of_meters(28, 32, 44);
+pub const METERED_REACTIVE: [Field; 8] = of_meters(28, 32, 44);
+
+/// The voltage between two lines that a meter measures, V: the average of those that there are.
+pub const LINE_TO_LINE: [Field; 8] = of_meters(11, 15, 18);
+
+/// The voltage between a line and neutral that a meter measures, V: the average of those that there are.
+pub const LINE_TO_NEUTRAL: [Field; 8] = of_meters(7, 15, 10);
 
 /// The frequency that a meter measures, Hz.
 pub const FREQUENCY: [Field; 8] = of_meters(16, 17, 26);
@@ -142,11 +160,37 @@ pub const DISCHARGE_124: Command = Command {
 /// together say what the power is to be.
 pub const CHARGE_124: Field = scaled(124, 13, I16, 25);
 
+/// Reactive power as it is to be, var. Two registers say that it is in force, and that vars count: with 1 and 4.
+pub const REACTIVE_704: Command = Command {
+    set: scaled(704, 38, I32, 57),
+    reverts: field(704, 45, U32),
+    on: field(704, 35, U32),
+    is_on: 65_540.0,
+};
+/// Which power gives way where there is no room for both, behind what says that reactive power is in force.
+pub const PRIORITY_704: Field = field(704, 37, U16);
+/// Reactive power in percent of the most active power that an inverter has, by the older model. Two registers say that shares of
+/// that count, and that it is in force: each with 1.
+pub const REACTIVE_123: Command = Command {
+    set: scaled(123, 15, I16, 25),
+    reverts: field(123, 19, U16),
+    on: field(123, 21, U32),
+    is_on: 65_537.0,
+};
+
+/// What [`PRIORITY_704`] says.
+pub(super) const fn priority(which: Priority) -> f64 {
+    match which {
+        Priority::Active => 0.0,
+        Priority::Reactive => 1.0,
+    }
+}
+
 /// Where a controller's heartbeat is written: of a resource, of a battery's management system.
 pub const HEARTBEATS: [Field; 2] = [field(715, 5, U32), field(802, 19, U16)];
 
 /// The numbers of such a device that are looked at once, when it was found.
-pub(super) fn settings(class: DeviceClass) -> impl Iterator<Item = Field> {
+pub(super) fn settings(by: &ByModels) -> impl Iterator<Item = Field> + use<> {
     const fn of(command: Command) -> [Field; 3] {
         [command.set, command.reverts, command.on]
     }
@@ -160,7 +204,8 @@ pub(super) fn settings(class: DeviceClass) -> impl Iterator<Item = Field> {
         &HEARTBEATS,
     ];
     const PV: [&[Field]; 5] = [&POWER_MAX_702, &POWER_MAX_121, &of(LIMIT_704), &of(LIMIT_123), &HEARTBEATS];
-    let lists: &'static [&[Field]] = match class {
+    const REACTIVE: [&[Field]; 4] = [&of(REACTIVE_704), &[PRIORITY_704], &of(REACTIVE_123), &POWER_MAX_121];
+    let lists: &'static [&[Field]] = match by.class {
         DeviceClass::Meter
         | DeviceClass::Signal
         | DeviceClass::Genset
@@ -169,5 +214,6 @@ pub(super) fn settings(class: DeviceClass) -> impl Iterator<Item = Field> {
         DeviceClass::Battery => &BATTERY,
         DeviceClass::Pv => &PV,
     };
-    lists.iter().copied().flatten().copied()
+    let reactive: &'static [&[Field]] = if by.reactive.is_some() { &REACTIVE } else { &[] };
+    lists.iter().chain(reactive).copied().flatten().copied()
 }

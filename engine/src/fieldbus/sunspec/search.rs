@@ -65,7 +65,7 @@ impl Model {
 
     /// So many registers of it are to be looked at.
     fn wanted(&self, by: &ByModels) -> u16 {
-        let here = models::settings(by.class).filter(|field| self.has(*field) && by.uses(field.model));
+        let here = models::settings(by).filter(|field| self.has(*field) && by.uses(field.model));
         here.map(Field::reach).max().unwrap_or(0)
     }
 }

@@ -13,6 +13,7 @@ use crate::fieldbus::pdu::Registers;
 use crate::fieldbus::plan::ReadLimits;
 use crate::ids::{ConnectionIndex, DeviceIndex};
 use crate::machine::{SetPointWrite, Validity, WriteKind};
+use crate::points::Priority;
 use crate::time::LocalTime;
 
 fn wanted(class: DeviceClass) -> ByModels {
@@ -24,6 +25,8 @@ fn wanted(class: DeviceClass) -> ByModels {
         reversion: Span::from_millis(60_500),
         heartbeat: None,
         rating: Watts::of(100e3),
+        nominal: None,
+        reactive: None,
     }
 }
 
@@ -79,8 +82,13 @@ fn values(map: &DeviceMap, image: &Image) -> Vec<(Validity, f64)> {
 
 /// What the requests of a set-point write: the first register, and all of them.
 fn written(map: &DeviceMap, value: f64) -> Vec<(u16, Vec<u16>)> {
+    written_with(map, (value, 0.0))
+}
+
+/// The same with a reactive set-point.
+fn written_with(map: &DeviceMap, (value, reactive): (f64, f64)) -> Vec<(u16, Vec<u16>)> {
     let (device, kind, valid_until) = (DeviceIndex(0), WriteKind::SetPoint, LocalTime::ZERO);
-    let write = SetPointWrite { device, kind, value, reactive: 0.0, epoch: 1, valid_until };
+    let write = SetPointWrite { device, kind, value, reactive, epoch: 1, valid_until };
     let words = |request: &crate::fieldbus::write::WriteRequest| {
         let mut pdu = Vec::new();
         request.encode(&write, &mut pdu).expect("there is room");
@@ -187,6 +195,137 @@ fn an_inverter_is_limited_by_a_share_of_what_it_can() {
         image.put(most.expect("it has one"), &[900]);
         assert!(!is_in_place(&map, &image), "the same share is more now");
     }
+}
+
+/// What is wanted of a device that takes reactive set-points.
+fn reactive(class: DeviceClass, priority: Priority) -> ByModels {
+    let kinds = class.points().with(PointKind::ReactivePower).with(PointKind::ReactiveSetPoint);
+    ByModels { kinds, reactive: Some(priority), ..wanted(class) }
+}
+
+#[test]
+fn a_reactive_set_point_in_vars_follows_the_other_with_what_comes_first() {
+    // Two of the models' scale factors: of watts and of vars.
+    let known: [(u16, u16); 16] = [
+        (22, 0),
+        (23, 0),
+        (24, 0),
+        (25, 0),
+        (31, 0),
+        (32, 0),
+        (35, 0),
+        (36, 0),
+        (37, 0),
+        (38, 0),
+        (39, 0),
+        (45, 0),
+        (46, 0),
+        (55, 1),
+        (57, 2),
+        (58, 0),
+    ];
+    let without: Vec<(u16, u16)> = known.into_iter().filter(|(at, _)| *at != 37).collect();
+    let mut models = BATTERY.to_vec();
+    models[1] = (701, 153, &[(10, 400), (12, 0xfff6), (116, 2), (119, 3)]);
+    for (priority, word) in [(Priority::Active, 0), (Priority::Reactive, 1)] {
+        models[3] = (704, 65, &known);
+        let by = reactive(DeviceClass::Battery, priority);
+        let mut image = Image::at(40_000, &models);
+        let (map, _) = found(&image, &by, ReadLimits::default()).expect("it has all");
+        use Validity::{NotInForce, Valid};
+        let [q, q_set_point] = [5, 6];
+        assert_eq!(values(&map, &image)[q..], [(Valid, -10e3), (NotInForce, 0.0)]);
+        let model = 40_002 + 68 + 155 + 52;
+        let requests = written_with(&map, (-12_340.0, 5_000.0));
+        assert_eq!(
+            requests,
+            [
+                (model + 24, vec![0xffff, 0xfb2e]),
+                (model + 31, vec![0, 61]),
+                (model + 22, vec![1, 1]),
+                (model + 38, vec![0, 50]),
+                (model + 45, vec![0, 61]),
+                (model + 35, vec![1, 4, word]),
+            ]
+        );
+        assert_eq!(requests.len(), by.most_writes());
+        assert!((map.reactive_step() - 100.0).abs() < 1e-9);
+        requests.iter().for_each(|(address, words)| image.put(*address, words));
+        assert_eq!(values(&map, &image)[q_set_point], (Valid, 5_000.0));
+        // In percent of something it is not ours.
+        image.put(model + 36, &[1]);
+        assert_eq!(values(&map, &image)[q_set_point], (NotInForce, 0.0));
+        // Without its mode nobody knows what a set-point would be; who cannot be told what comes first is told the rest.
+        models[3] = (704, 65, &known[..7]);
+        assert_eq!(of(&models, &by).err(), Some(Missing::Point(PointKind::ReactiveSetPoint)));
+        models[3] = (704, 65, &without);
+        let map = of(&models, &by).expect("it has all");
+        assert_eq!(written_with(&map, (0.0, 0.0))[5], (model + 35, vec![1, 4]));
+        models[3] = BATTERY[3];
+        assert_eq!(of(&models, &by).err(), Some(Missing::Point(PointKind::ReactiveSetPoint)));
+    }
+}
+
+#[test]
+fn a_reactive_set_point_is_a_share_of_the_most_active_power_by_the_older_models() {
+    let models: [Body<'_>; 4] = [
+        (103, 50, &[(14, 300), (15, 2), (20, 0xff9c), (21, 2)]),
+        (120, 26, &[(3, 999), (4, 2)]),
+        (121, 30, &[(2, 800), (22, 2)]),
+        (123, 24, &[(5, 0), (7, 0), (9, 0), (15, 0), (19, 0), (21, 0), (22, 0), (23, 0xffff), (25, 0xffff)]),
+    ];
+    let by = reactive(DeviceClass::Pv, Priority::Active);
+    let mut image = Image::at(40_000, &models);
+    let map = of(&models, &by).expect("it has all");
+    let model = 40_002 + 52 + 28 + 32;
+    use Validity::{NotInForce, Valid};
+    assert_eq!(values(&map, &image)[2..], [(Valid, -10e3), (NotInForce, 0.0)]);
+    let requests = written_with(&map, (80e3, -20e3));
+    let minus_a_quarter = (-250_i16) as u16;
+    assert_eq!(
+        requests[3..],
+        [(model + 15, vec![minus_a_quarter]), (model + 19, vec![61]), (model + 21, vec![1, 1])]
+    );
+    requests.iter().for_each(|(address, words)| image.put(*address, words));
+    assert_eq!(values(&map, &image)[3], (Valid, -20e3));
+    assert!(is_in_place(&map, &image));
+    image.put(40_002 + 52 + 28 + 2, &[900]);
+    assert!(!is_in_place(&map, &image), "the same share is more now");
+    let newer = ByModels { only: vec![103, 120, 121, 702, 704], ..by.clone() };
+    assert_eq!(newer.lacks(), None);
+    let without = ByModels { only: vec![103, 120, 121, 702], ..by };
+    assert_eq!(without.lacks(), Some(Missing::Point(PointKind::ReactiveSetPoint)));
+}
+
+#[test]
+fn a_voltage_is_a_multiple_of_the_nominal_one_between_the_same_conductors() {
+    let scaled: [Body<'_>; 1] = [(203, 105, &[(7, 2_323), (11, 4_080), (15, 0xffff), (18, 0), (22, 0)])];
+    // 2346 V and 4120 V: single precision of 1 and some bits.
+    let single: [Body<'_>; 1] =
+        [(213, 124, &[(10, 0x4512), (11, 0xa000), (18, 0x4580), (19, 0xc000), (28, 0), (29, 0)])];
+    let kinds = DeviceClass::Meter.points().with(PointKind::Voltage);
+    let line_to_line = |volts| Some(NominalVoltage::LineToLine(Volts::of(volts)));
+    let line_to_neutral = |volts| Some(NominalVoltage::LineToNeutral(Volts::of(volts)));
+    for (models, nominal, expected) in [
+        (&scaled, line_to_line(400.0), 1.02),
+        (&scaled, line_to_neutral(230.0), 1.01),
+        (&single, line_to_line(4_000.0), 1.03),
+        (&single, line_to_neutral(2_300.0), 1.02),
+    ] {
+        let by = ByModels { kinds, nominal, ..wanted(DeviceClass::Meter) };
+        let map = of(models, &by).expect("it has all");
+        let (validity, value) = values(&map, &Image::at(40_000, models))[1];
+        assert_eq!(validity, Validity::Valid);
+        assert!((value - expected).abs() < 1e-9, "{nominal:?}: {value}");
+    }
+    let by = ByModels { kinds, ..wanted(DeviceClass::Meter) };
+    assert_eq!(by.lacks(), Some(Missing::Point(PointKind::Voltage)));
+    assert_eq!(of(&scaled, &by).err(), Some(Missing::Point(PointKind::Voltage)));
+    // A meter between two lines knows none to neutral.
+    let delta: [Body<'_>; 1] = [(204, 105, &[(7, 0x8000), (11, 4_080), (15, 0xffff)])];
+    let by = ByModels { nominal: line_to_neutral(230.0), ..by };
+    let map = of(&delta, &by).expect("it has a register for it");
+    assert_eq!(values(&map, &Image::at(40_000, &delta))[1].0, Validity::Invalid);
 }
 
 fn is_in_place(map: &DeviceMap, image: &Image) -> bool {
@@ -310,9 +449,18 @@ proptest! {
             }
         }
         let limits = ReadLimits { registers, ..ReadLimits::default() };
-        let by = ByModels { heartbeat: class.is_controlled().then(|| Span::from_secs(3)), ..wanted(class) };
+        let is_controlled = class.is_controlled();
+        let by = ByModels {
+            heartbeat: is_controlled.then(|| Span::from_secs(3)),
+            kinds: class.more_points().iter().fold(class.points(), PointKinds::with),
+            nominal: (!is_controlled).then(|| NominalVoltage::LineToLine(Volts::of(400.0))),
+            reactive: is_controlled.then_some(Priority::Active),
+            ..wanted(class)
+        };
         if let Ok((map, _asked)) = found(&image, &by, limits) {
-            prop_assert_eq!(map.points().len(), class.points().len());
+            prop_assert_eq!(map.points().len(), by.kinds.len());
+            prop_assert!(map.reads().len() <= by.most_reads());
+            prop_assert!(map.writes().len() <= by.most_writes());
             prop_assert!(map.reads().iter().all(|read| read.span.count <= registers));
             values(&map, &image);
         }

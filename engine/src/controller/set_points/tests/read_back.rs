@@ -167,3 +167,26 @@ fn a_device_that_clamps_is_cared_for_and_one_that_another_commands_is_not() {
         assert_eq!(set_points.channels[0].fails(), fails);
     }
 }
+
+#[test]
+fn a_reactive_set_point_that_is_not_in_force_is_not_held() {
+    let meter = device("pcc", DeviceClass::Meter, Positive::Import, 400.0);
+    let battery = device("bess", DeviceClass::Battery, Positive::Discharge, 250.0);
+    let battery = DeviceSpec { points: battery.points.with(PointKind::ReactiveSetPoint), ..battery };
+    for (validity, is_held) in [(Validity::Valid, true), (Validity::NotInForce, false)] {
+        let mut set_points = written_at(&[]);
+        let (mut image, mut out) =
+            (Image::new(&[meter.clone(), battery.clone()], Span::from_secs(1)), Effects::new());
+        assert!(wants(&mut set_points, second(10), 10.0, &mut out));
+        set_points.written(second(10), BATTERY, WriteOutcome::Acknowledged, &mut out);
+        let [power, reactive] = [2, 1].map(|behind| PointIndex::of(image.points().len() - behind));
+        let samples = [
+            Sample { point: power, validity: Validity::Valid, value: 10e3 },
+            Sample { point: reactive, validity, value: 0.0 },
+        ];
+        image.take(second(12), BATTERY, &samples);
+        set_points.channels[0].read_back(&image, &mut out);
+        let state = set_points.channels[0].last.map(|last| last.state);
+        assert_eq!(state == Some(WriteState::Acknowledged { at: second(10) }), is_held, "{validity:?}");
+    }
+}

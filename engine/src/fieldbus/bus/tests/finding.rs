@@ -22,6 +22,8 @@ fn searched_with(heartbeat: Option<Span>) -> Bus {
         reversion: Span::from_secs(60),
         heartbeat,
         rating: Watts::of(100e3),
+        nominal: None,
+        reactive: None,
     };
     let (points, writes) = (Vec::new(), Vec::new());
     let alone = Mapping { points, writes, recalls: true, models: Some(by), ..said(ALONE, LINE, 0) };

@@ -150,6 +150,8 @@ fn a_device_by_models_is_searched_once_it_has_said_who_it_is() {
         reversion: Span::from_secs(60),
         heartbeat: None,
         rating: Watts::of(100e3),
+        nominal: None,
+        reactive: None,
     };
     let identity = identity(b"A-1");
     let (points, writes) = (Vec::new(), Vec::new());
