@@ -92,6 +92,32 @@ def newer_models(emsctl):
         print(f"    pysunspec2: the battery is charged with {-found / 1e3:.1f} kW while the meter shows {meter.W.cvalue / 1e3:.1f} kW")
 
 
+def settings(emsctl):
+    """What is set in models that no controller uses, and reactive power by models 704 and 123."""
+    with Served(emsctl, "scenarios/volt_var_sunspec.ron") as served:
+        battery = served.scan("commerce/bess")
+        enters = model(battery, 703)
+        assert (enters.ES.value, enters.ESVLo.cvalue, enters.ESHzHi.cvalue) == (1, 91.7, 50.08), enters
+        curve = model(battery, 705)
+        points = [(point.V.cvalue, point.Var.cvalue) for point in curve.Crv[0].Pt]
+        assert (curve.Ena.value, points) == (0, [(92, 44), (98, 0), (102, 0), (108, -44)]), curve
+        droop = model(battery, 711)
+        assert (droop.Ena.value, droop.Ctl[0].DbOf.cvalue, droop.Ctl[0].KOf.cvalue) == (0, 0.036, 0.05), droop
+        control = model(battery, 704)
+        control.WSet.cvalue, control.WSetRvrtTms.cvalue, control.WSetMod.value, control.WSetEna.value = 0, 60, 1, 1
+        control.VarSet.cvalue, control.VarSetRvrtTms.cvalue = -50_000, 60
+        control.VarSetEna.value, control.VarSetMod.value, control.VarSetPri.value = 1, 4, 0
+        for first, last in (
+            ("WSet", "WSet"), ("WSetRvrtTms", "WSetRvrtTms"), ("WSetEna", "WSetMod"),
+            ("VarSet", "VarSet"), ("VarSetRvrtTms", "VarSetRvrtTms"), ("VarSetEna", "VarSetPri"),
+        ):
+            write(control, first, last)
+        found = until(lambda: model(battery, 701).Var.cvalue, lambda found: found < -49_000, "no reactive power")
+        volts = model(served.scan("commerce/pcc"), 203).PPV.cvalue
+        assert 380 < volts < 440, volts
+        print(f"    pysunspec2: the battery absorbs {-found / 1e3:.1f} kvar by model 704, and the meter shows {volts:.1f} V")
+
+
 def write(group, first, last):
     """Writes some numbers of a model in a row with one request."""
     points = group.points
@@ -148,4 +174,5 @@ def beside_a_site(emsctl, emsd, folder):
 if __name__ == "__main__":
     emsctl, emsd, folder = sys.argv[1:]
     newer_models(emsctl)
+    settings(emsctl)
     beside_a_site(emsctl, emsd, pathlib.Path(folder))

@@ -5,7 +5,9 @@ use r_ems_engine::Span;
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
 use super::text::{duration, power, quantity};
-use crate::probe::report::{Device, Finding, Identity, Probed, RoundTrips, Signs, Step, SunSpec, Written};
+use crate::probe::report::{
+    Device, Finding, Identity, ModelSeen, Numbers, Probed, RoundTrips, Signs, Step, SunSpec, Written,
+};
 
 /// So many models are named.
 const MODELS_SHOWN: usize = 16;
@@ -70,6 +72,9 @@ fn one(device: &Device, findings: &[Finding]) -> String {
     if device.answers {
         row("identity", &identity(&device.identity));
         row("SunSpec", &sunspec(device.sunspec.as_ref()));
+        for seen in device.sunspec.iter().flat_map(|found| &found.settings) {
+            row(&format!("model {}", seen.model), &settings(seen));
+        }
     }
     text += &texts(device);
     text += &bits(device);
@@ -102,7 +107,7 @@ fn identity(identity: &Identity) -> String {
 }
 
 fn sunspec(found: Option<&SunSpec>) -> String {
-    let Some(SunSpec { address, models, is_whole }) = found else {
+    let Some(SunSpec { address, models, is_whole, .. }) = found else {
         return "no marker at 40000, 0 or 50000".to_owned();
     };
     let shown: Vec<String> =
@@ -111,6 +116,40 @@ fn sunspec(found: Option<&SunSpec>) -> String {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let end = if *is_whole { "" } else { "; no end was found" };
     format!("at {address}, models (registers): {}{more}{end}", shown.join(", "))
+}
+
+/// What a model says, as far as it is implemented.
+fn settings(seen: &ModelSeen) -> String {
+    let ModelSeen { of, is_on, numbers, refused, .. } = seen;
+    if let Some(refused) = refused {
+        return format!("cannot be read: {refused}");
+    }
+    let is_on = match is_on {
+        Some(true) => ", on",
+        Some(false) => ", off",
+        None => "",
+    };
+    let is_said = |numbers: &&Numbers| numbers.values.iter().any(Option::is_some);
+    let said: Vec<String> = numbers.iter().filter(is_said).map(numbers_of).collect();
+    let said = if said.is_empty() { "no number is implemented".to_owned() } else { said.join("; ") };
+    format!("{of}{is_on}: {said}")
+}
+
+fn numbers_of(numbers: &Numbers) -> String {
+    let Numbers { name, unit, values, bits } = numbers;
+    if !bits.is_empty() {
+        return format!("{name} {}", bits.join(", "));
+    }
+    let figures = |value: &Option<f64>| match value {
+        Some(value) => {
+            let text = format!("{value:.3}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        None => "–".to_owned(),
+    };
+    let values: Vec<String> = values.iter().map(figures).collect();
+    let space = if unit.is_empty() { "" } else { " " };
+    format!("{name} {}{space}{unit}", values.join(" "))
 }
 
 fn texts(device: &Device) -> String {

@@ -79,7 +79,7 @@ pub(super) fn sunspec(session: &mut Session, unit: u8) -> Option<SunSpec> {
     let address = BEGINNINGS
         .into_iter()
         .find(|address| read(session, unit, *address).is_some_and(|found| found == MARKER))?;
-    let mut found = SunSpec { address, models: Vec::new(), is_whole: false };
+    let mut found = SunSpec { address, models: Vec::new(), is_whole: false, settings: Vec::new() };
     let mut next = address.checked_add(2);
     while let Some(place) = next.filter(|_place| found.models.len() < MODELS_MAX) {
         let Some(head) = read(session, unit, place) else { return Some(found) };

@@ -26,6 +26,7 @@ use super::plausible::{Doubt, odd_charge, show};
 use super::reading::read;
 use super::report::{Device, Identity, PointSeen, RoundTrips};
 use super::session::{Exchange, Reply, Session};
+use super::settings;
 use super::target::{Noted, Target, table};
 use crate::present::text::duration;
 use crate::study::progress::Interrupt;
@@ -109,6 +110,11 @@ pub(super) fn look(target: &Target<'_>, session: &mut Session, interrupt: &Inter
         if !interrupt.is_asked() {
             look.device.identity = identity(look.session, target.unit());
             look.device.sunspec = sunspec(look.session, target.unit());
+        }
+        if let Some(found) = look.device.sunspec.as_mut().filter(|_found| !interrupt.is_asked()) {
+            let (seen, notes) = settings::look(target, look.session, &found.models);
+            found.settings = seen;
+            look.notes.extend(notes);
         }
     }
     let Look { device, notes, values, session, .. } = look;

@@ -24,6 +24,7 @@ mod plausible;
 mod reading;
 pub mod report;
 mod session;
+mod settings;
 mod signs;
 mod target;
 mod trial;

@@ -111,6 +111,36 @@ pub struct SunSpec {
     pub models: Vec<Model>,
     /// Whether the end was found behind them.
     pub is_whole: bool,
+    /// What is set in those of them that no controller uses.
+    pub settings: Vec<ModelSeen>,
+}
+
+/// A model that no controller uses, as it was read.
+#[derive(Debug, Serialize)]
+pub struct ModelSeen {
+    /// Its number.
+    pub model: u16,
+    /// What it is of; nothing if it could not be read.
+    pub of: &'static str,
+    /// Whether that is in force; none where the device does not say, or has no switch for it.
+    pub is_on: Option<bool>,
+    /// What it says.
+    pub numbers: Vec<Numbers>,
+    /// Why it could not be read.
+    pub refused: Option<String>,
+}
+
+/// Numbers of a model: a single one, or one of each point of a curve and of each module.
+#[derive(Debug, Serialize)]
+pub struct Numbers {
+    /// What they are.
+    pub name: &'static str,
+    /// Their unit, if they have one.
+    pub unit: &'static str,
+    /// Each, in its order; none if the device does not implement it.
+    pub values: Vec<Option<f64>>,
+    /// What the bits that are set mean, of bits.
+    pub bits: Vec<&'static str>,
 }
 
 /// A model of SunSpec.

@@ -7,7 +7,7 @@ use r_ems_engine::fieldbus::master::ConnectionSpec;
 use r_ems_engine::fieldbus::pdu::Table;
 use r_ems_engine::fieldbus::rtu;
 use r_ems_engine::functions::FunctionSet;
-use r_ems_engine::ids::DeviceIndex;
+use r_ems_engine::ids::{DeviceIndex, GroupIndex};
 use r_ems_engine::points::{DeviceSpec, PointKind};
 use r_ems_scenarios::{RealMember, RealSite, RealWay, Severity};
 
@@ -26,6 +26,8 @@ pub(super) struct Target<'s> {
     pub(super) map: DeviceMap,
     pub(super) connection: &'s ConnectionSpec,
     pub(super) way: &'s RealWay,
+    /// The laws of its controllers that act on it.
+    pub(super) laws: Vec<&'static str>,
     /// Where its points begin in the image.
     first_point: usize,
 }
@@ -33,14 +35,19 @@ pub(super) struct Target<'s> {
 impl<'s> Target<'s> {
     /// The devices that a controller reaches behind Modbus, in the order of the file.
     pub(super) fn all_of<F: FunctionSet>(member: &'s RealMember<F>) -> Vec<Self> {
-        let ControllerSpec { grid, devices, bus, .. } = &member.spec;
+        let ControllerSpec { grid, devices, bus, laws, groups, .. } = &member.spec;
         let mut first_point = 0;
         let mut targets = Vec::new();
         for (place, spec) in devices.iter().enumerate() {
-            if let Some(map) = bus.map_of(DeviceIndex::of(place)).cloned() {
+            let device = DeviceIndex::of(place);
+            let group = groups.iter().position(|group| group.members.contains(&device)).map(GroupIndex::of);
+            let laws = laws.iter().map(|placed| &placed.law);
+            let laws = laws.filter(|law| group.is_some_and(|group| law.acts_on(group)));
+            let laws = laws.map(F::built_name).collect();
+            if let Some(map) = bus.map_of(device).cloned() {
                 let connection = map.connection().position();
                 let (way, connection) = (&member.ways[connection], &bus.connections[connection]);
-                targets.push(Self { grid, spec, map, connection, way, first_point });
+                targets.push(Self { grid, spec, map, connection, way, laws, first_point });
             }
             first_point += spec.points.len();
         }

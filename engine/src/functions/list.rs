@@ -89,6 +89,10 @@ macro_rules! define_functions {
                 match self { $(Self::$name(law) => law.when(),)* }
             }
 
+            fn acts_on(&self, group: $crate::ids::GroupIndex) -> bool {
+                match self { $(Self::$name(law) => law.acts_on(group),)* }
+            }
+
             fn meter(&self) -> Option<$crate::ids::DeviceIndex> {
                 match self { $(Self::$name(law) => law.meter(),)* }
             }

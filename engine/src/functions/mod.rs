@@ -88,6 +88,11 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
         When::Both
     }
 
+    /// Whether it acts on a group, be it on its reactive power only.
+    fn acts_on(&self, group: GroupIndex) -> bool {
+        self.groups().contains(&group)
+    }
+
     /// The meter without which it cannot decide. It is asked again only when that meter has a new sample.
     fn meter(&self) -> Option<DeviceIndex> {
         None

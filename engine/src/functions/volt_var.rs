@@ -80,6 +80,10 @@ impl Function for VoltVar {
         &[]
     }
 
+    fn acts_on(&self, group: GroupIndex) -> bool {
+        self.actors.iter().any(|(known, _)| *known == group)
+    }
+
     fn meter(&self) -> Option<DeviceIndex> {
         Some(self.meter)
     }
