@@ -16,7 +16,7 @@ use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
 /// comes first.
-const SHIPPED: [(&str, Option<&str>); 42] = [
+const SHIPPED: [(&str, Option<&str>); 43] = [
     ("scenarios/at_stop.ron", None),
     ("scenarios/battery_bits.ron", None),
     ("scenarios/black_start.ron", Some("10 min")),
@@ -56,6 +56,7 @@ const SHIPPED: [(&str, Option<&str>); 42] = [
     ("scenarios/tariff_day.ron", None),
     ("scenarios/upgrade.ron", None),
     ("scenarios/volt_var.ron", Some("14 h")),
+    ("scenarios/volt_var_sunspec.ron", Some("20 min")),
     ("scenarios/witness.ron", Some("41 min")),
     ("scenarios/worn_registers.ron", None),
     ("scenarios/year.ron", Some("1 day")),
