@@ -185,6 +185,7 @@ fn a_reactive_set_point_that_is_not_in_force_is_not_held() {
             Sample { point: reactive, validity, value: 0.0 },
         ];
         image.take(second(12), BATTERY, &samples);
+        image.judge(second(12), None, &mut out);
         set_points.channels[0].read_back(&image, &mut out);
         let state = set_points.channels[0].last.map(|last| last.state);
         assert_eq!(state == Some(WriteState::Acknowledged { at: second(10) }), is_held, "{validity:?}");
