@@ -1,6 +1,6 @@
 //! What is set at a simulated device that has models by which it would work by itself. It does nothing of it: its curves are off.
 //!
-//! Sources: the defaults of IEEE 1547-2018, category B, as the laws of the engine have them, where 1 pu of the frequency is 50 Hz.
+//! Sources: the defaults of IEEE 1547-2018, category B, as the laws of the engine have them; 1 pu of frequency is 50 Hz.
 
 /// A number with a sign, as a register holds it.
 const fn signed(number: i16) -> u16 {
