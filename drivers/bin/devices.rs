@@ -5,20 +5,23 @@
 //! ```
 //!
 //! The world is the scenario's: its plant, its timeline, and what its links make of requests. Its controllers do not live here:
-//! whoever connects is the controller. Each connection is answered in order, as by a gateway; one that sends what is no frame is
-//! closed. On a serial line, which has no port here but a [`FarEnd`], a request is what is whole; what is none is forgotten with
-//! the next silence, and no unit speaks for another.
+//! whoever connects is the controller. Each connection is answered in order, each request after its own time, however many are
+//! under way; one that sends what is no frame is closed. On a serial line, which has no port here but a [`FarEnd`], a request is
+//! what is whole; what is none is forgotten with the next silence, and no unit speaks for another.
 //!
-//! **Bounds:** so many connections at once for an address ([`CONNECTIONS_MAX`]; one where the site says `ActiveOnly`), and one
-//! frame of memory for each.
+//! **Bounds:** so many connections at once for an address ([`CONNECTIONS_MAX`]; one where the site says `ActiveOnly`), and for
+//! each as many answers as requests may be under way ([`PIPELINING_MAX`]) and come with one read: nothing is read while so many
+//! wait.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
 use r_ems_engine::Span;
 use r_ems_engine::fieldbus::frame::{Assembler, Frame, FrameFlaw};
 use r_ems_engine::fieldbus::framing::Framing;
+use r_ems_engine::fieldbus::master::PIPELINING_MAX;
 use r_ems_engine::fieldbus::pdu::put_exception;
 use r_ems_engine::fieldbus::refusal::Exception;
 use r_ems_engine::fieldbus::rtu;
@@ -29,6 +32,7 @@ use r_ems_site::clock::Face;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
 
 use crate::far_end::FarEnd;
 use crate::study::Study;
@@ -203,24 +207,30 @@ async fn accept(station: Rc<Station>, listener: TcpListener, world: Rc<RefCell<W
 async fn connection(mut stream: TcpStream, station: &Station, world: &RefCell<World>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut assembler, mut bytes) = (Assembler::default(), [0; READ_BYTES]);
-    loop {
-        let count = stream.read(&mut bytes).await?;
-        if count == 0 {
-            return Ok(());
-        }
-        let mut asked = Vec::new();
-        let whole = assembler.feed(&bytes[..count], |frame| {
-            asked.push((frame.transaction, frame.unit, frame.pdu.to_vec()));
-        });
-        for (transaction, unit, request) in asked {
-            let answer = world.borrow_mut().answer(station, Frame { transaction, unit, pdu: &request });
-            if let Some((bytes, takes)) = answer {
-                tokio::time::sleep(Duration::from_nanos(takes.as_nanos())).await;
-                stream.write_all(&bytes).await?;
+    let mut answers: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
+    let (mut is_heard, mut flaw) = (true, Ok(()));
+    while is_heard || !answers.is_empty() {
+        let next = answers.front().map(|(due, _)| *due);
+        tokio::select! {
+            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                if let Some((_, answer)) = answers.pop_front() {
+                    stream.write_all(&answer).await?;
+                }
+            }
+            read = stream.read(&mut bytes), if is_heard && answers.len() < usize::from(PIPELINING_MAX) => {
+                let count = read?;
+                let now = Instant::now();
+                let heard = assembler.feed(&bytes[..count], |frame| {
+                    let Some((answer, takes)) = world.borrow_mut().answer(station, frame) else { return };
+                    let due = now + Duration::from_nanos(takes.as_nanos());
+                    answers.push_back((answers.back().map_or(due, |(last, _)| due.max(*last)), answer));
+                });
+                flaw = heard.map_err(|flaw: FrameFlaw| std::io::Error::other(flaw.to_string()));
+                is_heard = count > 0 && flaw.is_ok();
             }
         }
-        whole.map_err(|flaw: FrameFlaw| std::io::Error::other(flaw.to_string()))?;
     }
+    flaw
 }
 
 /// Answers a serial line as long as it is there.

@@ -74,6 +74,7 @@ fn behind_a_bus(spec: &mut ControllerSpec<BuiltIn>) {
         framing: Framing::Tcp,
         min_gap: Span::ZERO,
         connect_timeout: Span::from_secs(1),
+        pipelining: 1,
     };
     spec.bus = BusSpec {
         connections: vec![connection; 3],

@@ -27,7 +27,7 @@ mod writes;
 use r_ems_engine::Span;
 use r_ems_engine::fieldbus::framing::Framing;
 use r_ems_engine::fieldbus::map::{IdentityText, MapFlaw, MappedBit, MappedPoint, Mapping};
-use r_ems_engine::fieldbus::master::UnitSpec;
+use r_ems_engine::fieldbus::master::{PIPELINING_MAX, UnitSpec};
 use r_ems_engine::fieldbus::pdu::{MAX_BITS_READ, MAX_REGISTERS_READ, Request, Table};
 use r_ems_engine::fieldbus::plan::ReadLimits;
 use r_ems_engine::fieldbus::write::{Heartbeat, WriteRequest};
@@ -63,6 +63,7 @@ pub(crate) struct Modbus {
     unit: UnitSpec,
     min_gap: Span,
     connect_timeout: Span,
+    pipelining: u8,
     limits: ReadLimits,
     identity: Vec<IdentityText>,
     said: Said,
@@ -110,6 +111,7 @@ pub(crate) fn read(
     let min_gap = span("min_gap", framing.silence(), true);
     let connect_timeout = span("connect_timeout", CONNECT_TIMEOUT, false);
     serial::check_gap(framing, min_gap, fields, notes);
+    let pipelining = read_pipelining(fields, framing, min_gap, notes);
     let most = u64::from(MAX_REGISTERS_READ);
     let registers = whole(fields, "registers_max", (most, 1, most), notes) as u16;
     let most_bits = u64::from(MAX_BITS_READ);
@@ -138,6 +140,7 @@ pub(crate) fn read(
         unit,
         min_gap,
         connect_timeout,
+        pipelining,
         limits,
         identity: identity?,
         said: said?,
@@ -158,6 +161,26 @@ fn read_map(fields: &mut Fields<'_>, class: DeviceClass, scan: Span, notes: &mut
         None => None,
     };
     Some(Map { points: points?, writes: writes?, heartbeat })
+}
+
+/// Reads how many requests may be under way at once: more than one only where answers say to which, and nothing waits after them.
+fn read_pipelining(fields: &mut Fields<'_>, framing: Framing, min_gap: Span, notes: &mut Notes) -> u8 {
+    let pipelining = whole(fields, "pipelining", (1, 1, PIPELINING_MAX.into()), notes) as u8;
+    if pipelining == 1 {
+        return 1;
+    }
+    let message = match framing {
+        Framing::Rtu(_) => {
+            format!("must be 1 on a serial line, where no answer says to which request, got {pipelining}")
+        }
+        Framing::Tcp if min_gap.is_zero() => return pipelining,
+        Framing::Tcp => format!(
+            "must be 1 with a `min_gap`, got {pipelining} and {min_gap}: the gap is for a device that bears no request soon after \
+             an answer"
+        ),
+    };
+    fields.place("pipelining").error(notes, message);
+    1
 }
 
 /// A whole number within bounds.

@@ -113,6 +113,8 @@ impl Session {
             framing: like.framing,
             min_gap: like.min_gap,
             connect_timeout: like.connect_timeout.min(CONNECT_MAX),
+            // What is asked is looked at before more is.
+            pipelining: 1,
         };
         let refused = |error: std::io::Error| Failure::error(format!("nothing can be waited for: {error}"));
         let reactor = BootClock::begin_in(Span::ZERO).and_then(Reactor::new).map_err(refused)?;
@@ -297,6 +299,10 @@ impl Peer for Desk {
 
     fn has_expired(&self, _now: LocalTime, _job: &Job<()>) -> bool {
         false
+    }
+
+    fn goes_alone(&self, _job: &Job<()>) -> bool {
+        true
     }
 
     fn send(&mut self, _job: &Job<()>, transaction: u16, unit: u8, pdu: &[u8]) {

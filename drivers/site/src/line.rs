@@ -1,7 +1,7 @@
 //! One fieldbus connection: bytes to and from a device, a gateway or a serial line, without ever waiting.
 //!
 //! A line is opened and closed at a machine's wish, and says what happens to it. What it cannot take at once it does not take: a
-//! request is a few hundred bytes and one is under way at a time, so what has no room for it leads nowhere, and is closed.
+//! request is a few hundred bytes and few are under way at a time, so what has no room for it leads nowhere, and is closed.
 //!
 //! **What a machine gives up does not arrive.** How far that can be kept is another matter over TCP (`tcp`) than on a serial line
 //! (`serial`): there it is said.
@@ -21,6 +21,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use r_ems_engine::LocalTime;
+use r_ems_engine::fieldbus::master::PIPELINING_MAX;
 
 pub use self::port::Port;
 use self::serial::Serial;
@@ -29,8 +30,9 @@ use crate::reactor::Watch;
 
 /// The longest answer to one request: a frame of Modbus TCP, which is longer than one of RTU.
 pub const ANSWER_BYTES_MAX: usize = 260;
-/// So many bytes may come at once, as answers to requests that were given up may come late and together.
-pub const CREDIT_MAX: usize = 16 * ANSWER_BYTES_MAX;
+/// So many bytes may come at once, as answers to requests that were given up may come late and together, and with those to all
+/// that is under way.
+pub const CREDIT_MAX: usize = 2 * PIPELINING_MAX as usize * ANSWER_BYTES_MAX;
 
 /// Where a connection leads.
 #[derive(Clone, Debug, PartialEq, Eq)]

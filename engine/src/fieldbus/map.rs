@@ -44,15 +44,28 @@ impl BusSpec {
         self.devices.iter().find(|map| map.device() == device)
     }
 
-    /// How long all reads behind a connection take, one after the other.
+    /// How long all reads behind a connection take at the most, as many at once as may be under way there.
     pub fn takes(&self, connection: ConnectionIndex) -> Span {
         let spec = &self.connections[connection.position()];
-        let here = self.devices.iter().filter(|map| map.connection() == connection);
+        let here = || self.devices.iter().filter(|map| map.connection() == connection);
         let takes = |map: &DeviceMap| {
             let passes = map.reads_pass(spec.framing);
             passes + (map.latency() + spec.gap()) * map.most_reads() as u64
         };
-        here.map(takes).fold(Span::ZERO, |sum, takes| sum + takes)
+        let together = |sum: Span, takes: Span| sum + takes;
+        let one_by_one = here().map(takes).fold(Span::ZERO, together);
+        let at_once = spec.most_at_once() as u64;
+        if at_once == 1 {
+            return one_by_one;
+        }
+        // Whoever never lets a place rest while something waits needs (sum + (n - 1) * longest) / n (Graham 1966); what goes
+        // alone comes on top, and before each of it the others must end.
+        let alone = |map: &DeviceMap| map.latency() * map.bit_reads() as u64;
+        let alone_takes = here().map(alone).fold(Span::ZERO, together);
+        let runs = here().map(DeviceMap::bit_reads).sum::<usize>() as u64 + 1;
+        let longest = here().map(DeviceMap::latency).max().unwrap_or(Span::ZERO);
+        let shared = one_by_one - alone_takes + longest * ((at_once - 1) * runs);
+        one_by_one.min(alone_takes + Span::from_nanos(shared.as_nanos() / at_once))
     }
 }
 
@@ -334,6 +347,11 @@ impl DeviceMap {
     /// Most requests that read all points.
     pub fn most_reads(&self) -> usize {
         self.models.as_ref().map_or(self.known.reads.len(), ByModels::most_reads)
+    }
+
+    /// How many of the requests that read all points bring bits on which points depend.
+    pub fn bit_reads(&self) -> usize {
+        (0..self.known.reads.len()).filter(|read| self.bits_of(*read).next().is_some()).count()
     }
 
     /// How long the frames of its reads take to pass, there and back, at the most.

@@ -1,4 +1,4 @@
-//! The master of one connection: a queue of jobs for the units behind it, one exchange at a time.
+//! The master of one connection: a queue of jobs for the units behind it, one exchange at a time, or several that read.
 //!
 //! ```text
 //!   ask ──> queue of jobs ──min_gap──> exchange ──answer──> done
@@ -25,11 +25,14 @@
 //! - **What has left may still wait** in the host's end of the connection, until its cable is whole again. Whoever must not have
 //!   it arrive takes it back: the connection is closed, at once opened anew for what comes next, and no unit is blamed.
 //! - **A peer that ends a connection after an answer** is connected to at once for what comes next: `habit` says why.
+//! - **Several requests are under way** only where the connection is said to bear that, and only such as read: `pipeline` says
+//!   why, and what that means for writes.
 //!
-//! All is bounded: [`MAX_JOBS`] wait at most, and of a stream no more than one frame is kept.
+//! All is bounded: [`MAX_JOBS`] wait at most, [`PIPELINING_MAX`] are under way, and of a stream no more than one frame is kept.
 
 mod habit;
 mod peer;
+mod pipeline;
 mod queue;
 
 use alloc::vec::Vec;
@@ -38,10 +41,12 @@ use serde::{Deserialize, Serialize};
 
 use self::habit::Habit;
 pub use self::peer::{Fault, Job, Next, Peer, Turn};
+use self::pipeline::Company;
+pub use self::pipeline::PIPELINING_MAX;
 use self::queue::{Queue, Waiting};
 use super::frame::{Frame, MAX_PDU_BYTES};
 use super::framing::{Arriving, Asked, Framing};
-use super::pdu::{Answer, Request};
+use super::pdu::Answer;
 use super::refusal::{AnswerFlaw, Exception};
 use crate::time::{LocalTime, Span};
 
@@ -83,6 +88,8 @@ pub struct ConnectionSpec {
     pub min_gap: Span,
     /// How long an attempt to connect may take; positive.
     pub connect_timeout: Span,
+    /// So many requests may be under way at once, from 1 to [`PIPELINING_MAX`]; 1 where there is a gap or are no transactions.
+    pub pipelining: u8,
 }
 
 impl ConnectionSpec {
@@ -141,8 +148,9 @@ pub struct Master<T> {
     habit: Habit,
     units: Vec<Unit>,
     queue: Queue<T>,
-    exchange: Option<Exchange<T>>,
-    /// The data unit of the request that is under way; kept for its memory.
+    /// What is under way, in the order in which it was sent: of several, all only read.
+    exchanges: Vec<Exchange<T>>,
+    /// The data unit of the request that was made last; kept for its memory.
     pdu: Vec<u8>,
     arriving: Arriving,
     transaction: u16,
@@ -159,7 +167,7 @@ impl<T: Copy> Master<T> {
             habit: Habit::default(),
             units: alloc::vec![Unit::default(); spec.units.len()],
             queue: Queue::new(),
-            exchange: None,
+            exchanges: Vec::with_capacity(spec.most_at_once()),
             pdu: Vec::new(),
             arriving: Arriving::new(spec.framing),
             transaction: 0,
@@ -220,9 +228,7 @@ impl<T: Copy> Master<T> {
             self.end_after_an_answer(now);
         } else {
             self.close(now, self.link == Link::Open);
-            if let Some(exchange) = self.exchange.take() {
-                self.fail_exchange(now, exchange, Fault::Disconnected, peer);
-            }
+            self.fail_all(now, Fault::Disconnected, peer);
         }
         self.go_on(now, peer);
     }
@@ -256,7 +262,7 @@ impl<T: Copy> Master<T> {
         self.habit.break_off();
         (self.link, self.attempts) = (Link::Closed(now), 0);
         self.arriving.clear();
-        if let Some(exchange) = self.exchange.take() {
+        while let Some(exchange) = self.take_oldest() {
             self.owe(now, &exchange);
             self.end(&exchange.job, Err(Fault::Disconnected), peer);
         }
@@ -273,27 +279,27 @@ impl<T: Copy> Master<T> {
         }
     }
 
-    /// The request under way was not sent, because it had expired when it could be.
+    /// The request under way was not sent, because it had expired when it could be: it writes, so there is no other.
     pub fn not_sent(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
-        let Some(Exchange { job, is_repeated, .. }) = self.exchange.take() else { return };
+        let Some(Exchange { job, is_repeated, .. }) = self.take_oldest() else { return };
         let fault = if is_repeated { Fault::TimedOut } else { Fault::Expired };
         self.end(&job, Err(fault), peer);
         self.go_on(now, peer);
     }
 
-    /// Which job is under way.
+    /// Which job is under way; of several the oldest. What writes is alone.
     pub fn under_way(&self) -> Option<&Job<T>> {
-        self.exchange.as_ref().map(|exchange| &exchange.job)
+        self.exchanges.first().map(|exchange| &exchange.job)
     }
 
     /// Whether the request under way was sent before.
     pub fn repeats(&self) -> bool {
-        self.exchange.as_ref().is_some_and(|exchange| exchange.is_repeated)
+        self.exchanges.first().is_some_and(|exchange| exchange.is_repeated)
     }
 
     /// When the answer to the request under way is given up.
     pub fn answer_due(&self) -> Option<LocalTime> {
-        self.exchange.as_ref().map(|exchange| exchange.due)
+        self.exchanges.first().map(|exchange| exchange.due)
     }
 
     /// Bytes have arrived.
@@ -302,21 +308,21 @@ impl<T: Copy> Master<T> {
             return;
         }
         self.keep_silence(now);
-        let nothing = Arriving::new(Framing::Tcp);
-        let (mut arriving, pdu) =
-            (core::mem::replace(&mut self.arriving, nothing), core::mem::take(&mut self.pdu));
-        let asked = self.exchange.as_ref().map(|exchange| Asked {
+        let mut arriving = core::mem::replace(&mut self.arriving, Arriving::new(Framing::Tcp));
+        // What makes a request anew overwrites it.
+        let mut asked = [0; MAX_PDU_BYTES];
+        let asked = &mut asked[..self.pdu.len()];
+        asked.copy_from_slice(&self.pdu);
+        let asked = self.exchanges.last().map(|exchange| Asked {
             transaction: exchange.transaction,
             unit: self.spec.units[usize::from(exchange.job.unit)].unit,
-            pdu: &pdu,
+            pdu: asked,
         });
-        let flaw = arriving.feed(bytes, asked, |frame| self.take(now, frame, &pdu, peer)).err();
-        (self.arriving, self.pdu) = (arriving, pdu);
+        let flaw = arriving.feed(bytes, asked, |frame| self.take(now, frame, peer)).err();
+        self.arriving = arriving;
         if let Some(flaw) = flaw {
             self.hang_up(now, peer);
-            if let Some(exchange) = self.exchange.take() {
-                self.fail_exchange(now, exchange, Fault::Frame(flaw), peer);
-            }
+            self.fail_all(now, Fault::Frame(flaw), peer);
         }
         self.go_on(now, peer);
     }
@@ -329,21 +335,19 @@ impl<T: Copy> Master<T> {
             peer.disconnect();
             self.close(now, false);
         }
-        if let Some(exchange) = self.exchange.take_if(|exchange| now >= exchange.due) {
-            self.fail_exchange(now, exchange, Fault::TimedOut, peer);
-            // Whoever was unplugged says nothing: where nobody answers any more, the way itself may be gone.
-            if self.units.iter().all(|unit| unit.failures > 0) {
-                self.hang_up(now, peer);
-            }
+        // Whoever was unplugged says nothing: where nobody answers any more, the way itself may be gone.
+        if self.fail_due(now, peer) && self.units.iter().all(|unit| unit.failures > 0) {
+            self.hang_up(now, peer);
+            self.fail_all(now, Fault::Disconnected, peer);
         }
         self.go_on(now, peer);
     }
 
     /// When it wants to be woken.
     pub fn deadline(&self) -> Option<LocalTime> {
-        match (self.link, &self.exchange) {
-            (Link::Opening(due), _) => Some(due),
-            (_, Some(exchange)) => Some(exchange.due),
+        let first_due = self.exchanges.iter().map(|exchange| exchange.due).min();
+        match (self.link, first_due) {
+            (Link::Opening(due), _) | (_, Some(due)) => Some(due),
             (Link::Closed(until), None) => (!self.queue.is_empty()).then_some(until),
             (Link::Open, None) => {
                 let owes_until = |unit: u16| self.units[usize::from(unit)].owes_until;
@@ -361,21 +365,17 @@ impl<T: Copy> Master<T> {
         }
     }
 
-    /// Takes a frame while `asked` is asked.
-    fn take(&mut self, now: LocalTime, frame: Frame<'_>, asked: &[u8], peer: &mut impl Peer<Tag = T>) {
+    /// Takes a frame; one whose transaction is not under way any more is late.
+    fn take(&mut self, now: LocalTime, frame: Frame<'_>, peer: &mut impl Peer<Tag = T>) {
         peer.arrived(frame.transaction);
-        let is_asked = |exchange: &mut Exchange<T>| exchange.transaction == frame.transaction;
-        let Some(exchange) = self.exchange.take_if(is_asked) else {
-            return;
-        };
+        let Some(exchange) = self.take_exchange(frame.transaction) else { return };
         self.quiet_until = now + self.spec.gap();
         self.habit.answer();
         let place = usize::from(exchange.job.unit);
         if frame.unit != self.spec.units[place].unit {
             return self.fail_exchange(now, exchange, Fault::Unit(frame.unit), peer);
         }
-        let request = Request::decode(asked).expect("whoever asked made a request");
-        match request.answer(frame.pdu) {
+        match self.answer(&exchange.job, frame.pdu, peer) {
             Ok(answer) => {
                 self.units[place].failures = 0;
                 self.end(&exchange.job, Ok(answer), peer);
@@ -409,14 +409,17 @@ impl<T: Copy> Master<T> {
         }
         let Exchange { job, retries_left, .. } = exchange;
         self.quiet_until = now + self.spec.gap();
-        if retries_left > 0 && self.link == Link::Open {
-            return self.queue.repeat(job, retries_left - 1);
-        }
         let UnitSpec { back_off_first, back_off_max, .. } = self.spec.units[usize::from(job.unit)];
         let unit = &mut self.units[usize::from(job.unit)];
-        let doubled = back_off_first * (1 << unit.failures.min(MAX_DOUBLINGS));
-        unit.alone_until = now + doubled.min(back_off_max);
-        unit.failures = unit.failures.saturating_add(1);
+        // What was under way beside it says nothing more.
+        if !unit.is_left_alone(now) {
+            if retries_left > 0 && self.link == Link::Open {
+                return self.queue.repeat(job, retries_left - 1);
+            }
+            let doubled = back_off_first * (1 << unit.failures.min(MAX_DOUBLINGS));
+            unit.alone_until = now + doubled.min(back_off_max);
+            unit.failures = unit.failures.saturating_add(1);
+        }
         self.end(&job, Err(fault), peer);
     }
 
@@ -437,7 +440,7 @@ impl<T: Copy> Master<T> {
 
     /// Does what can be done now: opens the connection, sends the next request, and fails what cannot be tried.
     fn go_on(&mut self, now: LocalTime, peer: &mut impl Peer<Tag = T>) {
-        while self.exchange.is_none() && !self.queue.is_empty() {
+        while self.exchanges.len() < self.spec.most_at_once() && !self.queue.is_empty() {
             match self.link {
                 Link::Opening(_) => return,
                 Link::Closed(until) if now >= until => {
@@ -452,12 +455,15 @@ impl<T: Copy> Master<T> {
                 Link::Open => {
                     let (units, is_quiet) = (&self.units, now < self.quiet_until);
                     let is_alone = |unit: u16| units[usize::from(unit)].is_left_alone(now);
-                    if let Some(job) = self.queue.take_new(is_alone) {
-                        self.end(&job, Err(Fault::LeftAlone), peer);
+                    if let Some(Waiting { job, retries_left }) = self.queue.take_of(is_alone) {
+                        let fault = if retries_left.is_some() { Fault::TimedOut } else { Fault::LeftAlone };
+                        self.end(&job, Err(fault), peer);
                         continue;
                     }
                     let may_be = |unit: u16| !is_quiet && now >= units[usize::from(unit)].owes_until;
-                    let Some(Waiting { job, retries_left }) = self.queue.take(may_be) else { return };
+                    let company = Company { units, exchanges: &self.exchanges };
+                    let may_go = |next: &Waiting<T>| company.is_joined_by(next, peer);
+                    let Some(Waiting { job, retries_left }) = self.queue.take(may_be, may_go) else { return };
                     if peer.has_expired(now, &job) {
                         // Where an earlier try has left, nobody knows what the unit made of that.
                         let fault = if retries_left.is_some() { Fault::TimedOut } else { Fault::Expired };
@@ -490,7 +496,7 @@ impl<T: Copy> Master<T> {
         self.arriving.asks();
         peer.send(&job, self.transaction, unit, &self.pdu);
         let (transaction, due) = (self.transaction, now + timeout);
-        self.exchange = Some(Exchange { job, transaction, due, retries_left, is_repeated });
+        self.exchanges.push(Exchange { job, transaction, due, retries_left, is_repeated });
     }
 }
 

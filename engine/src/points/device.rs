@@ -385,7 +385,7 @@ pub struct DeviceSpec {
     /// A set-point that moves less than this is not written.
     pub dead_band: Watts,
     /// D: from the validity check of a write to the moment at which nothing of it can still be applied, queues and retries of
-    /// gateways included.
+    /// gateways included, with what they still work off that was given up.
     pub longest_write: Span,
     /// Whether the device refuses a write whose epoch is lower than one that it has accepted.
     pub checks_epochs: bool,

@@ -4,7 +4,8 @@
 //! keeps one from leaving may take a third at most, together with the scan after which it is asked for. That is a request to the
 //! device itself that is not answered, with its repetitions; or everything of others that goes before it, while none of them
 //! answers: the exchange that is under way, as it has just begun, and a heartbeat of each, see
-//! [`master`](r_ems_engine::fieldbus::master). Where both happen at once they take the two thirds that there are. On a serial
+//! [`master`](r_ems_engine::fieldbus::master). Of several requests to the device that are under way at once each may be lost and
+//! repeated alone. Where both happen at once they take the two thirds that there are. On a serial
 //! line an answer may come late for as long again, and all that is written there passes one after the other. During a take-over
 //! nobody sends one.
 
@@ -25,10 +26,21 @@ pub(crate) fn check_connections(devices: &[Device<'_>], bus: &BusSpec, scan: Spa
     for map in &bus.devices {
         let Some(timeout) = map.heartbeat_timeout() else { continue };
         let shared = &bus.connections[map.connection().position()];
-        let own = repeated(shared, map.unit());
+        let own = repeated(shared, map);
         let (of_others, beats) = before(bus, map);
         let (waits, reason) = if own >= of_others {
-            (own, "as long as a request to it takes that is not answered, nor are its repetitions".to_owned())
+            (
+                own,
+                if at_once(shared, map) == 1 {
+                    "as long as a request to it takes that is not answered, nor are its repetitions"
+                        .to_owned()
+                } else {
+                    format!(
+                        "as long as {} requests to it take that are not answered, nor are their repetitions",
+                        at_once(shared, map)
+                    )
+                },
+            )
         } else {
             let beats = match beats {
                 0 => "",
@@ -66,9 +78,15 @@ fn unanswered(connection: &ConnectionSpec, unit: u16) -> Span {
     timeout + connection.framing.may_be_late(timeout) + connection.gap()
 }
 
-/// The same of a request and its repetitions.
-fn repeated(connection: &ConnectionSpec, unit: u16) -> Span {
-    unanswered(connection, unit) * (u64::from(connection.units[usize::from(unit)].retries) + 1)
+/// How many requests to a device may be under way at once.
+fn at_once(connection: &ConnectionSpec, map: &DeviceMap) -> u64 {
+    map.most_reads().clamp(1, connection.most_at_once()) as u64
+}
+
+/// How long what a device is asked at once keeps others from its connection, with its repetitions, which go one by one.
+fn repeated(connection: &ConnectionSpec, map: &DeviceMap) -> Span {
+    let retries = u64::from(connection.units[usize::from(map.unit())].retries);
+    unanswered(connection, map.unit()) * (1 + retries * at_once(connection, map))
 }
 
 /// How long what others are asked goes before a heartbeat where none of them answers, and how many heartbeats that are.

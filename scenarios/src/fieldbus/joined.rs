@@ -35,8 +35,9 @@ pub(crate) fn bus(devices: &[Device<'_>], scan: Span, notes: &mut Notes) -> BusS
         let known = ways.iter().position(|way| way.0 == modbus.address);
         let Some(connection) = known else { continue };
         if connection == bus.connections.len() {
-            let Modbus { framing, min_gap, connect_timeout, .. } = *modbus;
-            bus.connections.push(ConnectionSpec { units: Vec::new(), framing, min_gap, connect_timeout });
+            let Modbus { framing, min_gap, connect_timeout, pipelining, .. } = *modbus;
+            let units = Vec::new();
+            bus.connections.push(ConnectionSpec { units, framing, min_gap, connect_timeout, pipelining });
             connections.push(device.spec.connections);
         }
         if connections[connection] != device.spec.connections {
@@ -85,7 +86,7 @@ pub(crate) fn bus(devices: &[Device<'_>], scan: Span, notes: &mut Notes) -> BusS
 
 /// Why a device cannot share a connection with those that are there.
 fn does_not_join(modbus: &Modbus, shared: &ConnectionSpec) -> Option<String> {
-    let Modbus { address, framing, unit, min_gap, connect_timeout, .. } = modbus;
+    let Modbus { address, framing, unit, min_gap, connect_timeout, pipelining, .. } = modbus;
     if shared.framing != *framing {
         return Some(format!(
             "`serial` belongs to the line: another device at \"{address}\" has {}, this one {}",
@@ -104,6 +105,12 @@ fn does_not_join(modbus: &Modbus, shared: &ConnectionSpec) -> Option<String> {
             "`min_gap` and `connect_timeout` belong to the connection: another device at \"{address}\" has {} and {}, this one \
              {min_gap} and {connect_timeout}",
             shared.min_gap, shared.connect_timeout
+        ));
+    }
+    if shared.pipelining != *pipelining {
+        return Some(format!(
+            "`pipelining` belongs to the connection: another device at \"{address}\" has {}, this one {pipelining}",
+            shared.pipelining
         ));
     }
     None

@@ -76,6 +76,17 @@ impl Peer for Counter<'_> {
         now > write.valid_until
     }
 
+    fn goes_alone(&self, job: &Job<Ask>) -> bool {
+        match job.tag.what {
+            // What depends on bits is read after them.
+            What::Read(read) => {
+                self.maps[usize::from(job.tag.place)].bits_of(usize::from(read)).next().is_some()
+            }
+            What::Find => false,
+            What::Write | What::ReadBack | What::Epoch | What::Beat => true,
+        }
+    }
+
     fn send(&mut self, job: &Job<Ask>, transaction: u16, unit: u8, pdu: &[u8]) {
         let place = usize::from(job.tag.place);
         let attached = &mut self.devices[place];
@@ -189,6 +200,8 @@ impl Counter<'_> {
     fn end_read(&mut self, place: u16, read: usize, outcome: Result<Answer<'_>, Fault>) {
         let (map, attached) = (&self.maps[usize::from(place)], &mut self.devices[usize::from(place)]);
         let device = map.device();
+        // What was under way beside an answer that has put the map in doubt may be another's.
+        let outcome = if attached.finding.is_doubted { Err(Fault::Expired) } else { outcome };
         attached.reads_left -= 1;
         let first = self.desk.samples.len();
         match outcome {

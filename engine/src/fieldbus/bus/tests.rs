@@ -4,6 +4,7 @@ mod beats;
 mod bits;
 mod finding;
 mod identity;
+mod pipeline;
 mod recall;
 mod writes;
 
@@ -109,6 +110,7 @@ fn bus_of(devices: [DeviceMap; 3]) -> Bus {
         framing: Framing::Tcp,
         min_gap: Span::ZERO,
         connect_timeout: Span::from_millis(300),
+        pipelining: 1,
     };
     Bus::new(&BusSpec {
         connections: vec![connection(vec![unit(1), unit(2)]), connection(vec![unit(1)])],
@@ -370,6 +372,7 @@ proptest! {
     #[test]
     fn whatever_happens_each_write_ends_once_and_none_leaves_when_it_has_expired(
         kind in 0..3,
+        at_once in 1..4_u8,
         steps in prop::collection::vec(step(), 1..120),
     ) {
         let mut bus = match kind {
@@ -377,12 +380,23 @@ proptest! {
             1 => beats::beating(),
             _by_models => finding::searched(),
         };
+        bus = pipeline::bearing(&bus, at_once);
         let mut now = 10;
         let mut image = Image::at(40_000, &MODELS);
-        let mut last: [Option<Vec<u8>>; 2] = [None, None];
+        // The newest frames of each connection: any of them may be answered next, and late.
+        let mut asked: [Vec<Vec<u8>>; 2] = [Vec::new(), Vec::new()];
+        let take = |asked: &mut [Vec<Vec<u8>>; 2], connection: u16, which: usize| {
+            let asked = &mut asked[usize::from(connection)];
+            (!asked.is_empty()).then(|| asked.remove(which % asked.len()))
+        };
+        let transaction = |frame: &[u8]| u16::from_be_bytes([frame[0], frame[1]]);
         let (mut decided, mut ended) = (0, 0);
-        // Until when a write to the battery may wait in its connection, which nothing that came later has answered.
-        let mut in_transit = None;
+        // Until when a write to the battery may wait in its connection, and under which transaction it was sent last: nothing that
+        // came later has been answered.
+        let mut in_transit: Option<(LocalTime, u16)> = None;
+        let arrives = |in_transit: Option<(LocalTime, u16)>, connection: u16, frame: &[u8]| {
+            in_transit.filter(|(_, last)| connection != GATEWAY.0 || transaction(frame) < *last)
+        };
         let quiet = [Step::Pass(2_000), Step::Disconnect(0), Step::Disconnect(2), Step::Pass(2_000)];
         for step in steps.into_iter().chain(quiet) {
             let mut out = Effects::new();
@@ -398,8 +412,8 @@ proptest! {
                     out = ask(&mut bus, now, &[Effect::Disconnect { device: DeviceIndex(device) }]);
                 }
                 Step::Answer { connection, value } => {
-                    if let Some(frame) = last[usize::from(connection)].take() {
-                        in_transit = in_transit.filter(|_| connection != GATEWAY.0);
+                    if let Some(frame) = take(&mut asked, connection, value as u8 as usize) {
+                        in_transit = arrives(in_transit, connection, &frame);
                         let bytes = if kind == 2 && connection == LINE.0 {
                             // Now and then a register is another, which may end the chain or move a model.
                             let (word, at) = ((value >> 16) as u16, 40_000 + (value as u16 & 0x1ff));
@@ -414,8 +428,8 @@ proptest! {
                     }
                 }
                 Step::Refuse { connection, code } => {
-                    if let Some(frame) = last[usize::from(connection)].take() {
-                        in_transit = in_transit.filter(|_| connection != GATEWAY.0);
+                    if let Some(frame) = take(&mut asked, connection, code.into()) {
+                        in_transit = arrives(in_transit, connection, &frame);
                         let bytes = refusal(&frame, Exception(code));
                         bus.received(at(now), ConnectionIndex(connection), &bytes, &mut out);
                     }
@@ -454,15 +468,20 @@ proptest! {
                 prop_assert!(write.is_none_or(|write| write.valid_until >= at(now)));
                 if let Some(write) = write.filter(|write| write.device == BATTERY) {
                     // One before it may still wait, and for longer.
-                    in_transit = in_transit.max(Some(write.valid_until));
+                    let before = in_transit.map_or(write.valid_until, |(until, _)| until);
+                    in_transit = Some((before.max(write.valid_until), transaction(&frame)));
                 }
-                last[connection.position()] = Some(frame);
+                let asked = &mut asked[connection.position()];
+                asked.push(frame);
+                if asked.len() > 4 {
+                    asked.remove(0);
+                }
             }
             for told in core::iter::from_fn(|| bus.next_told()) {
                 match told {
                     Told::Written { .. } => ended += 1,
                     Told::Left { device: BATTERY, valid_until, .. } => {
-                        in_transit = in_transit.map(|until| until.max(valid_until));
+                        in_transit = in_transit.map(|(until, last)| (until.max(valid_until), last));
                     }
                     Told::Left { .. }
                     | Told::NotSent { .. }
@@ -478,8 +497,9 @@ proptest! {
             if wishes(&out).iter().any(|(connection, _)| *connection == GATEWAY) {
                 in_transit = None;
             }
+            let waits = in_transit.map(|(until, _)| until);
             if matches!(step, Step::Pass(_)) {
-                prop_assert!(in_transit.is_none_or(|until| until >= at(now)), "it waits until {in_transit:?} at {now} ms");
+                prop_assert!(waits.is_none_or(|until| until >= at(now)), "it waits until {waits:?} at {now} ms");
             }
         }
         prop_assert_eq!(decided, ended);

@@ -72,7 +72,8 @@ impl<T: Copy> Master<T> {
     pub(super) fn end_after_an_answer(&mut self, now: LocalTime) {
         (self.link, self.habit) = (Link::Closed(now), self.habit.after_end(now));
         self.arriving.clear();
-        if let Some(Exchange { job, retries_left, .. }) = self.exchange.take() {
+        // The newest first: what is repeated goes before all that waits.
+        while let Some(Exchange { job, retries_left, .. }) = self.exchanges.pop() {
             self.queue.repeat(job, retries_left);
         }
     }

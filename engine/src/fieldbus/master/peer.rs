@@ -71,7 +71,7 @@ pub trait Peer {
     type Tag: Copy;
 
     /// Adds the data unit of a job's request to `pdu`, which is empty: 1 to
-    /// [`MAX_PDU_BYTES`](crate::fieldbus::frame::MAX_PDU_BYTES) bytes.
+    /// [`MAX_PDU_BYTES`](crate::fieldbus::frame::MAX_PDU_BYTES) bytes. While it is under way a job asks the same.
     fn request(&mut self, job: &Job<Self::Tag>, pdu: &mut Vec<u8>);
 
     /// Opens the connection; how that ends is told with [`Master::connected`](super::Master::connected) or
@@ -81,6 +81,9 @@ pub trait Peer {
     fn disconnect(&mut self);
     /// Whether a job must not be sent any more.
     fn has_expired(&self, now: LocalTime, job: &Job<Self::Tag>) -> bool;
+    /// Whether a job is under way alone on a connection that bears several: what writes, what belongs to a write, and what must
+    /// be answered before the next of its unit is asked.
+    fn goes_alone(&self, job: &Job<Self::Tag>) -> bool;
     /// Sends the request of a job under this transaction to this unit.
     fn send(&mut self, job: &Job<Self::Tag>, transaction: u16, unit: u8, pdu: &[u8]);
     /// The request of this transaction has arrived, and with it all that was sent before: it is answered, in time or late.

@@ -77,8 +77,12 @@ impl<T: Copy> Queue<T> {
         self.jobs.insert(place, Waiting { job, retries_left: Some(retries_left) });
     }
 
-    /// Takes whose turn it is of those whose units may be asked.
-    pub(super) fn take(&mut self, may_be: impl Fn(u16) -> bool) -> Option<Waiting<T>> {
+    /// Takes whose turn it is of those whose units may be asked, if that one may go.
+    pub(super) fn take(
+        &mut self,
+        may_be: impl Fn(u16) -> bool,
+        may_go: impl FnOnce(&Waiting<T>) -> bool,
+    ) -> Option<Waiting<T>> {
         let is_next = |place: usize, unit: u16| {
             let mut before = self.jobs.iter().take(place);
             before.all(|other| other.job.unit != unit)
@@ -99,14 +103,13 @@ impl<T: Copy> Queue<T> {
         };
         let beat = self.jobs.iter().enumerate().position(is_beat);
         let place = beat.or_else(|| self.jobs.iter().position(|waiting| may_be(waiting.job.unit)))?;
-        self.jobs.remove(place)
+        may_go(&self.jobs[place]).then(|| self.jobs.remove(place)).flatten()
     }
 
-    /// Takes the first one that is such and has not been tried.
-    pub(super) fn take_new(&mut self, is_such: impl Fn(u16) -> bool) -> Option<Job<T>> {
-        let is_it = |waiting: &Waiting<T>| waiting.retries_left.is_none() && is_such(waiting.job.unit);
-        let place = self.jobs.iter().position(is_it)?;
-        self.jobs.remove(place).map(|waiting| waiting.job)
+    /// Takes the first one for a unit that is such.
+    pub(super) fn take_of(&mut self, is_such: impl Fn(u16) -> bool) -> Option<Waiting<T>> {
+        let place = self.jobs.iter().position(|waiting| is_such(waiting.job.unit))?;
+        self.jobs.remove(place)
     }
 
     /// Takes the first one.

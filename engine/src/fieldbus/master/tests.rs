@@ -1,6 +1,7 @@
 //! One connection, its units and its flaws, with a peer that notes what is asked of it.
 
 mod habit;
+mod pipeline;
 mod rtu;
 
 use alloc::vec;
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fieldbus::frame::FrameFlaw;
-use crate::fieldbus::pdu::{Table, put_answer, put_exception};
+use crate::fieldbus::pdu::{Request, Table, put_answer, put_exception};
 
 /// What a peer was asked for, and what became of jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,10 @@ impl Peer for Notes {
         false
     }
 
+    fn goes_alone(&self, job: &Job<u32>) -> bool {
+        job.turn != Turn::Read
+    }
+
     fn send(&mut self, _job: &Job<u32>, transaction: u16, unit: u8, pdu: &[u8]) {
         assert_eq!(Request::decode(pdu), Ok(READ));
         self.0.push(Seen::Sent { transaction, unit });
@@ -88,6 +93,7 @@ fn master(units: usize) -> Master<u32> {
         framing: Framing::Tcp,
         min_gap: millis(5),
         connect_timeout: millis(300),
+        pipelining: 1,
     })
 }
 

@@ -401,6 +401,7 @@ fn news_beside_dead_ones(die_at: u64) -> Vec<u64> {
             framing: Framing::Tcp,
             min_gap: Span::ZERO,
             connect_timeout: Span::from_millis(300),
+            pipelining: 1,
         }],
         devices: (0..).zip(UNITS).map(map).collect(),
     });

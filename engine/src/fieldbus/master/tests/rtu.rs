@@ -37,6 +37,10 @@ impl Peer for Reader {
         job.tag % 3 == 1 && self.tried.contains(&job.tag)
     }
 
+    fn goes_alone(&self, _job: &Job<u32>) -> bool {
+        false
+    }
+
     fn send(&mut self, job: &Job<u32>, transaction: u16, unit: u8, pdu: &[u8]) {
         let Ok(Request::Read { address, .. }) = Request::decode(pdu) else { panic!("{pdu:?}") };
         self.seen.push(Seen::Sent { transaction, unit });
@@ -83,7 +87,10 @@ fn answered(unit: u8, address: u16) -> Vec<u8> {
 pub(super) fn on_a_line(units: usize) -> Master<u32> {
     let ConnectionSpec { units, connect_timeout, .. } = master(units).spec;
     let line = SerialLine { baud: 19_200, parity: Parity::Even, stop_bits: StopBits::One };
-    Master::new(&ConnectionSpec { units, framing: Framing::Rtu(line), min_gap: Span::ZERO, connect_timeout })
+    // More than one at once is nothing that a line could bear.
+    let pipelining = PIPELINING_MAX;
+    let framing = Framing::Rtu(line);
+    Master::new(&ConnectionSpec { units, framing, min_gap: Span::ZERO, connect_timeout, pipelining })
 }
 
 /// From when on a line is used.
