@@ -9,7 +9,7 @@ mod modbus;
 
 use std::io::{Read, Write};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::cargo_bin;
 
@@ -82,6 +82,23 @@ fn whoever_sends_something_else_or_does_not_go_on_disturbs_nobody() {
     half.transaction = 1;
     half.stream.write_all(&[6, half.unit, 3, 0, 100, 0, 2]).expect("it waited");
     assert_eq!(half.receive()[..2], [3, 4], "a request may come in pieces");
+}
+
+#[test]
+fn several_requests_under_way_are_answered_in_their_order_and_each_after_its_own_time() {
+    let latency = "site.grids.commerce.devices.bess.link.latency=\"500 ms\"";
+    let served = Served::start("scenarios/peak_shaving_wire.ron", &["--set", latency]);
+    let mut battery = served.connect("commerce/bess");
+    let began = Instant::now();
+    // The last three of them come to a device that reads nothing more while sixteen wait.
+    (0..19).for_each(|_| battery.send(&[3, 0, 100, 0, 2]));
+    for transaction in 1..=19 {
+        battery.transaction = transaction;
+        assert_eq!(battery.receive()[..2], [3, 4]);
+    }
+    let took = began.elapsed();
+    let one_by_one = Duration::from_millis(19 * 500);
+    assert!(took >= Duration::from_millis(500) && took < one_by_one / 3, "all took {took:?}");
 }
 
 #[test]

@@ -4,14 +4,16 @@
 
 mod fields;
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 
 use serde::Serialize;
 
 use r_ems_engine::Time;
 use r_ems_engine::digest::Digest;
 use r_ems_engine::ids::ControllerIndex;
-use r_ems_engine::log::{Content, ControllerNames, End, Header, Kind, ReadError, Reader, Record, Status};
+use r_ems_engine::log::{
+    Content, ControllerNames, EffectsKept, End, Header, Kind, ReadError, Reader, Record, Status,
+};
 use r_ems_engine::machine::{Effect, Input, Sample, Step, Validity};
 
 use crate::describe::{Words, carried_words};
@@ -172,6 +174,20 @@ impl<R: Read> Entries<R> {
             if taken.is_some() {
                 return Ok(taken);
             }
+        }
+    }
+}
+
+impl<R: Read + Seek> Entries<R> {
+    /// Of a log that was just opened, passes over what is earlier than the filter wants, as far as what is shown is the same: in a
+    /// log with effects an answer is to a write that may be any time before. What is passed over is not verified.
+    ///
+    /// # Errors
+    /// If the log cannot be read on there.
+    pub fn begin(&mut self) -> Result<(), ReadError<io::Error>> {
+        match self.header().effects {
+            EffectsKept::Digests => self.reader.begin_before(self.filter.from),
+            EffectsKept::Whole => Ok(()),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Lets the engine's reader read from anything that implements [`Read`].
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
-use r_ems_engine::log::Source;
+use r_ems_engine::log::{Places, Source};
 
 /// The bytes of a file, a socket or memory. The reader asks for large pieces: no buffer is needed in between.
 #[derive(Debug)]
@@ -18,5 +18,11 @@ impl<R: Read> Source for Bytes<R> {
                 result => return result,
             }
         }
+    }
+}
+
+impl<R: Read + Seek> Places for Bytes<R> {
+    fn go_to(&mut self, position: u64) -> Result<(), io::Error> {
+        self.0.seek(SeekFrom::Start(position)).map(|_position| ())
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn perform<F: FunctionSet>(
         output.text(&heading(&log))?;
     }
     let mut entries = Entries::open(log.bytes()?, filter).map_err(|error| log.failure(&error))?;
+    entries.begin().map_err(|error| log.failure(&error))?;
     let mut shown = 0_u64;
     for entry in &mut entries {
         let entry = entry.map_err(|error| log.failure(&error))?;

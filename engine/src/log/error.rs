@@ -109,6 +109,8 @@ pub enum Flaw {
     },
     /// Something follows the closing record.
     AfterClosing,
+    /// What is to be remembered is something else than the records before it leave to remember.
+    Memory,
 }
 
 impl fmt::Display for LogError {
@@ -162,6 +164,9 @@ impl fmt::Display for Flaw {
                 write!(f, "the group should begin at {expected} ns, its first record is of {found} ns")
             }
             Self::AfterClosing => f.write_str("something follows the closing record"),
+            Self::Memory => {
+                f.write_str("what is to be remembered here is not what the records before it say")
+            }
         }
     }
 }

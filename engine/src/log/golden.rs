@@ -31,7 +31,7 @@ use crate::time::{LocalTime, Time};
 use crate::units::Watts;
 use crate::wall::WallTime;
 
-fn header() -> Header {
+pub(super) fn header() -> Header {
     let device =
         |name: &str, class: DeviceClass| DeviceName { name: name.into(), class, points: class.points() };
     let devices = alloc::vec![device("pcc", DeviceClass::Meter), device("bess", DeviceClass::Battery)];

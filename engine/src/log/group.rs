@@ -20,6 +20,8 @@ const CHAIN_BYTES: usize = 16;
 pub(super) const HEAD: [u8; 4] = *b"HEAD";
 /// A group that holds records.
 pub(super) const RECS: [u8; 4] = *b"RECS";
+/// A group that holds what the records before it leave to remember, so that a reader may begin behind it.
+pub(super) const MEMO: [u8; 4] = *b"MEMO";
 
 /// The link from a group to the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,9 +91,9 @@ impl GroupHeader {
     }
 
     /// Checks that the group is the next one.
-    pub(super) fn check(&self, marker: [u8; 4], link: Link, limit: usize) -> Result<(), Flaw> {
-        if self.marker != marker {
-            return Err(Flaw::Marker { expected: marker, found: self.marker });
+    pub(super) fn check(&self, markers: &[[u8; 4]], link: Link, limit: usize) -> Result<(), Flaw> {
+        if !markers.contains(&self.marker) {
+            return Err(Flaw::Marker { expected: markers[0], found: self.marker });
         }
         if self.length as usize > limit {
             return Err(Flaw::TooLarge { what: "group", found: self.length.into(), limit: limit as u64 });

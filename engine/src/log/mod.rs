@@ -5,7 +5,7 @@
 //! A file is one segment. Numbers of fixed width are little-endian; `varint` is LEB128 of a `u64`.
 //!
 //! ```text
-//! segment  = preamble, group "HEAD", group "RECS" ...      the last record is the closing record
+//! segment  = preamble, group "HEAD", group "RECS" or "MEMO" ...      the last record is the closing record
 //! preamble = magic "R-EMSLOG", format number u32, CRC-32 of both
 //! group    = marker 4 bytes, payload length u32, record count u32, CRC-32 of the payload u32,
 //!            synced position u64, time of the first record u64,
@@ -13,6 +13,7 @@
 //!            CRC-32 of all that u32, payload
 //! HEAD     = one encoded [`Header`]: versions, names, seed, and the texts that explain the run
 //! RECS     = records, see [`record`]
+//! MEMO     = what the records before it leave to remember, see `memory`; its time is that of the last of them
 //! ```
 //!
 //! - [`recording`] decides what is recorded when; [`writer`] lays it out; [`reader`] believes nothing that it has not checked.
@@ -34,6 +35,10 @@
 //!
 //! **Groups end where their content says so**, after [`GROUP_BYTES`], never by a clock; only [`writer::Writer::flush`] ends one
 //! early.
+//!
+//! **Every few megabytes stands what is to be remembered,** in a group of its own, though readers from the beginning know it: a
+//! record says only what has changed, and a minute of a day would else be found only through all that is before it. It is in the
+//! chain like any group, and whoever comes from before it compares.
 //!
 //! **Damage is not a torn tail.** A file that simply ends is readable up to its last whole group, and the reader says so. A
 //! checksum or chain that does not match is an error; whoever recovers compares its position with the synced one.
@@ -63,7 +68,7 @@ pub use chain::{ChainPair, Chains, identity};
 pub use error::{Flaw, LogError, ReadError};
 pub use filter::{FilterError, filtered};
 pub use header::{ControllerNames, DeviceName, EffectsKept, Header, HeaderError};
-pub use reader::{End, Reader, Source, Status};
+pub use reader::{End, Places, Reader, Source, Status};
 pub use record::{Content, Ending, Kind, Record};
 pub use recording::{Recording, Scope};
 pub use writer::Writer;

@@ -10,8 +10,8 @@ use core::fmt;
 use super::decode::{self, Decoded};
 use super::error::{Flaw, LogError, ReadError};
 use super::group::{
-    GROUP_HEADER_BYTES, GroupHeader, HEAD, Link, PREAMBLE_BYTES, RECS, USUAL_GROUP_BYTES, check_preamble,
-    checksum,
+    GROUP_HEADER_BYTES, GroupHeader, HEAD, Link, MEMO, PREAMBLE_BYTES, RECS, USUAL_GROUP_BYTES,
+    check_preamble, checksum,
 };
 use super::header::Header;
 use super::memory::Memory;
@@ -20,6 +20,7 @@ use super::varint::Cursor;
 use super::{MAX_GROUP_BYTES, MAX_HEADER_BYTES, codec};
 use crate::machine::Effect;
 use crate::mistakes::{Mistake, makes};
+use crate::time::Time;
 
 /// Memory grows by this much at a time, so that a false length does not make it large before its bytes are there.
 const READ_BYTES: usize = 256 << 10;
@@ -49,6 +50,15 @@ impl Source for &[u8] {
         *self = later;
         Ok(count)
     }
+}
+
+/// A source of which any place can be read next.
+pub trait Places: Source {
+    /// Reads on from this byte on.
+    ///
+    /// # Errors
+    /// What kept it from going there.
+    fn go_to(&mut self, position: u64) -> Result<(), Self::Error>;
 }
 
 /// What a step of the reader led to.
@@ -149,7 +159,7 @@ impl<S: Source> Reader<S> {
         let start = PREAMBLE_BYTES as u64;
         let mut group = Vec::with_capacity(USUAL_GROUP_BYTES);
         let link = Link::to(&preamble);
-        let taken = take_group(&mut source, &mut group, HEAD, link, MAX_HEADER_BYTES)?;
+        let taken = take_group(&mut source, &mut group, &[HEAD], link, MAX_HEADER_BYTES)?;
         let head = match taken.map_err(at(start))? {
             Taken::Whole(head) => head,
             Taken::Part(_lost) => return Err(at(start)(Flaw::NoHeader).into()),
@@ -270,14 +280,15 @@ impl<S: Source> Reader<S> {
     fn next_group(&mut self) -> Result<(), ReadError<S::Error>> {
         self.check_count(self.expected_records.into(), self.group_records)?;
         self.forget_group();
-        let taken = take_group(&mut self.source, &mut self.group, RECS, self.link, MAX_GROUP_BYTES);
+        let kinds = [RECS, MEMO];
+        let taken = take_group(&mut self.source, &mut self.group, &kinds, self.link, MAX_GROUP_BYTES);
         if let Ok(Ok(Taken::Whole(head))) = taken {
             self.expected_records = head.records;
             self.expected_first = head.first;
             self.synced = head.synced;
             self.link = Link::to(&self.group);
             self.position += self.group.len() as u64;
-            return Ok(());
+            return if head.marker == MEMO { self.pass_memory() } else { Ok(()) };
         }
         self.forget_group();
         match taken {
@@ -292,6 +303,22 @@ impl<S: Source> Reader<S> {
                 self.end = Some(End::Torn { position: self.position, lost: 0 });
                 Err(error)
             }
+        }
+    }
+
+    /// Passes over what is to be remembered, which must be what is; no record is in it.
+    fn pass_memory(&mut self) -> Result<(), ReadError<S::Error>> {
+        let end = self.group.len();
+        self.memory.put(self.records, &mut self.group);
+        let (stored, own) = self.group[GROUP_HEADER_BYTES..].split_at(end - GROUP_HEADER_BYTES);
+        let is_same = stored == own;
+        self.group.truncate(end);
+        self.next = end - GROUP_HEADER_BYTES;
+        self.last = self.next;
+        if is_same {
+            Ok(())
+        } else {
+            Err(LogError { position: self.group_position, flaw: Flaw::Memory }.into())
         }
     }
 
@@ -327,6 +354,65 @@ impl<S: Source> Reader<S> {
     }
 }
 
+impl<S: Places> Reader<S> {
+    /// Of a log of which nothing was read yet, passes over as much as can be of what is before an instant: every record of that
+    /// instant or later is read still, and some before.
+    ///
+    /// Only headers of groups are looked at, and what is remembered behind them is taken as it was written. So of what is passed
+    /// over nothing is verified but those headers, and all else as ever.
+    ///
+    /// # Errors
+    /// As [`Reader::advance`].
+    pub fn begin_before(&mut self, from: Time) -> Result<(), ReadError<S::Error>> {
+        assert_eq!(self.records, 0, "the reader has just been opened");
+        let begin = self.newest_memory(from).map_err(ReadError::Source)?;
+        let Some((position, link)) = begin else {
+            return self.source.go_to(self.position).map_err(ReadError::Source);
+        };
+        self.source.go_to(position).map_err(ReadError::Source)?;
+        (self.position, self.link) = (position, link);
+        self.forget_group();
+        let taken = take_group(&mut self.source, &mut self.group, &[MEMO], link, MAX_GROUP_BYTES)?;
+        let at = |flaw: Flaw| LogError { position, flaw };
+        match taken.map_err(at)? {
+            Taken::Whole(head) => {
+                self.records = self.memory.take(&self.group[GROUP_HEADER_BYTES..]).map_err(at)?;
+                self.synced = head.synced;
+                self.link = Link::to(&self.group);
+                self.position += self.group.len() as u64;
+                self.forget_group();
+            }
+            Taken::Part(lost) => {
+                self.forget_group();
+                self.end = Some(End::Torn { position, lost });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the last memory is that is of before an instant, and what its group is linked to.
+    fn newest_memory(&mut self, from: Time) -> Result<Option<(u64, Link)>, S::Error> {
+        let (mut position, mut newest) = (self.position, None);
+        loop {
+            self.source.go_to(position)?;
+            let mut bytes = [0_u8; GROUP_HEADER_BYTES];
+            if read_full(&mut self.source, &mut bytes)? < GROUP_HEADER_BYTES {
+                return Ok(newest);
+            }
+            // What is no header ends the search: whoever reads on finds out what is wrong there.
+            let Ok(header) = GroupHeader::decode(&bytes) else { return Ok(newest) };
+            let is_group = [RECS, MEMO].contains(&header.marker) && header.length as usize <= MAX_GROUP_BYTES;
+            if !is_group || header.first >= from.as_nanos() {
+                return Ok(newest);
+            }
+            if header.marker == MEMO {
+                newest = Some((position, header.link));
+            }
+            position += (GROUP_HEADER_BYTES + header.length as usize) as u64;
+        }
+    }
+}
+
 /// What could be had of a group.
 enum Taken {
     /// All of it, checked.
@@ -339,7 +425,7 @@ enum Taken {
 fn take_group<S: Source>(
     source: &mut S,
     group: &mut Vec<u8>,
-    marker: [u8; 4],
+    markers: &[[u8; 4]],
     link: Link,
     limit: usize,
 ) -> Result<Result<Taken, Flaw>, ReadError<S::Error>> {
@@ -349,7 +435,7 @@ fn take_group<S: Source>(
         return Ok(Ok(Taken::Part(count as u64)));
     }
     let header = match GroupHeader::decode(&head).and_then(|header| {
-        header.check(marker, link, limit)?;
+        header.check(markers, link, limit)?;
         Ok(header)
     }) {
         Ok(header) => header,

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::encode;
 use super::group::{
-    GROUP_HEADER_BYTES, GroupHeader, HEAD, Link, RECS, USUAL_GROUP_BYTES, checksum, preamble,
+    GROUP_HEADER_BYTES, GroupHeader, HEAD, Link, MEMO, RECS, USUAL_GROUP_BYTES, checksum, preamble,
 };
 use super::header::{Header, HeaderError};
 use super::memory::Memory;
@@ -13,6 +13,11 @@ use super::{GROUP_BYTES, MAX_GROUP_BYTES};
 use crate::ids::ControllerIndex;
 use crate::machine::Effect;
 use crate::time::LocalTime;
+
+/// After so many bytes what is remembered is written as a whole: few enough to be read at once by whoever looks for an instant.
+pub(super) const MEMORY_EVERY_BYTES: u64 = 4 << 20;
+/// And after so many times its own bytes: of a large fleet it is large.
+const MEMORY_SHARE: u64 = 64;
 
 /// Writes one segment.
 #[derive(Clone, Debug)]
@@ -25,6 +30,8 @@ pub struct Writer {
     link: Link,
     records: u64,
     position: u64,
+    /// What is remembered is not written before.
+    memory_due: u64,
     synced: u64,
     out: Vec<u8>,
 }
@@ -45,6 +52,7 @@ impl Writer {
             link: Link::to(&preamble),
             records: 0,
             position: preamble.len() as u64,
+            memory_due: MEMORY_EVERY_BYTES,
             synced: 0,
             out: Vec::with_capacity(USUAL_GROUP_BYTES),
         };
@@ -95,6 +103,7 @@ impl Writer {
 
     /// Appends the closing record and ends the log; nothing may follow.
     pub fn close(&mut self, controller: ControllerIndex, ending: Ending) {
+        self.memory_due = u64::MAX;
         self.append_here(controller, Content::Closing(ending));
         self.flush();
     }
@@ -155,5 +164,20 @@ impl Writer {
         self.position += self.group.len() as u64;
         self.out.extend_from_slice(&self.group);
         self.begin_group();
+        if self.position >= self.memory_due {
+            self.remember();
+        }
+    }
+
+    /// Writes what is remembered, unless that is more than a group holds.
+    fn remember(&mut self) {
+        self.memory.put(self.records, &mut self.group);
+        let bytes = self.group.len() - GROUP_HEADER_BYTES;
+        self.memory_due = self.position + MEMORY_EVERY_BYTES.max(MEMORY_SHARE * bytes as u64);
+        if bytes > MAX_GROUP_BYTES {
+            return self.begin_group();
+        }
+        self.group_first = self.memory.at.as_nanos();
+        self.end_group(MEMO);
     }
 }
