@@ -179,8 +179,8 @@ impl<R: Read> Entries<R> {
 }
 
 impl<R: Read + Seek> Entries<R> {
-    /// Of a log that was just opened, passes over what is earlier than the filter wants, as far as what is shown is the same: in a
-    /// log with effects an answer is to a write that may be any time before. What is passed over is not verified.
+    /// Of a log that was just opened, passes over what is earlier than the filter wants, as far as what is shown is the same: in
+    /// a log with effects an answer is to a write that may be any time before. What is passed over is not verified.
     ///
     /// # Errors
     /// If the log cannot be read on there.

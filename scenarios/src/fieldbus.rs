@@ -175,8 +175,8 @@ fn read_pipelining(fields: &mut Fields<'_>, framing: Framing, min_gap: Span, not
         }
         Framing::Tcp if min_gap.is_zero() => return pipelining,
         Framing::Tcp => format!(
-            "must be 1 with a `min_gap`, got {pipelining} and {min_gap}: the gap is for a device that bears no request soon after \
-             an answer"
+            "must be 1 with a `min_gap`, got {pipelining} and {min_gap}: the gap is for a device that bears no request soon \
+             after an answer"
         ),
     };
     fields.place("pipelining").error(notes, message);

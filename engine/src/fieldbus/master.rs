@@ -287,21 +287,6 @@ impl<T: Copy> Master<T> {
         self.go_on(now, peer);
     }
 
-    /// Which job is under way; of several the oldest. What writes is alone.
-    pub fn under_way(&self) -> Option<&Job<T>> {
-        self.exchanges.first().map(|exchange| &exchange.job)
-    }
-
-    /// Whether the request under way was sent before.
-    pub fn repeats(&self) -> bool {
-        self.exchanges.first().is_some_and(|exchange| exchange.is_repeated)
-    }
-
-    /// When the answer to the request under way is given up.
-    pub fn answer_due(&self) -> Option<LocalTime> {
-        self.exchanges.first().map(|exchange| exchange.due)
-    }
-
     /// Bytes have arrived.
     pub fn received(&mut self, now: LocalTime, bytes: &[u8], peer: &mut impl Peer<Tag = T>) {
         if self.link != Link::Open {

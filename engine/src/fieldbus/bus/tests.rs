@@ -385,18 +385,10 @@ proptest! {
         let mut image = Image::at(40_000, &MODELS);
         // The newest frames of each connection: any of them may be answered next, and late.
         let mut asked: [Vec<Vec<u8>>; 2] = [Vec::new(), Vec::new()];
-        let take = |asked: &mut [Vec<Vec<u8>>; 2], connection: u16, which: usize| {
-            let asked = &mut asked[usize::from(connection)];
-            (!asked.is_empty()).then(|| asked.remove(which % asked.len()))
-        };
-        let transaction = |frame: &[u8]| u16::from_be_bytes([frame[0], frame[1]]);
         let (mut decided, mut ended) = (0, 0);
-        // Until when a write to the battery may wait in its connection, and under which transaction it was sent last: nothing that
-        // came later has been answered.
+        // Until when a write to the battery may wait in its connection, and under which transaction it was sent last: nothing
+        // that came later has been answered.
         let mut in_transit: Option<(LocalTime, u16)> = None;
-        let arrives = |in_transit: Option<(LocalTime, u16)>, connection: u16, frame: &[u8]| {
-            in_transit.filter(|(_, last)| connection != GATEWAY.0 || transaction(frame) < *last)
-        };
         let quiet = [Step::Pass(2_000), Step::Disconnect(0), Step::Disconnect(2), Step::Pass(2_000)];
         for step in steps.into_iter().chain(quiet) {
             let mut out = Effects::new();
@@ -412,8 +404,8 @@ proptest! {
                     out = ask(&mut bus, now, &[Effect::Disconnect { device: DeviceIndex(device) }]);
                 }
                 Step::Answer { connection, value } => {
-                    if let Some(frame) = take(&mut asked, connection, value as u8 as usize) {
-                        in_transit = arrives(in_transit, connection, &frame);
+                    if let Some(frame) = pipeline::take(&mut asked, connection, value as u8 as usize) {
+                        in_transit = pipeline::arrives(in_transit, connection, &frame);
                         let bytes = if kind == 2 && connection == LINE.0 {
                             // Now and then a register is another, which may end the chain or move a model.
                             let (word, at) = ((value >> 16) as u16, 40_000 + (value as u16 & 0x1ff));
@@ -428,8 +420,8 @@ proptest! {
                     }
                 }
                 Step::Refuse { connection, code } => {
-                    if let Some(frame) = take(&mut asked, connection, code.into()) {
-                        in_transit = arrives(in_transit, connection, &frame);
+                    if let Some(frame) = pipeline::take(&mut asked, connection, code.into()) {
+                        in_transit = pipeline::arrives(in_transit, connection, &frame);
                         let bytes = refusal(&frame, Exception(code));
                         bus.received(at(now), ConnectionIndex(connection), &bytes, &mut out);
                     }
@@ -469,7 +461,7 @@ proptest! {
                 if let Some(write) = write.filter(|write| write.device == BATTERY) {
                     // One before it may still wait, and for longer.
                     let before = in_transit.map_or(write.valid_until, |(until, _)| until);
-                    in_transit = Some((before.max(write.valid_until), transaction(&frame)));
+                    in_transit = Some((before.max(write.valid_until), pipeline::transaction(&frame)));
                 }
                 let asked = &mut asked[connection.position()];
                 asked.push(frame);

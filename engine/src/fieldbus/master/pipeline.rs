@@ -1,8 +1,8 @@
 //! Several requests under way at once, on connections that are said to bear that.
 //!
 //! **Whose turn it is is decided as without.** The next job then leaves at once if it may be under way beside what is, or else
-//! all that waits waits with it. So whatever holds of turns holds here too, and a heartbeat still waits for what is under way when
-//! it is asked for, and not for anything that is sent meanwhile: all of that ends within the longest time-out.
+//! all that waits waits with it. So whatever holds of turns holds here too, and a heartbeat still waits for what is under way
+//! when it is asked for, and not for anything that is sent meanwhile: all of that ends within the longest time-out.
 //!
 //! **Decision: only what reads, and for the first time, is under way beside something else.** Alone go
 //!
@@ -18,7 +18,7 @@
 //! answered in time. What it may have in front of it are requests that were given up, as on any connection: without pipelining
 //! the last one and its repetitions, `retries` + 1 for each unit; with it up to `pipelining` + `retries`, where a unit has fallen
 //! silent with all of them on their way, and then is left alone. Where requests are lost and others answered, each that was
-//! under way together may be repeated: `pipelining` × (`retries` + 1). Nothing joins them while a write waits. D of a
+//! under way together may be repeated: `pipelining` × (`retries` + 1). While a write waits only such are sent, one by one. D of a
 //! device that still works off what was given up is to hold the time that so many requests take it. After a write has left
 //! nothing stands behind it either until it is answered or given up, so that its own time-out is the same as without.
 //!
@@ -73,6 +73,21 @@ impl<T: Copy> Company<'_, T> {
 }
 
 impl<T: Copy> Master<T> {
+    /// Which job is under way; of several the oldest. What writes is alone.
+    pub fn under_way(&self) -> Option<&Job<T>> {
+        self.exchanges.first().map(|exchange| &exchange.job)
+    }
+
+    /// Whether the request under way was sent before.
+    pub fn repeats(&self) -> bool {
+        self.exchanges.first().is_some_and(|exchange| exchange.is_repeated)
+    }
+
+    /// When the answer to the request under way is given up.
+    pub fn answer_due(&self) -> Option<LocalTime> {
+        self.exchanges.first().map(|exchange| exchange.due)
+    }
+
     /// Takes the exchange of a transaction, if it is under way.
     pub(super) fn take_exchange(&mut self, transaction: u16) -> Option<Exchange<T>> {
         let place = self.exchanges.iter().position(|exchange| exchange.transaction == transaction)?;

@@ -11,6 +11,26 @@ pub(super) fn bearing(bus: &Bus, at_once: u8) -> Bus {
     Bus::new(&spec)
 }
 
+/// Takes one of the frames that were sent on a connection.
+pub(super) fn take(asked: &mut [Vec<Vec<u8>>; 2], connection: u16, which: usize) -> Option<Vec<u8>> {
+    let asked = &mut asked[usize::from(connection)];
+    (!asked.is_empty()).then(|| asked.remove(which % asked.len()))
+}
+
+/// The transaction of a frame.
+pub(super) fn transaction(frame: &[u8]) -> u16 {
+    u16::from_be_bytes([frame[0], frame[1]])
+}
+
+/// What may still wait on the way to the battery, until when and under which transaction, once this frame has been answered.
+pub(super) fn arrives(
+    in_transit: Option<(LocalTime, u16)>,
+    connection: u16,
+    frame: &[u8],
+) -> Option<(LocalTime, u16)> {
+    in_transit.filter(|(_, last)| connection != GATEWAY.0 || transaction(frame) < *last)
+}
+
 fn poll(device: DeviceIndex, due: u64) -> Effect {
     Effect::Poll { device, due: at(due) }
 }
