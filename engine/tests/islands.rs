@@ -2,11 +2,12 @@
 
 mod site;
 
+use r_ems_engine::Span;
 use r_ems_engine::controller::mode::GridMode;
 use r_ems_engine::event::Event;
-use r_ems_engine::functions::BuiltInSpec;
 use r_ems_engine::functions::load_shedding::LoadSheddingSpec;
 use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
+use r_ems_engine::functions::{BuiltIn, BuiltInSpec, FunctionSet};
 use r_ems_engine::units::Ratio;
 use site::{BATTERY_W, BREAKER_W, GENSET_W, Island, LOAD_W, Reading, Site, every_function, kilowatts};
 
@@ -23,13 +24,7 @@ const BREAKER: usize = 8;
 
 /// The specification of a function as the contract has it.
 fn usual(name: &str) -> BuiltInSpec {
-    let is_it = |spec: &BuiltInSpec| match spec {
-        BuiltInSpec::Gensets(_) => name == "Gensets",
-        BuiltInSpec::LoadShedding(_) => name == "LoadShedding",
-        BuiltInSpec::Reconnect(_) => name == "Reconnect",
-        _ => false,
-    };
-    every_function().into_iter().find(is_it).expect("it is under contract")
+    every_function().into_iter().find(|spec| BuiltIn::name(spec) == name).expect("it is under contract")
 }
 
 /// Scans with the breaker open and batteries that give `given` and are charged to `charge`.
@@ -201,13 +196,14 @@ fn functions_of_the_grid_have_no_say_on_an_island_and_begin_from_the_measured_po
 #[test]
 fn what_holds_no_island_sheds_no_load_by_it() {
     let wrong = LoadSheddingSpec {
+        loads: vec!["oven".into(), "oven".into()],
+        meter: "pcc".into(),
         gensets: None,
         battery: None,
-        loads: vec!["oven".into(), "oven".into()],
-        ..match usual("LoadShedding") {
-            BuiltInSpec::LoadShedding(spec) => spec,
-            _ => unreachable!("it was asked for by name"),
-        }
+        battery_above: Ratio::of(0.2),
+        restore_above: Ratio::of(0.5),
+        reserve: Ratio::of(0.05),
+        restore_after: Span::from_mins(1),
     };
     let errors = Site::errors(&[BuiltInSpec::LoadShedding(wrong)]);
     assert_eq!(

@@ -203,8 +203,7 @@ impl<'a> Words<'a> {
             Event::ModelsMissing { device, missing } => self.lacking(kind, *device, missing),
             Event::IdentityDiffers { device, differs } => self.lacking(kind, *device, differs),
             Event::WriteBudgetUsedUp { device, per_day, renewed_in } => {
-                let (device, renewed_in) = (self.device(*device), self.time(*renewed_in));
-                format!("{kind}: {per_day} writes a day to {device}, renewed in {renewed_in}")
+                format!("{kind}: {}", self.used_up(*device, *per_day, *renewed_in))
             }
             Event::WriteBudgetRenewed { device } => format!("{kind}: of {}", self.device(*device)),
             Event::DeviceLimited { device, difference } => {
@@ -244,19 +243,25 @@ impl<'a> Words<'a> {
                 String::from(kind)
             }
             Event::SignSuspect { device, measured_by, step, moved } => {
-                let (device, measured_by) = (self.device(*device), self.device(*measured_by));
-                self.suspect(kind, (&device, *step), (&measured_by, *moved))
+                self.suspect(kind, (*device, *step), (*measured_by, *moved))
             }
         }
+    }
+
+    /// What a device was written today.
+    fn used_up(self, device: DeviceIndex, per_day: u32, renewed_in: Span) -> String {
+        let (device, renewed_in) = (self.device(device), self.time(renewed_in));
+        format!("{per_day} writes a day to {device}, renewed in {renewed_in}")
     }
 
     /// What moved the wrong way when something was stepped.
     fn suspect(
         self,
         kind: &str,
-        (device, step): (&str, Watts),
-        (measured_by, moved): (&str, Watts),
+        (device, step): (DeviceIndex, Watts),
+        (measured_by, moved): (DeviceIndex, Watts),
     ) -> String {
+        let (device, measured_by) = (self.device(device), self.device(measured_by));
         let (step, moved) = (self.power(step), self.power(moved));
         format!("{kind}: {device} was stepped by {step} and {measured_by} moved by {moved}")
     }

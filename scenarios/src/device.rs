@@ -131,18 +131,9 @@ impl Device<'_> {
 /// Reads one device of a grid with the given scan.
 pub(crate) fn read<'t>(entry: &Entry<'t>, scan: Span, notes: &mut Notes) -> Option<Device<'t>> {
     check_name(&entry.key, &entry.name, notes);
-    let class = match entry.value.name() {
-        "Meter" => DeviceClass::Meter,
-        "Battery" => DeviceClass::Battery,
-        "Pv" => DeviceClass::Pv,
-        "Signal" => DeviceClass::Signal,
-        "Genset" => DeviceClass::Genset,
-        "Load" => DeviceClass::Load,
-        "Breaker" => DeviceClass::Breaker,
-        _ => {
-            unknown(&entry.value, "device", &DeviceClass::ALL.map(DeviceClass::name), &[], notes);
-            return None;
-        }
+    let Some(class) = DeviceClass::ALL.into_iter().find(|class| class.name() == entry.value.name()) else {
+        unknown(&entry.value, "device", &DeviceClass::ALL.map(DeviceClass::name), &[], notes);
+        return None;
     };
     let mut fields = entry.value.fields(notes)?;
     let node = fields.required("link", notes);

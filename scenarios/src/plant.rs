@@ -74,7 +74,13 @@ pub(crate) struct Part<'t> {
     component: Option<Component>,
 }
 
-impl Part<'_> {
+impl<'t> Part<'t> {
+    /// A component of which nothing but its name and its kind is known.
+    fn of(entry: &Entry<'t>, kind: Option<Kind>) -> Self {
+        let (name, key) = (entry.name.clone(), entry.key.clone());
+        Self { name, key, kind, breaker: None, rating: None, component: None }
+    }
+
     /// Whether a device measures or moves it: that of its name, or the one that it names as its breaker.
     pub(crate) fn is_of(&self, device: &DeviceSpec) -> bool {
         match device.class {
@@ -278,14 +284,7 @@ fn read_part<'t>(
     check_name(&entry.key, &entry.name, notes);
     let name = entry.value.name();
     let kind = Kind::NAMES.iter().find(|known| known.0 == name).map(|known| known.1);
-    let mut part = Part {
-        name: entry.name.clone(),
-        key: entry.key.clone(),
-        kind,
-        breaker: None,
-        rating: None,
-        component: None,
-    };
+    let mut part = Part::of(entry, kind);
     let Some(kind) = kind else {
         unknown(&entry.value, "component", &Kind::NAMES.map(|known| known.0), &LATER, notes);
         return part;
@@ -313,14 +312,10 @@ fn read_part<'t>(
         }
         Kind::Load => {
             let source = read_source(&mut fields, rating, maker, stand, notes);
-            let factor = fields.leaf_or("power_factor", Ratio::of(POWER_FACTOR), notes);
-            let relay = island::shed_at(&mut fields, notes);
-            source.map(|source| {
-                let load = Load::new(source).with_power_factor(factor)?;
-                let load = relay.into_iter().fold(load, Load::shed_by);
-                let rated = declared.map(|declared| declared.spec.rating);
-                Ok(Component::Load(rated.into_iter().fold(load, Load::rated)))
-            })
+            let load = read_load(&mut fields, source, notes);
+            // A controller that may switch it knows it by its rating.
+            let rated = declared.map(|declared| declared.spec.rating);
+            load.map(|load| Ok(Component::Load(rated.into_iter().fold(load?, Load::rated))))
         }
         Kind::Pv => {
             let source = read_source(&mut fields, rating, maker, stand, notes);
@@ -353,6 +348,18 @@ fn read_part<'t>(
     };
     fields.finish(notes);
     part
+}
+
+/// Reads what a load has beside its source.
+fn read_load(
+    fields: &mut Fields<'_>,
+    source: Option<Source>,
+    notes: &mut Notes,
+) -> Option<Result<Load, SpecError>> {
+    let factor = fields.leaf_or("power_factor", Ratio::of(POWER_FACTOR), notes);
+    let relay = island::shed_at(fields, notes);
+    let made = Load::new(source?).with_power_factor(factor);
+    Some(made.map(|load| relay.into_iter().fold(load, Load::shed_by)))
 }
 
 /// Reads `source: …` of a receiver: shares, 1 without it.

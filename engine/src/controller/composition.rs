@@ -18,8 +18,9 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::group::Group;
+use super::hearing::Hearing;
 use super::interval::Origin;
-use super::member::{GOOD_BEFORE_RETURN, Trust};
+use super::member::GOOD_BEFORE_RETURN;
 use super::mode::{Following, GridMode, When};
 use super::spec::Placed;
 use super::tally::Tally;
@@ -68,15 +69,6 @@ pub struct Slot<F: Function> {
     held: Vec<Watts>,
     hearing: Hearing,
     tally: Tally,
-}
-
-/// Whether a function hears the signal that it follows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Hearing {
-    /// Since boot; what was never there is not lost.
-    has_heard: bool,
-    trust: Trust,
-    is_deaf: bool,
 }
 
 /// Whether a function decides.
@@ -376,18 +368,14 @@ impl<F: Function> Slot<F> {
 
     /// Whether it misses something that it needs.
     fn misses(&self) -> bool {
-        self.hearing.is_deaf || matches!(self.phase, Phase::Lost { .. })
+        self.hearing.is_deaf() || matches!(self.phase, Phase::Lost { .. })
     }
 
     /// Tells the function what its signal says, if it follows one.
     fn listen(&mut self, scan: &Scan<'_>) {
         let Some(device) = self.law.signal() else { return };
         let share = scan.image.good(device, PointKind::Signal).map(Ratio::of);
-        let hearing = &mut self.hearing;
-        hearing.has_heard |= share.is_some();
-        let counts = hearing.has_heard && hearing.trust.judge(scan.now, share.is_some()).counts();
-        hearing.is_deaf = !counts;
-        self.law.hear(share.filter(|_share| counts));
+        self.law.hear(self.hearing.judge(scan.now, share));
     }
 
     /// The latest instant at which all its measurements are known; `None` if its meter is lost.

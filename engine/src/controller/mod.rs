@@ -30,6 +30,7 @@
 pub mod budget;
 pub mod composition;
 pub mod group;
+mod hearing;
 pub mod interval;
 pub mod member;
 pub mod mode;

@@ -1,14 +1,15 @@
 //! Load shedding: on an island loads go, the first of the list first, where what holds it cannot bear them.
 //!
-//! **By lost power.** What the loads take must fit into what gensets on the bus are rated for and a battery above `battery_above` may
-//! be discharged with, but for a `reserve`. A source that trips, and a grid that is lost, take their power with them: the loads that are too much go in
-//! the same scan, since a deficit of a half lets the frequency fall by 18 Hz in a second. What was taken just before counts then,
-//! because the measurements of that instant are no measure of what the loads want. Frequency steps are relays, not this.
+//! **By lost power.** What the loads take must fit into what gensets on the bus are rated for and a battery above
+//! `battery_above` may be discharged with, but for a `reserve`. A source that trips, and a grid that is lost, take their power
+//! with them: the loads that are too much go in the same scan, since a deficit of a half lets the frequency fall by 18 Hz in a
+//! second. What was taken just before counts then, because the measurements of that instant are no measure of what the loads
+//! want. Frequency steps are relays, not this.
 //!
-//! **Back.** The load that went last comes back first, when what it took has had room for `restore_after`, and then the next after
-//! as long again; a battery below `restore_above` makes no room for that, or it would be empty soon. On the grid there is always
-//! room. A load whose own relay has opened it counts as shed, and comes back the same
-//! way. Where nothing holds the bus all are shed, so that whoever starts finds little.
+//! **Back.** The load that went last comes back first, when what it took has had room for `restore_after`, and then the next
+//! after as long again; a battery below `restore_above` makes no room for that, or it would be empty soon. On the grid there is
+//! always room. A load whose own relay has opened it counts as shed, and comes back the same way. Where nothing holds the bus
+//! all are shed, so that whoever starts finds little.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -70,9 +71,10 @@ const fn restore_after() -> Span {
 ///
 /// # Units     none
 /// # Shape     one limit for each load that is shed: 0 W
-/// # Errors    `Problem::OutOfRange` if no load is named, one is named twice, nothing holds the island, or `reserve` is not from 0 % to
-/// less than 100 %
-/// # Source    CONTROL.md section 2: by lost power and by missing spinning reserve; 17.9 Hz/s at H 0.7 s and a deficit of a half
+/// # Errors    `Problem::OutOfRange` if no load is named, one is named twice, nothing holds the island, or `reserve` is not
+/// from 0 % to less than 100 %
+/// # Source    power-management systems of ships and islands shed by lost power and by missing spinning reserve; with an
+/// inertia of 0.7 s and a deficit of a half the frequency falls by 17.9 Hz/s, which no measurement follows
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadShedding {
     meter: DeviceIndex,

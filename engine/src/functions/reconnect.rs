@@ -1,4 +1,5 @@
-//! Back to the grid: asks the breaker at the point of common coupling to close when the grid behind it has been right for a while.
+//! Back to the grid: asks the breaker at the point of common coupling to close when the grid behind it has been right for a
+//! while.
 //!
 //! The breaker's own synchro-check closes it, when both sides fit; this asks, waits up to `time_out`, and asks again after
 //! `retry_after`. A breaker that opens is told to stay open at once: what has opened it, its protection or a person, is not
@@ -72,8 +73,8 @@ const fn retry_after() -> Span {
 ///
 /// # Units     voltages: multiples of the nominal one; frequencies: Hz
 /// # Shape     one target for the breaker: its rating, or 0 W
-/// # Errors    `Problem::NotMeasured` if the breaker measures no voltage or no frequency; `Problem::OutOfRange` if a band is empty or
-/// nominal is no frequency of a grid
+/// # Errors    `Problem::NotMeasured` if the breaker measures no voltage or no frequency; `Problem::OutOfRange` if a band is
+/// empty or nominal is no frequency of a grid
 /// # Source    IEEE 1547-2018 table 4, as in [`super::return_to_service`]; the time-out and the pause are ours
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reconnect {

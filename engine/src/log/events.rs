@@ -88,11 +88,14 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::Rejoined => whole(out, 46, &[]),
         Event::MemoryCarried { age } => value(out, 29, &age.map(Span::as_nanos)),
         Event::MemoryNotCarried { why } => whole(out, 30, &[u64::from(why.code())]),
-        Event::WallClockSet { before, after } => {
-            out.push(28);
-            [before, after].into_iter().for_each(|wall| put_wall(out, wall));
-        }
+        Event::WallClockSet { before, after } => clocks(out, 28, [before, after]),
     }
+}
+
+/// What a wall clock showed and shows.
+fn clocks(out: &mut Vec<u8>, code: u8, walls: [Option<WallTime>; 2]) {
+    out.push(code);
+    walls.into_iter().for_each(|wall| put_wall(out, wall));
 }
 
 /// Whole numbers and a power.

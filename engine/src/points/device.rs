@@ -109,8 +109,8 @@ impl DeviceClass {
         }
     }
 
-    /// The set-points that a device of this rating takes, from the least to the most: a battery takes and gives power, a load only
-    /// takes it, nothing else takes any.
+    /// The set-points that a device of this rating takes, from the least to the most: a battery takes and gives power, a load
+    /// only takes it, nothing else takes any.
     pub fn range(self, rating: Watts) -> (Watts, Watts) {
         match self {
             Self::Battery => (-rating, rating),

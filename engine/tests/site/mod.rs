@@ -1,6 +1,6 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
-//! A site for tests of the controller: a meter, two batteries of opposite sign, an inverter, and what an island has, scanned once a
-//! second.
+//! A site for tests of the controller: a meter, two batteries of opposite sign, an inverter, and what an island has, scanned
+//! once a second.
 
 mod functions;
 
@@ -95,7 +95,8 @@ impl Default for Island {
     }
 }
 
-/// A controller with a meter, two batteries, an inverter, a receiver of the grid operator's signal, two gensets, a load and a breaker.
+/// A controller with a meter, two batteries, an inverter, a receiver of the grid operator's signal, two gensets, a load and a
+/// breaker.
 #[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) controller: Controller<BuiltIn>,

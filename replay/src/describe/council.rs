@@ -1,5 +1,6 @@
 //! What the members of a council tell each other, promise, are asked for and report.
 
+use r_ems_engine::Span;
 use r_ems_engine::controller::orders::Aim;
 use r_ems_engine::event::Event;
 use r_ems_engine::functions::wiring::{ALL_BATTERIES, ALL_GENSETS, ALL_PVS};
@@ -8,6 +9,7 @@ use r_ems_engine::points::DeviceClass;
 use r_ems_engine::redundancy::grantor::Refusal;
 use r_ems_engine::redundancy::message::{Content, Heartbeat};
 use r_ems_engine::redundancy::{Command, Message, Promise, Reason, Role, Seat};
+use r_ems_engine::units::Watts;
 
 use super::Words;
 
@@ -127,6 +129,14 @@ impl Words<'_> {
         }
     }
 
+    /// How the first set-points under a new authority came about.
+    fn taken_over(self, step: Watts, after: Span, state_age: Option<Span>) -> String {
+        let old = |age| format!("state {} old", self.time(age));
+        let state = state_age.map_or_else(|| String::from("no state"), old);
+        let (step, after) = (self.power(step), self.time(after));
+        format!("a step of {step}, {after} after the grant, from {state}")
+    }
+
     /// What the controller reported about its council.
     pub(super) fn council_event(self, event: &Event) -> String {
         let kind = event.kind();
@@ -141,10 +151,7 @@ impl Words<'_> {
                 self.time(*sought)
             ),
             Event::SetPointsTakenOver { step, after, state_age } => {
-                let old = |age| format!("state {} old", self.time(age));
-                let state = state_age.map_or_else(|| String::from("no state"), old);
-                let (step, after) = (self.power(*step), self.time(*after));
-                format!("{kind}: a step of {step}, {after} after the grant, from {state}")
+                format!("{kind}: {}", self.taken_over(*step, *after, *state_age))
             }
             Event::StateTaken { seat } => format!("{kind}: of {}", self.seat(*seat)),
             Event::StateRefused { seat, refusal } => {

@@ -27,8 +27,8 @@ impl Bus {
         )
     }
 
-    /// The voltage of the grid behind the connection, as a multiple of the nominal one, and its frequency, in Hz: each at the start of
-    /// the last segment and at its end.
+    /// The voltage of the grid behind the connection, as a multiple of the nominal one, and its frequency, in Hz: each at the
+    /// start of the last segment and at its end.
     pub fn behind(&self) -> ((f64, f64), (f64, f64)) {
         let (from, source) = (self.segment_began(), self.connection().source());
         (
