@@ -40,12 +40,17 @@ fn island() -> impl Strategy<Value = Island> {
     let state =
         || prop_oneof![8 => (0..7).prop_map(f64::from), 1 => prop::sample::select(vec![f64::NAN, 7.0])];
     let engines = [(power(), state()), (power(), state())];
-    (any::<bool>(), engines, power(), grid()).prop_map(|(is_closed, engines, oven, behind)| Island {
-        is_closed,
-        engines,
-        oven,
-        behind,
-    })
+    let answers = (any::<bool>(), [any::<bool>(), any::<bool>()]);
+    (any::<bool>(), answers, engines, power(), grid()).prop_map(
+        |(is_closed, (breaker_answers, engines_answer), engines, oven, behind)| Island {
+            is_closed,
+            breaker_answers,
+            engines,
+            engines_answer,
+            oven,
+            behind,
+        },
+    )
 }
 
 #[test]

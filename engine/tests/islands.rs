@@ -8,6 +8,7 @@ use r_ems_engine::event::Event;
 use r_ems_engine::functions::load_shedding::LoadSheddingSpec;
 use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec, FunctionSet};
+use r_ems_engine::redundancy::Command;
 use r_ems_engine::units::Ratio;
 use site::{BATTERY_W, BREAKER_W, GENSET_W, Island, LOAD_W, Reading, Site, every_function, kilowatts};
 
@@ -63,7 +64,7 @@ fn gensets_rest_on_the_grid_and_one_starts_at_once_where_nobody_else_holds_the_i
 #[test]
 fn another_starts_where_the_load_is_above_its_share_for_long_enough_and_all_give_the_same() {
     let mut site = Site::of(&[usual("Gensets")]);
-    island(&mut site, 3, 0.0, 0.2, [(0.0, STARTING); 2]);
+    island(&mut site, 3, 0.0, 0.2, [(0.0, STARTING), (0.0, OFF)]);
     // 180 kW of load and 20 kW of reserve are more than 85 % of 200 kW.
     island(&mut site, 9, 0.0, 0.2, [(180e3, RUNNING), (0.0, OFF)]);
     assert_eq!(
@@ -83,7 +84,7 @@ fn another_starts_where_the_load_is_above_its_share_for_long_enough_and_all_give
 #[test]
 fn one_that_fails_is_reset_and_the_next_one_starts_at_once() {
     let mut site = Site::of(&[usual("Gensets")]);
-    island(&mut site, 3, 50e3, 0.2, [(0.0, STARTING); 2]);
+    island(&mut site, 3, 50e3, 0.2, [(0.0, STARTING), (0.0, OFF)]);
     assert_eq!(told(&site), [60e3, 0.0]);
     island(&mut site, 1, 50e3, 0.2, [(0.0, FAULT), (0.0, OFF)]);
     assert_eq!(told(&site), [0.0, 60e3]);
@@ -184,13 +185,72 @@ fn functions_of_the_grid_have_no_say_on_an_island_and_begin_from_the_measured_po
     grid(&mut site, 4, 300e3);
     assert_eq!(site.decided(), 200e3);
     island(&mut site, 3, 120e3, 0.5, [(0.0, OFF); 2]);
-    assert_eq!((site.decided(), site.controller.composition().mode()), (0.0, GridMode::Island));
+    assert_eq!((site.decided(), site.controller.composition().mode()), (0.0, Some(GridMode::Island)));
     site.island.is_closed = true;
     let battery = Some((60e3, 0.5, BATTERY_W));
     site.scan(Reading { pcc: Some(30e3), batteries: [battery, battery], pv: Some(0.0) });
     assert_eq!(site.decided(), 120e3, "it goes on with what the batteries give");
     let told = |wanted: Event| site.events.iter().filter(|event| **event == wanted).count();
     assert_eq!((told(Event::Islanded), told(Event::Rejoined)), (1, 1));
+}
+
+#[test]
+fn as_long_as_nobody_knows_where_the_breaker_stands_everything_stays_as_it_is() {
+    let mut site = Site::of(&[usual("Gensets"), usual("LoadShedding"), usual("Reconnect")]);
+    site.held[GENSETS[0]] = 90e3;
+    site.island.breaker_answers = false;
+    island(&mut site, 200, 0.0, 0.6, [(90e3, RUNNING), (0.0, OFF)]);
+    assert_eq!((told(&site), site.held[OVEN], site.held[BREAKER]), ([90e3, 0.0], LOAD_W, BREAKER_W));
+    assert_eq!(site.controller.composition().mode(), None);
+    site.island.breaker_answers = true;
+    island(&mut site, 3, 0.0, 0.6, [(90e3, RUNNING), (0.0, OFF)]);
+    assert_eq!((told(&site), site.held[BREAKER]), ([90e3, 0.0], 0.0));
+    // What was known last counts while it is lost.
+    site.island.breaker_answers = false;
+    island(&mut site, 60, 0.0, 0.6, [(90e3, RUNNING), (0.0, OFF)]);
+    assert_eq!(told(&site), [90e3, 0.0]);
+}
+
+#[test]
+fn a_genset_that_cannot_be_seen_gives_what_it_gave_and_nobody_is_stopped_for_it() {
+    let mut site = Site::of(&[usual("Gensets")]);
+    island(&mut site, 60, 0.0, 0.2, [(100e3, RUNNING), (100e3, RUNNING)]);
+    assert_eq!(told(&site), [125e3, 125e3], "200 kW of load and 50 kW of charge");
+    site.island.engines_answer = [false, true];
+    island(&mut site, 200, 0.0, 0.2, [(100e3, RUNNING), (30e3, RUNNING)]);
+    assert_eq!(told(&site), [90e3, 90e3], "130 kW of load and 50 kW of charge, also when it is seen no more");
+}
+
+#[test]
+fn a_source_that_cannot_be_seen_is_no_reason_to_shed() {
+    let mut site = Site::of(&[usual("LoadShedding")]);
+    island(&mut site, 5, 0.0, 0.1, [(150e3, RUNNING), (0.0, OFF)]);
+    assert_eq!(site.held[OVEN], LOAD_W);
+    site.island.engines_answer = [false, true];
+    island(&mut site, 60, 0.0, 0.1, [(150e3, RUNNING), (0.0, OFF)]);
+    assert_eq!(site.held[OVEN], LOAD_W);
+}
+
+#[test]
+fn an_emergency_stop_closes_no_breaker_and_lets_gensets_start_when_it_is_reset() {
+    let mut site = Site::of(&[usual("Gensets"), usual("Reconnect")]);
+    island(&mut site, 33, 50e3, 0.2, [(60e3, RUNNING), (0.0, OFF)]);
+    assert_eq!(site.held[BREAKER], BREAKER_W, "it is asked to close");
+    site.command(Command::EmergencyStop);
+    island(&mut site, 40, 0.0, 0.2, [(0.0, OFF), (0.0, OFF)]);
+    assert_eq!((told(&site), site.held[BREAKER]), ([0.0, 0.0], 0.0));
+    site.command(Command::Reset);
+    island(&mut site, 3, 0.0, 0.2, [(0.0, OFF), (0.0, OFF)]);
+    assert_eq!(told(&site), [60e3, 0.0], "none is taken for one that failed");
+}
+
+#[test]
+fn a_breaker_that_was_told_to_close_is_not_told_again() {
+    let mut site = Site::of(&[usual("Reconnect")]);
+    grid(&mut site, 4, 100e3);
+    let writes = site.writes[BREAKER];
+    grid(&mut site, 200, 100e3);
+    assert_eq!((site.writes[BREAKER] - writes, site.held[BREAKER]), (0, BREAKER_W));
 }
 
 #[test]

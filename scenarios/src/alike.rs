@@ -126,6 +126,9 @@ fn check(root: &Node<'_>, notes: &mut Notes) -> usize {
     count
 }
 
+/// Most changes of one `Like`: whoever changes more writes another device.
+const MAX_CHANGES: usize = 64;
+
 /// Reads `Like("pv1")` or `Like("pv1", { "rating": "30 kW" })` beside `entries`.
 fn read<'t>(node: &Node<'t>, entries: &[Entry<'t>], notes: &mut Notes) -> Option<Alike<'t>> {
     let values = node.positional(notes)?;
@@ -139,6 +142,10 @@ fn read<'t>(node: &Node<'t>, entries: &[Entry<'t>], notes: &mut Notes) -> Option
             return None;
         }
     };
+    if changes.len() > MAX_CHANGES {
+        node.error(notes, format!("expected at most {MAX_CHANGES} changes, got {}", changes.len()));
+        return None;
+    }
     let whom: String = name.leaf(notes)?;
     let whole = |entry: &&Entry<'t>| entry.value.name() != LIKE;
     let known: Vec<&str> = entries.iter().filter(whole).map(|entry| entry.name.as_str()).collect();

@@ -85,7 +85,8 @@ impl<'t> Part<'t> {
     pub(crate) fn is_of(&self, device: &DeviceSpec) -> bool {
         match device.class {
             DeviceClass::Breaker => {
-                self.breaker.as_ref().is_some_and(|breaker| breaker.text().trim_matches('"') == device.name)
+                let named = self.breaker.as_ref().and_then(|breaker| breaker.parse::<String>().ok());
+                named.is_some_and(|named| named == device.name)
             }
             DeviceClass::Meter
             | DeviceClass::Battery
@@ -244,6 +245,14 @@ fn check_connection(node: &Node<'_>, parts: &[Part<'_>], notes: &mut Notes) {
 
 /// Every device needs its component, of its kind; ratings that differ are worth a look.
 fn check_devices(grid: &Entry<'_>, devices: &[Device<'_>], parts: &[Part<'_>], notes: &mut Notes) {
+    for part in parts {
+        let is_breaker = |device: &&Device<'_>| device.spec.class == DeviceClass::Breaker;
+        if let Some(breaker) = &part.breaker
+            && !devices.iter().filter(is_breaker).any(|device| part.is_of(&device.spec))
+        {
+            breaker.error(notes, format!("the site has no Breaker {}", breaker.text()));
+        }
+    }
     for device in devices {
         let spec = &device.spec;
         let Some(part) = parts.iter().find(|part| part.is_of(spec)) else {

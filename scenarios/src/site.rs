@@ -307,8 +307,24 @@ fn check_breakers<S>(grid: &Grid<'_, S>, notes: &mut Notes) {
         let message = format!("a grid has one Breaker, at its connection; got \"{first}\" and \"{second}\"");
         grid.devices.iter().filter(is_breaker).for_each(|device| device.note_link(message.clone(), notes));
     }
-    for slot in grid.functions.iter().filter(|slot| slot.when == Some(When::Island) && first.is_none()) {
-        slot.node.warning(notes, "this grid is never an island, because it has no Breaker among its devices");
+    for slot in &grid.functions {
+        let is_gensets = slot.node.name() == "Gensets";
+        let is_of_islands = slot.when == Some(When::Island) || slot.when.is_none() && is_gensets;
+        let message = "this grid is never an island, because it has no Breaker among its devices";
+        if is_of_islands && first.is_none() && is_gensets {
+            slot.node.error(
+                notes,
+                format!("{message}: its gensets would rest; a site that no grid reaches has one too"),
+            );
+        } else if is_of_islands && first.is_none() {
+            slot.node.warning(notes, message);
+        }
+        let is_half = !matches!(slot.when, None | Some(When::Both));
+        if slot.node.name() == "LoadShedding" && is_half {
+            let message =
+                "sheds loads on an island and lets them come back on the grid, so it has a say in `Both`";
+            slot.node.error(notes, message);
+        }
     }
 }
 

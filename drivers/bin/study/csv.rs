@@ -174,7 +174,7 @@ fn meters(energies: &Energies) -> [(&'static str, f64); 6] {
 
 /// A cell that may hold a comma or a quotation mark.
 pub(super) fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n']) {
+    if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
         text.to_owned()

@@ -18,6 +18,7 @@ use std::sync::mpsc;
 use r_ems_engine::controller::Controller;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::machine::Machine;
+use r_ems_engine::math::at_least;
 use r_ems_scenarios::Overrides;
 use r_ems_scenarios::sweep::{Axis, Sweep};
 use r_ems_scenarios::totals::{self, Total};
@@ -259,7 +260,9 @@ impl Column {
                 let of_grid = |name: &str| name.split_once('/').is_some_and(|parts| parts.0 == grid);
                 let controllers = summary.controllers.iter().filter(|controller| of_grid(&controller.name));
                 let known = controllers.flat_map(|controller| &controller.functions);
-                known.filter(|known| known.name == *function).map(|known| of.of(known)).sum()
+                let of_each = known.filter(|known| known.name == *function).map(|known| of.of(known));
+                // A standby decides as the active does: what both tell is one thing.
+                of_each.fold(0.0, at_least)
             }
         }
     }

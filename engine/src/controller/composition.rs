@@ -13,14 +13,17 @@
 //! group is the group's business, see [`super::member`]; that a stall of the controller itself loses none,
 //! [`crate::points::image`].
 
+mod fallback;
+
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use self::fallback::hold;
 use super::group::Group;
 use super::hearing::Hearing;
 use super::interval::Origin;
-use super::member::GOOD_BEFORE_RETURN;
+use super::member::{GOOD_BEFORE_RETURN, Member};
 use super::mode::{Following, GridMode, When};
 use super::spec::Placed;
 use super::tally::Tally;
@@ -31,7 +34,7 @@ use crate::event::Event;
 use crate::functions::{Function, OnLoss, Rank, Wish, Wishes};
 use crate::ids::{DeviceIndex, GroupIndex, SlotIndex};
 use crate::machine::Effects;
-use crate::points::{Connections, DeviceClass, Image, PointKind};
+use crate::points::{Connections, Image, PointKind};
 use crate::time::{LocalTime, Span};
 use crate::units::{Ratio, Vars, Watts};
 use crate::wall::{TimeZone, WallTime};
@@ -104,9 +107,14 @@ impl<F: Function> Composition<F> {
         Self { slots, groups, composed_at: None, stops: 0, following: Following::new(breaker) }
     }
 
-    /// What holds the bus.
-    pub const fn mode(&self) -> GridMode {
+    /// What holds the bus; none while that was never known.
+    pub const fn mode(&self) -> Option<GridMode> {
         self.following.mode()
+    }
+
+    /// The breaker that tells it, if there is one.
+    pub(super) const fn breaker(&self) -> Option<DeviceIndex> {
+        self.following.breaker()
     }
 
     /// Sees what holds the bus in this scan.
@@ -146,6 +154,7 @@ impl<F: Function> Composition<F> {
             // Who missed the last stop or reset must not undo it for one that did not.
             self.stops = self.stops.max(u32::try_from(stops).unwrap_or(self.stops));
         }
+        self.following.carry(carry);
         for slot in &mut self.slots {
             slot.law.carry(carry);
         }
@@ -186,19 +195,21 @@ impl<F: Function> Composition<F> {
     pub(super) fn compose(&mut self, scan: &Scan<'_>, out: &mut Effects) {
         let elapsed = scan.elapsed;
         let (is_first, is_stopped) = (self.composed_at.is_none(), self.is_stopped());
+        // While all is stopped nobody decides, or what follows from that would be taken for failures.
+        let mode = self.following.mode();
+        let has_say = mode.filter(|_mode| !is_stopped);
         self.composed_at = Some(scan.now);
         for group in &mut self.groups {
             group.open(scan.now, elapsed, is_stopped, scan.image);
             if is_stopped {
                 group.stop(scan.image);
-            } else if is_first {
+            } else if is_first || mode.is_none() {
                 group.hold_present(scan.image);
             }
         }
-        let mode = self.following.mode();
         for (position, slot) in self.slots.iter_mut().enumerate() {
             let index = SlotIndex::of(position);
-            slot.decide(index, (scan, mode), &self.groups, out);
+            slot.decide(index, (scan, has_say), &self.groups, out);
             slot.apply(index, elapsed, &mut self.groups, out);
         }
         for group in &mut self.groups {
@@ -303,18 +314,18 @@ impl<F: Function> Slot<F> {
     fn decide(
         &mut self,
         index: SlotIndex,
-        (scan, mode): (&Scan<'_>, GridMode),
+        (scan, mode): (&Scan<'_>, Option<GridMode>),
         groups: &[Group],
         out: &mut Effects,
     ) {
         let misses = self.misses();
-        if !self.when.includes(mode) {
+        let Some(mode) = mode.filter(|mode| self.when.includes(*mode)) else {
             self.rest();
             if misses {
                 out.report(Event::FunctionReturned { slot: index });
             }
             return;
-        }
+        };
         self.listen(scan);
         let aligned = self.aligned(scan, groups);
         self.follow_measurements(aligned.is_some(), scan, groups);
@@ -326,9 +337,10 @@ impl<F: Function> Slot<F> {
         match (self.phase, aligned) {
             (Phase::Enabling, Some(_)) => {
                 self.wishes.clear_active();
-                for group in self.law.groups() {
-                    let present = groups[group.position()].present(scan.image);
-                    self.wishes.target(*group, present);
+                for index in self.law.groups() {
+                    let group = &groups[index.position()];
+                    let present = |member: &Member| member.present(group.class(), scan.image);
+                    hold(*index, group, present, &mut self.wishes);
                 }
                 self.decided_on = None;
                 self.phase = Phase::Deciding;
@@ -419,47 +431,6 @@ impl<F: Function> Slot<F> {
                     self.phase = Phase::Enabling;
                     self.law.begin_anew();
                 }
-            }
-        }
-    }
-
-    /// Wishes what is safe without measurements.
-    fn fall_back(&mut self, lost_for: Span, groups: &[Group]) {
-        let kept = |ramps_for: Span| {
-            let ramped = ramps_for.as_secs_f64() / RAMP_TO_REST.as_secs_f64();
-            if ramped < 1.0 { 1.0 - ramped } else { 0.0 }
-        };
-        match self.law.on_loss() {
-            OnLoss::Rest => self.come_to_rest(lost_for, kept(lost_for - HOLD), groups),
-            OnLoss::Fade => {
-                let kept = kept(lost_for);
-                self.wishes.set_offsets(self.held.iter().map(|held| *held * kept));
-                self.wishes.retain(|group, wish| match wish {
-                    Wish::Target(_) | Wish::Hold(_) => false,
-                    Wish::Limit { .. } => kept > 0.0 || groups[group.position()].class() != DeviceClass::Pv,
-                    Wish::Reserve { .. } | Wish::Missing(_) | Wish::MemberLimit { .. } => true,
-                });
-            }
-            OnLoss::Stay => {}
-        }
-    }
-
-    fn come_to_rest(&mut self, lost_for: Span, kept: f64, groups: &[Group]) {
-        self.wishes.clear();
-        for (group, held) in self.law.groups().iter().zip(&self.held) {
-            match groups[group.position()].class() {
-                DeviceClass::Battery => self.wishes.target(*group, *held * kept),
-                DeviceClass::Pv => {
-                    if let Some(fail_safe) = self.law.fail_safe() {
-                        let limit = if lost_for < HOLD { *held } else { fail_safe };
-                        self.wishes.limit(*group, Watts::ZERO, limit.at_least(Watts::ZERO));
-                    }
-                }
-                // What is switched stays as it is.
-                DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker => {
-                    self.wishes.target(*group, *held);
-                }
-                DeviceClass::Meter | DeviceClass::Signal => {}
             }
         }
     }

@@ -147,10 +147,13 @@ impl Group {
         self.narrow(Origin::StartUp, Wish::Target(present));
     }
 
-    /// Holds each member at 0, whatever functions wish; breakers stay where they are.
+    /// Holds each member at 0, whatever functions wish. Breakers stay where they are: one that is open is asked for nothing more.
     pub(super) fn stop(&mut self, image: &Image) {
         for member in &mut self.members {
             let power = match self.class {
+                DeviceClass::Breaker if image.good(member.device(), PointKind::Closed) == Some(0.0) => {
+                    Watts::ZERO
+                }
                 DeviceClass::Load | DeviceClass::Breaker => member.present(self.class, image),
                 DeviceClass::Battery
                 | DeviceClass::Pv

@@ -299,7 +299,9 @@ impl<F: Function> Controller<F> {
                 }
                 Some(Told::NotSent { device, how }) => self.set_points.not_sent(device, how),
                 Some(Told::Written { device, outcome }) => self.written(now, device, outcome, out),
-                Some(Told::Steps { device, step }) => self.set_points.takes_steps(device, step),
+                Some(Told::Steps { device, step, reactive }) => {
+                    self.set_points.takes_steps(device, step, reactive);
+                }
                 Some(Told::Models { device, found }) => out.report(Event::of_models(device, found)),
                 Some(Told::Identity { device, found }) => out.report(Event::of_identity(device, found)),
                 Some(Told::Beats { device, outcome }) => out.report(Event::of_heartbeats(device, outcome)),

@@ -1,11 +1,13 @@
 //! What holds a grid's bus, as its breaker tells, and when a function has a say.
 //!
 //! The breaker at the point of common coupling says by its point `closed` whether the bus is one with the grid. While that is not
-//! known, what was known last counts: a lost measurement must not make functions of islands take over a grid. A grid without such
-//! a breaker among its devices is on the grid.
+//! known, what was known last counts, by whichever host: a lost measurement must not make functions of islands take over a grid,
+//! nor those of the grid an island. Where it was never known, everything stays as it is, and no function is asked. A grid
+//! without such a breaker among its devices is on the grid.
 
 use serde::{Deserialize, Serialize};
 
+use crate::carry::Carry;
 use crate::event::Event;
 use crate::ids::DeviceIndex;
 use crate::machine::Effects;
@@ -47,21 +49,39 @@ impl When {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Following {
     breaker: Option<DeviceIndex>,
-    mode: GridMode,
+    /// None while it was never known.
+    mode: Option<GridMode>,
 }
 
 impl Following {
     pub(super) const fn new(breaker: Option<DeviceIndex>) -> Self {
-        Self { breaker, mode: GridMode::OnGrid }
+        Self { breaker, mode: Self::at_first(breaker) }
+    }
+
+    const fn at_first(breaker: Option<DeviceIndex>) -> Option<GridMode> {
+        match breaker {
+            Some(_) => None,
+            None => Some(GridMode::OnGrid),
+        }
+    }
+
+    /// The breaker that tells it, if there is one.
+    pub(super) const fn breaker(self) -> Option<DeviceIndex> {
+        self.breaker
     }
 
     /// Begins a life, of which nothing is known yet.
     pub(super) fn forget(&mut self) {
-        self.mode = GridMode::OnGrid;
+        self.mode = Self::at_first(self.breaker);
     }
 
-    pub(super) const fn mode(self) -> GridMode {
+    pub(super) const fn mode(self) -> Option<GridMode> {
         self.mode
+    }
+
+    /// Passes what is known.
+    pub(super) fn carry(&mut self, carry: &mut Carry<'_>) {
+        carry.choice(&mut self.mode, &[None, Some(GridMode::OnGrid), Some(GridMode::Island)]);
     }
 
     /// Sees where the breaker stands, and tells of a change.
@@ -71,10 +91,11 @@ impl Following {
         };
         let mode = if closed > 0.5 { GridMode::OnGrid } else { GridMode::Island };
         match (self.mode, mode) {
-            (GridMode::OnGrid, GridMode::Island) => out.report(Event::Islanded),
-            (GridMode::Island, GridMode::OnGrid) => out.report(Event::Rejoined),
-            (GridMode::OnGrid, GridMode::OnGrid) | (GridMode::Island, GridMode::Island) => {}
+            (None | Some(GridMode::OnGrid), GridMode::Island) => out.report(Event::Islanded),
+            (Some(GridMode::Island), GridMode::OnGrid) => out.report(Event::Rejoined),
+            (None | Some(GridMode::OnGrid), GridMode::OnGrid)
+            | (Some(GridMode::Island), GridMode::Island) => {}
         }
-        self.mode = mode;
+        self.mode = Some(mode);
     }
 }

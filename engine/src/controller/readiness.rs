@@ -74,7 +74,8 @@ impl<F: Function> Controller<F> {
             Phase::Running => true,
             Phase::Starting => {
                 let controlled = self.set_points.channels().iter().map(Channel::device);
-                let mut own = self.meters.iter().copied().chain(controlled).filter(|own| self.connects(*own));
+                let needed = self.meters.iter().copied().chain(self.composition.breaker());
+                let mut own = needed.chain(controlled).filter(|own| self.connects(*own));
                 own.all(|device| self.image.is_known(device))
             }
         }
@@ -100,7 +101,10 @@ impl<F: Function> Controller<F> {
             // A limit that stays while its measurement is lost must be known once.
             let is_measured =
                 |law: &F| law.meter().is_none_or(|meter| self.image.good(meter, law.measured()).is_some());
-            controlled.all(is_known) && self.composition.slots().iter().all(|slot| is_measured(slot.law()))
+            let tells_mode = self.composition.breaker().is_none_or(is_known);
+            tells_mode
+                && controlled.all(is_known)
+                && self.composition.slots().iter().all(|slot| is_measured(slot.law()))
         } else {
             controlled.any(is_known)
         };

@@ -23,7 +23,7 @@ pub struct Placed<F> {
     pub when: When,
 }
 
-/// What a controller is made from; [ControllerSpec::wire`] makes it from names.
+/// What a controller is made from; [`ControllerSpec::wire`] makes it from names.
 #[derive(Clone, Debug)]
 pub struct ControllerSpec<F: Function> {
     /// The grid that it controls.

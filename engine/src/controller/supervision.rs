@@ -123,12 +123,12 @@ impl Supervision {
     pub(super) fn watch(
         &mut self,
         now: LocalTime,
-        mode: GridMode,
+        mode: Option<GridMode>,
         set_points: &SetPoints,
         image: &Image,
         out: &mut Effects,
     ) {
-        if mode == GridMode::Island {
+        if mode != Some(GridMode::OnGrid) {
             for watched in self.watched.iter().filter(|watched| watched.is_limited) {
                 out.report(Event::DeviceFollows { device: watched.device });
             }

@@ -3,7 +3,7 @@
 //! **How many.** Enough that the load and the spinning reserve fit into a share of what runs (`start_above`), and one less
 //! where they would fit into a smaller share of what is left (`stop_below`), each for a while; never fewer than `least`. What a
 //! battery that is not low may be discharged with counts as running. They start in the order of the site file and stop in the
-//! reverse one, one at a time. Each runs for `up_time` at least and rests for `down_time`. One that does not come onto the bus
+//! reverse one, one at a time. Each runs for `up_time` at least and rests for `down_time`, unless fewer run than `least`. One that does not come onto the bus
 //! within `start_time_out`, or leaves it, has failed: it is stopped, which resets it, the next one starts at once, and it is
 //! tried again after `retry_after`.
 //!
@@ -145,12 +145,16 @@ pub struct Gensets {
     /// Since when too little runs, and too much.
     short_since: Option<LocalTime>,
     ample_since: Option<LocalTime>,
+    /// What the battery was counted on with last.
+    counted: Watts,
 }
 
 /// One genset as it is told, and what became of that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Unit {
     is_on: bool,
+    /// What it gave when it was seen last.
+    given: Watts,
     /// Whether it was on the bus since it was told to run.
     has_run: bool,
     /// When it was told something else last.
@@ -191,14 +195,22 @@ impl Function for Gensets {
         for (field, power) in [("reserve", spec.reserve), ("charge_power", spec.charge_power)] {
             wiring.require(field, power >= Watts::ZERO, power, "a magnitude, 0 W or more");
         }
+        let charges = spec.battery.is_none() || spec.least > 0 || spec.charge_power > Watts::ZERO;
+        let allowed = "above 0 W, or a battery that is low would stay so, and the gensets on";
+        wiring.require("charge_power", charges, spec.charge_power, allowed);
+        let group = wiring.genset("gensets", &spec.gensets);
+        let members = wiring.members(group);
+        let allowed = alloc::format!("at most all {members} gensets");
+        wiring.require("least", usize::from(spec.least) <= members || members == 0, spec.least, &allowed);
         Self {
-            group: [wiring.genset("gensets", &spec.gensets)],
+            group: [group],
             battery: spec.battery.as_ref().map(|name| wiring.battery("battery", name)),
             spec: spec.clone(),
             units: Vec::new(),
             is_low: false,
             short_since: None,
             ample_since: None,
+            counted: Watts::ZERO,
         }
     }
 
@@ -217,6 +229,7 @@ impl Function for Gensets {
     fn begin_anew(&mut self) {
         self.units.clear();
         (self.short_since, self.ample_since) = (None, None);
+        (self.is_low, self.counted) = (false, Watts::ZERO);
     }
 
     fn forget(&mut self) {
@@ -225,10 +238,12 @@ impl Function for Gensets {
 
     fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.part(1);
-        carry.flag(&mut self.is_low);
         carry.timers(|carry| {
+            carry.flag(&mut self.is_low);
+            carry.watts(&mut self.counted);
             carry.list(&mut self.units, |carry, unit| {
                 carry.flag(&mut unit.is_on);
+                carry.watts(&mut unit.given);
                 carry.flag(&mut unit.has_run);
                 carry.option(&mut unit.changed, Carry::instant);
                 carry.option(&mut unit.failed, Carry::instant);
@@ -269,6 +284,9 @@ impl Gensets {
             if unit.failed.is_some_and(|failed| now.since(failed) >= self.spec.retry_after) {
                 unit.failed = None;
             }
+            if let Some(given) = view.member_power(group, place) {
+                unit.given = given;
+            }
             // One that cannot be seen goes on as it was told.
             let (Some(state), true) = (view.member_state(group, place), unit.is_on) else { continue };
             let waits = unit.changed.map_or(Span::ZERO, |changed| now.since(changed));
@@ -286,7 +304,7 @@ impl Gensets {
                 | EngineState::CoolDown => waits >= self.spec.start_time_out,
             };
             if has_failed {
-                *unit = Unit { is_on: false, has_run: false, changed: Some(now), failed: Some(now) };
+                *unit = Unit { changed: Some(now), failed: Some(now), ..Unit::default() };
             } else if unit.changed.is_none() {
                 // Of one that was found running nobody knows since when.
                 unit.changed = Some(now);
@@ -294,28 +312,26 @@ impl Gensets {
         }
     }
 
-    /// What all loads take: what is given to them, by whomever.
+    /// What all loads take: what is given to them, by whomever; by a genset that cannot be seen, what it gave last.
     fn load(&self, view: &View<'_>) -> Watts {
-        let given = |sum: Watts, group: GroupIndex| {
-            let powers = view.members(group).filter_map(|place| view.member_power(group, place));
-            powers.fold(sum, |sum, power| sum + power)
-        };
-        self.group.into_iter().chain(self.battery).fold(Watts::ZERO, given)
+        let gensets = self.units.iter().fold(Watts::ZERO, |sum, unit| sum + unit.given);
+        let Some(battery) = self.battery else { return gensets };
+        let powers = view.members(battery).filter_map(|place| view.member_power(battery, place));
+        powers.fold(gensets, |sum, power| sum + power)
     }
 
     /// What the battery may be counted on with, unless it is low.
     fn battery_supply(&mut self, view: &View<'_>) -> Watts {
         let Some(battery) = self.battery else { return Watts::ZERO };
-        self.is_low = match view.state_of_charge(battery) {
-            None => true,
-            Some(charge) if charge < self.spec.low_below => true,
-            Some(charge) => self.is_low && charge < self.spec.low_until,
-        };
-        if self.is_low {
-            return Watts::ZERO;
+        // While its charge is not known, it counts as it did.
+        if let Some(charge) = view.state_of_charge(battery) {
+            self.is_low = charge < self.spec.low_below || self.is_low && charge < self.spec.low_until;
+            let limits =
+                view.members(battery).filter_map(|place| view.member_discharge_limit(battery, place));
+            let sum = limits.fold(Watts::ZERO, |sum, limit| sum + limit);
+            self.counted = if self.is_low { Watts::ZERO } else { sum };
         }
-        let limits = view.members(battery).filter_map(|place| view.member_discharge_limit(battery, place));
-        limits.fold(Watts::ZERO, |sum, limit| sum + limit)
+        self.counted
     }
 
     /// The rated power of those gensets that `counts` says.
@@ -365,9 +381,14 @@ impl Gensets {
         let Supply { now, needed, battery } = supply;
         let [group] = self.group;
         let last = (0..).zip(&self.units).filter(|(_, unit)| unit.is_on).last();
+        // Who is on its way to the bus, or cannot be seen, is none to leave the load to.
+        let counts = |(place, unit): (u16, &Unit)| {
+            !unit.is_on || unit.has_run && view.member_state(group, place).is_some()
+        };
+        let is_clear = (0..).zip(&self.units).all(counts);
         let may_stop = last.filter(|(_, unit)| {
             let has_run = unit.changed.is_none_or(|changed| now.since(changed) >= self.spec.up_time);
-            has_run && self.running() > self.least(supply)
+            is_clear && has_run && self.running() > self.least(supply)
         });
         let Some(place) = may_stop.map(|(place, _)| place) else {
             self.ample_since = None;

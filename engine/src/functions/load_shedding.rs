@@ -87,6 +87,10 @@ pub struct LoadShedding {
     restore_after: Span,
     /// In the order of the list.
     loads: Vec<Load>,
+    /// What was seen of gensets and batteries, by place in their groups.
+    running: Vec<Source>,
+    batteries: Vec<Source>,
+    charge: Option<Ratio>,
     /// What the loads took in the last scan, and what could be borne then.
     before: Option<Balance>,
     /// Since when there has been room for the one that comes back next.
@@ -111,6 +115,26 @@ struct Balance {
     /// The same with what loads that come back may count on.
     lasting: Watts,
     is_island: bool,
+    /// Whether something that may hold the bus cannot be seen.
+    is_in_doubt: bool,
+}
+
+/// Something that holds the bus, as it was seen last: that it cannot be seen is no reason to shed a load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Source {
+    given: Watts,
+    bears: Watts,
+}
+
+impl Balance {
+    /// Adds what a source gives and bears, as far as that is seen; loads that come back count on what is seen and `lasts`.
+    fn add(&mut self, source: &mut Source, given: Option<Watts>, bears: Option<Watts>, lasts: bool) {
+        self.is_in_doubt |= bears.is_none();
+        self.lasting += bears.filter(|_bears| lasts).unwrap_or(Watts::ZERO);
+        *source = Source { given: given.unwrap_or(source.given), bears: bears.unwrap_or(source.bears) };
+        self.taken += source.given;
+        self.borne += source.bears;
+    }
 }
 
 impl Function for LoadShedding {
@@ -144,6 +168,9 @@ impl Function for LoadShedding {
             restore_after: spec.restore_after,
             loads: groups.iter().map(|_group| Load::default()).collect(),
             groups,
+            running: Vec::new(),
+            batteries: Vec::new(),
+            charge: None,
             before: None,
             room_since: None,
         }
@@ -158,13 +185,15 @@ impl Function for LoadShedding {
     }
 
     fn begin_anew(&mut self) {
-        (self.before, self.room_since) = (None, None);
+        (self.before, self.room_since, self.charge) = (None, None, None);
+        // Where each stands is seen anew.
+        self.loads.fill(Load::default());
+        self.running.clear();
+        self.batteries.clear();
     }
 
     fn forget(&mut self) {
         self.begin_anew();
-        // Where each stands is seen anew.
-        self.loads.fill(Load::default());
     }
 
     fn carry(&mut self, carry: &mut Carry<'_>) {
@@ -182,6 +211,12 @@ impl Function for LoadShedding {
                 carry.flag(&mut before.is_island);
             });
             carry.option(&mut self.room_since, Carry::instant);
+            for sources in [&mut self.running, &mut self.batteries] {
+                carry.list(sources, |carry, source| {
+                    carry.watts(&mut source.given);
+                    carry.watts(&mut source.bears);
+                });
+            }
         });
     }
 
@@ -223,27 +258,34 @@ impl LoadShedding {
     }
 
     /// What the loads take that are not on their way to be shed, and what can be borne.
-    fn balance(&self, view: &View<'_>) -> Balance {
+    fn balance(&mut self, view: &View<'_>) -> Balance {
         let mut now = Balance { is_island: view.mode() == GridMode::Island, ..Balance::default() };
-        let import = view.meter(self.meter).filter(|_import| view.mode() == GridMode::OnGrid);
+        let import = view.meter(self.meter).filter(|_import| !now.is_island);
         now.taken += import.unwrap_or(Watts::ZERO);
         if let Some(group) = self.gensets {
-            for place in view.members(group) {
-                now.taken += view.member_power(group, place).unwrap_or(Watts::ZERO);
-                if view.member_state(group, place) == Some(EngineState::Running) {
-                    now.borne += view.member_rating(group, place);
-                    now.lasting += view.member_rating(group, place);
-                }
+            self.running.resize(view.members(group).len(), Source::default());
+            for (place, source) in (0..).zip(&mut self.running) {
+                let bears = view.member_state(group, place).map(|state| match state {
+                    EngineState::Running => view.member_rating(group, place),
+                    EngineState::Off
+                    | EngineState::Starting
+                    | EngineState::WarmUp
+                    | EngineState::Synchronizing
+                    | EngineState::CoolDown
+                    | EngineState::Fault => Watts::ZERO,
+                });
+                now.add(source, view.member_power(group, place), bears, true);
             }
         }
         if let Some(group) = self.battery {
-            let is_above = |least: Ratio| view.state_of_charge(group).is_some_and(|charge| charge >= least);
+            self.charge = view.state_of_charge(group).or(self.charge);
+            let is_above = |least: Ratio| self.charge.is_some_and(|charge| charge >= least);
             let (holds, lasts) = (is_above(self.battery_above), is_above(self.restore_above));
-            for place in view.members(group) {
-                now.taken += view.member_power(group, place).unwrap_or(Watts::ZERO);
-                let limit = view.member_discharge_limit(group, place).unwrap_or(Watts::ZERO);
-                now.borne += if holds { limit } else { Watts::ZERO };
-                now.lasting += if lasts { limit } else { Watts::ZERO };
+            self.batteries.resize(view.members(group).len(), Source::default());
+            for (place, source) in (0..).zip(&mut self.batteries) {
+                let limit = view.member_discharge_limit(group, place);
+                let bears = limit.map(|limit| if holds { limit } else { Watts::ZERO });
+                now.add(source, view.member_power(group, place), bears, lasts);
             }
         }
         for (group, load) in self.groups.iter().zip(&self.loads) {
@@ -258,7 +300,7 @@ impl LoadShedding {
 
     /// Sheds what is too much; returns what is still too much, a magnitude.
     fn shed(&mut self, now: Balance) -> Watts {
-        let is_dead = now.borne <= Watts::ZERO;
+        let is_dead = now.borne <= Watts::ZERO && !now.is_in_doubt;
         let lost = self.before.filter(|before| now.borne < before.borne || !before.is_island);
         let taken = lost.map_or(now.taken, |before| now.taken.at_least(before.taken));
         let mut excess = taken - now.borne;

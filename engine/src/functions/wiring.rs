@@ -173,6 +173,11 @@ impl<'a> Wiring<'a> {
         self.group(field, name, DeviceClass::Genset, ALL_GENSETS)
     }
 
+    /// How many devices a group has; 0 if it was not found.
+    pub fn members(&self, group: GroupIndex) -> usize {
+        self.groups.get(group.position()).map_or(0, |group| group.members.len())
+    }
+
     /// Finds the group of one load.
     pub fn load(&mut self, field: &'static str, name: &str) -> GroupIndex {
         self.alone(field, name, DeviceClass::Load)

@@ -78,7 +78,10 @@ impl Memory {
 impl Remembered {
     fn put(&self, out: &mut Vec<u8>) {
         varint::put(out, self.clock);
-        self.steps.iter().for_each(|step| varint::put(out, *step));
+        // However many kinds of record a version knows, the bytes are the same.
+        let known = self.steps.iter().rposition(|step| *step > 0).map_or(0, |last| last + 1);
+        varint::put(out, known as u64);
+        self.steps[..known].iter().for_each(|step| varint::put(out, *step));
         out.push(self.deadline.is_some().into());
         varint::put(out, self.deadline.map_or(0, LocalTime::as_nanos));
         for samples in &self.devices {
@@ -97,7 +100,9 @@ impl Remembered {
 
     fn take(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Flaw> {
         self.clock = cursor.varint()?;
-        for step in &mut self.steps {
+        self.steps = [0; KIND_END];
+        let known = cursor.below(KIND_END + 1, "number of steps")?;
+        for step in &mut self.steps[..usize::from(known)] {
             *step = cursor.varint()?;
         }
         let (has_deadline, deadline) = (cursor.byte()?, LocalTime::from_nanos(cursor.varint()?));

@@ -311,7 +311,7 @@ impl<S: Source> Reader<S> {
         let end = self.group.len();
         self.memory.put(self.records, &mut self.group);
         let (stored, own) = self.group[GROUP_HEADER_BYTES..].split_at(end - GROUP_HEADER_BYTES);
-        let is_same = stored == own;
+        let is_same = stored == own && self.is_of_now(self.expected_records, self.expected_first);
         self.group.truncate(end);
         self.next = end - GROUP_HEADER_BYTES;
         self.last = self.next;
@@ -320,6 +320,11 @@ impl<S: Source> Reader<S> {
         } else {
             Err(LogError { position: self.group_position, flaw: Flaw::Memory }.into())
         }
+    }
+
+    /// Whether the header of a memory says of when it is: readers go by that.
+    fn is_of_now(&self, records: u32, first: u64) -> bool {
+        records == 0 && first == self.memory.at.as_nanos()
     }
 
     /// Lets nothing refer to a group, because the next one is not there as a whole, or not yet.
@@ -377,6 +382,10 @@ impl<S: Places> Reader<S> {
         match taken.map_err(at)? {
             Taken::Whole(head) => {
                 self.records = self.memory.take(&self.group[GROUP_HEADER_BYTES..]).map_err(at)?;
+                // A record takes a byte at least.
+                if self.records > position || !self.is_of_now(head.records, head.first) {
+                    return Err(at(Flaw::Memory).into());
+                }
                 self.synced = head.synced;
                 self.link = Link::to(&self.group);
                 self.position += self.group.len() as u64;

@@ -109,6 +109,15 @@ impl DeviceClass {
         }
     }
 
+    /// Whether it stays as it was switched, whatever happens to who switched it. What has opened such a breaker since, its
+    /// protection or a person, must not be overruled by a repetition.
+    pub const fn stays(self) -> bool {
+        match self {
+            Self::Load | Self::Breaker => true,
+            Self::Meter | Self::Signal | Self::Battery | Self::Pv | Self::Genset => false,
+        }
+    }
+
     /// The set-points that a device of this rating takes, from the least to the most: a battery takes and gives power, a load
     /// only takes it, nothing else takes any.
     pub fn range(self, rating: Watts) -> (Watts, Watts) {

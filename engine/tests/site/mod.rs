@@ -79,10 +79,12 @@ impl Reading {
 /// What the devices of an island measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Island {
-    /// Whether the breaker to the grid is closed.
+    /// Whether the breaker to the grid is closed, and whether it answers.
     pub(crate) is_closed: bool,
-    /// Power and state of each genset.
+    pub(crate) breaker_answers: bool,
+    /// Power and state of each genset, and whether it answers.
     pub(crate) engines: [(f64, f64); 2],
+    pub(crate) engines_answer: [bool; 2],
     /// What the oven takes.
     pub(crate) oven: f64,
     /// Voltage and frequency of the grid behind the breaker.
@@ -91,7 +93,14 @@ pub(crate) struct Island {
 
 impl Default for Island {
     fn default() -> Self {
-        Self { is_closed: true, engines: [(0.0, 0.0); 2], oven: 90e3, behind: [1.0, 50.0] }
+        Self {
+            is_closed: true,
+            breaker_answers: true,
+            engines: [(0.0, 0.0); 2],
+            engines_answer: [true; 2],
+            oven: 90e3,
+            behind: [1.0, 50.0],
+        }
     }
 }
 
@@ -247,12 +256,17 @@ impl Site {
             self.answer(3, 13, &[pv, self.held[3]]);
         }
         self.answer(4, 15, &[1.0]);
-        let Island { is_closed, engines, oven, behind } = self.island;
+        let Island { is_closed, breaker_answers, engines, engines_answer, oven, behind } = self.island;
         for (place, (power, state)) in (0..).zip(engines) {
+            if !engines_answer[usize::from(place)] {
+                continue;
+            }
             self.answer(5 + place, 16 + 3 * place, &[power, self.held[5 + usize::from(place)], state]);
         }
         self.answer(7, 22, &[oven, self.held[7]]);
-        self.answer(8, 24, &[self.held[8], behind[0], behind[1], if is_closed { 1.0 } else { 0.0 }]);
+        if breaker_answers {
+            self.answer(8, 24, &[self.held[8], behind[0], behind[1], if is_closed { 1.0 } else { 0.0 }]);
+        }
         self.now += SCAN;
         self.effects.clear();
         self.controller.handle(self.now, &Input::Wake, &mut self.effects);

@@ -4,7 +4,7 @@ use r_ems_engine::Span;
 use r_ems_engine::fieldbus::map::DeviceMap;
 use r_ems_engine::fieldbus::register::NumberType;
 use r_ems_engine::fieldbus::write::{FieldContent, Heartbeat, WriteFunction, WriteRequest, WrittenField};
-use r_ems_engine::points::{DeviceClass, Dimension};
+use r_ems_engine::points::{DeviceClass, Dimension, PointKind};
 use r_ems_engine::units::Watts;
 
 use super::TIME_MAX;
@@ -163,6 +163,34 @@ fn read_value(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Opt
     Some(WrittenField { content, layout: layout?, most: None })
 }
 
+/// Whether a request switches the device and holds no epoch.
+fn switches_unfenced(map: &DeviceMap) -> bool {
+    map.writes().iter().any(|request| {
+        let holds = |content: FieldContent| request.fields.iter().any(|field| field.content == content);
+        holds(FieldContent::Switch) && !holds(FieldContent::Epoch)
+    })
+}
+
+/// Whether what is read of a switch is, while it is on, what it was told.
+fn check_position(device: &Device<'_>, map: &DeviceMap, notes: &mut Notes) {
+    let place = device.spec.points.place(PointKind::SetPoint);
+    let Some(point) =
+        place.and_then(|place| map.points().get(place)).filter(|point| point.table.is_of_bits())
+    else {
+        return;
+    };
+    let (on, rating) = (point.layout.scale + point.layout.offset, device.spec.rating.watts());
+    if (on - rating).abs() > rating * 1e-9 || point.layout.offset.abs() > 0.0 {
+        let message = format!(
+            "`set_point` in a bit is the rating while it is 1, {}, and 0 W while it is 0; got {} and {}",
+            device.spec.rating,
+            Watts::of(on),
+            Watts::of(point.layout.offset)
+        );
+        device.note_link(message, notes);
+    }
+}
+
 /// Whether a device that is switched, and no other, is written its switch.
 fn check_switch(device: &Device<'_>, map: &DeviceMap, notes: &mut Notes) {
     let content = |content: FieldContent| {
@@ -191,6 +219,7 @@ pub(super) fn check_writes(device: &Device<'_>, map: &DeviceMap, notes: &mut Not
     let (epoch, set_point) = (holds(FieldContent::Epoch), holds(FieldContent::SetPoint));
     let set_point = set_point.or(holds(FieldContent::Switch));
     check_switch(device, map, notes);
+    check_position(device, map, notes);
     // In the device's own sign, of which a load counts what it takes as positive.
     let factor = device.spec.positive.factor();
     let (low, high) = device.spec.class.range(device.spec.rating);
@@ -233,9 +262,8 @@ pub(super) fn check_writes(device: &Device<'_>, map: &DeviceMap, notes: &mut Not
         let message =
             "checks_epochs: true needs Epoch(…) among the `values` of the request that writes SetPoint(…)";
         device.note_link(message.into(), notes);
-    } else if epoch.is_some() && epoch != set_point {
-        let message =
-            "Epoch(…) and SetPoint(…) must be written in one request: between two, another's may come";
+    } else if epoch.is_some() && (epoch != set_point || switches_unfenced(map)) {
+        let message = "Epoch(…) must be written in each request that has SetPoint(…) or Switch(): between two, another's may come";
         device.note_link(message.into(), notes);
     }
 }

@@ -7,6 +7,9 @@
 //!   and reads back something else.
 //! - **Wished**, as far as its day has room: the set-point has moved beyond the dead band; the last write failed.
 //!
+//! A breaker that was told to close, and has acknowledged it, is told so no more: it stays as it is until something else is
+//! wanted, and what has opened it since is not overruled.
+//!
 //! **What a refusal costs.** A write that fails is tried again after 1 s, then twice as long each time up to [`RETRY_LONGEST`].
 //! Where the day is counted, that is up to an eighth ([`RETRY_PART`]) of half of the reversion, if that is longer, when the
 //! device refuses or its room is used up. So one that refuses for a whole day, with a reversion of ten minutes, is written once
@@ -58,6 +61,8 @@ pub struct Channel {
     pub(super) rounds: Watts,
     pub(super) rounds_reactive: Vars,
     pub(super) reversion: Span,
+    /// Whether it stays as it was switched.
+    stays: bool,
     /// How long a write of another may still be on its way to the device; zero where it checks epochs.
     pub(super) longest_write: Span,
     /// What it is told when its controller ends and nobody goes on; `None`: nothing.
@@ -140,6 +145,7 @@ impl Channel {
             rounds: Watts::of(step.unwrap_or(0.0)),
             rounds_reactive: Vars::ZERO,
             reversion: spec.reversion,
+            stays: spec.class.stays(),
             longest_write: if spec.checks_epochs { Span::ZERO } else { spec.longest_write },
             at_stop: spec.at_stop,
             limiter: RateLimiter::new(spec.write_interval),
@@ -170,9 +176,9 @@ impl Channel {
         Self { rounds_reactive: Vars::of(step), ..self }
     }
 
-    /// The device has said in what steps it takes set-points, in W.
-    pub(super) fn takes_steps(&mut self, step: f64) {
-        self.rounds = Watts::of(step);
+    /// The device has said in what steps it takes set-points, in W and in var.
+    pub(super) fn takes_steps(&mut self, step: f64, reactive: f64) {
+        (self.rounds, self.rounds_reactive) = (Watts::of(step), Vars::of(reactive));
     }
 
     /// Forgets all of an earlier life, whose clock was another, but for what its day has left.
@@ -223,7 +229,7 @@ impl Channel {
 
     /// When the device falls back unless it is written again; `None` where it has acknowledged nothing that it holds.
     pub fn reverts_at(&self) -> Option<LocalTime> {
-        let last = self.last?;
+        let last = self.last.filter(|_last| !self.stays)?;
         let since = match last.state {
             WriteState::Pending | WriteState::Acknowledged { .. } => Some(last.at),
             // What was refused or lost ends nothing and renews nothing.
@@ -312,6 +318,9 @@ impl Channel {
         }
         let is_acknowledged = matches!(last.state, WriteState::Acknowledged { .. });
         let shows_another = matches!(last.state, WriteState::NotHeld { .. });
+        if self.stays && wanted.power != Watts::ZERO && (is_acknowledged || shows_another) {
+            return if is_moved { Need::Wished } else { Need::Nothing };
+        }
         let is_lost = shows_another || self.restores.is_some() || self.doubt.is_due(now);
         let is_rest = wanted == SetPoint::active(Watts::ZERO) && last.set_point() == wanted;
         let ends = self.held_since.is_none_or(|at| now.since(at) >= repeated_after);

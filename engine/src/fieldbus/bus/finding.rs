@@ -201,7 +201,8 @@ impl Counter<'_> {
             Some(Seek::Who(_)) | None => found,
         };
         let device = map.device();
-        self.desk.told.push(Told::Steps { device, step: map.step() });
+        let (step, reactive) = (map.step(), map.reactive_step());
+        self.desk.told.push(Told::Steps { device, step, reactive });
         if attached.finding.told.replace(found) != Some(found) {
             self.desk.told.push(Told::Models { device, found });
         }

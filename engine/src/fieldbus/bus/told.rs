@@ -71,6 +71,8 @@ pub enum Told {
         device: DeviceIndex,
         /// The steps, W.
         step: f64,
+        /// Those of reactive set-points, var; 0 where it takes none.
+        reactive: f64,
     },
     /// Heartbeats to a device begin to fail, or succeed again.
     Beats {

@@ -42,8 +42,8 @@ impl Bus {
         self.act(component, now, watch, Component::hear);
     }
 
-    /// Whether a device does what it was commanded last, as far as it can: a connection and a load are commanded nothing, and
-    /// a genset never forgets what it was commanded.
+    /// Whether a device does what it was commanded last, as far as it can: what is switched stays so, and never forgets
+    /// what it was commanded.
     pub fn is_commanded(&self, component: ComponentIndex) -> bool {
         match &self.components[usize::from(component.0)] {
             Component::Battery(battery) => battery.is_commanded(),
