@@ -115,7 +115,7 @@ impl<'a> Carry<'a> {
         }
     }
 
-    /// Visits a number of the size of a measurement; a larger one is brought within what is [`believed`], so that sums stay
+    /// Visits a number of the size of a measurement; a larger one is brought within what is believed, so that sums stay
     /// finite.
     pub fn bounded(&mut self, value: &mut f64) {
         self.real(value);

@@ -71,7 +71,7 @@ use crate::functions::wiring::GroupSpec;
 use crate::ids::DeviceIndex;
 use crate::machine::{Boot, Effect, Effects, Input, Machine, WriteOutcome};
 use crate::persistence::SnapshotSchedule;
-use crate::points::{Connections, DeviceClass, Image};
+use crate::points::{Connections, Image};
 use crate::redundancy::{Command, RedundancySupervisor, Role};
 use crate::time::{LocalTime, Span};
 use crate::timing::{LoopTimingReporter, ScanClock, Stall};
@@ -142,8 +142,7 @@ impl<F: Function> Machine for Controller<F> {
         let set_points = SetPoints::new(&groups, &spec.devices, &spec.bus.devices);
         let meters = spec.meters();
         let supervision = Supervision::new(&set_points, &spec.devices, meters.first().copied());
-        let breaker = spec.devices.iter().position(|device| device.class == DeviceClass::Breaker);
-        let composition = Composition::new(spec.laws.clone(), groups, breaker.map(DeviceIndex::of));
+        let composition = Composition::new(spec.laws.clone(), groups, spec.breaker());
         let image = Image::new(&spec.devices, spec.scan);
         Self {
             scan_clock: ScanClock::new(spec.scan, LocalTime::ZERO),
@@ -299,9 +298,7 @@ impl<F: Function> Controller<F> {
                 }
                 Some(Told::NotSent { device, how }) => self.set_points.not_sent(device, how),
                 Some(Told::Written { device, outcome }) => self.written(now, device, outcome, out),
-                Some(Told::Steps { device, step, reactive }) => {
-                    self.set_points.takes_steps(device, step, reactive);
-                }
+                Some(Told::Steps { device, steps }) => self.set_points.takes_steps(device, steps),
                 Some(Told::Models { device, found }) => out.report(Event::of_models(device, found)),
                 Some(Told::Identity { device, found }) => out.report(Event::of_identity(device, found)),
                 Some(Told::Beats { device, outcome }) => out.report(Event::of_heartbeats(device, outcome)),

@@ -87,10 +87,10 @@ impl SetPoints {
     }
 
     /// A device has said in what steps it takes set-points.
-    pub(super) fn takes_steps(&mut self, device: DeviceIndex, step: f64, reactive: f64) {
+    pub(super) fn takes_steps(&mut self, device: DeviceIndex, steps: (f64, f64)) {
         let of_device = |channel: &&mut Channel| channel.device == device;
         if let Some(channel) = self.channels.iter_mut().find(of_device) {
-            channel.takes_steps(step, reactive);
+            channel.takes_steps(steps);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::functions::wiring::GroupSpec;
 use crate::functions::{Function, SpecError, Wiring};
 use crate::ids::DeviceIndex;
 use crate::persistence::SnapshotSettings;
-use crate::points::DeviceSpec;
+use crate::points::{DeviceClass, DeviceSpec};
 use crate::redundancy::SupervisorSpec;
 use crate::time::Span;
 use crate::wall::TimeZone;
@@ -104,6 +104,12 @@ impl<F: Function> ControllerSpec<F> {
         let snapshots = SnapshotSettings::NEVER;
         let (scan, bus) = (redundancy.settings.evaluate, BusSpec::default());
         Self { grid, id, scan, zone: TimeZone::UTC, devices, bus, laws, groups, redundancy, snapshots }
+    }
+
+    /// The breaker at the point of common coupling, if there is one.
+    pub(super) fn breaker(&self) -> Option<DeviceIndex> {
+        let is_breaker = |device: &DeviceSpec| device.class == DeviceClass::Breaker;
+        self.devices.iter().position(is_breaker).map(DeviceIndex::of)
     }
 
     /// The meters that functions need, in the order of the stack.

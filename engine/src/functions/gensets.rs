@@ -3,9 +3,9 @@
 //! **How many.** Enough that the load and the spinning reserve fit into a share of what runs (`start_above`), and one less
 //! where they would fit into a smaller share of what is left (`stop_below`), each for a while; never fewer than `least`. What a
 //! battery that is not low may be discharged with counts as running. They start in the order of the site file and stop in the
-//! reverse one, one at a time. Each runs for `up_time` at least and rests for `down_time`, unless fewer run than `least`. One that does not come onto the bus
-//! within `start_time_out`, or leaves it, has failed: it is stopped, which resets it, the next one starts at once, and it is
-//! tried again after `retry_after`.
+//! reverse one, one at a time. Each runs for `up_time` at least and rests for `down_time`, unless fewer run than `least`. One
+//! that does not come onto the bus within `start_time_out`, or leaves it, has failed: it is stopped, which resets it, the next
+//! one starts at once, and it is tried again after `retry_after`. One that cannot be seen gives what it gave last.
 //!
 //! **What each gives.** All that run take the same share of their rating, from `minimum_load` to `start_above`; together they
 //! give what the load takes, and `charge_power` besides while the battery is low. On an island that is where their droop lines

@@ -135,7 +135,7 @@ impl Remembered {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::ReadError;
+    use super::super::error::{LogError, ReadError};
     use super::super::group::{GROUP_HEADER_BYTES, GroupHeader, MEMO, checksum};
     use super::super::reader::Source;
     use super::super::writer::MEMORY_EVERY_BYTES;
@@ -263,4 +263,56 @@ mod tests {
         let mut reader = Reader::open(Anywhere(&log, &log)).expect("its header is whole");
         assert!(reader.begin_before(Time::from_nanos(header.first + 1)).is_err());
     }
+
+    #[test]
+    fn a_memory_that_says_another_time_or_a_count_that_cannot_be_is_refused_by_whoever_begins_there() {
+        let log = log();
+        let begins = log.windows(4).position(|window| window == MEMO).expect("there is one");
+        let (before, group) = log.split_at(begins);
+        let header = GroupHeader::decode(group.first_chunk().expect("it is whole")).expect("it is one");
+        let payload = &group[GROUP_HEADER_BYTES..GROUP_HEADER_BYTES + header.length as usize];
+        let mut count = Cursor::new(payload, 0);
+        count.varint().expect("it begins with the number of records");
+        let mut endless = Vec::new();
+        varint::put(&mut endless, u64::MAX);
+        endless.extend_from_slice(&payload[count.position()..]);
+        let forged = [
+            (GroupHeader { first: header.first - 1, ..header }, payload.to_vec()),
+            (GroupHeader { records: 1, ..header }, payload.to_vec()),
+            (
+                GroupHeader { length: endless.len() as u32, payload_crc: checksum(&endless), ..header },
+                endless.clone(),
+            ),
+        ];
+        for (head, payload) in forged {
+            let log = [before, &head.encode(), &payload].concat();
+            let mut reader = Reader::open(Anywhere(&log, &log)).expect("its header is whole");
+            let found = reader.begin_before(Time::from_nanos(header.first + 1)).err();
+            assert!(matches!(found, Some(ReadError::Log(LogError { flaw: Flaw::Memory, .. }))), "{found:?}");
+            let mut reader = Reader::open(log.as_slice()).expect("its header is whole");
+            let found = core::iter::repeat_with(|| reader.advance()).find_map(Result::err);
+            assert!(matches!(found, Some(ReadError::Log(LogError { flaw: Flaw::Memory, .. }))), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_memory_has_its_golden_bytes_whatever_kinds_of_records_a_version_knows() {
+        let mut memory = Memory::new(&super::super::golden::header());
+        (memory.at, memory.controller) = (Time::from_nanos(300), ControllerIndex(1));
+        memory.of[0].clock = 5;
+        memory.of[0].steps[2] = 300;
+        memory.of[0].deadline = Some(LocalTime::from_nanos(1));
+        memory.of[0].devices[0] =
+            alloc::vec![Sample { point: PointIndex(3), validity: Validity::Valid, value: 1.0 }];
+        let mut bytes = Vec::new();
+        memory.put(7, &mut bytes);
+        let hex: alloc::string::String = bytes.iter().map(|byte| alloc::format!("{byte:02x}")).collect();
+        assert_eq!(hex, GOLDEN.concat());
+        let mut taken = Memory::new(&super::super::golden::header());
+        assert_eq!(taken.take(&bytes), Ok(7));
+        assert_eq!(alloc::format!("{taken:?}"), alloc::format!("{memory:?}"));
+    }
+
+    /// Records, time and controller; of the first controller clock, steps, deadline and samples; then the other one.
+    const GOLDEN: [&str; 3] = ["07ac0201", "05030000ac0201010103", "01000000000000f03f00000000000000"];
 }

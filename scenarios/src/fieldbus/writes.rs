@@ -263,7 +263,8 @@ pub(super) fn check_writes(device: &Device<'_>, map: &DeviceMap, notes: &mut Not
             "checks_epochs: true needs Epoch(…) among the `values` of the request that writes SetPoint(…)";
         device.note_link(message.into(), notes);
     } else if epoch.is_some() && (epoch != set_point || switches_unfenced(map)) {
-        let message = "Epoch(…) must be written in each request that has SetPoint(…) or Switch(): between two, another's may come";
+        let message = "Epoch(…) must be written in each request that has SetPoint(…) or Switch(): between two, another's may \
+                       come";
         device.note_link(message.into(), notes);
     }
 }

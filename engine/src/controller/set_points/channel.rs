@@ -177,8 +177,8 @@ impl Channel {
     }
 
     /// The device has said in what steps it takes set-points, in W and in var.
-    pub(super) fn takes_steps(&mut self, step: f64, reactive: f64) {
-        (self.rounds, self.rounds_reactive) = (Watts::of(step), Vars::of(reactive));
+    pub(super) fn takes_steps(&mut self, (active, reactive): (f64, f64)) {
+        (self.rounds, self.rounds_reactive) = (Watts::of(active), Vars::of(reactive));
     }
 
     /// Forgets all of an earlier life, whose clock was another, but for what its day has left.

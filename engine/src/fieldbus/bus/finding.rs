@@ -201,8 +201,8 @@ impl Counter<'_> {
             Some(Seek::Who(_)) | None => found,
         };
         let device = map.device();
-        let (step, reactive) = (map.step(), map.reactive_step());
-        self.desk.told.push(Told::Steps { device, step, reactive });
+        let steps = (map.step(), map.reactive_step());
+        self.desk.told.push(Told::Steps { device, steps });
         if attached.finding.told.replace(found) != Some(found) {
             self.desk.told.push(Told::Models { device, found });
         }

@@ -69,10 +69,8 @@ pub enum Told {
     Steps {
         /// Which device.
         device: DeviceIndex,
-        /// The steps, W.
-        step: f64,
-        /// Those of reactive set-points, var; 0 where it takes none.
-        reactive: f64,
+        /// The steps, W, and those of reactive set-points, var; 0 where it takes none.
+        steps: (f64, f64),
     },
     /// Heartbeats to a device begin to fail, or succeed again.
     Beats {

@@ -280,7 +280,7 @@ fn another_scale_factor_of_what_is_written_is_another_device() {
     polled(&mut bus, 1_000, &mut image);
     told(&mut bus);
     assert!(polled(&mut bus, 2_000, &mut image).len() > MODELS.len());
-    let step = Told::Steps { device: ALONE, step: 1.0, reactive: 0.0 };
+    let step = Told::Steps { device: ALONE, steps: (1.0, 0.0) };
     assert_eq!(core::iter::from_fn(|| bus.next_told()).collect::<Vec<_>>(), [step]);
 }
 
