@@ -195,9 +195,7 @@ impl<F: Function> Composition<F> {
     pub(super) fn compose(&mut self, scan: &Scan<'_>, out: &mut Effects) {
         let elapsed = scan.elapsed;
         let (is_first, is_stopped) = (self.composed_at.is_none(), self.is_stopped());
-        // While all is stopped nobody decides, or what follows from that would be taken for failures.
         let mode = self.following.mode();
-        let has_say = mode.filter(|_mode| !is_stopped);
         self.composed_at = Some(scan.now);
         for group in &mut self.groups {
             group.open(scan.now, elapsed, is_stopped, scan.image);
@@ -209,6 +207,9 @@ impl<F: Function> Composition<F> {
         }
         for (position, slot) in self.slots.iter_mut().enumerate() {
             let index = SlotIndex::of(position);
+            // What is switched off by a stop has not failed: whoever switches it begins anew after that.
+            let switches = |group: &GroupIndex| self.groups[group.position()].class().is_switched();
+            let has_say = mode.filter(|_mode| !is_stopped || !slot.law.groups().iter().any(switches));
             slot.decide(index, (scan, has_say), &self.groups, out);
             slot.apply(index, elapsed, &mut self.groups, out);
         }
