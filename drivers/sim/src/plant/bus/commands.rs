@@ -12,7 +12,7 @@ const SAME_W: f64 = 1e-6;
 
 impl Bus {
     /// Gives a set-point to a battery, or a limit to a photovoltaic plant, at `now`, in W; what else it does to what is switched,
-    /// such as the breaker of the connection, [`Component::command`] says.
+    /// such as the breaker of the connection, its component says.
     ///
     /// # Panics
     /// If the component takes no command: whoever wires devices to components has checked that.
