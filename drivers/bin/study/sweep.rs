@@ -2,7 +2,7 @@
 //!
 //! A row has the swept values first, then how many expectations were met and which were missed, then what the run came to: the
 //! sums that `AtEnd` expectations know, by the same names with their units behind them, and of each function of a stack how long
-//! it bound and what it was short of, all controllers of a grid added up. What a run does not have stays empty.
+//! it bound and what it was short of, the most that any controller of the grid says. What a run does not have stays empty.
 //!
 //! Every value of every axis is checked before the first run: a mistake in the last one is not found after hours.
 //!

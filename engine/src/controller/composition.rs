@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use self::fallback::hold;
+use self::fallback::hold_each;
 use super::group::Group;
 use super::hearing::Hearing;
 use super::interval::Origin;
@@ -306,11 +306,6 @@ impl<F: Function> Slot<F> {
         &self.tally
     }
 
-    /// When it has a say.
-    pub const fn when(&self) -> When {
-        self.when
-    }
-
     /// Brings the wishes up to date.
     fn decide(
         &mut self,
@@ -340,8 +335,12 @@ impl<F: Function> Slot<F> {
                 self.wishes.clear_active();
                 for index in self.law.groups() {
                     let group = &groups[index.position()];
-                    let present = |member: &Member| member.present(group.class(), scan.image);
-                    hold(*index, group, present, &mut self.wishes);
+                    if group.class().is_switched() {
+                        let present = |member: &Member| member.present(group.class(), scan.image);
+                        hold_each(*index, group, present, &mut self.wishes);
+                    } else {
+                        self.wishes.target(*index, group.present(scan.image));
+                    }
                 }
                 self.decided_on = None;
                 self.phase = Phase::Deciding;

@@ -249,8 +249,7 @@ impl Group {
             self.offsets.push(now, self.offset.watts());
         }
         self.hand_out(power, image);
-        let is_power = !matches!(self.class, DeviceClass::Load | DeviceClass::Breaker);
-        if bound_by == Some(Origin::EmergencyStop) && is_power {
+        if bound_by == Some(Origin::EmergencyStop) && !self.class.stays() {
             // Also who cannot be seen.
             let unseen = self.members.iter_mut().filter(|member| !member.takes_part());
             unseen.for_each(|member| member.set(Watts::ZERO));

@@ -146,9 +146,8 @@ impl<'a> Wiring<'a> {
     pub fn meter_of(&mut self, field: &'static str, name: &str, kind: PointKind) -> DeviceIndex {
         let errors = self.errors.len();
         let meter = self.meter(field, name);
-        if self.errors.len() == errors && !self.devices[meter.position()].points.contains(kind) {
-            let problem = Problem::NotMeasured { device: name.to_string(), point: kind };
-            self.errors.push(SpecError { field, problem });
+        if self.errors.len() == errors {
+            self.measures(field, meter, kind);
         }
         meter
     }
@@ -190,13 +189,19 @@ impl<'a> Wiring<'a> {
         if self.errors.len() == errors {
             let breaker = self.groups[group.position()].members[0];
             for point in [PointKind::Voltage, PointKind::Frequency] {
-                if !self.devices[breaker.position()].points.contains(point) {
-                    let problem = Problem::NotMeasured { device: name.to_string(), point };
-                    self.errors.push(SpecError { field, problem });
-                }
+                self.measures(field, breaker, point);
             }
         }
         group
+    }
+
+    /// Notes a device that does not measure this.
+    fn measures(&mut self, field: &'static str, device: DeviceIndex, point: PointKind) {
+        let found = &self.devices[device.position()];
+        if !found.points.contains(point) {
+            let problem = Problem::NotMeasured { device: found.name.clone(), point };
+            self.errors.push(SpecError { field, problem });
+        }
     }
 
     /// Notes members of a group that take no reactive set-points, if none does.

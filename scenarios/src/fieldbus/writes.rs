@@ -163,12 +163,15 @@ fn read_value(node: &Node<'_>, names: &[&'static str], notes: &mut Notes) -> Opt
     Some(WrittenField { content, layout: layout?, most: None })
 }
 
+/// Whether a request writes this.
+fn holds(request: &WriteRequest, content: FieldContent) -> bool {
+    request.fields.iter().any(|field| field.content == content)
+}
+
 /// Whether a request switches the device and holds no epoch.
 fn switches_unfenced(map: &DeviceMap) -> bool {
-    map.writes().iter().any(|request| {
-        let holds = |content: FieldContent| request.fields.iter().any(|field| field.content == content);
-        holds(FieldContent::Switch) && !holds(FieldContent::Epoch)
-    })
+    let is_unfenced = |request| holds(request, FieldContent::Switch) && !holds(request, FieldContent::Epoch);
+    map.writes().iter().any(is_unfenced)
 }
 
 /// Whether what is read of a switch is, while it is on, what it was told.
@@ -193,11 +196,8 @@ fn check_position(device: &Device<'_>, map: &DeviceMap, notes: &mut Notes) {
 
 /// Whether a device that is switched, and no other, is written its switch.
 fn check_switch(device: &Device<'_>, map: &DeviceMap, notes: &mut Notes) {
-    let content = |content: FieldContent| {
-        let mut fields = map.writes().iter().flat_map(|request| &request.fields);
-        fields.any(|field| field.content == content)
-    };
-    let (class, has_switch) = (device.spec.class, content(FieldContent::Switch));
+    let has = |content: FieldContent| map.writes().iter().any(|request| holds(request, content));
+    let (class, has_switch) = (device.spec.class, has(FieldContent::Switch));
     if has_switch && !class.is_switched() {
         let name = class.name();
         device.note_link(
@@ -205,19 +205,16 @@ fn check_switch(device: &Device<'_>, map: &DeviceMap, notes: &mut Notes) {
             notes,
         );
     }
-    if has_switch && !content(FieldContent::SetPoint) && class == DeviceClass::Genset {
+    if has_switch && !has(FieldContent::SetPoint) && class == DeviceClass::Genset {
         device.note_link("a Genset is written its SetPoint(…) too, besides Switch()".into(), notes);
     }
 }
 
 /// Whether what is written to a device has room in its registers, and what it does with epochs fits.
 pub(super) fn check_writes(device: &Device<'_>, map: &DeviceMap, notes: &mut Notes) {
-    let holds = |content: FieldContent| {
-        let has = |request: &&WriteRequest| request.fields.iter().any(|field| field.content == content);
-        map.writes().iter().position(|request| has(&request))
-    };
-    let (epoch, set_point) = (holds(FieldContent::Epoch), holds(FieldContent::SetPoint));
-    let set_point = set_point.or(holds(FieldContent::Switch));
+    let first = |content: FieldContent| map.writes().iter().position(|request| holds(request, content));
+    let epoch = first(FieldContent::Epoch);
+    let set_point = first(FieldContent::SetPoint).or(first(FieldContent::Switch));
     check_switch(device, map, notes);
     check_position(device, map, notes);
     // In the device's own sign, of which a load counts what it takes as positive.
@@ -247,7 +244,7 @@ pub(super) fn check_writes(device: &Device<'_>, map: &DeviceMap, notes: &mut Not
             | FieldContent::Toggle => {}
         }
     }
-    match (device.spec.apparent.is_some(), holds(FieldContent::ReactiveSetPoint)) {
+    match (device.spec.apparent.is_some(), first(FieldContent::ReactiveSetPoint)) {
         (true, None) => {
             let message = "a device with `apparent` power needs ReactiveSetPoint(…) among its `writes`";
             device.note_link(message.into(), notes);

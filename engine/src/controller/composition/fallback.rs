@@ -43,7 +43,7 @@ impl<F: Function> Slot<F> {
                     }
                 }
                 DeviceClass::Genset | DeviceClass::Load | DeviceClass::Breaker => {
-                    hold(*group, &groups[group.position()], Member::set_point, &mut self.wishes);
+                    hold_each(*group, &groups[group.position()], Member::set_point, &mut self.wishes);
                 }
                 DeviceClass::Meter | DeviceClass::Signal => {}
             }
@@ -51,13 +51,14 @@ impl<F: Function> Slot<F> {
     }
 }
 
-/// Wishes that a group goes on with what its members do. Of what is switched each member does: one that is off is not to run with
-/// half of what another gives.
-pub(super) fn hold(index: GroupIndex, group: &Group, of: impl Fn(&Member) -> Watts, wishes: &mut Wishes) {
-    if !group.class().is_switched() {
-        let members = group.members().iter().filter(|member| member.takes_part());
-        return wishes.target(index, members.fold(Watts::ZERO, |sum, member| sum + of(member)));
-    }
+/// Wishes that each member of a group that is switched goes on with what it does: one that is off is not to run with half of what
+/// another gives.
+pub(super) fn hold_each(
+    index: GroupIndex,
+    group: &Group,
+    of: impl Fn(&Member) -> Watts,
+    wishes: &mut Wishes,
+) {
     for (place, member) in (0..).zip(group.members()) {
         let power = of(member);
         wishes.limit_member(index, place, power, power, Ratio::ZERO);

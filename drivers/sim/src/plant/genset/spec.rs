@@ -5,7 +5,7 @@
 //! of the rating and 0.246 l/kWh (Skarstein and Uhlen, 1989, as microgrid tools have it). The times of starting, the protection
 //! and the ramp are ours, as a set of some 100 kW has them.
 
-use r_ems_engine::points::device::MAX_MAGNITUDE;
+use r_ems_engine::points::device::{EngineState, MAX_MAGNITUDE};
 use r_ems_engine::units::{Ratio, Watts, WattsPerSecond};
 use r_ems_engine::{Span, Time};
 
@@ -57,15 +57,16 @@ pub enum GensetState {
 impl GensetState {
     /// The number that a point shows.
     pub(super) fn number(self) -> f64 {
-        match self {
-            Self::Off => 0.0,
-            Self::Starting { .. } => 1.0,
-            Self::WarmUp { .. } => 2.0,
-            Self::Synchronizing { .. } => 3.0,
-            Self::Running => 4.0,
-            Self::CoolDown { .. } => 5.0,
-            Self::Fault => 6.0,
-        }
+        let shown = match self {
+            Self::Off => EngineState::Off,
+            Self::Starting { .. } => EngineState::Starting,
+            Self::WarmUp { .. } => EngineState::WarmUp,
+            Self::Synchronizing { .. } => EngineState::Synchronizing,
+            Self::Running => EngineState::Running,
+            Self::CoolDown { .. } => EngineState::CoolDown,
+            Self::Fault => EngineState::Fault,
+        };
+        shown.number()
     }
 
     /// Whether its engine turns by itself.
