@@ -99,6 +99,15 @@ pub struct GridStatus {
     /// Whether an emergency stop holds every set-point at 0.
     #[serde(default)]
     pub is_stopped: bool,
+    /// How an operator has it run: `auto`, `hold` or `stop`.
+    #[serde(default)]
+    pub operation: String,
+    /// For how long it is still held.
+    #[serde(default)]
+    pub held_for_s: Option<f64>,
+    /// What holds it: `grid`, `island`, or null while that is not known.
+    #[serde(default)]
+    pub held_by: Option<String>,
     /// The limit that peaks are shaved to.
     pub limit_w: Option<f64>,
     /// Each device.
@@ -353,6 +362,21 @@ pub struct EmergencyStop {
     pub grid: String,
     /// Whether it begins; false resets it.
     pub on: bool,
+}
+
+/// `POST /v1/mode`: has a grid run by its functions, held where it is for a while, or at rest.
+///
+/// It is about batteries and PV, and counts where a set-point by hand does: what stands above that in the stack still binds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mode {
+    /// Which grid.
+    pub grid: String,
+    /// `auto`, `hold` or `stop`.
+    pub operation: String,
+    /// For how long it is held, at most an hour; of the others it says nothing.
+    #[serde(default)]
+    pub for_s: f64,
 }
 
 /// `POST /v1/snapshot`: keeps the state of a controller as it is now.

@@ -174,10 +174,6 @@ impl Metrics {
         let Some(names) = self.controllers.get(from.position()) else { return };
         let who = || labels(names);
         let with = |name: &'static str, value: &str| labels_with(names, name, value);
-        let of_device = |device: DeviceIndex| {
-            let known = names.devices.get(device.position());
-            with("device", known.map_or("unknown", |known| known.name.as_str()))
-        };
         self.events.get_or_create(&with("event", event.kind())).inc();
         match event {
             Event::Booted { .. } => {
@@ -191,7 +187,7 @@ impl Metrics {
             Event::TookOver { .. } | Event::SetPointsTakenOver { .. } => self.take_over(from, event),
             Event::QualityChanged { point, quality } => self.judged(from, *point, *quality),
             Event::WriteFailed { device, .. } => {
-                self.write_failures.get_or_create(&of_device(*device)).inc();
+                self.write_failures.get_or_create(&with("device", device_name(names, *device))).inc();
             }
             Event::SnapshotTaken { .. } => {
                 self.snapshots.get_or_create(&who()).inc();
@@ -237,6 +233,7 @@ impl Metrics {
             | Event::ManualEnded { .. }
             | Event::EmergencyStopBegan
             | Event::EmergencyStopEnded
+            | Event::OperationChanged { .. }
             | Event::Islanded
             | Event::Rejoined
             | Event::SignSuspect { .. } => {}
@@ -345,6 +342,11 @@ fn class_end_s(class: usize) -> f64 {
 /// The labels of a controller.
 fn labels(who: &ControllerNames) -> Labels {
     vec![("grid", who.grid.clone()), ("controller", who.id.clone())]
+}
+
+/// A device by name.
+fn device_name(names: &ControllerNames, device: DeviceIndex) -> &str {
+    names.devices.get(device.position()).map_or("unknown", |known| known.name.as_str())
 }
 
 /// The labels of a controller and one more.

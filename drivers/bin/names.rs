@@ -5,6 +5,7 @@
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::controller::group::Group;
 use r_ems_engine::controller::interval::Origin;
+use r_ems_engine::controller::operation::Operation;
 use r_ems_engine::event::Event;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::{GroupIndex, SlotIndex};
@@ -49,10 +50,20 @@ pub fn origin(names: &ControllerNames, origin: Origin) -> String {
         Origin::Ability => "what the devices can do".to_owned(),
         Origin::StartUp => "start-up, which holds the measured power".to_owned(),
         Origin::EmergencyStop => "an emergency stop".to_owned(),
+        Origin::Operator => "an operator, who holds or stops the grid".to_owned(),
         Origin::Function(slot) => {
             let known = names.functions.get(slot.position());
             known.map_or_else(|| format!("function {slot}"), ToOwned::to_owned)
         }
+    }
+}
+
+/// How a grid runs, as an operator wants it.
+pub fn operation_words(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Auto => "the functions decide",
+        Operation::Hold => "batteries and PV are held where they are",
+        Operation::Stop => "batteries and PV rest until an operator ends it",
     }
 }
 
@@ -108,6 +119,7 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
             format!("{kind}: every set-point is 0, and stays so until it is reset")
         }
         Event::EmergencyStopEnded => format!("{kind}: it was reset, the functions decide again"),
+        Event::OperationChanged { operation } => format!("{kind}: {}", operation_words(*operation)),
         Event::Islanded => format!("{kind}: the breaker to the grid is open"),
         Event::Rejoined => format!("{kind}: the breaker to the grid is closed again"),
         Event::SignSuspect { .. } => format!("{}; check `positive` of their links", words.event(event)),

@@ -4,10 +4,10 @@
 //! events, not 36,000. Events are stored whole in every log.
 
 mod devices;
-
-use core::fmt;
+mod severity;
 
 use crate::carried::NotCarried;
+use crate::controller::operation::Operation;
 use crate::controller::orders::ManualEnd;
 use crate::fieldbus::map::Differs;
 use crate::fieldbus::sunspec::{Chain, Missing};
@@ -21,6 +21,8 @@ use crate::redundancy::{Command, Epoch, Reason, Role, Seat};
 use crate::time::Span;
 use crate::units::Watts;
 use crate::wall::WallTime;
+
+pub use self::severity::Severity;
 
 /// Something that a controller reports.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -295,6 +297,11 @@ pub enum Event {
     EmergencyStopBegan,
     /// It was reset: the functions decide again.
     EmergencyStopEnded,
+    /// An operator has the grid run otherwise, or what was said of it is over.
+    OperationChanged {
+        /// How it runs from now on.
+        operation: Operation,
+    },
     /// A step of a device moved a measurement the wrong way: a sign in the site file is likely wrong.
     SignSuspect {
         /// The device that was stepped.
@@ -306,17 +313,6 @@ pub enum Event {
         /// How that measurement moved.
         moved: Watts,
     },
-}
-
-/// How much an event matters to the people on call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Part of normal life.
-    Info,
-    /// Worth a look.
-    Warning,
-    /// Somebody must act.
-    Alarm,
 }
 
 impl Event {
@@ -369,12 +365,13 @@ impl Event {
             Self::ManualEnded { .. } => "manual_ended",
             Self::EmergencyStopBegan => "emergency_stop_began",
             Self::EmergencyStopEnded => "emergency_stop_ended",
+            Self::OperationChanged { .. } => "operation_changed",
             Self::SignSuspect { .. } => "sign_suspect",
         }
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 47] = [
+    pub const KINDS: [&'static str; 48] = [
         "booted",
         "started",
         "scans_missed",
@@ -419,73 +416,9 @@ impl Event {
         "manual_ended",
         "emergency_stop_began",
         "emergency_stop_ended",
+        "operation_changed",
         "islanded",
         "rejoined",
         "sign_suspect",
     ];
-
-    /// How much the event matters.
-    pub const fn severity(&self) -> Severity {
-        match self {
-            Self::Booted { .. }
-            | Self::Started { .. }
-            | Self::FunctionReturned { .. }
-            | Self::ShortfallEnded { .. }
-            | Self::WritesSucceed { .. }
-            | Self::HeartbeatsSucceed { .. }
-            | Self::ModelsFound { .. }
-            | Self::IdentityFound { .. }
-            | Self::WriteBudgetRenewed { .. }
-            | Self::RoleChanged { .. }
-            | Self::SetPointsTakenOver { .. }
-            | Self::StateRecovered { origin: Origin::Fresh | Origin::Replayed }
-            | Self::MemoryCarried { .. }
-            | Self::SnapshotTaken { .. }
-            | Self::JournalRestored { .. }
-            | Self::StopBegan
-            | Self::Stopped { .. }
-            | Self::ManualBegan { .. }
-            | Self::ManualEnded { .. }
-            | Self::EmergencyStopEnded
-            | Self::Rejoined
-            | Self::StateTaken { .. }
-            | Self::PeerHeard { .. }
-            | Self::DeviceFollows { .. } => Severity::Info,
-            Self::ScansMissed { .. }
-            | Self::QualityChanged { .. }
-            | Self::Islanded
-            | Self::WriteFailed { .. }
-            | Self::HeartbeatFailed { .. }
-            | Self::WriteBudgetUsedUp { .. }
-            | Self::TookOver { .. }
-            | Self::CommandRefused { .. }
-            | Self::SnapshotFailed
-            | Self::WallClockSet { .. }
-            | Self::StateRecovered { origin: Origin::Foreign }
-            | Self::MemoryNotCarried { .. }
-            | Self::DeviceLimited { .. } => Severity::Warning,
-            Self::FunctionLost { .. }
-            | Self::ModelsMissing { .. }
-            | Self::IdentityDiffers { .. }
-            | Self::ShortfallBegan { .. }
-            | Self::AuthoritiesOverlapped { .. }
-            | Self::SectionDiffers { .. }
-            | Self::PeerSilent { .. }
-            | Self::StateRecovered { origin: Origin::Damaged | Origin::Poisoned | Origin::Lost }
-            | Self::JournalDegraded { .. }
-            | Self::StateRefused { .. }
-            | Self::EmergencyStopBegan
-            | Self::SignSuspect { .. } => Severity::Alarm,
-        }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Alarm => "alarm",
-        })
-    }
 }

@@ -4,6 +4,7 @@
 
 pub mod council;
 mod frames;
+mod orders;
 mod persistence;
 
 pub(crate) use frames::hex;
@@ -186,8 +187,9 @@ impl<'a> Words<'a> {
             Event::QualityChanged { point, quality } => {
                 format!("{kind}: {} is {}", self.point(*point), quality_word(*quality))
             }
-            Event::FunctionLost { slot } => format!("{kind}: {}", self.function(*slot)),
-            Event::FunctionReturned { slot } => format!("{kind}: {}", self.function(*slot)),
+            Event::FunctionLost { slot } | Event::FunctionReturned { slot } => {
+                format!("{kind}: {}", self.function(*slot))
+            }
             Event::ShortfallBegan { slot, group, shortfall } => {
                 format!("{kind}: {} on group {group}, {}", self.function(*slot), self.power(*shortfall))
             }
@@ -223,8 +225,13 @@ impl<'a> Words<'a> {
             | Event::AuthoritiesOverlapped { .. }
             | Event::SectionDiffers { .. }
             | Event::PeerSilent { .. }
-            | Event::PeerHeard { .. }
-            | Event::CommandRefused { .. } => self.council_event(event),
+            | Event::PeerHeard { .. } => self.council_event(event),
+            Event::CommandRefused { .. }
+            | Event::ManualBegan { .. }
+            | Event::ManualEnded { .. }
+            | Event::EmergencyStopBegan
+            | Event::EmergencyStopEnded
+            | Event::OperationChanged { .. } => self.order_event(event),
             Event::StateRecovered { .. }
             | Event::MemoryCarried { .. }
             | Event::MemoryNotCarried { .. }
@@ -235,13 +242,7 @@ impl<'a> Words<'a> {
             | Event::WallClockSet { .. }
             | Event::StopBegan
             | Event::Stopped { .. } => self.persistence_event(event),
-            Event::ManualBegan { group, power, lasts } => {
-                format!("{kind}: group {group}, {} for {}", self.power(*power), self.time(*lasts))
-            }
-            Event::ManualEnded { group, why } => format!("{kind}: group {group}, {}", why.name()),
-            Event::EmergencyStopBegan | Event::EmergencyStopEnded | Event::Islanded | Event::Rejoined => {
-                String::from(kind)
-            }
+            Event::Islanded | Event::Rejoined => String::from(kind),
             Event::SignSuspect { device, measured_by, step, moved } => {
                 self.suspect(kind, (*device, *step), (*measured_by, *moved))
             }

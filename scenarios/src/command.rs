@@ -1,7 +1,8 @@
 //! What operators ask of controllers on a timeline: `SwitchOver("commerce", (to: "b"))`, `Maintenance("commerce/a", On)`,
-//! `SetPoint("commerce/bess", "50 kW", (for: "30 min"))`.
+//! `SetPoint("commerce/bess", "50 kW", (for: "30 min"))`, `Mode("commerce", Stop)`.
 
 use r_ems_engine::Span;
+use r_ems_engine::controller::operation::Operation;
 use r_ems_engine::controller::orders::{Aim, MANUAL_MAX, Milliwatts};
 use r_ems_engine::functions::wiring::{ALL_BATTERIES, ALL_PVS};
 use r_ems_engine::ids::DeviceIndex;
@@ -17,8 +18,8 @@ use crate::naming::Names;
 use crate::node::Node;
 
 /// What can be asked for.
-pub(crate) const COMMANDS: [&str; 7] =
-    ["SwitchOver", "Maintenance", "Sole", "SetPoint", "Release", "EmergencyStop", "Reset"];
+pub(crate) const COMMANDS: [&str; 8] =
+    ["SwitchOver", "Maintenance", "Sole", "SetPoint", "Release", "EmergencyStop", "Reset", "Mode"];
 
 /// Reads a command; one to a grid is asked of each of its controllers, and those that it is not for refuse.
 pub(crate) fn read(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Vec<Change>> {
@@ -31,6 +32,7 @@ pub(crate) fn read(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) ->
             Some(vec![Change::Command { controller, command: Command::Maintenance { begins, is_forced } }])
         }
         "SetPoint" => set_point(node, names, notes),
+        "Mode" => mode(node, names, notes),
         "Release" => {
             let values = node.positional(notes)?;
             let [asked] = values.as_slice() else {
@@ -107,6 +109,13 @@ fn set_point(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Optio
     };
     let meant = aim(asked, names, notes);
     let power: Option<Watts> = power.leaf(notes);
+    let lasts = lasting(options, notes)?;
+    let (grid, to) = meant?;
+    Some(of_grid(grid, Command::SetPoint { to, power: Milliwatts::of(power?), lasts }, names))
+}
+
+/// Reads `(for: "30 min")`.
+fn lasting(options: &Node<'_>, notes: &mut Notes) -> Option<Span> {
     let mut fields = options.fields(notes)?;
     let value = fields.required("for", notes);
     fields.finish(notes);
@@ -116,8 +125,37 @@ fn set_point(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Optio
         value.error(notes, format!("must be more than 0 s and at most {MANUAL_MAX}, got {lasts}"));
         return None;
     }
-    let (grid, to) = meant?;
-    Some(of_grid(grid, Command::SetPoint { to, power: Milliwatts::of(power?), lasts }, names))
+    Some(lasts)
+}
+
+/// Reads `Mode("commerce", Hold, (for: "30 min"))`, `Mode("commerce", Stop)` or `Mode("commerce", Auto)`.
+fn mode(node: &Node<'_>, names: &Names<'_, '_>, notes: &mut Notes) -> Option<Vec<Change>> {
+    let values = node.positional(notes)?;
+    let (asked, wanted, options) = match values.as_slice() {
+        [asked, wanted] => (asked, wanted, None),
+        [asked, wanted, options] => (asked, wanted, Some(options)),
+        [..] => {
+            let form = "expected Mode(\"grid\", Auto or Stop) or Mode(\"grid\", Hold, (for: \"30 min\"))";
+            node.error(notes, format!("{form}, got {} values", values.len()));
+            return None;
+        }
+    };
+    let name: Option<String> = asked.leaf(notes);
+    let operation = Operation::ALL[word(wanted, &["Auto", "Hold", "Stop"], notes)?];
+    let lasts = match (operation, options) {
+        (Operation::Hold, Some(options)) => lasting(options, notes)?,
+        (Operation::Hold, None) => {
+            wanted.error(notes, "Hold needs to know for how long: Mode(\"grid\", Hold, (for: \"30 min\"))");
+            return None;
+        }
+        (Operation::Auto | Operation::Stop, None) => Span::ZERO,
+        (Operation::Auto | Operation::Stop, Some(options)) => {
+            options.error(notes, "only Hold lasts for a while; leave this out");
+            return None;
+        }
+    };
+    let grid = names.grid(&name?).map_err(|message| asked.error(notes, message)).ok()?;
+    Some(of_grid(grid, Command::Operate { operation, lasts }, names))
 }
 
 /// The same command to each controller of a grid.

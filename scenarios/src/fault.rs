@@ -15,7 +15,7 @@ use r_ems_sim::world::{
 
 use crate::device_fault::{self, DEVICE_FAULTS, Part};
 use crate::grid_value::{self, GRID_SIGNAL, GRID_VALUES};
-use crate::happening::{CHANGES, LATER};
+use crate::happening::CHANGES;
 use crate::later::unknown;
 use crate::leaf::word;
 use crate::mistake::Notes;
@@ -162,7 +162,7 @@ pub(crate) fn read(
             None
         }
         _ => {
-            unknown(node, "fault", &FAULTS, &LATER, notes);
+            unknown(node, "fault", &FAULTS, &[], notes);
             None
         }
     }

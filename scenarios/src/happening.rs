@@ -24,7 +24,7 @@ pub(crate) const MAX_HAPPENINGS: usize = 10_000;
 /// The kinds of entries.
 pub(crate) const ENTRIES: [&str; 2] = ["At", "During"];
 /// What can happen at an instant.
-pub(crate) const CHANGES: [&str; 24] = [
+pub(crate) const CHANGES: [&str; 25] = [
     "Open",
     "Close",
     "Start",
@@ -49,9 +49,8 @@ pub(crate) const CHANGES: [&str; 24] = [
     COMMANDS[4],
     COMMANDS[5],
     COMMANDS[6],
+    COMMANDS[7],
 ];
-/// What waits for parts of the plant or of the controllers that are not there yet.
-pub(crate) const LATER: [&str; 2] = ["Mode", "GridMode"];
 
 /// What is said of a time of day that the run does not have.
 pub(crate) const NEVER: &str = "the run has no such time of day: nothing happens";
@@ -87,7 +86,7 @@ pub(crate) fn read<'t>(
             match item.name() {
                 "At" => read_at(item, context, &mut all.changes, notes),
                 "During" => read_during(item, context, &mut all.faults, notes),
-                _ => unknown(item, "word", &ENTRIES, &LATER, notes),
+                _ => unknown(item, "word", &ENTRIES, &[], notes),
             }
             if all.changes.len() + all.faults.len() > MAX_REPETITIONS {
                 let limit = format!("expected at most {MAX_REPETITIONS} instants with all repetitions");
@@ -178,7 +177,7 @@ fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Opt
             None
         }
         _ => {
-            unknown(what, "change", &CHANGES, &LATER, notes);
+            unknown(what, "change", &CHANGES, &[], notes);
             None
         }
     }

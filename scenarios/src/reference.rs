@@ -39,7 +39,7 @@ impl Files for Examples {
 fn every_word_that_the_code_knows_is_in_the_reference() {
     let words = BuiltIn::NAMES.iter().chain(&source::KINDS).chain(&expectation::KINDS).chain(&Event::KINDS);
     let words = words.chain(&happening::ENTRIES).chain(&happening::CHANGES).chain(&fault::FAULTS);
-    let words = words.chain(&happening::LATER).chain(&initial::MODES).copied();
+    let words = words.chain(&initial::MODES).copied();
     let points = Kind::NAMES.iter().flat_map(|(_, kind)| kind.quantities()).map(|point| point.0);
     let words = words.chain(Kind::NAMES.iter().map(|kind| kind.0)).chain(points);
     let words = words.chain(totals::TOTALS.iter().map(|total| total.name));

@@ -1,5 +1,6 @@
 //! What the words of redundancy mean: seats, votes, fleets, faults and commands.
 
+use r_ems_engine::controller::operation::Operation;
 use r_ems_engine::controller::orders::{Aim, Milliwatts};
 use r_ems_engine::functions::BuiltIn;
 use r_ems_engine::ids::DeviceIndex;
@@ -201,6 +202,7 @@ fn what_operators_tell_devices_is_told_to_every_controller_of_their_grid_and_bou
         "timeline: [
             At(\"+1 s\", SetPoint(\"g/batteries\", \"-2.5 kW\", (for: \"1 h\"))),
             At(\"+2 s\", Release(\"g/pcc\")), At(\"+3 s\", EmergencyStop(\"g\")), At(\"+4 s\", Reset(\"g\")),
+            At(\"+5 s\", Mode(\"g\", Hold, (for: \"10 min\"))), At(\"+6 s\", Mode(\"g\", Stop)), At(\"+7 s\", Mode(\"g\", Auto)),
         ],",
     );
     let both = |at, command| [0, 1].map(|controller| (at, Change::Command { controller, command }));
@@ -210,6 +212,9 @@ fn what_operators_tell_devices_is_told_to_every_controller_of_their_grid_and_bou
         both(2, Command::ReleaseSetPoint { to: Aim::Device(DeviceIndex(0)) }),
         both(3, Command::EmergencyStop),
         both(4, Command::Reset),
+        both(5, Command::Operate { operation: Operation::Hold, lasts: Span::from_mins(10) }),
+        both(6, Command::Operate { operation: Operation::Stop, lasts: Span::ZERO }),
+        both(7, Command::Operate { operation: Operation::Auto, lasts: Span::ZERO }),
     ];
     assert_eq!(found, expected.concat());
     let long = "timeline: [At(\"+1 s\", SetPoint(\"g/pcc\", \"1 kW\", (for: \"61 min\")))],";

@@ -27,6 +27,7 @@ fn every_route_is_described_and_answers_as_described() {
         "/v1/events",
         "/v1/explain",
         "/v1/maintenance",
+        "/v1/mode",
         "/v1/openapi.json",
         "/v1/points",
         "/v1/release",
@@ -64,6 +65,7 @@ fn answers_as_described(daemon: &Daemon, document: &Value, (path, method): (&str
         "/v1/setpoint" => r#"{"device":"workshop/bess","power_w":1e3,"for_s":60}"#,
         "/v1/release" => r#"{"device":"workshop/bess"}"#,
         "/v1/emergencystop" => r#"{"grid":"workshop","on":false}"#,
+        "/v1/mode" => r#"{"grid":"workshop","operation":"hold","for_s":1}"#,
         "/v1/sole" => r#"{"controller":"workshop/b","on":false}"#,
         _ => "",
     };

@@ -80,3 +80,29 @@ fn an_emergency_stop_holds_until_it_is_reset_and_is_an_alarm() {
     });
     assert!(free["devices"][1]["by_hand_w"].is_null(), "what was told before the stop counts no more");
 }
+
+#[test]
+fn a_grid_is_held_and_stopped_until_its_functions_decide_again() {
+    let daemon = by_hand("operated");
+    daemon.json(&["set-point", "workshop/bess", "20 kW", "--for", "1 h"]);
+    decided(&daemon, 20_000.0);
+    let held = daemon.json(&["mode", "workshop", "hold", "--for", "30 min"]);
+    assert_eq!(held["outcome"], "done");
+    daemon.json(&["set-point", "workshop/bess", "--release"]);
+    let bess = decided(&daemon, 20_000.0);
+    assert!(bess["by_hand_w"].is_null(), "what was decided last is held");
+    let grid = daemon.json(&["status"])["grids"][0].clone();
+    assert_eq!(grid["operation"], "hold");
+    assert!(grid["held_for_s"].as_f64().is_some_and(|left| left > 1_700.0 && left <= 1_800.0), "{grid}");
+    assert!(text(&daemon.emsctl(&["status"]).stdout).contains("held for"));
+    let long = refused(&daemon, &["mode", "workshop", "hold", "--for", "2 h"]);
+    assert!(long.contains("at most an hour"), "{long}");
+    assert_eq!(daemon.json(&["mode", "workshop", "stop"])["outcome"], "done");
+    assert_eq!(decided(&daemon, 0.0)["bound_by"], "an operator, who holds or stops the grid");
+    let grid = daemon.json(&["status"])["grids"][0].clone();
+    assert!(grid["conditions"].to_string().contains("operation_changed"), "{grid}");
+    assert_eq!(daemon.json(&["mode", "workshop", "auto"])["outcome"], "done");
+    until("its functions decide", || {
+        (daemon.json(&["status"])["grids"][0]["operation"] == "auto").then_some(())
+    });
+}

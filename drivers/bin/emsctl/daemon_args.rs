@@ -52,6 +52,16 @@ Examples:
 A `Manual` function of the site must act on exactly that device, or on `batteries` or `pvs`. What stands above it in the stack, \
 such as a connection limit, still binds. After its time, at most an hour, or with a restart, the other functions decide again.";
 
+const MODE_EXAMPLES: &str = "\
+Examples:
+  r-emsctl mode workshop hold --for \"20 min\"
+  r-emsctl mode workshop stop
+  r-emsctl mode workshop auto
+
+It is about batteries and PV, and counts where a set-point by hand does: what stands above that in the stack, such as a \
+connection limit, still binds, and what holds an island goes on. A stop lasts until `auto`, also after a restart; it is no \
+emergency stop.";
+
 const EMERGENCY_STOP_EXAMPLES: &str = "\
 Examples:
   r-emsctl emergency-stop workshop
@@ -88,6 +98,9 @@ pub enum DaemonCommand {
     /// Holds every set-point of a grid of a running r-emsd at 0 until it is reset; no safety function
     #[command(name = "emergency-stop", after_help = EMERGENCY_STOP_EXAMPLES)]
     EmergencyStop(EmergencyStopArguments),
+    /// Has a grid of a running r-emsd run by its functions, held where it is for a while, or at rest
+    #[command(after_help = MODE_EXAMPLES)]
+    Mode(ModeArguments),
     /// Keeps the state of a controller of a running r-emsd as it is now
     #[command(after_help = SNAPSHOT_EXAMPLES)]
     Snapshot(SnapshotArguments),
@@ -213,6 +226,34 @@ pub struct EmergencyStopArguments {
     /// Ends the stop: the functions decide again
     #[arg(long)]
     pub reset: bool,
+    /// Which daemon.
+    #[command(flatten)]
+    pub daemon: OfDaemon,
+}
+
+/// How a grid runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wanted {
+    /// By its functions
+    Auto,
+    /// Batteries and PV stay at what was decided last, for at most an hour
+    Hold,
+    /// Batteries and PV rest
+    Stop,
+}
+
+/// Has a grid run otherwise.
+#[derive(Args, Debug)]
+pub struct ModeArguments {
+    /// The grid
+    #[arg(value_name = "GRID")]
+    pub grid: String,
+    /// How it runs from now on
+    #[arg(value_name = "MODE")]
+    pub wanted: Wanted,
+    /// For how long it is held, at most "1 h"
+    #[arg(long = "for", id = "lasts", value_name = "SPAN", required_if_eq("wanted", "hold"))]
+    pub lasts: Option<Span>,
     /// Which daemon.
     #[command(flatten)]
     pub daemon: OfDaemon,

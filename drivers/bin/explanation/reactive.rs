@@ -62,6 +62,8 @@ fn seen(names: &ControllerNames, step: &IntervalStep<Vars>) -> ReactiveStep {
 fn who(names: &ControllerNames, origin: Origin) -> String {
     match origin {
         Origin::Ability => "what active power leaves room for".to_owned(),
-        Origin::StartUp | Origin::EmergencyStop | Origin::Function(_) => names::origin(names, origin),
+        Origin::StartUp | Origin::EmergencyStop | Origin::Operator | Origin::Function(_) => {
+            names::origin(names, origin)
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! How a running daemon is, at a glance: what matters most comes first.
 
+mod glance;
 mod worries;
 
 use std::fmt::Write;
 
 use r_ems_engine::Span;
 
+use self::glance::glance;
 use self::worries::{Worry, worries};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
@@ -14,8 +16,6 @@ use crate::api::{Config, ControllerStatus, DeviceStatus, EventLine, GridStatus, 
 
 /// What is not known.
 const NOTHING: &str = "–";
-/// By so much of it a limit may be passed without being marked: what holds it sees the power only after it has changed.
-const LIMIT_SLACK: f64 = 0.01;
 
 /// The page.
 pub fn page(status: &Status) -> String {
@@ -58,17 +58,7 @@ pub fn page(status: &Status) -> String {
 }
 
 fn grid_page(grid: &GridStatus, status: &Status) -> String {
-    let mut parts = vec![match (&grid.active, &grid.epoch) {
-        (Some(active), Some(epoch)) => paint(GOOD, &format!("{active} active, epoch {epoch}")),
-        (_, _) => paint(BAD, if grid.hears_all() { "nobody is active" } else { "no active is heard here" }),
-    }];
-    parts.extend(grid.devices.iter().filter_map(|device| glance(device, grid)));
-    if grid.is_stopped {
-        parts.push(paint(BAD, "EMERGENCY STOP"));
-    }
-    parts.extend(grid.devices.iter().filter_map(by_hand).map(|text| paint(WARN, &text)));
-    let simulated = grid.devices.iter().filter(|device| device.is_simulated);
-    parts.extend(simulated.map(|device| paint(WARN, &format!("{} is SIMULATED", device.name))));
+    let mut parts = glance(grid);
     let worries = worries(grid, status);
     let alarms = worries.iter().filter(|worry| worry.is_alarm).count();
     parts.push(match (alarms, worries.len()) {
@@ -85,54 +75,6 @@ fn grid_page(grid: &GridStatus, status: &Status) -> String {
     page.push('\n');
     page += &controllers(&grid.controllers);
     page
-}
-
-/// What is first asked of a device: a meter's power against the limit, a battery's state of charge and where it goes.
-fn glance(device: &DeviceStatus, grid: &GridStatus) -> Option<String> {
-    let DeviceStatus { name, power_w, .. } = device;
-    match device.class.as_str() {
-        "Meter" => {
-            // Of several, which one the limit is for is not known here.
-            let is_only = grid.devices.iter().filter(|device| device.class == "Meter").count() == 1;
-            let limit_w = grid.limit_w.filter(|_limit| is_only);
-            let limit = limit_w.map_or_else(String::new, |limit| format!(", limit {}", power(limit)));
-            Some(match *power_w {
-                Some(now) if now < 0.0 => format!("{name} exports {}{limit}", power(-now)),
-                Some(now) if limit_w.is_some_and(|limit| now > limit * (1.0 + LIMIT_SLACK)) => {
-                    paint(WARN, &format!("{name} imports {}{limit}", power(now)))
-                }
-                Some(now) => format!("{name} imports {}{limit}", power(now)),
-                None => paint(BAD, &format!("{name} is not known")),
-            })
-        }
-        "Battery" => {
-            let charge = device.soc.map_or_else(|| NOTHING.to_owned(), percent);
-            let lasts = |end: &str| {
-                let lasts = device.lasts_s.map(|lasts| duration(Span::from_secs_f64(lasts)));
-                lasts.map_or_else(String::new, |lasts| format!(", {end} in {lasts}"))
-            };
-            let goes = match *power_w {
-                Some(now) if now >= 1.0 => format!(", discharges {}{}", power(now), lasts("empty")),
-                Some(now) if now <= -1.0 => format!(", charges {}{}", power(-now), lasts("full")),
-                Some(_) => ", rests".to_owned(),
-                None => String::new(),
-            };
-            Some(format!("{name} {charge}{goes}"))
-        }
-        "Signal" => Some(match device.signal {
-            // What is usual needs no words.
-            Some(share) if share >= 1.0 => return None,
-            Some(share) => paint(WARN, &format!("{name} signals {}", percent(share))),
-            None => paint(BAD, &format!("{name} is not known")),
-        }),
-        _ => None,
-    }
-}
-
-/// What an operator told a device, and for how long that still counts: "bess by hand at 50.0 kW for 29 min".
-fn by_hand(device: &DeviceStatus) -> Option<String> {
-    let (told, left) = (device.by_hand_w?, Span::from_secs_f64(device.by_hand_left_s?));
-    Some(format!("{} by hand at {} for {}", device.name, power(told), duration(left)))
 }
 
 fn devices(devices: &[DeviceStatus]) -> String {
@@ -335,6 +277,9 @@ mod tests {
             epoch: Some("1.0".to_owned()),
             seen_by: Some("a".to_owned()),
             is_stopped: false,
+            operation: "auto".to_owned(),
+            held_for_s: None,
+            held_by: Some("grid".to_owned()),
             limit_w: Some(100e3),
             devices: vec![device("pcc", "Meter", Some(100e3)), device("bess", "Battery", Some(3e3))],
             controllers: vec![

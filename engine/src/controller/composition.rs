@@ -25,6 +25,7 @@ use super::hearing::Hearing;
 use super::interval::Origin;
 use super::member::{GOOD_BEFORE_RETURN, Member};
 use super::mode::{Following, GridMode, When};
+use super::operation::{Operation, Ordered, decides};
 use super::spec::Placed;
 use super::tally::Tally;
 use super::view::View;
@@ -56,6 +57,7 @@ pub struct Composition<F: Function> {
     /// How often an emergency stop began or ended: it is latched while that is odd.
     stops: u32,
     following: Following,
+    pub(super) ordered: Ordered,
 }
 
 /// One function in its place.
@@ -104,7 +106,8 @@ impl<F: Function> Composition<F> {
     /// Makes a composition of functions in priority order.
     pub fn new(laws: Vec<Placed<F>>, groups: Vec<Group>, breaker: Option<DeviceIndex>) -> Self {
         let slots = laws.into_iter().map(Slot::new).collect();
-        Self { slots, groups, composed_at: None, stops: 0, following: Following::new(breaker) }
+        let (following, ordered) = (Following::new(breaker), Ordered::default());
+        Self { slots, groups, composed_at: None, stops: 0, following, ordered }
     }
 
     /// What holds the bus; none while that was never known.
@@ -126,6 +129,7 @@ impl<F: Function> Composition<F> {
     pub(super) fn forget(&mut self) {
         self.forget_decisions();
         self.following.forget();
+        self.ordered.forget();
         for slot in &mut self.slots {
             slot.law.forget();
         }
@@ -155,6 +159,7 @@ impl<F: Function> Composition<F> {
             self.stops = self.stops.max(u32::try_from(stops).unwrap_or(self.stops));
         }
         self.following.carry(carry);
+        self.ordered.carry(carry);
         for slot in &mut self.slots {
             slot.law.carry(carry);
         }
@@ -205,15 +210,25 @@ impl<F: Function> Composition<F> {
                 group.hold_present(scan.image);
             }
         }
+        let operation = self.ordered.operation();
+        let operated = self.behind_orders();
         for (position, slot) in self.slots.iter_mut().enumerate() {
+            if position == operated {
+                self.groups.iter_mut().for_each(|group| group.operate(operation));
+            }
             let index = SlotIndex::of(position);
             // What is switched off by a stop has not failed: whoever switches it begins anew after that.
             let switches = |group: &GroupIndex| self.groups[group.position()].class().is_switched();
-            let has_say = mode.filter(|_mode| !is_stopped || !slot.law.groups().iter().any(switches));
+            let has_say = mode.filter(|_mode| {
+                decides(&slot.law, operation) && (!is_stopped || !slot.law.groups().iter().any(switches))
+            });
             slot.decide(index, (scan, has_say), &self.groups, out);
             slot.apply(index, elapsed, &mut self.groups, out);
         }
         for group in &mut self.groups {
+            if operated == self.slots.len() {
+                group.operate(operation);
+            }
             group.settle(scan.now, scan.image);
             if let Some(Origin::Function(slot)) = group.bound_by() {
                 let power = group.applied().unwrap_or(Watts::ZERO);
@@ -231,6 +246,22 @@ impl<F: Function> Composition<F> {
             }
         }
         self.groups.iter_mut().for_each(Group::settle_reactive);
+    }
+
+    /// The place in the stack at which an operator's word about the whole grid counts: behind all that bind orders, and orders.
+    fn behind_orders(&self) -> usize {
+        let last = self.slots.iter().rposition(|slot| slot.law.rank() <= Rank::Manual);
+        last.map_or(0, |last| last + 1)
+    }
+
+    /// How an operator has the grid run.
+    pub const fn operation(&self) -> Operation {
+        self.ordered.operation()
+    }
+
+    /// What is left of a hold.
+    pub fn held_for(&self, now: LocalTime) -> Option<Span> {
+        self.ordered.left(now)
     }
 
     /// The scan in which the last decisions were made; `None` before the first.

@@ -40,6 +40,8 @@ pub struct Group {
     reactive: Option<Reactive>,
     /// What an operator told it.
     pub(super) by_hand: Option<Order>,
+    /// Where an operator holds it.
+    pub(super) held: Option<Watts>,
 }
 
 impl Group {
@@ -63,6 +65,7 @@ impl Group {
             offset: Watts::ZERO,
             offsets: History::new(scan, reach),
             by_hand: None,
+            held: None,
         }
     }
 
@@ -76,6 +79,7 @@ impl Group {
         self.offsets.clear();
         self.reactive.iter_mut().for_each(Reactive::forget);
         self.by_hand = None;
+        self.held = None;
         for member in &mut self.members {
             member.forget();
         }
@@ -91,6 +95,7 @@ impl Group {
             self.offset = self.offsets.newest_power().map_or(Watts::ZERO, Watts::of);
         }
         carry.option(&mut self.by_hand, |carry, order| order.carry(carry));
+        carry.option(&mut self.held, Carry::watts);
         for member in &mut self.members {
             member.carry(carry);
         }

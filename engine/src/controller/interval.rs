@@ -19,6 +19,8 @@ pub enum Origin {
     StartUp,
     /// An emergency stop.
     EmergencyStop,
+    /// An operator who holds or stops the grid.
+    Operator,
     /// A function of the stack.
     Function(SlotIndex),
 }

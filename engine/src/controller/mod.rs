@@ -10,7 +10,7 @@
 //! same inputs; the driver of a device whose protocol it speaks itself hears of polls and set-points as they are.
 //!
 //! - [`composition`] asks the functions; [`interval`] is what is left of a group's freedom; [`group`] and [`share`] split it;
-//! - [`orders`] is what operators tell the devices;
+//! - [`orders`] is what operators tell the devices, [`operation`] how they have the grid run;
 //! - [`set_points`] holds the role gate, epochs, expiry and the rate limit of writes, [`budget`] how many a day has;
 //! - `recall` is the memory that a log keeps for other versions;
 //! - `readiness` says when it may begin to run, and how it fares;
@@ -34,6 +34,7 @@ mod hearing;
 pub mod interval;
 pub mod member;
 pub mod mode;
+pub mod operation;
 pub mod orders;
 pub mod reactive;
 mod readiness;
@@ -54,6 +55,7 @@ use serde::{Deserialize, Serialize};
 
 use self::composition::{Composition, HOLD, Scan};
 use self::group::Group;
+use self::operation::Operation;
 use self::orders::ManualEnd;
 pub use self::readiness::START_PATIENCE;
 use self::recall::Recall;
@@ -188,6 +190,7 @@ impl<F: Function> Machine for Controller<F> {
         self.snapshots.boot(now, boot.origin, out);
         let parts = (&mut self.composition, &mut self.image, &mut self.set_points);
         self.recall.boot((now, boot.wall), self.transfer.layout(), parts, out);
+        self.tell_ordered(Operation::Auto, out);
         self.tell_stop(false, out);
         self.redundancy.boot(now, boot.incarnation, boot.promise, out);
         if boot.abstains {
@@ -231,12 +234,7 @@ impl<F: Function> Machine for Controller<F> {
             Input::Command(Command::Stop) => self.stop(now, NextLife::Nobodys, out),
             Input::Command(Command::Return) => self.stop(now, NextLife::Own, out),
             Input::Command(Command::Snapshot) => self.snapshots.ask(now, out),
-            Input::Command(
-                command @ (Command::SetPoint { .. }
-                | Command::ReleaseSetPoint { .. }
-                | Command::EmergencyStop
-                | Command::Reset),
-            ) => self.order(now, command, out),
+            Input::Command(command) if command.is_order() => self.order(now, command, out),
             Input::Command(command) => self.redundancy.command(now, command, out),
         }
         self.pass_on(now, out);

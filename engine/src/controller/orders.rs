@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::Controller;
 use super::composition::Composition;
 use super::group::Group;
+use super::operation::Operation;
 use crate::carry::Carry;
 use crate::event::Event;
 use crate::functions::{Function, Rank};
@@ -149,6 +150,20 @@ impl<F: Function> Controller<F> {
                 self.tell_memory(now, out);
                 Ok(())
             }
+            Command::Operate { operation, lasts } => {
+                if operation == Operation::Hold && (lasts == Span::ZERO || lasts > MANUAL_MAX) {
+                    return Err(CommandRefusal::TooLong);
+                }
+                if operation == Operation::Hold && self.composition.is_stopped() {
+                    return Err(CommandRefusal::EmergencyStop);
+                }
+                if self.composition.ordered.say(operation, now + lasts) {
+                    self.tell_memory(now, out);
+                }
+                // Who asks again is answered, too.
+                out.report(Event::OperationChanged { operation });
+                Ok(())
+            }
             Command::SwitchOver { .. }
             | Command::Maintenance { .. }
             | Command::Sole { .. }
@@ -169,6 +184,14 @@ impl<F: Function> Controller<F> {
             (false, true) => out.report(Event::EmergencyStopBegan),
             (true, false) => out.report(Event::EmergencyStopEnded),
             (false, false) | (true, true) => {}
+        }
+    }
+
+    /// Tells how an operator has the grid run where that was taken from another host or another life.
+    pub(super) fn tell_ordered(&self, was: Operation, out: &mut Effects) {
+        let operation = self.composition.operation();
+        if operation != was {
+            out.report(Event::OperationChanged { operation });
         }
     }
 
@@ -212,6 +235,9 @@ impl<F: Function> Controller<F> {
             }
         };
         self.composition.end_orders(|order| now >= order.until, tell);
+        if self.composition.ordered.expire(now) {
+            out.report(Event::OperationChanged { operation: Operation::Auto });
+        }
     }
 
     /// Whether an emergency stop is latched.

@@ -130,9 +130,9 @@ mod tests {
     /// delivered on top, and no order by hand; of its battery 70 kW of charge and no reactive power; none of the group; no day of
     /// writes.
     const GOLDEN: [&str; 4] = [
-        "00 02 0202020000",
+        "00 02 000000 0202020000",
         "0202 808094b5aac595ba28 00000000605a1841 0280dac409 00000000006af840",
-        "02000000000017f1c0 000000 000000000017f1c0 0000000000000000 0000000000000000 020000000000000000",
+        "02000000000017f1c0 00000000 000000000017f1c0 0000000000000000 0000000000000000 020000000000000000",
         "0200",
     ];
     const MINUTE: Span = Span::from_mins(1);

@@ -140,10 +140,11 @@ fn restore<F: Function>(
 impl<F: Function> Controller<F> {
     /// Takes what the active remembers.
     pub(super) fn take_transfer(&mut self, now: LocalTime, from: Seat, unit: &[u8], out: &mut Effects) {
-        let was_stopped = self.composition.is_stopped();
+        let (was_stopped, was) = (self.composition.is_stopped(), self.composition.operation());
         let parts = (&mut self.composition, &mut self.image);
         self.transfer.take(now, from, unit, &mut self.redundancy, parts, out);
         self.tell_stop(was_stopped, out);
+        self.tell_ordered(was, out);
         self.tell_health(now, out);
     }
 }

@@ -84,6 +84,7 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::ManualEnded { group, why } => value(out, 42, &(group, why)),
         Event::EmergencyStopBegan => whole(out, 43, &[]),
         Event::EmergencyStopEnded => whole(out, 44, &[]),
+        Event::OperationChanged { operation } => value(out, 52, &operation),
         Event::Islanded => whole(out, 45, &[]),
         Event::Rejoined => whole(out, 46, &[]),
         Event::MemoryCarried { age } => value(out, 29, &age.map(Span::as_nanos)),
@@ -234,6 +235,7 @@ fn decode_later(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
         44 => Event::EmergencyStopEnded,
         45 => Event::Islanded,
         46 => Event::Rejoined,
+        52 => Event::OperationChanged { operation: cursor.value("event")? },
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }

@@ -1,14 +1,11 @@
-//! What the members of a council tell each other, promise, are asked for and report.
+//! What the members of a council tell each other, promise and report.
 
 use r_ems_engine::Span;
-use r_ems_engine::controller::orders::Aim;
 use r_ems_engine::event::Event;
-use r_ems_engine::functions::wiring::{ALL_BATTERIES, ALL_GENSETS, ALL_PVS};
 use r_ems_engine::log::ControllerNames;
-use r_ems_engine::points::DeviceClass;
 use r_ems_engine::redundancy::grantor::Refusal;
 use r_ems_engine::redundancy::message::{Content, Heartbeat};
-use r_ems_engine::redundancy::{Command, Message, Promise, Reason, Role, Seat};
+use r_ems_engine::redundancy::{Message, Promise, Reason, Role, Seat};
 use r_ems_engine::units::Watts;
 
 use super::Words;
@@ -91,44 +88,6 @@ impl Words<'_> {
         )
     }
 
-    /// What an operator asks for.
-    pub fn command(self, command: Command) -> String {
-        match command {
-            Command::SwitchOver { to: Some(seat) } => format!("switch over to {}", self.seat(seat)),
-            Command::SwitchOver { to: None } => String::from("switch over"),
-            Command::Maintenance { begins: true, is_forced: false } => String::from("maintenance begins"),
-            Command::Maintenance { begins: true, is_forced: true } => {
-                String::from("maintenance begins, forced")
-            }
-            Command::Maintenance { begins: false, is_forced: _ } => String::from("maintenance ends"),
-            Command::Sole { begins: true } => String::from("be the majority on its own"),
-            Command::Sole { begins: false } => String::from("be the majority on its own no longer"),
-            Command::Stop => String::from("stop in order"),
-            Command::Snapshot => String::from("keep a snapshot"),
-            Command::Return => String::from("stop in order and begin anew"),
-            Command::SetPoint { to, power, lasts } => {
-                let (to, power, lasts) = (self.aim(to), self.power(power.watts()), self.time(lasts));
-                format!("{power} by hand for {to}, for {lasts}")
-            }
-            Command::ReleaseSetPoint { to } => format!("release {}", self.aim(to)),
-            Command::EmergencyStop => String::from("emergency stop"),
-            Command::Reset => String::from("reset the emergency stop"),
-        }
-    }
-
-    /// Whose set-point is given by hand.
-    fn aim(self, aim: Aim) -> String {
-        match aim {
-            Aim::Device(device) => self.device(device),
-            Aim::All(DeviceClass::Battery) => String::from(ALL_BATTERIES),
-            Aim::All(DeviceClass::Pv) => String::from(ALL_PVS),
-            Aim::All(DeviceClass::Genset) => String::from(ALL_GENSETS),
-            Aim::All(
-                class @ (DeviceClass::Meter | DeviceClass::Signal | DeviceClass::Load | DeviceClass::Breaker),
-            ) => format!("every {}", class.name()),
-        }
-    }
-
     /// How the first set-points under a new authority came about.
     fn taken_over(self, step: Watts, after: Span, state_age: Option<Span>) -> String {
         let old = |age| format!("state {} old", self.time(age));
@@ -167,9 +126,6 @@ impl Words<'_> {
                 format!("{kind}: {} for {}", self.seat(*seat), self.time(*silent))
             }
             Event::PeerHeard { seat } => format!("{kind}: {}", self.seat(*seat)),
-            Event::CommandRefused { command, refusal } => {
-                format!("{kind}: {}: {}", self.command(*command), refusal.name())
-            }
             Event::Booted { .. }
             | Event::Started { .. }
             | Event::ScansMissed { .. }
@@ -202,6 +158,8 @@ impl Words<'_> {
             | Event::Stopped { .. }
             | Event::ManualBegan { .. }
             | Event::ManualEnded { .. }
+            | Event::CommandRefused { .. }
+            | Event::OperationChanged { .. }
             | Event::EmergencyStopBegan
             | Event::EmergencyStopEnded
             | Event::Islanded

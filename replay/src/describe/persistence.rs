@@ -98,6 +98,7 @@ impl Words<'_> {
             | Event::ManualEnded { .. }
             | Event::EmergencyStopBegan
             | Event::EmergencyStopEnded
+            | Event::OperationChanged { .. }
             | Event::Islanded
             | Event::Rejoined
             | Event::SignSuspect { .. } => String::from(kind),

@@ -4,15 +4,18 @@ pub(super) mod client;
 
 use std::time::Duration;
 
+use r_ems_engine::Span;
+
 use self::client::Client;
 use super::args::Format;
 use super::daemon_args::{
-    DaemonCommand, EmergencyStopArguments, EventsArguments, MaintenanceArguments, OfDaemon,
+    DaemonCommand, EmergencyStopArguments, EventsArguments, MaintenanceArguments, ModeArguments, OfDaemon,
     SetPointArguments, SnapshotArguments, SoleArguments, StatusArguments, SwitchOverArguments, Turned,
+    Wanted,
 };
 use crate::api::{
-    ASKED, Config, Done, EmergencyStop, EventLine, Maintenance, Points, Release, SetPoint, Snapshot, Sole,
-    Status, SwitchOver,
+    ASKED, Config, Done, EmergencyStop, EventLine, Maintenance, Mode, Points, Release, SetPoint, Snapshot,
+    Sole, Status, SwitchOver,
 };
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, State, say};
@@ -35,6 +38,7 @@ pub(super) fn perform(command: &DaemonCommand, output: &mut Output) -> Result<Ex
         DaemonCommand::Sole(arguments) => sole(arguments, output),
         DaemonCommand::SetPoint(arguments) => set_point(arguments, output),
         DaemonCommand::EmergencyStop(arguments) => emergency_stop(arguments, output),
+        DaemonCommand::Mode(arguments) => mode(arguments, output),
         DaemonCommand::Snapshot(arguments) => snapshot(arguments, output),
         DaemonCommand::Shutdown(arguments) => shut_down(arguments, output),
     }
@@ -141,6 +145,21 @@ fn set_point(arguments: &SetPointArguments, output: &mut Output) -> Result<Exit,
 fn emergency_stop(arguments: &EmergencyStopArguments, output: &mut Output) -> Result<Exit, Failure> {
     let wanted = EmergencyStop { grid: arguments.grid.clone(), on: !arguments.reset };
     done(&arguments.daemon, "/v1/emergencystop", Some(&wanted), output)
+}
+
+/// Has a grid run otherwise.
+fn mode(arguments: &ModeArguments, output: &mut Output) -> Result<Exit, Failure> {
+    let operation = match arguments.wanted {
+        Wanted::Auto => "auto",
+        Wanted::Hold => "hold",
+        Wanted::Stop => "stop",
+    };
+    if let Some(lasts) = arguments.lasts.filter(|_lasts| arguments.wanted != Wanted::Hold) {
+        return Err(Failure::usage(format!("--for {lasts}: only a hold lasts for a while; leave it out")));
+    }
+    let for_s = arguments.lasts.map_or(0.0, Span::as_secs_f64);
+    let wanted = Mode { grid: arguments.grid.clone(), operation: operation.to_owned(), for_s };
+    done(&arguments.daemon, "/v1/mode", Some(&wanted), output)
 }
 
 /// Keeps the state of a controller.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use r_ems_engine::controller::operation::Operation;
 use r_ems_engine::event::Event;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex, GroupIndex, SlotIndex};
 use r_ems_engine::redundancy::Seat;
@@ -14,6 +15,7 @@ enum Lasting {
     Failed,
     Journal,
     EmergencyStop,
+    Operated,
     Island,
     Lost(SlotIndex),
     Short(SlotIndex, GroupIndex),
@@ -36,6 +38,7 @@ impl Lasting {
             Self::Failed
             | Self::Journal
             | Self::EmergencyStop
+            | Self::Operated
             | Self::Island
             | Self::Lost(_)
             | Self::Short(..)
@@ -122,6 +125,8 @@ const fn edge(event: &Event) -> Option<Edge> {
         Event::JournalRestored { .. } => Edge::Ends(Lasting::Journal),
         Event::EmergencyStopBegan => Edge::Begins(Lasting::EmergencyStop),
         Event::EmergencyStopEnded => Edge::Ends(Lasting::EmergencyStop),
+        Event::OperationChanged { operation: Operation::Auto } => Edge::Ends(Lasting::Operated),
+        Event::OperationChanged { .. } => Edge::Begins(Lasting::Operated),
         Event::Islanded => Edge::Begins(Lasting::Island),
         Event::Rejoined => Edge::Ends(Lasting::Island),
         Event::StateRefused { seat, .. } => Edge::Begins(Lasting::State(seat)),

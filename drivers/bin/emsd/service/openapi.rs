@@ -73,6 +73,7 @@ fn schemas() -> Map<String, Value> {
     add::<api::SetPoint>(&mut generator);
     add::<api::Release>(&mut generator);
     add::<api::EmergencyStop>(&mut generator);
+    add::<api::Mode>(&mut generator);
     add::<api::Snapshot>(&mut generator);
     add::<api::Done>(&mut generator);
     add::<api::Refusal>(&mut generator);

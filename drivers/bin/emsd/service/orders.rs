@@ -1,4 +1,4 @@
-//! What operators tell devices: set-points by hand, and emergency stops.
+//! What operators tell devices and grids: set-points by hand, emergency stops, and how a grid runs.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use r_ems_engine::Span;
+use r_ems_engine::controller::operation::Operation;
 use r_ems_engine::controller::orders::{Aim, ManualEnd, Milliwatts};
 use r_ems_engine::event::Event;
 use r_ems_engine::functions::wiring::{ALL_BATTERIES, ALL_PVS};
@@ -19,7 +20,8 @@ use r_ems_site::control::Asked;
 use super::Api;
 use super::commands::{Trouble, Until, done};
 use super::told::Told;
-use crate::api::{Done, EmergencyStop, Release, SetPoint};
+use crate::api::{Done, EmergencyStop, Mode, Release, SetPoint};
+use crate::names::operation_words;
 use crate::present::text::{duration, power};
 
 /// A longer span is one that the controller refuses all the same; it bounds what is made of a number.
@@ -32,8 +34,7 @@ impl Api {
         let is_power = wanted.power_w.abs() <= MAX_MAGNITUDE;
         let watts = Watts::new(wanted.power_w).filter(|_power| is_power);
         let watts = watts.ok_or_else(|| Trouble::Conflict(format!("{} W is no power", wanted.power_w)))?;
-        let lasts = if wanted.for_s > 0.0 { wanted.for_s } else { 0.0 };
-        let lasts = if lasts < LONG.as_secs_f64() { Span::from_secs_f64(lasts) } else { LONG };
+        let lasts = lasting(wanted.for_s);
         self.tell(&wanted.device, Command::SetPoint { to, power: Milliwatts::of(watts), lasts }).await
     }
 
@@ -58,6 +59,17 @@ impl Api {
         let told = self.tell(&wanted.grid, command).await?;
         // What was looked at is a moment old: a stop is asked for in any case.
         Ok(if is_so { done(format!("{} is stopped already", wanted.grid)) } else { told })
+    }
+
+    /// Has a grid run otherwise.
+    async fn mode(self: &Arc<Self>, wanted: &Mode) -> Result<Done, Trouble> {
+        self.check_grid(&wanted.grid)?;
+        let operation = Operation::ALL.into_iter().find(|known| known.name() == wanted.operation);
+        let operation = operation.ok_or_else(|| {
+            let known = Operation::ALL.map(Operation::name).join(", ");
+            Trouble::Conflict(format!("'{}' is no mode of a grid; there is {known}", wanted.operation))
+        })?;
+        self.tell(&wanted.grid, Command::Operate { operation, lasts: lasting(wanted.for_s) }).await
     }
 
     /// Passes it to the active of the grid in which `name` is.
@@ -92,6 +104,12 @@ impl Api {
     }
 }
 
+/// A span that somebody asked for.
+fn lasting(seconds: f64) -> Span {
+    let lasts = if seconds > 0.0 { seconds } else { 0.0 };
+    if lasts < LONG.as_secs_f64() { Span::from_secs_f64(lasts) } else { LONG }
+}
+
 /// Whether an event of who was asked says that a command was carried out.
 pub(super) fn is_outcome(event: Event, command: Command) -> bool {
     match command {
@@ -101,6 +119,7 @@ pub(super) fn is_outcome(event: Event, command: Command) -> bool {
         }
         Command::EmergencyStop => matches!(event, Event::EmergencyStopBegan),
         Command::Reset => matches!(event, Event::EmergencyStopEnded),
+        Command::Operate { operation, lasts: _ } => event == Event::OperationChanged { operation },
         Command::SwitchOver { .. }
         | Command::Maintenance { .. }
         | Command::Sole { .. }
@@ -114,6 +133,8 @@ pub(super) fn is_outcome(event: Event, command: Command) -> bool {
 pub(super) fn outcome_words(who: &str, event: Event) -> String {
     if let Event::ManualBegan { power: told, lasts, .. } = event {
         format!("{who} takes {} by hand, for {}", power(told.watts()), duration(lasts))
+    } else if let Event::OperationChanged { operation } = event {
+        format!("{who}: {}", operation_words(operation))
     } else if event == Event::EmergencyStopBegan {
         format!("{who} holds every set-point at 0 until it is reset")
     } else {
@@ -133,6 +154,12 @@ pub(super) async fn set_point(
 pub(super) async fn release(State(api): State<Arc<Api>>, Told { peer, wanted }: Told<Release>) -> Response {
     peer.does(format_args!("withdraws the set-point by hand of {:?}", wanted.device));
     api.release(&wanted).await.map(Json).into_response()
+}
+
+pub(super) async fn mode(State(api): State<Arc<Api>>, Told { peer, wanted }: Told<Mode>) -> Response {
+    let Mode { grid, operation, for_s } = &wanted;
+    peer.does(format_args!("has {grid:?} run by {operation:?}, for {for_s} s if that is a hold"));
+    api.mode(&wanted).await.map(Json).into_response()
 }
 
 pub(super) async fn emergency_stop(

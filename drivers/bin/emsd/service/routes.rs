@@ -81,7 +81,7 @@ pub(super) enum Method {
 pub(super) const JSON: &str = "application/json";
 
 /// Everything that can be asked.
-pub(super) const ROUTES: [Route; 15] = [
+pub(super) const ROUTES: [Route; 16] = [
     Route {
         path: "/v1/status",
         method: Method::Get,
@@ -187,6 +187,15 @@ pub(super) const ROUTES: [Route; 15] = [
         takes: Some("EmergencyStop"),
         gives: (200, JSON, Some("Done")),
         serve: || post(orders::emergency_stop),
+    },
+    Route {
+        path: "/v1/mode",
+        method: Method::Post,
+        summary: "Has a grid run by its functions, held where it is for a while, or at rest",
+        query: &[],
+        takes: Some("Mode"),
+        gives: (200, JSON, Some("Done")),
+        serve: || post(orders::mode),
     },
     Route {
         path: "/v1/snapshot",

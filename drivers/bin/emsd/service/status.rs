@@ -1,6 +1,8 @@
 //! Puts together how everything is, from the newest state of each controller.
 
 use r_ems_engine::controller::Phase;
+use r_ems_engine::controller::mode::GridMode;
+use r_ems_engine::controller::operation::Operation;
 use r_ems_engine::ids::ControllerIndex;
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::redundancy::Epoch;
@@ -30,6 +32,14 @@ pub(super) struct Looked {
     pub(super) view: Option<View>,
     /// How long ago.
     pub(super) ago: Span,
+}
+
+/// What holds a grid, in a word.
+const fn held_by(mode: GridMode) -> &'static str {
+    match mode {
+        GridMode::OnGrid => "grid",
+        GridMode::Island => "island",
+    }
 }
 
 impl Looked {
@@ -145,6 +155,8 @@ impl Api {
         }
         let is_of_grid = |of: ControllerIndex| self.about.controllers[of.position()].grid == grid;
         let status = |member: &&Looked| member.status(&self.about.controllers[member.of.position()]);
+        let seen = seer.and_then(|seer| seer.view.as_ref());
+        let (operation, held_for) = seen.map_or((Operation::Auto, None), |view| view.operation);
         GridStatus {
             name: grid.to_owned(),
             active: active.map(id).or_else(|| other.map(|other| other.id.clone())),
@@ -153,7 +165,10 @@ impl Api {
                 .or(other.and_then(|other| other.held))
                 .map(|epoch| epoch.to_string()),
             seen_by: seer.map(id),
-            is_stopped: seer.and_then(|seer| seer.view.as_ref()).is_some_and(|view| view.is_stopped),
+            is_stopped: seen.is_some_and(|view| view.is_stopped),
+            operation: operation.name().to_owned(),
+            held_for_s: held_for.map(Span::as_secs_f64),
+            held_by: seen.and_then(|view| view.mode).map(|mode| held_by(mode).to_owned()),
             limit_w: self.effective.limit_w(grid).unwrap_or(known.and_then(|known| known.limit_w)),
             devices,
             controllers: members

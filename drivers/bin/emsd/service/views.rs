@@ -1,5 +1,7 @@
 //! What a controller's state says to people: read from the state itself, nothing is computed anew.
 
+use r_ems_engine::controller::mode::GridMode;
+use r_ems_engine::controller::operation::Operation;
 use r_ems_engine::controller::set_points::WriteState;
 use r_ems_engine::controller::{Controller, Phase};
 use r_ems_engine::event::Event;
@@ -39,6 +41,10 @@ pub(super) struct View {
     pub(super) is_sole: bool,
     /// Whether an emergency stop is latched.
     pub(super) is_stopped: bool,
+    /// How an operator has the grid run, and what is left of a hold.
+    pub(super) operation: (Operation, Option<Span>),
+    /// What holds the bus, as far as it is known.
+    pub(super) mode: Option<GridMode>,
     /// By seat of its council, what it heard of the others last and how long before.
     pub(super) heard: Vec<Option<(LastHeard, Span)>>,
     pub(super) devices: Vec<DeviceStatus>,
@@ -104,6 +110,8 @@ impl<F: FunctionSet + Send + Sync> Views for States<F> {
             watchdog: redundancy.settings().watchdog,
             is_sole: redundancy.is_sole(),
             is_stopped: machine.is_stopped_in_emergency(),
+            operation: (machine.composition().operation(), machine.composition().held_for(seen.now)),
+            mode: machine.composition().mode(),
             heard: (0..MAX_SEATS)
                 .map(|seat| last_heard(redundancy, Seat(seat as u8)))
                 .map(|heard| heard.map(|(heard, at)| (heard, seen.now.since(at))))

@@ -6,6 +6,7 @@ use super::super::events::{decode, encode};
 use super::super::varint::Cursor;
 use super::hex;
 use crate::carried::NotCarried;
+use crate::controller::operation::Operation;
 use crate::controller::orders::{Aim, ManualEnd, Milliwatts};
 use crate::event::Event;
 use crate::fieldbus::map::{Differs, Text, Who};
@@ -29,7 +30,7 @@ fn golden() -> impl Iterator<Item = (Event, &'static str)> {
 }
 
 /// What operators tell devices, and what is refused of it.
-fn of_operators() -> [(Event, &'static str); 7] {
+fn of_operators() -> [(Event, &'static str); 8] {
     let group = GroupIndex(1);
     let (to, power) = (Aim::Device(DeviceIndex(300)), Milliwatts(-3));
     let refused = |command, refusal| Event::CommandRefused { command, refusal };
@@ -42,6 +43,7 @@ fn of_operators() -> [(Event, &'static str); 7] {
         (Event::ManualEnded { group, why: ManualEnd::Released }, "2a0101"),
         (Event::EmergencyStopBegan, "2b"),
         (Event::EmergencyStopEnded, "2c"),
+        (Event::OperationChanged { operation: Operation::Hold }, "3401"),
         (refused(told, CommandRefusal::TooLong), "110600fb2c0105fb2c0108"),
         (
             refused(

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::controller::operation::Operation;
 use crate::controller::orders::{Aim, Milliwatts};
 use crate::redundancy::epoch::Seat;
 use crate::time::Span;
@@ -50,4 +51,30 @@ pub enum Command {
     EmergencyStop,
     /// End that.
     Reset,
+    /// Have the grid run by its functions, held where it is, or at rest.
+    Operate {
+        /// How.
+        operation: Operation,
+        /// For how long, of a hold: at most [`MANUAL_MAX`](crate::controller::orders::MANUAL_MAX).
+        lasts: Span,
+    },
+}
+
+impl Command {
+    /// Whether it is about the devices, and so only for who writes to them.
+    pub const fn is_order(self) -> bool {
+        match self {
+            Self::SetPoint { .. }
+            | Self::ReleaseSetPoint { .. }
+            | Self::EmergencyStop
+            | Self::Reset
+            | Self::Operate { .. } => true,
+            Self::SwitchOver { .. }
+            | Self::Maintenance { .. }
+            | Self::Sole { .. }
+            | Self::Stop
+            | Self::Snapshot
+            | Self::Return => false,
+        }
+    }
 }

@@ -49,7 +49,7 @@ pub enum CommandRefusal {
     TakesNoOrders,
     /// No function takes set-points by hand for that device.
     NotByHand,
-    /// A set-point by hand must not last for so long, nor for no time.
+    /// A set-point by hand and a hold must not last for so long, nor for no time.
     TooLong,
     /// The devices are not rated for that.
     BeyondRating,
@@ -76,7 +76,7 @@ impl CommandRefusal {
                 "no Manual function acts on exactly that: name what such a function of the site names"
             }
             Self::TooLong => {
-                "a set-point by hand lasts for more than no time and at most an hour; say it again then"
+                "what is said by hand lasts for more than no time and at most an hour; say it again then"
             }
             Self::BeyondRating => "that is beyond the rated power",
             Self::NothingToRelease => "no set-point by hand is in force there",
@@ -99,7 +99,8 @@ impl RedundancySupervisor {
             | Command::SetPoint { .. }
             | Command::ReleaseSetPoint { .. }
             | Command::EmergencyStop
-            | Command::Reset => Ok(()),
+            | Command::Reset
+            | Command::Operate { .. } => Ok(()),
             Command::SwitchOver { .. } | Command::Maintenance { .. } | Command::Sole { .. }
                 if self.spec.council.is_alone() =>
             {
