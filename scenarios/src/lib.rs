@@ -77,6 +77,7 @@ mod take_over;
 mod tariff;
 pub mod totals;
 mod unclosed;
+mod wind;
 
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::functions::FunctionSet;

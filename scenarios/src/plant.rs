@@ -23,6 +23,7 @@ use crate::mistake::Notes;
 use crate::node::{Entry, Fields, Node};
 use crate::reach::Reach;
 use crate::source::{Maker, Stand};
+use crate::wind::{self, WIND};
 use crate::{battery, genset, island, refused};
 
 /// Most components of a grid.
@@ -106,10 +107,12 @@ pub(crate) struct Plant<'t> {
 }
 
 impl Kind {
-    pub(crate) const NAMES: [(&'static str, Self); 6] = [
+    pub(crate) const NAMES: [(&'static str, Self); 7] = [
         ("GridConnection", Self::Connection),
         ("Load", Self::Load),
         ("Pv", Self::Pv),
+        // Of another source, and to whoever limits it the same.
+        (WIND, Self::Pv),
         ("Battery", Self::Battery),
         ("Signal", Self::Signal),
         ("Genset", Self::Genset),
@@ -327,7 +330,10 @@ fn read_part<'t>(
             load.map(|load| Ok(Component::Load(rated.into_iter().fold(load?, Load::rated))))
         }
         Kind::Pv => {
-            let source = read_source(&mut fields, rating, maker, stand, notes);
+            let source = match name {
+                WIND => wind::read(&mut fields, rating, maker, place, notes),
+                _ => read_source(&mut fields, rating, maker, stand, notes),
+            };
             let reactive = read_reactive(&mut fields, declared, notes);
             let pv = read_pv(&mut fields, rating, source, notes);
             pv.map(|pv| Ok(Component::Pv(pv?.with_reactive(reactive?))))
@@ -416,7 +422,8 @@ fn read_grid(
 }
 
 /// Reads `profile: (…)` or `source: …`.
-fn read_source(
+/// Reads what drives a component: `profile` or `source`.
+pub(crate) fn read_source(
     fields: &mut Fields<'_>,
     rating: Option<Watts>,
     maker: &mut Maker<'_, '_>,

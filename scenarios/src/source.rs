@@ -67,6 +67,11 @@ impl Stand {
         Self { scale: Scale::Rating(rating), stream: stream.to_string(), depth: 0 }
     }
 
+    /// A whole expression of plain numbers.
+    pub(crate) fn plain(stream: &str) -> Self {
+        Self { scale: Scale::Factor, stream: stream.to_string(), depth: 0 }
+    }
+
     /// The course of a value of a grid.
     pub(crate) fn of_grid(what: GridValue, stream: &str) -> Self {
         Self { scale: Scale::Grid(what), stream: format!("{stream}/{}", name_of(what)), depth: 0 }

@@ -53,6 +53,21 @@ fn refused(plant: &str, expected: &str) -> String {
 }
 
 #[test]
+fn a_turbine_makes_what_its_curve_says_and_its_limit_leaves() {
+    let wind =
+        |more: &str| format!("{QUIET} \"wind\": Wind(rating: \"300 kW\", source: Constant(8.0){more}),");
+    // (8³ − 3³) / (12³ − 3³) of 300 kW is 85.54 kW: of a load of 100 kW that is as much less to import.
+    let expected = "expect: [AtEnd(\"g.pv_made >= 85.4 kWh\"), AtEnd(\"g.pv_made <= 85.7 kWh\"), AtEnd(\"g.pv_used >= 85.4 kWh\")],";
+    assert_held(&run(&wind(""), expected));
+    assert_held(&run(&wind(", cut_in: 8.5"), "expect: [AtEnd(\"g.pv_made <= 0.01 kWh\")],"));
+    let refused = |more: &str| loaded(&wind(more), "").expect_err(more).to_string();
+    let restart = refused(", restart: 26");
+    assert!(restart.contains("restart must be above rated_speed and at most cut_out, got 26"), "{restart}");
+    let fast = refused(", rated_speed: 2.5");
+    assert!(fast.contains("rated_speed must be above cut_in, got 2.5"), "{fast}");
+}
+
+#[test]
 fn a_genset_that_runs_for_an_hour_takes_the_fuel_of_its_curve() {
     let plant = format!("{QUIET} \"gen\": Genset(rating: \"200 kW\", set_point: \"100 kW\"),");
     // 0.08145 l/h for each of 200 kW, and 0.246 l for each of 100 kWh: 16.29 + 24.6.

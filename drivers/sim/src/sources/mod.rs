@@ -13,6 +13,7 @@ mod profile;
 mod random;
 mod segment;
 mod shapes;
+mod turbine;
 
 use core::fmt;
 
@@ -24,6 +25,7 @@ pub use random::{DropOuts, Noise, RandomWalk};
 pub use segment::Segment;
 pub(crate) use segment::{Line, instant_after, seconds};
 pub use shapes::{Blocks, Constant, Ramp, SINE_CHORDS, Sine};
+pub use turbine::{PowerCurve, SPEED_CHORD, SPEED_MAX, Turbine};
 
 /// Says which parameter of a source is not allowed, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -104,6 +106,8 @@ pub enum Source {
     Sum(Sum),
     /// The product of several sources.
     Product(Product),
+    /// What a turbine makes of the wind of another source.
+    Turbine(Turbine),
 }
 
 impl Source {
@@ -128,6 +132,7 @@ impl Source {
             Self::DropOuts(source) => source.segment(now),
             Self::Sum(source) => source.segment(now),
             Self::Product(source) => source.segment(now),
+            Self::Turbine(source) => source.segment(now),
         };
         assert!(
             segment.until > now || now == Time::MAX,
