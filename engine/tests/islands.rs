@@ -5,6 +5,8 @@ mod site;
 use r_ems_engine::Span;
 use r_ems_engine::controller::mode::GridMode;
 use r_ems_engine::event::Event;
+use r_ems_engine::functions::gensets::GensetsSpec;
+use r_ems_engine::functions::heavy::HeavySpec;
 use r_ems_engine::functions::load_shedding::LoadSheddingSpec;
 use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec, FunctionSet};
@@ -257,6 +259,9 @@ fn a_breaker_that_was_told_to_close_is_not_told_again() {
 fn what_holds_no_island_sheds_no_load_by_it() {
     let wrong = LoadSheddingSpec {
         loads: vec!["oven".into(), "oven".into()],
+        heavy: Vec::new(),
+        import_max: None,
+        overload_after: Span::from_secs(10),
         meter: "pcc".into(),
         gensets: None,
         battery: None,
@@ -273,4 +278,71 @@ fn what_holds_no_island_sheds_no_load_by_it() {
             "gensets: must be given, or else battery: what holds the island, got neither"
         ]
     );
+}
+
+/// The oven as a consumer that asks by the receiver, on a connection that bears `import_max`.
+fn heavy(import_max: Option<f64>) -> LoadSheddingSpec {
+    let BuiltInSpec::LoadShedding(spec) = usual("LoadShedding") else { unreachable!("it is that") };
+    let heavy = vec![HeavySpec { load: "oven".into(), asks: "ripple".into() }];
+    LoadSheddingSpec { loads: Vec::new(), heavy, import_max: import_max.map(kilowatts), ..spec }
+}
+
+#[test]
+fn a_heavy_consumer_waits_until_a_genset_was_started_for_it_and_may_run_as_long_as_it_asks() {
+    let BuiltInSpec::Gensets(gensets) = usual("Gensets") else { unreachable!("it is that") };
+    let shedding = heavy(None);
+    let gensets = GensetsSpec { heavy: shedding.heavy.clone(), ..gensets };
+    let mut site = Site::of(&[BuiltInSpec::Gensets(gensets), BuiltInSpec::LoadShedding(shedding)]);
+    (site.held[OVEN], site.island.oven, site.ripple) = (0.0, 0.0, Some(0.0));
+    let one = [(120e3, RUNNING), (0.0, OFF)];
+    island(&mut site, 5, 0.0, 0.2, one);
+    assert_eq!((site.held[OVEN], told(&site)[1]), (0.0, 0.0));
+    // 120 kW and 20 kW of reserve are 70 % of one genset; 120 kW more are not, nor are they within its rating.
+    site.ripple = Some(1.0);
+    island(&mut site, 9, 0.0, 0.2, one);
+    assert_eq!((site.held[OVEN], told(&site)[1]), (0.0, 0.0));
+    island(&mut site, 3, 0.0, 0.2, one);
+    assert_eq!(
+        (site.held[OVEN], told(&site)[1]),
+        (0.0, 0.3 * GENSET_W),
+        "the second genset starts, the oven waits"
+    );
+    island(&mut site, 2, 0.0, 0.2, [(70e3, RUNNING), (50e3, RUNNING)]);
+    assert_eq!(site.held[OVEN], LOAD_W);
+    // It takes little yet: what it may take is kept for it, and both gensets stay.
+    island(&mut site, 60, 0.0, 0.2, [(70e3, RUNNING), (50e3, RUNNING)]);
+    assert!(told(&site)[1] > 0.0, "{:?}", told(&site));
+    // A signal that is lost changes nothing, and one that asks no more opens it.
+    site.ripple = None;
+    island(&mut site, 30, 0.0, 0.2, [(70e3, RUNNING), (50e3, RUNNING)]);
+    assert_eq!(site.held[OVEN], LOAD_W);
+    site.ripple = Some(0.0);
+    island(&mut site, 2, 0.0, 0.2, [(70e3, RUNNING), (50e3, RUNNING)]);
+    assert_eq!(site.held[OVEN], 0.0);
+}
+
+#[test]
+fn a_heavy_consumer_goes_first_when_a_source_trips_and_one_that_runs_at_the_start_goes_on() {
+    let mut site = Site::of(&[BuiltInSpec::LoadShedding(heavy(None))]);
+    site.island.oven = 110e3;
+    island(&mut site, 5, 0.0, 0.1, [(150e3, RUNNING), (150e3, RUNNING)]);
+    assert_eq!(site.held[OVEN], LOAD_W);
+    island(&mut site, 1, 0.0, 0.1, [(180e3, RUNNING), (0.0, FAULT)]);
+    assert_eq!(site.held[OVEN], 0.0, "300 kW are more than one bears");
+}
+
+#[test]
+fn shore_power_bears_no_more_than_it_is_rated_for() {
+    let mut site = Site::of(&[BuiltInSpec::LoadShedding(heavy(Some(250.0)))]);
+    (site.held[OVEN], site.island.oven) = (0.0, 0.0);
+    grid(&mut site, 5, 140e3);
+    assert_eq!(site.held[OVEN], 0.0, "140 kW and 120 kW are too much");
+    grid(&mut site, 2, 120e3);
+    assert_eq!(site.held[OVEN], LOAD_W);
+    site.island.oven = 115e3;
+    grid(&mut site, 5, 249e3);
+    grid(&mut site, 9, 260e3);
+    assert_eq!(site.held[OVEN], LOAD_W, "for a while it may be more");
+    grid(&mut site, 3, 260e3);
+    assert_eq!(site.held[OVEN], 0.0);
 }

@@ -63,6 +63,11 @@ impl View<'_> {
         self.image.power(meter).power_at(self.aligned).map(Watts::of)
     }
 
+    /// What a receiver tells, as a share.
+    pub fn signal(&self, signal: DeviceIndex) -> Option<Ratio> {
+        self.image.good(signal, PointKind::Signal).map(Ratio::of)
+    }
+
     /// The frequency that a meter measured last.
     pub fn frequency(&self, meter: DeviceIndex) -> Option<Hertz> {
         self.image.good(meter, PointKind::Frequency).map(Hertz::of)

@@ -1,11 +1,12 @@
 //! Gensets of an island: how many run, and what each gives.
 //!
-//! **How many.** Enough that the load and the spinning reserve fit into a share of what runs (`start_above`), and one less
-//! where they would fit into a smaller share of what is left (`stop_below`), each for a while; never fewer than `least`. What a
-//! battery that is not low may be discharged with counts as running. They start in the order of the site file and stop in the
-//! reverse one, one at a time. Each runs for `up_time` at least and rests for `down_time`, unless fewer run than `least`. One
-//! that does not come onto the bus within `start_time_out`, or leaves it, has failed: it is stopped, which resets it, the next
-//! one starts at once, and it is tried again after `retry_after`. One that cannot be seen gives what it gave last.
+//! **How many.** Enough that the load, what heavy consumers ask for, and the spinning reserve fit into a share of what runs
+//! (`start_above`), and one less where they would fit into a smaller share of what is left (`stop_below`), each for a while;
+//! never fewer than `least`. What a battery that is not low may be discharged with counts as running. They start in the order of
+//! the site file and stop in the reverse one, one at a time. Each runs for `up_time` at least and rests for `down_time`, unless
+//! fewer run than `least`. One that does not come onto the bus within `start_time_out`, or leaves it, has failed: it is stopped,
+//! which resets it, the next one starts at once, and it is tried again after `retry_after`. One that cannot be seen gives what
+//! it gave last.
 //!
 //! **What each gives.** All that run take the same share of their rating, from `minimum_load` to `start_above`; together they
 //! give what the load takes, and `charge_power` besides while the battery is low. On an island that is where their droop lines
@@ -16,6 +17,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::heavy::{Heavy, HeavySpec};
 use super::{Function, Rank, View, When, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::GroupIndex;
@@ -48,6 +50,9 @@ pub struct GensetsSpec {
     /// After so long; 5 min.
     #[serde(default = "stop_after")]
     pub stop_after: Span,
+    /// Loads that ask before they start, for which there must be room as soon as they do; none.
+    #[serde(default)]
+    pub heavy: Vec<HeavySpec>,
     /// What must be free besides; 0 W.
     #[serde(default)]
     pub reserve: Watts,
@@ -138,6 +143,7 @@ pub struct Gensets {
     spec: GensetsSpec,
     group: [GroupIndex; 1],
     battery: Option<GroupIndex>,
+    heavy: Vec<Heavy>,
     /// By place in the group; empty before the first decision.
     units: Vec<Unit>,
     /// Whether the battery is low.
@@ -205,6 +211,7 @@ impl Function for Gensets {
         Self {
             group: [group],
             battery: spec.battery.as_ref().map(|name| wiring.battery("battery", name)),
+            heavy: spec.heavy.iter().map(|heavy| Heavy::new(heavy, wiring)).collect(),
             spec: spec.clone(),
             units: Vec::new(),
             is_low: false,
@@ -228,6 +235,7 @@ impl Function for Gensets {
 
     fn begin_anew(&mut self) {
         self.units.clear();
+        self.heavy.iter_mut().for_each(Heavy::forget);
         (self.short_since, self.ample_since) = (None, None);
         (self.is_low, self.counted) = (false, Watts::ZERO);
     }
@@ -238,6 +246,7 @@ impl Function for Gensets {
 
     fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.part(1);
+        self.heavy.iter_mut().for_each(|heavy| heavy.carry(carry));
         carry.timers(|carry| {
             carry.flag(&mut self.is_low);
             carry.watts(&mut self.counted);
@@ -265,8 +274,10 @@ impl Function for Gensets {
         }
         self.look(view);
         let load = self.load(view);
-        let supply =
-            Supply { now: view.now(), needed: load + self.spec.reserve, battery: self.battery_supply(view) };
+        self.heavy.iter_mut().for_each(|heavy| heavy.listen(view));
+        let asked = self.heavy.iter().fold(Watts::ZERO, |sum, heavy| sum + heavy.pending(view));
+        let needed = load + self.spec.reserve + asked;
+        let supply = Supply { now: view.now(), needed, battery: self.battery_supply(view) };
         if !self.start(view, supply) {
             let running = self.sum(view, |unit| unit.is_on) * self.spec.start_above.ratio();
             wishes.missing(group, (supply.needed - running - supply.battery).at_least(Watts::ZERO));

@@ -8,14 +8,19 @@
 //!
 //! **Back.** The load that went last comes back first, when what it took has had room for `restore_after`, and then the next
 //! after as long again; a battery below `restore_above` makes no room for that, or it would be empty soon. On the grid there is
-//! always room. A load whose own relay has opened it counts as shed, and comes back the same way. Where nothing holds the bus
-//! all are shed, so that whoever starts finds little.
+//! always room, but for what is above `import_max`: where that is exceeded for `overload_after`, loads go too. A load whose own
+//! relay has opened it counts as shed, and comes back the same way. Where nothing holds the bus all are shed, so that whoever
+//! starts finds little.
+//!
+//! **Heavy consumers** ([`super::heavy`]) may run while they ask and there is room for all that they are rated for, beside what
+//! others keep for themselves, and when no load waits to come back. They are the first to go, the last of their list first.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::heavy::{Heavy, HeavySpec};
 use super::{Function, GridMode, Rank, View, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
@@ -28,7 +33,11 @@ use crate::units::{Ratio, Watts};
 #[serde(deny_unknown_fields)]
 pub struct LoadSheddingSpec {
     /// The loads that may go, the first one first.
+    #[serde(default)]
     pub loads: Vec<String>,
+    /// Loads that ask before they start, the first one first; they go before all others. None.
+    #[serde(default)]
+    pub heavy: Vec<HeavySpec>,
     /// The meter at the point of common coupling: what it imports is lost with the grid.
     pub meter: String,
     /// The gensets that hold an island: one, or `gensets`.
@@ -43,6 +52,12 @@ pub struct LoadSheddingSpec {
     /// Below this one it is not for loads that are to come back; 50 %.
     #[serde(default = "restore_above")]
     pub restore_above: Ratio,
+    /// On the grid loads may take so much from it, as of shore power; no limit.
+    #[serde(default)]
+    pub import_max: Option<Watts>,
+    /// Loads go where that is exceeded for so long; 10 s.
+    #[serde(default = "overload_after")]
+    pub overload_after: Span,
     /// What of all that must stay free, as a share; 5 %.
     #[serde(default = "reserve")]
     pub reserve: Ratio,
@@ -59,6 +74,10 @@ fn restore_above() -> Ratio {
     Ratio::of(0.5)
 }
 
+const fn overload_after() -> Span {
+    Span::from_secs(10)
+}
+
 fn reserve() -> Ratio {
     Ratio::of(0.05)
 }
@@ -69,16 +88,20 @@ const fn restore_after() -> Span {
 
 /// Sheds loads that an island cannot bear.
 ///
-/// # Units     none
-/// # Shape     one limit for each load that is shed: 0 W
-/// # Errors    `Problem::OutOfRange` if no load is named, one is named twice, nothing holds the island, or `reserve` is not
-/// from 0 % to less than 100 %
+/// # Units     `import_max`: W, a magnitude
+/// # Shape     one limit for each load that is shed, or that does not ask: 0 W
+/// # Errors    `Problem::OutOfRange` if no load is named, one is named twice, nothing holds the island, `reserve` is not from 0 %
+/// to less than 100 %, or `import_max` is not above 0 W
 /// # Source    power-management systems of ships and islands shed by lost power and by missing spinning reserve; with an
 /// inertia of 0.7 s and a deficit of a half the frequency falls by 17.9 Hz/s, which no measurement follows
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadShedding {
     meter: DeviceIndex,
+    /// Of `loads`, then of `heavy`.
     groups: Vec<GroupIndex>,
+    heavy: Vec<Consumer>,
+    import_max: Option<Watts>,
+    overload_after: Span,
     gensets: Option<GroupIndex>,
     battery: Option<GroupIndex>,
     battery_above: Ratio,
@@ -95,6 +118,15 @@ pub struct LoadShedding {
     before: Option<Balance>,
     /// Since when there has been room for the one that comes back next.
     room_since: Option<LocalTime>,
+    /// Since when more is imported than may be.
+    over_since: Option<LocalTime>,
+}
+
+/// A heavy consumer and whether it may run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Consumer {
+    heavy: Heavy,
+    may_run: bool,
 }
 
 /// One load, as far as it was seen.
@@ -141,14 +173,24 @@ impl Function for LoadShedding {
     type Spec = LoadSheddingSpec;
 
     fn build(spec: &LoadSheddingSpec, wiring: &mut Wiring<'_>) -> Self {
-        wiring.require("loads", !spec.loads.is_empty(), "none", "at least one load");
-        let groups: Vec<GroupIndex> = spec.loads.iter().map(|name| wiring.load("loads", name)).collect();
-        let twice = (1..).zip(&spec.loads).find(|(next, name)| {
-            let rest = spec.loads.get(*next..).unwrap_or_default();
-            rest.contains(name)
-        });
+        let has_loads = !spec.loads.is_empty() || !spec.heavy.is_empty();
+        wiring.require("loads", has_loads, "none", "at least one load");
+        let mut groups: Vec<GroupIndex> = spec.loads.iter().map(|name| wiring.load("loads", name)).collect();
+        let names: Vec<&String> =
+            spec.loads.iter().chain(spec.heavy.iter().map(|heavy| &heavy.load)).collect();
+        let twice =
+            (1..).zip(&names).find(|(next, name)| names.get(*next..).unwrap_or_default().contains(name));
         if let Some((_, name)) = twice {
             wiring.require("loads", false, alloc::format!("\"{name}\" twice"), "each load once");
+        }
+        let heavy: Vec<Consumer> = spec
+            .heavy
+            .iter()
+            .map(|heavy| Consumer { heavy: Heavy::new(heavy, wiring), may_run: false })
+            .collect();
+        groups.extend(heavy.iter().map(|consumer| consumer.heavy.group()));
+        if let Some(most) = spec.import_max {
+            wiring.require("import_max", most > Watts::ZERO, most, "above 0 W");
         }
         let holds = spec.gensets.is_some() || spec.battery.is_some();
         wiring.require("gensets", holds, "neither", "given, or else battery: what holds the island");
@@ -166,13 +208,17 @@ impl Function for LoadShedding {
             restore_above: spec.restore_above,
             reserve: spec.reserve,
             restore_after: spec.restore_after,
-            loads: groups.iter().map(|_group| Load::default()).collect(),
+            loads: spec.loads.iter().map(|_name| Load::default()).collect(),
             groups,
+            heavy,
+            import_max: spec.import_max,
+            overload_after: spec.overload_after,
             running: Vec::new(),
             batteries: Vec::new(),
             charge: None,
             before: None,
             room_since: None,
+            over_since: None,
         }
     }
 
@@ -185,9 +231,13 @@ impl Function for LoadShedding {
     }
 
     fn begin_anew(&mut self) {
-        (self.before, self.room_since, self.charge) = (None, None, None);
+        (self.before, self.room_since, self.over_since, self.charge) = (None, None, None, None);
         // Where each stands is seen anew.
         self.loads.fill(Load::default());
+        for consumer in &mut self.heavy {
+            consumer.heavy.forget();
+            consumer.may_run = false;
+        }
         self.running.clear();
         self.batteries.clear();
     }
@@ -198,6 +248,10 @@ impl Function for LoadShedding {
 
     fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.part(1);
+        for consumer in &mut self.heavy {
+            consumer.heavy.carry(carry);
+            carry.flag(&mut consumer.may_run);
+        }
         for load in &mut self.loads {
             carry.flag(&mut load.is_shed);
             carry.flag(&mut load.was_closed);
@@ -211,6 +265,7 @@ impl Function for LoadShedding {
                 carry.flag(&mut before.is_island);
             });
             carry.option(&mut self.room_since, Carry::instant);
+            carry.option(&mut self.over_since, Carry::instant);
             for sources in [&mut self.running, &mut self.batteries] {
                 carry.list(sources, |carry, source| {
                     carry.watts(&mut source.given);
@@ -224,16 +279,20 @@ impl Function for LoadShedding {
         self.look(view);
         let now = self.balance(view);
         let (missing, room) = match view.mode() {
-            GridMode::OnGrid => (Watts::ZERO, None),
-            GridMode::Island => (self.shed(now), Some(now.lasting - now.taken)),
-        };
-        self.restore(room, view);
-        self.before = Some(now);
-        for (group, load) in self.groups.iter().zip(&self.loads) {
-            if load.is_shed {
-                wishes.limit(*group, Watts::ZERO, Watts::ZERO);
+            GridMode::OnGrid => self.import(view),
+            GridMode::Island => {
+                self.over_since = None;
+                (self.shed_island(now, view), Some(now.lasting - now.taken))
             }
-        }
+        };
+        let room = room.map(|room| room - self.kept(view));
+        self.restore(room, view);
+        self.let_run(room, view);
+        self.before = Some(now);
+        let shed =
+            self.groups.iter().zip(&self.loads).filter(|(_, load)| load.is_shed).map(|(group, _)| *group);
+        let waits = self.heavy.iter().filter(|consumer| !consumer.may_run).map(|waits| waits.heavy.group());
+        shed.chain(waits).for_each(|group| wishes.limit(group, Watts::ZERO, Watts::ZERO));
         if let Some(first) = self.groups.first() {
             wishes.missing(*first, missing);
         }
@@ -243,6 +302,13 @@ impl Function for LoadShedding {
 impl LoadShedding {
     /// Sees where each load stands and what it takes.
     fn look(&mut self, view: &View<'_>) {
+        for Consumer { heavy, may_run } in &mut self.heavy {
+            heavy.listen(view);
+            if self.before.is_none() {
+                // One that runs goes on.
+                *may_run = view.member_held(heavy.group(), 0).is_some_and(|held| held != Watts::ZERO);
+            }
+        }
         for (group, load) in self.groups.iter().zip(&mut self.loads) {
             let Some(held) = view.member_held(*group, 0) else { continue };
             if held == Watts::ZERO {
@@ -298,20 +364,70 @@ impl LoadShedding {
         Balance { borne: now.borne * kept, lasting: now.lasting * kept, ..now }
     }
 
-    /// Sheds what is too much; returns what is still too much, a magnitude.
-    fn shed(&mut self, now: Balance) -> Watts {
+    /// Sheds what an island cannot bear; returns what is still too much, a magnitude.
+    fn shed_island(&mut self, now: Balance, view: &View<'_>) -> Watts {
         let is_dead = now.borne <= Watts::ZERO && !now.is_in_doubt;
         let lost = self.before.filter(|before| now.borne < before.borne || !before.is_island);
         let taken = lost.map_or(now.taken, |before| now.taken.at_least(before.taken));
-        let mut excess = taken - now.borne;
+        self.shed(taken - now.borne, is_dead, view)
+    }
+
+    /// Sheds what is imported too much for too long; returns what is still too much, and the room that there is.
+    fn import(&mut self, view: &View<'_>) -> (Watts, Option<Watts>) {
+        let Some(most) = self.import_max else { return (Watts::ZERO, None) };
+        // While the import is not known nothing goes, and nothing comes.
+        let Some(import) = view.meter(self.meter) else { return (Watts::ZERO, Some(Watts::ZERO)) };
+        if import <= most {
+            self.over_since = None;
+            return (Watts::ZERO, Some(most - import));
+        }
+        if view.now().since(*self.over_since.get_or_insert(view.now())) < self.overload_after {
+            return (Watts::ZERO, Some(Watts::ZERO));
+        }
+        self.over_since = None;
+        (self.shed(import - most, false, view), Some(Watts::ZERO))
+    }
+
+    /// Sheds so much, or all; heavy consumers go first. Returns what is still too much, a magnitude.
+    fn shed(&mut self, mut excess: Watts, all: bool, view: &View<'_>) -> Watts {
+        for consumer in self.heavy.iter_mut().rev().filter(|consumer| consumer.may_run) {
+            if excess <= Watts::ZERO && !all {
+                break;
+            }
+            consumer.may_run = false;
+            excess -= consumer.heavy.taken(view);
+        }
         for load in self.loads.iter_mut().filter(|load| !load.is_shed) {
-            if excess <= Watts::ZERO && !is_dead {
+            if excess <= Watts::ZERO && !all {
                 break;
             }
             load.is_shed = true;
             excess -= load.usual.unwrap_or(Watts::ZERO);
         }
         excess.at_least(Watts::ZERO)
+    }
+
+    /// What heavy consumers that may run do not take yet.
+    fn kept(&self, view: &View<'_>) -> Watts {
+        let running = self.heavy.iter().filter(|consumer| consumer.may_run);
+        running.fold(Watts::ZERO, |sum, consumer| sum + consumer.heavy.pending(view))
+    }
+
+    /// Lets those heavy consumers run that ask and for which there is room, when no other load waits; none: there always is.
+    fn let_run(&mut self, mut room: Option<Watts>, view: &View<'_>) {
+        let is_whole = self.loads.iter().all(|load| !load.is_shed);
+        for Consumer { heavy, may_run } in &mut self.heavy {
+            // What it still takes when it has just been let go makes no room for it.
+            let wanted = view.rating(heavy.group());
+            match heavy.asks() {
+                Some(false) => *may_run = false,
+                Some(true) if !*may_run && is_whole && room.is_none_or(|room| room >= wanted) => {
+                    *may_run = true;
+                    room = room.map(|room| room - wanted);
+                }
+                Some(true) | None => {}
+            }
+        }
     }
 
     /// Lets the load come back that went last, when there was room for it long enough; none: there always is.

@@ -13,6 +13,7 @@ pub mod fcr;
 pub mod frequency_droop;
 pub mod gensets;
 pub mod grid_operator;
+pub mod heavy;
 pub mod lag;
 pub mod lfsm;
 pub mod list;

@@ -91,6 +91,7 @@ fn island_functions() -> Vec<BuiltInSpec> {
             start_after: Span::from_secs(10),
             stop_below: Ratio::of(0.6),
             stop_after: Span::from_secs(20),
+            heavy: Vec::new(),
             reserve: kilowatts(20.0),
             minimum_load: Ratio::of(0.3),
             up_time: Span::from_secs(30),
@@ -104,6 +105,9 @@ fn island_functions() -> Vec<BuiltInSpec> {
         BuiltInSpec::LoadShedding(LoadSheddingSpec {
             loads: vec!["oven".to_string()],
             meter: "pcc".to_string(),
+            heavy: Vec::new(),
+            import_max: None,
+            overload_after: Span::from_secs(10),
             gensets: Some("gensets".to_string()),
             battery: Some("batteries".to_string()),
             battery_above: Ratio::of(0.2),

@@ -127,6 +127,8 @@ pub(crate) struct Site {
     pub(crate) unheard: [Option<f64>; DEVICES],
     /// What of an island is measured.
     pub(crate) island: Island,
+    /// What the receiver tells; none: it does not answer.
+    pub(crate) ripple: Option<f64>,
 }
 
 impl Site {
@@ -166,6 +168,7 @@ impl Site {
             grid: [1.0, 50.0],
             unheard: [None; DEVICES],
             island: Island::default(),
+            ripple: Some(1.0),
         }
     }
 
@@ -255,7 +258,9 @@ impl Site {
         if let Some(pv) = reading.pv {
             self.answer(3, 13, &[pv, self.held[3]]);
         }
-        self.answer(4, 15, &[1.0]);
+        if let Some(ripple) = self.ripple {
+            self.answer(4, 15, &[ripple]);
+        }
         let Island { is_closed, breaker_answers, engines, engines_answer, oven, behind } = self.island;
         for (place, (power, state)) in (0..).zip(engines) {
             if !engines_answer[usize::from(place)] {
