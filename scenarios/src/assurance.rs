@@ -326,7 +326,7 @@ pub(crate) fn promises<S>(
 }
 
 /// What a grid's redundancy promises while its network is as usual; nothing of a pair without a witness that waits for its
-/// owner, and of a grid in which nothing is written.
+/// owner, and of a grid in which nothing is written: it has no device for that, or no function that acts on one.
 fn promised<S>(
     grid: &Grid<'_, S>,
     (position, first): (usize, usize),
@@ -339,7 +339,8 @@ fn promised<S>(
     let council = grid.council.seen_from(Seat(0));
     let settings = &grid.council.settings;
     let takes_over = settings.on_silence == OnSilence::TakeOver;
-    if (council.is_pair() && !takes_over) || assurance.devices.is_empty() {
+    let is_written = !assurance.devices.is_empty() && !grid.functions.is_empty();
+    if (council.is_pair() && !takes_over) || !is_written {
         return None;
     }
     let loses_devices = unread_while_written(grid, posts, &ways).is_some();

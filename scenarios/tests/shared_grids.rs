@@ -307,6 +307,15 @@ fn one_authority_that_returns_in_time_is_expected_of_every_run_with_a_shared_gri
 }
 
 #[test]
+fn nothing_is_promised_of_a_grid_in_which_no_function_acts() {
+    let settings = vec!["site.grids.g.functions=[]".to_owned(), "expect=[]".to_owned()];
+    let overrides = Overrides { settings, ..Overrides::default() };
+    let idle =
+        load::<BuiltIn>(&files("", ""), "x.ron", &overrides).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!((loaded("", "").world.promised.len(), idle.world.promised), (1, vec![]));
+}
+
+#[test]
 fn a_list_of_faults_reads_alike_by_itself_and_in_its_scenario() {
     let faults = r#"[During("+1 s", "+2 s", Crash(host: "h")), At("+3 s", SwitchOver("g/a"))]"#;
     let alone = r_ems_scenarios::happenings::<BuiltIn>(&loaded("", "").documents, faults);
