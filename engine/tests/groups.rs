@@ -10,6 +10,7 @@ use r_ems_engine::functions::ramp_limit::RampLimitSpec;
 use r_ems_engine::functions::self_consumption::SelfConsumptionSpec;
 use r_ems_engine::functions::soc_floor::SocFloorSpec;
 use r_ems_engine::math::{at_least, at_most};
+use r_ems_engine::redundancy::Command;
 use r_ems_engine::units::{Ratio, Watts, WattsPerSecond};
 use r_ems_engine::{LocalTime, Span};
 use site::{BATTERY_W, DEVICES, PV_W, Reading, Site, kilowatts};
@@ -194,6 +195,21 @@ fn a_device_ramp_binds_its_device_and_the_other_makes_up_for_it() {
     }
     let [after, _] = site.set_points();
     assert!(before - after <= 6e3 + 1.0, "from {before} W to {after} W in three seconds");
+}
+
+#[test]
+fn an_emergency_stop_waits_for_no_ramp_of_a_device() {
+    let mut site = Site::with(&[shaving()], |devices| devices[1].ramp = Some(WattsPerSecond::of(2e3)));
+    for _scan in 0..120 {
+        site.live(355e3, 0.0, [0.5, 0.5]);
+    }
+    assert!(site.set_points()[0] > 5e3, "{:?}", site.set_points());
+    site.command(Command::EmergencyStop);
+    site.live(355e3, 0.0, [0.5, 0.5]);
+    assert_eq!(site.set_points(), [0.0, 0.0]);
+    site.command(Command::Reset);
+    site.live(355e3, 0.0, [0.5, 0.5]);
+    assert!(site.set_points()[0] <= 2e3 + 1.0, "it binds again: {:?}", site.set_points());
 }
 
 #[test]

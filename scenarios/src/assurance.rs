@@ -6,9 +6,12 @@
 use r_ems_engine::Span;
 use r_ems_engine::controller::member::GOOD_BEFORE_RETURN;
 use r_ems_engine::controller::set_points::channel::longest_pause;
+use r_ems_engine::controller::{ControllerSpec, START_PATIENCE};
 use r_ems_engine::fieldbus::map::DeviceMap;
 use r_ems_engine::fieldbus::sunspec::ByModels;
+use r_ems_engine::functions::Function;
 use r_ems_engine::ids::{ConnectionIndex, DeviceIndex};
+use r_ems_engine::points::PointKind;
 use r_ems_engine::redundancy::{OnSilence, Seat, Settings};
 use r_ems_sim::progress::{self, Promised};
 use r_ems_sim::slot::OneConnection;
@@ -326,7 +329,7 @@ pub(crate) fn promises<S>(
 }
 
 /// What a grid's redundancy promises while its network is as usual; nothing of a pair without a witness that waits for its
-/// owner, and of a grid in which nothing is written.
+/// owner, and of a grid in which nothing is written: it has no device for that, or no function that acts on one.
 fn promised<S>(
     grid: &Grid<'_, S>,
     (position, first): (usize, usize),
@@ -339,7 +342,8 @@ fn promised<S>(
     let council = grid.council.seen_from(Seat(0));
     let settings = &grid.council.settings;
     let takes_over = settings.on_silence == OnSilence::TakeOver;
-    if (council.is_pair() && !takes_over) || assurance.devices.is_empty() {
+    let is_written = !assurance.devices.is_empty() && !grid.functions.is_empty();
+    if (council.is_pair() && !takes_over) || !is_written {
         return None;
     }
     let loses_devices = unread_while_written(grid, posts, &ways).is_some();
@@ -365,6 +369,18 @@ fn promised<S>(
         settles_within: settles_within(grid, settings, &ways, waits.start),
         clock_rate_max_ppb: settings.clock_rate_max_ppb,
     })
+}
+
+/// Lets a start take as long as it waits for what a function measures beside power: where nothing holds the bus, a meter knows no
+/// frequency.
+pub(crate) fn bear_with_starts<F: Function>(promised: &mut [Promised], controllers: &[ControllerSpec<F>]) {
+    for promised in promised {
+        let places = promised.members.iter().map(|member| usize::from(member.place));
+        let mut laws = places.filter_map(|place| controllers.get(place)).flat_map(|spec| &spec.laws);
+        if laws.any(|placed| placed.law.meter().is_some() && placed.law.measured() != PointKind::Power) {
+            promised.settles_within += START_PATIENCE;
+        }
+    }
 }
 
 /// How long a change may be felt: a voter that booted waits and saves its promise, one that handed over defers, a device that was

@@ -336,6 +336,7 @@ fn who_runs<F: FunctionSet>(
             controller.bus = BusSpec::default();
         }
     }
+    assurance::bear_with_starts(promised, &controllers);
     controllers
 }
 

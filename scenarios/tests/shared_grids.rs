@@ -1,14 +1,18 @@
 //! What the words of redundancy mean: seats, votes, fleets, faults and commands.
 
+use r_ems_engine::controller::Controller;
 use r_ems_engine::controller::operation::Operation;
 use r_ems_engine::controller::orders::{Aim, Milliwatts};
+use r_ems_engine::fleet::Fleet;
 use r_ems_engine::functions::BuiltIn;
 use r_ems_engine::ids::DeviceIndex;
+use r_ems_engine::machine::Machine;
 use r_ems_engine::points::DeviceClass;
 use r_ems_engine::redundancy::{Command, FailBack, OnSilence, Seat, Settings};
 use r_ems_engine::{Span, Time};
 use r_ems_scenarios::assurance::RestsOn;
 use r_ems_scenarios::{Disk, Loaded, Memory, Overrides, examine, load};
+use r_ems_sim::driver::SimDriver;
 use r_ems_sim::network::{Chance, Delay, Path};
 use r_ems_sim::world::{Change, HostWall, Life, LinkState, PathChange};
 
@@ -312,6 +316,15 @@ fn one_authority_that_returns_in_time_is_expected_of_every_run_with_a_shared_gri
 }
 
 #[test]
+fn nothing_is_promised_of_a_grid_in_which_no_function_acts() {
+    let settings = vec!["site.grids.g.functions=[]".to_owned(), "expect=[]".to_owned()];
+    let overrides = Overrides { settings, ..Overrides::default() };
+    let idle =
+        load::<BuiltIn>(&files("", ""), "x.ron", &overrides).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!((loaded("", "").world.promised.len(), idle.world.promised), (1, vec![]));
+}
+
+#[test]
 fn a_list_of_faults_reads_alike_by_itself_and_in_its_scenario() {
     let faults = r#"[During("+1 s", "+2 s", Crash(host: "h")), At("+3 s", SwitchOver("g/a"))]"#;
     let alone = r_ems_scenarios::happenings::<BuiltIn>(&loaded("", "").documents, faults);
@@ -341,4 +354,38 @@ fn nobody_counts_on_who_may_lose_a_device_by_writing_to_it() {
         let is_told = loaded.warnings.to_string().contains("`max_age` is 305 ms");
         assert_eq!(is_told, heirs == 0, "{delay}: {}", loaded.warnings);
     }
+}
+
+/// A pair in the dark: its meter knows no frequency.
+const DARK: &str = r#"Scenario(
+    version: 1, name: "dark", start: "2016-03-09", duration: "1 min",
+    site: Site(version: 1, hosts: { "a": (), "b": (), "w": () }, grids: { "g": (
+        scan: "200 ms",
+        devices: {
+            "pcc": Meter(link: Points(positive: Import), rating: "400 kW", measures: [v, f]),
+            "pv": Pv(link: Points(longest_write: "100 ms"), rating: "20 kW"),
+            "main": Breaker(link: Points(checks_epochs: true), rating: "400 kW", measures: [v, f]),
+        },
+        functions: [Lfsm(meter: "pcc", pv: "pv", when: Both)],
+        controllers: { "a": (host: "a", order: 0), "b": (host: "b", order: 1) }, witness: "w",
+    ) }),
+    plant: { "g": {
+        "load": Load(rating: "10 kW", source: Constant("9 kW")),
+        "pv": Pv(rating: "20 kW", source: Constant("9 kW")),
+        "pcc": GridConnection(import_max: "400 kW", breaker: "main", short_circuit: "1 MVA"),
+    } },
+    initial: { "g/pcc": (breaker: Open) },
+)"#;
+
+#[test]
+fn a_start_that_waits_for_a_frequency_that_nobody_has_breaks_no_promise() {
+    let files = Memory::new().with("x.ron", DARK);
+    let loaded =
+        load::<BuiltIn>(&files, "x.ron", &Overrides::default()).unwrap_or_else(|report| panic!("{report}"));
+    let mut fleet = Fleet::new(loaded.controllers.iter().map(Controller::new).collect());
+    let mut driver = SimDriver::new(loaded.world).expect("the checker has seen every link");
+    fleet.run(&mut driver).expect("no controller fails an assertion");
+    let result = driver.finish();
+    assert!(result.traffic[0][1].writes > 0, "its start does not wait for ever");
+    assert_eq!(result.progress.late, []);
 }

@@ -8,6 +8,7 @@ use r_ems_engine::{Span, Time, math};
 use r_ems_sim::account::Account;
 use r_ems_sim::ledger::Ledger;
 use r_ems_sim::plant::*;
+use r_ems_sim::sources::Source;
 
 #[test]
 fn half_of_the_power_missing_makes_the_frequency_fall_18_hz_in_a_second() {
@@ -238,4 +239,18 @@ fn what_is_closed_out_of_phase_without_a_check_trips_and_is_counted() {
     // A whole turn after the opening it would have fitted.
     bus.breaker(Position::Closed, ms(5_010), &mut ());
     assert_eq!((bus.mode(), read(&bus, 2, Quantity::Trips)), (BusMode::Grid, 1.0));
+}
+
+#[test]
+fn a_limit_that_was_on_its_way_when_the_bus_died_is_there_when_it_lives_again() {
+    let sun = Source::constant(50e3).expect("finite");
+    let spec = PvSpec { lag: Span::from_secs(1), ..PvSpec::new(kw(60.0)) };
+    let mut bus = bus(vec![load(20.0), Component::Pv(Pv::new(spec, sun).expect("a valid plant"))]);
+    let plant = ComponentIndex(1);
+    bus.command(plant, kw(0.0), s(10), &mut ());
+    bus.breaker(Position::Open, ms(10_100), &mut ());
+    bus.command(plant, kw(60.0), s(20), &mut ());
+    bus.breaker(Position::Closed, s(21), &mut ());
+    let made_w = read(&bus, 1, Quantity::Power);
+    assert!((made_w - 6e3).abs() < 1e-6, "a tenth of the rating in a second, from nothing on: {made_w} W");
 }

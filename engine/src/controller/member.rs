@@ -147,7 +147,7 @@ impl Member {
     }
 
     /// Judges what the device can do now; `ramped` is the time over which its own ramp bounds it. One that returns begins from
-    /// its measured power, unless all is stopped.
+    /// its measured power. Neither counts where all is stopped: a device is told to rest at once, and gets there as it can.
     pub(super) fn judge(
         &mut self,
         class: DeviceClass,
@@ -187,7 +187,7 @@ impl Member {
             self.ability.low = self.ability.low.within(-most, most);
             self.ability.high = self.ability.high.within(-most, most);
         }
-        if let Some((ramp, elapsed)) = self.ramp.zip(ramped) {
+        if let Some((ramp, elapsed)) = self.ramp.zip(ramped).filter(|_ramped| !is_stopped) {
             let reach = ramp.over(elapsed);
             let (from, to) = (self.set_point - reach, self.set_point + reach);
             // Ability wins over the ramp: a device that lost its ability does not glide there.

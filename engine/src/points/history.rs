@@ -56,7 +56,8 @@ impl History {
         }
     }
 
-    /// Passes the newest sample to another host, whose own samples of that time it corrects.
+    /// Passes the newest sample to another host, whose own samples of that time it corrects; where there is none, there has been
+    /// none, and the other's own are forgotten.
     pub fn carry_newest(&mut self, carry: &mut Carry<'_>) {
         let newest = self.entries.get(self.newest as usize);
         let mut newest = newest.map(|entry| (entry.at, entry.power_w));
@@ -64,7 +65,10 @@ impl History {
             carry.instant(at);
             carry.real(power_w);
         });
-        let Some((at, power_w)) = newest.filter(|_newest| carry.restores()) else { return };
+        if !carry.restores() {
+            return;
+        }
+        let Some((at, power_w)) = newest else { return self.clear() };
         let power_w = believed(power_w);
         match self.entries.get_mut(self.newest as usize).filter(|own| own.at >= at) {
             Some(own) => own.power_w = power_w,
@@ -131,6 +135,27 @@ mod tests {
         assert_eq!(history.power_at(at(1_700)), Some(170.0));
         // Six samples are kept, the oldest of 1.5 s: what is older is answered with it.
         assert_eq!(history.power_at(at(100)), Some(150.0));
+    }
+
+    #[test]
+    fn who_takes_over_has_the_newest_sample_of_the_other_or_none_if_that_has_none() {
+        let taken = |from: &History, own: &History| {
+            let mut memory = Vec::new();
+            from.clone().carry_newest(&mut Carry::saving(at(1_000), &mut memory));
+            let mut own = own.clone();
+            own.carry_newest(&mut Carry::checking(at(5_000), &memory));
+            own.carry_newest(&mut Carry::restoring(at(5_000), &memory));
+            own
+        };
+        let none = History::new(Span::from_millis(100), Span::ZERO);
+        let (mut active, mut standby) = (none.clone(), none.clone());
+        active.push(at(900), 7.0);
+        standby.push(at(4_800), 2.0);
+        standby.push(at(4_900), 3.0);
+        let corrected = taken(&active, &standby);
+        assert_eq!((corrected.power_at(at(4_800)), corrected.power_at(at(4_900))), (Some(2.0), Some(7.0)));
+        assert_eq!(taken(&active, &none).power_at(at(4_900)), Some(7.0));
+        assert_eq!(taken(&none, &standby), none, "the active never had one");
     }
 
     #[test]

@@ -247,8 +247,9 @@ impl Pv {
         if target_w.to_bits() == self.set_point_w.to_bits() {
             return;
         }
+        // On a dead bus nobody waits for a limit that moves to get there.
+        let limit_w = if now < self.limit.until() { self.limit.at(now) } else { self.set_point_w };
         self.set_point_w = target_w;
-        let limit_w = self.limit.at(now);
         let (start_w, span) = if target_w > limit_w {
             let release_s = (target_w - limit_w) / self.spec.release.watts_per_second();
             (limit_w, Span::from_secs_f64(release_s))
