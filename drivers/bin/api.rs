@@ -105,7 +105,7 @@ pub struct GridStatus {
     /// For how long it is still held.
     #[serde(default)]
     pub held_for_s: Option<f64>,
-    /// What holds it: `grid`, `island`, or null while that is not known.
+    /// What holds it: `grid`, `island`, `dead`, or null while that is not known.
     #[serde(default)]
     pub held_by: Option<String>,
     /// The limit that peaks are shaved to.

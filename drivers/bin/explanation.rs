@@ -100,6 +100,19 @@ pub struct Step {
     pub after_w: Option<[f64; 2]>,
     /// What is missing to the wish.
     pub shortfall_w: f64,
+    /// On what a function decided that switches something, if it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grounds: Option<GroundsSeen>,
+}
+
+/// What is needed and what there is for it: of loads what they take and what holds the bus can bear, of gensets what is to be
+/// given and what runs and is counted on. When a load was shed last, or in the last decision about gensets.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GroundsSeen {
+    /// What is needed.
+    pub needed_w: f64,
+    /// What there is for it.
+    pub available_w: f64,
 }
 
 /// A wish as data.

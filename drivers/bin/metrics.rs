@@ -236,6 +236,8 @@ impl Metrics {
             | Event::OperationChanged { .. }
             | Event::Islanded
             | Event::Rejoined
+            | Event::BlackedOut
+            | Event::Energized
             | Event::SignSuspect { .. } => {}
         }
     }

@@ -122,6 +122,8 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
         Event::OperationChanged { operation } => format!("{kind}: {}", operation_words(*operation)),
         Event::Islanded => format!("{kind}: the breaker to the grid is open"),
         Event::Rejoined => format!("{kind}: the breaker to the grid is closed again"),
+        Event::BlackedOut => format!("{kind}: nothing holds the bus"),
+        Event::Energized => format!("{kind}: there is voltage again"),
         Event::SignSuspect { .. } => format!("{}; check `positive` of their links", words.event(event)),
         Event::Booted { .. }
         | Event::Started { .. }

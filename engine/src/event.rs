@@ -65,6 +65,10 @@ pub enum Event {
     Islanded,
     /// The breaker to the grid is closed again.
     Rejoined,
+    /// Nothing holds the bus any more: it is dead.
+    BlackedOut,
+    /// There is voltage again.
+    Energized,
     /// A function's wish cannot be met.
     ShortfallBegan {
         /// Which function.
@@ -327,6 +331,8 @@ impl Event {
             Self::FunctionReturned { .. } => "function_returned",
             Self::Islanded => "islanded",
             Self::Rejoined => "rejoined",
+            Self::BlackedOut => "blacked_out",
+            Self::Energized => "energized",
             Self::ShortfallBegan { .. } => "shortfall_began",
             Self::ShortfallEnded { .. } => "shortfall_ended",
             Self::WriteFailed { .. } => "write_failed",
@@ -371,7 +377,7 @@ impl Event {
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 48] = [
+    pub const KINDS: [&'static str; 50] = [
         "booted",
         "started",
         "scans_missed",
@@ -419,6 +425,8 @@ impl Event {
         "operation_changed",
         "islanded",
         "rejoined",
+        "blacked_out",
+        "energized",
         "sign_suspect",
     ];
 }

@@ -9,7 +9,7 @@ use r_ems_engine::functions::gensets::GensetsSpec;
 use r_ems_engine::functions::heavy::HeavySpec;
 use r_ems_engine::functions::load_shedding::LoadSheddingSpec;
 use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
-use r_ems_engine::functions::{BuiltIn, BuiltInSpec, FunctionSet};
+use r_ems_engine::functions::{BuiltIn, BuiltInSpec, Function, FunctionSet};
 use r_ems_engine::redundancy::Command;
 use r_ems_engine::units::Ratio;
 use site::{BATTERY_W, BREAKER_W, GENSET_W, Island, LOAD_W, Reading, Site, every_function, kilowatts};
@@ -345,4 +345,24 @@ fn shore_power_bears_no_more_than_it_is_rated_for() {
     assert_eq!(site.held[OVEN], LOAD_W, "for a while it may be more");
     grid(&mut site, 3, 260e3);
     assert_eq!(site.held[OVEN], 0.0);
+}
+
+#[test]
+fn a_bus_without_voltage_is_dead_whatever_batteries_could_give_and_a_genset_starts_on_it() {
+    let mut site = Site::of(&[usual("Gensets"), usual("LoadShedding")]);
+    grid(&mut site, 5, 300e3);
+    // Batteries at 60 % say that they could give 500 kW, and none of them holds the bus.
+    site.grid = [0.0, 50.0];
+    island(&mut site, 1, 0.0, 0.6, [(0.0, OFF); 2]);
+    assert_eq!(site.controller.composition().mode(), Some(GridMode::Dead));
+    assert!(site.events.contains(&Event::BlackedOut) && site.events.contains(&Event::Islanded));
+    assert_eq!(site.held[OVEN], 0.0, "all is shed");
+    island(&mut site, 1, 0.0, 0.6, [(0.0, OFF); 2]);
+    assert_eq!(told(&site)[0], 0.3 * GENSET_W, "and one starts as soon as gensets have a say");
+    site.grid = [1.0, 50.0];
+    island(&mut site, 1, 0.0, 0.6, [(0.0, RUNNING), (0.0, OFF)]);
+    assert_eq!(site.controller.composition().mode(), Some(GridMode::Island));
+    assert!(site.events.contains(&Event::Energized) && !site.events.contains(&Event::Rejoined));
+    let grounds = site.controller.composition().slots()[1].law().grounds().expect("it has shed");
+    assert_eq!((grounds.needed.watts(), grounds.available.watts()), (300e3, 0.0));
 }

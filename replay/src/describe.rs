@@ -242,7 +242,7 @@ impl<'a> Words<'a> {
             | Event::WallClockSet { .. }
             | Event::StopBegan
             | Event::Stopped { .. } => self.persistence_event(event),
-            Event::Islanded | Event::Rejoined => String::from(kind),
+            Event::Islanded | Event::Rejoined | Event::BlackedOut | Event::Energized => String::from(kind),
             Event::SignSuspect { device, measured_by, step, moved } => {
                 self.suspect(kind, (*device, *step), (*measured_by, *moved))
             }

@@ -17,7 +17,7 @@ use r_ems_replay::describe::Words;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Step, WishSeen};
+use super::{GroundsSeen, Step, WishSeen};
 use crate::names;
 
 /// Whether a part of the composition decides.
@@ -34,6 +34,8 @@ pub enum SlotState {
     TakingOver,
     /// It lost a measurement, and its group falls back.
     Lost,
+    /// It has no say: on the grid or on an island, or because an operator holds or stops the grid.
+    NoSay,
 }
 
 /// What a function has lost.
@@ -78,17 +80,24 @@ pub(super) fn steps<F: FunctionSet>(
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut before = None;
-    let is_given = |step: &&IntervalStep| !matches!(step.origin, Origin::Function(_));
+    let composition = machine.composition();
+    let is_known = composition.mode().is_some();
+    let is_given = |step: &&IntervalStep| !matches!(step.origin, Origin::Function(_) | Origin::Operator);
     for step in group.steps().iter().filter(is_given) {
         steps.push(narrowed((names, group), step, SlotState::Given, None, &mut before));
     }
-    for (position, slot) in machine.composition().slots().iter().enumerate() {
+    let operated = group.steps().iter().find(|step| step.origin == Origin::Operator);
+    for (position, slot) in composition.slots().iter().enumerate() {
+        if let Some(step) = operated.filter(|_step| position == composition.behind_orders()) {
+            steps.push(narrowed((names, group), step, SlotState::Given, None, &mut before));
+        }
         if !slot.law().groups().contains(&index) {
             continue;
         }
         let origin = Origin::Function(SlotIndex::of(position));
         let lost = lost(names, machine, now, slot, group);
         let state = |is_wish: bool| match slot.phase() {
+            _ if !is_wish && is_known && !composition.has_say(slot) => SlotState::NoSay,
             Phase::Enabling => SlotState::TakingOver,
             Phase::Deciding if is_wish => SlotState::Deciding,
             Phase::Deciding => SlotState::NoWish,
@@ -106,12 +115,21 @@ pub(super) fn steps<F: FunctionSet>(
                 before_w,
                 after_w,
                 shortfall_w: 0.0,
+                grounds: None,
             });
             continue;
         }
         for step in own {
-            steps.push(narrowed((names, group), step, state(true), lost.clone(), &mut before));
+            let grounds = slot.law().grounds().map(|grounds| GroundsSeen {
+                needed_w: grounds.needed.watts(),
+                available_w: grounds.available.watts(),
+            });
+            let step = narrowed((names, group), step, state(true), lost.clone(), &mut before);
+            steps.push(Step { grounds, ..step });
         }
+    }
+    if let Some(step) = operated.filter(|_step| composition.behind_orders() == composition.slots().len()) {
+        steps.push(narrowed((names, group), step, SlotState::Given, None, &mut before));
     }
     steps
 }
@@ -133,6 +151,7 @@ fn narrowed(
         before_w: before.replace(after_w),
         after_w: Some(after_w),
         shortfall_w: step.shortfall.watts(),
+        grounds: None,
     }
 }
 

@@ -7,8 +7,8 @@ use super::style::{BAD, BOLD, DIM, GOOD, paint};
 use super::table::{Align, Table};
 use super::text::{duration, percent, power, quantity};
 use crate::explanation::{
-    Explanation, Fallback, GroupDecision, InputSeen, LOOK_AFTER, LostSeen, MemberShare, ReactiveDecision,
-    SlotState, Step, WishSeen,
+    Explanation, Fallback, GroundsSeen, GroupDecision, InputSeen, LOOK_AFTER, LostSeen, MemberShare,
+    ReactiveDecision, SlotState, Step, WishSeen,
 };
 use crate::summary::DOWN;
 
@@ -121,8 +121,18 @@ fn said(step: &Step) -> String {
         (SlotState::Lost, Some(lost)) => lost_words(lost),
         (SlotState::TakingOver, _) => "waits for its first measurements".to_owned(),
         (SlotState::NoWish, _) => "no wish".to_owned(),
-        (SlotState::Given | SlotState::Deciding | SlotState::Lost, _) => wish(step),
+        (SlotState::NoSay, _) => "has no say now".to_owned(),
+        (SlotState::Given | SlotState::Deciding | SlotState::Lost, _) => wish(step) + &grounds(step),
     }
+}
+
+/// On what it decided: "since 170.0 kW are needed, and there are 57.0 kW".
+fn grounds(step: &Step) -> String {
+    let words = |grounds: GroundsSeen| {
+        let (needed, available) = (power(grounds.needed_w), power(grounds.available_w));
+        format!(": {needed} needed, {available} available")
+    };
+    step.grounds.map_or_else(String::new, words)
 }
 
 fn lost_words(lost: &LostSeen) -> String {

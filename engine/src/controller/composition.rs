@@ -25,7 +25,7 @@ use super::hearing::Hearing;
 use super::interval::Origin;
 use super::member::{GOOD_BEFORE_RETURN, Member};
 use super::mode::{Following, GridMode, When};
-use super::operation::{Operation, Ordered, decides};
+use super::operation::{Ordered, decides};
 use super::spec::Placed;
 use super::tally::Tally;
 use super::view::View;
@@ -104,9 +104,13 @@ pub(super) struct Scan<'a> {
 
 impl<F: Function> Composition<F> {
     /// Makes a composition of functions in priority order.
-    pub fn new(laws: Vec<Placed<F>>, groups: Vec<Group>, breaker: Option<DeviceIndex>) -> Self {
+    pub fn new(
+        laws: Vec<Placed<F>>,
+        groups: Vec<Group>,
+        (breaker, voltmeter): (Option<DeviceIndex>, Option<DeviceIndex>),
+    ) -> Self {
         let slots = laws.into_iter().map(Slot::new).collect();
-        let (following, ordered) = (Following::new(breaker), Ordered::default());
+        let (following, ordered) = (Following::new(breaker, voltmeter), Ordered::default());
         Self { slots, groups, composed_at: None, stops: 0, following, ordered }
     }
 
@@ -248,22 +252,6 @@ impl<F: Function> Composition<F> {
         self.groups.iter_mut().for_each(Group::settle_reactive);
     }
 
-    /// The place in the stack at which an operator's word about the whole grid counts: behind all that bind orders, and orders.
-    fn behind_orders(&self) -> usize {
-        let last = self.slots.iter().rposition(|slot| slot.law.rank() <= Rank::Manual);
-        last.map_or(0, |last| last + 1)
-    }
-
-    /// How an operator has the grid run.
-    pub const fn operation(&self) -> Operation {
-        self.ordered.operation()
-    }
-
-    /// What is left of a hold.
-    pub fn held_for(&self, now: LocalTime) -> Option<Span> {
-        self.ordered.left(now)
-    }
-
     /// The scan in which the last decisions were made; `None` before the first.
     pub const fn composed_at(&self) -> Option<LocalTime> {
         self.composed_at
@@ -315,6 +303,11 @@ impl<F: Function> Slot<F> {
             hearing: Hearing::default(),
             tally: Tally::new(groups),
         }
+    }
+
+    /// When it may have a say.
+    pub const fn when(&self) -> When {
+        self.when
     }
 
     /// The function.

@@ -144,7 +144,7 @@ impl<F: Function> Machine for Controller<F> {
         let set_points = SetPoints::new(&groups, &spec.devices, &spec.bus.devices);
         let meters = spec.meters();
         let supervision = Supervision::new(&set_points, &spec.devices, meters.first().copied());
-        let composition = Composition::new(spec.laws.clone(), groups, spec.breaker());
+        let composition = Composition::new(spec.laws.clone(), groups, (spec.breaker(), spec.voltmeter()));
         let image = Image::new(&spec.devices, spec.scan);
         Self {
             scan_clock: ScanClock::new(spec.scan, LocalTime::ZERO),

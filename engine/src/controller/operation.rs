@@ -12,6 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::composition::{Composition, Slot};
 use super::group::Group;
 use super::interval::Origin;
 use crate::carry::Carry;
@@ -124,6 +125,30 @@ impl Group {
         if let Some(power) = self.held.filter(|_power| self.by_hand.is_none()) {
             self.narrow(Origin::Operator, Wish::Target(power));
         }
+    }
+}
+
+impl<F: Function> Composition<F> {
+    /// The place in the stack at which an operator's word about the whole grid counts: behind all that bind orders, and orders.
+    pub fn behind_orders(&self) -> usize {
+        let last = self.slots().iter().rposition(|slot| slot.law().rank() <= Rank::Manual);
+        last.map_or(0, |last| last + 1)
+    }
+
+    /// Whether a function has a say as things stand.
+    pub fn has_say(&self, slot: &Slot<F>) -> bool {
+        let mode = self.mode().filter(|mode| slot.when().includes(*mode));
+        mode.is_some() && decides(slot.law(), self.operation())
+    }
+
+    /// How an operator has the grid run.
+    pub const fn operation(&self) -> Operation {
+        self.ordered.operation()
+    }
+
+    /// What is left of a hold.
+    pub fn held_for(&self, now: LocalTime) -> Option<Span> {
+        self.ordered.left(now)
     }
 }
 

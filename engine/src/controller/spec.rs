@@ -9,7 +9,7 @@ use crate::functions::wiring::GroupSpec;
 use crate::functions::{Function, SpecError, Wiring};
 use crate::ids::DeviceIndex;
 use crate::persistence::SnapshotSettings;
-use crate::points::{DeviceClass, DeviceSpec};
+use crate::points::{DeviceClass, DeviceSpec, PointKind};
 use crate::redundancy::SupervisorSpec;
 use crate::time::Span;
 use crate::wall::TimeZone;
@@ -110,6 +110,14 @@ impl<F: Function> ControllerSpec<F> {
     pub(super) fn breaker(&self) -> Option<DeviceIndex> {
         let is_breaker = |device: &DeviceSpec| device.class == DeviceClass::Breaker;
         self.devices.iter().position(is_breaker).map(DeviceIndex::of)
+    }
+
+    /// The meter that tells whether there is voltage, if one does.
+    pub(super) fn voltmeter(&self) -> Option<DeviceIndex> {
+        let tells = |device: &DeviceSpec| {
+            device.class == DeviceClass::Meter && device.points.contains(PointKind::Voltage)
+        };
+        self.devices.iter().position(tells).map(DeviceIndex::of)
     }
 
     /// The meters that functions need, in the order of the stack.

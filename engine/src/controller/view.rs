@@ -63,9 +63,9 @@ impl View<'_> {
         self.image.power(meter).power_at(self.aligned).map(Watts::of)
     }
 
-    /// What a receiver tells, as a share.
-    pub fn signal(&self, signal: DeviceIndex) -> Option<Ratio> {
-        self.image.good(signal, PointKind::Signal).map(Ratio::of)
+    /// A point of a device; none while it is not good.
+    pub fn good(&self, device: DeviceIndex, kind: PointKind) -> Option<f64> {
+        self.image.good(device, kind)
     }
 
     /// The frequency that a meter measured last.
@@ -155,11 +155,6 @@ impl View<'_> {
     /// The set-point that one member holds; none while that is not known.
     pub fn member_held(&self, group: GroupIndex, place: u16) -> Option<Watts> {
         self.member_good(group, place, PointKind::SetPoint).map(Watts::of)
-    }
-
-    /// The most that one member may be discharged with now; none while that is not known.
-    pub fn member_discharge_limit(&self, group: GroupIndex, place: u16) -> Option<Watts> {
-        self.member_good(group, place, PointKind::DischargeLimit).map(Watts::of)
     }
 
     /// Whether the breaker of one member is closed; none while that is not known.

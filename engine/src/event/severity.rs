@@ -43,6 +43,7 @@ impl Event {
             | Self::EmergencyStopEnded
             | Self::OperationChanged { operation: Operation::Auto }
             | Self::Rejoined
+            | Self::Energized
             | Self::StateTaken { .. }
             | Self::PeerHeard { .. }
             | Self::DeviceFollows { .. } => Severity::Info,
@@ -71,6 +72,7 @@ impl Event {
             | Self::JournalDegraded { .. }
             | Self::StateRefused { .. }
             | Self::EmergencyStopBegan
+            | Self::BlackedOut
             | Self::SignSuspect { .. } => Severity::Alarm,
         }
     }

@@ -18,7 +18,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::heavy::{Heavy, HeavySpec};
-use super::{Function, Rank, View, When, Wiring, Wishes};
+use super::seen::SeenBatteries;
+use super::{Function, GridMode, Grounds, Rank, View, When, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::GroupIndex;
 use crate::math::at_least;
@@ -32,7 +33,7 @@ use crate::units::{Ratio, Watts};
 pub struct GensetsSpec {
     /// One genset, or `gensets`.
     pub gensets: String,
-    /// The battery that holds the island beside them, or `batteries`.
+    /// The battery that forms the island beside them, or `batteries` where all of them do.
     #[serde(default)]
     pub battery: Option<String>,
     /// So many always run; 1. With a battery that forms, 0 lets it hold the island alone.
@@ -142,7 +143,7 @@ const fn retry_after() -> Span {
 pub struct Gensets {
     spec: GensetsSpec,
     group: [GroupIndex; 1],
-    battery: Option<GroupIndex>,
+    batteries: SeenBatteries,
     heavy: Vec<Heavy>,
     /// By place in the group; empty before the first decision.
     units: Vec<Unit>,
@@ -153,6 +154,8 @@ pub struct Gensets {
     ample_since: Option<LocalTime>,
     /// What the battery was counted on with last.
     counted: Watts,
+    /// What its last decision rests on.
+    grounds: Option<Grounds>,
 }
 
 /// One genset as it is told, and what became of that.
@@ -210,7 +213,7 @@ impl Function for Gensets {
         wiring.require("least", usize::from(spec.least) <= members || members == 0, spec.least, &allowed);
         Self {
             group: [group],
-            battery: spec.battery.as_ref().map(|name| wiring.battery("battery", name)),
+            batteries: wiring.batteries_seen("battery", spec.battery.as_deref()),
             heavy: spec.heavy.iter().map(|heavy| Heavy::new(heavy, wiring)).collect(),
             spec: spec.clone(),
             units: Vec::new(),
@@ -218,6 +221,7 @@ impl Function for Gensets {
             short_since: None,
             ample_since: None,
             counted: Watts::ZERO,
+            grounds: None,
         }
     }
 
@@ -237,7 +241,7 @@ impl Function for Gensets {
         self.units.clear();
         self.heavy.iter_mut().for_each(Heavy::forget);
         (self.short_since, self.ample_since) = (None, None);
-        (self.is_low, self.counted) = (false, Watts::ZERO);
+        (self.is_low, self.counted, self.grounds) = (false, Watts::ZERO, None);
     }
 
     fn forget(&mut self) {
@@ -262,6 +266,10 @@ impl Function for Gensets {
         });
     }
 
+    fn grounds(&self) -> Option<Grounds> {
+        self.grounds
+    }
+
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
         let [group] = self.group;
         if self.units.len() != view.members(group).len() {
@@ -284,6 +292,8 @@ impl Function for Gensets {
         }
         self.stop(view, supply);
         self.share(load, view, wishes);
+        let running = self.sum(view, |unit| unit.is_on) * self.spec.start_above.ratio();
+        self.grounds = Some(Grounds { needed, available: running + supply.battery });
     }
 }
 
@@ -326,19 +336,20 @@ impl Gensets {
     /// What all loads take: what is given to them, by whomever; by a genset that cannot be seen, what it gave last.
     fn load(&self, view: &View<'_>) -> Watts {
         let gensets = self.units.iter().fold(Watts::ZERO, |sum, unit| sum + unit.given);
-        let Some(battery) = self.battery else { return gensets };
-        let powers = view.members(battery).filter_map(|place| view.member_power(battery, place));
+        let powers = self.batteries.supplies(view).filter_map(|(power, _)| power);
         powers.fold(gensets, |sum, power| sum + power)
     }
 
     /// What the battery may be counted on with, unless it is low.
     fn battery_supply(&mut self, view: &View<'_>) -> Watts {
-        let Some(battery) = self.battery else { return Watts::ZERO };
+        // Whatever one could do on a dead bus, it does not hold it.
+        if self.batteries.is_empty() || view.mode() == GridMode::Dead {
+            return Watts::ZERO;
+        }
         // While its charge is not known, it counts as it did.
-        if let Some(charge) = view.state_of_charge(battery) {
+        if let Some(charge) = self.batteries.state_of_charge(view) {
             self.is_low = charge < self.spec.low_below || self.is_low && charge < self.spec.low_until;
-            let limits =
-                view.members(battery).filter_map(|place| view.member_discharge_limit(battery, place));
+            let limits = self.batteries.supplies(view).filter_map(|(_, limit)| limit);
             let sum = limits.fold(Watts::ZERO, |sum, limit| sum + limit);
             self.counted = if self.is_low { Watts::ZERO } else { sum };
         }

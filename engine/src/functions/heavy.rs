@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{View, Wiring};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
-use crate::units::{Ratio, Watts};
+use crate::points::PointKind;
+use crate::units::Watts;
 
 /// From this share on a signal asks: a contact is told as all or nothing.
 const ASKS: f64 = 0.5;
@@ -53,8 +54,8 @@ impl Heavy {
 
     /// Sees whether it asks.
     pub(super) fn listen(&mut self, view: &View<'_>) {
-        if let Some(share) = view.signal(self.signal) {
-            self.asks = Some(share >= Ratio::of(ASKS));
+        if let Some(share) = view.good(self.signal, PointKind::Signal) {
+            self.asks = Some(share >= ASKS);
         }
     }
 

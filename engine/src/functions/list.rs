@@ -125,6 +125,10 @@ macro_rules! define_functions {
                 match self { $(Self::$name(law) => law.forget(),)* }
             }
 
+            fn grounds(&self) -> Option<$crate::functions::Grounds> {
+                match self { $(Self::$name(law) => law.grounds(),)* }
+            }
+
             fn carry(&mut self, carry: &mut $crate::carry::Carry<'_>) {
                 match self { $(Self::$name(law) => law.carry(carry),)* }
             }

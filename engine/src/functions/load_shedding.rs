@@ -21,7 +21,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::heavy::{Heavy, HeavySpec};
-use super::{Function, GridMode, Rank, View, Wiring, Wishes};
+use super::seen::SeenBatteries;
+use super::{Function, GridMode, Grounds, Rank, View, Wiring, Wishes};
 use crate::carry::Carry;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::points::device::EngineState;
@@ -43,7 +44,7 @@ pub struct LoadSheddingSpec {
     /// The gensets that hold an island: one, or `gensets`.
     #[serde(default)]
     pub gensets: Option<String>,
-    /// The battery that does, or `batteries`.
+    /// The battery that forms it, or `batteries` where all of them do.
     #[serde(default)]
     pub battery: Option<String>,
     /// Below this state of charge the battery is not counted on; 20 %.
@@ -103,7 +104,7 @@ pub struct LoadShedding {
     import_max: Option<Watts>,
     overload_after: Span,
     gensets: Option<GroupIndex>,
-    battery: Option<GroupIndex>,
+    forming: SeenBatteries,
     battery_above: Ratio,
     restore_above: Ratio,
     reserve: Ratio,
@@ -120,6 +121,8 @@ pub struct LoadShedding {
     room_since: Option<LocalTime>,
     /// Since when more is imported than may be.
     over_since: Option<LocalTime>,
+    /// Why a load was shed last.
+    grounds: Option<Grounds>,
 }
 
 /// A heavy consumer and whether it may run.
@@ -147,6 +150,8 @@ struct Balance {
     /// The same with what loads that come back may count on.
     lasting: Watts,
     is_island: bool,
+    /// Whether nothing holds the bus, as a meter tells.
+    is_dead: bool,
     /// Whether something that may hold the bus cannot be seen.
     is_in_doubt: bool,
 }
@@ -203,7 +208,7 @@ impl Function for LoadShedding {
         Self {
             meter: wiring.meter("meter", &spec.meter),
             gensets: spec.gensets.as_ref().map(|name| wiring.genset("gensets", name)),
-            battery: spec.battery.as_ref().map(|name| wiring.battery("battery", name)),
+            forming: wiring.batteries_seen("battery", spec.battery.as_deref()),
             battery_above: spec.battery_above,
             restore_above: spec.restore_above,
             reserve: spec.reserve,
@@ -219,6 +224,7 @@ impl Function for LoadShedding {
             before: None,
             room_since: None,
             over_since: None,
+            grounds: None,
         }
     }
 
@@ -240,6 +246,7 @@ impl Function for LoadShedding {
         }
         self.running.clear();
         self.batteries.clear();
+        self.grounds = None;
     }
 
     fn forget(&mut self) {
@@ -266,6 +273,10 @@ impl Function for LoadShedding {
             });
             carry.option(&mut self.room_since, Carry::instant);
             carry.option(&mut self.over_since, Carry::instant);
+            carry.option(&mut self.grounds, |carry, grounds| {
+                carry.watts(&mut grounds.needed);
+                carry.watts(&mut grounds.available);
+            });
             for sources in [&mut self.running, &mut self.batteries] {
                 carry.list(sources, |carry, source| {
                     carry.watts(&mut source.given);
@@ -275,12 +286,16 @@ impl Function for LoadShedding {
         });
     }
 
+    fn grounds(&self) -> Option<Grounds> {
+        self.grounds
+    }
+
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
         self.look(view);
         let now = self.balance(view);
         let (missing, room) = match view.mode() {
             GridMode::OnGrid => self.import(view),
-            GridMode::Island => {
+            GridMode::Island | GridMode::Dead => {
                 self.over_since = None;
                 (self.shed_island(now, view), Some(now.lasting - now.taken))
             }
@@ -325,7 +340,8 @@ impl LoadShedding {
 
     /// What the loads take that are not on their way to be shed, and what can be borne.
     fn balance(&mut self, view: &View<'_>) -> Balance {
-        let mut now = Balance { is_island: view.mode() == GridMode::Island, ..Balance::default() };
+        let is_island = view.mode() != GridMode::OnGrid;
+        let mut now = Balance { is_island, is_dead: view.mode() == GridMode::Dead, ..Balance::default() };
         let import = view.meter(self.meter).filter(|_import| !now.is_island);
         now.taken += import.unwrap_or(Watts::ZERO);
         if let Some(group) = self.gensets {
@@ -343,16 +359,12 @@ impl LoadShedding {
                 now.add(source, view.member_power(group, place), bears, true);
             }
         }
-        if let Some(group) = self.battery {
-            self.charge = view.state_of_charge(group).or(self.charge);
-            let is_above = |least: Ratio| self.charge.is_some_and(|charge| charge >= least);
-            let (holds, lasts) = (is_above(self.battery_above), is_above(self.restore_above));
-            self.batteries.resize(view.members(group).len(), Source::default());
-            for (place, source) in (0..).zip(&mut self.batteries) {
-                let limit = view.member_discharge_limit(group, place);
-                let bears = limit.map(|limit| if holds { limit } else { Watts::ZERO });
-                now.add(source, view.member_power(group, place), bears, lasts);
-            }
+        self.charge = self.forming.state_of_charge(view).or(self.charge);
+        let is_above = |least: Ratio| self.charge.is_some_and(|charge| charge >= least);
+        let (holds, lasts) = (is_above(self.battery_above), is_above(self.restore_above));
+        self.batteries.resize(self.forming.len(), Source::default());
+        for (source, (given, limit)) in self.batteries.iter_mut().zip(self.forming.supplies(view)) {
+            now.add(source, given, limit.map(|limit| if holds { limit } else { Watts::ZERO }), lasts);
         }
         for (group, load) in self.groups.iter().zip(&self.loads) {
             if load.is_shed {
@@ -366,10 +378,11 @@ impl LoadShedding {
 
     /// Sheds what an island cannot bear; returns what is still too much, a magnitude.
     fn shed_island(&mut self, now: Balance, view: &View<'_>) -> Watts {
-        let is_dead = now.borne <= Watts::ZERO && !now.is_in_doubt;
+        let is_dead = now.is_dead || now.borne <= Watts::ZERO && !now.is_in_doubt;
         let lost = self.before.filter(|before| now.borne < before.borne || !before.is_island);
         let taken = lost.map_or(now.taken, |before| now.taken.at_least(before.taken));
-        self.shed(taken - now.borne, is_dead, view)
+        let available = if is_dead { Watts::ZERO } else { now.borne };
+        self.shed(Grounds { needed: taken, available }, is_dead, view)
     }
 
     /// Sheds what is imported too much for too long; returns what is still too much, and the room that there is.
@@ -385,17 +398,20 @@ impl LoadShedding {
             return (Watts::ZERO, Some(Watts::ZERO));
         }
         self.over_since = None;
-        (self.shed(import - most, false, view), Some(Watts::ZERO))
+        (self.shed(Grounds { needed: import, available: most }, false, view), Some(Watts::ZERO))
     }
 
-    /// Sheds so much, or all; heavy consumers go first. Returns what is still too much, a magnitude.
-    fn shed(&mut self, mut excess: Watts, all: bool, view: &View<'_>) -> Watts {
+    /// Sheds what is needed beyond what is available, or all; heavy consumers go first. Returns what is still too much, a
+    /// magnitude.
+    fn shed(&mut self, grounds: Grounds, all: bool, view: &View<'_>) -> Watts {
+        let mut excess = grounds.needed - grounds.available;
         for consumer in self.heavy.iter_mut().rev().filter(|consumer| consumer.may_run) {
             if excess <= Watts::ZERO && !all {
                 break;
             }
             consumer.may_run = false;
             excess -= consumer.heavy.taken(view);
+            self.grounds = Some(grounds);
         }
         for load in self.loads.iter_mut().filter(|load| !load.is_shed) {
             if excess <= Watts::ZERO && !all {
@@ -403,6 +419,7 @@ impl LoadShedding {
             }
             load.is_shed = true;
             excess -= load.usual.unwrap_or(Watts::ZERO);
+            self.grounds = Some(grounds);
         }
         excess.at_least(Watts::ZERO)
     }

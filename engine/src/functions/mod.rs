@@ -26,6 +26,7 @@ pub mod reconnect;
 pub mod response;
 pub mod return_to_service;
 pub mod schedule;
+pub mod seen;
 pub mod self_consumption;
 pub mod side;
 pub mod soc_floor;
@@ -37,8 +38,8 @@ pub mod volt_watt;
 pub mod wiring;
 pub mod wish;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 pub use crate::controller::mode::{GridMode, When};
 pub use crate::controller::view::View;
@@ -118,6 +119,11 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
         OnLoss::Rest
     }
 
+    /// What its last decision rests on, of a function that decides how much is switched on: for whoever asks why.
+    fn grounds(&self) -> Option<Grounds> {
+        None
+    }
+
     /// What a generator group is limited to while the meter is lost; `None` leaves it alone.
     fn fail_safe(&self) -> Option<Watts> {
         None
@@ -161,6 +167,15 @@ pub trait FunctionSet: Function {
 
     /// The same of a function that has been built.
     fn built_name(&self) -> &'static str;
+}
+
+/// What is needed and what there is for it, W: on what a function decides that switches something on or off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Grounds {
+    /// What is needed, or taken.
+    pub needed: Watts,
+    /// What there is for it.
+    pub available: Watts,
 }
 
 /// The standard order of a stack; a stack that departs from it gets a warning.

@@ -14,6 +14,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::seen::SeenBatteries;
 use crate::controller::share::MAX_MEMBERS;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::points::{DeviceClass, DeviceSpec, PointKind};
@@ -170,6 +171,27 @@ impl<'a> Wiring<'a> {
     /// Finds the group of one genset, or of all.
     pub fn genset(&mut self, field: &'static str, name: &str) -> GroupIndex {
         self.group(field, name, DeviceClass::Genset, ALL_GENSETS)
+    }
+
+    /// Batteries that are only looked at: the one of this name, or all of them, however others share them.
+    pub fn batteries_seen(&mut self, field: &'static str, name: Option<&str>) -> SeenBatteries {
+        let Some(name) = name else { return SeenBatteries::default() };
+        let rated = |index: DeviceIndex| (index, self.devices[index.position()].rating);
+        if name == ALL_BATTERIES {
+            let is_battery = |entry: &(usize, &DeviceSpec)| entry.1.class == DeviceClass::Battery;
+            let all = self.devices.iter().enumerate().filter(is_battery);
+            let all: Vec<_> = all.map(|(place, _)| rated(DeviceIndex::of(place))).collect();
+            if all.is_empty() {
+                let found = alloc::format!("{name} (no {})", DeviceClass::Battery.name());
+                let problem = Problem::UnknownDevice { found, known: Vec::new() };
+                self.errors.push(SpecError { field, problem });
+            }
+            return SeenBatteries::of(all);
+        }
+        let found = self.device(field, name, DeviceClass::Battery);
+        SeenBatteries::of(
+            found.into_iter().map(|index| (index, self.devices[index.position()].rating)).collect(),
+        )
     }
 
     /// How many devices a group has; 0 if it was not found.

@@ -30,12 +30,8 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         }
         Event::FunctionLost { slot } => whole(out, 4, &[u64::from(slot.0)]),
         Event::FunctionReturned { slot } => whole(out, 5, &[u64::from(slot.0)]),
-        Event::ShortfallBegan { slot, group, shortfall } => {
-            powered(out, 6, &[u64::from(slot.0), u64::from(group.0)], shortfall);
-        }
-        Event::ShortfallEnded { slot, group, worst } => {
-            powered(out, 7, &[u64::from(slot.0), u64::from(group.0)], worst);
-        }
+        Event::ShortfallBegan { slot, group, shortfall } => short(out, 6, (slot, group), shortfall),
+        Event::ShortfallEnded { slot, group, worst } => short(out, 7, (slot, group), worst),
         Event::WriteFailed { device, outcome } => failed(out, 8, device, outcome),
         Event::HeartbeatFailed { device, outcome } => failed(out, 31, device, outcome),
         Event::HeartbeatsSucceed { device } => whole(out, 32, &[u64::from(device.0)]),
@@ -43,9 +39,7 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
             whole(out, 33, &[u64::from(device.0), u64::from(per_day), renewed_in.as_nanos()]);
         }
         Event::WriteBudgetRenewed { device } => whole(out, 34, &[u64::from(device.0)]),
-        Event::DeviceLimited { device, difference } => {
-            powered(out, 9, &[u64::from(device.0)], difference);
-        }
+        Event::DeviceLimited { device, difference } => of_device(out, 9, device, difference),
         Event::DeviceFollows { device } => whole(out, 10, &[u64::from(device.0)]),
         Event::SignSuspect { device, measured_by, step, moved } => {
             powered(out, 11, &[u64::from(device.0), u64::from(measured_by.0)], step);
@@ -87,6 +81,8 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::OperationChanged { operation } => value(out, 52, &operation),
         Event::Islanded => whole(out, 45, &[]),
         Event::Rejoined => whole(out, 46, &[]),
+        Event::BlackedOut => whole(out, 53, &[]),
+        Event::Energized => whole(out, 54, &[]),
         Event::MemoryCarried { age } => value(out, 29, &age.map(Span::as_nanos)),
         Event::MemoryNotCarried { why } => whole(out, 30, &[u64::from(why.code())]),
         Event::WallClockSet { before, after } => clocks(out, 28, [before, after]),
@@ -103,6 +99,16 @@ fn clocks(out: &mut Vec<u8>, code: u8, walls: [Option<WallTime>; 2]) {
 fn powered(out: &mut Vec<u8>, code: u8, numbers: &[u64], power: Watts) {
     whole(out, code, numbers);
     put_watts(out, power);
+}
+
+/// What is measured of a device.
+fn of_device(out: &mut Vec<u8>, code: u8, device: DeviceIndex, power: Watts) {
+    powered(out, code, &[u64::from(device.0)], power);
+}
+
+/// What a function misses on a group.
+fn short(out: &mut Vec<u8>, code: u8, (slot, group): (SlotIndex, GroupIndex), power: Watts) {
+    powered(out, code, &[u64::from(slot.0), u64::from(group.0)], power);
 }
 
 /// A write that failed.
@@ -235,6 +241,8 @@ fn decode_later(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
         44 => Event::EmergencyStopEnded,
         45 => Event::Islanded,
         46 => Event::Rejoined,
+        53 => Event::BlackedOut,
+        54 => Event::Energized,
         52 => Event::OperationChanged { operation: cursor.value("event")? },
         found => return Err(Flaw::Code { what: "event", found }),
     })

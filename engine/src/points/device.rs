@@ -259,7 +259,8 @@ impl Dimension {
         match self {
             Self::Power => "W",
             Self::ReactivePower => "var",
-            Self::Share | Self::Number => "1",
+            Self::Share => "1",
+            Self::Number => "number",
             Self::Voltage => "pu",
             Self::Frequency => "Hz",
         }

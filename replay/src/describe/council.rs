@@ -164,6 +164,8 @@ impl Words<'_> {
             | Event::EmergencyStopEnded
             | Event::Islanded
             | Event::Rejoined
+            | Event::BlackedOut
+            | Event::Energized
             | Event::SignSuspect { .. } => unreachable!("this is no event of a council"),
         }
     }

@@ -101,6 +101,8 @@ impl Words<'_> {
             | Event::OperationChanged { .. }
             | Event::Islanded
             | Event::Rejoined
+            | Event::BlackedOut
+            | Event::Energized
             | Event::SignSuspect { .. } => String::from(kind),
         }
     }

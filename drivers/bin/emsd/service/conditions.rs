@@ -17,6 +17,7 @@ enum Lasting {
     EmergencyStop,
     Operated,
     Island,
+    Dark,
     Lost(SlotIndex),
     Short(SlotIndex, GroupIndex),
     Writes(DeviceIndex),
@@ -40,6 +41,7 @@ impl Lasting {
             | Self::EmergencyStop
             | Self::Operated
             | Self::Island
+            | Self::Dark
             | Self::Lost(_)
             | Self::Short(..)
             | Self::Models(_)
@@ -129,6 +131,8 @@ const fn edge(event: &Event) -> Option<Edge> {
         Event::OperationChanged { .. } => Edge::Begins(Lasting::Operated),
         Event::Islanded => Edge::Begins(Lasting::Island),
         Event::Rejoined => Edge::Ends(Lasting::Island),
+        Event::BlackedOut => Edge::Begins(Lasting::Dark),
+        Event::Energized => Edge::Ends(Lasting::Dark),
         Event::StateRefused { seat, .. } => Edge::Begins(Lasting::State(seat)),
         Event::PeerSilent { seat, .. } => Edge::Begins(Lasting::Peer(seat)),
         Event::PeerHeard { seat } => Edge::Ends(Lasting::Peer(seat)),

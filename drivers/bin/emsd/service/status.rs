@@ -39,6 +39,7 @@ const fn held_by(mode: GridMode) -> &'static str {
     match mode {
         GridMode::OnGrid => "grid",
         GridMode::Island => "island",
+        GridMode::Dead => "dead",
     }
 }
 

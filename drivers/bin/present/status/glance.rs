@@ -74,6 +74,7 @@ fn of_device(device: &DeviceStatus, grid: &GridStatus) -> Option<String> {
 fn held_by(grid: &GridStatus) -> Option<String> {
     grid.devices.iter().any(|device| device.class == "Breaker").then(|| match grid.held_by.as_deref() {
         Some("grid") => paint(GOOD, "on grid"),
+        Some("dead") => paint(BAD, "DEAD: nothing holds it"),
         Some(held_by) => paint(WARN, held_by),
         None => paint(BAD, "grid or island is not known"),
     })

@@ -98,7 +98,7 @@ fn of_writes() -> [(Event, &'static str); 18] {
     ]
 }
 
-fn of_control() -> [(Event, &'static str); 27] {
+fn of_control() -> [(Event, &'static str); 29] {
     [
         (Event::Booted { incarnation: 300 }, "00ac02"),
         (Event::Started { after: Span::from_nanos(1_000_000) }, "01c0843d"),
@@ -112,6 +112,8 @@ fn of_control() -> [(Event, &'static str); 27] {
         (Event::FunctionReturned { slot: SlotIndex(2) }, "0502"),
         (Event::Islanded, "2d"),
         (Event::Rejoined, "2e"),
+        (Event::BlackedOut, "35"),
+        (Event::Energized, "36"),
         (
             Event::ShortfallBegan { slot: SlotIndex(2), group: GroupIndex(1), shortfall: Watts::of(1.0) },
             "060201000000000000f03f",
