@@ -5,6 +5,7 @@
 use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::controller::group::Group;
 use r_ems_engine::controller::interval::Origin;
+use r_ems_engine::controller::standing::Standing;
 use r_ems_engine::event::Event;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::{GroupIndex, SlotIndex};
@@ -79,6 +80,14 @@ pub fn group(names: &ControllerNames, group: &Group) -> String {
     devices.join(", ")
 }
 
+/// Why nothing is told to a device, by what it says of itself.
+pub fn away(standing: Standing) -> Option<&'static str> {
+    if standing.is_local() {
+        return Some("local: controlled at its panel");
+    }
+    standing.is_away().then_some("in fault")
+}
+
 /// An event as people read it, with names and units, powers and times to as many figures as they need; what needs none of it is
 /// told as logs tell it.
 pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event: &Event) -> String {
@@ -93,8 +102,7 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
             format!("{kind}: {} has lost a measurement, its devices fall back", function(slot))
         }
         Event::ShortfallBegan { slot, group, shortfall } => {
-            let missing = power(shortfall.watts());
-            format!("{kind}: {} misses {missing} at {}", function(slot), on(group))
+            format!("{kind}: {} misses {} at {}", function(slot), power(shortfall.watts()), on(group))
         }
         Event::ShortfallEnded { slot, group, worst } => {
             let missing = power(worst.watts());
@@ -108,6 +116,7 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
             format!("{kind}: every set-point is 0, and stays so until it is reset")
         }
         Event::EmergencyStopEnded => format!("{kind}: it was reset, the functions decide again"),
+        Event::DeviceLocal { .. } => format!("{}: controlled at its panel", words.event(event)),
         Event::Islanded => format!("{kind}: the breaker to the grid is open"),
         Event::Rejoined => format!("{kind}: the breaker to the grid is closed again"),
         Event::SignSuspect { .. } => format!("{}; check `positive` of their links", words.event(event)),
@@ -147,7 +156,10 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
         | Event::WallClockSet { .. }
         | Event::StopBegan
         | Event::Stopped { .. }
-        | Event::DeviceFollows { .. } => words.event(event),
+        | Event::DeviceFollows { .. }
+        | Event::DeviceRemote { .. }
+        | Event::DeviceFault { .. }
+        | Event::DeviceRecovered { .. } => words.event(event),
     }
 }
 
@@ -164,7 +176,7 @@ pub const fn truth_unit(quantity: Quantity) -> &'static str {
         Quantity::ReactivePower | Quantity::ReactiveSetPoint => "var",
         Quantity::Voltage | Quantity::GridVoltage => "pu",
         Quantity::Frequency | Quantity::GridFrequency => "Hz",
-        Quantity::State | Quantity::Trips | Quantity::Starts => "number",
+        Quantity::State | Quantity::Mode | Quantity::Remote | Quantity::Trips | Quantity::Starts => "number",
         Quantity::Fuel => "l",
         Quantity::RunningHours => "h",
         Quantity::StateOfCharge

@@ -4,8 +4,9 @@
 //! events, not 36,000. Events are stored whole in every log.
 
 mod devices;
+mod severity;
 
-use core::fmt;
+pub use self::severity::Severity;
 
 use crate::carried::NotCarried;
 use crate::controller::orders::ManualEnd;
@@ -154,6 +155,26 @@ pub enum Event {
     },
     /// A limited device follows its set-point again.
     DeviceFollows {
+        /// Which device.
+        device: DeviceIndex,
+    },
+    /// A device is controlled at its panel from now on: nothing is told to it.
+    DeviceLocal {
+        /// Which device.
+        device: DeviceIndex,
+    },
+    /// It is controlled from afar again.
+    DeviceRemote {
+        /// Which device.
+        device: DeviceIndex,
+    },
+    /// A device says that it has tripped, or that its engine has failed.
+    DeviceFault {
+        /// Which device.
+        device: DeviceIndex,
+    },
+    /// It says so no more.
+    DeviceRecovered {
         /// Which device.
         device: DeviceIndex,
     },
@@ -308,17 +329,6 @@ pub enum Event {
     },
 }
 
-/// How much an event matters to the people on call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Part of normal life.
-    Info,
-    /// Worth a look.
-    Warning,
-    /// Somebody must act.
-    Alarm,
-}
-
 impl Event {
     /// The event's name, as filters and reports spell it.
     pub const fn kind(&self) -> &'static str {
@@ -345,6 +355,10 @@ impl Event {
             Self::WriteBudgetRenewed { .. } => "write_budget_renewed",
             Self::DeviceLimited { .. } => "device_limited",
             Self::DeviceFollows { .. } => "device_follows",
+            Self::DeviceLocal { .. } => "device_local",
+            Self::DeviceRemote { .. } => "device_remote",
+            Self::DeviceFault { .. } => "device_fault",
+            Self::DeviceRecovered { .. } => "device_recovered",
             Self::RoleChanged { .. } => "role_changed",
             Self::TookOver { .. } => "took_over",
             Self::SetPointsTakenOver { .. } => "set_points_taken_over",
@@ -374,7 +388,7 @@ impl Event {
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 47] = [
+    pub const KINDS: [&'static str; 51] = [
         "booted",
         "started",
         "scans_missed",
@@ -395,6 +409,10 @@ impl Event {
         "write_budget_renewed",
         "device_limited",
         "device_follows",
+        "device_local",
+        "device_remote",
+        "device_fault",
+        "device_recovered",
         "role_changed",
         "took_over",
         "set_points_taken_over",
@@ -423,69 +441,4 @@ impl Event {
         "rejoined",
         "sign_suspect",
     ];
-
-    /// How much the event matters.
-    pub const fn severity(&self) -> Severity {
-        match self {
-            Self::Booted { .. }
-            | Self::Started { .. }
-            | Self::FunctionReturned { .. }
-            | Self::ShortfallEnded { .. }
-            | Self::WritesSucceed { .. }
-            | Self::HeartbeatsSucceed { .. }
-            | Self::ModelsFound { .. }
-            | Self::IdentityFound { .. }
-            | Self::WriteBudgetRenewed { .. }
-            | Self::RoleChanged { .. }
-            | Self::SetPointsTakenOver { .. }
-            | Self::StateRecovered { origin: Origin::Fresh | Origin::Replayed }
-            | Self::MemoryCarried { .. }
-            | Self::SnapshotTaken { .. }
-            | Self::JournalRestored { .. }
-            | Self::StopBegan
-            | Self::Stopped { .. }
-            | Self::ManualBegan { .. }
-            | Self::ManualEnded { .. }
-            | Self::EmergencyStopEnded
-            | Self::Rejoined
-            | Self::StateTaken { .. }
-            | Self::PeerHeard { .. }
-            | Self::DeviceFollows { .. } => Severity::Info,
-            Self::ScansMissed { .. }
-            | Self::QualityChanged { .. }
-            | Self::Islanded
-            | Self::WriteFailed { .. }
-            | Self::HeartbeatFailed { .. }
-            | Self::WriteBudgetUsedUp { .. }
-            | Self::TookOver { .. }
-            | Self::CommandRefused { .. }
-            | Self::SnapshotFailed
-            | Self::WallClockSet { .. }
-            | Self::StateRecovered { origin: Origin::Foreign }
-            | Self::MemoryNotCarried { .. }
-            | Self::DeviceLimited { .. } => Severity::Warning,
-            Self::FunctionLost { .. }
-            | Self::ModelsMissing { .. }
-            | Self::IdentityDiffers { .. }
-            | Self::ShortfallBegan { .. }
-            | Self::AuthoritiesOverlapped { .. }
-            | Self::SectionDiffers { .. }
-            | Self::PeerSilent { .. }
-            | Self::StateRecovered { origin: Origin::Damaged | Origin::Poisoned | Origin::Lost }
-            | Self::JournalDegraded { .. }
-            | Self::StateRefused { .. }
-            | Self::EmergencyStopBegan
-            | Self::SignSuspect { .. } => Severity::Alarm,
-        }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Alarm => "alarm",
-        })
-    }
 }

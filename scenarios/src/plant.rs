@@ -141,6 +141,7 @@ impl Kind {
                 ("grid_v", Quantity::GridVoltage, Unit::Voltage),
                 ("grid_f", Quantity::GridFrequency, Unit::Frequency),
                 ("trips", Quantity::Trips, Unit::Number),
+                ("remote", Quantity::Remote, Unit::Flag),
             ],
             Self::Load => &[
                 ("p", Quantity::Power, Unit::Power),
@@ -148,6 +149,7 @@ impl Kind {
                 ("q", Quantity::ReactivePower, Unit::ReactivePower),
                 ("closed", Quantity::Closed, Unit::Flag),
                 ("trips", Quantity::Trips, Unit::Number),
+                ("remote", Quantity::Remote, Unit::Flag),
             ],
             Self::Pv => &[
                 ("p", Quantity::Power, Unit::Power),
@@ -155,6 +157,8 @@ impl Kind {
                 ("curtailed", Quantity::Curtailed, Unit::Flag),
                 ("set_point", Quantity::SetPoint, Unit::Power),
                 ("q", Quantity::ReactivePower, Unit::ReactivePower),
+                ("mode", Quantity::Mode, Unit::Number),
+                ("remote", Quantity::Remote, Unit::Flag),
             ],
             Self::Battery => &[
                 ("p", Quantity::Power, Unit::Power),
@@ -166,6 +170,8 @@ impl Kind {
                 ("set_point", Quantity::SetPoint, Unit::Power),
                 ("q", Quantity::ReactivePower, Unit::ReactivePower),
                 ("trips", Quantity::Trips, Unit::Number),
+                ("mode", Quantity::Mode, Unit::Number),
+                ("remote", Quantity::Remote, Unit::Flag),
             ],
             Self::Genset => &[
                 ("p", Quantity::Power, Unit::Power),
@@ -175,6 +181,7 @@ impl Kind {
                 ("trips", Quantity::Trips, Unit::Number),
                 ("hours", Quantity::RunningHours, Unit::Number),
                 ("fuel", Quantity::Fuel, Unit::Number),
+                ("remote", Quantity::Remote, Unit::Flag),
             ],
             Self::Signal => &[("signal", Quantity::Signal, Unit::Share)],
         }

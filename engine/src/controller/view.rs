@@ -75,7 +75,7 @@ impl View<'_> {
 
     /// The measured power of a group at the aligned instant, positive into the bus.
     ///
-    /// A member that cannot be seen is left out: what it does is felt by the meter, like any load.
+    /// A member that cannot be seen, or is controlled at its panel, is left out: what it does is felt by the meter, like any load.
     pub fn measured(&self, group: GroupIndex) -> Watts {
         self.group(group).power_at(self.aligned, self.image)
     }
@@ -152,8 +152,16 @@ impl View<'_> {
         self.member_good(group, place, PointKind::SetPoint).map(Watts::of)
     }
 
-    /// The most that one member may be discharged with now; none while that is not known.
+    /// Whether one member is controlled at its panel, so that it does what it wants.
+    pub fn member_is_local(&self, group: GroupIndex, place: u16) -> bool {
+        self.group(group).members()[usize::from(place)].standing().is_local()
+    }
+
+    /// The most that one member may be discharged with now, which is nothing in fault; none while that is not known.
     pub fn member_discharge_limit(&self, group: GroupIndex, place: u16) -> Option<Watts> {
+        if self.group(group).members()[usize::from(place)].standing().is_in_fault() {
+            return Some(Watts::ZERO);
+        }
         self.member_good(group, place, PointKind::DischargeLimit).map(Watts::of)
     }
 

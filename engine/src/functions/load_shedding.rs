@@ -9,7 +9,7 @@
 //! **Back.** The load that went last comes back first, when what it took has had room for `restore_after`, and then the next
 //! after as long again; a battery below `restore_above` makes no room for that, or it would be empty soon. On the grid there is
 //! always room. A load whose own relay has opened it counts as shed, and comes back the same way. Where nothing holds the bus
-//! all are shed, so that whoever starts finds little.
+//! all are shed, so that whoever starts finds little. A load that is controlled at its panel is passed over.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -225,7 +225,7 @@ impl Function for LoadShedding {
         let now = self.balance(view);
         let (missing, room) = match view.mode() {
             GridMode::OnGrid => (Watts::ZERO, None),
-            GridMode::Island => (self.shed(now), Some(now.lasting - now.taken)),
+            GridMode::Island => (self.shed(now, view), Some(now.lasting - now.taken)),
         };
         self.restore(room, view);
         self.before = Some(now);
@@ -299,12 +299,13 @@ impl LoadShedding {
     }
 
     /// Sheds what is too much; returns what is still too much, a magnitude.
-    fn shed(&mut self, now: Balance) -> Watts {
+    fn shed(&mut self, now: Balance, view: &View<'_>) -> Watts {
         let is_dead = now.borne <= Watts::ZERO && !now.is_in_doubt;
         let lost = self.before.filter(|before| now.borne < before.borne || !before.is_island);
         let taken = lost.map_or(now.taken, |before| now.taken.at_least(before.taken));
         let mut excess = taken - now.borne;
-        for load in self.loads.iter_mut().filter(|load| !load.is_shed) {
+        let all = self.groups.iter().zip(&mut self.loads);
+        for (_, load) in all.filter(|(group, load)| !load.is_shed && !view.member_is_local(**group, 0)) {
             if excess <= Watts::ZERO && !is_dead {
                 break;
             }
@@ -317,7 +318,11 @@ impl LoadShedding {
     /// Lets the load come back that went last, when there was room for it long enough; none: there always is.
     fn restore(&mut self, room: Option<Watts>, view: &View<'_>) {
         let now = view.now();
-        let next = self.groups.iter().zip(&mut self.loads).rfind(|(_, load)| load.is_shed);
+        let next = self
+            .groups
+            .iter()
+            .zip(&mut self.loads)
+            .rfind(|(group, load)| load.is_shed && !view.member_is_local(**group, 0));
         let fits = |group: GroupIndex, load: &Load| {
             let wanted = load.usual.unwrap_or(view.rating(group));
             room.is_none_or(|room| room > Watts::ZERO && room >= wanted)

@@ -30,12 +30,8 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         }
         Event::FunctionLost { slot } => whole(out, 4, &[u64::from(slot.0)]),
         Event::FunctionReturned { slot } => whole(out, 5, &[u64::from(slot.0)]),
-        Event::ShortfallBegan { slot, group, shortfall } => {
-            powered(out, 6, &[u64::from(slot.0), u64::from(group.0)], shortfall);
-        }
-        Event::ShortfallEnded { slot, group, worst } => {
-            powered(out, 7, &[u64::from(slot.0), u64::from(group.0)], worst);
-        }
+        Event::ShortfallBegan { slot, group, shortfall } => short(out, 6, (slot, group), shortfall),
+        Event::ShortfallEnded { slot, group, worst } => short(out, 7, (slot, group), worst),
         Event::WriteFailed { device, outcome } => failed(out, 8, device, outcome),
         Event::HeartbeatFailed { device, outcome } => failed(out, 31, device, outcome),
         Event::HeartbeatsSucceed { device } => whole(out, 32, &[u64::from(device.0)]),
@@ -86,6 +82,10 @@ pub(super) fn encode(out: &mut Vec<u8>, event: &Event) {
         Event::EmergencyStopEnded => whole(out, 44, &[]),
         Event::Islanded => whole(out, 45, &[]),
         Event::Rejoined => whole(out, 46, &[]),
+        Event::DeviceLocal { device } => whole(out, 47, &[u64::from(device.0)]),
+        Event::DeviceRemote { device } => whole(out, 48, &[u64::from(device.0)]),
+        Event::DeviceFault { device } => whole(out, 49, &[u64::from(device.0)]),
+        Event::DeviceRecovered { device } => whole(out, 50, &[u64::from(device.0)]),
         Event::MemoryCarried { age } => value(out, 29, &age.map(Span::as_nanos)),
         Event::MemoryNotCarried { why } => whole(out, 30, &[u64::from(why.code())]),
         Event::WallClockSet { before, after } => clocks(out, 28, [before, after]),
@@ -102,6 +102,11 @@ fn clocks(out: &mut Vec<u8>, code: u8, walls: [Option<WallTime>; 2]) {
 fn powered(out: &mut Vec<u8>, code: u8, numbers: &[u64], power: Watts) {
     whole(out, code, numbers);
     put_watts(out, power);
+}
+
+/// What a function misses on a group.
+fn short(out: &mut Vec<u8>, code: u8, (slot, group): (SlotIndex, GroupIndex), power: Watts) {
+    powered(out, code, &[u64::from(slot.0), u64::from(group.0)], power);
 }
 
 /// A write that failed.
@@ -234,6 +239,10 @@ fn decode_later(code: u8, cursor: &mut Cursor<'_>) -> Result<Event, Flaw> {
         44 => Event::EmergencyStopEnded,
         45 => Event::Islanded,
         46 => Event::Rejoined,
+        47 => Event::DeviceLocal { device: DeviceIndex(id(cursor)?) },
+        48 => Event::DeviceRemote { device: DeviceIndex(id(cursor)?) },
+        49 => Event::DeviceFault { device: DeviceIndex(id(cursor)?) },
+        50 => Event::DeviceRecovered { device: DeviceIndex(id(cursor)?) },
         found => return Err(Flaw::Code { what: "event", found }),
     })
 }

@@ -137,6 +137,12 @@ impl Words<'_> {
         format!("a step of {step}, {after} after the grant, from {state}")
     }
 
+    /// Why one took over, and how long that took.
+    fn took(self, reason: Reason, silent: Span, sought: Span) -> String {
+        let (silent, sought) = (self.time(silent), self.time(sought));
+        format!("{}; no active was heard for {silent}, asked for {sought}", reason_words(reason))
+    }
+
     /// What the controller reported about its council.
     pub(super) fn council_event(self, event: &Event) -> String {
         let kind = event.kind();
@@ -144,12 +150,9 @@ impl Words<'_> {
             Event::RoleChanged { role, reason, epoch } => {
                 format!("{kind}: {}, epoch {epoch}: {}", role_words(*role), reason_words(*reason))
             }
-            Event::TookOver { reason, epoch, silent, sought } => format!(
-                "{kind}: epoch {epoch}: {}; no active was heard for {}, asked for {}",
-                reason_words(*reason),
-                self.time(*silent),
-                self.time(*sought)
-            ),
+            Event::TookOver { reason, epoch, silent, sought } => {
+                format!("{kind}: epoch {epoch}: {}", self.took(*reason, *silent, *sought))
+            }
             Event::SetPointsTakenOver { step, after, state_age } => {
                 format!("{kind}: {}", self.taken_over(*step, *after, *state_age))
             }
@@ -190,6 +193,10 @@ impl Words<'_> {
             | Event::HeartbeatsSucceed { .. }
             | Event::DeviceLimited { .. }
             | Event::DeviceFollows { .. }
+            | Event::DeviceLocal { .. }
+            | Event::DeviceRemote { .. }
+            | Event::DeviceFault { .. }
+            | Event::DeviceRecovered { .. }
             | Event::StateRecovered { .. }
             | Event::MemoryCarried { .. }
             | Event::MemoryNotCarried { .. }
