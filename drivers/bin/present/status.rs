@@ -1,11 +1,13 @@
 //! How a running daemon is, at a glance: what matters most comes first.
 
+mod devices;
 mod worries;
 
 use std::fmt::Write;
 
 use r_ems_engine::Span;
 
+use self::devices::devices;
 use self::worries::{Worry, worries};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
@@ -135,57 +137,6 @@ fn by_hand(device: &DeviceStatus) -> Option<String> {
     Some(format!("{} by hand at {} for {}", device.name, power(told), duration(left)))
 }
 
-fn devices(devices: &[DeviceStatus]) -> String {
-    const COLUMNS: [Align; 9] = [
-        Align::Left,
-        Align::Right,
-        Align::Right,
-        Align::Left,
-        Align::Left,
-        Align::Right,
-        Align::Left,
-        Align::Right,
-        Align::Right,
-    ];
-    let mut table = Table::new(2, &COLUMNS);
-    table.row([
-        "device",
-        "set-point",
-        "measured",
-        "bound by",
-        "write",
-        "SoC",
-        "quality",
-        "age",
-        "expires in",
-    ]);
-    for device in devices {
-        let watts = |watts: Option<f64>| watts.map_or_else(|| NOTHING.to_owned(), power);
-        let quality =
-            if device.quality == "good" { device.quality.clone() } else { paint(BAD, &device.quality) };
-        let write = match device.write.as_deref() {
-            Some("failed") => paint(BAD, "failed"),
-            write => write.unwrap_or(NOTHING).to_owned(),
-        };
-        let name = match device.is_simulated {
-            true => paint(WARN, &format!("{} (simulated)", device.name)),
-            false => device.name.clone(),
-        };
-        table.row([
-            name,
-            watts(device.set_point_w),
-            watts(device.power_w),
-            device.bound_by.clone().unwrap_or_else(|| NOTHING.to_owned()),
-            write,
-            device.soc.map_or_else(|| NOTHING.to_owned(), percent),
-            quality,
-            seconds(device.age_s),
-            seconds(device.reverts_in_s),
-        ]);
-    }
-    table.headed()
-}
-
 fn controllers(controllers: &[ControllerStatus]) -> String {
     const COLUMNS: [Align; 8] = [
         Align::Left,
@@ -297,6 +248,8 @@ mod tests {
             power_w,
             soc: None,
             signal: None,
+            control: None,
+            mode: None,
             lasts_s: None,
             quality: "good".to_owned(),
             age_s: Some(0.1),
@@ -467,6 +420,21 @@ mod tests {
         });
         let first = usual.lines().next().expect("a line");
         assert!(!first.contains("receiver") && first.contains("all is well"), "{usual}");
+    }
+
+    #[test]
+    fn who_controls_a_device_stands_beside_it_and_one_at_its_panel_or_in_fault_is_marked() {
+        let with = |control: Option<&str>, mode: Option<&str>| {
+            let mut grid = grid();
+            grid.devices[1].control = control.map(str::to_owned);
+            grid.devices[1].mode = mode.map(str::to_owned);
+            grid_page(&grid, &status())
+        };
+        let usual = with(Some("remote"), Some("running"));
+        assert!(usual.contains("remote, running") && !usual.contains(WARN.to_string().as_str()), "{usual}");
+        assert!(with(Some("local"), None).contains(&paint(WARN, "local")));
+        assert!(with(None, Some("fault")).contains(&paint(WARN, "fault")));
+        assert!(plain(&grid()).contains("control"));
     }
 
     #[test]
