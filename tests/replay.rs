@@ -16,8 +16,9 @@ use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
 /// comes first.
-const SHIPPED: [(&str, Option<&str>); 43] = [
+const SHIPPED: [(&str, Option<&str>); 44] = [
     ("scenarios/at_stop.ron", None),
+    ("scenarios/at_the_panel.ron", Some("16 min")),
     ("scenarios/battery_bits.ron", None),
     ("scenarios/black_start.ron", Some("10 min")),
     ("scenarios/by_hand.ron", Some("26 min")),

@@ -145,15 +145,21 @@ pub struct DeviceStatus {
     /// How long its charge, or the room for more, lasts at this power, losses left out; null where its capacity is not known, and
     /// beyond 100 days.
     pub lasts_s: Option<f64>,
+    /// `remote`, or `local` while it is controlled at its panel, and nothing is told to it; null where it does not tell.
+    #[serde(default)]
+    pub control: Option<String>,
+    /// `off`, `starting`, `ready`, `running` or `fault`, of a genset how its engine stands; null where it does not tell.
+    #[serde(default)]
+    pub mode: Option<String>,
     /// The worst quality of its points.
     pub quality: String,
     /// How old the oldest of its points is.
     pub age_s: Option<f64>,
     /// How many polls it has left unanswered.
     pub timeouts: u64,
-    /// What was decided for it.
+    /// What was decided for it; null while nothing is told to it.
     pub set_point_w: Option<f64>,
-    /// Who bound that.
+    /// Who bound that, or why nothing is told to it.
     pub bound_by: Option<String>,
     /// The set-point that an operator gave it by hand, while that is in force.
     #[serde(default)]

@@ -168,7 +168,10 @@ pub enum WishSeen {
 pub struct MemberShare {
     /// The device.
     pub device: String,
-    /// Its set-point.
+    /// Why it shares in nothing and is told nothing, if that is so: it is controlled at its panel, or in fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<String>,
+    /// Its set-point; what it does, of one that is told nothing.
     pub set_point_w: f64,
     /// What it wrote last, under an authority that is over if nothing was written since.
     pub written: Option<Written>,
@@ -326,6 +329,7 @@ fn share<F: FunctionSet>(
     });
     MemberShare {
         device: Words::of(names).device(device),
+        away: names::away(member.standing()).map(str::to_owned),
         set_point_w: member.set_point().watts(),
         written,
         read_back_w: machine.image().good(device, PointKind::SetPoint),

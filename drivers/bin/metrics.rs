@@ -68,6 +68,8 @@ pub struct Metrics {
     step: Distribution,
     state_age: Distribution,
     unusable: Family<Labels, Gauge>,
+    local: Family<Labels, Gauge>,
+    fault: Family<Labels, Gauge>,
     unanswered: Family<Labels, Counter>,
     write_failures: Family<Labels, Counter>,
     snapshots: Family<Labels, Counter>,
@@ -100,6 +102,8 @@ impl Metrics {
             step: distribution(&STEP_BUCKETS),
             state_age: distribution(&AGE_BUCKETS),
             unusable: Family::default(),
+            local: Family::default(),
+            fault: Family::default(),
             unanswered: Family::default(),
             write_failures: Family::default(),
             snapshots: Family::default(),
@@ -149,6 +153,10 @@ impl Metrics {
         let help = "How old the state was with which a controller took over";
         registry.register_with_unit("take_over_state_age", help, Unit::Seconds, self.state_age.clone());
         registry.register("points_unusable", "Points that are not good", self.unusable.clone());
+        let help = "1 while the device is controlled at its panel";
+        registry.register("device_local", help, self.local.clone());
+        let help = "1 while the device says that it is in fault";
+        registry.register("device_fault", help, self.fault.clone());
         registry.register(
             "polls_unanswered",
             "Polls without an answer, for whatever reason",
@@ -174,21 +182,22 @@ impl Metrics {
         let Some(names) = self.controllers.get(from.position()) else { return };
         let who = || labels(names);
         let with = |name: &'static str, value: &str| labels_with(names, name, value);
+        let of_device = |device: DeviceIndex| with("device", device_name(names, device));
         self.events.get_or_create(&with("event", event.kind())).inc();
         match event {
-            Event::Booted { .. } => {
-                self.boots.get_or_create(&who()).inc();
-                self.journal_degraded.get_or_create(&who()).set(0);
-                self.begins(from);
-            }
+            Event::Booted { .. } => self.begins(from),
             Event::ScansMissed { count, .. } => {
                 self.missed.get_or_create(&who()).inc_by(u64::from(*count));
             }
             Event::TookOver { .. } | Event::SetPointsTakenOver { .. } => self.take_over(from, event),
             Event::QualityChanged { point, quality } => self.judged(from, *point, *quality),
             Event::WriteFailed { device, .. } => {
-                self.write_failures.get_or_create(&with("device", device_name(names, *device))).inc();
+                self.write_failures.get_or_create(&of_device(*device)).inc();
             }
+            Event::DeviceLocal { device } => mark(&self.local, &of_device(*device), true),
+            Event::DeviceRemote { device } => mark(&self.local, &of_device(*device), false),
+            Event::DeviceFault { device } => mark(&self.fault, &of_device(*device), true),
+            Event::DeviceRecovered { device } => mark(&self.fault, &of_device(*device), false),
             Event::SnapshotTaken { .. } => {
                 self.snapshots.get_or_create(&who()).inc();
             }
@@ -277,10 +286,18 @@ impl Metrics {
     /// A controller begins a life: until it reports them, its points are unknown.
     fn begins(&mut self, from: ControllerIndex) {
         let names = &self.controllers[from.position()];
+        self.boots.get_or_create(&labels(names)).inc();
+        self.journal_degraded.get_or_create(&labels(names)).set(0);
         self.usable[from.position()].fill(false);
         for device in &names.devices {
             let points = i64::try_from(device.points.len()).unwrap_or(i64::MAX);
-            self.unusable.get_or_create(&labels_with(names, "device", &device.name)).set(points);
+            let of_device = labels_with(names, "device", &device.name);
+            self.unusable.get_or_create(&of_device).set(points);
+            if device.class.is_controlled() {
+                // It says anew that it is so, once it is known.
+                self.local.get_or_create(&of_device).set(0);
+                self.fault.get_or_create(&of_device).set(0);
+            }
         }
     }
 
@@ -339,6 +356,11 @@ impl Collector for Lateness {
 /// Where a class of lateness ends, in seconds: the first at 1 us, each further one at twice as much, the last nowhere.
 fn class_end_s(class: usize) -> f64 {
     if class + 1 == LATENESS_CLASSES { f64::INFINITY } else { Span::from_micros(1 << class).as_secs_f64() }
+}
+
+/// Says whether something is so.
+fn mark(gauge: &Family<Labels, Gauge>, labels: &Labels, is_so: bool) {
+    gauge.get_or_create(labels).set(i64::from(is_so));
 }
 
 /// The labels of a controller.

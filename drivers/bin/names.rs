@@ -6,6 +6,7 @@ use r_ems_engine::controller::ControllerSpec;
 use r_ems_engine::controller::group::Group;
 use r_ems_engine::controller::interval::Origin;
 use r_ems_engine::controller::operation::Operation;
+use r_ems_engine::controller::standing::Standing;
 use r_ems_engine::event::Event;
 use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::{GroupIndex, SlotIndex};
@@ -58,6 +59,19 @@ pub fn origin(names: &ControllerNames, origin: Origin) -> String {
     }
 }
 
+/// What holds a bus from now on.
+const fn held_words(event: &Event) -> &'static str {
+    if matches!(event, Event::Islanded) {
+        "the breaker to the grid is open"
+    } else if matches!(event, Event::Rejoined) {
+        "the breaker to the grid is closed again"
+    } else if matches!(event, Event::BlackedOut) {
+        "nothing holds the bus"
+    } else {
+        "there is voltage again"
+    }
+}
+
 /// How a grid runs, as an operator wants it.
 pub fn operation_words(operation: Operation) -> &'static str {
     match operation {
@@ -90,6 +104,14 @@ pub fn group(names: &ControllerNames, group: &Group) -> String {
     devices.join(", ")
 }
 
+/// Why nothing is told to a device, by what it says of itself.
+pub fn away(standing: Standing) -> Option<&'static str> {
+    if standing.is_local() {
+        return Some("local: controlled at its panel");
+    }
+    standing.is_away().then_some("in fault")
+}
+
 /// An event as people read it, with names and units, powers and times to as many figures as they need; what needs none of it is
 /// told as logs tell it.
 pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event: &Event) -> String {
@@ -104,8 +126,7 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
             format!("{kind}: {} has lost a measurement, its devices fall back", function(slot))
         }
         Event::ShortfallBegan { slot, group, shortfall } => {
-            let missing = power(shortfall.watts());
-            format!("{kind}: {} misses {missing} at {}", function(slot), on(group))
+            format!("{kind}: {} misses {} at {}", function(slot), power(shortfall.watts()), on(group))
         }
         Event::ShortfallEnded { slot, group, worst } => {
             let missing = power(worst.watts());
@@ -115,15 +136,13 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
             format!("{kind}: {} at {} by hand, for {}", on(group), power(told.watts()), duration(*lasts))
         }
         Event::ManualEnded { group, why } => format!("{kind}: {}: {}", on(group), why.name()),
-        Event::EmergencyStopBegan => {
-            format!("{kind}: every set-point is 0, and stays so until it is reset")
-        }
+        Event::EmergencyStopBegan => format!("{kind}: every set-point is 0 until it is reset"),
         Event::EmergencyStopEnded => format!("{kind}: it was reset, the functions decide again"),
         Event::OperationChanged { operation } => format!("{kind}: {}", operation_words(*operation)),
-        Event::Islanded => format!("{kind}: the breaker to the grid is open"),
-        Event::Rejoined => format!("{kind}: the breaker to the grid is closed again"),
-        Event::BlackedOut => format!("{kind}: nothing holds the bus"),
-        Event::Energized => format!("{kind}: there is voltage again"),
+        Event::DeviceLocal { .. } => format!("{}: controlled at its panel", words.event(event)),
+        Event::Islanded | Event::Rejoined | Event::BlackedOut | Event::Energized => {
+            format!("{kind}: {}", held_words(event))
+        }
         Event::SignSuspect { .. } => format!("{}; check `positive` of their links", words.event(event)),
         Event::Booted { .. }
         | Event::Started { .. }
@@ -161,7 +180,10 @@ pub fn event(words: Words<'_>, names: &ControllerNames, groups: &[Group], event:
         | Event::WallClockSet { .. }
         | Event::StopBegan
         | Event::Stopped { .. }
-        | Event::DeviceFollows { .. } => words.event(event),
+        | Event::DeviceFollows { .. }
+        | Event::DeviceRemote { .. }
+        | Event::DeviceFault { .. }
+        | Event::DeviceRecovered { .. } => words.event(event),
     }
 }
 
@@ -178,7 +200,7 @@ pub const fn truth_unit(quantity: Quantity) -> &'static str {
         Quantity::ReactivePower | Quantity::ReactiveSetPoint => "var",
         Quantity::Voltage | Quantity::GridVoltage => "pu",
         Quantity::Frequency | Quantity::GridFrequency => "Hz",
-        Quantity::State | Quantity::Trips | Quantity::Starts => "number",
+        Quantity::State | Quantity::Mode | Quantity::Remote | Quantity::Trips | Quantity::Starts => "number",
         Quantity::Fuel => "l",
         Quantity::RunningHours => "h",
         Quantity::StateOfCharge

@@ -163,6 +163,26 @@ pub enum Event {
         /// Which device.
         device: DeviceIndex,
     },
+    /// A device is controlled at its panel from now on: nothing is told to it.
+    DeviceLocal {
+        /// Which device.
+        device: DeviceIndex,
+    },
+    /// It is controlled from afar again.
+    DeviceRemote {
+        /// Which device.
+        device: DeviceIndex,
+    },
+    /// A device says that it has tripped, or that its engine has failed.
+    DeviceFault {
+        /// Which device.
+        device: DeviceIndex,
+    },
+    /// It says so no more.
+    DeviceRecovered {
+        /// Which device.
+        device: DeviceIndex,
+    },
     /// The controller's role changed.
     RoleChanged {
         /// What it is now.
@@ -347,6 +367,10 @@ impl Event {
             Self::WriteBudgetRenewed { .. } => "write_budget_renewed",
             Self::DeviceLimited { .. } => "device_limited",
             Self::DeviceFollows { .. } => "device_follows",
+            Self::DeviceLocal { .. } => "device_local",
+            Self::DeviceRemote { .. } => "device_remote",
+            Self::DeviceFault { .. } => "device_fault",
+            Self::DeviceRecovered { .. } => "device_recovered",
             Self::RoleChanged { .. } => "role_changed",
             Self::TookOver { .. } => "took_over",
             Self::SetPointsTakenOver { .. } => "set_points_taken_over",
@@ -377,7 +401,7 @@ impl Event {
     }
 
     /// All kinds, for checking what a user names.
-    pub const KINDS: [&'static str; 50] = [
+    pub const KINDS: [&'static str; 54] = [
         "booted",
         "started",
         "scans_missed",
@@ -398,6 +422,10 @@ impl Event {
         "write_budget_renewed",
         "device_limited",
         "device_follows",
+        "device_local",
+        "device_remote",
+        "device_fault",
+        "device_recovered",
         "role_changed",
         "took_over",
         "set_points_taken_over",

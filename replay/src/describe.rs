@@ -14,7 +14,7 @@ use std::fmt::{self, Write};
 
 use r_ems_engine::event::Event;
 use r_ems_engine::fieldbus::sunspec::Chain;
-use r_ems_engine::ids::{DeviceIndex, PointIndex, SlotIndex};
+use r_ems_engine::ids::{DeviceIndex, GroupIndex, PointIndex, SlotIndex};
 use r_ems_engine::log::ControllerNames;
 use r_ems_engine::machine::{
     Effect, Input, LinkWish, Sample, SetPointWrite, Step, Validity, WriteKind, WriteOutcome,
@@ -191,32 +191,31 @@ impl<'a> Words<'a> {
                 format!("{kind}: {}", self.function(*slot))
             }
             Event::ShortfallBegan { slot, group, shortfall } => {
-                format!("{kind}: {} on group {group}, {}", self.function(*slot), self.power(*shortfall))
+                self.short(kind, *slot, *group, ("", *shortfall))
             }
             Event::ShortfallEnded { slot, group, worst } => {
-                format!("{kind}: {} on group {group}, at worst {}", self.function(*slot), self.power(*worst))
+                self.short(kind, *slot, *group, ("at worst ", *worst))
             }
             Event::WriteFailed { device, outcome } | Event::HeartbeatFailed { device, outcome } => {
                 format!("{kind}: to {}, {}", self.device(*device), outcome_words(*outcome))
             }
-            Event::ModelsFound { device, chain: Chain { base, models } } => {
-                format!("{kind}: {models} of {}, from register {base} on", self.device(*device))
-            }
+            Event::ModelsFound { device, chain } => self.found(kind, *device, *chain),
             Event::ModelsMissing { device, missing } => self.lacking(kind, *device, missing),
             Event::IdentityDiffers { device, differs } => self.lacking(kind, *device, differs),
             Event::WriteBudgetUsedUp { device, per_day, renewed_in } => {
                 format!("{kind}: {}", self.used_up(*device, *per_day, *renewed_in))
             }
             Event::WriteBudgetRenewed { device } => format!("{kind}: of {}", self.device(*device)),
-            Event::DeviceLimited { device, difference } => {
-                format!("{kind}: {} is {} off its set-point", self.device(*device), self.power(*difference))
-            }
+            Event::DeviceLimited { device, difference } => self.limited(kind, *device, *difference),
             Event::WritesSucceed { device } | Event::HeartbeatsSucceed { device } => {
                 format!("{kind}: to {}", self.device(*device))
             }
-            Event::DeviceFollows { device } | Event::IdentityFound { device } => {
-                format!("{kind}: {}", self.device(*device))
-            }
+            Event::DeviceFollows { device }
+            | Event::IdentityFound { device }
+            | Event::DeviceLocal { device }
+            | Event::DeviceRemote { device }
+            | Event::DeviceFault { device }
+            | Event::DeviceRecovered { device } => format!("{kind}: {}", self.device(*device)),
             Event::RoleChanged { .. }
             | Event::TookOver { .. }
             | Event::SetPointsTakenOver { .. }
@@ -247,6 +246,21 @@ impl<'a> Words<'a> {
                 self.suspect(kind, (*device, *step), (*measured_by, *moved))
             }
         }
+    }
+
+    /// Where the models of a device lie.
+    fn found(self, kind: &str, device: DeviceIndex, Chain { base, models }: Chain) -> String {
+        format!("{kind}: {models} of {}, from register {base} on", self.device(device))
+    }
+
+    /// How far a device is from what it was told.
+    fn limited(self, kind: &str, device: DeviceIndex, difference: Watts) -> String {
+        format!("{kind}: {} is {} off its set-point", self.device(device), self.power(difference))
+    }
+
+    /// What a function misses on a group.
+    fn short(self, kind: &str, slot: SlotIndex, group: GroupIndex, (how, missing): (&str, Watts)) -> String {
+        format!("{kind}: {} on group {group}, {how}{}", self.function(slot), self.power(missing))
     }
 
     /// What a device was written today.

@@ -24,9 +24,10 @@ use crate::network::{Network, delay_fields, read_chance};
 use crate::node::{Fields, Node};
 use crate::persistence::{DISK_FAULTS, SPAN_MAX, disk_fault};
 use crate::reality::read_wall;
+use crate::standing::{self, STANDINGS};
 
 /// What can last for a while.
-pub(crate) const FAULTS: [&str; 30] = [
+pub(crate) const FAULTS: [&str; 32] = [
     "Crash",
     "Kill",
     "Stop",
@@ -50,6 +51,8 @@ pub(crate) const FAULTS: [&str; 30] = [
     DEVICE_FAULTS[6],
     DEVICE_FAULTS[7],
     DEVICE_FAULTS[8],
+    STANDINGS[0],
+    STANDINGS[1],
     DISK_FAULTS[0],
     DISK_FAULTS[1],
     DISK_FAULTS[2],
@@ -79,6 +82,10 @@ pub(crate) enum Key {
     Grid(u16, u8),
     /// What a receiver tells.
     Signal(u16, ComponentIndex),
+    /// Who stands at a device's panel.
+    Panel(u16, ComponentIndex),
+    /// A device that trips.
+    Fault(u16, ComponentIndex),
     /// A host, and the fault's place among those of disks.
     Disk(u16, u8),
 }
@@ -156,6 +163,7 @@ pub(crate) fn read(
             Some(vec![Effect { key, begin: change(Some(level)), end: change(None) }])
         }
         name if DEVICE_FAULTS.contains(&name) => device_fault::read(node, names, notes),
+        name if STANDINGS.contains(&name) => standing::read(node, names, notes).map(|effect| vec![effect]),
         name if DISK_FAULTS.contains(&name) => disk(node, names, usual, notes).map(|effect| vec![effect]),
         name if CHANGES.contains(&name) => {
             node.error(notes, format!("`{name}` happens at an instant: write At(moment, {name}(…))"));

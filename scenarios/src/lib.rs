@@ -71,6 +71,7 @@ mod scenario;
 mod sheet;
 mod site;
 mod source;
+mod standing;
 mod steps;
 pub mod sweep;
 mod take_over;

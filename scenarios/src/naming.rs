@@ -210,6 +210,8 @@ pub(crate) fn quantity_of(class: DeviceClass, kind: PointKind) -> Quantity {
         PointKind::Signal => Quantity::Signal,
         PointKind::State => Quantity::State,
         PointKind::Closed => Quantity::Closed,
+        PointKind::Mode => Quantity::Mode,
+        PointKind::Remote => Quantity::Remote,
     }
 }
 

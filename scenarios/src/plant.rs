@@ -144,6 +144,7 @@ impl Kind {
                 ("grid_v", Quantity::GridVoltage, Unit::Voltage),
                 ("grid_f", Quantity::GridFrequency, Unit::Frequency),
                 ("trips", Quantity::Trips, Unit::Number),
+                ("remote", Quantity::Remote, Unit::Flag),
             ],
             Self::Load => &[
                 ("p", Quantity::Power, Unit::Power),
@@ -151,6 +152,7 @@ impl Kind {
                 ("q", Quantity::ReactivePower, Unit::ReactivePower),
                 ("closed", Quantity::Closed, Unit::Flag),
                 ("trips", Quantity::Trips, Unit::Number),
+                ("remote", Quantity::Remote, Unit::Flag),
             ],
             Self::Pv => &[
                 ("p", Quantity::Power, Unit::Power),
@@ -158,6 +160,8 @@ impl Kind {
                 ("curtailed", Quantity::Curtailed, Unit::Flag),
                 ("set_point", Quantity::SetPoint, Unit::Power),
                 ("q", Quantity::ReactivePower, Unit::ReactivePower),
+                ("mode", Quantity::Mode, Unit::Number),
+                ("remote", Quantity::Remote, Unit::Flag),
             ],
             Self::Battery => &[
                 ("p", Quantity::Power, Unit::Power),
@@ -169,6 +173,8 @@ impl Kind {
                 ("set_point", Quantity::SetPoint, Unit::Power),
                 ("q", Quantity::ReactivePower, Unit::ReactivePower),
                 ("trips", Quantity::Trips, Unit::Number),
+                ("mode", Quantity::Mode, Unit::Number),
+                ("remote", Quantity::Remote, Unit::Flag),
             ],
             Self::Genset => &[
                 ("p", Quantity::Power, Unit::Power),
@@ -178,6 +184,7 @@ impl Kind {
                 ("trips", Quantity::Trips, Unit::Number),
                 ("hours", Quantity::RunningHours, Unit::Number),
                 ("fuel", Quantity::Fuel, Unit::Number),
+                ("remote", Quantity::Remote, Unit::Flag),
             ],
             Self::Signal => &[("signal", Quantity::Signal, Unit::Share)],
         }

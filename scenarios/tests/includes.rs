@@ -94,7 +94,7 @@ fn a_mistake_is_shown_in_the_file_that_it_is_in() {
              persistence, initial, tariff, timeline, faults, expect"
                 .to_string(),
             "run/x.ron:4:21: \"pcc\" has no point \"x\"; allowed: p, closed, q, v, f, state, waiting, grid_v, grid_f, \
-             trips"
+             trips, remote"
                 .to_string(),
             format!("run/base/base.ron:{line}:{column}: must be from 0 % to 100 %, got \"500 %\""),
         ]

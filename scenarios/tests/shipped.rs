@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 43] = [
+const SCENARIOS: [&str; 44] = [
     "volt_var",
     "volt_var_sunspec",
     "peak_shaving",
@@ -30,6 +30,7 @@ const SCENARIOS: [&str; 43] = [
     "black_start",
     "genset_fleet",
     "several_batteries",
+    "at_the_panel",
     "switch_day",
     "switch_day_autumn",
     "stale_meter",

@@ -51,6 +51,10 @@ fn answer(explanation: &Explanation, group: &GroupDecision) -> String {
     let Some(decided_w) = group.decided_w else {
         return format!("  {devices}: nothing is decided yet; it waits for its measurements\n\n");
     };
+    let away: Vec<String> = group.members.iter().filter_map(away).collect();
+    if away.len() == group.members.len() && !away.is_empty() {
+        return format!("  {devices}: nothing is told: {}\n\n", paint(BAD, &away.join(", ")));
+    }
     let why = match &group.bound_by {
         Some(who) => format!("bound by {}", paint(GOOD, who)),
         None => "at rest: nobody wants anything else".to_owned(),
@@ -62,7 +66,18 @@ fn answer(explanation: &Explanation, group: &GroupDecision) -> String {
     } else {
         ("would be ", "; it computes and does not write")
     };
-    format!("  {devices}: {would}{}, {why}{reserve}\n\n", paint(BOLD, &power(decided_w)))
+    let without = if away.is_empty() { String::new() } else { format!("; without {}", away.join(", ")) };
+    format!("  {devices}: {would}{}, {why}{reserve}{without}\n\n", paint(BOLD, &power(decided_w)))
+}
+
+/// A device that shares in nothing, and why.
+fn away(member: &MemberShare) -> Option<String> {
+    member.away.as_ref().map(|why| format!("{} ({why})", member.device))
+}
+
+/// The set-point of a device that is told one.
+fn set_point(member: &MemberShare) -> String {
+    if member.away.is_some() { "–".to_owned() } else { power(member.set_point_w) }
 }
 
 fn inputs(inputs: &[InputSeen]) -> String {
@@ -193,7 +208,7 @@ fn members(group: &GroupDecision, moment: Moment) -> String {
     for member in &group.members {
         row([
             member.device.clone(),
-            power(member.set_point_w),
+            set_point(member),
             written(member),
             read_back(member),
             known(member.measured_w),
@@ -218,7 +233,7 @@ fn sharing(group: &GroupDecision) -> String {
             known(member.can_charge_w),
             known(member.can_discharge_w),
             soc,
-            power(member.set_point_w),
+            set_point(member),
         ]);
     }
     table.headed() + "\n"

@@ -1,5 +1,6 @@
 //! How a running daemon is, at a glance: what matters most comes first.
 
+mod devices;
 mod glance;
 mod worries;
 
@@ -7,12 +8,13 @@ use std::fmt::Write;
 
 use r_ems_engine::Span;
 
+use self::devices::devices;
 use self::glance::glance;
 use self::worries::{Worry, worries};
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::table::{Align, Table};
-use super::text::{count, duration, percent, power, quantity};
-use crate::api::{Config, ControllerStatus, DeviceStatus, EventLine, GridStatus, LogStatus, Points, Status};
+use super::text::{count, duration, quantity};
+use crate::api::{Config, ControllerStatus, EventLine, GridStatus, LogStatus, Points, Status};
 
 /// What is not known.
 const NOTHING: &str = "–";
@@ -75,57 +77,6 @@ fn grid_page(grid: &GridStatus, status: &Status) -> String {
     page.push('\n');
     page += &controllers(&grid.controllers);
     page
-}
-
-fn devices(devices: &[DeviceStatus]) -> String {
-    const COLUMNS: [Align; 9] = [
-        Align::Left,
-        Align::Right,
-        Align::Right,
-        Align::Left,
-        Align::Left,
-        Align::Right,
-        Align::Left,
-        Align::Right,
-        Align::Right,
-    ];
-    let mut table = Table::new(2, &COLUMNS);
-    table.row([
-        "device",
-        "set-point",
-        "measured",
-        "bound by",
-        "write",
-        "SoC",
-        "quality",
-        "age",
-        "expires in",
-    ]);
-    for device in devices {
-        let watts = |watts: Option<f64>| watts.map_or_else(|| NOTHING.to_owned(), power);
-        let quality =
-            if device.quality == "good" { device.quality.clone() } else { paint(BAD, &device.quality) };
-        let write = match device.write.as_deref() {
-            Some("failed") => paint(BAD, "failed"),
-            write => write.unwrap_or(NOTHING).to_owned(),
-        };
-        let name = match device.is_simulated {
-            true => paint(WARN, &format!("{} (simulated)", device.name)),
-            false => device.name.clone(),
-        };
-        table.row([
-            name,
-            watts(device.set_point_w),
-            watts(device.power_w),
-            device.bound_by.clone().unwrap_or_else(|| NOTHING.to_owned()),
-            write,
-            device.soc.map_or_else(|| NOTHING.to_owned(), percent),
-            quality,
-            seconds(device.age_s),
-            seconds(device.reverts_in_s),
-        ]);
-    }
-    table.headed()
 }
 
 fn controllers(controllers: &[ControllerStatus]) -> String {
@@ -229,6 +180,7 @@ fn plural(count: usize, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::DeviceStatus;
     use crate::api::{Condition, Timing};
 
     fn device(name: &str, class: &str, power_w: Option<f64>) -> DeviceStatus {
@@ -239,6 +191,8 @@ mod tests {
             power_w,
             soc: None,
             signal: None,
+            control: None,
+            mode: None,
             lasts_s: None,
             quality: "good".to_owned(),
             age_s: Some(0.1),
@@ -412,6 +366,21 @@ mod tests {
         });
         let first = usual.lines().next().expect("a line");
         assert!(!first.contains("receiver") && first.contains("all is well"), "{usual}");
+    }
+
+    #[test]
+    fn who_controls_a_device_stands_beside_it_and_one_at_its_panel_or_in_fault_is_marked() {
+        let with = |control: Option<&str>, mode: Option<&str>| {
+            let mut grid = grid();
+            grid.devices[1].control = control.map(str::to_owned);
+            grid.devices[1].mode = mode.map(str::to_owned);
+            grid_page(&grid, &status())
+        };
+        let usual = with(Some("remote"), Some("running"));
+        assert!(usual.contains("remote, running") && !usual.contains(WARN.to_string().as_str()), "{usual}");
+        assert!(with(Some("local"), None).contains(&paint(WARN, "local")));
+        assert!(with(None, Some("fault")).contains(&paint(WARN, "fault")));
+        assert!(plain(&grid()).contains("control"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use r_ems_engine::fieldbus::map::MappedPoint;
 use r_ems_engine::fieldbus::pdu::Registers;
 use r_ems_engine::fieldbus::register::{Layout, NumberType, WordOrder};
 use r_ems_engine::points::device::{EngineState, FREQUENCY_MAX_HZ, VOLTAGE_MAX};
-use r_ems_engine::points::{DeviceClass, Dimension, PointKind};
+use r_ems_engine::points::{DeviceClass, DeviceMode, Dimension, PointKind};
 use r_ems_engine::units::{Hertz, PerUnit, Ratio, Vars, Watts};
 
 /// A device measures no more than so many times its rating; the connection behind a meter may be overloaded for a while.
@@ -62,7 +62,12 @@ impl Measured {
                 format!("at most {most} either way")
             }
             PointKind::ChargeLimit | PointKind::DischargeLimit => format!("0 W to {most}"),
-            PointKind::Voltage | PointKind::Frequency | PointKind::State | PointKind::Closed => {
+            PointKind::Voltage
+            | PointKind::Frequency
+            | PointKind::State
+            | PointKind::Closed
+            | PointKind::Mode
+            | PointKind::Remote => {
                 format!("0 to {most}")
             }
         }
@@ -76,6 +81,7 @@ impl Measured {
             Dimension::Voltage => VOLTAGE_MAX,
             Dimension::Frequency => FREQUENCY_MAX_HZ,
             Dimension::Number if self.kind == PointKind::State => EngineState::Fault.number(),
+            Dimension::Number if self.kind == PointKind::Mode => DeviceMode::Fault.number(),
             Dimension::Number => 1.0,
         }
     }

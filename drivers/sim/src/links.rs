@@ -33,7 +33,7 @@ pub use self::faults::{DeviceFault, Edge, Reads};
 use self::kinds::kind_of;
 
 /// Most points of one device.
-pub const MAX_DEVICE_POINTS: usize = 8;
+pub const MAX_DEVICE_POINTS: usize = 10;
 
 /// One answer.
 #[derive(Clone, Copy, Debug)]

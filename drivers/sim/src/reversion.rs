@@ -137,6 +137,11 @@ impl Timers {
         self.set(component, |timer| (timer.ends, timer.unheard) = (Some(at), None));
     }
 
+    /// Nobody's set-point counts at a device from now on, until it accepts one.
+    pub fn set_aside(&mut self, component: ComponentIndex) {
+        self.set(component, |timer| (timer.ends, timer.unheard) = (None, None));
+    }
+
     /// Whether every set-point ended in time so far.
     ///
     /// # Errors

@@ -368,6 +368,10 @@ pub enum PlantChange {
     Grid(GridValue, Option<Level>),
     /// A receiver tells this share; none: it follows its own course again.
     Signal(ComponentIndex, Option<Level>),
+    /// Somebody stands at a device's panel, or leaves it.
+    Panel(ComponentIndex, Edge),
+    /// A device trips, or what held it is over.
+    Fault(ComponentIndex, Edge),
 }
 
 /// A value in millionths of its unit, so that two of them can be told apart.

@@ -55,6 +55,24 @@ fn a_genset_passes_through_its_states_and_ramps_to_its_set_point() {
 }
 
 #[test]
+fn one_that_a_fault_holds_is_reset_by_a_stop_only_when_that_is_over() {
+    for is_stopped_meanwhile in [false, true] {
+        let mut bus = bus(vec![load(100.0), genset(quick(0))]);
+        bus.start(GENSET, s(0), &mut ());
+        bus.fail(GENSET, s(60), &mut ());
+        assert_eq!((state(&bus), read(&bus, 1, Quantity::Power)), (6.0, 0.0));
+        if is_stopped_meanwhile {
+            bus.stop(GENSET, s(70), &mut ());
+            assert_eq!(state(&bus), 6.0, "what holds it is not over");
+        }
+        bus.recover(GENSET, s(100), &mut ());
+        assert_eq!(state(&bus), if is_stopped_meanwhile { 0.0 } else { 6.0 });
+        bus.stop(GENSET, s(110), &mut ());
+        assert_eq!(state(&bus), 0.0);
+    }
+}
+
+#[test]
 fn one_that_does_not_start_has_failed_until_it_is_reset() {
     let mut bus = bus(vec![load(100.0), genset(quick(3))]);
     bus.start(GENSET, s(0), &mut ());

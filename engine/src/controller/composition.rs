@@ -124,6 +124,11 @@ impl<F: Function> Composition<F> {
         self.following.breaker()
     }
 
+    /// Sees what the devices say of themselves in this scan.
+    pub(super) fn look_at_devices(&mut self, image: &Image, out: &mut Effects) {
+        self.groups.iter_mut().for_each(|group| group.look(image, out));
+    }
+
     /// Sees what holds the bus in this scan.
     pub(super) fn look(&mut self, image: &Image, out: &mut Effects) {
         self.following.look(image, out);

@@ -13,6 +13,7 @@ use crate::carry::Carry;
 use crate::functions::Wish;
 use crate::functions::wiring::GroupSpec;
 use crate::ids::DeviceIndex;
+use crate::machine::Effects;
 use crate::points::{DeviceClass, DeviceSpec, History, Image, PointKind};
 use crate::time::{LocalTime, Span};
 use crate::units::{Ratio, Vars, Watts};
@@ -131,8 +132,12 @@ impl Group {
     /// Opens the interval of this scan with what the members can do; `elapsed` since the last scan bounds device ramps.
     pub(super) fn open(&mut self, now: LocalTime, elapsed: Span, is_stopped: bool, image: &Image) {
         let ramped = self.applied.map(|_applied| elapsed);
-        for member in &mut self.members {
-            member.judge(self.class, now, (ramped, is_stopped), image);
+        let judge =
+            |sum, member: &mut Member| sum + member.judge(self.class, now, (ramped, is_stopped), image);
+        let moved = self.members.iter_mut().fold(Watts::ZERO, judge);
+        // Laws that go on from what was decided before go on from what is left of it.
+        for before in self.applied.iter_mut().chain(&mut self.wanted) {
+            *before += moved;
         }
         let (low, high) = self.left();
         self.interval = Interval::of_ability(low, high);
@@ -140,6 +145,11 @@ impl Group {
         self.steps.clear();
         let step = IntervalStep { origin: Origin::Ability, wish: None, low, high, shortfall: Watts::ZERO };
         self.steps.push(step);
+    }
+
+    /// Sees what the members say of themselves.
+    pub(super) fn look(&mut self, image: &Image, out: &mut Effects) {
+        self.members.iter_mut().for_each(|member| member.look(image, out));
     }
 
     /// Holds each member at its measured power, in the first scan of a life.
@@ -256,7 +266,7 @@ impl Group {
         self.hand_out(power, image);
         if bound_by == Some(Origin::EmergencyStop) && !self.class.stays() {
             // Also who cannot be seen.
-            let unseen = self.members.iter_mut().filter(|member| !member.takes_part());
+            let unseen = self.members.iter_mut().filter(|member| !member.is_seen() && !member.is_away());
             unseen.for_each(|member| member.set(Watts::ZERO));
         }
     }
@@ -265,7 +275,7 @@ impl Group {
         if let [only] = self.members.as_mut_slice() {
             if only.takes_part() {
                 only.set(power);
-            } else if !self.class.is_left_unseen() {
+            } else if !self.class.is_left_unseen() && !only.is_away() {
                 only.set(Watts::ZERO);
             }
             return;
@@ -294,7 +304,7 @@ impl Group {
             DeviceClass::Pv => share_limit(power, units),
         }
         for (member, unit) in self.members.iter_mut().zip(units) {
-            if member.takes_part() || !self.class.is_left_unseen() {
+            if member.takes_part() || !self.class.is_left_unseen() && !member.is_away() {
                 member.set(unit.share);
             }
         }
@@ -360,13 +370,14 @@ impl Group {
         (ratings > 0.0).then(|| Ratio::of(sum / ratings))
     }
 
-    /// The measured power at one instant of the members that can be seen, delivered offsets removed.
+    /// The measured power at one instant of the members that can be seen and are not controlled at their panels, delivered
+    /// offsets removed.
     pub fn power_at(&self, at: LocalTime, image: &Image) -> Watts {
         let power = |member: &Member| {
             image.good(member.device(), PointKind::Power)?;
             image.power(member.device()).power_at(at)
         };
-        let sum = self.members.iter().filter_map(power).fold(0.0, |sum, power| sum + power);
+        let sum = self.controlled().filter_map(power).fold(0.0, |sum, power| sum + power);
         Watts::of(sum) - self.offset_at(at)
     }
 
@@ -381,7 +392,12 @@ impl Group {
             image.good(member.device(), PointKind::Power)?;
             image.power(member.device()).newest()
         };
-        self.members.iter().filter_map(newest).min()
+        self.controlled().filter_map(newest).min()
+    }
+
+    /// The members that are not controlled at their panels.
+    fn controlled(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| !member.standing().is_local())
     }
 
     /// Where a decision starts from: the measured power; for generators the limit that they hold, if that is wider.

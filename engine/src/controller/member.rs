@@ -6,13 +6,16 @@
 //! for the first time, or that its new active has just connected to, counts at once, from its measured power.
 //!
 //! **A device that cannot be seen takes no part.** What it does is then felt by the meter like any load, so the others of its
-//! group make up for it. A battery that takes no part is told to rest, an inverter to keep the limit that it has.
+//! group make up for it. A battery that takes no part is told to rest, an inverter to keep the limit that it has. One that is
+//! controlled at its panel, or in fault, takes none either, and is told nothing: [`super::standing`].
 
 use serde::{Deserialize, Serialize};
 
 use super::reactive::{active_beside, beside};
+use super::standing::Standing;
 use crate::carry::Carry;
 use crate::ids::DeviceIndex;
+use crate::machine::Effects;
 use crate::points::device::EngineState;
 use crate::points::{DeviceClass, DeviceSpec, Image, PointKind, Priority};
 use crate::time::{LocalTime, Span};
@@ -37,6 +40,10 @@ pub struct Member {
     ramp: Option<WattsPerSecond>,
     /// Whether every point of it has been good at once since boot: before that nothing is written to it.
     is_known: bool,
+    /// What it says of itself.
+    standing: Standing,
+    /// What part it had in the scan before.
+    before: Part,
     power: Trust,
     charge: Trust,
     discharge: Trust,
@@ -56,6 +63,18 @@ pub struct Member {
     reactive: Vars,
     /// The reactive power that was wanted of it, room or not.
     reactive_wanted: Vars,
+}
+
+/// What part a device has in its group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Part {
+    /// It cannot be seen.
+    #[default]
+    Unseen,
+    /// It is seen, and is told nothing.
+    Away,
+    /// It shares in what the group does.
+    Takes,
 }
 
 /// Two powers and what lies between them.
@@ -116,6 +135,8 @@ impl Member {
             rating: device.rating,
             ramp: device.ramp,
             is_known: false,
+            standing: Standing::default(),
+            before: Part::default(),
             power: Trust::default(),
             charge: Trust::default(),
             discharge: Trust::default(),
@@ -136,6 +157,7 @@ impl Member {
     pub(super) fn forget(&mut self) {
         self.is_known = false;
         self.trust_afresh();
+        (self.standing, self.before) = (Standing::default(), Part::default());
         self.set_point = Watts::ZERO;
         (self.reactive, self.reactive_wanted) = (Vars::ZERO, Vars::ZERO);
     }
@@ -146,15 +168,22 @@ impl Member {
         }
     }
 
+    /// Sees what the device says of itself.
+    pub(super) fn look(&mut self, image: &Image, out: &mut Effects) {
+        self.standing.look(self.device, image, out);
+    }
+
     /// Judges what the device can do now; `ramped` is the time over which its own ramp bounds it. One that returns begins from
-    /// its measured power. Neither counts where all is stopped: a device is told to rest at once, and gets there as it can.
+    /// its measured power. Neither counts where all is stopped: a device is told to rest at once, and gets there as it can. Returns
+    /// by how much what the group does is more by that alone: what one that is taken to its panel takes with it, and what one that
+    /// comes back brings.
     pub(super) fn judge(
         &mut self,
         class: DeviceClass,
         now: LocalTime,
         (ramped, is_stopped): (Option<Span>, bool),
         image: &Image,
-    ) {
+    ) -> Watts {
         let was_known = self.is_known;
         self.is_known = image.is_known(self.device) || self.is_known && !image.is_apart(self.device);
         if !was_known {
@@ -163,10 +192,14 @@ impl Member {
         }
         let seen_by = if class == DeviceClass::Breaker { PointKind::Closed } else { PointKind::Power };
         let power = self.power.judge(now, image.good(self.device, seen_by).is_some());
-        let mut returns = power == Judged::Returns || !was_known && self.is_known;
+        let part = self.part();
+        let before = core::mem::replace(&mut self.before, part);
+        let comes_back = (before, part) == (Part::Away, Part::Takes);
+        let mut returns = power == Judged::Returns || !was_known && self.is_known || comes_back;
         self.ability = match class {
             DeviceClass::Battery => {
-                self.battery_ability(now, power.counts() && self.is_known, &mut returns, image)
+                let is_able = power.counts() && self.is_known && self.standing.is_able();
+                self.battery_ability(now, is_able, &mut returns, image)
             }
             DeviceClass::Pv
             | DeviceClass::Genset
@@ -194,15 +227,47 @@ impl Member {
             self.ability.low = self.ability.low.at_least(from).at_most(self.ability.high);
             self.ability.high = self.ability.high.at_most(to).at_least(self.ability.low);
         }
-        if returns && !is_stopped {
+        let held = self.set_point;
+        if self.standing.is_away() {
+            self.set_point = self.does(class, image);
+            self.ability = Range { low: self.set_point, high: self.set_point };
+        } else if returns && !is_stopped {
             let present = self.present(class, image).within(self.ability.low, self.ability.high);
             self.ability = Range { low: present, high: present };
         }
         self.left = self.ability;
         self.floor = Ratio::ZERO;
+        match (before, part) {
+            (Part::Takes, Part::Away | Part::Unseen) if self.standing.is_local() => -held,
+            (Part::Away, Part::Takes) => self.present(class, image),
+            (Part::Unseen, Part::Unseen | Part::Away | Part::Takes)
+            | (Part::Away, Part::Unseen | Part::Away)
+            | (Part::Takes, Part::Unseen | Part::Away | Part::Takes) => Watts::ZERO,
+        }
     }
 
-    fn battery_ability(&mut self, now: LocalTime, is_seen: bool, returns: &mut bool, image: &Image) -> Range {
+    fn part(&self) -> Part {
+        match (self.is_seen(), self.standing.is_away()) {
+            (true, false) => Part::Takes,
+            (true, true) => Part::Away,
+            (false, _) => Part::Unseen,
+        }
+    }
+
+    /// What a device does that is told nothing.
+    fn does(&self, class: DeviceClass, image: &Image) -> Watts {
+        match class {
+            // Whether it is switched on says more than what flows.
+            DeviceClass::Load | DeviceClass::Breaker => self.present(class, image),
+            DeviceClass::Battery
+            | DeviceClass::Pv
+            | DeviceClass::Genset
+            | DeviceClass::Meter
+            | DeviceClass::Signal => image.good(self.device, PointKind::Power).map_or(Watts::ZERO, Watts::of),
+        }
+    }
+
+    fn battery_ability(&mut self, now: LocalTime, is_able: bool, returns: &mut bool, image: &Image) -> Range {
         let good = |kind| image.good(self.device, kind).map(Watts::of);
         let (charge, discharge) = (good(PointKind::ChargeLimit), good(PointKind::DischargeLimit));
         let soc = self.soc.judge(now, image.good(self.device, PointKind::StateOfCharge).is_some());
@@ -218,8 +283,8 @@ impl Member {
             limit.within(Watts::ZERO, self.rating)
         };
         Range {
-            low: -permitted(charge, is_seen && may_charge.counts() && charges_without_soc),
-            high: permitted(discharge, is_seen && may_discharge.counts() && soc.counts()),
+            low: -permitted(charge, is_able && may_charge.counts() && charges_without_soc),
+            high: permitted(discharge, is_able && may_discharge.counts() && soc.counts()),
         }
     }
 
@@ -349,9 +414,24 @@ impl Member {
         self.is_known
     }
 
-    /// Whether it can be seen, and hence shares in what its group does.
-    pub const fn takes_part(&self) -> bool {
+    /// Whether it can be seen.
+    pub const fn is_seen(&self) -> bool {
         self.is_known && self.power.lost_since.is_none()
+    }
+
+    /// Whether it shares in what its group does: it can be seen, and has not left it.
+    pub fn takes_part(&self) -> bool {
+        self.is_seen() && !self.standing.is_away()
+    }
+
+    /// Whether it has left its group, and is told nothing.
+    pub fn is_away(&self) -> bool {
+        self.standing.is_away()
+    }
+
+    /// What it says of itself.
+    pub const fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Its state of charge, if it may be used.

@@ -10,7 +10,8 @@
 //! same inputs; the driver of a device whose protocol it speaks itself hears of polls and set-points as they are.
 //!
 //! - [`composition`] asks the functions; [`interval`] is what is left of a group's freedom; [`group`] and [`share`] split it;
-//! - [`orders`] is what operators tell the devices, [`operation`] how they have the grid run;
+//! - [`orders`] is what operators tell the devices, [`operation`] how they have the grid run, [`standing`] what devices say of
+//!   themselves;
 //! - [`set_points`] holds the role gate, epochs, expiry and the rate limit of writes, [`budget`] how many a day has;
 //! - `recall` is the memory that a log keeps for other versions;
 //! - `readiness` says when it may begin to run, and how it fares;
@@ -43,6 +44,7 @@ pub mod set_points;
 pub mod share;
 mod shown;
 mod spec;
+pub mod standing;
 mod stopping;
 pub mod supervision;
 pub mod tally;
@@ -53,7 +55,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use self::composition::{Composition, HOLD, Scan};
+use self::composition::{Composition, Scan};
 use self::group::Group;
 use self::operation::Operation;
 use self::orders::ManualEnd;
@@ -76,7 +78,7 @@ use crate::persistence::SnapshotSchedule;
 use crate::points::{Connections, Image};
 use crate::redundancy::{Command, RedundancySupervisor, Role};
 use crate::time::{LocalTime, Span};
-use crate::timing::{LoopTimingReporter, ScanClock, Stall};
+use crate::timing::{LoopTimingReporter, ScanClock};
 use crate::wall::told::is_set;
 use crate::wall::{TimeZone, WallTime};
 
@@ -341,7 +343,7 @@ impl<F: Function> Controller<F> {
         if turn.missed > 0 {
             out.report(Event::ScansMissed { count: turn.missed, lateness: turn.lateness });
         }
-        self.image.judge(now, stall, out);
+        self.judge(now, stall, out);
         self.start(now, out);
         if self.phase == Phase::Running {
             self.compose(now, out);
@@ -358,16 +360,6 @@ impl<F: Function> Controller<F> {
         self.poll(out);
         self.snapshots.scanned(now, out);
         self.invariants(now);
-    }
-
-    /// The stall that ends now, if what was measured before it may count for a moment longer: once this controller runs, and as
-    /// long as a battery would be held without its meter, and each device holds what it was told.
-    fn stall(&self, now: LocalTime) -> Option<Stall> {
-        let holds = |stall: &Stall| {
-            let held_for = self.set_points.held_for().unwrap_or(HOLD);
-            self.phase == Phase::Running && stall.lasted <= held_for.min(HOLD)
-        };
-        self.scan_clock.stall(now).filter(holds)
     }
 
     fn compose(&mut self, now: LocalTime, out: &mut Effects) {
@@ -438,7 +430,7 @@ impl<F: Function> Controller<F> {
             self.poll_those(Connections::ActiveOnly, out);
         }
         if self.phase == Phase::Running {
-            self.image.judge(now, self.stall(now), out);
+            self.judge(now, self.stall(now), out);
             self.compose(now, out);
             self.write(now, out);
             self.beat(now, out);

@@ -3,6 +3,7 @@
 //! It begins to run once every meter that a function needs and every device that it controls is known. A device to which only
 //! the active connects is known through the active, or not at all before the first authority: nobody waits for it in vain.
 
+use super::composition::HOLD;
 use super::set_points::Channel;
 use super::{Controller, Phase};
 use crate::event::Event;
@@ -12,6 +13,7 @@ use crate::machine::Effects;
 use crate::points::{Connections, PointKind};
 use crate::redundancy::Health;
 use crate::time::{LocalTime, Span};
+use crate::timing::Stall;
 
 /// So many scans in a row that were late by a whole period are a fault of the host: authority is handed over.
 const OVERRUNS_MAX: u8 = 3;
@@ -19,6 +21,22 @@ const OVERRUNS_MAX: u8 = 3;
 pub const START_PATIENCE: Span = Span::from_secs(10);
 
 impl<F: Function> Controller<F> {
+    /// Sees which points count in this scan, and what devices say of themselves.
+    pub(super) fn judge(&mut self, now: LocalTime, stall: Option<Stall>, out: &mut Effects) {
+        self.image.judge(now, stall, out);
+        self.composition.look_at_devices(&self.image, out);
+    }
+
+    /// The stall that ends now, if what was measured before it may count for a moment longer: once this controller runs, and as
+    /// long as a battery would be held without its meter, and each device holds what it was told.
+    pub(super) fn stall(&self, now: LocalTime) -> Option<Stall> {
+        let holds = |stall: &Stall| {
+            let held_for = self.set_points.held_for().unwrap_or(HOLD);
+            self.phase == Phase::Running && stall.lasted <= held_for.min(HOLD)
+        };
+        self.scan_clock.stall(now).filter(holds)
+    }
+
     /// Whether it knows what the active remembers, which is nothing before that has begun. Once the active is gone, the last that
     /// it told must do.
     ///
@@ -60,7 +78,7 @@ impl<F: Function> Controller<F> {
         let mut members = members.filter(|member| counts(member.device()));
         Health {
             is_ready: self.can_start() && self.has_state(now),
-            reaches_devices: meters.all(is_good) && members.all(|member| member.takes_part()),
+            reaches_devices: meters.all(is_good) && members.all(|member| member.is_seen()),
             overruns: self.overruns >= OVERRUNS_MAX,
             is_late: self.set_points.is_late(now, counts),
             writes_end: self.set_points.writes_end(),

@@ -3,7 +3,8 @@
 //! A set-point is written when it moves by more than its dead band, when half of the device's reversion time has passed since the
 //! one that it holds was written, when the last write failed, when the device reads back something else, and when the connection
 //! to it is a new one; never without authority, and never more often than the device's rate limit and its daily budget let it.
-//! It carries its epoch and the instant after which it must not be performed. [`channel`] says why and when, one by one.
+//! It carries its epoch and the instant after which it must not be performed. [`channel`] says why and when, one by one. A device
+//! that is controlled at its panel, or in fault, is told nothing; when it comes back it is written at once.
 //!
 //! **Failures.** A device that refuses or is silent is written again after a pause that doubles with each failure and counts
 //! from the write, so that a time-out is part of it; one that was silent, once it answers polls again. A failure that answers
@@ -137,6 +138,10 @@ impl SetPoints {
         let members = groups.iter().flat_map(|group| group.members());
         for (channel, member) in self.channels.iter_mut().zip(members) {
             let decided = || SetPoint { power: member.set_point(), reactive: member.reactive() };
+            if member.is_away() {
+                channel.let_be();
+                continue;
+            }
             let Some(set_point) = (match wanted {
                 Wanted::Decided => member.is_known().then(decided),
                 Wanted::AtStop { .. } => channel.at_stop.map(SetPoint::active),
@@ -190,15 +195,17 @@ impl SetPoints {
         self.channels.iter().any(|channel| channel.at_stop.is_some())
     }
 
-    /// Whether all of these have acknowledged that.
-    pub(super) fn are_at_rest(&self) -> bool {
-        let is_at_rest = |channel: &Channel| {
-            channel.at_stop.is_none_or(|power| {
+    /// Whether all of these have acknowledged that, of those that can be told anything.
+    pub(super) fn are_at_rest(&self, groups: &[Group]) -> bool {
+        let is_at_rest = |(channel, member): (&Channel, &Member)| {
+            let told = channel.at_stop.filter(|_power| !member.is_away());
+            told.is_none_or(|power| {
                 let acknowledged = |last: LastWrite| matches!(last.state, WriteState::Acknowledged { .. });
                 channel.was_told(SetPoint::active(power)) && channel.last.is_some_and(acknowledged)
             })
         };
-        self.channels.iter().all(is_at_rest)
+        let members = groups.iter().flat_map(|group| group.members());
+        self.channels.iter().zip(members).all(is_at_rest)
     }
 
     /// How long the first write under a new authority waits; `None` if nothing is controlled.
@@ -297,9 +304,11 @@ impl SetPoints {
     pub(super) fn care(&self, device: DeviceIndex, wanted: Wanted, groups: &[Group]) -> Care {
         let members = groups.iter().flat_map(|group| group.members());
         let is_left = |channel: &Channel| channel.at_stop.is_some() && wanted != Wanted::Decided;
-        let is_known = |(channel, member): &(&Channel, &Member)| member.is_known() || is_left(channel);
-        let mut known = self.channels.iter().zip(members).filter(is_known);
-        let Some((channel, _)) = known.find(|(channel, _)| channel.device == device) else {
+        let is_cared = |(channel, member): &(&Channel, &Member)| {
+            !member.is_away() && (member.is_known() || is_left(channel))
+        };
+        let mut cared = self.channels.iter().zip(members).filter(is_cared);
+        let Some((channel, _)) = cared.find(|(channel, _)| channel.device == device) else {
             return Care::None;
         };
         match channel.last {

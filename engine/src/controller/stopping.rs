@@ -22,6 +22,8 @@
 //! holds, so what is left follows the second, in the scan after. It waits for that up to [`HEARTBEAT_PATIENCE`], also where
 //! heartbeats fail, and not at all where the next scan would come later than that.
 //!
+//! **Who is controlled at its panel, or in fault, is left as it is**, for nothing is told to it.
+//!
 //! Nothing that is broken keeps a process from ending: there is [`REST_PATIENCE`] for such devices, up to
 //! [`HAND_OVER_PATIENCE`] for both steps, and [`END_PATIENCE`](crate::persistence::journal::END_PATIENCE)
 //! for the disk. Who runs out of patience releases nobody: its lease ends by itself, as after a crash.
@@ -121,7 +123,7 @@ impl<F: Function> Controller<F> {
     pub(super) fn go_on_stopping(&mut self, now: LocalTime, out: &mut Effects) {
         if self.comes_to_rest() {
             let writes = self.redundancy.authority(now).is_some();
-            if writes && !self.set_points.are_at_rest() && now < self.stops_at() {
+            if writes && !self.set_points.are_at_rest(self.composition.groups()) && now < self.stops_at() {
                 return;
             }
             let since = self.stopping.map_or(now, |stopping| stopping.since);

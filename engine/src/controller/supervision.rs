@@ -106,15 +106,7 @@ impl Supervision {
 
     /// Forgets what an earlier life was watching.
     pub(super) fn forget(&mut self) {
-        for watched in &mut self.watched {
-            watched.asked = None;
-            watched.strays_since = None;
-            watched.is_limited = false;
-            watched.known = Watts::ZERO;
-            watched.step = None;
-            watched.wrong_meter = 0;
-            watched.wrong_device = 0;
-        }
+        self.watched.iter_mut().for_each(Watched::forget);
     }
 
     /// Compares what was written with what is measured.
@@ -136,7 +128,11 @@ impl Supervision {
         }
         let meter = self.meter.and_then(|meter| image.good(meter, PointKind::Power)).map(Watts::of);
         for (watched, channel) in self.watched.iter_mut().zip(set_points.channels()) {
-            let Some(last) = channel.last() else { continue };
+            let Some(last) = channel.last() else {
+                // It was not written yet, or is told nothing any more.
+                watched.rest(out);
+                continue;
+            };
             let Some(power) = image.good(watched.device, PointKind::Power).map(Watts::of) else { continue };
             if watched.class == DeviceClass::Battery {
                 watched.follow(now, last.power, power, out);
@@ -148,6 +144,24 @@ impl Supervision {
 }
 
 impl Watched {
+    fn forget(&mut self) {
+        self.asked = None;
+        self.strays_since = None;
+        self.is_limited = false;
+        self.known = Watts::ZERO;
+        self.step = None;
+        self.wrong_meter = 0;
+        self.wrong_device = 0;
+    }
+
+    /// Watches no more until something is asked of the device.
+    fn rest(&mut self, out: &mut Effects) {
+        if self.is_limited {
+            out.report(Event::DeviceFollows { device: self.device });
+        }
+        self.forget();
+    }
+
     /// Tells when the device stops or begins to follow.
     fn follow(&mut self, now: LocalTime, set_point: Watts, power: Watts, out: &mut Effects) {
         let asked = self.asked.get_or_insert(Asked::first(now, set_point));

@@ -80,7 +80,7 @@ impl View<'_> {
 
     /// The measured power of a group at the aligned instant, positive into the bus.
     ///
-    /// A member that cannot be seen is left out: what it does is felt by the meter, like any load.
+    /// A member that cannot be seen, or is controlled at its panel, is left out: what it does is felt by the meter, like any load.
     pub fn measured(&self, group: GroupIndex) -> Watts {
         self.group(group).power_at(self.aligned, self.image)
     }
@@ -155,6 +155,17 @@ impl View<'_> {
     /// The set-point that one member holds; none while that is not known.
     pub fn member_held(&self, group: GroupIndex, place: u16) -> Option<Watts> {
         self.member_good(group, place, PointKind::SetPoint).map(Watts::of)
+    }
+
+    /// Whether one member is controlled at its panel, so that it does what it wants.
+    pub fn member_is_local(&self, group: GroupIndex, place: u16) -> bool {
+        self.group(group).members()[usize::from(place)].standing().is_local()
+    }
+
+    /// Whether a device that is a member of a group says that it is in fault.
+    pub fn is_in_fault(&self, device: DeviceIndex) -> bool {
+        let members = self.groups.iter().flat_map(Group::members);
+        members.filter(|member| member.device() == device).any(|member| member.standing().is_in_fault())
     }
 
     /// Whether the breaker of one member is closed; none while that is not known.

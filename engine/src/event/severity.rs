@@ -46,6 +46,8 @@ impl Event {
             | Self::Energized
             | Self::StateTaken { .. }
             | Self::PeerHeard { .. }
+            | Self::DeviceRemote { .. }
+            | Self::DeviceRecovered { .. }
             | Self::DeviceFollows { .. } => Severity::Info,
             Self::ScansMissed { .. }
             | Self::QualityChanged { .. }
@@ -60,6 +62,7 @@ impl Event {
             | Self::WallClockSet { .. }
             | Self::StateRecovered { origin: Origin::Foreign }
             | Self::MemoryNotCarried { .. }
+            | Self::DeviceLocal { .. }
             | Self::DeviceLimited { .. } => Severity::Warning,
             Self::FunctionLost { .. }
             | Self::ModelsMissing { .. }
@@ -73,6 +76,7 @@ impl Event {
             | Self::StateRefused { .. }
             | Self::EmergencyStopBegan
             | Self::BlackedOut
+            | Self::DeviceFault { .. }
             | Self::SignSuspect { .. } => Severity::Alarm,
         }
     }

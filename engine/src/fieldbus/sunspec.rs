@@ -152,8 +152,13 @@ impl ByModels {
                 let has_share = has(&[models::REACTIVE_123.set]) && has(&models::POWER_MAX_121);
                 self.reactive.is_none() || !has(&[models::REACTIVE_704.set]) && !has_share
             }
-            // No model is of a receiver of such signals, of an engine, or of a breaker.
-            PointKind::Signal | PointKind::State | PointKind::Closed => true,
+            // No model is of a receiver of such signals, of an engine, or of a breaker; and those that tell a mode or who controls
+            // number both otherwise.
+            PointKind::Signal
+            | PointKind::State
+            | PointKind::Closed
+            | PointKind::Mode
+            | PointKind::Remote => true,
             PointKind::Frequency => !has(&models::FREQUENCY),
         };
         let is_controlled = match self.class {

@@ -6,7 +6,8 @@
 //! the site file and stop in the reverse one, one at a time. Each runs for `up_time` at least and rests for `down_time`, unless
 //! fewer run than `least`. One that does not come onto the bus within `start_time_out`, or leaves it, has failed: it is stopped,
 //! which resets it, the next one starts at once, and it is tried again after `retry_after`. One that cannot be seen gives what
-//! it gave last.
+//! it gave last. What one gives that is controlled at its panel is not left to the others, and nobody counts on more of it; it
+//! comes back as it is found.
 //!
 //! **What each gives.** All that run take the same share of their rating, from `minimum_load` to `start_above`; together they
 //! give what the load takes, and `charge_power` besides while the battery is low. On an island that is where their droop lines
@@ -170,6 +171,8 @@ struct Unit {
     changed: Option<LocalTime>,
     /// When it failed, unless it may be tried again.
     failed: Option<LocalTime>,
+    /// Whether it is controlled at its panel.
+    is_local: bool,
 }
 
 /// What there is in one scan.
@@ -249,7 +252,8 @@ impl Function for Gensets {
     }
 
     fn carry(&mut self, carry: &mut Carry<'_>) {
-        carry.part(1);
+        carry.part(2);
+        let tells_local = carry.version() > 1;
         self.heavy.iter_mut().for_each(|heavy| heavy.carry(carry));
         carry.timers(|carry| {
             carry.flag(&mut self.is_low);
@@ -260,6 +264,9 @@ impl Function for Gensets {
                 carry.flag(&mut unit.has_run);
                 carry.option(&mut unit.changed, Carry::instant);
                 carry.option(&mut unit.failed, Carry::instant);
+                if tells_local {
+                    carry.flag(&mut unit.is_local);
+                }
             });
             carry.option(&mut self.short_since, Carry::instant);
             carry.option(&mut self.ample_since, Carry::instant);
@@ -273,12 +280,7 @@ impl Function for Gensets {
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
         let [group] = self.group;
         if self.units.len() != view.members(group).len() {
-            let held = |place| Unit {
-                is_on: view.member_held(group, place).is_some_and(|held| held > Watts::ZERO)
-                    || view.member_state(group, place) == Some(EngineState::Running),
-                ..Unit::default()
-            };
-            self.units = view.members(group).map(held).collect();
+            self.units = view.members(group).map(|place| Unit::found(view, group, place)).collect();
         }
         self.look(view);
         let load = self.load(view);
@@ -297,11 +299,27 @@ impl Function for Gensets {
     }
 }
 
+impl Unit {
+    /// One as it is found.
+    fn found(view: &View<'_>, group: GroupIndex, place: u16) -> Self {
+        let is_on = view.member_held(group, place).is_some_and(|held| held > Watts::ZERO)
+            || view.member_state(group, place) == Some(EngineState::Running);
+        Self { is_on, ..Self::default() }
+    }
+}
+
 impl Gensets {
     /// Sees what became of what each was told.
     fn look(&mut self, view: &View<'_>) {
         let ([group], now) = (self.group, view.now());
         for (place, unit) in (0..).zip(&mut self.units) {
+            if view.member_is_local(group, place) {
+                *unit = Unit { is_local: true, ..Unit::default() };
+                continue;
+            }
+            if unit.is_local {
+                *unit = Unit::found(view, group, place);
+            }
             if unit.failed.is_some_and(|failed| now.since(failed) >= self.spec.retry_after) {
                 unit.failed = None;
             }
@@ -390,7 +408,7 @@ impl Gensets {
         let next = (0..).zip(&mut self.units).find(|(place, unit)| {
             let has_rested = unit.changed.is_none_or(|changed| now.since(changed) >= down_time);
             let may_start = unit.failed.is_none() && (has_rested || is_few);
-            !unit.is_on && may_start && view.member_state(group, *place).is_some()
+            !unit.is_on && !unit.is_local && may_start && view.member_state(group, *place).is_some()
         });
         let Some((_, unit)) = next else { return false };
         *unit = Unit { is_on: true, changed: Some(now), ..Unit::default() };

@@ -10,7 +10,7 @@
 //! after as long again; a battery below `restore_above` makes no room for that, or it would be empty soon. On the grid there is
 //! always room, but for what is above `import_max`: where that is exceeded for `overload_after`, loads go too. A load whose own
 //! relay has opened it counts as shed, and comes back the same way. Where nothing holds the bus all are shed, so that whoever
-//! starts finds little.
+//! starts finds little. A load that is controlled at its panel is passed over.
 //!
 //! **Heavy consumers** ([`super::heavy`]) may run while they ask and there is room for all that they are rated for, beside what
 //! others keep for themselves, and when no load waits to come back. They are the first to go, the last of their list first.
@@ -413,7 +413,8 @@ impl LoadShedding {
             excess -= consumer.heavy.taken(view);
             self.grounds = Some(grounds);
         }
-        for load in self.loads.iter_mut().filter(|load| !load.is_shed) {
+        let loads = self.groups.iter().zip(&mut self.loads);
+        for (_, load) in loads.filter(|(group, load)| !load.is_shed && !view.member_is_local(**group, 0)) {
             if excess <= Watts::ZERO && !all {
                 break;
             }
@@ -450,7 +451,11 @@ impl LoadShedding {
     /// Lets the load come back that went last, when there was room for it long enough; none: there always is.
     fn restore(&mut self, room: Option<Watts>, view: &View<'_>) {
         let now = view.now();
-        let next = self.groups.iter().zip(&mut self.loads).rfind(|(_, load)| load.is_shed);
+        let next = self
+            .groups
+            .iter()
+            .zip(&mut self.loads)
+            .rfind(|(group, load)| load.is_shed && !view.member_is_local(**group, 0));
         let fits = |group: GroupIndex, load: &Load| {
             let wanted = load.usual.unwrap_or(view.rating(group));
             room.is_none_or(|room| room > Watts::ZERO && room >= wanted)

@@ -156,6 +156,10 @@ impl Function for Reconnect {
 
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
         let [breaker] = self.breaker;
+        if view.member_is_local(breaker, 0) {
+            // Who stands before it closes it; after that the grid must have been right for long enough again.
+            return self.begin_anew();
+        }
         // Who cannot be seen stays as it was told.
         let Some(is_closed) = view.member_closed(breaker, 0) else { return };
         let power = if self.may_be_closed(is_closed, view) { view.rating(breaker) } else { Watts::ZERO };

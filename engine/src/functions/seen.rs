@@ -37,8 +37,13 @@ impl SeenBatteries {
         view: &'a View<'_>,
     ) -> impl Iterator<Item = (Option<Watts>, Option<Watts>)> + 'a {
         let good = |device, kind| view.good(device, kind).map(Watts::of);
-        let supply = move |(device, _): &_| {
-            (good(*device, PointKind::Power), good(*device, PointKind::DischargeLimit))
+        let supply = move |(device, _): &(DeviceIndex, Watts)| {
+            let limit = if view.is_in_fault(*device) {
+                Some(Watts::ZERO)
+            } else {
+                good(*device, PointKind::DischargeLimit)
+            };
+            (good(*device, PointKind::Power), limit)
         };
         self.0.iter().map(supply)
     }

@@ -9,6 +9,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use super::kinds::PointKinds;
+use super::mode::DeviceMode;
 use crate::math::{at_least, at_most};
 use crate::time::Span;
 use crate::units::{VoltAmperes, Watts, WattsPerSecond};
@@ -76,6 +77,10 @@ pub enum PointKind {
     State,
     /// Whether a breaker is closed, 0 or 1.
     Closed,
+    /// How a device stands as a whole: the number of a [`DeviceMode`].
+    Mode,
+    /// Whether a device is controlled from afar, 1, or at its panel, 0.
+    Remote,
 }
 
 impl DeviceClass {
@@ -183,11 +188,24 @@ impl EngineState {
     pub const fn number(self) -> f64 {
         self as u8 as f64
     }
+
+    /// Its name in tables and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Starting => "starting",
+            Self::WarmUp => "warming up",
+            Self::Synchronizing => "synchronizing",
+            Self::Running => "running",
+            Self::CoolDown => "cooling down",
+            Self::Fault => "fault",
+        }
+    }
 }
 
 impl PointKind {
     /// All of them, in the order in which they stand in an image.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Power,
         Self::StateOfCharge,
         Self::ChargeLimit,
@@ -200,6 +218,8 @@ impl PointKind {
         Self::Signal,
         Self::State,
         Self::Closed,
+        Self::Mode,
+        Self::Remote,
     ];
 
     /// The point's name after the device's name: `commerce/bess.soc`.
@@ -217,6 +237,8 @@ impl PointKind {
             Self::Signal => "signal",
             Self::State => "state",
             Self::Closed => "closed",
+            Self::Mode => "mode",
+            Self::Remote => "remote",
         }
     }
 
@@ -231,7 +253,9 @@ impl PointKind {
             | Self::Frequency
             | Self::Signal
             | Self::State
-            | Self::Closed => false,
+            | Self::Closed
+            | Self::Mode
+            | Self::Remote => false,
         }
     }
 }
@@ -276,7 +300,7 @@ impl PointKind {
             Self::ReactivePower | Self::ReactiveSetPoint => Dimension::ReactivePower,
             Self::Voltage => Dimension::Voltage,
             Self::Frequency => Dimension::Frequency,
-            Self::State | Self::Closed => Dimension::Number,
+            Self::State | Self::Closed | Self::Mode | Self::Remote => Dimension::Number,
         }
     }
 
@@ -294,7 +318,8 @@ impl PointKind {
             // Without voltage there is no frequency.
             Self::Frequency => FREQUENCY_MIN_HZ..=FREQUENCY_MAX_HZ,
             Self::State => 0.0..=EngineState::Fault.number(),
-            Self::Closed => 0.0..=1.0,
+            Self::Mode => 0.0..=DeviceMode::Fault.number(),
+            Self::Closed | Self::Remote => 0.0..=1.0,
         };
         // NaN is in no range.
         range.contains(&value)
@@ -314,7 +339,9 @@ impl PointKind {
             | Self::Frequency
             | Self::Signal
             | Self::State
-            | Self::Closed => value,
+            | Self::Closed
+            | Self::Mode
+            | Self::Remote => value,
         }
     }
 }

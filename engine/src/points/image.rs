@@ -293,7 +293,8 @@ impl Image {
         self.points.get(entry.first.position() + entry.kinds.place(kind)?)
     }
 
-    /// Whether every point that each device of its class has is good, its set-point read back included.
+    /// Whether every point that each device of its class has is good, its set-point read back included, and what it tells of itself
+    /// as a whole.
     pub fn is_known(&self, device: DeviceIndex) -> bool {
         let entry = &self.devices[device.position()];
         let is_good = |kind| {
@@ -301,7 +302,7 @@ impl Image {
                 entry.kinds.place(kind).and_then(|place| self.points.get(entry.first.position() + place));
             point.is_some_and(|point| point.quality == Quality::Good)
         };
-        entry.class.points().iter().all(is_good)
+        entry.class.required(entry.kinds).iter().all(is_good)
     }
 
     /// Recent power of a device.

@@ -100,18 +100,29 @@ impl DeviceClass {
         }
     }
 
+    /// Of the points that such a device has, those without which it is not known: those of its class, and what it tells of itself as
+    /// a whole.
+    pub const fn required(self, points: PointKinds) -> PointKinds {
+        let told = PointKinds::of(&[PointKind::Mode, PointKind::Remote]);
+        PointKinds(points.0 & (self.points().0 | told.0))
+    }
+
     /// The points that such a device may have besides.
     pub const fn more_points(self) -> PointKinds {
         match self {
             Self::Meter => {
                 PointKinds::of(&[PointKind::ReactivePower, PointKind::Voltage, PointKind::Frequency])
             }
-            Self::Battery | Self::Pv => {
-                PointKinds::of(&[PointKind::ReactivePower, PointKind::ReactiveSetPoint])
-            }
+            Self::Battery | Self::Pv => PointKinds::of(&[
+                PointKind::ReactivePower,
+                PointKind::ReactiveSetPoint,
+                PointKind::Mode,
+                PointKind::Remote,
+            ]),
             // What a breaker measures lies behind it, on the side of the grid.
-            Self::Breaker => PointKinds::of(&[PointKind::Voltage, PointKind::Frequency]),
-            Self::Signal | Self::Genset | Self::Load => PointKinds::of(&[]),
+            Self::Breaker => PointKinds::of(&[PointKind::Voltage, PointKind::Frequency, PointKind::Remote]),
+            Self::Genset | Self::Load => PointKinds::of(&[PointKind::Remote]),
+            Self::Signal => PointKinds::of(&[]),
         }
     }
 }

@@ -17,7 +17,7 @@ use r_ems_engine::machine::{
     Boot, Effect, Effects, Input, LinkWish, Machine, Sample, SetPointWrite, Validity, WriteKind, WriteOutcome,
 };
 use r_ems_engine::math::at_most;
-use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, PointKind, Positive, Priority};
+use r_ems_engine::points::{Connections, DeviceClass, DeviceSpec, PointKind, PointKinds, Positive, Priority};
 use r_ems_engine::redundancy::Command;
 use r_ems_engine::units::{VoltAmperes, Watts};
 use r_ems_engine::{LocalTime, Span};
@@ -129,6 +129,36 @@ pub(crate) struct Site {
     pub(crate) island: Island,
     /// What the receiver tells; none: it does not answer.
     pub(crate) ripple: Option<f64>,
+    /// What devices say of themselves that have such points.
+    pub(crate) says: [Says; DEVICES],
+    /// The points of each device, and the first of them in the image.
+    points: [(PointKinds, u16); DEVICES],
+    /// What each device said of itself last, since boot.
+    said: [Option<Says>; DEVICES],
+}
+
+/// What a device says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Says {
+    pub(crate) mode: f64,
+    pub(crate) remote: f64,
+}
+
+impl Says {
+    pub(crate) const USUAL: Self = Self { mode: 3.0, remote: 1.0 };
+    pub(crate) const LOCAL: Self = Self { remote: 0.0, ..Self::USUAL };
+    pub(crate) const FAULT: Self = Self { mode: 4.0, ..Self::USUAL };
+}
+
+/// Lets every device say of itself what it can.
+pub(crate) fn telling(devices: &mut [DeviceSpec]) {
+    for device in devices {
+        for kind in [PointKind::Mode, PointKind::Remote] {
+            if device.class.more_points().contains(kind) {
+                device.points = device.points.with(kind);
+            }
+        }
+    }
 }
 
 impl Site {
@@ -149,6 +179,12 @@ impl Site {
     ) -> Self {
         let mut devices = Self::devices();
         change(&mut devices);
+        let mut points = [(PointKinds::default(), 0); DEVICES];
+        let mut first = 0;
+        for (place, device) in points.iter_mut().zip(&devices) {
+            *place = (device.points, first);
+            first += device.points.len() as u16;
+        }
         let mut spec = ControllerSpec::wire("grid", "a", SCAN, devices, stack).expect("a right stack");
         change_controller(&mut spec);
         let mut controller = Controller::new(&spec);
@@ -169,6 +205,9 @@ impl Site {
             unheard: [None; DEVICES],
             island: Island::default(),
             ripple: Some(1.0),
+            says: [Says::USUAL; DEVICES],
+            points,
+            said: [None; DEVICES],
         }
     }
 
@@ -203,6 +242,7 @@ impl Site {
     /// The host restarts: the clock stands at `now`, and nothing of the machine but its memory is lost.
     pub(crate) fn reboot(&mut self, now: LocalTime) {
         self.now = now;
+        self.said = [None; DEVICES];
         self.controller.boot(now, Boot { incarnation: 2, ..Boot::FIRST }, &mut self.effects);
     }
 
@@ -246,31 +286,31 @@ impl Site {
     pub(crate) fn scan(&mut self, reading: Reading) {
         if let Some(pcc) = reading.pcc {
             let [voltage, frequency] = self.grid;
-            self.answer(0, 0, &[pcc, voltage, frequency]);
+            self.answer(0, &[pcc, voltage, frequency]);
         }
         for (place, battery) in (0..).zip(reading.batteries) {
             if let Some((power, soc, limit)) = battery {
                 let sign = if place == 0 { 1.0 } else { -1.0 };
                 let held = self.held[1 + usize::from(place)];
-                self.answer(1 + place, 3 + 5 * place, &[power * sign, soc, limit, limit, held]);
+                self.answer(1 + place, &[power * sign, soc, limit, limit, held]);
             }
         }
         if let Some(pv) = reading.pv {
-            self.answer(3, 13, &[pv, self.held[3]]);
+            self.answer(3, &[pv, self.held[3]]);
         }
         if let Some(ripple) = self.ripple {
-            self.answer(4, 15, &[ripple]);
+            self.answer(4, &[ripple]);
         }
         let Island { is_closed, breaker_answers, engines, engines_answer, oven, behind } = self.island;
         for (place, (power, state)) in (0..).zip(engines) {
             if !engines_answer[usize::from(place)] {
                 continue;
             }
-            self.answer(5 + place, 16 + 3 * place, &[power, self.held[5 + usize::from(place)], state]);
+            self.answer(5 + place, &[power, self.held[5 + usize::from(place)], state]);
         }
-        self.answer(7, 22, &[oven, self.held[7]]);
+        self.answer(7, &[oven, self.held[7]]);
         if breaker_answers {
-            self.answer(8, 24, &[self.held[8], behind[0], behind[1], if is_closed { 1.0 } else { 0.0 }]);
+            self.answer(8, &[self.held[8], behind[0], behind[1], if is_closed { 1.0 } else { 0.0 }]);
         }
         self.now += SCAN;
         self.effects.clear();
@@ -279,7 +319,28 @@ impl Site {
         self.look_at_decisions();
     }
 
-    fn answer(&mut self, device: u16, first: u16, values: &[f64]) {
+    fn answer(&mut self, device: u16, values: &[f64]) {
+        let place = usize::from(device);
+        let (kinds, first) = self.points[place];
+        let Says { mode, remote } = self.says[place];
+        let told = [(PointKind::Mode, mode), (PointKind::Remote, remote)];
+        let told = told.into_iter().filter(|(kind, _)| kinds.contains(*kind)).map(|(_, value)| value);
+        let values: Vec<f64> = values.iter().copied().chain(told).collect();
+        assert_eq!(values.len(), kinds.len(), "device {device} answers with all of its points");
+        let said = self.said[place].unwrap_or(Says::USUAL);
+        let believed = |kind: PointKind, now, before| if kind.can_be(now) { now } else { before };
+        self.said[place] = Some(Says {
+            mode: if kinds.contains(PointKind::Mode) {
+                believed(PointKind::Mode, mode, said.mode)
+            } else {
+                3.0
+            },
+            remote: if kinds.contains(PointKind::Remote) {
+                believed(PointKind::Remote, remote, said.remote)
+            } else {
+                1.0
+            },
+        });
         let sample = |(value, point): (&f64, u16)| Sample {
             point: PointIndex(point),
             validity: Validity::Valid,
@@ -309,6 +370,9 @@ impl Site {
                     assert!(write.value.is_finite(), "a set-point is finite");
                     assert!(write.valid_until > self.now, "a set-point is valid when it is written");
                     let device = write.device.position();
+                    let said = self.said[device].unwrap_or(Says::USUAL);
+                    assert!(said.remote > 0.5, "nothing is written to device {device} at its panel");
+                    assert!(said.mode < 3.5, "nothing is written to device {device} in fault");
                     self.writes[device] += 1;
                     let outcome = if self.refuses[device] {
                         WriteOutcome::Refused

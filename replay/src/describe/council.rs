@@ -96,36 +96,35 @@ impl Words<'_> {
         format!("a step of {step}, {after} after the grant, from {state}")
     }
 
+    /// Why one took over, and how long that took.
+    fn took(self, reason: Reason, silent: Span, sought: Span) -> String {
+        let (silent, sought) = (self.time(silent), self.time(sought));
+        format!("{}; no active was heard for {silent}, asked for {sought}", reason_words(reason))
+    }
+
     /// What the controller reported about its council.
     pub(super) fn council_event(self, event: &Event) -> String {
-        let kind = event.kind();
+        let (kind, of) = (event.kind(), |seat: &Seat| self.seat(*seat));
         match event {
             Event::RoleChanged { role, reason, epoch } => {
                 format!("{kind}: {}, epoch {epoch}: {}", role_words(*role), reason_words(*reason))
             }
-            Event::TookOver { reason, epoch, silent, sought } => format!(
-                "{kind}: epoch {epoch}: {}; no active was heard for {}, asked for {}",
-                reason_words(*reason),
-                self.time(*silent),
-                self.time(*sought)
-            ),
+            Event::TookOver { reason, epoch, silent, sought } => {
+                format!("{kind}: epoch {epoch}: {}", self.took(*reason, *silent, *sought))
+            }
             Event::SetPointsTakenOver { step, after, state_age } => {
                 format!("{kind}: {}", self.taken_over(*step, *after, *state_age))
             }
-            Event::StateTaken { seat } => format!("{kind}: of {}", self.seat(*seat)),
-            Event::StateRefused { seat, refusal } => {
-                format!("{kind}: of {}: {}", self.seat(*seat), refusal.name())
-            }
+            Event::StateTaken { seat } => format!("{kind}: of {}", of(seat)),
+            Event::StateRefused { seat, refusal } => format!("{kind}: of {}: {}", of(seat), refusal.name()),
             Event::AuthoritiesOverlapped { seat, at_most } => {
-                format!("{kind}: with {} for at most {}", self.seat(*seat), self.time(*at_most))
+                format!("{kind}: with {} for at most {}", of(seat), self.time(*at_most))
             }
             Event::SectionDiffers { seat } => {
-                format!("{kind}: {} runs with another redundancy section", self.seat(*seat))
+                format!("{kind}: {} runs with another redundancy section", of(seat))
             }
-            Event::PeerSilent { seat, silent } => {
-                format!("{kind}: {} for {}", self.seat(*seat), self.time(*silent))
-            }
-            Event::PeerHeard { seat } => format!("{kind}: {}", self.seat(*seat)),
+            Event::PeerSilent { seat, silent } => format!("{kind}: {} for {}", of(seat), self.time(*silent)),
+            Event::PeerHeard { seat } => format!("{kind}: {}", of(seat)),
             Event::Booted { .. }
             | Event::Started { .. }
             | Event::ScansMissed { .. }
@@ -146,6 +145,10 @@ impl Words<'_> {
             | Event::HeartbeatsSucceed { .. }
             | Event::DeviceLimited { .. }
             | Event::DeviceFollows { .. }
+            | Event::DeviceLocal { .. }
+            | Event::DeviceRemote { .. }
+            | Event::DeviceFault { .. }
+            | Event::DeviceRecovered { .. }
             | Event::StateRecovered { .. }
             | Event::MemoryCarried { .. }
             | Event::MemoryNotCarried { .. }

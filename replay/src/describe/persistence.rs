@@ -84,6 +84,10 @@ impl Words<'_> {
             | Event::HeartbeatsSucceed { .. }
             | Event::DeviceLimited { .. }
             | Event::DeviceFollows { .. }
+            | Event::DeviceLocal { .. }
+            | Event::DeviceRemote { .. }
+            | Event::DeviceFault { .. }
+            | Event::DeviceRecovered { .. }
             | Event::RoleChanged { .. }
             | Event::TookOver { .. }
             | Event::SetPointsTakenOver { .. }

@@ -59,7 +59,9 @@ pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: 
         | PointKind::DischargeLimit
         | PointKind::Signal
         | PointKind::SetPoint
-        | PointKind::Closed => {}
+        | PointKind::Closed
+        | PointKind::Mode
+        | PointKind::Remote => {}
         PointKind::Power
         | PointKind::StateOfCharge
         | PointKind::State
@@ -69,7 +71,7 @@ pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: 
         | PointKind::Frequency => {
             let message = format!(
                 "`{}` is a quantity and lies in registers, Holding(…) or Input(…), got {}(…); one bit can be `charge_limit`, \
-                 `discharge_limit`, `signal`, `closed`, the `set_point` of a switch, or what a point depends on",
+                 `discharge_limit`, `signal`, `closed`, `mode`, `remote`, the `set_point` of a switch, or what a point depends on",
                 kind.name(),
                 node.name()
             );
@@ -87,6 +89,10 @@ pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: 
             let off: Option<Ratio> = fields.leaf("off", notes);
             (on.map(Ratio::ratio), off?.ratio())
         }
+        // Which two modes a contact tells apart is written down too.
+        Dimension::Number if kind == PointKind::Mode => {
+            (fields.leaf("on", notes), fields.leaf("off", notes)?)
+        }
         // A contact that is made closes the breaker, unless it is said to be the other way round.
         Dimension::Number => (Some(fields.leaf_or("on", 1.0, notes)), fields.leaf_or("off", 0.0, notes)),
         Dimension::Power | Dimension::ReactivePower | Dimension::Voltage | Dimension::Frequency => {
@@ -97,6 +103,13 @@ pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: 
     let differs = |on: f64| (on - off).abs() > 0.0;
     if on.is_some_and(|on| !differs(on)) {
         fields.place("on").error(notes, "must be another than `off`: what the point is while the bit is 1");
+    }
+    for (name, value) in [("on", on), ("off", Some(off))] {
+        if let Some(value) =
+            value.filter(|value| kind.dimension() == Dimension::Number && !kind.can_be(*value))
+        {
+            fields.place(name).error(notes, format!("is no `{}`: {value}", kind.name()));
+        }
     }
     let guard = match fields.optional("valid_if") {
         Some(node) => Some(read_beside(&node, table, notes)?),

@@ -27,6 +27,8 @@ enum Lasting {
     /// Another device answers.
     Another(DeviceIndex),
     Limited(DeviceIndex),
+    Local(DeviceIndex),
+    Fault(DeviceIndex),
     State(Seat),
     Peer(Seat),
 }
@@ -46,6 +48,8 @@ impl Lasting {
             | Self::Short(..)
             | Self::Models(_)
             | Self::Another(_)
+            | Self::Local(_)
+            | Self::Fault(_)
             | Self::State(_)
             | Self::Peer(_) => false,
         }
@@ -123,6 +127,10 @@ const fn edge(event: &Event) -> Option<Edge> {
         Event::WriteBudgetRenewed { device } => Edge::Ends(Lasting::Budget(device)),
         Event::DeviceLimited { device, .. } => Edge::Begins(Lasting::Limited(device)),
         Event::DeviceFollows { device } => Edge::Ends(Lasting::Limited(device)),
+        Event::DeviceLocal { device } => Edge::Begins(Lasting::Local(device)),
+        Event::DeviceRemote { device } => Edge::Ends(Lasting::Local(device)),
+        Event::DeviceFault { device } => Edge::Begins(Lasting::Fault(device)),
+        Event::DeviceRecovered { device } => Edge::Ends(Lasting::Fault(device)),
         Event::JournalDegraded { .. } => Edge::Begins(Lasting::Journal),
         Event::JournalRestored { .. } => Edge::Ends(Lasting::Journal),
         Event::EmergencyStopBegan => Edge::Begins(Lasting::EmergencyStop),

@@ -9,7 +9,8 @@ use r_ems_engine::functions::FunctionSet;
 use r_ems_engine::ids::{ControllerIndex, DeviceIndex, PointIndex};
 use r_ems_engine::log::{ControllerNames, codec};
 use r_ems_engine::machine::Machine;
-use r_ems_engine::points::{PointKind, Quality};
+use r_ems_engine::points::device::EngineState;
+use r_ems_engine::points::{DeviceClass, DeviceMode, PointKind, Quality};
 use r_ems_engine::redundancy::epoch::MAX_SEATS;
 use r_ems_engine::redundancy::message::Heartbeat;
 use r_ems_engine::redundancy::supervisor::RedundancySupervisor;
@@ -203,6 +204,11 @@ fn devices<F: FunctionSet>(
         let last = channel.and_then(|channel| channel.last());
         let by_hand = group.and_then(|(group, _)| group.by_hand());
         let decided = group.filter(|(group, _)| group.applied().is_some());
+        let away = group.and_then(|(_, member)| names::away(member.standing()));
+        let said = |kind| {
+            let point = machine.image().point(index, kind)?;
+            (point.measured != LocalTime::ZERO).then_some(point.value)
+        };
         found.push(DeviceStatus {
             name: device.name.clone(),
             class: device.class.name().to_owned(),
@@ -213,13 +219,18 @@ fn devices<F: FunctionSet>(
             signal: machine.image().good(index, PointKind::Signal),
             // Nobody here knows its capacity.
             lasts_s: None,
+            control: said(PointKind::Remote).map(|remote| control(remote).to_owned()),
+            mode: mode(device.class, said).map(str::to_owned),
             quality: worst(points.iter().map(|point| point.quality)).name().to_owned(),
             age_s: age.map(Span::as_secs_f64),
             timeouts: machine.image().unanswered(index),
-            set_point_w: decided.map(|(_, member)| member.set_point().watts()),
-            bound_by: decided
-                .and_then(|(group, _)| group.bound_by())
-                .map(|origin| names::origin(names, origin)),
+            set_point_w: decided.filter(|_| away.is_none()).map(|(_, member)| member.set_point().watts()),
+            bound_by: match away {
+                Some(why) => Some(why.to_owned()),
+                None => {
+                    decided.and_then(|(group, _)| group.bound_by()).map(|origin| names::origin(names, origin))
+                }
+            },
             by_hand_w: by_hand.map(|order| order.power.watts()),
             by_hand_left_s: by_hand.map(|order| order.until.since(now).as_secs_f64()),
             write: last.map(|last| word(last.state).to_owned()),
@@ -229,6 +240,24 @@ fn devices<F: FunctionSet>(
         });
     }
     found
+}
+
+/// Who controls a device, as it says.
+const fn control(remote: f64) -> &'static str {
+    if remote < 0.5 { "local" } else { "remote" }
+}
+
+/// How a device stands as a whole, as it says.
+fn mode(class: DeviceClass, said: impl Fn(PointKind) -> Option<f64>) -> Option<&'static str> {
+    match class {
+        DeviceClass::Genset => said(PointKind::State).and_then(EngineState::of).map(EngineState::name),
+        DeviceClass::Meter
+        | DeviceClass::Battery
+        | DeviceClass::Pv
+        | DeviceClass::Signal
+        | DeviceClass::Load
+        | DeviceClass::Breaker => said(PointKind::Mode).and_then(DeviceMode::of).map(DeviceMode::name),
+    }
 }
 
 /// The quality of the one of several points of which least is known.
@@ -293,6 +322,16 @@ mod tests {
         let (council, place) = council(&about, ControllerIndex(1));
         let words = Words::within(&council, place);
         assert_eq!((words.seat(Seat(0)), words.seat(Seat(1))), ("a".to_owned(), "b".to_owned()));
+    }
+
+    #[test]
+    fn who_controls_a_device_and_how_it_stands_are_told_in_words() {
+        assert_eq!([0.0, 1.0].map(control), ["local", "remote"]);
+        let said = |kind| if kind == PointKind::Mode { Some(4.0) } else { Some(5.0) };
+        assert_eq!(mode(DeviceClass::Battery, said), Some("fault"));
+        assert_eq!(mode(DeviceClass::Genset, said), Some("cooling down"), "a genset tells of its engine");
+        assert_eq!(mode(DeviceClass::Battery, |_| Some(2.5)), None);
+        assert_eq!(mode(DeviceClass::Pv, |_| None), None);
     }
 
     #[test]

@@ -95,6 +95,8 @@ const fn condition(kind: PointKind) -> &'static str {
         | PointKind::Frequency
         | PointKind::Signal
         | PointKind::State
-        | PointKind::Closed => "valid_if",
+        | PointKind::Closed
+        | PointKind::Mode
+        | PointKind::Remote => "valid_if",
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct WriteAnswer {
 /// Why a device takes nothing of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Declined {
-    /// It refuses all.
+    /// It refuses all: something is wrong with it, or somebody stands at its panel.
     Refused,
     /// It acknowledges all, and takes nothing.
     Ignored,
@@ -221,13 +221,14 @@ impl SimDriver {
     ) -> Option<Declined> {
         let PostState { grid, links, .. } = &self.posts[usize::from(post)];
         let link = &links[device.position()];
-        if link.refuses() {
+        let state = &self.grids[usize::from(*grid)];
+        if link.refuses() || state.bus.is_local(link.component()) {
             return Some(Declined::Refused);
         }
         if link.ignores() {
             return Some(Declined::Ignored);
         }
-        let accepted = self.grids[usize::from(*grid)].accepted[usize::from(link.component().0)];
+        let accepted = state.accepted[usize::from(link.component().0)];
         let is_outdated = link.checks_epochs() && epoch.is_some_and(|epoch| epoch < accepted);
         is_outdated.then_some(Declined::Outdated(accepted))
     }

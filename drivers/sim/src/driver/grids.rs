@@ -10,11 +10,12 @@ use super::result::GridResult;
 use crate::account::Account;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
+use crate::links::Edge;
 use crate::plant::{Bus, ComponentIndex, Watch};
 use crate::reversion::Timers;
 use crate::slot::Slot;
 use crate::wire::{Page, own};
-use crate::world::{GridWorld, Post};
+use crate::world::{GridWorld, InverterOrder, Level, PlantChange, Post};
 
 /// One grid's plant with those who watch it.
 #[derive(Clone, Debug)]
@@ -101,6 +102,43 @@ impl Grid {
         self.accepted[usize::from(component.0)] = Epoch::NONE;
         self.pages[usize::from(component.0)].restart();
         self.release(component, at, others);
+    }
+
+    /// Something about the plant changes. While somebody stands at a device's panel it does what it does, whatever has become of
+    /// its set-point; one that trips has forgotten it.
+    pub(super) fn change(&mut self, change: PlantChange, at: Time, others: impl Watch) {
+        {
+            let (bus, mut watch) = self.watched(others);
+            let watch = &mut watch;
+            match change {
+                PlantChange::Breaker(position) => bus.breaker(position, at, watch),
+                PlantChange::Inverter(component, InverterOrder::Start) => bus.start(component, at, watch),
+                PlantChange::Inverter(component, InverterOrder::Stop) => bus.stop(component, at, watch),
+                PlantChange::Load(load, position) => bus.load_breaker(load, position, at, watch),
+                PlantChange::Grid(what, level) => bus.set_grid(what, level.map(Level::value), at, watch),
+                PlantChange::Signal(receiver, level) => {
+                    bus.set_signal(receiver, level.map(Level::value), at, watch);
+                }
+                PlantChange::Panel(component, Edge::Begins) => bus.take_to_panel(component, at, watch),
+                PlantChange::Panel(component, Edge::Ends) => bus.give_back(component, at, watch),
+                PlantChange::Fault(component, Edge::Begins) => bus.fail(component, at, watch),
+                PlantChange::Fault(component, Edge::Ends) => bus.recover(component, at, watch),
+            }
+        }
+        match change {
+            PlantChange::Panel(component, Edge::Ends) if self.bus.is_commanded(component) => {
+                self.timers.accepted(at, component);
+            }
+            PlantChange::Panel(component, Edge::Begins) | PlantChange::Fault(component, _) => {
+                self.timers.set_aside(component);
+            }
+            PlantChange::Panel(_, Edge::Ends)
+            | PlantChange::Breaker(_)
+            | PlantChange::Inverter(..)
+            | PlantChange::Load(..)
+            | PlantChange::Grid(..)
+            | PlantChange::Signal(..) => {}
+        }
     }
 
     /// A device follows its set-point no longer, and falls back.

@@ -15,7 +15,7 @@ use super::pending::{Happened, Of, Pending, Told};
 use super::stops::Afterwards;
 use super::{PostState, SimDriver};
 use crate::links::Edge;
-use crate::world::{Change, HostClock, InverterOrder, Level, Life, PathChange, PlantChange, Stalled};
+use crate::world::{Change, HostClock, Life, PathChange, PlantChange, Stalled};
 
 /// A message on its way.
 #[derive(Clone, Copy, Debug)]
@@ -178,18 +178,7 @@ impl SimDriver {
     }
 
     fn change_plant(&mut self, at: Time, grid: u16, change: PlantChange) {
-        let (bus, mut watch) = self.grids[usize::from(grid)].watched(self.monitor.watch(grid));
-        let watch = &mut watch;
-        match change {
-            PlantChange::Breaker(position) => bus.breaker(position, at, watch),
-            PlantChange::Inverter(component, InverterOrder::Start) => bus.start(component, at, watch),
-            PlantChange::Inverter(component, InverterOrder::Stop) => bus.stop(component, at, watch),
-            PlantChange::Load(load, position) => bus.load_breaker(load, position, at, watch),
-            PlantChange::Grid(what, level) => bus.set_grid(what, level.map(Level::value), at, watch),
-            PlantChange::Signal(receiver, level) => {
-                bus.set_signal(receiver, level.map(Level::value), at, watch);
-            }
-        }
+        self.grids[usize::from(grid)].change(change, at, self.monitor.watch(grid));
     }
 
     /// Whether a life of a controller is still the one that runs, and takes what reaches it.

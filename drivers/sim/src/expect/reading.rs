@@ -70,6 +70,8 @@ pub(super) fn ends(bus: &Bus, point: TruthPoint) -> (f64, f64) {
         | Quantity::State
         | Quantity::Trips
         | Quantity::Waiting
+        | Quantity::Mode
+        | Quantity::Remote
         | Quantity::Fuel
         | Quantity::RunningHours
         | Quantity::Starts

@@ -32,7 +32,7 @@ pub enum DeviceFault {
     Short,
     /// It refuses what is written.
     Refuses,
-    /// It acknowledges what is written and takes none of it, as one that is controlled at its panel.
+    /// It acknowledges what is written and takes none of it, as one does that is controlled at its panel and does not say so.
     Ignores,
     /// The connection is gone: what is under way on it is not answered, and the next one takes its time.
     Disconnected,

@@ -19,6 +19,8 @@ pub(super) const fn kind_of(quantity: Quantity) -> Option<PointKind> {
         Quantity::Signal => Some(PointKind::Signal),
         Quantity::State => Some(PointKind::State),
         Quantity::Closed => Some(PointKind::Closed),
+        Quantity::Mode => Some(PointKind::Mode),
+        Quantity::Remote => Some(PointKind::Remote),
         Quantity::StoredEnergy
         | Quantity::AvailablePower
         | Quantity::Curtailed

@@ -70,6 +70,8 @@ pub struct Bus {
     turns: f64,
     /// Whether a load has a relay, which looks at the grid too.
     has_relays: bool,
+    /// By component: whether somebody stands at its panel.
+    local: Vec<bool>,
     /// What every component did before a change; kept for its memory.
     before_w: Vec<f64>,
     now: Time,
@@ -107,6 +109,7 @@ impl Bus {
             swing: Swing::new(ISLAND_STEP, Time::ZERO, 1.0),
             turns: 0.0,
             has_relays: components.iter().any(has_relay),
+            local: alloc::vec![false; components.len()],
             before_w: Vec::with_capacity(components.len()),
             now: Time::ZERO,
             breakpoint: Time::MAX,

@@ -66,6 +66,10 @@ pub enum Quantity {
     Signal,
     /// How it stands: of a connection 0 for a dead bus, 1 for an island, 2 for the grid; of a genset the number of its state.
     State,
+    /// The number of its mode, as a device tells it.
+    Mode,
+    /// 1 while it is controlled from afar, 0 while somebody stands at its panel.
+    Remote,
     /// How often its protection has opened its breaker; of a connection, how often it was closed out of phase.
     Trips,
     /// 1 while a breaker waits to be closed in phase, else 0.
@@ -214,6 +218,14 @@ impl Component {
         }
     }
 
+    /// Whether it takes set-points, or has a breaker that does.
+    pub(super) const fn is_controlled(&self) -> bool {
+        match self {
+            Self::Receiver(_) => false,
+            Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Battery(_) | Self::Genset(_) => true,
+        }
+    }
+
     /// Whether it takes reactive set-points.
     pub(super) fn takes_reactive(&self) -> bool {
         match self {
@@ -259,6 +271,55 @@ impl Component {
                 pv.pass(now);
             }
             Self::Battery(battery) => battery.restart(now),
+        }
+    }
+
+    /// Trips until the fault is over.
+    ///
+    /// # Panics
+    /// If it has no protection of its own.
+    pub(super) fn fail(&mut self, now: Time) {
+        match self {
+            Self::Pv(pv) => {
+                pv.fail();
+                pv.pass(now);
+            }
+            Self::Battery(battery) => battery.fail(now),
+            Self::Genset(genset) => genset.fail(now),
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {
+                panic!("only a battery, a photovoltaic plant or a genset trips by itself")
+            }
+        }
+    }
+
+    /// The fault is over.
+    pub(super) fn recover(&mut self, now: Time) {
+        match self {
+            Self::Pv(pv) => {
+                pv.recover(now);
+                pv.pass(now);
+            }
+            Self::Battery(battery) => battery.recover(now),
+            Self::Genset(genset) => genset.recover(now),
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {}
+        }
+    }
+
+    /// Somebody stands at its panel: it goes on with what it does, and falls back for nobody.
+    pub(super) fn take_to_panel(&mut self) {
+        match self {
+            Self::Pv(pv) => pv.take_to_panel(),
+            Self::Battery(battery) => battery.take_to_panel(),
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
+        }
+    }
+
+    /// It is controlled from afar again, and waits as long as after a set-point.
+    pub(super) fn give_back(&mut self, now: Time) {
+        match self {
+            Self::Pv(pv) => pv.give_back(now),
+            Self::Battery(battery) => battery.give_back(now),
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
         }
     }
 

@@ -163,6 +163,8 @@ impl Connection {
             Quantity::Trips => Some(f64::from(self.trips)),
             // The bus knows what flows besides, and what holds it.
             Quantity::State
+            | Quantity::Mode
+            | Quantity::Remote
             | Quantity::Fuel
             | Quantity::RunningHours
             | Quantity::Starts

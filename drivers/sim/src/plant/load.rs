@@ -174,6 +174,8 @@ impl Load {
             Quantity::SetPoint => Some(if self.position == Position::Closed { -self.rating_w? } else { 0.0 }),
             Quantity::Trips => Some(f64::from(self.trips)),
             Quantity::State
+            | Quantity::Mode
+            | Quantity::Remote
             | Quantity::Waiting
             | Quantity::Fuel
             | Quantity::RunningHours

@@ -8,6 +8,7 @@
 //! While the plant is curtailed no device can know what it could make: whoever reads the available power reads
 //! [`Quantity::Curtailed`] with it. The plant's truth knows it, and the summary's curtailed energy comes from it.
 
+use r_ems_engine::points::DeviceMode;
 use r_ems_engine::units::{Vars, Watts, WattsPerSecond};
 use r_ems_engine::{Span, Time};
 
@@ -51,6 +52,8 @@ pub struct Pv {
     /// When it has heard none for too long.
     unheard: Option<Time>,
     supply: Supply,
+    /// Whether a fault keeps it from making anything.
+    has_tripped: bool,
     power_w: f64,
     available_w: f64,
     flow: PvFlow,
@@ -94,6 +97,7 @@ impl Pv {
             heartbeat: None,
             unheard: None,
             supply: Supply::Live,
+            has_tripped: false,
             power_w: 0.0,
             available_w: 0.0,
             flow: PvFlow::default(),
@@ -121,8 +125,8 @@ impl Pv {
     #[inline]
     pub(super) fn reactive_of(&self, power_w: f64) -> f64 {
         match self.supply {
-            Supply::Live => self.reactive.beside(power_w),
-            Supply::Dead => 0.0,
+            Supply::Live if !self.has_tripped => self.reactive.beside(power_w),
+            Supply::Live | Supply::Dead => 0.0,
         }
     }
 
@@ -187,6 +191,7 @@ impl Pv {
             Quantity::SetPoint => Some(self.set_point_w),
             Quantity::ReactivePower => Some(self.reactive_of(self.power_w)),
             Quantity::ReactiveSetPoint => Some(self.reactive.set_point_var()),
+            Quantity::Mode => Some(self.device_mode().number()),
             Quantity::StateOfCharge
             | Quantity::ReportedStateOfCharge
             | Quantity::StoredEnergy
@@ -194,6 +199,7 @@ impl Pv {
             | Quantity::DischargeLimit
             | Quantity::Demand
             | Quantity::State
+            | Quantity::Remote
             | Quantity::Trips
             | Quantity::Waiting
             | Quantity::Fuel
@@ -234,6 +240,44 @@ impl Pv {
     pub(super) fn restart(&mut self, now: Time) {
         self.unheard = None;
         self.release(now);
+    }
+
+    /// Trips: it makes nothing until the fault is over. The caller passes the component afterwards.
+    pub(super) fn fail(&mut self) {
+        self.has_tripped = true;
+        self.unheard = None;
+    }
+
+    /// The fault is over: it begins to make something again, as slowly as it leaves a limit. The caller passes the component
+    /// afterwards.
+    pub(super) fn recover(&mut self, now: Time) {
+        self.has_tripped = false;
+        let release_w_per_s = self.spec.release.watts_per_second();
+        let until = now + Span::from_secs_f64(self.set_point_w / release_w_per_s);
+        let segment = Segment { value: 0.0, slope_per_s: release_w_per_s, until };
+        self.limit = Line::new(now, if until > now { segment } else { Segment::flat(0.0, Time::MAX) });
+        self.give_back(now);
+    }
+
+    /// Somebody stands at its panel: it keeps its limit, and waits for nobody else.
+    pub(super) fn take_to_panel(&mut self) {
+        self.unheard = None;
+    }
+
+    /// It is controlled from afar again.
+    pub(super) fn give_back(&mut self, now: Time) {
+        if self.is_commanded {
+            self.unheard = self.heartbeat.map(|span| now + span);
+        }
+    }
+
+    /// The mode that it tells: off without sun.
+    fn device_mode(&self) -> DeviceMode {
+        match self.supply {
+            Supply::Live | Supply::Dead if self.has_tripped => DeviceMode::Fault,
+            Supply::Live if self.available_w > 0.0 => DeviceMode::Running,
+            Supply::Live | Supply::Dead => DeviceMode::Off,
+        }
     }
 
     fn release(&mut self, now: Time) {
@@ -283,8 +327,8 @@ impl Pv {
         }
         let available = self.raw.rest(now).clipped(now, 0.0, self.spec.rating.watts());
         let output = match self.supply {
-            Supply::Live => available.lower(self.limit.rest(now), now),
-            Supply::Dead => Segment::flat(0.0, available.until),
+            Supply::Live if !self.has_tripped => available.lower(self.limit.rest(now), now),
+            Supply::Live | Supply::Dead => Segment::flat(0.0, available.until),
         };
         self.available = Line::new(now, available);
         self.output = Line::new(now, output);

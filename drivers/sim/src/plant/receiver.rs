@@ -36,6 +36,8 @@ impl Receiver {
             | Quantity::Demand
             | Quantity::Closed
             | Quantity::State
+            | Quantity::Mode
+            | Quantity::Remote
             | Quantity::Trips
             | Quantity::Waiting
             | Quantity::Fuel

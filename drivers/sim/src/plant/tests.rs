@@ -252,6 +252,60 @@ fn a_battery_that_is_started_follows_its_set_point_after_the_delay() {
 }
 
 #[test]
+fn a_battery_at_its_panel_holds_what_it_does_beyond_its_reversion_and_waits_anew_when_it_is_given_back() {
+    let reversion = Some(Span::from_secs(60));
+    let mut bus = bus(BatterySpec { reversion, lag: Span::ZERO, ..battery(0.5) });
+    let power_at = |bus: &mut Bus, second: u64| {
+        bus.advance(seconds(second), &mut ());
+        (read(bus, BESS, Quantity::Power), read(bus, BESS, Quantity::Remote))
+    };
+    bus.command(BESS, kw(50.0), seconds(0), &mut ());
+    bus.take_to_panel(BESS, seconds(59), &mut ());
+    assert_eq!(power_at(&mut bus, 600), (50e3, 0.0));
+    bus.give_back(BESS, seconds(600), &mut ());
+    assert_eq!(power_at(&mut bus, 659), (50e3, 1.0));
+    assert_eq!(power_at(&mut bus, 660), (0.0, 1.0));
+}
+
+#[test]
+fn a_battery_that_trips_forgets_its_set_point_and_starts_when_nothing_holds_it_any_more() {
+    let spec = BatterySpec { start_delay: Span::from_secs(30), lag: Span::ZERO, ..battery(0.5) };
+    let mut bus = bus(spec);
+    let mut ledger = Ledger::new(&bus);
+    bus.command(BESS, kw(50.0), seconds(0), &mut ledger);
+    bus.fail(BESS, seconds(10), &mut ledger);
+    let stands =
+        |bus: &Bus| [Quantity::Power, Quantity::Mode, Quantity::SetPoint].map(|what| read(bus, BESS, what));
+    assert_eq!(stands(&bus), [0.0, 4.0, 0.0]);
+    bus.start(BESS, seconds(20), &mut ledger);
+    bus.advance(seconds(60), &mut ledger);
+    assert_eq!(stands(&bus), [0.0, 4.0, 0.0], "nobody starts it while its fault lasts");
+    bus.recover(BESS, seconds(60), &mut ledger);
+    bus.advance(seconds(89), &mut ledger);
+    assert_eq!(stands(&bus), [0.0, 1.0, 0.0]);
+    bus.advance(seconds(90), &mut ledger);
+    assert_eq!(stands(&bus), [0.0, 3.0, 0.0]);
+    assert_eq!(read(&bus, BESS, Quantity::Trips), 1.0);
+    assert_eq!(ledger.check(&bus), Ok(()));
+}
+
+#[test]
+fn an_inverter_that_trips_makes_nothing_and_comes_back_as_slowly_as_it_leaves_a_limit() {
+    let mut bus = bus(battery(0.5));
+    let mut ledger = Ledger::new(&bus);
+    bus.fail(PV, seconds(10), &mut ledger);
+    bus.advance(seconds(20), &mut ledger);
+    assert_eq!((read(&bus, PV, Quantity::Power), read(&bus, PV, Quantity::Mode)), (0.0, 4.0));
+    bus.recover(PV, seconds(20), &mut ledger);
+    for (second, power_w) in [(30, 10e3), (60, 40e3), (70, 40e3)] {
+        bus.advance(seconds(second), &mut ledger);
+        assert!((read(&bus, PV, Quantity::Power) - power_w).abs() < 1e-6, "at {second} s");
+    }
+    assert_eq!(read(&bus, PV, Quantity::Mode), 3.0);
+    assert_eq!(ledger.check(&bus), Ok(()));
+}
+
+#[test]
 fn a_battery_begins_in_any_mode_and_does_what_that_mode_says() {
     let spec =
         BatterySpec { power: kw(100.0), start_delay: Span::from_secs(30), lag: Span::ZERO, ..battery(0.5) };

@@ -206,6 +206,16 @@ impl Channel {
         self.budget.iter_mut().for_each(WriteBudget::tell_anew);
     }
 
+    /// Nothing is told to the device any more, nor asked of what it holds, until it comes back: then it is written anew. Whether
+    /// writes fail shows then; meanwhile what was told of it stands.
+    pub(super) fn let_be(&mut self) {
+        if self.last.is_some() || self.retry_at != LocalTime::ZERO {
+            let pause = self.pause;
+            self.forget_decisions();
+            self.pause = pause;
+        }
+    }
+
     /// Whose set-point this is.
     pub const fn device(&self) -> DeviceIndex {
         self.device

@@ -99,7 +99,9 @@ impl Controls {
             | PointKind::Frequency
             | PointKind::Signal
             | PointKind::State
-            | PointKind::Closed => None,
+            | PointKind::Closed
+            | PointKind::Mode
+            | PointKind::Remote => None,
         }
     }
 }
@@ -138,7 +140,11 @@ impl Device<'_> {
                 .by
                 .nominal
                 .map_or((None, 1.0), |nominal| (has(nominal.measured()), nominal.volts().volts().recip())),
-            PointKind::Signal | PointKind::State | PointKind::Closed => (None, 1.0),
+            PointKind::Signal
+            | PointKind::State
+            | PointKind::Closed
+            | PointKind::Mode
+            | PointKind::Remote => (None, 1.0),
             PointKind::StateOfCharge => (first(&models::CHARGE), PERCENT),
             PointKind::ChargeLimit => (self.first(&models::CHARGE_LIMIT), 1.0),
             PointKind::DischargeLimit => (self.first(&models::DISCHARGE_LIMIT), 1.0),

@@ -26,7 +26,12 @@ const EPOCH: Epoch = Epoch { round: 3, seat: Seat(1) };
 
 /// Written down from the documentation of the form, not from what the code gave.
 fn golden() -> impl Iterator<Item = (Event, &'static str)> {
-    of_control().into_iter().chain(of_operators()).chain(of_writes()).chain(of_persistence())
+    of_control()
+        .into_iter()
+        .chain(of_operators())
+        .chain(of_standings())
+        .chain(of_writes())
+        .chain(of_persistence())
 }
 
 /// What operators tell devices, and what is refused of it.
@@ -53,6 +58,17 @@ fn of_operators() -> [(Event, &'static str); 8] {
             "110701020a",
         ),
         (refused(Command::Reset, CommandRefusal::NotStopped), "11090c"),
+    ]
+}
+
+/// What devices say of themselves as a whole.
+const fn of_standings() -> [(Event, &'static str); 4] {
+    let device = DeviceIndex(300);
+    [
+        (Event::DeviceLocal { device }, "2fac02"),
+        (Event::DeviceRemote { device }, "30ac02"),
+        (Event::DeviceFault { device }, "31ac02"),
+        (Event::DeviceRecovered { device }, "32ac02"),
     ]
 }
 

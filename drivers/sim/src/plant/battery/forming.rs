@@ -172,13 +172,6 @@ impl Battery {
         }
     }
 
-    /// Opens its breaker, until somebody starts it.
-    pub(in super::super) fn trip(&mut self, now: Time) {
-        self.trips += 1;
-        self.let_go();
-        self.stop(now);
-    }
-
     /// How often it could not hold an island.
     pub fn trips(&self) -> u32 {
         self.trips

@@ -12,6 +12,7 @@
 //! phase are closed forms counted from its beginning, so looking at the battery changes nothing in it.
 
 mod forming;
+mod mode;
 mod phase;
 mod spec;
 
@@ -22,6 +23,7 @@ use r_ems_engine::units::{Vars, Watts};
 use r_ems_engine::{Span, Time};
 
 use self::forming::Drive;
+use self::mode::Tripped;
 use self::phase::{Constants, Phase, Progress};
 use super::lasting::Lasting;
 use super::taper::Band;
@@ -53,8 +55,9 @@ pub struct Battery {
     drive: Drive,
     /// How long it has given more than its rating while it formed an island.
     overloaded: Lasting,
-    /// How often it could not hold an island.
+    /// How often its protection has opened its contactors, and whether it has now.
     trips: u32,
+    tripped: Tripped,
     /// The last command received, or the fallback after it ended, in W.
     set_point_w: f64,
     /// Whether that is a command.
@@ -125,6 +128,7 @@ impl Battery {
             drive: Drive::Follows,
             overloaded: Self::overload_timer(spec.forms),
             trips: 0,
+            tripped: Tripped::No,
             set_point_w: power_w,
             is_commanded: false,
             followed_w: power_w,
@@ -269,7 +273,9 @@ impl Battery {
             Quantity::ReactivePower => Some(self.reactive_of(self.power_w())),
             Quantity::ReactiveSetPoint => Some(self.reactive.set_point_var()),
             Quantity::Trips => Some(f64::from(self.trips)),
+            Quantity::Mode => Some(self.device_mode().number()),
             Quantity::State
+            | Quantity::Remote
             | Quantity::Waiting
             | Quantity::Fuel
             | Quantity::RunningHours
@@ -334,8 +340,12 @@ impl Battery {
     }
 
     /// Starts the inverter: from standing by at once, from off after its delay; nothing happens if it is on its way or
-    /// running.
+    /// running, or if a fault holds it.
     pub(super) fn start(&mut self, now: Time) {
+        if self.tripped == Tripped::Held {
+            return;
+        }
+        self.tripped = Tripped::No;
         match self.mode {
             Mode::Off => self.mode = Mode::Starting { ready: now + self.spec.start_delay },
             Mode::Ready => {

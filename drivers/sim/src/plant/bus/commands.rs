@@ -77,6 +77,31 @@ impl Bus {
         self.act(component, now, watch, Component::stop);
     }
 
+    /// A component trips at `now`, and nobody starts it before the fault is over.
+    ///
+    /// # Panics
+    /// If it has no protection of its own.
+    pub fn fail(&mut self, component: ComponentIndex, now: Time, watch: &mut impl Watch) {
+        self.act(component, now, watch, Component::fail);
+    }
+
+    /// A fault is over at `now`: the component starts again, or can be reset.
+    pub fn recover(&mut self, component: ComponentIndex, now: Time, watch: &mut impl Watch) {
+        self.act(component, now, watch, Component::recover);
+    }
+
+    /// Somebody stands at a component's panel from `now` on: it goes on with what it does.
+    pub fn take_to_panel(&mut self, component: ComponentIndex, now: Time, watch: &mut impl Watch) {
+        self.act(component, now, watch, |component, _at| component.take_to_panel());
+        self.local[usize::from(component.0)] = true;
+    }
+
+    /// A component is controlled from afar again from `now` on.
+    pub fn give_back(&mut self, component: ComponentIndex, now: Time, watch: &mut impl Watch) {
+        self.act(component, now, watch, Component::give_back);
+        self.local[usize::from(component.0)] = false;
+    }
+
     /// Restarts what controls a component at `now`: it forgets its set-point. A connection and a load have none.
     pub fn restart(&mut self, component: ComponentIndex, now: Time, watch: &mut impl Watch) {
         self.act(component, now, watch, Component::restart);

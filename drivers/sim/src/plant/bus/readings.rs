@@ -2,6 +2,7 @@
 
 use r_ems_engine::{Span, Time};
 
+use super::super::component::flag;
 use super::super::{BusMode, Component, ComponentIndex, Electrical, Quantity, TruthPoint};
 use super::Bus;
 
@@ -61,7 +62,16 @@ impl Bus {
         }
     }
 
+    /// Whether somebody stands at a component's panel.
+    pub fn is_local(&self, component: ComponentIndex) -> bool {
+        self.local[usize::from(component.0)]
+    }
+
     fn read(&self, component: ComponentIndex, quantity: Quantity) -> Option<f64> {
+        if quantity == Quantity::Remote {
+            let is_local = *self.local.get(usize::from(component.0))?;
+            return flag(!is_local).filter(|_| self.components[usize::from(component.0)].is_controlled());
+        }
         if component != self.connection_index() {
             return self.components.get(usize::from(component.0))?.value(quantity);
         }
@@ -91,6 +101,8 @@ impl Bus {
             | Quantity::Signal
             | Quantity::Trips
             | Quantity::Waiting
+            | Quantity::Mode
+            | Quantity::Remote
             | Quantity::Fuel
             | Quantity::RunningHours
             | Quantity::Starts => self.connection().value(quantity),

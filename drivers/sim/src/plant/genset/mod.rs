@@ -34,6 +34,8 @@ pub struct Genset {
     mode: BusMode,
     /// Whether it was started and not stopped since: then it holds its set-point, else 0 W.
     is_called: bool,
+    /// Whether a fault keeps it from being reset.
+    is_held: bool,
     set_point_w: f64,
     /// Attempts that are still to fail before chance says.
     to_fail: u32,
@@ -102,6 +104,7 @@ impl Genset {
             overloaded: Lasting::new(spec.overload_time),
             reversed: Lasting::new(spec.reverse_time),
             trips: 0,
+            is_held: false,
             starts: 0,
             running_s: 0.0,
             fuel_l: 0.0,
@@ -160,6 +163,8 @@ impl Genset {
             | Quantity::ChargeLimit
             | Quantity::DischargeLimit
             | Quantity::Demand
+            | Quantity::Mode
+            | Quantity::Remote
             | Quantity::Closed
             | Quantity::Waiting
             | Quantity::ReactivePower
@@ -216,6 +221,7 @@ impl Genset {
             GensetState::Running | GensetState::WarmUp { .. } | GensetState::Synchronizing { .. } => {
                 self.state = GensetState::CoolDown { until: now + self.spec.cool_down };
             }
+            GensetState::Fault if self.is_held => {}
             GensetState::Starting { .. } | GensetState::Fault => self.state = GensetState::Off,
             GensetState::Off | GensetState::CoolDown { .. } => {}
         }
@@ -228,6 +234,20 @@ impl Genset {
         self.trips += 1;
         self.state = GensetState::Fault;
         self.follow(now);
+    }
+
+    /// Trips, and cannot be reset before the fault is over.
+    pub(super) fn fail(&mut self, now: Time) {
+        self.is_held = true;
+        self.trip(now);
+    }
+
+    /// The fault is over: a stop resets it, and one that it was told meanwhile has.
+    pub(super) fn recover(&mut self, now: Time) {
+        self.is_held = false;
+        if !self.is_called {
+            self.stop(now);
+        }
     }
 
     /// Hears what holds the bus from now on.
