@@ -185,6 +185,7 @@ impl SimDriver {
             PlantChange::Inverter(component, InverterOrder::Start) => bus.start(component, at, watch),
             PlantChange::Inverter(component, InverterOrder::Stop) => bus.stop(component, at, watch),
             PlantChange::Load(load, position) => bus.load_breaker(load, position, at, watch),
+            PlantChange::Tie(tie, position) => bus.tie_breaker(tie, position, at, watch),
             PlantChange::Grid(what, level) => bus.set_grid(what, level.map(Level::value), at, watch),
             PlantChange::Signal(receiver, level) => {
                 bus.set_signal(receiver, level.map(Level::value), at, watch);

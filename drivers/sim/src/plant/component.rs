@@ -6,7 +6,7 @@
 use r_ems_engine::units::{Vars, Watts};
 use r_ems_engine::{Span, Time};
 
-use super::{Battery, BusMode, Connection, Genset, Load, Position, Pv, Receiver};
+use super::{Battery, BusMode, BusTie, Connection, Genset, Load, Position, Pv, Receiver};
 
 /// Which component of its bus; dense, in the order in which they were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +27,8 @@ pub enum Component {
     Receiver(Receiver),
     /// Generation from fuel.
     Genset(Genset),
+    /// The breaker between two sections.
+    Tie(BusTie),
 }
 
 /// What of a component is read.
@@ -64,9 +66,10 @@ pub enum Quantity {
     ReactiveSetPoint,
     /// What the grid operator allows, 0 to 1.
     Signal,
-    /// How it stands: of a connection 0 for a dead bus, 1 for an island, 2 for the grid; of a genset the number of its state.
+    /// How it stands: of a connection, and of the section of a tie, 0 for dead, 1 for an island, 2 for the grid; of a genset the
+    /// number of its state.
     State,
-    /// How often its protection has opened its breaker; of a connection, how often it was closed out of phase.
+    /// How often its protection has opened its breaker; of a connection or a tie, how often it was closed out of phase.
     Trips,
     /// 1 while a breaker waits to be closed in phase, else 0.
     Waiting,
@@ -112,6 +115,19 @@ impl Component {
             Self::Battery(battery) => battery.power_w(),
             Self::Receiver(_) => 0.0,
             Self::Genset(genset) => genset.power_w(),
+            Self::Tie(tie) => tie.power_w,
+        }
+    }
+
+    /// What it gives to the bus itself now, in W: a connection and a tie carry what others do.
+    #[inline]
+    pub(super) fn own_w(&self) -> f64 {
+        match self {
+            Self::Connection(_) | Self::Receiver(_) | Self::Tie(_) => 0.0,
+            Self::Load(load) => load.power_w(),
+            Self::Pv(pv) => pv.power_w(),
+            Self::Battery(battery) => battery.power_w(),
+            Self::Genset(genset) => genset.power_w(),
         }
     }
 
@@ -125,6 +141,7 @@ impl Component {
             Self::Battery(battery) => (battery.flow().start_w, battery.flow().end_w),
             Self::Receiver(_) => (0.0, 0.0),
             Self::Genset(genset) => (genset.flow().start_w, genset.flow().end_w),
+            Self::Tie(tie) => (tie.flow().start_w, tie.flow().end_w),
         }
     }
 
@@ -137,6 +154,7 @@ impl Component {
             Self::Battery(battery) => battery.value(quantity),
             Self::Receiver(receiver) => receiver.value(quantity),
             Self::Genset(genset) => genset.value(quantity),
+            Self::Tie(tie) => tie.value(quantity),
         }
     }
 
@@ -146,7 +164,7 @@ impl Component {
             Self::Load(load) => load.reactive_of(power_w),
             Self::Pv(pv) => pv.reactive_of(power_w),
             Self::Battery(battery) => battery.reactive_of(power_w),
-            Self::Connection(_) | Self::Receiver(_) | Self::Genset(_) => 0.0,
+            Self::Connection(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => 0.0,
         }
     }
 
@@ -158,6 +176,7 @@ impl Component {
             Self::Battery(battery) => battery.breakpoint(),
             Self::Receiver(receiver) => receiver.breakpoint(),
             Self::Genset(genset) => genset.breakpoint(),
+            Self::Tie(_) => Time::MAX,
         }
     }
 
@@ -170,14 +189,15 @@ impl Component {
             Self::Battery(battery) => battery.pass(now),
             Self::Receiver(receiver) => receiver.pass(now),
             Self::Genset(genset) => genset.pass(now),
+            Self::Tie(_) => {}
         }
     }
 
-    /// Lets the component know what holds the bus from now on.
+    /// Lets the component know what holds its part of the bus from now on.
     pub(super) fn energize(&mut self, mode: BusMode, now: Time) {
         let supply = mode.supply();
         match self {
-            Self::Connection(_) | Self::Receiver(_) => {}
+            Self::Connection(_) | Self::Receiver(_) | Self::Tie(_) => {}
             Self::Load(load) => load.energize(supply),
             Self::Pv(pv) => {
                 pv.energize(supply);
@@ -208,8 +228,10 @@ impl Component {
             Self::Load(load) => {
                 load.switch(if power == Watts::ZERO { Position::Open } else { Position::Closed })
             }
-            Self::Connection(_) | Self::Receiver(_) => {
-                panic!("a receiver takes no set-point, and the bus moves the breaker of a connection")
+            Self::Connection(_) | Self::Receiver(_) | Self::Tie(_) => {
+                panic!(
+                    "a receiver takes no set-point, and the bus moves the breakers of a connection and of ties"
+                )
             }
         }
     }
@@ -219,7 +241,7 @@ impl Component {
         match self {
             Self::Pv(pv) => pv.takes_reactive(),
             Self::Battery(battery) => battery.takes_reactive(),
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => false,
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => false,
         }
     }
 
@@ -228,14 +250,14 @@ impl Component {
         match self {
             Self::Pv(pv) => pv.command_reactive(power),
             Self::Battery(battery) => battery.command_reactive(power),
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => {}
         }
     }
 
     /// Hears that somebody cares for its set-point. A connection and a load have none, and a genset keeps its own.
     pub(super) fn hear(&mut self, now: Time) {
         match self {
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => {}
             Self::Pv(pv) => pv.hear(now),
             Self::Battery(battery) => battery.hear(now),
         }
@@ -244,7 +266,7 @@ impl Component {
     /// Falls back from now on when it hears nobody for so long.
     pub(super) fn expect_heartbeats(&mut self, timeout: Span) {
         match self {
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => {}
             Self::Pv(pv) => pv.expect_heartbeats(timeout),
             Self::Battery(battery) => battery.expect_heartbeats(timeout),
         }
@@ -253,7 +275,7 @@ impl Component {
     /// Forgets the set-point: a battery rests as after its reversion, a photovoltaic plant makes what it can.
     pub(super) fn restart(&mut self, now: Time) {
         match self {
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => {}
             Self::Pv(pv) => {
                 pv.restart(now);
                 pv.pass(now);
@@ -270,7 +292,7 @@ impl Component {
         match self {
             Self::Battery(battery) => battery.start(now),
             Self::Genset(genset) => genset.start(now),
-            Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Receiver(_) => {
+            Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Receiver(_) | Self::Tie(_) => {
                 panic!("only a battery or a genset is started")
             }
         }
@@ -284,7 +306,7 @@ impl Component {
         match self {
             Self::Battery(battery) => battery.stop(now),
             Self::Genset(genset) => genset.stop(now),
-            Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Receiver(_) => {
+            Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Receiver(_) | Self::Tie(_) => {
                 panic!("only a battery or a genset is stopped")
             }
         }
