@@ -196,7 +196,8 @@ fn usual(kind: PointKind, device: &DeviceSpec) -> f64 {
         PointKind::Frequency => 49.7,
         PointKind::Signal => 0.6,
         PointKind::State => 4.0,
-        PointKind::Closed => 1.0,
+        PointKind::Closed | PointKind::Remote => 1.0,
+        PointKind::Mode => 3.0,
         PointKind::SetPoint | PointKind::ReactivePower | PointKind::ReactiveSetPoint => 0.0,
     }
 }

@@ -140,8 +140,8 @@ fn read_change(what: &Node<'_>, context: &Context<'_>, notes: &mut Notes) -> Opt
     };
     match what.name() {
         "Open" | "Close" => {
-            let kinds = [Kind::Connection, Kind::Load];
-            read_move(what, &kinds, "only a GridConnection or a Load has a breaker", names, notes)
+            let kinds = [Kind::Connection, Kind::Load, Kind::Tie];
+            read_move(what, &kinds, "only a GridConnection, a Load or a BusTie has a breaker", names, notes)
         }
         "Stop" if fault::stops_order(what) => fault::stop_at(what, names, notes).map(|change| vec![change]),
         "Start" | "Stop" => {
@@ -199,6 +199,7 @@ fn read_move(
     let (grid, component, found) = component_of(place, kinds, must, names, notes)?;
     let moves = |position| match found {
         Some(Kind::Load) => PlantChange::Load(component, position),
+        Some(Kind::Tie) => PlantChange::Tie(component, position),
         Some(Kind::Connection | Kind::Pv | Kind::Battery | Kind::Genset | Kind::Signal) | None => {
             PlantChange::Breaker(position)
         }

@@ -83,8 +83,8 @@ impl<'t> Initial<'t> {
     pub(crate) fn check_used(&mut self, kind: Option<Kind>, notes: &mut Notes) {
         self.is_used = true;
         let Some(kind) = kind else { return };
-        if self.breaker.is_some() && kind != Kind::Connection {
-            self.key.error(notes, "only a GridConnection has a breaker");
+        if self.breaker.is_some() && !matches!(kind, Kind::Connection | Kind::Tie) {
+            self.key.error(notes, "only a GridConnection or a BusTie begins with a breaker");
         }
         let is_of_battery = self.power.is_some() || self.soc.is_some();
         let is_of_genset = self.mode.is_some() && kind == Kind::Genset;

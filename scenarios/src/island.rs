@@ -69,18 +69,23 @@ impl Meeting {
 /// Reads `nominal: "60 Hz", synchro_check: SynchroCheck(…)` of a connection.
 pub(crate) fn meeting(fields: &mut Fields<'_>, notes: &mut Notes) -> Meeting {
     let nominal_hz = fields.leaf_if_given::<Hertz>("nominal", notes).map_or(NOMINAL_HZ, Hertz::hertz);
+    Meeting { check: synchro_check(fields, notes), nominal_hz }
+}
+
+/// Reads `synchro_check: SynchroCheck(…)` of a breaker between two sides that may be live, or `None`.
+pub(crate) fn synchro_check(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<SynchroSpec> {
     let mut check = Some(SynchroSpec::default());
     if let Some(node) = fields.optional("synchro_check") {
         match node.name() {
             "None" => check = None,
-            "SynchroCheck" => check = Some(synchro_check(&node, notes)),
+            "SynchroCheck" => check = Some(synchro_spec(&node, notes)),
             _ => node.error(notes, "expected SynchroCheck(…) or None"),
         }
     }
-    Meeting { check, nominal_hz }
+    check
 }
 
-fn synchro_check(node: &Node<'_>, notes: &mut Notes) -> SynchroSpec {
+fn synchro_spec(node: &Node<'_>, notes: &mut Notes) -> SynchroSpec {
     let mut spec = SynchroSpec::default();
     let Some(mut fields) = node.fields(notes) else { return spec };
     spec.slip_min = fields.leaf_or("slip_min", spec.slip_min, notes);

@@ -10,8 +10,8 @@ use r_ems_engine::points::{DeviceClass, DeviceSpec};
 use r_ems_engine::rng::Stream;
 use r_ems_engine::units::{Hertz, Ratio, VoltAmperes, Watts, WattsPerSecond};
 use r_ems_sim::plant::{
-    Bus, Component, Connection, GridSource, GridValue, Impedance, Load, NOMINAL_HZ, NOMINAL_PU, POWER_FACTOR,
-    Position, Pv, PvSpec, Quantity, R_TO_X, ReactiveOutput, Receiver, SpecError,
+    Bus, Component, ComponentIndex, Connection, GridSource, GridValue, Impedance, Load, NOMINAL_HZ,
+    NOMINAL_PU, POWER_FACTOR, Pv, PvSpec, R_TO_X, ReactiveOutput, Receiver, SpecError,
 };
 use r_ems_sim::sources::Source;
 
@@ -22,44 +22,15 @@ use crate::leaf::check_name;
 use crate::mistake::Notes;
 use crate::node::{Entry, Fields, Node};
 use crate::reach::Reach;
+use crate::sections::{self, Stands, Tie};
 use crate::source::{Maker, Stand};
 use crate::wind::{self, WIND};
 use crate::{battery, genset, island, refused};
 
+pub(crate) use crate::kind::{Kind, Unit};
+
 /// Most components of a grid.
 pub(crate) const MAX_COMPONENTS: usize = r_ems_sim::plant::MAX_COMPONENTS;
-
-/// Components that wait for buses with sections.
-const LATER: [&str; 1] = ["BusTie"];
-
-/// What a component is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Connection,
-    Load,
-    Pv,
-    Battery,
-    Signal,
-    Genset,
-}
-
-/// The unit of a quantity, as text writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
-    Power,
-    ReactivePower,
-    Energy,
-    Share,
-    Voltage,
-    Frequency,
-    Flag,
-    /// A number, a count, or an amount in the unit that the reference says.
-    Number,
-    /// In the currency of the tariff.
-    Money,
-    /// A length of time.
-    Span,
-}
 
 /// One component of a grid's plant.
 #[derive(Debug)]
@@ -72,14 +43,19 @@ pub(crate) struct Part<'t> {
     breaker: Option<Node<'t>>,
     /// Its rated power and where that stands.
     rating: Option<(Watts, Node<'t>)>,
-    component: Option<Component>,
+    /// In which section it stands.
+    pub(crate) stands: Stands<'t>,
+    /// What it is besides, if it is a tie.
+    pub(crate) tie: Option<Tie<'t>>,
+    pub(crate) component: Option<Component>,
 }
 
 impl<'t> Part<'t> {
     /// A component of which nothing but its name and its kind is known.
     fn of(entry: &Entry<'t>, kind: Option<Kind>) -> Self {
         let (name, key) = (entry.name.clone(), entry.key.clone());
-        Self { name, key, kind, breaker: None, rating: None, component: None }
+        let (stands, tie) = (Stands::Unknown, None);
+        Self { name, key, kind, breaker: None, rating: None, stands, tie, component: None }
     }
 
     /// Whether a device measures or moves it: that of its name, or the one that it names as its breaker.
@@ -104,103 +80,6 @@ impl<'t> Part<'t> {
 pub(crate) struct Plant<'t> {
     pub(crate) parts: Vec<Part<'t>>,
     pub(crate) bus: Option<Bus>,
-}
-
-impl Kind {
-    pub(crate) const NAMES: [(&'static str, Self); 7] = [
-        ("GridConnection", Self::Connection),
-        ("Load", Self::Load),
-        ("Pv", Self::Pv),
-        // Of another source, and to whoever limits it the same.
-        (WIND, Self::Pv),
-        ("Battery", Self::Battery),
-        ("Signal", Self::Signal),
-        ("Genset", Self::Genset),
-    ];
-
-    /// The kind as a scenario spells it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Connection => "GridConnection",
-            Self::Load => "Load",
-            Self::Pv => "Pv",
-            Self::Battery => "Battery",
-            Self::Signal => "Signal",
-            Self::Genset => "Genset",
-        }
-    }
-
-    /// What can be read of it: the name after the dot, the quantity, its unit.
-    pub(crate) fn quantities(self) -> &'static [(&'static str, Quantity, Unit)] {
-        match self {
-            Self::Connection => &[
-                ("p", Quantity::Power, Unit::Power),
-                ("closed", Quantity::Closed, Unit::Flag),
-                ("q", Quantity::ReactivePower, Unit::ReactivePower),
-                ("v", Quantity::Voltage, Unit::Voltage),
-                ("f", Quantity::Frequency, Unit::Frequency),
-                ("state", Quantity::State, Unit::Number),
-                ("waiting", Quantity::Waiting, Unit::Flag),
-                ("grid_v", Quantity::GridVoltage, Unit::Voltage),
-                ("grid_f", Quantity::GridFrequency, Unit::Frequency),
-                ("trips", Quantity::Trips, Unit::Number),
-                ("remote", Quantity::Remote, Unit::Flag),
-            ],
-            Self::Load => &[
-                ("p", Quantity::Power, Unit::Power),
-                ("demand", Quantity::Demand, Unit::Power),
-                ("q", Quantity::ReactivePower, Unit::ReactivePower),
-                ("closed", Quantity::Closed, Unit::Flag),
-                ("trips", Quantity::Trips, Unit::Number),
-                ("remote", Quantity::Remote, Unit::Flag),
-            ],
-            Self::Pv => &[
-                ("p", Quantity::Power, Unit::Power),
-                ("available", Quantity::AvailablePower, Unit::Power),
-                ("curtailed", Quantity::Curtailed, Unit::Flag),
-                ("set_point", Quantity::SetPoint, Unit::Power),
-                ("q", Quantity::ReactivePower, Unit::ReactivePower),
-                ("mode", Quantity::Mode, Unit::Number),
-                ("remote", Quantity::Remote, Unit::Flag),
-            ],
-            Self::Battery => &[
-                ("p", Quantity::Power, Unit::Power),
-                ("soc", Quantity::StateOfCharge, Unit::Share),
-                ("reported_soc", Quantity::ReportedStateOfCharge, Unit::Share),
-                ("energy", Quantity::StoredEnergy, Unit::Energy),
-                ("charge_limit", Quantity::ChargeLimit, Unit::Power),
-                ("discharge_limit", Quantity::DischargeLimit, Unit::Power),
-                ("set_point", Quantity::SetPoint, Unit::Power),
-                ("q", Quantity::ReactivePower, Unit::ReactivePower),
-                ("trips", Quantity::Trips, Unit::Number),
-                ("mode", Quantity::Mode, Unit::Number),
-                ("remote", Quantity::Remote, Unit::Flag),
-            ],
-            Self::Genset => &[
-                ("p", Quantity::Power, Unit::Power),
-                ("set_point", Quantity::SetPoint, Unit::Power),
-                ("state", Quantity::State, Unit::Number),
-                ("starts", Quantity::Starts, Unit::Number),
-                ("trips", Quantity::Trips, Unit::Number),
-                ("hours", Quantity::RunningHours, Unit::Number),
-                ("fuel", Quantity::Fuel, Unit::Number),
-                ("remote", Quantity::Remote, Unit::Flag),
-            ],
-            Self::Signal => &[("signal", Quantity::Signal, Unit::Share)],
-        }
-    }
-
-    /// The kind that a device of `class` measures or moves.
-    fn of(class: DeviceClass) -> Self {
-        match class {
-            DeviceClass::Meter | DeviceClass::Breaker => Self::Connection,
-            DeviceClass::Genset => Self::Genset,
-            DeviceClass::Load => Self::Load,
-            DeviceClass::Battery => Self::Battery,
-            DeviceClass::Pv => Self::Pv,
-            DeviceClass::Signal => Self::Signal,
-        }
-    }
 }
 
 /// Reads the components of one grid.
@@ -229,18 +108,25 @@ pub(crate) fn read<'t>(
     }
     check_connection(&grid.value, &parts, notes);
     check_devices(grid, devices, &parts, notes);
+    let sections = sections::join(&mut parts, notes);
     let components: Option<Vec<Component>> = parts.iter_mut().map(|part| part.component.take()).collect();
-    let bus = components.and_then(|components| Bus::new(components).ok());
-    let bus = bus.map(|bus| with_breaker(bus, &grid.name, &parts, initial));
+    let bus = components.and_then(|components| Bus::with_sections(components, sections?).ok());
+    let bus = bus.map(|bus| with_breakers(bus, &grid.name, &parts, initial));
     Some(Plant { parts, bus })
 }
 
-/// Opens the breaker at the start if `initial` says so.
-fn with_breaker(mut bus: Bus, grid: &str, parts: &[Part<'_>], initial: &mut [Initial<'_>]) -> Bus {
-    let connection = parts.iter().find(|part| part.kind == Some(Kind::Connection));
-    let place = connection.map(|part| format!("{grid}/{}", part.name));
-    let position = place.and_then(|place| Initial::take(initial, &place)?.breaker);
-    bus.breaker(position.unwrap_or(Position::Closed), Time::ZERO, &mut ());
+/// Opens the breakers at the start that `initial` says are open.
+fn with_breakers(mut bus: Bus, grid: &str, parts: &[Part<'_>], initial: &mut [Initial<'_>]) -> Bus {
+    for (index, part) in (0..).map(ComponentIndex).zip(parts) {
+        let begun = Initial::take(initial, &format!("{grid}/{}", part.name));
+        let Some(position) = begun.and_then(|begun| begun.breaker) else { continue };
+        match part.kind {
+            Some(Kind::Connection) => bus.breaker(position, Time::ZERO, &mut ()),
+            Some(Kind::Tie) => bus.tie_breaker(index, position, Time::ZERO, &mut ()),
+            // Nothing else begins with a breaker, which was noted.
+            Some(Kind::Load | Kind::Pv | Kind::Battery | Kind::Signal | Kind::Genset) | None => {}
+        }
+    }
     bus
 }
 
@@ -305,12 +191,12 @@ fn read_part<'t>(
     let kind = Kind::NAMES.iter().find(|known| known.0 == name).map(|known| known.1);
     let mut part = Part::of(entry, kind);
     let Some(kind) = kind else {
-        unknown(&entry.value, "component", &Kind::NAMES.map(|known| known.0), &LATER, notes);
+        unknown(&entry.value, "component", &Kind::NAMES.map(|known| known.0), &[], notes);
         return part;
     };
     let Some(mut fields) = entry.value.fields(notes) else { return part };
-    if kind == Kind::Signal {
-        part.component = read_receiver(&mut fields, place, maker, notes).map(Component::Receiver);
+    if matches!(kind, Kind::Signal | Kind::Tie) {
+        read_unrated(&mut part, &mut fields, place, maker, notes);
         fields.finish(notes);
         return part;
     }
@@ -350,26 +236,53 @@ fn read_part<'t>(
             let battery = battery::read(&mut fields, rating, declared, initial, notes);
             battery.map(|battery| Ok(Component::Battery(battery.with_reactive(reactive?))))
         }
-        Kind::Signal => None,
+        Kind::Signal | Kind::Tie => None,
         Kind::Genset => {
             let stream = Stream::named(maker.seed, &format!("{place}/genset"));
             genset::read(&mut fields, rating, initial, stream, notes)
         }
     };
     part.rating = rating.map(|rating| (rating, fields.place(field).clone()));
-    part.component = match made {
-        Some(Ok(component)) => Some(component),
-        Some(Err(error)) => {
+    part.component = made.and_then(|made| accepted(made, &fields, rating, notes));
+    part.stands = if kind == Kind::Connection { Stands::Main } else { sections::read(&mut fields, notes) };
+    fields.finish(notes);
+    part
+}
+
+/// Reads what has no rating: a signal, or a tie, which is made as soon as all sections are known.
+fn read_unrated<'t>(
+    part: &mut Part<'t>,
+    fields: &mut Fields<'t>,
+    place: &str,
+    maker: &mut Maker<'_, 't>,
+    notes: &mut Notes,
+) {
+    if part.kind == Some(Kind::Tie) {
+        let (stands, tie) = sections::read_tie(fields, notes);
+        (part.stands, part.tie) = (stands, Some(tie));
+    } else {
+        part.stands = Stands::Main;
+        part.component = read_receiver(fields, place, maker, notes).map(Component::Receiver);
+    }
+}
+
+/// The component that was made, or none and a note of what is refused about it.
+fn accepted(
+    made: Result<Component, SpecError>,
+    fields: &Fields<'_>,
+    rating: Option<Watts>,
+    notes: &mut Notes,
+) -> Option<Component> {
+    match made {
+        Ok(component) => Some(component),
+        Err(error) => {
             // A rating of zero was noted where it was read.
             if !matches!(refused::parameter_of(&error), "rating" | "import_max") {
-                refused::show(&fields, &error, rating, notes);
+                refused::show(fields, &error, rating, notes);
             }
             None
         }
-        None => None,
-    };
-    fields.finish(notes);
-    part
+    }
 }
 
 /// Reads what a load has beside its source.

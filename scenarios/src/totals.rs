@@ -252,5 +252,6 @@ fn kind_of(component: &Component) -> Kind {
         Component::Battery(_) => Kind::Battery,
         Component::Receiver(_) => Kind::Signal,
         Component::Genset(_) => Kind::Genset,
+        Component::Tie(_) => Kind::Tie,
     }
 }

@@ -58,7 +58,8 @@ fn limits_w(loaded: &Loaded<BuiltIn>) -> Vec<f64> {
             | Component::Load(_)
             | Component::Battery(_)
             | Component::Receiver(_)
-            | Component::Genset(_) => None,
+            | Component::Genset(_)
+            | Component::Tie(_) => None,
         })
         .collect()
 }

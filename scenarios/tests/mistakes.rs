@@ -48,7 +48,7 @@ bad_files! {
     unquoted, window, spelled, empty, unclosed_text, unclosed_bracket, unclosed_end,
     intervals, council, pair, one_host, lone_witness, network, faults, device_faults, take_over, take_over_alone,
     late_writes, late_renewals, late_beats, crowded_beats, persistence, no_disks, stalls, wall_clocks, differing, modbus,
-    modbus_misfits, bits, identity, serial, serial_misfits, serial_masters, sunspec, by_the_clock, islands, pipelining,
+    modbus_misfits, bits, identity, serial, serial_misfits, serial_masters, sunspec, by_the_clock, islands, pipelining, sections,
 }
 
 #[test]

@@ -10,7 +10,7 @@ const PROFILE: &str = include_str!("bad/short.csv");
 type Part = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 /// Every field that a component of each kind may have, with a value that is right.
-const WHOLE: [Part; 6] = [
+const WHOLE: [Part; 7] = [
     (
         "pcc",
         "GridConnection",
@@ -32,6 +32,7 @@ const WHOLE: [Part; 6] = [
             ("source", "Constant(\"100 kW\")"),
             ("power_factor", "0.95"),
             ("shed_at", "(\"49.0 Hz\", \"100 ms\")"),
+            ("section", "\"starboard\""),
         ],
     ),
     (
@@ -44,6 +45,7 @@ const WHOLE: [Part; 6] = [
             ("lag", "\"1 s\""),
             ("release", "\"10 kW/s\""),
             ("apparent", "\"120 kVA\""),
+            ("section", "\"starboard\""),
         ],
     ),
     (
@@ -71,6 +73,7 @@ const WHOLE: [Part; 6] = [
             ("voltage_droop", "\"5 %\""),
             ("overload", "\"120 %\""),
             ("overload_time", "\"10 s\""),
+            ("section", "\"main\""),
         ],
     ),
     (
@@ -98,9 +101,19 @@ const WHOLE: [Part; 6] = [
             ("idle_l_per_h", "16.0"),
             ("l_per_kwh", "0.246"),
             ("governor", "(gain: 0.8)"),
+            ("section", "\"starboard\""),
         ],
     ),
     ("receiver", "Signal", &[("source", "Constant(1.0)")]),
+    (
+        "tie",
+        "BusTie",
+        &[
+            ("section", "\"starboard\""),
+            ("to", "\"main\""),
+            ("synchro_check", "SynchroCheck(time_out: \"2 min\")"),
+        ],
+    ),
 ];
 
 /// What is told of the good scenario with all components, one field of one of them as `changed` says.

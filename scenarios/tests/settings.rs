@@ -21,7 +21,8 @@ fn capacity_wh(loaded: &Loaded<BuiltIn>) -> f64 {
         | Component::Load(_)
         | Component::Pv(_)
         | Component::Receiver(_)
-        | Component::Genset(_) => None,
+        | Component::Genset(_)
+        | Component::Tie(_) => None,
     });
     batteries.sum()
 }

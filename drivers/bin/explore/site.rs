@@ -344,7 +344,8 @@ fn controlled(
             | Component::Load(_)
             | Component::Pv(_)
             | Component::Receiver(_)
-            | Component::Genset(_) => None,
+            | Component::Genset(_)
+            | Component::Tie(_) => None,
         };
         Controlled {
             name: device.name.clone(),

@@ -181,7 +181,8 @@ fn capacities(names: &[String], components: &[Component]) -> BTreeMap<String, f6
         | Component::Load(_)
         | Component::Pv(_)
         | Component::Receiver(_)
-        | Component::Genset(_) => None,
+        | Component::Genset(_)
+        | Component::Tie(_) => None,
     };
     names.iter().zip(components).filter_map(capacity).collect()
 }

@@ -98,12 +98,14 @@ struct Register {
     peak: Option<Peak>,
 }
 
-/// What all components but the connection did in a segment.
+/// What all components but the connection did in a segment: those of islands, whose exchange with the grid is none, apart.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     /// Power of the batteries at both ends, in W.
     batteries_w: (f64, f64),
     made_wh: f64,
+    /// By plants on islands, in Wh, which is all used there.
+    made_on_islands_wh: f64,
     discharged_wh: f64,
     /// By gensets, in Wh.
     generated_wh: f64,
@@ -124,8 +126,11 @@ impl Account {
             match component {
                 Component::Battery(battery) => batteries.push(BatteryUse::begun(index, battery, now)),
                 Component::Genset(_) => gensets.push(GensetUse::begun(index)),
-                Component::Connection(_) | Component::Load(_) | Component::Pv(_) | Component::Receiver(_) => {
-                }
+                Component::Connection(_)
+                | Component::Load(_)
+                | Component::Pv(_)
+                | Component::Receiver(_)
+                | Component::Tie(_) => {}
             }
         }
         Self {
@@ -245,7 +250,7 @@ impl Account {
 
     /// Books what one battery went through.
     #[inline]
-    fn battery(&mut self, number: usize, battery: &Battery, at: Time, tally: &mut Tally) {
+    fn battery(&mut self, number: usize, battery: &Battery, at: Time) {
         let (used, flow, soc) = (&mut self.batteries[number], battery.flow(), battery.soc());
         used.cycles += flow.discharge_wh / battery.spec().capacity.watt_hours();
         if soc < used.soc_min.0 {
@@ -254,6 +259,12 @@ impl Account {
         if soc > used.soc_max.0 {
             used.soc_max = (soc, at);
         }
+    }
+
+    /// Counts what a battery did on the grid; without its formers there would be no island to compare with.
+    #[inline]
+    fn battery_on_grid(&mut self, battery: &Battery, tally: &mut Tally) {
+        let flow = battery.flow();
         tally.batteries_w.0 += flow.start_w;
         tally.batteries_w.1 += flow.end_w;
         tally.discharged_wh += flow.discharge_wh;
@@ -269,8 +280,8 @@ impl Account {
 
     /// Of the photovoltaic energy of a segment, what loads and batteries took at once, in Wh.
     fn pv_used(&self, bus: &Bus, without: &Motion<'_>, tally: &Tally) -> f64 {
-        if tally.discharged_wh <= 0.0 || bus.mode() == BusMode::Island {
-            // Nothing but the sun can be exported, and nothing at all from an island.
+        if tally.discharged_wh <= 0.0 {
+            // Nothing but the sun can be exported.
             return tally.made_wh - bus.connection().flow().export_wh;
         }
         // What is left over is what is made less what loads and charging batteries take.
@@ -309,37 +320,43 @@ impl Watch for Account {
         let (mut number, mut genset_number) = (0, 0);
         self.charging.clear();
         self.supply.segment(bus, from, to);
-        for component in bus.components() {
+        for (index, component) in (0..).map(ComponentIndex).zip(bus.components()) {
+            let is_on_island = || bus.mode_at(index) == BusMode::Island;
             match component {
                 Component::Battery(battery) => {
-                    self.battery(number, battery, to, &mut tally);
+                    self.battery(number, battery, to);
                     number += 1;
+                    if !is_on_island() {
+                        self.battery_on_grid(battery, &mut tally);
+                    }
                 }
+                Component::Pv(pv) if is_on_island() => tally.made_on_islands_wh += pv.flow().made_wh,
                 Component::Pv(pv) => tally.made_wh += pv.flow().made_wh,
                 Component::Genset(genset) => {
-                    tally.generated_wh += genset.flow().generated_wh;
+                    if !is_on_island() {
+                        tally.generated_wh += genset.flow().generated_wh;
+                    }
                     self.gensets[genset_number].add(genset);
                     genset_number += 1;
                 }
-                Component::Connection(_) | Component::Load(_) | Component::Receiver(_) => {}
+                Component::Connection(_)
+                | Component::Load(_)
+                | Component::Receiver(_)
+                | Component::Tie(_) => {}
             }
         }
         let connection = bus.connection();
         let (flow, with) = (connection.flow(), bus.exchange());
-        // An island takes nothing from the grid, and without its formers there would be none.
-        let batteries_w = match bus.mode() {
-            BusMode::Grid | BusMode::Dead => tally.batteries_w,
-            BusMode::Island => (0.0, 0.0),
-        };
         let without = Motion {
-            straight_start: flow.start_w + batteries_w.0,
-            straight_end: flow.end_w + batteries_w.1,
+            straight_start: flow.start_w + tally.batteries_w.0,
+            straight_end: flow.end_w + tally.batteries_w.1,
             decays: &[],
             ..with
         };
         if let Some(bill) = &mut self.bill {
             bill.book(flow, (&with, &without), from, to);
         }
+        self.pv_used_wh += tally.made_on_islands_wh;
         if tally.made_wh > 0.0 {
             let used_wh = self.pv_used(bus, &without, &tally);
             // What is exported counts as sunshine first, and what is more than that comes from gensets.

@@ -4,7 +4,8 @@
 //! itself, and compares every energy that a component states with the integral of its power, segment by segment and over
 //! the run:
 //!
-//! - at both ends of a segment the powers of a bus add up to zero;
+//! - at both ends of a segment the powers of a bus add up to zero, and so do those of every part that open ties cut off;
+//! - through a closed tie flows what all behind it lack;
 //! - import and export are the parts of the sum of all other powers below and above zero;
 //! - a load is served what it wants on a live bus and nothing on a dead one, and what it misses then is unserved;
 //! - a battery stands by while it is ready or runs and is not empty, converts with the loss of its power, and stores what it
@@ -21,20 +22,24 @@
 
 mod energies;
 mod grain;
+mod imbalance;
 #[cfg(test)]
 mod island_tests;
 mod quadrature;
+#[cfg(test)]
+mod section_tests;
+mod sides;
 mod sign;
 #[cfg(test)]
 mod tests;
 
 use alloc::vec::Vec;
-use core::fmt;
 
 use r_ems_engine::Time;
 
 use self::grain::{RUN_GRAIN, SEGMENT_GRAIN};
 use self::quadrature::{Decays, integrated};
+use self::sides::Sides;
 use self::sign::Others;
 use crate::plant::{
     Battery, Bus, Component, ComponentIndex, Connection, Genset, Load, Mode, Position, Pv, Supply,
@@ -42,6 +47,7 @@ use crate::plant::{
 };
 
 pub use self::energies::Energies;
+pub use self::imbalance::{Balance, Imbalance, Kind};
 
 /// What an energy may be off over a run, in Wh; and the share of it that the rule may be.
 pub const TOLERANCE_WH: f64 = 1.0;
@@ -55,95 +61,6 @@ const SEGMENT_SHARE: f64 = 1e-7;
 const SEGMENT_WH: f64 = 1e-4;
 
 const WATT_HOURS_PER_JOULE: f64 = 1.0 / 3_600.0;
-
-/// Which balance is violated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Balance {
-    /// The powers of the bus do not add up to zero; numbers in W.
-    Power,
-    /// A battery's power ends elsewhere than its curve; numbers in W.
-    Curve(ComponentIndex),
-    /// What came into the bus is not what left it.
-    Bus,
-    /// A component states another energy than its power makes.
-    Stated(ComponentIndex),
-    /// A battery stores something else than it charged less what it gave and lost.
-    Stored(ComponentIndex),
-    /// The mass of a genset takes or gives something else than what drives it less what it gives to the bus.
-    Mass(ComponentIndex),
-    /// A plant makes more than there is.
-    Available(ComponentIndex),
-    /// Differences of one kind of energy, each too small to be seen, add up.
-    Sum(Kind),
-}
-
-/// The kinds of energy that components state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Drawn from the grid.
-    Import,
-    /// Fed into the grid.
-    Export,
-    /// Taken by loads.
-    Load,
-    /// Wanted by loads while the bus was dead.
-    Unserved,
-    /// Made by photovoltaic plants.
-    Made,
-    /// What they could have made.
-    Available,
-    /// Taken from the bus by batteries.
-    Charge,
-    /// Given to the bus by batteries.
-    Discharge,
-    /// Lost by conversion.
-    Conversion,
-    /// Lost by standing by.
-    Standby,
-    /// Given to the bus by gensets.
-    Generated,
-    /// Taken from the bus by gensets.
-    Absorbed,
-}
-
-impl Kind {
-    const ALL: [Self; 12] = [
-        Self::Import,
-        Self::Export,
-        Self::Load,
-        Self::Unserved,
-        Self::Made,
-        Self::Available,
-        Self::Charge,
-        Self::Discharge,
-        Self::Conversion,
-        Self::Standby,
-        Self::Generated,
-        Self::Absorbed,
-    ];
-}
-
-/// An energy, or a power, that is not what it must be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Imbalance {
-    /// When it was found.
-    pub at: Time,
-    /// What does not balance.
-    pub what: Balance,
-    /// What the plant says, in Wh.
-    pub found_wh: f64,
-    /// What it should be, in Wh.
-    pub expected_wh: f64,
-}
-
-impl fmt::Display for Imbalance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, what, found_wh, expected_wh } = self;
-        write!(f, "energy is not conserved at {at} ({what:?}): expected {expected_wh} Wh, got {found_wh} Wh")
-    }
-}
-
-impl core::error::Error for Imbalance {}
 
 /// A sum that loses nothing to rounding: what each addition loses is kept beside it (Knuth's two-sum).
 #[derive(Clone, Copy, Debug, Default)]
@@ -198,7 +115,7 @@ enum Reserve {
     None,
 }
 
-/// One segment of a bus: when it ended, how long it was, and whether there was voltage.
+/// One segment of a bus: when it ended, how long it was, and whether there was voltage where a component stands.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     at: Time,
@@ -212,8 +129,10 @@ struct Span {
 pub struct Ledger {
     books: [Book; Kind::ALL.len()],
     cells: Vec<Cell>,
-    /// The sum of all powers but the connection's, in the segment that is looked at; kept for its memory.
+    /// The sum of all powers but the connection's, in the segment that is looked at and as far as ties join them to the
+    /// connection; kept for its memory.
     others: Others,
+    sides: Sides,
     first: Option<Imbalance>,
 }
 
@@ -235,7 +154,8 @@ impl Ledger {
             });
         }
         let others = Others::with_room_for(cells.len());
-        Self { books: [Book::default(); Kind::ALL.len()], cells, others, first: None }
+        let books = [Book::default(); Kind::ALL.len()];
+        Self { books, cells, others, sides: Sides::new(bus), first: None }
     }
 
     /// The energies so far, as the plant states them; `bus` is the one that the books were opened for.
@@ -325,6 +245,15 @@ impl Ledger {
         book.off_wh += found_wh - expected_wh;
     }
 
+    /// Adds a power that is straight to the sum of those that are one with it.
+    #[inline]
+    fn add_line(&mut self, component: ComponentIndex, ends_w: (f64, f64), energy_wh: f64) {
+        self.sides.add(component, ends_w);
+        if self.sides.is_at_connection(component) {
+            self.others.add_line(ends_w.0, ends_w.1, energy_wh);
+        }
+    }
+
     /// Import is what the others lack, export what they have too much.
     #[inline]
     fn connection(&mut self, index: ComponentIndex, connection: &Connection, span: Span) {
@@ -346,7 +275,7 @@ impl Ledger {
         self.compare(span.at, Balance::Stated(index), taken_wh, served_wh);
         self.book(span.at, index, Kind::Load, flow.served_wh, served_wh);
         self.book(span.at, index, Kind::Unserved, flow.unserved_wh, unserved_wh);
-        self.others.add_line(flow.start_w, flow.end_w, 0.0 - taken_wh);
+        self.add_line(index, (flow.start_w, flow.end_w), 0.0 - taken_wh);
     }
 
     #[inline]
@@ -364,7 +293,7 @@ impl Ledger {
             let what = Balance::Available(index);
             self.note(Imbalance { at: span.at, what, found_wh: given_wh, expected_wh: available_wh });
         }
-        self.others.add_line(flow.start_w, flow.end_w, given_wh);
+        self.add_line(index, (flow.start_w, flow.end_w), given_wh);
     }
 
     #[inline]
@@ -378,7 +307,7 @@ impl Ledger {
         let driven_wh = (flow.shaft_start_w + flow.shaft_end_w) * span.half_h;
         let stored_wh = mass_wh * (flow.speeds.1 - flow.speeds.0);
         self.compare(span.at, Balance::Mass(index), driven_wh - energy_wh, stored_wh);
-        self.others.add_line(flow.start_w, flow.end_w, energy_wh);
+        self.add_line(index, (flow.start_w, flow.end_w), energy_wh);
     }
 
     #[inline]
@@ -413,7 +342,10 @@ impl Ledger {
             let what = Balance::Curve(component);
             self.note(Imbalance { at, what, found_wh: flow.end_w, expected_wh: own.end_w });
         }
-        self.others.add_curve(flow, own.energy_wh);
+        self.sides.add(component, (flow.start_w, flow.end_w));
+        if self.sides.is_at_connection(component) {
+            self.others.add_curve(flow, own.energy_wh);
+        }
     }
 }
 
@@ -443,13 +375,15 @@ impl Watch for Ledger {
     fn segment(&mut self, bus: &Bus, from: Time, to: Time) {
         let span_s = to.since(from).as_secs_f64();
         let half_h = span_s * (0.5 / 3_600.0);
-        let span = Span { at: to, span_s, half_h, supply: bus.mode().supply() };
         self.others.clear();
+        self.sides.begin(bus);
+        let span_at = |component| Span { at: to, span_s, half_h, supply: bus.mode_at(component).supply() };
         let mut cell = 0;
         for (index, component) in bus.components().iter().enumerate() {
             let number = ComponentIndex(index as u16);
+            let span = span_at(number);
             match component {
-                Component::Connection(_) | Component::Receiver(_) => {}
+                Component::Connection(_) | Component::Receiver(_) | Component::Tie(_) => {}
                 Component::Load(load) => self.load(number, load, span),
                 Component::Pv(plant) => self.plant(number, plant, span),
                 Component::Genset(genset) => self.genset(number, genset, span),
@@ -459,8 +393,8 @@ impl Watch for Ledger {
                 }
             }
         }
-        let connection = bus.connection();
-        self.connection(bus.connection_index(), connection, span);
+        let (index, connection) = (bus.connection_index(), bus.connection());
+        self.connection(index, connection, span_at(index));
         let flow = connection.flow();
         let (first_w, last_w) = (self.others.start_w + flow.start_w, self.others.end_w + flow.end_w);
         let largest_w = if first_w.abs() > last_w.abs() { first_w } else { last_w };
@@ -468,6 +402,9 @@ impl Watch for Ledger {
         if !is_near(largest_w, 0.0, TOLERANCE_W + TOLERANCE_SHARE * reach_w) {
             let what = Balance::Power;
             self.note(Imbalance { at: to, what, found_wh: largest_w, expected_wh: 0.0 });
+        }
+        if let Some((what, found_wh, expected_wh)) = self.sides.check(bus) {
+            self.note(Imbalance { at: to, what, found_wh, expected_wh });
         }
     }
 }
@@ -479,7 +416,8 @@ fn stored_wh(bus: &Bus, component: ComponentIndex) -> f64 {
         | Component::Load(_)
         | Component::Pv(_)
         | Component::Receiver(_)
-        | Component::Genset(_) => 0.0,
+        | Component::Genset(_)
+        | Component::Tie(_) => 0.0,
     }
 }
 

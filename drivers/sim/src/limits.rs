@@ -139,9 +139,11 @@ impl Limits {
                 }))
             }
             Component::Pv(pv) => Some(Limited::Pv(Plant { rating_w: pv.spec().rating.watts() })),
-            Component::Connection(_) | Component::Load(_) | Component::Receiver(_) | Component::Genset(_) => {
-                None
-            }
+            Component::Connection(_)
+            | Component::Load(_)
+            | Component::Receiver(_)
+            | Component::Genset(_)
+            | Component::Tie(_) => None,
         };
         let indexed = (0..).map(ComponentIndex).zip(bus.components());
         let watched = indexed.filter_map(|(index, component)| Some((index, limited(component)?))).collect();
@@ -158,9 +160,9 @@ impl Limits {
 
     /// Looks at what every component does at the end of a segment.
     fn look_at_all(&mut self, bus: &Bus, at: Time) {
-        let is_live = bus.mode() != BusMode::Dead;
         for place in 0..self.watched.len() {
             let (component, limited) = &self.watched[place];
+            let is_live = bus.mode_at(*component) != BusMode::Dead;
             let (power_w, is_well_within) = match (limited, &bus.components()[usize::from(component.0)]) {
                 (Limited::Battery(cell), Component::Battery(battery)) => {
                     let (power_w, stored_j) = (battery.flow().end_w, battery.stored_j());
@@ -183,7 +185,7 @@ impl Limits {
     #[cold]
     fn look(&mut self, bus: &Bus, at: Time, place: usize, power_w: f64) {
         let (component, limited) = self.watched[place];
-        let is_live = bus.mode() != BusMode::Dead;
+        let is_live = bus.mode_at(component) != BusMode::Dead;
         let broken = match (limited, &bus.components()[usize::from(component.0)]) {
             (Limited::Battery(cell), Component::Battery(battery)) => {
                 let may = match battery.spec().forms {

@@ -105,7 +105,8 @@ impl Timers {
                 Component::Connection(_)
                 | Component::Load(_)
                 | Component::Receiver(_)
-                | Component::Genset(_) => return None,
+                | Component::Genset(_)
+                | Component::Tie(_) => return None,
             };
             reversion.or(heartbeat)?;
             let rating_w = rating.watts();
@@ -174,7 +175,7 @@ impl Timers {
                 Falls::Free { after } => {
                     let available_w = of.value(Quantity::AvailablePower).unwrap_or(0.0);
                     let lowest_w = available_w - timer.rating_w * TOLERANCE_SHARE;
-                    let is_dead = bus.mode() == BusMode::Dead;
+                    let is_dead = bus.mode_at(component) == BusMode::Dead;
                     (available_w, is_dead || ended_for <= after || power_w >= lowest_w)
                 }
             };

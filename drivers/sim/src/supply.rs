@@ -1,11 +1,12 @@
 //! What held a bus and how well: the extremes of its voltage and frequency, and how long it was an island or dead.
 //!
 //! What a bus reads while nothing holds it is no extreme, but how long that was is told. A voltage that collapses, since a
-//! grid cannot carry what flows, is one of 0. Both are looked at where segments begin and end, as expectations do.
+//! grid cannot carry what flows, is one of 0. Both are looked at where segments begin and end, as expectations do. Of a bus that
+//! open ties divide, the extremes are those of all its parts, and it counts as an island, and as dead, while one of them is.
 
 use r_ems_engine::{Span, Time};
 
-use crate::plant::{Bus, BusMode};
+use crate::plant::{Bus, BusMode, SectionIndex};
 
 /// The lowest and the highest of a value, and when each was first reached.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,12 +39,12 @@ impl Supply {
         self.frequency_hz
     }
 
-    /// How long formers on the bus itself held it.
+    /// How long formers on the bus itself held it, or a part of it.
     pub fn island(&self) -> Span {
         self.island
     }
 
-    /// How long nothing held it.
+    /// How long nothing held it, or a part of it.
     pub fn dead(&self) -> Span {
         self.dead
     }
@@ -51,20 +52,46 @@ impl Supply {
     /// Sees a segment of a bus, which stands at its end.
     #[inline]
     pub(crate) fn segment(&mut self, bus: &Bus, from: Time, to: Time) {
-        match bus.mode() {
+        let Some(mode) = bus.whole() else { return self.parts(bus, from, to) };
+        self.add(mode, to.since(from));
+        self.look(bus, (SectionIndex::MAIN, mode), from, to);
+    }
+
+    /// Sees a segment of a bus that is divided: it is an island, and dead, as long as a part of it is.
+    fn parts(&mut self, bus: &Bus, from: Time, to: Time) {
+        let held = || bus.areas().map(|area| (area, bus.mode_in(area)));
+        for mode in [BusMode::Island, BusMode::Dead] {
+            if held().any(|(_, held)| held == mode) {
+                self.add(mode, to.since(from));
+            }
+        }
+        for area in held() {
+            self.look(bus, area, from, to);
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, mode: BusMode, lasted: Span) {
+        match mode {
+            BusMode::Grid => {}
+            BusMode::Island => self.island += lasted,
+            BusMode::Dead => self.dead += lasted,
+        }
+    }
+
+    /// Looks at the voltage and the frequency of an area that is held.
+    #[inline]
+    fn look(&mut self, bus: &Bus, (area, mode): (SectionIndex, BusMode), from: Time, to: Time) {
+        match mode {
             BusMode::Grid if bus.connection().is_stiff() => {
                 if core::mem::replace(&mut self.has_seen_stiff, true) {
                     return;
                 }
             }
-            BusMode::Grid => {}
-            BusMode::Island => self.island += to.since(from),
-            BusMode::Dead => {
-                self.dead += to.since(from);
-                return;
-            }
+            BusMode::Grid | BusMode::Island => {}
+            BusMode::Dead => return,
         }
-        let (start, end) = bus.electrical();
+        let (start, end) = bus.electrical_in(area);
         for (seen, at) in [(start, from), (end, to)] {
             Range::widen(&mut self.voltage_pu, seen.voltage_pu, at);
             Range::widen(&mut self.frequency_hz, seen.frequency_hz, at);

@@ -364,6 +364,8 @@ pub enum PlantChange {
     Inverter(ComponentIndex, InverterOrder),
     /// The breaker of a load moves there.
     Load(ComponentIndex, Position),
+    /// A tie between two sections moves there, or waits until it may.
+    Tie(ComponentIndex, Position),
     /// The grid behind the connection has this value from now on; none: it follows its own course again.
     Grid(GridValue, Option<Level>),
     /// A receiver tells this share; none: it follows its own course again.

@@ -69,6 +69,13 @@ fn genset() -> impl Strategy<Value = GensetSpec> {
     })
 }
 
+fn formers_of(batteries: Vec<BatterySpec>, gensets: Vec<GensetSpec>) -> Vec<Component> {
+    let batteries = batteries.into_iter().map(|spec| Battery::new(spec).expect("a valid battery"));
+    let gensets =
+        gensets.into_iter().map(|spec| Genset::new(spec, Stream::new(1, 1)).expect("a valid genset"));
+    batteries.map(Component::Battery).chain(gensets.map(Component::Genset)).collect()
+}
+
 /// Fails the test where something does not get on: what is cut are whole steps, by blocks, edges and zeros.
 struct Busy(u32);
 
@@ -91,13 +98,7 @@ proptest! {
         (on, off) in (millis(0.1, 3e3), millis(0.1, 3e3)),
         commands in prop::collection::vec((0..RUN.as_nanos(), any::<u16>(), -1e9..1e9), 0..8),
     ) {
-        let mut components: Vec<Component> = Vec::new();
-        for spec in batteries {
-            components.push(Component::Battery(Battery::new(spec).expect("a valid battery")));
-        }
-        for spec in gensets {
-            components.push(Component::Genset(Genset::new(spec, Stream::new(1, 1)).expect("a valid genset")));
-        }
+        let mut components = formers_of(batteries, gensets);
         let formers = components.len() as u16;
         let steps = Blocks::new(load, on, off, Time::ZERO).expect("valid blocks");
         components.push(Component::Load(Load::new(Source::Blocks(steps))));
@@ -111,6 +112,43 @@ proptest! {
             if formers > 0 {
                 let (former, at) = (ComponentIndex(former % formers), Time::from_nanos(at));
                 bus.command(former, Watts::of(power_w), at, &mut (&mut ledger, &mut limits));
+            }
+        }
+        bus.advance(Time::ZERO + RUN, &mut (&mut ledger, &mut limits));
+        prop_assert_eq!(ledger.check(&bus), Ok(()));
+        prop_assert_eq!(limits.0.check(), Ok(()));
+    }
+
+    #[test]
+    fn formers_of_any_size_part_and_meet_at_a_tie_and_keep_their_energy(
+        batteries in prop::collection::vec(battery(), 1..4),
+        gensets in prop::collection::vec(genset(), 0..3),
+        sides in prop::collection::vec(0_u8..2, 6),
+        loads in prop::array::uniform2(size(1.0, 1e9)),
+        is_guarded in any::<bool>(),
+        moves in prop::collection::vec((0..RUN.as_nanos(), any::<bool>(), any::<bool>()), 1..12),
+    ) {
+        let mut components = formers_of(batteries, gensets);
+        let mut sections: Vec<_> = sides[..components.len()].iter().copied().map(SectionIndex).collect();
+        for (side, load) in (0..2).map(SectionIndex).zip(loads) {
+            components.push(Component::Load(Load::new(Source::constant(load).expect("a finite constant"))));
+            sections.push(side);
+        }
+        let tie = ComponentIndex(components.len() as u16);
+        let check = is_guarded.then(|| SynchroSpec { slip_min: Ratio::ZERO, ..SynchroSpec::default() });
+        components.push(Component::Tie(BusTie::new(SectionIndex::MAIN).checked_by(check).expect("usual")));
+        components.push(Component::Connection(Connection::new(Watts::of(1e6)).expect("a valid connection")));
+        sections.extend([SectionIndex(1), SectionIndex::MAIN]);
+        let mut bus = Bus::with_sections(components, sections).expect("two sections");
+        let (mut ledger, mut limits) = (Ledger::new(&bus), (Limits::new(&bus), Busy(0)));
+        let mut moves = moves;
+        moves.sort_by_key(|(at, _, _)| *at);
+        for (at, is_tie, closes) in moves {
+            let (at, position) = (Time::from_nanos(at), if closes { Position::Closed } else { Position::Open });
+            if is_tie {
+                bus.tie_breaker(tie, position, at, &mut (&mut ledger, &mut limits));
+            } else {
+                bus.breaker(position, at, &mut (&mut ledger, &mut limits));
             }
         }
         bus.advance(Time::ZERO + RUN, &mut (&mut ledger, &mut limits));

@@ -115,6 +115,7 @@ impl Grid {
                 PlantChange::Inverter(component, InverterOrder::Start) => bus.start(component, at, watch),
                 PlantChange::Inverter(component, InverterOrder::Stop) => bus.stop(component, at, watch),
                 PlantChange::Load(load, position) => bus.load_breaker(load, position, at, watch),
+                PlantChange::Tie(tie, position) => bus.tie_breaker(tie, position, at, watch),
                 PlantChange::Grid(what, level) => bus.set_grid(what, level.map(Level::value), at, watch),
                 PlantChange::Signal(receiver, level) => {
                     bus.set_signal(receiver, level.map(Level::value), at, watch);
@@ -136,6 +137,7 @@ impl Grid {
             | PlantChange::Breaker(_)
             | PlantChange::Inverter(..)
             | PlantChange::Load(..)
+            | PlantChange::Tie(..)
             | PlantChange::Grid(..)
             | PlantChange::Signal(..) => {}
         }

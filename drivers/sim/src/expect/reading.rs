@@ -1,11 +1,11 @@
 //! What a true value was in an integrated segment.
 //!
 //! Powers, stored energy, what could be made and what is wanted are known at both ends, jumps between two segments
-//! included, and with a battery that moves in between: the power at the point of common coupling and at the battery, and what
-//! the battery stores, are then lines with exponentials. Voltage, frequency and reactive power at the connection are known at
-//! both ends and taken to go straight between them. All other quantities change between segments only and hold their value
-//! through one; the reported state of charge, whose steps fall inside, and the reactive power of other components are dated early
-//! by at most one segment.
+//! included, and with a battery that moves in between: the power at the point of common coupling, through ties and at the
+//! battery, and what the battery stores, are then lines with exponentials. Voltage and frequency at the connection and of the
+//! section of a tie, and the reactive power at the connection, are known at both ends and taken to go straight between them. All
+//! other quantities change between segments only and hold their value through one; the reported state of charge, whose steps fall
+//! inside, and the reactive power of other components are dated early by at most one segment.
 
 use crate::plant::{
     Battery, Bus, Component, Decay, Electrical, Motion, Quantity, TruthPoint, WATT_HOURS_PER_JOULE,
@@ -17,6 +17,7 @@ pub(super) fn is_curved(bus: &Bus, point: TruthPoint) -> bool {
     let component = &bus.components()[usize::from(point.component().0)];
     match (component, point.quantity()) {
         (Component::Connection(_), Quantity::Power) => !bus.exchange().decays.is_empty(),
+        (Component::Tie(tie), Quantity::Power) => tie.is_curved(),
         (Component::Battery(battery), Quantity::Power | Quantity::StateOfCharge | Quantity::StoredEnergy) => {
             battery.flow().curve.has_decay()
         }
@@ -31,8 +32,14 @@ pub(super) fn motion<'a>(
     span_s: f64,
     parts: &'a mut [Decay; 2],
 ) -> Motion<'a> {
-    let Component::Battery(battery) = &bus.components()[usize::from(point.component().0)] else {
-        return bus.exchange();
+    let battery = match &bus.components()[usize::from(point.component().0)] {
+        Component::Battery(battery) => battery,
+        Component::Tie(tie) => return tie.motion(span_s),
+        Component::Connection(_)
+        | Component::Load(_)
+        | Component::Pv(_)
+        | Component::Receiver(_)
+        | Component::Genset(_) => return bus.exchange(),
     };
     if point.quantity() == Quantity::StateOfCharge {
         return stored(battery, span_s, battery.soc_of(1.0), parts);
@@ -79,13 +86,19 @@ pub(super) fn ends(bus: &Bus, point: TruthPoint) -> (f64, f64) {
     }
 }
 
-/// A value that follows the flow at the connection; that of another component follows its power.
+/// A value of the section of a connection or a tie; that of another component follows its power.
 fn electrical(bus: &Bus, point: TruthPoint, of: fn(Electrical) -> f64) -> (f64, f64) {
-    if point.component() != bus.connection_index() {
-        return held(bus.value(point));
+    match &bus.components()[usize::from(point.component().0)] {
+        Component::Connection(_) | Component::Tie(_) => {
+            let (first, last) = bus.electrical_in(bus.section_of(point.component()));
+            (of(first), of(last))
+        }
+        Component::Load(_)
+        | Component::Pv(_)
+        | Component::Battery(_)
+        | Component::Receiver(_)
+        | Component::Genset(_) => held(bus.value(point)),
     }
-    let (first, last) = bus.electrical();
-    (of(first), of(last))
 }
 
 fn held(value: f64) -> (f64, f64) {

@@ -6,22 +6,30 @@
 //!
 //! **Invariant:** after `advance(to)` everything that is due at `to` has been done, and [`Bus::next_event`] is later.
 //!
-//! What holds it is the grid, formers of its own, or nothing: `island` has the second case. `commands` is what is done to a bus,
-//! `readings` what is read of it.
+//! A bus is one or has sections, which ties join: `sections` has who stands where, `areas` which of them are one at present. What
+//! holds such an area is the grid, formers of its own, or nothing: `island` has the second case. `flows` is what moves in a
+//! segment, `commands` what is done to a bus, `readings` what is read of it.
 
+mod areas;
 mod commands;
+mod flows;
 mod island;
 mod readings;
+mod sections;
 
 use alloc::vec::Vec;
 use core::fmt;
 
 use r_ems_engine::Time;
 
-use super::motion::{Decay, Motion};
-use super::swing::{ISLAND_STEP, Swing};
-use super::{BusMode, Component, ComponentIndex, Connection, ConnectionFlow, WATT_HOURS_PER_JOULE, Watch};
-use crate::sources::seconds;
+use self::sections::Areas;
+use super::battery::Holds;
+use super::breaker::Moved;
+use super::motion::Decay;
+use super::swing::ISLAND_STEP;
+use super::{BusMode, Component, ComponentIndex, Connection, Watch};
+
+pub use self::sections::{MAX_SECTIONS, SectionIndex};
 
 /// Most components of one bus.
 pub const MAX_COMPONENTS: usize = 1_024;
@@ -43,6 +51,25 @@ pub enum BusError {
         /// How many were found.
         found: u64,
     },
+    /// There are more than [`MAX_SECTIONS`].
+    Sections {
+        /// How many were found.
+        found: u64,
+    },
+    /// The connection does not stand in the main section.
+    NotMain,
+    /// A section has not the one tie that it needs, or the main one has one.
+    Ties {
+        /// Which section.
+        section: SectionIndex,
+        /// How many were found.
+        found: u64,
+    },
+    /// The ties of a section do not lead to the main one.
+    Loop {
+        /// Which section.
+        section: SectionIndex,
+    },
 }
 
 impl fmt::Display for BusError {
@@ -51,6 +78,15 @@ impl fmt::Display for BusError {
             Self::Connections { found } => write!(f, "a bus needs 1 connection to the grid, got {found}"),
             Self::TooMany { found } => {
                 write!(f, "a bus has at most {MAX_COMPONENTS} components, got {found}")
+            }
+            Self::Sections { found } => write!(f, "a bus has at most {MAX_SECTIONS} sections, got {found}"),
+            Self::NotMain => write!(f, "the connection to the grid must stand in the main section"),
+            Self::Ties { section: SectionIndex::MAIN, found } => {
+                write!(f, "the main section needs 0 ties of its own, got {found}")
+            }
+            Self::Ties { section, found } => write!(f, "section {} needs 1 tie, got {found}", section.0),
+            Self::Loop { section } => {
+                write!(f, "the ties of section {} must lead to the main section", section.0)
             }
         }
     }
@@ -63,11 +99,7 @@ impl core::error::Error for BusError {}
 pub struct Bus {
     components: Vec<Component>,
     connection: usize,
-    mode: BusMode,
-    /// The frequency while the bus is an island.
-    swing: Swing,
-    /// The angle between an island and the grid, in turns, from minus a half to a half.
-    turns: f64,
+    areas: Areas,
     /// Whether a load has a relay, which looks at the grid too.
     has_relays: bool,
     /// By component: whether somebody stands at its panel.
@@ -84,11 +116,28 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// A live bus at the run's start.
+    /// A live bus of one section at the run's start.
     ///
     /// # Errors
-    /// [`BusError`] unless exactly one component is a connection.
-    pub fn new(mut components: Vec<Component>) -> Result<Self, BusError> {
+    /// [`BusError`] unless exactly one component is a connection, and none a tie.
+    pub fn new(components: Vec<Component>) -> Result<Self, BusError> {
+        let stands = alloc::vec![SectionIndex::MAIN; components.len()];
+        Self::with_sections(components, stands)
+    }
+
+    /// A live bus at the run's start whose components stand in these sections, one for each; its ties are closed. A tie stands
+    /// in the section that it joins to another one.
+    ///
+    /// # Errors
+    /// [`BusError`] unless exactly one component is a connection, in the main section, and each other section has one tie,
+    /// by which it is joined to the main one or to a section that is.
+    ///
+    /// # Panics
+    /// Unless there is a section for each component.
+    pub fn with_sections(
+        mut components: Vec<Component>,
+        stands: Vec<SectionIndex>,
+    ) -> Result<Self, BusError> {
         if components.len() > MAX_COMPONENTS {
             return Err(BusError::TooMany { found: components.len() as u64 });
         }
@@ -98,23 +147,26 @@ impl Bus {
             Some(connection) if found == 1 => connection,
             Some(_) | None => return Err(BusError::Connections { found }),
         };
+        let areas = Areas::new(&components, stands)?;
+        let room = components.len();
         for component in &mut components {
             component.pass(Time::ZERO);
+            if let Component::Tie(tie) = component {
+                tie.decays.reserve(room);
+            }
         }
         let has_relay =
             |component: &Component| matches!(component, Component::Load(load) if load.relay().is_some());
         let mut bus = Self {
             connection,
-            mode: BusMode::Grid,
-            swing: Swing::new(ISLAND_STEP, Time::ZERO, 1.0),
-            turns: 0.0,
+            areas,
             has_relays: components.iter().any(has_relay),
-            local: alloc::vec![false; components.len()],
-            before_w: Vec::with_capacity(components.len()),
+            local: alloc::vec![false; room],
+            before_w: Vec::with_capacity(room),
             now: Time::ZERO,
             breakpoint: Time::MAX,
             span_s: 0.0,
-            decays: Vec::with_capacity(components.len()),
+            decays: Vec::with_capacity(room),
             components,
         };
         bus.settle();
@@ -131,7 +183,7 @@ impl Bus {
             self.integrate(until);
             let from = core::mem::replace(&mut self.now, until);
             watch.segment(self, from, until);
-            let is_step = self.mode == BusMode::Island && until.since(from) == self.swing.step();
+            let is_step = self.areas.has_islands() && until.since(from) == self.areas.step();
             if self.breakpoint <= until {
                 self.pass(watch);
             }
@@ -162,10 +214,48 @@ impl Bus {
         &mut self.components[usize::from(component.0)]
     }
 
-    /// What holds the bus.
+    /// What holds the main section.
     #[inline]
     pub fn mode(&self) -> BusMode {
-        self.mode
+        self.areas.mode(SectionIndex::MAIN)
+    }
+
+    /// What holds all of the bus, as long as no open tie divides it.
+    #[inline]
+    pub fn whole(&self) -> Option<BusMode> {
+        self.areas.whole()
+    }
+
+    /// What holds the section in which a component stands.
+    #[inline]
+    pub fn mode_at(&self, component: ComponentIndex) -> BusMode {
+        match self.areas.whole() {
+            Some(mode) => mode,
+            None => self.areas.mode(self.areas.areas()[usize::from(component.0)]),
+        }
+    }
+
+    /// What holds a section.
+    #[inline]
+    pub fn mode_in(&self, section: SectionIndex) -> BusMode {
+        self.areas.mode(section)
+    }
+
+    /// In which section a component stands; a tie stands in the one that it joins to another.
+    pub fn section_of(&self, component: ComponentIndex) -> SectionIndex {
+        self.areas.stands()[usize::from(component.0)]
+    }
+
+    /// In which of the [`areas`](Self::areas) a component stands.
+    pub fn area_of(&self, component: ComponentIndex) -> SectionIndex {
+        self.areas.areas()[usize::from(component.0)]
+    }
+
+    /// The areas into which open ties divide the bus: of each the section that is nearest to the connection. The first is
+    /// the main section's.
+    #[inline]
+    pub fn areas(&self) -> impl Iterator<Item = SectionIndex> {
+        self.areas.indexes().filter(|section| self.areas.section(*section).top == *section)
     }
 
     /// Which component is the connection.
@@ -182,95 +272,14 @@ impl Bus {
         connection
     }
 
-    /// How the power at the point of common coupling moved in the last segment.
-    #[inline]
-    pub fn exchange(&self) -> Motion<'_> {
-        motion_of(self.connection().flow(), self.span_s, &self.decays)
-    }
-
-    /// Integrates all components over a segment in which nothing changes, and the connection from their sum.
-    #[inline]
-    fn integrate(&mut self, until: Time) {
-        let from = self.now;
-        self.span_s = seconds(from, until);
-        let speeds = self.speeds(until);
-        let (mut start_w, mut end_w) = (0.0, 0.0);
-        let (mut straight_start_w, mut straight_end_w) = (0.0, 0.0);
-        self.decays.clear();
-        for component in &mut self.components {
-            let (first_w, last_w) = match component {
-                Component::Connection(_) => continue,
-                Component::Receiver(receiver) => {
-                    receiver.integrate(until);
-                    continue;
-                }
-                Component::Load(load) => {
-                    load.integrate(from, until);
-                    (load.flow().start_w, load.flow().end_w)
-                }
-                Component::Pv(pv) => {
-                    pv.integrate(from, until);
-                    (pv.flow().start_w, pv.flow().end_w)
-                }
-                Component::Genset(genset) => {
-                    genset.integrate(from, until, speeds);
-                    (genset.flow().start_w, genset.flow().end_w)
-                }
-                Component::Battery(battery) => {
-                    battery.integrate(from, until);
-                    let flow = battery.flow();
-                    let straight_w = flow.curve.straight();
-                    start_w -= flow.start_w;
-                    end_w -= flow.end_w;
-                    straight_start_w -= straight_w.0;
-                    straight_end_w -= straight_w.1;
-                    if flow.curve.has_decay() {
-                        add_decay(&mut self.decays, flow.decay());
-                    }
-                    continue;
-                }
-            };
-            start_w -= first_w;
-            end_w -= last_w;
-            straight_start_w -= first_w;
-            straight_end_w -= last_w;
-        }
-        let flow = match self.mode {
-            BusMode::Grid | BusMode::Dead => {
-                ConnectionFlow { start_w, end_w, straight_start_w, straight_end_w, ..Default::default() }
-            }
-            // Through an open breaker nothing flows, not even what a sum of powers that balance is rounded to.
-            BusMode::Island => ConnectionFlow::default(),
-        };
-        self.exchange_power(flow);
-    }
-
-    /// Books what the connection exchanged in the last segment, of which `flow` has the powers.
-    #[inline]
-    fn exchange_power(&mut self, mut flow: ConnectionFlow) {
-        let motion = motion_of(&flow, self.span_s, &self.decays);
-        (flow.low_w, flow.high_w) = motion.bounds();
-        let sum_j = motion.integral();
-        let import_j = if flow.low_w >= 0.0 {
-            sum_j
-        } else if flow.high_w <= 0.0 {
-            0.0
-        } else {
-            motion.above_within(0.0, 0.0, self.span_s).integral
-        };
-        let export_j = if import_j > sum_j { import_j - sum_j } else { 0.0 };
-        flow.import_wh = import_j * WATT_HOURS_PER_JOULE;
-        flow.export_wh = export_j * WATT_HOURS_PER_JOULE;
-        if let Component::Connection(connection) = &mut self.components[self.connection] {
-            connection.power_w = flow.end_w;
-            connection.flow = flow;
-        }
+    /// Whether nothing but a component and the connection changes when the component does.
+    fn is_plain(&self) -> bool {
+        self.mode() == BusMode::Grid && !self.has_relays && !self.areas.has_ties()
     }
 
     /// Lets every component do what is due now.
     fn pass(&mut self, watch: &mut impl Watch) {
-        if self.mode != BusMode::Grid || self.has_relays || self.connection().mains_due(self.now) <= self.now
-        {
+        if !self.is_plain() || self.connection().mains_due(self.now) <= self.now {
             self.change(watch, |bus| {
                 for component in &mut bus.components {
                     if component.breakpoint() <= bus.now {
@@ -306,54 +315,33 @@ impl Bus {
         let mut rounds = 0;
         let next = loop {
             self.arrange();
-            // Each one takes a former off, or closes the breaker.
+            // Each one takes a former off, or closes a breaker, and all of these are components.
             rounds += 1;
             assert!(rounds <= MAX_COMPONENTS + 2, "who cannot go on was taken off");
-            match self.mode {
-                BusMode::Grid | BusMode::Dead => break self.balance(),
-                // Who cannot go on was taken off: what is left is looked at anew.
-                BusMode::Island => {
-                    if let Some(next) = self.plan() {
-                        break next;
-                    }
-                }
+            if let Some(next) = self.hold() {
+                break next;
             }
         };
         assert!(next > self.now, "what is due has been done");
         self.breakpoint = next;
     }
 
-    /// Balances the bus with what the grid gives, and says when the first component changes by itself.
-    fn balance(&mut self) -> Time {
-        let (mut others_w, mut next) = (0.0, if self.has_relays { self.see() } else { Time::MAX });
-        for (index, component) in self.components.iter().enumerate() {
-            if index != self.connection {
-                others_w += component.power_w();
+    /// Balances every area, and says when something changes next; none if a breaker has closed, or something that holds an
+    /// island cannot go on: then what is left is looked at anew.
+    fn hold(&mut self) -> Option<Time> {
+        // Of two live sides one is an island.
+        let has_islands = self.areas.has_islands();
+        if has_islands && (self.meet() == Moved::Closed || self.collapse() == Holds::No) {
+            return None;
+        }
+        let mut next = if self.has_relays { self.see() } else { Time::MAX };
+        if has_islands {
+            for area in self.areas.indexes() {
+                if self.areas.is_island(area) {
+                    next = next.min(self.plan(area)?);
+                }
             }
-            next = next.min(component.breakpoint());
         }
-        if let Component::Connection(connection) = &mut self.components[self.connection] {
-            connection.power_w = 0.0 - others_w;
-            next = next.min(connection.mains_due(self.now));
-        }
-        next
+        Some(next.min(self.balance()))
     }
-}
-
-#[inline]
-fn motion_of<'a>(flow: &ConnectionFlow, span_s: f64, decays: &'a [Decay]) -> Motion<'a> {
-    Motion { straight_start: flow.straight_start_w, straight_end: flow.straight_end_w, span_s, decays }
-}
-
-/// Takes a battery's part from the exchange; parts with one time constant in a row die away as one.
-#[inline]
-fn add_decay(decays: &mut Vec<Decay>, decay: Decay) {
-    if let Some(last) = decays.last_mut()
-        && last.lag_s.to_bits() == decay.lag_s.to_bits()
-    {
-        last.start -= decay.start;
-        last.end -= decay.end;
-        return;
-    }
-    decays.push(Decay { start: 0.0 - decay.start, end: 0.0 - decay.end, lag_s: decay.lag_s });
 }

@@ -6,7 +6,7 @@
 use r_ems_engine::units::{Vars, Watts};
 use r_ems_engine::{Span, Time};
 
-use super::{Battery, BusMode, Connection, Genset, Load, Position, Pv, Receiver};
+use super::{Battery, BusMode, BusTie, Connection, Genset, Load, Position, Pv, Receiver};
 
 /// Which component of its bus; dense, in the order in which they were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +27,8 @@ pub enum Component {
     Receiver(Receiver),
     /// Generation from fuel.
     Genset(Genset),
+    /// The breaker between two sections.
+    Tie(BusTie),
 }
 
 /// What of a component is read.
@@ -64,13 +66,14 @@ pub enum Quantity {
     ReactiveSetPoint,
     /// What the grid operator allows, 0 to 1.
     Signal,
-    /// How it stands: of a connection 0 for a dead bus, 1 for an island, 2 for the grid; of a genset the number of its state.
+    /// How it stands: of a connection, and of the section of a tie, 0 for dead, 1 for an island, 2 for the grid; of a genset the
+    /// number of its state.
     State,
     /// The number of its mode, as a device tells it.
     Mode,
     /// 1 while it is controlled from afar, 0 while somebody stands at its panel.
     Remote,
-    /// How often its protection has opened its breaker; of a connection, how often it was closed out of phase.
+    /// How often its protection has opened its breaker; of a connection or a tie, how often it was closed out of phase.
     Trips,
     /// 1 while a breaker waits to be closed in phase, else 0.
     Waiting,
@@ -116,6 +119,19 @@ impl Component {
             Self::Battery(battery) => battery.power_w(),
             Self::Receiver(_) => 0.0,
             Self::Genset(genset) => genset.power_w(),
+            Self::Tie(tie) => tie.power_w,
+        }
+    }
+
+    /// What it gives to the bus itself now, in W: a connection and a tie carry what others do.
+    #[inline]
+    pub(super) fn own_w(&self) -> f64 {
+        match self {
+            Self::Connection(_) | Self::Receiver(_) | Self::Tie(_) => 0.0,
+            Self::Load(load) => load.power_w(),
+            Self::Pv(pv) => pv.power_w(),
+            Self::Battery(battery) => battery.power_w(),
+            Self::Genset(genset) => genset.power_w(),
         }
     }
 
@@ -129,6 +145,7 @@ impl Component {
             Self::Battery(battery) => (battery.flow().start_w, battery.flow().end_w),
             Self::Receiver(_) => (0.0, 0.0),
             Self::Genset(genset) => (genset.flow().start_w, genset.flow().end_w),
+            Self::Tie(tie) => (tie.flow().start_w, tie.flow().end_w),
         }
     }
 
@@ -141,6 +158,7 @@ impl Component {
             Self::Battery(battery) => battery.value(quantity),
             Self::Receiver(receiver) => receiver.value(quantity),
             Self::Genset(genset) => genset.value(quantity),
+            Self::Tie(tie) => tie.value(quantity),
         }
     }
 
@@ -150,7 +168,7 @@ impl Component {
             Self::Load(load) => load.reactive_of(power_w),
             Self::Pv(pv) => pv.reactive_of(power_w),
             Self::Battery(battery) => battery.reactive_of(power_w),
-            Self::Connection(_) | Self::Receiver(_) | Self::Genset(_) => 0.0,
+            Self::Connection(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => 0.0,
         }
     }
 
@@ -162,6 +180,7 @@ impl Component {
             Self::Battery(battery) => battery.breakpoint(),
             Self::Receiver(receiver) => receiver.breakpoint(),
             Self::Genset(genset) => genset.breakpoint(),
+            Self::Tie(_) => Time::MAX,
         }
     }
 
@@ -174,14 +193,15 @@ impl Component {
             Self::Battery(battery) => battery.pass(now),
             Self::Receiver(receiver) => receiver.pass(now),
             Self::Genset(genset) => genset.pass(now),
+            Self::Tie(_) => {}
         }
     }
 
-    /// Lets the component know what holds the bus from now on.
+    /// Lets the component know what holds its part of the bus from now on.
     pub(super) fn energize(&mut self, mode: BusMode, now: Time) {
         let supply = mode.supply();
         match self {
-            Self::Connection(_) | Self::Receiver(_) => {}
+            Self::Connection(_) | Self::Receiver(_) | Self::Tie(_) => {}
             Self::Load(load) => load.energize(supply),
             Self::Pv(pv) => {
                 pv.energize(supply);
@@ -212,8 +232,10 @@ impl Component {
             Self::Load(load) => {
                 load.switch(if power == Watts::ZERO { Position::Open } else { Position::Closed })
             }
-            Self::Connection(_) | Self::Receiver(_) => {
-                panic!("a receiver takes no set-point, and the bus moves the breaker of a connection")
+            Self::Connection(_) | Self::Receiver(_) | Self::Tie(_) => {
+                panic!(
+                    "a receiver takes no set-point, and the bus moves the breakers of a connection and of ties"
+                )
             }
         }
     }
@@ -221,7 +243,7 @@ impl Component {
     /// Whether it takes set-points, or has a breaker that does.
     pub(super) const fn is_controlled(&self) -> bool {
         match self {
-            Self::Receiver(_) => false,
+            Self::Receiver(_) | Self::Tie(_) => false,
             Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Battery(_) | Self::Genset(_) => true,
         }
     }
@@ -231,7 +253,7 @@ impl Component {
         match self {
             Self::Pv(pv) => pv.takes_reactive(),
             Self::Battery(battery) => battery.takes_reactive(),
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => false,
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => false,
         }
     }
 
@@ -240,14 +262,14 @@ impl Component {
         match self {
             Self::Pv(pv) => pv.command_reactive(power),
             Self::Battery(battery) => battery.command_reactive(power),
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => {}
         }
     }
 
     /// Hears that somebody cares for its set-point. A connection and a load have none, and a genset keeps its own.
     pub(super) fn hear(&mut self, now: Time) {
         match self {
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => {}
             Self::Pv(pv) => pv.hear(now),
             Self::Battery(battery) => battery.hear(now),
         }
@@ -256,7 +278,7 @@ impl Component {
     /// Falls back from now on when it hears nobody for so long.
     pub(super) fn expect_heartbeats(&mut self, timeout: Span) {
         match self {
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => {}
             Self::Pv(pv) => pv.expect_heartbeats(timeout),
             Self::Battery(battery) => battery.expect_heartbeats(timeout),
         }
@@ -265,7 +287,7 @@ impl Component {
     /// Forgets the set-point: a battery rests as after its reversion, a photovoltaic plant makes what it can.
     pub(super) fn restart(&mut self, now: Time) {
         match self {
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => {}
             Self::Pv(pv) => {
                 pv.restart(now);
                 pv.pass(now);
@@ -286,7 +308,7 @@ impl Component {
             }
             Self::Battery(battery) => battery.fail(now),
             Self::Genset(genset) => genset.fail(now),
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Tie(_) => {
                 panic!("only a battery, a photovoltaic plant or a genset trips by itself")
             }
         }
@@ -301,7 +323,7 @@ impl Component {
             }
             Self::Battery(battery) => battery.recover(now),
             Self::Genset(genset) => genset.recover(now),
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Tie(_) => {}
         }
     }
 
@@ -310,7 +332,7 @@ impl Component {
         match self {
             Self::Pv(pv) => pv.take_to_panel(),
             Self::Battery(battery) => battery.take_to_panel(),
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => {}
         }
     }
 
@@ -319,7 +341,7 @@ impl Component {
         match self {
             Self::Pv(pv) => pv.give_back(now),
             Self::Battery(battery) => battery.give_back(now),
-            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) => {}
+            Self::Connection(_) | Self::Load(_) | Self::Receiver(_) | Self::Genset(_) | Self::Tie(_) => {}
         }
     }
 
@@ -331,7 +353,7 @@ impl Component {
         match self {
             Self::Battery(battery) => battery.start(now),
             Self::Genset(genset) => genset.start(now),
-            Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Receiver(_) => {
+            Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Receiver(_) | Self::Tie(_) => {
                 panic!("only a battery or a genset is started")
             }
         }
@@ -345,7 +367,7 @@ impl Component {
         match self {
             Self::Battery(battery) => battery.stop(now),
             Self::Genset(genset) => genset.stop(now),
-            Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Receiver(_) => {
+            Self::Connection(_) | Self::Load(_) | Self::Pv(_) | Self::Receiver(_) | Self::Tie(_) => {
                 panic!("only a battery or a genset is stopped")
             }
         }

@@ -7,9 +7,9 @@
 use r_ems_engine::units::Watts;
 use r_ems_engine::{Span, Time};
 
+use super::breaker::{Breaker, Moved, Position};
 use super::component::flag;
 use super::lasting::Lasting;
-use super::synchro_check::{Closing, SynchroCheck};
 use super::{
     Difference, Electrical, GridSource, GridValue, Impedance, NOMINAL_HZ, NOMINAL_PU, Quantity, RELAY_HZ,
     SpecError, SynchroSpec, positive, within,
@@ -24,27 +24,14 @@ const MAINS_LOST_PU: f64 = 0.5;
 /// After so long its breaker opens.
 const MAINS_LOST_AFTER: Span = Span::from_millis(100);
 
-/// Where a breaker stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
-    /// No current can flow.
-    Open,
-    /// The bus is connected to the grid.
-    Closed,
-}
-
 /// The point of common coupling.
 #[derive(Clone, Debug)]
 pub struct Connection {
     import_max: Watts,
-    position: Position,
+    breaker: Breaker,
     source: GridSource,
     /// The frequency that machines on its bus are built for, in Hz.
     nominal_hz: f64,
-    /// What lets it close between two live sides; none: nothing.
-    check: Option<SynchroCheck>,
-    /// How often it was closed out of phase, and tripped.
-    trips: u32,
     /// Opens the breaker of a bus that the grid holds no more.
     mains_lost: Lasting,
     pub(super) power_w: f64,
@@ -84,11 +71,9 @@ impl Connection {
         let source = GridSource::new(Impedance::default(), constant(NOMINAL_PU), constant(NOMINAL_HZ));
         Ok(Self {
             import_max,
-            position: Position::Closed,
+            breaker: Breaker::new(),
             source,
             nominal_hz: NOMINAL_HZ,
-            check: Some(SynchroCheck::new(SynchroSpec::default())),
-            trips: 0,
             mains_lost: Lasting::new(MAINS_LOST_AFTER),
             power_w: 0.0,
             flow,
@@ -101,10 +86,7 @@ impl Connection {
     /// # Errors
     /// [`SpecError`] names the first number that is not allowed.
     pub fn checked_by(self, spec: Option<SynchroSpec>) -> Result<Self, SpecError> {
-        if let Some(spec) = &spec {
-            spec.check()?;
-        }
-        Ok(Self { check: spec.map(SynchroCheck::new), ..self })
+        Ok(Self { breaker: self.breaker.checked_by(spec)?, ..self })
     }
 
     /// The same connection of a bus whose machines are built for another frequency, in Hz.
@@ -134,8 +116,9 @@ impl Connection {
     }
 
     /// Where the breaker stands.
+    #[inline]
     pub fn position(&self) -> Position {
-        self.position
+        self.breaker.position()
     }
 
     /// Lets a test change what the last segment moved.
@@ -154,13 +137,13 @@ impl Connection {
     pub(super) fn value(&self, quantity: Quantity) -> Option<f64> {
         match quantity {
             Quantity::Power => Some(self.power_w + 0.0),
-            Quantity::Closed => flag(self.position == Position::Closed),
+            Quantity::Closed => flag(self.position() == Position::Closed),
             Quantity::Waiting => flag(self.waits()),
             Quantity::SetPoint => {
-                let is_told = self.position == Position::Closed || self.waits();
+                let is_told = self.position() == Position::Closed || self.waits();
                 Some(if is_told { self.import_max.watts() } else { 0.0 })
             }
-            Quantity::Trips => Some(f64::from(self.trips)),
+            Quantity::Trips => Some(f64::from(self.breaker.trips())),
             // The bus knows what flows besides, and what holds it.
             Quantity::State
             | Quantity::Mode
@@ -218,33 +201,19 @@ impl Connection {
 
     /// Moves the breaker; who waited for it waits no more.
     pub(super) fn switch(&mut self, position: Position) {
-        self.forget();
-        self.position = position;
+        self.breaker.switch(position);
     }
 
     /// Closes the breaker of a bus that has voltage of its own as soon as both sides fit; without a synchro-check at once, and
     /// it trips if they do not.
     pub(super) fn ask(&mut self, is: Difference, now: Time) {
-        if let Some(check) = &mut self.check {
-            check.ask(now);
-        } else if SynchroSpec::default().fits(is) {
-            self.switch(Position::Closed);
-        } else {
-            self.trips += 1;
-        }
-    }
-
-    /// Takes a request to close back.
-    pub(super) fn forget(&mut self) {
-        if let Some(check) = &mut self.check {
-            check.forget();
-        }
+        self.breaker.ask(is, now);
     }
 
     /// Opens the breaker where the grid has had no voltage for long enough.
     #[inline]
     pub(super) fn see_mains(&mut self, now: Time) {
-        let is_lost = self.position == Position::Closed && self.source.voltage_pu(now) < MAINS_LOST_PU;
+        let is_lost = self.position() == Position::Closed && self.source.voltage_pu(now) < MAINS_LOST_PU;
         if self.mains_lost.look(is_lost, now) {
             self.switch(Position::Open);
             self.mains_lost.clear();
@@ -254,7 +223,7 @@ impl Connection {
     /// When the breaker may open next because of that.
     #[inline]
     pub(super) fn mains_due(&self, now: Time) -> Time {
-        match self.position {
+        match self.position() {
             Position::Closed => self.mains_lost.due().min(self.source.sinks_below(MAINS_LOST_PU, now)),
             Position::Open => Time::MAX,
         }
@@ -262,15 +231,11 @@ impl Connection {
 
     /// Whether a request to close waits.
     pub(super) fn waits(&self) -> bool {
-        self.check.is_some_and(|check| check.waits())
+        self.breaker.waits()
     }
 
     /// Lets the synchro-check see both sides.
-    pub(super) fn look(&mut self, is: Difference, now: Time) {
-        let closing = self.check.as_mut().map_or(Closing::None, |check| check.look(is, now));
-        match closing {
-            Closing::Closes => self.switch(Position::Closed),
-            Closing::None | Closing::Waits => {}
-        }
+    pub(super) fn look(&mut self, is: Difference, now: Time) -> Moved {
+        self.breaker.look(is, now)
     }
 }

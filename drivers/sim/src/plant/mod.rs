@@ -17,7 +17,9 @@
 //! a default that is ours says so where it is set.
 
 mod battery;
+mod breaker;
 mod bus;
+mod bus_tie;
 mod component;
 mod connection;
 mod curve;
@@ -45,9 +47,11 @@ pub use battery::{
     Battery, BatteryFlow, BatterySpec, CAPACITY_MAX_WH, FULL_POWER_MIN, Forming, InitialMode, LAG_MAX,
     LAG_MIN, Losses, MAX_PENDING, Mode, RATING_MIN_W,
 };
-pub use bus::{Bus, BusError, MAX_COMPONENTS, MAX_PER_ADVANCE};
+pub use breaker::Position;
+pub use bus::{Bus, BusError, MAX_COMPONENTS, MAX_PER_ADVANCE, MAX_SECTIONS, SectionIndex};
+pub use bus_tie::{BusTie, TieFlow};
 pub use component::{Component, ComponentIndex, Quantity, TruthPoint};
-pub use connection::{Connection, ConnectionFlow, Position};
+pub use connection::{Connection, ConnectionFlow};
 pub use curve::{Curve, SETTLED_TIME_CONSTANTS};
 pub use genset::{Genset, GensetFlow, GensetSpec, GensetState, GovernorSpec, InitialGenset};
 pub use grid_source::{Electrical, GridSource, GridValue, Impedance, NOMINAL_HZ, NOMINAL_PU, R_TO_X};

@@ -80,6 +80,11 @@ impl Swing {
         Self { step, from: now, until: now, speed, next_speed: speed, force_w, all }
     }
 
+    /// The same island, of which it is known already who holds it.
+    pub(super) fn held_by(self, all: Former) -> Self {
+        Self { all, ..self }
+    }
+
     /// The frequency at `at`, inside the step, as a multiple of the nominal one.
     pub(super) fn speed_at(&self, at: Time) -> f64 {
         if at >= self.until {

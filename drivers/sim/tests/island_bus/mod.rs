@@ -80,3 +80,21 @@ pub(crate) fn hz(bus: &Bus) -> f64 {
 pub(crate) fn switch(bus: &mut Bus, load: u16, position: Position, at: Time) {
     bus.load_breaker(ComponentIndex(load), position, at, &mut ());
 }
+
+/// A closed tie to another section.
+pub(crate) fn tie(to: u8) -> Component {
+    Component::Tie(BusTie::new(SectionIndex(to)))
+}
+
+/// A bus of components with their sections, whose last component is its connection.
+pub(crate) fn sectioned(others: Vec<(u8, Component)>) -> Bus {
+    let mut all = others;
+    all.push((0, connection()));
+    let (sections, components): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+    Bus::with_sections(components, sections.into_iter().map(SectionIndex).collect()).expect("valid sections")
+}
+
+/// What opens or closes a tie.
+pub(crate) fn move_tie(bus: &mut Bus, tie: u16, position: Position, at: Time, watch: &mut impl Watch) {
+    bus.tie_breaker(ComponentIndex(tie), position, at, watch);
+}

@@ -48,9 +48,11 @@ impl Bus {
         match &self.components[usize::from(component.0)] {
             Component::Battery(battery) => battery.is_commanded(),
             Component::Pv(pv) => pv.is_commanded(),
-            Component::Connection(_) | Component::Load(_) | Component::Genset(_) | Component::Receiver(_) => {
-                false
-            }
+            Component::Connection(_)
+            | Component::Load(_)
+            | Component::Genset(_)
+            | Component::Receiver(_)
+            | Component::Tie(_) => false,
         }
     }
 
@@ -115,11 +117,40 @@ impl Bus {
             return;
         }
         self.change(watch, |bus| {
-            let (mode, is, at) = (bus.mode, bus.difference(), bus.now);
+            let (mode, is, at) = (bus.mode(), bus.difference(), bus.now);
             let connection = bus.connection_mut();
             match (position, mode) {
                 (Position::Closed, BusMode::Island) => connection.ask(is, at),
                 (Position::Open | Position::Closed, _) => connection.switch(position),
+            }
+        });
+    }
+
+    /// Opens a tie at `now`, or closes it: at once where one of its sides is dead, and between two live ones as soon as its
+    /// synchro-check allows it.
+    ///
+    /// # Panics
+    /// If the component is no tie.
+    pub fn tie_breaker(
+        &mut self,
+        tie: ComponentIndex,
+        position: Position,
+        now: Time,
+        watch: &mut impl Watch,
+    ) {
+        self.advance(now, watch);
+        let breaker = &self.tie(tie).breaker;
+        if breaker.position() == position && !breaker.waits() {
+            return;
+        }
+        self.change(watch, |bus| {
+            let (section, to, at) = (bus.section_of(tie), bus.tie(tie).to(), bus.now);
+            match position {
+                Position::Closed if !bus.has_dead_side(section, to) => {
+                    let is = bus.difference_across(section, to);
+                    bus.tie_mut(tie).breaker.ask(is, at);
+                }
+                Position::Open | Position::Closed => bus.tie_mut(tie).breaker.switch(position),
             }
         });
     }
@@ -141,7 +172,8 @@ impl Bus {
             | Component::Pv(_)
             | Component::Battery(_)
             | Component::Genset(_)
-            | Component::Receiver(_) => {
+            | Component::Receiver(_)
+            | Component::Tie(_) => {
                 panic!("only a load has a breaker of its own")
             }
         });
@@ -181,7 +213,7 @@ impl Bus {
     ) {
         self.advance(now, watch);
         let at = self.now;
-        if self.mode != BusMode::Grid || self.has_relays {
+        if !self.is_plain() {
             self.change(watch, |bus| {
                 let target = &mut bus.components[usize::from(component.0)];
                 action(target, at);
