@@ -22,11 +22,11 @@ use r_ems::engine::{LocalTime, Span};
 use r_ems::scenarios::{Memory, Overrides, load};
 
 /// Scans of one measurement: so few that most are not interrupted.
-const SCANS: u64 = 2_000;
+const SCANS: u64 = 250;
 /// Scans before the first: a start waits, and what is lost counts only after ten good seconds.
 const WARM_UP: u64 = 60;
 /// Repetitions, an odd number so that the median is one of them.
-const REPETITIONS: usize = 101;
+const REPETITIONS: usize = 801;
 const SCAN: Span = Span::from_secs(1);
 /// So long before a scan its answers arrive.
 const AHEAD: Span = Span::from_millis(10);
