@@ -22,7 +22,8 @@ const POINTS: &str = r#"
     "b2": Battery(link: Points(positive: Discharge), rating: "100 kW", measures: [remote, mode]),
 "#;
 
-/// One tells its mode in a register, and by a contact that somebody stands at its panel; the other by a contact that it has tripped.
+/// One tells its mode in a register, and by a contact that somebody stands at its panel; the other by a contact that it has
+/// tripped.
 const MODBUS: &str = r#"
     "b1": Battery(
         link: Modbus(

@@ -1,14 +1,16 @@
 //! Whether a device can be asked for anything, by what it says of itself: its mode, and whether it is controlled from afar.
 //!
-//! **A device that is controlled at its panel, or in fault, leaves its group.** The others of the group share what is decided, and
-//! nothing is written to it: no set-point, no rest, no heartbeat. What it does at its panel is felt by the meter, like any load, so
-//! the laws count on what is left; what one in fault still gives counts as the group's, for it will soon be nothing, and the others
-//! need not wait for the meter to tell. When it comes back it begins from its measured power, at once: an operator has said so.
+//! **A device that is controlled at its panel, or in fault, leaves its group.** The others of the group share what is decided,
+//! and nothing is written to it: no set-point, no rest, no heartbeat. What it does at its panel is felt by the meter, like any
+//! load, so the laws count on what is left; what one in fault still gives counts as the group's, for it will soon be nothing, and
+//! the others need not wait for the meter to tell. When it comes back it begins from its measured power, at once: an operator
+//! has said so.
 //!
 //! - Off and Starting: a battery can do nothing now, and stays in its group. The set-point of an inverter is a limit, which says
 //!   nothing of what it makes: one that is off at night keeps its limit, or it would not begin to make anything in the morning.
 //! - Ready: as Running, because a set-point starts it. A device that must be started otherwise tells Off until it has been.
-//! - A genset's fault is told here, and is the business of its function, which alone knows when to try again: only a stop resets it.
+//! - A genset's fault is told here, and is the business of its function, which alone knows when to try again: only a stop resets
+//!   it.
 //!
 //! Without such points a device is Running and controlled from afar. While one is lost, what was known last counts; before it was
 //! known once, nothing is written, as for every point that is required.

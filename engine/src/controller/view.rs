@@ -80,7 +80,8 @@ impl View<'_> {
 
     /// The measured power of a group at the aligned instant, positive into the bus.
     ///
-    /// A member that cannot be seen, or is controlled at its panel, is left out: what it does is felt by the meter, like any load.
+    /// A member that cannot be seen, or is controlled at its panel, is left out: what it does is felt by the meter, like any
+    /// load.
     pub fn measured(&self, group: GroupIndex) -> Watts {
         self.group(group).power_at(self.aligned, self.image)
     }

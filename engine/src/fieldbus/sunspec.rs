@@ -152,8 +152,8 @@ impl ByModels {
                 let has_share = has(&[models::REACTIVE_123.set]) && has(&models::POWER_MAX_121);
                 self.reactive.is_none() || !has(&[models::REACTIVE_704.set]) && !has_share
             }
-            // No model is of a receiver of such signals, of an engine, or of a breaker; and those that tell a mode or who controls
-            // number both otherwise.
+            // No model is of a receiver of such signals, of an engine, or of a breaker; and those that tell a mode, or who
+            // controls, number both otherwise.
             PointKind::Signal
             | PointKind::State
             | PointKind::Closed

@@ -293,8 +293,8 @@ impl Image {
         self.points.get(entry.first.position() + entry.kinds.place(kind)?)
     }
 
-    /// Whether every point that each device of its class has is good, its set-point read back included, and what it tells of itself
-    /// as a whole.
+    /// Whether every point that each device of its class has is good, its set-point read back included, and what it tells of
+    /// itself as a whole.
     pub fn is_known(&self, device: DeviceIndex) -> bool {
         let entry = &self.devices[device.position()];
         let is_good = |kind| {

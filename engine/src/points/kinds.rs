@@ -100,8 +100,8 @@ impl DeviceClass {
         }
     }
 
-    /// Of the points that such a device has, those without which it is not known: those of its class, and what it tells of itself as
-    /// a whole.
+    /// Of the points that such a device has, those without which it is not known: those of its class, and what it tells of
+    /// itself as a whole.
     pub const fn required(self, points: PointKinds) -> PointKinds {
         let told = PointKinds::of(&[PointKind::Mode, PointKind::Remote]);
         PointKinds(points.0 & (self.points().0 | told.0))

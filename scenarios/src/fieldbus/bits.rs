@@ -71,7 +71,8 @@ pub(super) fn read_point(node: &Node<'_>, table: Table, kind: PointKind, notes: 
         | PointKind::Frequency => {
             let message = format!(
                 "`{}` is a quantity and lies in registers, Holding(…) or Input(…), got {}(…); one bit can be `charge_limit`, \
-                 `discharge_limit`, `signal`, `closed`, `mode`, `remote`, the `set_point` of a switch, or what a point depends on",
+                 `discharge_limit`, `signal`, `closed`, `mode`, `remote`, the `set_point` of a switch, or what a point \
+                 depends on",
                 kind.name(),
                 node.name()
             );

@@ -1,9 +1,10 @@
 //! How a battery stands as a whole: what its mode says, its protection, and who stands at its panel.
 //!
-//! One that has tripped opens its contactors and forgets its set-point. It stays off until somebody starts it; one that a fault holds
-//! cannot be started before that is over, and then starts by itself, as its start sequence has it.
+//! One that has tripped opens its contactors, and stays off until somebody starts it; one that a fault holds forgets its
+//! set-point too, cannot be started before that is over, and then starts by itself, as its start sequence has it.
 //!
-//! One that is taken to its panel goes on with what it does: its timers wait for nobody then, and begin anew when it is given back.
+//! One that is taken to its panel goes on with what it does: its timers wait for nobody then, and begin anew when it is given
+//! back.
 
 use r_ems_engine::Time;
 use r_ems_engine::points::DeviceMode;
