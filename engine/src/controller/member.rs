@@ -174,9 +174,9 @@ impl Member {
     }
 
     /// Judges what the device can do now; `ramped` is the time over which its own ramp bounds it. One that returns begins from
-    /// its measured power. Neither counts where all is stopped: a device is told to rest at once, and gets there as it can. Returns
-    /// by how much what the group does is more by that alone: what one that is taken to its panel takes with it, and what one that
-    /// comes back brings.
+    /// its measured power. Neither counts where all is stopped: a device is told to rest at once, and gets there as it can.
+    /// Returns by how much what the group does is more by that alone: what one that is taken to its panel takes with it, and
+    /// what one that comes back brings.
     pub(super) fn judge(
         &mut self,
         class: DeviceClass,
