@@ -366,3 +366,14 @@ fn a_bus_without_voltage_is_dead_whatever_batteries_could_give_and_a_genset_star
     let grounds = site.controller.composition().slots()[1].law().grounds().expect("it has shed");
     assert_eq!((grounds.needed.watts(), grounds.available.watts()), (300e3, 0.0));
 }
+
+#[test]
+fn nothing_comes_back_that_a_forming_battery_cannot_bear_at_once() {
+    let mut site = Site::of(&[BuiltInSpec::LoadShedding(heavy(None))]);
+    (site.held[OVEN], site.island.oven) = (0.0, 0.0);
+    // A genset of 200 kW gives little yet, so that batteries which have 500 kW give 400 kW.
+    island(&mut site, 20, 400e3, 0.6, [(10e3, RUNNING), (0.0, OFF)]);
+    assert_eq!(site.held[OVEN], 0.0, "120 kW would be more than they can, until it follows");
+    island(&mut site, 2, 250e3, 0.6, [(160e3, RUNNING), (0.0, OFF)]);
+    assert_eq!(site.held[OVEN], LOAD_W);
+}

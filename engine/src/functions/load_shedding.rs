@@ -7,7 +7,8 @@
 //! want. Frequency steps are relays, not this.
 //!
 //! **Back.** The load that went last comes back first, when what it took has had room for `restore_after`, and then the next
-//! after as long again; a battery below `restore_above` makes no room for that, or it would be empty soon. On the grid there is
+//! after as long again; a battery below `restore_above` makes no room for that, or it would be empty soon. A battery that forms
+//! bears a step alone until gensets follow: nothing comes back that is more than it has free. On the grid there is
 //! always room, but for what is above `import_max`: where that is exceeded for `overload_after`, loads go too. A load whose own
 //! relay has opened it counts as shed, and comes back the same way. Where nothing holds the bus all are shed, so that whoever
 //! starts finds little. A load that is controlled at its panel is passed over.
@@ -152,6 +153,8 @@ struct Balance {
     is_island: bool,
     /// Whether nothing holds the bus, as a meter tells.
     is_dead: bool,
+    /// What batteries that form have free; none if there are none.
+    at_once: Option<Watts>,
     /// Whether something that may hold the bus cannot be seen.
     is_in_doubt: bool,
 }
@@ -164,6 +167,12 @@ struct Source {
 }
 
 impl Balance {
+    /// What there is room for: in the long run, and in the first instant.
+    fn room(&self) -> Watts {
+        let lasting = self.lasting - self.taken;
+        self.at_once.map_or(lasting, |at_once| lasting.at_most(at_once))
+    }
+
     /// Adds what a source gives and bears, as far as that is seen; loads that come back count on what is seen and `lasts`.
     fn add(&mut self, source: &mut Source, given: Option<Watts>, bears: Option<Watts>, lasts: bool) {
         self.is_in_doubt |= bears.is_none();
@@ -297,7 +306,7 @@ impl Function for LoadShedding {
             GridMode::OnGrid => self.import(view),
             GridMode::Island | GridMode::Dead => {
                 self.over_since = None;
-                (self.shed_island(now, view), Some(now.lasting - now.taken))
+                (self.shed_island(now, view), Some(now.room()))
             }
         };
         let room = room.map(|room| room - self.kept(view));
@@ -365,6 +374,10 @@ impl LoadShedding {
         self.batteries.resize(self.forming.len(), Source::default());
         for (source, (given, limit)) in self.batteries.iter_mut().zip(self.forming.supplies(view)) {
             now.add(source, given, limit.map(|limit| if holds { limit } else { Watts::ZERO }), lasts);
+            if let Some(limit) = limit.filter(|limit| *limit > Watts::ZERO) {
+                let free = limit - source.given;
+                now.at_once = Some(now.at_once.map_or(free, |others| others + free));
+            }
         }
         for (group, load) in self.groups.iter().zip(&self.loads) {
             if load.is_shed {
@@ -373,7 +386,8 @@ impl LoadShedding {
             }
         }
         let kept = 1.0 - self.reserve.ratio();
-        Balance { borne: now.borne * kept, lasting: now.lasting * kept, ..now }
+        let at_once = now.at_once.map(|free| free * kept);
+        Balance { borne: now.borne * kept, lasting: now.lasting * kept, at_once, ..now }
     }
 
     /// Sheds what an island cannot bear; returns what is still too much, a magnitude.
