@@ -16,7 +16,7 @@ use r_ems::{Finished, Options, run_file};
 
 /// Every shipped scenario, and how much of it is run here: all of it, but of the year a day, and of those with redundancy what
 /// comes first.
-const SHIPPED: [(&str, Option<&str>); 44] = [
+const SHIPPED: [(&str, Option<&str>); 45] = [
     ("scenarios/at_stop.ron", None),
     ("scenarios/at_the_panel.ron", Some("16 min")),
     ("scenarios/battery_bits.ron", None),
@@ -56,6 +56,7 @@ const SHIPPED: [(&str, Option<&str>); 44] = [
     ("scenarios/switch_day_autumn.ron", None),
     ("scenarios/tariff_day.ron", None),
     ("scenarios/upgrade.ron", None),
+    ("scenarios/vessel.ron", Some("42 min")),
     ("scenarios/volt_var.ron", Some("14 h")),
     ("scenarios/volt_var_sunspec.ron", Some("20 min")),
     ("scenarios/witness.ron", Some("41 min")),

@@ -3,7 +3,7 @@
 use r_ems_engine::functions::BuiltIn;
 use r_ems_scenarios::{Disk, Overrides, check, load, recall};
 
-const SCENARIOS: [&str; 44] = [
+const SCENARIOS: [&str; 45] = [
     "volt_var",
     "volt_var_sunspec",
     "peak_shaving",
@@ -31,6 +31,7 @@ const SCENARIOS: [&str; 44] = [
     "genset_fleet",
     "several_batteries",
     "at_the_panel",
+    "vessel",
     "switch_day",
     "switch_day_autumn",
     "stale_meter",
@@ -49,10 +50,11 @@ const SCENARIOS: [&str; 44] = [
     "demo",
     "demo_pair",
 ];
-const SITES: [&str; 32] = [
+const SITES: [&str; 33] = [
     "workshop",
     "lodge",
     "camp",
+    "vessel",
     "commerce_volt_var",
     "commerce_volt_var_sunspec",
     "commerce",

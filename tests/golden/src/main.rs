@@ -17,7 +17,7 @@ use r_ems_scenarios::{Disk, Overrides, load};
 use r_ems_sim::driver::{RunResult, SimDriver};
 
 /// The runs: name, scenario, and how much of it.
-const RUNS: [(&str, &str, &str); 20] = [
+const RUNS: [(&str, &str, &str); 21] = [
     ("peak_shaving", "scenarios/peak_shaving.ron", "1 day"),
     ("year", "scenarios/year.ron", "1 day"),
     ("self_consumption", "scenarios/self_consumption.ron", "1 day"),
@@ -38,6 +38,7 @@ const RUNS: [(&str, &str, &str); 20] = [
     ("island", "tests/golden/island.ron", "30 min"),
     ("workshop", "scenarios/island.ron", "15 min"),
     ("black_start", "scenarios/black_start.ron", "10 min"),
+    ("vessel", "scenarios/vessel.ron", "32 min"),
 ];
 
 fn main() -> ExitCode {
