@@ -91,6 +91,11 @@ impl<'a> Carry<'a> {
         self.visits_timers = visits_timers;
     }
 
+    /// The clock of the host on which this pass runs.
+    pub const fn now(&self) -> LocalTime {
+        self.now
+    }
+
     /// Visits a yes or no.
     pub fn flag(&mut self, value: &mut bool) {
         let found = self.pass_flag(*value);
@@ -136,7 +141,7 @@ impl<'a> Carry<'a> {
     pub fn watts(&mut self, value: &mut Watts) {
         let found = self.pass_real(value.watts());
         if self.restores() {
-            *value = Watts::of(found);
+            *value = Watts::of(believed(found));
         }
     }
 
@@ -144,7 +149,7 @@ impl<'a> Carry<'a> {
     pub fn vars(&mut self, value: &mut Vars) {
         let found = self.pass_real(value.vars());
         if self.restores() {
-            *value = Vars::of(found);
+            *value = Vars::of(believed(found));
         }
     }
 

@@ -48,6 +48,7 @@ fn island() -> impl Strategy<Value = Island> {
             engines,
             engines_answer,
             oven,
+            crane: oven / 2.0,
             behind,
         },
     )

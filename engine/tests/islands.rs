@@ -10,6 +10,7 @@ use r_ems_engine::functions::heavy::HeavySpec;
 use r_ems_engine::functions::load_shedding::LoadSheddingSpec;
 use r_ems_engine::functions::peak_shaving::{PeakShavingSpec, Window};
 use r_ems_engine::functions::{BuiltIn, BuiltInSpec, Function, FunctionSet};
+use r_ems_engine::ids::GroupIndex;
 use r_ems_engine::redundancy::Command;
 use r_ems_engine::units::Ratio;
 use site::{BATTERY_W, BREAKER_W, GENSET_W, Island, LOAD_W, Reading, Site, every_function, kilowatts};
@@ -24,6 +25,7 @@ const FAULT: f64 = 6.0;
 const GENSETS: [usize; 2] = [5, 6];
 const OVEN: usize = 7;
 const BREAKER: usize = 8;
+const CRANE: usize = 9;
 
 /// The specification of a function as the contract has it.
 fn usual(name: &str) -> BuiltInSpec {
@@ -295,29 +297,29 @@ fn a_heavy_consumer_waits_until_a_genset_was_started_for_it_and_may_run_as_long_
     let mut site = Site::of(&[BuiltInSpec::Gensets(gensets), BuiltInSpec::LoadShedding(shedding)]);
     (site.held[OVEN], site.island.oven, site.ripple) = (0.0, 0.0, Some(0.0));
     let one = [(120e3, RUNNING), (0.0, OFF)];
-    island(&mut site, 5, 0.0, 0.2, one);
+    island(&mut site, 5, 0.0, 0.1, one);
     assert_eq!((site.held[OVEN], told(&site)[1]), (0.0, 0.0));
     // 120 kW and 20 kW of reserve are 70 % of one genset; 120 kW more are not, nor are they within its rating.
     site.ripple = Some(1.0);
-    island(&mut site, 9, 0.0, 0.2, one);
+    island(&mut site, 9, 0.0, 0.1, one);
     assert_eq!((site.held[OVEN], told(&site)[1]), (0.0, 0.0));
-    island(&mut site, 3, 0.0, 0.2, one);
+    island(&mut site, 3, 0.0, 0.1, one);
     assert_eq!(
         (site.held[OVEN], told(&site)[1]),
         (0.0, 0.3 * GENSET_W),
         "the second genset starts, the oven waits"
     );
-    island(&mut site, 2, 0.0, 0.2, [(70e3, RUNNING), (50e3, RUNNING)]);
+    island(&mut site, 2, 0.0, 0.1, [(70e3, RUNNING), (50e3, RUNNING)]);
     assert_eq!(site.held[OVEN], LOAD_W);
     // It takes little yet: what it may take is kept for it, and both gensets stay.
-    island(&mut site, 60, 0.0, 0.2, [(70e3, RUNNING), (50e3, RUNNING)]);
+    island(&mut site, 60, 0.0, 0.1, [(70e3, RUNNING), (50e3, RUNNING)]);
     assert!(told(&site)[1] > 0.0, "{:?}", told(&site));
     // A signal that is lost changes nothing, and one that asks no more opens it.
     site.ripple = None;
-    island(&mut site, 30, 0.0, 0.2, [(70e3, RUNNING), (50e3, RUNNING)]);
+    island(&mut site, 30, 0.0, 0.1, [(70e3, RUNNING), (50e3, RUNNING)]);
     assert_eq!(site.held[OVEN], LOAD_W);
     site.ripple = Some(0.0);
-    island(&mut site, 2, 0.0, 0.2, [(70e3, RUNNING), (50e3, RUNNING)]);
+    island(&mut site, 2, 0.0, 0.1, [(70e3, RUNNING), (50e3, RUNNING)]);
     assert_eq!(site.held[OVEN], 0.0);
 }
 
@@ -354,6 +356,12 @@ fn a_bus_without_voltage_is_dead_whatever_batteries_could_give_and_a_genset_star
     // Batteries at 60 % say that they could give 500 kW, and none of them holds the bus.
     site.grid = [0.0, 50.0];
     island(&mut site, 1, 0.0, 0.6, [(0.0, OFF); 2]);
+    assert_eq!(
+        site.controller.composition().mode(),
+        Some(GridMode::Island),
+        "a voltage may sink for a moment"
+    );
+    island(&mut site, 1, 0.0, 0.6, [(0.0, OFF); 2]);
     assert_eq!(site.controller.composition().mode(), Some(GridMode::Dead));
     assert!(site.events.contains(&Event::BlackedOut) && site.events.contains(&Event::Islanded));
     assert_eq!(site.held[OVEN], 0.0, "all is shed");
@@ -363,8 +371,8 @@ fn a_bus_without_voltage_is_dead_whatever_batteries_could_give_and_a_genset_star
     island(&mut site, 1, 0.0, 0.6, [(0.0, RUNNING), (0.0, OFF)]);
     assert_eq!(site.controller.composition().mode(), Some(GridMode::Island));
     assert!(site.events.contains(&Event::Energized) && !site.events.contains(&Event::Rejoined));
-    let grounds = site.controller.composition().slots()[1].law().grounds().expect("it has shed");
-    assert_eq!((grounds.needed.watts(), grounds.available.watts()), (300e3, 0.0));
+    let grounds = site.controller.composition().slots()[1].law().grounds(GroupIndex(1)).expect("it has shed");
+    assert_eq!((grounds.needed.watts(), grounds.available.watts()), (90e3, 0.0));
 }
 
 #[test]
@@ -376,4 +384,61 @@ fn nothing_comes_back_that_a_forming_battery_cannot_bear_at_once() {
     assert_eq!(site.held[OVEN], 0.0, "120 kW would be more than they can, until it follows");
     island(&mut site, 2, 250e3, 0.6, [(160e3, RUNNING), (0.0, OFF)]);
     assert_eq!(site.held[OVEN], LOAD_W);
+}
+
+/// The oven as an ordinary load, and a second one, called crane, that asks by the receiver.
+fn with_crane() -> Site {
+    let BuiltInSpec::LoadShedding(spec) = usual("LoadShedding") else { unreachable!("it is that") };
+    let asking = vec![HeavySpec { load: "crane".into(), asks: "ripple".into() }];
+    let spec = LoadSheddingSpec { loads: vec!["oven".into()], heavy: asking, ..spec };
+    Site::of(&[BuiltInSpec::LoadShedding(spec)])
+}
+
+#[test]
+fn a_heavy_consumer_goes_before_other_loads_and_is_not_let_run_on_measurements_of_the_instant_of_a_loss() {
+    let mut site = with_crane();
+    site.island.crane = 100e3;
+    grid(&mut site, 5, 500e3);
+    assert_eq!((site.held[OVEN], site.held[CRANE]), (LOAD_W, LOAD_W));
+    // The grid is lost; the batteries do not show yet what they give, and the crane's breaker is slow.
+    island(&mut site, 1, 0.0, 0.6, [(0.0, OFF); 2]);
+    assert_eq!((site.held[OVEN], site.held[CRANE]), (LOAD_W, 0.0), "500 kW are more than 475 kW");
+    island(&mut site, 3, 490e3, 0.6, [(0.0, OFF); 2]);
+    assert_eq!((site.held[OVEN], site.held[CRANE]), (LOAD_W, 0.0), "what it still takes goes with it");
+}
+
+#[test]
+fn a_load_that_comes_back_and_one_that_asks_do_not_get_the_same_room() {
+    let mut site = with_crane();
+    (site.island.oven, site.island.crane, site.ripple) = (90e3, 0.0, Some(0.0));
+    grid(&mut site, 5, 700e3);
+    island(&mut site, 1, 500e3, 0.6, [(0.0, OFF); 2]);
+    assert_eq!(site.held[OVEN], 0.0);
+    // 475 kW less 300 kW are room for the oven's 90 kW or for the crane's 120 kW, not for both.
+    site.ripple = Some(1.0);
+    for _scan in 0..60 {
+        let oven = if site.held[OVEN] > 0.0 { 90e3 } else { 0.0 };
+        site.island.oven = oven;
+        island(&mut site, 1, 300e3 + oven, 0.6, [(0.0, OFF); 2]);
+        assert!(site.held[OVEN] == 0.0 || site.held[CRANE] == 0.0);
+    }
+    assert_eq!(site.held[OVEN], LOAD_W, "who was shed comes first");
+}
+
+#[test]
+fn nothing_comes_back_on_a_dead_bus_whatever_batteries_say() {
+    let mut site = with_crane();
+    grid(&mut site, 5, 100e3);
+    site.grid = [0.0, 50.0];
+    for _scan in 0..60 {
+        island(&mut site, 1, 0.0, 0.6, [(0.0, OFF); 2]);
+    }
+    let told = (site.writes[OVEN], site.writes[CRANE]);
+    assert_eq!((site.held[OVEN], site.held[CRANE], told), (0.0, 0.0, told));
+    island(&mut site, 30, 0.0, 0.6, [(0.0, OFF); 2]);
+    assert_eq!((site.held[OVEN], site.held[CRANE]), (0.0, 0.0));
+    assert!(
+        site.writes[OVEN] <= told.0 + 1 && site.writes[CRANE] <= told.1 + 1,
+        "nobody switches them to and fro"
+    );
 }

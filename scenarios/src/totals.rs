@@ -43,7 +43,7 @@ const BATTERY: Needs = Needs::Part(Kind::Battery);
 const GENSET: Needs = Needs::Part(Kind::Genset);
 
 /// Everything that can be summed, in the order of the reference.
-pub(crate) const TOTALS: [Total; 38] = [
+pub(crate) const TOTALS: [Total; 39] = [
     energy("import", Needs::Nothing, |grid| grid.energies.import_wh),
     energy("export", Needs::Nothing, |grid| grid.energies.export_wh),
     energy("load", Needs::Nothing, |grid| grid.energies.load_wh),
@@ -57,6 +57,7 @@ pub(crate) const TOTALS: [Total; 38] = [
     energy("standby_loss", BATTERY, |grid| grid.energies.standby_wh),
     energy("stored", BATTERY, |grid| grid.energies.stored_wh),
     energy("generated", GENSET, |grid| grid.energies.generated_wh),
+    energy("absorbed", GENSET, |grid| grid.energies.absorbed_wh),
     energy("shaved", Needs::Shaving, |grid| grid.account.shaved_wh().unwrap_or(0.0)),
     energy("excess", Needs::Shaving, |grid| grid.account.excess_wh().unwrap_or(0.0)),
     energy("overload", Needs::Nothing, |grid| grid.account.overload().energy_wh),

@@ -120,7 +120,7 @@ pub(super) fn steps<F: FunctionSet>(
             continue;
         }
         for step in own {
-            let grounds = slot.law().grounds().map(|grounds| GroundsSeen {
+            let grounds = slot.law().grounds(index).map(|grounds| GroundsSeen {
                 needed_w: grounds.needed.watts(),
                 available_w: grounds.available.watts(),
             });

@@ -355,6 +355,7 @@ impl EnergyByKind {
             standby_loss: energies.standby_wh,
             stored: energies.stored_wh,
             generated: energies.generated_wh,
+            absorbed: energies.absorbed_wh,
         }
     }
 
@@ -374,6 +375,7 @@ impl EnergyByKind {
             standby_loss: self.standby_loss + other.standby_loss,
             stored: self.stored + other.stored,
             generated: self.generated + other.generated,
+            absorbed: self.absorbed + other.absorbed,
         }
     }
 }

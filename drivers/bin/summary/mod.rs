@@ -163,6 +163,8 @@ pub struct EnergyByKind {
     pub stored: f64,
     /// Given by gensets.
     pub generated: f64,
+    /// Taken by gensets that are driven.
+    pub absorbed: f64,
 }
 
 /// One grid.

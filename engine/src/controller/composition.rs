@@ -107,10 +107,10 @@ impl<F: Function> Composition<F> {
     pub fn new(
         laws: Vec<Placed<F>>,
         groups: Vec<Group>,
-        (breaker, voltmeter): (Option<DeviceIndex>, Option<DeviceIndex>),
+        (breaker, voltmeters): (Option<DeviceIndex>, Vec<DeviceIndex>),
     ) -> Self {
         let slots = laws.into_iter().map(Slot::new).collect();
-        let (following, ordered) = (Following::new(breaker, voltmeter), Ordered::default());
+        let (following, ordered) = (Following::new(breaker, voltmeters), Ordered::default());
         Self { slots, groups, composed_at: None, stops: 0, following, ordered }
     }
 
@@ -130,8 +130,8 @@ impl<F: Function> Composition<F> {
     }
 
     /// Sees what holds the bus in this scan.
-    pub(super) fn look(&mut self, image: &Image, out: &mut Effects) {
-        self.following.look(image, out);
+    pub(super) fn look(&mut self, now: LocalTime, image: &Image, out: &mut Effects) {
+        self.following.look(now, image, out);
     }
 
     /// Forgets decisions of an earlier life; every function takes over from the measured power.
@@ -219,13 +219,12 @@ impl<F: Function> Composition<F> {
                 group.hold_present(scan.image);
             }
         }
-        let operation = self.ordered.operation();
-        let operated = self.behind_orders();
-        for (position, slot) in self.slots.iter_mut().enumerate() {
+        let (operation, operated) = (self.ordered.operation(), self.behind_orders());
+        for position in 0..self.slots.len() {
             if position == operated {
-                self.groups.iter_mut().for_each(|group| group.operate(operation));
+                self.operate();
             }
-            let index = SlotIndex::of(position);
+            let (index, slot) = (SlotIndex::of(position), &mut self.slots[position]);
             // What is switched off by a stop has not failed: whoever switches it begins anew after that.
             let switches = |group: &GroupIndex| self.groups[group.position()].class().is_switched();
             let has_say = mode.filter(|_mode| {
@@ -234,10 +233,10 @@ impl<F: Function> Composition<F> {
             slot.decide(index, (scan, has_say), &self.groups, out);
             slot.apply(index, elapsed, &mut self.groups, out);
         }
+        if operated == self.slots.len() {
+            self.operate();
+        }
         for group in &mut self.groups {
-            if operated == self.slots.len() {
-                group.operate(operation);
-            }
             group.settle(scan.now, scan.image);
             if let Some(Origin::Function(slot)) = group.bound_by() {
                 let power = group.applied().unwrap_or(Watts::ZERO);

@@ -146,7 +146,7 @@ impl<F: Function> Machine for Controller<F> {
         let set_points = SetPoints::new(&groups, &spec.devices, &spec.bus.devices);
         let meters = spec.meters();
         let supervision = Supervision::new(&set_points, &spec.devices, meters.first().copied());
-        let composition = Composition::new(spec.laws.clone(), groups, (spec.breaker(), spec.voltmeter()));
+        let composition = Composition::new(spec.laws.clone(), groups, (spec.breaker(), spec.voltmeters()));
         let image = Image::new(&spec.devices, spec.scan);
         Self {
             scan_clock: ScanClock::new(spec.scan, LocalTime::ZERO),
@@ -364,7 +364,7 @@ impl<F: Function> Controller<F> {
 
     fn compose(&mut self, now: LocalTime, out: &mut Effects) {
         self.expire_orders(now, out);
-        self.composition.look(&self.image, out);
+        self.composition.look(now, &self.image, out);
         let elapsed = self.composition.elapsed(now);
         let scan = Scan { now, wall: self.wall_clock(now), zone: self.zone, image: &self.image, elapsed };
         self.composition.compose(&scan, out);

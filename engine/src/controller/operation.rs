@@ -15,8 +15,10 @@ use serde::{Deserialize, Serialize};
 use super::composition::{Composition, Slot};
 use super::group::Group;
 use super::interval::Origin;
+use super::orders::MANUAL_MAX;
 use crate::carry::Carry;
 use crate::functions::{Function, Rank, Wish};
+use crate::ids::GroupIndex;
 use crate::points::DeviceClass;
 use crate::time::{LocalTime, Span};
 use crate::units::Watts;
@@ -97,17 +99,20 @@ impl Ordered {
         carry.option(&mut other.until, Carry::instant);
         if carry.restores() && other.words >= self.words {
             *self = other;
-            // What was told comes from outside: a hold always ends.
-            if self.until.is_none() {
-                self.forget();
+            // What was told comes from outside: a hold ends within its time, and nothing else does.
+            self.until = self.until.map(|until| until.min(carry.now() + MANUAL_MAX));
+            match (self.operation, self.until) {
+                (Operation::Hold, Some(_)) | (Operation::Auto | Operation::Stop, None) => {}
+                (Operation::Hold, None) => self.forget(),
+                (Operation::Auto | Operation::Stop, Some(_)) => self.until = None,
             }
         }
     }
 }
 
 impl Group {
-    /// Keeps a group as an operator wants it, unless it is held by hand or is no concern of that.
-    pub(super) fn operate(&mut self, operation: Operation) {
+    /// Keeps a group as an operator wants it, unless a set-point by hand counts or it is no concern of that.
+    pub(super) fn operate(&mut self, operation: Operation, is_by_hand: bool) {
         match self.class() {
             DeviceClass::Battery | DeviceClass::Pv => {}
             DeviceClass::Genset
@@ -122,13 +127,27 @@ impl Group {
             Operation::Hold => self.held.or(self.without_offset()),
             Operation::Stop => Some(Watts::ZERO),
         };
-        if let Some(power) = self.held.filter(|_power| self.by_hand.is_none()) {
+        if let Some(power) = self.held.filter(|_power| !is_by_hand) {
             self.narrow(Origin::Operator, Wish::Target(power));
         }
     }
 }
 
 impl<F: Function> Composition<F> {
+    /// Keeps every group as an operator wants it.
+    pub(super) fn operate(&mut self) {
+        let operation = self.operation();
+        for position in 0..self.groups().len() {
+            let index = GroupIndex::of(position);
+            let by_hand = |slot: &Slot<F>| {
+                slot.law().rank() == Rank::Manual
+                    && slot.wishes().as_slice().iter().any(|(group, _)| *group == index)
+            };
+            let is_by_hand = self.slots().iter().any(by_hand);
+            self.group_mut(index).operate(operation, is_by_hand);
+        }
+    }
+
     /// The place in the stack at which an operator's word about the whole grid counts: behind all that bind orders, and orders.
     pub fn behind_orders(&self) -> usize {
         let last = self.slots().iter().rposition(|slot| slot.law().rank() <= Rank::Manual);

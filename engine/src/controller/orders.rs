@@ -136,6 +136,11 @@ impl<F: Function> Controller<F> {
             Command::EmergencyStop => {
                 if self.composition.stop(true) {
                     self.end_orders(ManualEnd::EmergencyStop, out);
+                    if self.composition.operation() == Operation::Hold {
+                        // Who resets the stop has not seen what was held.
+                        self.composition.ordered.say(Operation::Auto, now);
+                        out.report(Event::OperationChanged { operation: Operation::Auto });
+                    }
                     self.tell_memory(now, out);
                 }
                 // Who asks again is answered, too.
@@ -235,7 +240,7 @@ impl<F: Function> Controller<F> {
             }
         };
         self.composition.end_orders(|order| now >= order.until, tell);
-        if self.composition.ordered.expire(now) {
+        if self.composition.ordered.expire(now) && tells {
             out.report(Event::OperationChanged { operation: Operation::Auto });
         }
     }

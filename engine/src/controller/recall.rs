@@ -105,6 +105,7 @@ fn restore<F: Function>(
         carry.finish()?;
     }
     composition.forget_decisions();
+    composition.ordered.forget();
     image.forget(now);
     Ok(())
 }

@@ -112,12 +112,13 @@ impl<F: Function> ControllerSpec<F> {
         self.devices.iter().position(is_breaker).map(DeviceIndex::of)
     }
 
-    /// The meter that tells whether there is voltage, if one does.
-    pub(super) fn voltmeter(&self) -> Option<DeviceIndex> {
+    /// The meters that tell whether there is voltage.
+    pub(super) fn voltmeters(&self) -> Vec<DeviceIndex> {
         let tells = |device: &DeviceSpec| {
             device.class == DeviceClass::Meter && device.points.contains(PointKind::Voltage)
         };
-        self.devices.iter().position(tells).map(DeviceIndex::of)
+        let all = self.devices.iter().enumerate().filter(|(_, device)| tells(device));
+        all.map(|(place, _)| DeviceIndex::of(place)).collect()
     }
 
     /// The meters that functions need, in the order of the stack.

@@ -163,12 +163,6 @@ impl View<'_> {
         self.group(group).members()[usize::from(place)].standing().is_local()
     }
 
-    /// Whether a device that is a member of a group says that it is in fault.
-    pub fn is_in_fault(&self, device: DeviceIndex) -> bool {
-        let members = self.groups.iter().flat_map(Group::members);
-        members.filter(|member| member.device() == device).any(|member| member.standing().is_in_fault())
-    }
-
     /// Whether the breaker of one member is closed; none while that is not known.
     pub fn member_closed(&self, group: GroupIndex, place: u16) -> Option<bool> {
         self.member_good(group, place, PointKind::Closed).map(|closed| closed > 0.5)

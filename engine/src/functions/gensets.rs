@@ -210,6 +210,12 @@ impl Function for Gensets {
         let charges = spec.battery.is_none() || spec.least > 0 || spec.charge_power > Watts::ZERO;
         let allowed = "above 0 W, or a battery that is low would stay so, and the gensets on";
         wiring.require("charge_power", charges, spec.charge_power, allowed);
+        let loads: Vec<&String> = spec.heavy.iter().map(|heavy| &heavy.load).collect();
+        let twice =
+            (1..).zip(&loads).find(|(next, name)| loads.get(*next..).unwrap_or_default().contains(name));
+        if let Some((_, name)) = twice {
+            wiring.require("heavy", false, alloc::format!("\"{name}\" twice"), "each load once");
+        }
         let group = wiring.genset("gensets", &spec.gensets);
         let members = wiring.members(group);
         let allowed = alloc::format!("at most all {members} gensets");
@@ -273,7 +279,7 @@ impl Function for Gensets {
         });
     }
 
-    fn grounds(&self) -> Option<Grounds> {
+    fn grounds(&self, _group: GroupIndex) -> Option<Grounds> {
         self.grounds
     }
 
@@ -289,8 +295,11 @@ impl Function for Gensets {
         let needed = load + self.spec.reserve + asked;
         let supply = Supply { now: view.now(), needed, battery: self.battery_supply(view) };
         if !self.start(view, supply) {
-            let running = self.sum(view, |unit| unit.is_on) * self.spec.start_above.ratio();
-            wishes.missing(group, (supply.needed - running - supply.battery).at_least(Watts::ZERO));
+            // What those that run can bear is no shortfall, though another one was to take some of it.
+            let missing = supply.needed - self.sum(view, |unit| unit.is_on) - supply.battery;
+            if missing > Watts::ZERO {
+                wishes.missing(group, missing);
+            }
         }
         self.stop(view, supply);
         self.share(load, view, wishes);
@@ -318,7 +327,9 @@ impl Gensets {
                 continue;
             }
             if unit.is_local {
-                *unit = Unit::found(view, group, place);
+                // What its register kept meanwhile is nobody's wish.
+                let is_on = view.member_state(group, place) == Some(EngineState::Running);
+                *unit = Unit { is_on, ..Unit::default() };
             }
             if unit.failed.is_some_and(|failed| now.since(failed) >= self.spec.retry_after) {
                 unit.failed = None;

@@ -59,15 +59,10 @@ impl Heavy {
         }
     }
 
-    /// What it takes, a magnitude; while that is not known, what it may.
-    pub(super) fn taken(&self, view: &View<'_>) -> Watts {
-        let taken = view.member_power(self.group, 0).map(|power| -power);
-        taken.unwrap_or(view.rating(self.group)).at_least(Watts::ZERO)
-    }
-
-    /// What it may take beyond what it takes, as long as it asks.
+    /// What it may take beyond what it takes, as long as it asks; where that is not known, all.
     pub(super) fn pending(&self, view: &View<'_>) -> Watts {
-        let rest = (view.rating(self.group) - self.taken(view)).at_least(Watts::ZERO);
+        let taken = view.member_power(self.group, 0).map_or(Watts::ZERO, |power| -power);
+        let rest = (view.rating(self.group) - taken.at_least(Watts::ZERO)).at_least(Watts::ZERO);
         if self.asks == Some(true) { rest } else { Watts::ZERO }
     }
 

@@ -125,8 +125,8 @@ macro_rules! define_functions {
                 match self { $(Self::$name(law) => law.forget(),)* }
             }
 
-            fn grounds(&self) -> Option<$crate::functions::Grounds> {
-                match self { $(Self::$name(law) => law.grounds(),)* }
+            fn grounds(&self, group: $crate::ids::GroupIndex) -> Option<$crate::functions::Grounds> {
+                match self { $(Self::$name(law) => law.grounds(group),)* }
             }
 
             fn carry(&mut self, carry: &mut $crate::carry::Carry<'_>) {

@@ -16,11 +16,14 @@
 //! **Heavy consumers** ([`super::heavy`]) may run while they ask and there is room for all that they are rated for, beside what
 //! others keep for themselves, and when no load waits to come back. They are the first to go, the last of their list first.
 
+mod load;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use self::load::{Load, SETTLING};
 use super::heavy::{Heavy, HeavySpec};
 use super::seen::SeenBatteries;
 use super::{Function, GridMode, Grounds, Rank, View, Wiring, Wishes};
@@ -101,7 +104,9 @@ pub struct LoadShedding {
     meter: DeviceIndex,
     /// Of `loads`, then of `heavy`.
     groups: Vec<GroupIndex>,
-    heavy: Vec<Consumer>,
+    /// In the order of their lists.
+    loads: Vec<Load>,
+    heavy: Vec<Load>,
     import_max: Option<Watts>,
     overload_after: Span,
     gensets: Option<GroupIndex>,
@@ -110,8 +115,6 @@ pub struct LoadShedding {
     restore_above: Ratio,
     reserve: Ratio,
     restore_after: Span,
-    /// In the order of the list.
-    loads: Vec<Load>,
     /// What was seen of gensets and batteries, by place in their groups.
     running: Vec<Source>,
     batteries: Vec<Source>,
@@ -122,25 +125,8 @@ pub struct LoadShedding {
     room_since: Option<LocalTime>,
     /// Since when more is imported than may be.
     over_since: Option<LocalTime>,
-    /// Why a load was shed last.
-    grounds: Option<Grounds>,
-}
-
-/// A heavy consumer and whether it may run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Consumer {
-    heavy: Heavy,
-    may_run: bool,
-}
-
-/// One load, as far as it was seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Load {
-    is_shed: bool,
-    /// Whether it was seen closed since it was told so.
-    was_closed: bool,
-    /// What it takes when it is closed, a magnitude; none if that was never seen.
-    usual: Option<Watts>,
+    /// When something was shed last.
+    shed_at: Option<LocalTime>,
 }
 
 /// What the loads take, and what holds the bus can bear, W.
@@ -151,7 +137,7 @@ struct Balance {
     /// The same with what loads that come back may count on.
     lasting: Watts,
     is_island: bool,
-    /// Whether nothing holds the bus, as a meter tells.
+    /// Whether nothing holds the bus, as a meter tells, or as what there is could.
     is_dead: bool,
     /// What batteries that form have free; none if there are none.
     at_once: Option<Watts>,
@@ -167,10 +153,10 @@ struct Source {
 }
 
 impl Balance {
-    /// What there is room for: in the long run, and in the first instant.
-    fn room(&self) -> Watts {
-        let lasting = self.lasting - self.taken;
-        self.at_once.map_or(lasting, |at_once| lasting.at_most(at_once))
+    /// What there is room for where so much can be borne: no more than batteries that form have free.
+    fn room(&self, borne: Watts) -> Watts {
+        let room = borne - self.taken;
+        if self.is_dead { Watts::ZERO } else { self.at_once.map_or(room, |at_once| room.at_most(at_once)) }
     }
 
     /// Adds what a source gives and bears, as far as that is seen; loads that come back count on what is seen and `lasts`.
@@ -197,12 +183,10 @@ impl Function for LoadShedding {
         if let Some((_, name)) = twice {
             wiring.require("loads", false, alloc::format!("\"{name}\" twice"), "each load once");
         }
-        let heavy: Vec<Consumer> = spec
-            .heavy
-            .iter()
-            .map(|heavy| Consumer { heavy: Heavy::new(heavy, wiring), may_run: false })
-            .collect();
-        groups.extend(heavy.iter().map(|consumer| consumer.heavy.group()));
+        let loads = groups.iter().map(|group| Load::new(*group, None)).collect();
+        let heavy: Vec<Heavy> = spec.heavy.iter().map(|heavy| Heavy::new(heavy, wiring)).collect();
+        let heavy: Vec<Load> = heavy.into_iter().map(|heavy| Load::new(heavy.group(), Some(heavy))).collect();
+        groups.extend(heavy.iter().map(Load::group));
         if let Some(most) = spec.import_max {
             wiring.require("import_max", most > Watts::ZERO, most, "above 0 W");
         }
@@ -222,8 +206,8 @@ impl Function for LoadShedding {
             restore_above: spec.restore_above,
             reserve: spec.reserve,
             restore_after: spec.restore_after,
-            loads: spec.loads.iter().map(|_name| Load::default()).collect(),
             groups,
+            loads,
             heavy,
             import_max: spec.import_max,
             overload_after: spec.overload_after,
@@ -233,7 +217,7 @@ impl Function for LoadShedding {
             before: None,
             room_since: None,
             over_since: None,
-            grounds: None,
+            shed_at: None,
         }
     }
 
@@ -247,15 +231,10 @@ impl Function for LoadShedding {
 
     fn begin_anew(&mut self) {
         (self.before, self.room_since, self.over_since, self.charge) = (None, None, None, None);
-        // Where each stands is seen anew.
-        self.loads.fill(Load::default());
-        for consumer in &mut self.heavy {
-            consumer.heavy.forget();
-            consumer.may_run = false;
-        }
+        self.shed_at = None;
+        self.loads.iter_mut().chain(&mut self.heavy).for_each(Load::forget);
         self.running.clear();
         self.batteries.clear();
-        self.grounds = None;
     }
 
     fn forget(&mut self) {
@@ -264,15 +243,7 @@ impl Function for LoadShedding {
 
     fn carry(&mut self, carry: &mut Carry<'_>) {
         carry.part(1);
-        for consumer in &mut self.heavy {
-            consumer.heavy.carry(carry);
-            carry.flag(&mut consumer.may_run);
-        }
-        for load in &mut self.loads {
-            carry.flag(&mut load.is_shed);
-            carry.flag(&mut load.was_closed);
-            carry.option(&mut load.usual, Carry::watts);
-        }
+        self.loads.iter_mut().chain(&mut self.heavy).for_each(|load| load.carry(carry));
         carry.timers(|carry| {
             carry.option(&mut self.before, |carry, before| {
                 carry.watts(&mut before.taken);
@@ -282,10 +253,7 @@ impl Function for LoadShedding {
             });
             carry.option(&mut self.room_since, Carry::instant);
             carry.option(&mut self.over_since, Carry::instant);
-            carry.option(&mut self.grounds, |carry, grounds| {
-                carry.watts(&mut grounds.needed);
-                carry.watts(&mut grounds.available);
-            });
+            carry.option(&mut self.shed_at, Carry::instant);
             for sources in [&mut self.running, &mut self.batteries] {
                 carry.list(sources, |carry, source| {
                     carry.watts(&mut source.given);
@@ -295,58 +263,44 @@ impl Function for LoadShedding {
         });
     }
 
-    fn grounds(&self) -> Option<Grounds> {
-        self.grounds
+    fn grounds(&self, group: GroupIndex) -> Option<Grounds> {
+        self.loads.iter().chain(&self.heavy).find(|load| load.group() == group)?.grounds
     }
 
     fn evaluate(&mut self, view: &View<'_>, wishes: &mut Wishes) {
-        self.look(view);
+        let is_first = self.before.is_none();
+        self.loads.iter_mut().chain(&mut self.heavy).for_each(|load| load.look(view, is_first));
         let now = self.balance(view);
-        let (missing, room) = match view.mode() {
-            GridMode::OnGrid => self.import(view),
+        let kept = self.loads.iter().chain(&self.heavy).fold(Watts::ZERO, |sum, load| sum + load.kept(view));
+        let (missing, room, lasting) = match view.mode() {
+            GridMode::OnGrid => {
+                let (missing, room) = self.import(view);
+                (missing, room, room)
+            }
             GridMode::Island | GridMode::Dead => {
                 self.over_since = None;
-                (self.shed_island(now, view), Some(now.room()))
+                (self.shed_island(now, view), Some(now.room(now.borne)), Some(now.room(now.lasting)))
             }
         };
-        let room = room.map(|room| room - self.kept(view));
-        self.restore(room, view);
-        self.let_run(room, view);
+        let beside = |room: Watts| room - kept;
+        // What comes back must last; what asks to run for a while needs no more than is there.
+        let comes_back = self.restore(lasting.map(beside), view);
+        for load in self.heavy.iter_mut().filter(|load| load.asks() == Some(false)) {
+            load.switch(view.now(), true);
+        }
+        if !comes_back && self.shed_at.is_none_or(|shed| view.now().since(shed) >= SETTLING) {
+            self.let_run(room.map(beside), now.taken + kept, view);
+        }
         self.before = Some(now);
-        let shed =
-            self.groups.iter().zip(&self.loads).filter(|(_, load)| load.is_shed).map(|(group, _)| *group);
-        let waits = self.heavy.iter().filter(|consumer| !consumer.may_run).map(|waits| waits.heavy.group());
-        shed.chain(waits).for_each(|group| wishes.limit(group, Watts::ZERO, Watts::ZERO));
-        if let Some(first) = self.groups.first() {
+        let off = self.loads.iter().chain(&self.heavy).filter(|load| load.is_off);
+        off.for_each(|load| wishes.limit(load.group(), Watts::ZERO, Watts::ZERO));
+        if let Some(first) = self.groups.first().filter(|_first| missing > Watts::ZERO) {
             wishes.missing(*first, missing);
         }
     }
 }
 
 impl LoadShedding {
-    /// Sees where each load stands and what it takes.
-    fn look(&mut self, view: &View<'_>) {
-        for Consumer { heavy, may_run } in &mut self.heavy {
-            heavy.listen(view);
-            if self.before.is_none() {
-                // One that runs goes on.
-                *may_run = view.member_held(heavy.group(), 0).is_some_and(|held| held != Watts::ZERO);
-            }
-        }
-        for (group, load) in self.groups.iter().zip(&mut self.loads) {
-            let Some(held) = view.member_held(*group, 0) else { continue };
-            if held == Watts::ZERO {
-                // Nobody told it: its own relay did, or it was so when this life began.
-                load.is_shed |= load.was_closed || self.before.is_none();
-                load.was_closed = false;
-            } else if !load.is_shed {
-                load.was_closed = true;
-                let taken = view.member_power(*group, 0).map(|power| -power);
-                load.usual = taken.filter(|taken| *taken > Watts::ZERO).or(load.usual);
-            }
-        }
-    }
-
     /// What the loads take that are not on their way to be shed, and what can be borne.
     fn balance(&mut self, view: &View<'_>) -> Balance {
         let is_island = view.mode() != GridMode::OnGrid;
@@ -369,8 +323,9 @@ impl LoadShedding {
             }
         }
         self.charge = self.forming.state_of_charge(view).or(self.charge);
-        let is_above = |least: Ratio| self.charge.is_some_and(|charge| charge >= least);
-        let (holds, lasts) = (is_above(self.battery_above), is_above(self.restore_above));
+        // One whose charge was never known holds what it holds.
+        let holds = self.charge.is_none_or(|charge| charge >= self.battery_above);
+        let lasts = self.charge.is_some_and(|charge| charge >= self.restore_above);
         self.batteries.resize(self.forming.len(), Source::default());
         for (source, (given, limit)) in self.batteries.iter_mut().zip(self.forming.supplies(view)) {
             now.add(source, given, limit.map(|limit| if holds { limit } else { Watts::ZERO }), lasts);
@@ -379,24 +334,25 @@ impl LoadShedding {
                 now.at_once = Some(now.at_once.map_or(free, |others| others + free));
             }
         }
-        for (group, load) in self.groups.iter().zip(&self.loads) {
-            if load.is_shed {
-                // It still takes this, but not for long.
-                now.taken += view.member_power(*group, 0).unwrap_or(Watts::ZERO);
-            }
-        }
+        let leaving = self.loads.iter().chain(&self.heavy).map(|load| load.leaving(view));
+        now.taken = leaving.fold(now.taken, |taken, power| taken + power);
         let kept = 1.0 - self.reserve.ratio();
         let at_once = now.at_once.map(|free| free * kept);
-        Balance { borne: now.borne * kept, lasting: now.lasting * kept, at_once, ..now }
+        let is_dead = now.is_dead || now.is_island && now.borne <= Watts::ZERO && !now.is_in_doubt;
+        Balance { borne: now.borne * kept, lasting: now.lasting * kept, at_once, is_dead, ..now }
     }
 
     /// Sheds what an island cannot bear; returns what is still too much, a magnitude.
     fn shed_island(&mut self, now: Balance, view: &View<'_>) -> Watts {
-        let is_dead = now.is_dead || now.borne <= Watts::ZERO && !now.is_in_doubt;
         let lost = self.before.filter(|before| now.borne < before.borne || !before.is_island);
         let taken = lost.map_or(now.taken, |before| now.taken.at_least(before.taken));
-        let available = if is_dead { Watts::ZERO } else { now.borne };
-        self.shed(Grounds { needed: taken, available }, is_dead, view)
+        if now.is_dead {
+            // Nothing flows: what loads would take says more.
+            let closed = self.loads.iter().chain(&self.heavy).filter(|load| !load.is_off);
+            let needed = closed.fold(Watts::ZERO, |sum, load| sum + load.wants(view));
+            return self.shed(Grounds { needed, available: Watts::ZERO }, true, view);
+        }
+        self.shed(Grounds { needed: taken, available: now.borne }, false, view)
     }
 
     /// Sheds what is imported too much for too long; returns what is still too much, and the room that there is.
@@ -419,68 +375,49 @@ impl LoadShedding {
     /// magnitude.
     fn shed(&mut self, grounds: Grounds, all: bool, view: &View<'_>) -> Watts {
         let mut excess = grounds.needed - grounds.available;
-        for consumer in self.heavy.iter_mut().rev().filter(|consumer| consumer.may_run) {
+        let order = self.heavy.iter_mut().rev().chain(&mut self.loads);
+        for load in order.filter(|load| !load.is_off && !load.is_local(view)) {
             if excess <= Watts::ZERO && !all {
                 break;
             }
-            consumer.may_run = false;
-            excess -= consumer.heavy.taken(view);
-            self.grounds = Some(grounds);
-        }
-        let loads = self.groups.iter().zip(&mut self.loads);
-        for (_, load) in loads.filter(|(group, load)| !load.is_shed && !view.member_is_local(**group, 0)) {
-            if excess <= Watts::ZERO && !all {
-                break;
-            }
-            load.is_shed = true;
-            excess -= load.usual.unwrap_or(Watts::ZERO);
-            self.grounds = Some(grounds);
+            excess -= load.shed(view, grounds);
+            self.shed_at = Some(view.now());
         }
         excess.at_least(Watts::ZERO)
     }
 
-    /// What heavy consumers that may run do not take yet.
-    fn kept(&self, view: &View<'_>) -> Watts {
-        let running = self.heavy.iter().filter(|consumer| consumer.may_run);
-        running.fold(Watts::ZERO, |sum, consumer| sum + consumer.heavy.pending(view))
-    }
-
-    /// Lets those heavy consumers run that ask and for which there is room, when no other load waits; none: there always is.
-    fn let_run(&mut self, mut room: Option<Watts>, view: &View<'_>) {
-        let is_whole = self.loads.iter().all(|load| !load.is_shed);
-        for Consumer { heavy, may_run } in &mut self.heavy {
-            // What it still takes when it has just been let go makes no room for it.
-            let wanted = view.rating(heavy.group());
-            match heavy.asks() {
-                Some(false) => *may_run = false,
-                Some(true) if !*may_run && is_whole && room.is_none_or(|room| room >= wanted) => {
-                    *may_run = true;
-                    room = room.map(|room| room - wanted);
-                }
-                Some(true) | None => {}
+    /// Lets one heavy consumer run that asks and for which there is room, when no other load waits; none: there always is.
+    /// `in_use` is what is taken and kept.
+    fn let_run(&mut self, room: Option<Watts>, in_use: Watts, view: &View<'_>) {
+        let (now, wait) = (view.now(), self.restore_after);
+        let is_whole = self.loads.iter().all(|load| !load.is_off || load.is_local(view));
+        let waits =
+            |load: &&mut Load| load.is_off && load.asks() == Some(true) && !load.is_left_open(now, wait);
+        for load in self.heavy.iter_mut().filter(|load| !load.is_local(view)).filter(waits) {
+            let wanted = load.wants(view);
+            if is_whole && room.is_none_or(|room| room >= wanted) {
+                // The next one is asked when this one is kept for.
+                return load.switch(now, false);
             }
+            let available = room.map_or(in_use, |room| in_use + room);
+            load.grounds = Some(Grounds { needed: in_use + wanted, available });
         }
     }
 
-    /// Lets the load come back that went last, when there was room for it long enough; none: there always is.
-    fn restore(&mut self, room: Option<Watts>, view: &View<'_>) {
+    /// Lets the load come back that went last, when there was room for it long enough; none: there always is. Whether one does.
+    fn restore(&mut self, room: Option<Watts>, view: &View<'_>) -> bool {
         let now = view.now();
-        let next = self
-            .groups
-            .iter()
-            .zip(&mut self.loads)
-            .rfind(|(group, load)| load.is_shed && !view.member_is_local(**group, 0));
-        let fits = |group: GroupIndex, load: &Load| {
-            let wanted = load.usual.unwrap_or(view.rating(group));
-            room.is_none_or(|room| room > Watts::ZERO && room >= wanted)
-        };
-        let Some((_, load)) = next.filter(|(group, load)| fits(**group, load)) else {
+        let next = self.loads.iter_mut().rfind(|load| load.is_off && !load.is_local(view));
+        let fits = |load: &&mut Load| room.is_none_or(|room| room > Watts::ZERO && room >= load.wants(view));
+        let Some(load) = next.filter(fits) else {
             self.room_since = None;
-            return;
+            return false;
         };
-        if now.since(*self.room_since.get_or_insert(now)) >= self.restore_after {
-            (load.is_shed, load.was_closed) = (false, false);
+        let is_time = now.since(*self.room_since.get_or_insert(now)) >= self.restore_after;
+        if is_time {
+            load.switch(now, false);
             self.room_since = None;
         }
+        is_time
     }
 }

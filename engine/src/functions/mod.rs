@@ -119,8 +119,8 @@ pub trait Function: Clone + Serialize + DeserializeOwned {
         OnLoss::Rest
     }
 
-    /// What its last decision rests on, of a function that decides how much is switched on: for whoever asks why.
-    fn grounds(&self) -> Option<Grounds> {
+    /// On what it decided about a group last, of a function that decides how much is switched on: for whoever asks why.
+    fn grounds(&self, _group: GroupIndex) -> Option<Grounds> {
         None
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::View;
 use crate::ids::DeviceIndex;
-use crate::points::PointKind;
+use crate::points::{DeviceMode, PointKind};
 use crate::units::{Ratio, Watts};
 
 /// Some batteries with their ratings.
@@ -38,11 +38,11 @@ impl SeenBatteries {
     ) -> impl Iterator<Item = (Option<Watts>, Option<Watts>)> + 'a {
         let good = |device, kind| view.good(device, kind).map(Watts::of);
         let supply = move |(device, _): &(DeviceIndex, Watts)| {
-            let limit = if view.is_in_fault(*device) {
-                Some(Watts::ZERO)
-            } else {
-                good(*device, PointKind::DischargeLimit)
-            };
+            // One that is off, starts or has tripped holds nothing, whatever it says that it could.
+            let holds = view
+                .good(*device, PointKind::Mode)
+                .is_none_or(|mode| DeviceMode::of(mode).is_none_or(DeviceMode::can_hold));
+            let limit = if holds { good(*device, PointKind::DischargeLimit) } else { Some(Watts::ZERO) };
             (good(*device, PointKind::Power), limit)
         };
         self.0.iter().map(supply)

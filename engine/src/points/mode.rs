@@ -23,6 +23,14 @@ pub enum DeviceMode {
 }
 
 impl DeviceMode {
+    /// Whether it can hold a bus, or at once take part in what holds it.
+    pub const fn can_hold(self) -> bool {
+        match self {
+            Self::Ready | Self::Running => true,
+            Self::Off | Self::Starting | Self::Fault => false,
+        }
+    }
+
     /// All of them, in the order of their numbers.
     pub const ALL: [Self; 5] = [Self::Off, Self::Starting, Self::Ready, Self::Running, Self::Fault];
 

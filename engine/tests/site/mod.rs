@@ -29,7 +29,7 @@ pub(crate) const GENSET_W: f64 = 200e3;
 pub(crate) const LOAD_W: f64 = 120e3;
 pub(crate) const BREAKER_W: f64 = 400e3;
 /// So many devices it has.
-pub(crate) const DEVICES: usize = 9;
+pub(crate) const DEVICES: usize = 10;
 
 pub(crate) fn kilowatts(power: f64) -> Watts {
     Watts::of(power * 1e3)
@@ -85,8 +85,9 @@ pub(crate) struct Island {
     /// Power and state of each genset, and whether it answers.
     pub(crate) engines: [(f64, f64); 2],
     pub(crate) engines_answer: [bool; 2],
-    /// What the oven takes.
+    /// What the oven takes, and what the crane does.
     pub(crate) oven: f64,
+    pub(crate) crane: f64,
     /// Voltage and frequency of the grid behind the breaker.
     pub(crate) behind: [f64; 2],
 }
@@ -99,6 +100,7 @@ impl Default for Island {
             engines: [(0.0, 0.0); 2],
             engines_answer: [true; 2],
             oven: 90e3,
+            crane: 0.0,
             behind: [1.0, 50.0],
         }
     }
@@ -190,7 +192,7 @@ impl Site {
         let mut controller = Controller::new(&spec);
         let mut effects = Effects::new();
         controller.boot(LocalTime::ZERO, Boot::FIRST, &mut effects);
-        let held = [0.0, 0.0, 0.0, PV_W, 0.0, 0.0, 0.0, LOAD_W, BREAKER_W];
+        let held = [0.0, 0.0, 0.0, PV_W, 0.0, 0.0, 0.0, LOAD_W, BREAKER_W, LOAD_W];
         Self {
             controller,
             now: LocalTime::ZERO,
@@ -236,6 +238,7 @@ impl Site {
             device("g2", DeviceClass::Genset, Positive::Generation, GENSET_W),
             device("oven", DeviceClass::Load, Positive::Consumption, LOAD_W),
             DeviceSpec { points: behind, ..main },
+            device("crane", DeviceClass::Load, Positive::Consumption, LOAD_W),
         ]
     }
 
@@ -301,7 +304,7 @@ impl Site {
         if let Some(ripple) = self.ripple {
             self.answer(4, &[ripple]);
         }
-        let Island { is_closed, breaker_answers, engines, engines_answer, oven, behind } = self.island;
+        let Island { is_closed, breaker_answers, engines, engines_answer, oven, crane, behind } = self.island;
         for (place, (power, state)) in (0..).zip(engines) {
             if !engines_answer[usize::from(place)] {
                 continue;
@@ -309,6 +312,7 @@ impl Site {
             self.answer(5 + place, &[power, self.held[5 + usize::from(place)], state]);
         }
         self.answer(7, &[oven, self.held[7]]);
+        self.answer(9, &[crane, self.held[9]]);
         if breaker_answers {
             self.answer(8, &[self.held[8], behind[0], behind[1], if is_closed { 1.0 } else { 0.0 }]);
         }

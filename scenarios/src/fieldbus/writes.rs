@@ -1,7 +1,7 @@
 //! What is written to a device: the requests of its set-point, and its heartbeat.
 
 use r_ems_engine::Span;
-use r_ems_engine::fieldbus::map::DeviceMap;
+use r_ems_engine::fieldbus::map::{DeviceMap, MappedPoint};
 use r_ems_engine::fieldbus::register::NumberType;
 use r_ems_engine::fieldbus::write::{FieldContent, Heartbeat, WriteFunction, WriteRequest, WrittenField};
 use r_ems_engine::points::{DeviceClass, Dimension, PointKind};
@@ -176,12 +176,12 @@ fn switches_unfenced(map: &DeviceMap) -> bool {
 
 /// Whether what is read of a switch is, while it is on, what it was told.
 fn check_position(device: &Device<'_>, map: &DeviceMap, notes: &mut Notes) {
-    let place = device.spec.points.place(PointKind::SetPoint);
-    let Some(point) =
-        place.and_then(|place| map.points().get(place)).filter(|point| point.table.is_of_bits())
-    else {
-        return;
-    };
+    // The map has its points in the order of the file, the device in that of the image.
+    let first = map.points().iter().map(|point| usize::from(point.point.0)).min();
+    let place = device.spec.points.place(PointKind::SetPoint).zip(first).map(|(place, first)| first + place);
+    let is_it = |point: &&MappedPoint| place == Some(usize::from(point.point.0));
+    let found = map.points().iter().find(is_it);
+    let Some(point) = found.filter(|point| point.table.is_of_bits()) else { return };
     let (on, rating) = (point.layout.scale + point.layout.offset, device.spec.rating.watts());
     if (on - rating).abs() > rating * 1e-9 || point.layout.offset.abs() > 0.0 {
         let message = format!(

@@ -69,6 +69,11 @@ impl Api {
             let known = Operation::ALL.map(Operation::name).join(", ");
             Trouble::Conflict(format!("'{}' is no mode of a grid; there is {known}", wanted.operation))
         })?;
+        if operation != Operation::Hold && wanted.for_s != 0.0 {
+            let cause =
+                format!("{} s for '{}': only a hold lasts for a while", wanted.for_s, wanted.operation);
+            return Err(Trouble::Conflict(cause));
+        }
         self.tell(&wanted.grid, Command::Operate { operation, lasts: lasting(wanted.for_s) }).await
     }
 

@@ -8,6 +8,7 @@ use super::SpecError;
 use super::synchro_check::{Closing, SynchroCheck};
 use super::{Difference, SynchroSpec};
 use r_ems_engine::Time;
+use r_ems_engine::units::Ratio;
 
 /// Where a breaker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ impl Breaker {
     pub(super) fn ask(&mut self, is: Difference, now: Time) {
         if let Some(check) = &mut self.check {
             check.ask(now);
-        } else if SynchroSpec::default().fits(is) {
+        } else if (SynchroSpec { slip_min: Ratio::ZERO, ..SynchroSpec::default() }).fits(is) {
             self.switch(Position::Closed);
         } else {
             self.trips += 1;
