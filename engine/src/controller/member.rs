@@ -263,7 +263,12 @@ impl Member {
             | DeviceClass::Pv
             | DeviceClass::Genset
             | DeviceClass::Meter
-            | DeviceClass::Signal => image.good(self.device, PointKind::Power).map_or(Watts::ZERO, Watts::of),
+            | DeviceClass::Signal => {
+                // A measurement may be wrong, or a little beyond what it is rated for.
+                let (low, high) = class.range(self.rating);
+                let power = image.good(self.device, PointKind::Power).map_or(Watts::ZERO, Watts::of);
+                power.within(low, high)
+            }
         }
     }
 

@@ -5,8 +5,8 @@
 //! nor those of the grid an island. Where it was never known, everything stays as it is, and no function is asked. A grid
 //! without such a breaker among its devices is on the grid.
 //!
-//! An island that nothing holds is dead. The meters that measure the voltage tell it, all of them; without one a dead bus is taken for an
-//! island, which it is to all but those who ask what there is to count on.
+//! An island that nothing holds is dead. The meters that measure the voltage tell it, all of them; without one a dead bus is
+//! taken for an island, which it is to all but those who ask what there is to count on.
 
 use alloc::vec::Vec;
 
