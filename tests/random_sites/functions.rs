@@ -231,7 +231,7 @@ fn gensets(grid: &Grid, knobs: &Knobs, actors: &Actors) -> Option<String> {
             let power = knobs.between(2, 0.0, 50.0);
             format!(
                 ", {}, low_below: \"40 %\", low_until: \"70 %\", charge_power: \"{power} kW\"",
-                battery(name)
+                battery(former(name, knobs))
             )
         }
         Some(_) | None => String::new(),
@@ -243,22 +243,45 @@ fn gensets(grid: &Grid, knobs: &Knobs, actors: &Actors) -> Option<String> {
         knobs.between(5, 0.0, 30.0)
     );
     let (least, reserve) = (knobs.whole(6, 0, members as u32), knobs.between(7, 0.0, 50.0));
-    Some(format!("gensets: \"{gensets}\"{battery}, least: {least}, reserve: \"{reserve} kW\", {times}"))
+    let heavy = if is_heavy(grid) { format!(", {HEAVY}") } else { String::new() };
+    Some(format!(
+        "gensets: \"{gensets}\"{battery}{heavy}, least: {least}, reserve: \"{reserve} kW\", {times}"
+    ))
 }
 
 fn load_shedding(grid: &Grid, knobs: &Knobs, actors: &Actors) -> Option<String> {
     let loads: Vec<String> = (1..=grid.loads.len()).map(|number| format!("\"l{number}\"")).collect();
     let formers = match (&actors.gensets, &actors.battery) {
         (Some(gensets), Some(name)) if knobs.is(1, 0.7) => {
-            format!("gensets: \"{gensets}\", {}", battery(name))
+            format!("gensets: \"{gensets}\", {}", battery(former(name, knobs)))
         }
         (Some(gensets), _) => format!("gensets: \"{gensets}\""),
-        (None, Some(name)) => battery(name),
+        (None, Some(name)) => battery(former(name, knobs)),
         (None, None) => return None,
     };
     let (reserve, after) = (knobs.between(2, 0.0, 30.0), knobs.between(3, 1.0, 20.0));
-    let rest = format!("reserve: \"{reserve} %\", restore_after: \"{after} s\"");
-    (!loads.is_empty()).then(|| format!("loads: [{}], meter: \"pcc\", {formers}, {rest}", loads.join(", ")))
+    let shore = knobs.maybe(5, 0.3, &format!(", import_max: \"{} kW\"", knobs.between(6, 1.0, 300.0)));
+    let rest = format!("reserve: \"{reserve} %\", restore_after: \"{after} s\"{shore}");
+    // The first asks before it starts, where there is a receiver to ask by.
+    let (ordinary, heavy) = if is_heavy(grid) {
+        (loads.get(1..).unwrap_or_default(), format!("{HEAVY}, "))
+    } else {
+        (loads.as_slice(), String::new())
+    };
+    let loads = ordinary.join(", ");
+    (!grid.loads.is_empty()).then(|| format!("loads: [{loads}], {heavy}meter: \"pcc\", {formers}, {rest}"))
+}
+
+/// A consumer that asks before it starts.
+const HEAVY: &str = "heavy: [(load: \"l1\", asks: \"receiver\")]";
+
+fn is_heavy(grid: &Grid) -> bool {
+    grid.has_receiver() && !grid.loads.is_empty() && grid.knobs.is(8, 0.6)
+}
+
+/// The battery that forms: one of those that others share, or all of them.
+fn former<'a>(name: &'a str, knobs: &Knobs) -> &'a str {
+    if knobs.is(4, 0.5) { "b1" } else { name }
 }
 
 fn soc_floor(knobs: &Knobs, actors: &Actors) -> Option<String> {

@@ -26,7 +26,7 @@ pub(crate) fn of(site: &Site, grid: &Grid, knobs: &Knobs) -> Option<Happening> {
     };
     let g = &grid.name;
     let device = || any_device(grid, knobs);
-    match knobs.whole(0, 0, 19) {
+    match knobs.whole(0, 0, 24) {
         0 => both(format!("Open(\"{g}/pcc\")"), format!("Close(\"{g}/pcc\")")),
         1 => during(format!("Frequency(\"{g}/pcc\", \"{} Hz\")", knobs.between(3, 47.0, 53.0))),
         2 => during(format!("Frequency(\"{g}/pcc\", \"{} Hz\")", knobs.between(3, 49.7, 50.3))),
@@ -57,6 +57,11 @@ pub(crate) fn of(site: &Site, grid: &Grid, knobs: &Knobs) -> Option<Happening> {
             knobs.between(3, 10.0, 900.0)
         )),
         16 => during(member(site, grid, knobs)),
+        17 => during(format!("Local(\"{g}/{}\")", controlled(grid, knobs)?)),
+        18 => during(format!("Fault(\"{g}/{}\")", failing(grid, knobs)?)),
+        19 => both(format!("Mode(\"{g}\", Stop)"), format!("Mode(\"{g}\", Auto)")),
+        20 => at(format!("Mode(\"{g}\", Hold, (for: \"{} s\"))", knobs.between(3, 1.0, 60.0))),
+        21 if grid.has_tie() => both(format!("Open(\"{g}/tie\")"), format!("Close(\"{g}/tie\")")),
         _ => {
             let fault = knobs.pick(3, &["Silent", "Frozen", "Invalid", "Short", "Disconnected"]);
             during(format!("{fault}(\"{g}/{}\")", device()))
@@ -76,6 +81,14 @@ fn any_device(grid: &Grid, knobs: &Knobs) -> String {
 
 fn controlled(grid: &Grid, knobs: &Knobs) -> Option<String> {
     let all: Vec<String> = grid.devices().map(|device| device.0).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    (!all.is_empty()).then(|| knobs.pick(4, &all).to_owned())
+}
+
+/// A device that trips by itself.
+fn failing(grid: &Grid, knobs: &Knobs) -> Option<String> {
+    let all: Vec<String> =
+        grid.devices().filter(|device| device.1 != "Load").map(|device| device.0).collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     (!all.is_empty()).then(|| knobs.pick(4, &all).to_owned())
 }

@@ -196,6 +196,13 @@ impl Site {
             }
             text += &knobs.maybe(6, 0.2, &format!(", ramp: \"{} kW/s\"", knobs.between(3, 1.0, 50.0)));
         }
+        let tells = match kind {
+            // What a device with models tells is what they have.
+            _ if is_wired => "",
+            "Battery" | "Pv" => ", measures: [mode, remote]",
+            _ => ", measures: [remote]",
+        };
+        text += &knobs.maybe(9, 0.5, tells);
         text += &knobs.maybe(3, 0.2, ", reversion: \"20 s\"");
         text += &knobs.maybe(4, 0.1, ", write_interval: \"2 s\"");
         text += &knobs.maybe(2, 0.1, ", writes_per_day: 9000");
@@ -207,6 +214,11 @@ impl Site {
 /// Whether a battery or an inverter takes reactive set-points.
 pub(crate) fn has_apparent(knobs: &Knobs) -> bool {
     knobs.is(7, 0.6)
+}
+
+/// Whether what an inverter limits comes from the wind.
+fn blows(knobs: &Knobs) -> bool {
+    knobs.is(4, 0.3)
 }
 
 /// The rating of a device, in kW.
@@ -227,6 +239,11 @@ impl Grid {
 
     pub(crate) fn has_breaker(&self) -> bool {
         self.knobs.is(1, 0.6)
+    }
+
+    /// Whether a part of it is behind a bus-tie.
+    pub(crate) fn has_tie(&self) -> bool {
+        self.knobs.is(9, 0.4)
     }
 
     pub(crate) fn has_receiver(&self) -> bool {
@@ -285,6 +302,10 @@ impl Grid {
                         knobs.between(2, 1.0, 99.0)
                     )
                 }
+                "Pv" if blows(knobs) => {
+                    let (mean, period) = (knobs.between(1, 2.0, 24.0), knobs.between(3, 5.0, 60.0));
+                    format!("source: Sine(mean: {mean}, amplitude: 6.0, period: \"{period} s\")")
+                }
                 "Pv" => format!("source: {}", source(knobs, 0.8)),
                 "Genset" => {
                     let fails = knobs.pick(4, &["", ", fails: (1, 3)", ", fails_first: 1"]);
@@ -298,7 +319,14 @@ impl Grid {
                     format!("source: {}{shed}", source(knobs, 0.6))
                 }
             };
-            writeln!(text, "            \"{name}\": {kind}(rating: \"{rating:.2} kW\", {more}),")?;
+            let section =
+                if self.has_tie() { knobs.maybe(8, 0.4, ", section: \"far\"") } else { String::new() };
+            let kind = if kind == "Pv" && blows(knobs) { "Wind" } else { kind };
+            writeln!(text, "            \"{name}\": {kind}(rating: \"{rating:.2} kW\", {more}{section}),")?;
+        }
+        if self.has_tie() {
+            let check = self.knobs.pick(4, &["", ", synchro_check: None"]);
+            writeln!(text, "            \"tie\": BusTie(section: \"far\"{check}),")?;
         }
         if self.has_receiver() {
             writeln!(text, "            \"receiver\": Signal(),")?;

@@ -178,10 +178,13 @@ impl Looked<'_> {
             return said("a set-point is beyond what the device can do");
         }
         let is_battery = class == DeviceClass::Battery;
-        if is_battery && !member.takes_part() && set_point != Watts::ZERO {
+        // Who stands at a panel is told nothing: what was decided last is as it was.
+        let is_away = member.standing().is_away();
+        if is_battery && !member.takes_part() && !is_away && set_point != Watts::ZERO {
             return said("a battery that cannot be seen does not rest");
         }
         if self.machine.composition().is_stopped()
+            && !is_away
             && !class.stays()
             && !same(set_point, Watts::ZERO)
             && class != DeviceClass::Load
