@@ -442,3 +442,18 @@ fn nothing_comes_back_on_a_dead_bus_whatever_batteries_say() {
         "nobody switches them to and fro"
     );
 }
+
+#[test]
+fn a_genset_starts_for_a_load_that_waits() {
+    let BuiltInSpec::Gensets(gensets) = usual("Gensets") else { unreachable!("it is that") };
+    let gensets = GensetsSpec { loads: vec!["oven".into()], least: 0, ..gensets };
+    let mut site = Site::of(&[BuiltInSpec::Gensets(gensets), usual("LoadShedding")]);
+    (site.held[OVEN], site.island.oven) = (0.0, 0.0);
+    // Batteries at 40 % bear what there is, and nothing more: with them alone the oven would wait until they are full again.
+    island(&mut site, 20, 400e3, 0.4, [(0.0, OFF); 2]);
+    assert_eq!((site.held[OVEN], told(&site)[0]), (0.0, 0.3 * GENSET_W));
+    island(&mut site, 30, 150e3, 0.4, [(60e3, RUNNING), (0.0, OFF)]);
+    assert_eq!(site.held[OVEN], 0.0, "200 kW bear 210 kW and the oven no better");
+    island(&mut site, 30, 0.0, 0.4, [(60e3, RUNNING), (0.0, OFF)]);
+    assert_eq!(site.held[OVEN], LOAD_W);
+}

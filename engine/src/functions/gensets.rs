@@ -52,6 +52,9 @@ pub struct GensetsSpec {
     /// After so long; 5 min.
     #[serde(default = "stop_after")]
     pub stop_after: Span,
+    /// Loads that are switched off where there is too little: what waits of them is needed as if they took it. None.
+    #[serde(default)]
+    pub loads: Vec<String>,
     /// Loads that ask before they start, for which there must be room as soon as they do; none.
     #[serde(default)]
     pub heavy: Vec<HeavySpec>,
@@ -146,6 +149,7 @@ pub struct Gensets {
     group: [GroupIndex; 1],
     batteries: SeenBatteries,
     heavy: Vec<Heavy>,
+    loads: Vec<GroupIndex>,
     /// By place in the group; empty before the first decision.
     units: Vec<Unit>,
     /// Whether the battery is low.
@@ -223,6 +227,7 @@ impl Function for Gensets {
         Self {
             group: [group],
             batteries: wiring.batteries_seen("battery", spec.battery.as_deref()),
+            loads: spec.loads.iter().map(|name| wiring.load("loads", name)).collect(),
             heavy: spec.heavy.iter().map(|heavy| Heavy::new(heavy, wiring)).collect(),
             spec: spec.clone(),
             units: Vec::new(),
@@ -292,7 +297,7 @@ impl Function for Gensets {
         let load = self.load(view);
         self.heavy.iter_mut().for_each(|heavy| heavy.listen(view));
         let asked = self.heavy.iter().fold(Watts::ZERO, |sum, heavy| sum + heavy.pending(view));
-        let needed = load + self.spec.reserve + asked;
+        let needed = load + self.spec.reserve + asked + self.waiting(view);
         let supply = Supply { now: view.now(), needed, battery: self.battery_supply(view) };
         if !self.start(view, supply) {
             // What those that run can bear is no shortfall, though another one was to take some of it.
@@ -367,6 +372,14 @@ impl Gensets {
         let gensets = self.units.iter().fold(Watts::ZERO, |sum, unit| sum + unit.given);
         let powers = self.batteries.supplies(view).filter_map(|(power, _)| power);
         powers.fold(gensets, |sum, power| sum + power)
+    }
+
+    /// What loads would take that are open, but for those that somebody has opened at their panels: what they are rated for.
+    fn waiting(&self, view: &View<'_>) -> Watts {
+        let waits = |group: &&GroupIndex| {
+            view.member_held(**group, 0) == Some(Watts::ZERO) && !view.member_is_local(**group, 0)
+        };
+        self.loads.iter().filter(waits).fold(Watts::ZERO, |sum, group| sum + view.rating(*group))
     }
 
     /// What the battery may be counted on with, unless it is low.

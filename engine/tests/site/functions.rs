@@ -91,6 +91,7 @@ fn island_functions() -> Vec<BuiltInSpec> {
             start_after: Span::from_secs(10),
             stop_below: Ratio::of(0.6),
             stop_after: Span::from_secs(20),
+            loads: Vec::new(),
             heavy: Vec::new(),
             reserve: kilowatts(20.0),
             minimum_load: Ratio::of(0.3),
