@@ -3,6 +3,7 @@
 use r_ems_engine::redundancy::Promise;
 use r_ems_engine::{Span, Time};
 
+use super::grids::Grid;
 use super::persistence::Persistence;
 use super::stalls::Stalls;
 use super::{PostState, SimDriver};
@@ -14,6 +15,7 @@ use crate::world::{Change, HostClock};
 /// The world as far as take-overs need it.
 struct Seen<'a> {
     posts: &'a [PostState],
+    grids: &'a [Grid],
     clocks: &'a [HostClock],
     network: &'a Network,
     usual: &'a Network,
@@ -57,7 +59,9 @@ impl Sight for Seen<'_> {
         // Whose host stands still keeps its connection, and does not know that another wants it.
         let can_be_had = |(place, link): (u16, &Link)| link.is_whole() && !self.is_stalled(place);
         // Who stands still hears no answers, and doubts its devices afterwards as if they had been silent.
-        !self.is_stalled(place) && own.links.iter().all(Link::is_whole) && one_connection.all(can_be_had)
+        let is_whole = own.links.iter().all(Link::is_whole) && one_connection.all(can_be_had);
+        // A device that is away is written nothing, and may be the only one.
+        !self.is_stalled(place) && is_whole && !self.grids[usize::from(own.grid)].bus.has_any_away()
     }
 
     fn hears_devices(&self, place: u16) -> bool {
@@ -80,9 +84,9 @@ impl SimDriver {
     /// Looks once more after something that no change of the timeline did.
     pub(super) fn look_again(&mut self, at: Time) {
         if !self.progress.is_idle() {
-            let Self { progress, posts, clocks, network, usual, persistence, stalls, .. } = self;
+            let Self { progress, posts, grids, clocks, network, usual, persistence, stalls, .. } = self;
             let (kept, stalls) = (persistence.as_deref(), stalls.as_deref());
-            progress.changed(at, &Seen { posts, clocks, network, usual, kept, stalls });
+            progress.changed(at, &Seen { posts, grids, clocks, network, usual, kept, stalls });
         }
     }
 
@@ -102,9 +106,9 @@ impl SimDriver {
         if self.progress.is_idle() {
             return;
         }
-        let Self { progress, posts, clocks, network, usual, persistence, stalls, .. } = self;
+        let Self { progress, posts, grids, clocks, network, usual, persistence, stalls, .. } = self;
         let (kept, stalls) = (persistence.as_deref(), stalls.as_deref());
-        let seen = Seen { posts, clocks, network, usual, kept, stalls };
+        let seen = Seen { posts, grids, clocks, network, usual, kept, stalls };
         let Some((at, change)) = change else { return progress.begun(&seen) };
         // Nobody hears what is asked of who is down.
         if let Change::Command { controller, .. } = change

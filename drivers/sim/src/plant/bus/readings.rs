@@ -1,5 +1,6 @@
 //! What is read of a bus.
 
+use r_ems_engine::points::DeviceMode;
 use r_ems_engine::{Span, Time};
 
 use super::super::component::flag;
@@ -83,6 +84,14 @@ impl Bus {
     /// Whether somebody stands at a component's panel.
     pub fn is_local(&self, component: ComponentIndex) -> bool {
         self.local[usize::from(component.0)]
+    }
+
+    /// Whether a device is at its panel or in fault, so that nobody writes to it.
+    pub fn has_any_away(&self) -> bool {
+        let all = self.components.iter().zip(&self.local);
+        let fault = DeviceMode::Fault.number();
+        all.into_iter()
+            .any(|(component, is_local)| *is_local || component.value(Quantity::Mode) == Some(fault))
     }
 
     fn read(&self, component: ComponentIndex, quantity: Quantity) -> Option<f64> {
