@@ -149,23 +149,6 @@ fn looks() -> impl Strategy<Value = Vec<Time>> {
     looks::looks(instant())
 }
 
-/// Every value that does not add energies up segment by segment; those of ties are the last.
-fn values(bus: &Bus) -> Vec<u64> {
-    let quantities = [
-        Quantity::Power,
-        Quantity::StateOfCharge,
-        Quantity::SetPoint,
-        Quantity::Closed,
-        Quantity::Voltage,
-        Quantity::Frequency,
-        Quantity::State,
-        Quantity::Trips,
-        Quantity::Waiting,
-        Quantity::Starts,
-    ];
-    looks::values(bus, &quantities).into_iter().map(|(_quantity, value)| value.to_bits()).collect()
-}
-
 /// Fails the test where a part of the bus has no balance of its own, or a frequency or a voltage is none.
 struct Sane;
 

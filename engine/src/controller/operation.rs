@@ -181,15 +181,10 @@ mod tests {
     use super::*;
     use crate::controller::orders::{Aim, Milliwatts};
     use crate::event::Event;
-    use crate::functions::BuiltInSpec;
-    use crate::functions::connection_limit::ConnectionLimitSpec;
-    use crate::functions::manual::ManualSpec;
-    use crate::functions::self_consumption::SelfConsumptionSpec;
-    use crate::functions::testing::{Reading, Rig, kilowatts};
+    use crate::functions::testing::{DRAWN, Reading, Rig, ordered_stack};
     use crate::ids::DeviceIndex;
     use crate::redundancy::Command;
     use crate::redundancy::supervisor::CommandRefusal;
-    use crate::units::Ratio;
 
     fn at(seconds: u64) -> LocalTime {
         LocalTime::from_nanos(seconds * 1_000_000_000)
@@ -214,33 +209,9 @@ mod tests {
         assert_eq!(passed(active, standby).operation(), Operation::Auto);
     }
 
-    /// A connection limit of 300 kW above, self-consumption below, and between them what an operator may say of the battery.
     fn rig() -> Rig {
-        let connection = ConnectionLimitSpec {
-            meter: "pcc".into(),
-            battery: Some("bess".into()),
-            pv: None,
-            import_max: Some(kilowatts(300.0)),
-            export_max: None,
-            fail_safe: None,
-        };
-        let wanting = SelfConsumptionSpec {
-            meter: "pcc".into(),
-            battery: "bess".into(),
-            target: Watts::ZERO,
-            discharge_above: Ratio::ZERO,
-        };
-        let by_hand = ManualSpec { battery: Some("bess".into()), pv: None };
-        Rig::of(&[
-            BuiltInSpec::ConnectionLimit(connection),
-            BuiltInSpec::Manual(by_hand),
-            BuiltInSpec::Manual(ManualSpec { battery: None, pv: Some("pvs".into()) }),
-            BuiltInSpec::SelfConsumption(wanting),
-        ])
+        Rig::of(&ordered_stack())
     }
-
-    /// 40 kW are drawn, or made by the battery.
-    const DRAWN: Reading = Reading { pcc: 40.0, bess: 0.0, soc: 0.5, pv: 0.0, v: 1.0, f: 50.0, signal: None };
 
     fn hold(seconds: u64) -> Command {
         Command::Operate { operation: Operation::Hold, lasts: Span::from_secs(seconds) }

@@ -214,12 +214,7 @@ impl Function for Gensets {
         let charges = spec.battery.is_none() || spec.least > 0 || spec.charge_power > Watts::ZERO;
         let allowed = "above 0 W, or a battery that is low would stay so, and the gensets on";
         wiring.require("charge_power", charges, spec.charge_power, allowed);
-        let loads: Vec<&String> = spec.heavy.iter().map(|heavy| &heavy.load).collect();
-        let twice =
-            (1..).zip(&loads).find(|(next, name)| loads.get(*next..).unwrap_or_default().contains(name));
-        if let Some((_, name)) = twice {
-            wiring.require("heavy", false, alloc::format!("\"{name}\" twice"), "each load once");
-        }
+        wiring.each_once("heavy", spec.heavy.iter().map(|heavy| &heavy.load));
         let group = wiring.genset("gensets", &spec.gensets);
         let members = wiring.members(group);
         let allowed = alloc::format!("at most all {members} gensets");

@@ -176,13 +176,7 @@ impl Function for LoadShedding {
         let has_loads = !spec.loads.is_empty() || !spec.heavy.is_empty();
         wiring.require("loads", has_loads, "none", "at least one load");
         let mut groups: Vec<GroupIndex> = spec.loads.iter().map(|name| wiring.load("loads", name)).collect();
-        let names: Vec<&String> =
-            spec.loads.iter().chain(spec.heavy.iter().map(|heavy| &heavy.load)).collect();
-        let twice =
-            (1..).zip(&names).find(|(next, name)| names.get(*next..).unwrap_or_default().contains(name));
-        if let Some((_, name)) = twice {
-            wiring.require("loads", false, alloc::format!("\"{name}\" twice"), "each load once");
-        }
+        wiring.each_once("loads", spec.loads.iter().chain(spec.heavy.iter().map(|heavy| &heavy.load)));
         let loads = groups.iter().map(|group| Load::new(*group, None)).collect();
         let heavy: Vec<Heavy> = spec.heavy.iter().map(|heavy| Heavy::new(heavy, wiring)).collect();
         let heavy: Vec<Load> = heavy.into_iter().map(|heavy| Load::new(heavy.group(), Some(heavy))).collect();

@@ -69,53 +69,21 @@ impl Function for Manual {
 mod tests {
     use alloc::vec::Vec;
 
-    use super::*;
     use crate::controller::orders::{Aim, MANUAL_MAX, ManualEnd, Milliwatts};
     use crate::event::Event;
-    use crate::functions::BuiltInSpec;
-    use crate::functions::connection_limit::ConnectionLimitSpec;
-    use crate::functions::self_consumption::SelfConsumptionSpec;
-    use crate::functions::testing::{Reading, Rig, kilowatts};
+    use crate::functions::testing::{DRAWN, Reading, Rig, kilowatts, ordered_stack};
     use crate::ids::{DeviceIndex, GroupIndex};
     use crate::points::DeviceClass;
     use crate::redundancy::Command;
     use crate::redundancy::supervisor::CommandRefusal;
     use crate::time::Span;
-    use crate::units::Ratio;
 
     const BESS: Aim = Aim::Device(DeviceIndex(1));
     const PV: Aim = Aim::Device(DeviceIndex(2));
 
-    /// A connection limit of 300 kW above what an operator may say, self-consumption below.
-    fn stack() -> [BuiltInSpec; 4] {
-        let connection = ConnectionLimitSpec {
-            meter: "pcc".into(),
-            battery: Some("bess".into()),
-            pv: None,
-            import_max: Some(kilowatts(300.0)),
-            export_max: None,
-            fail_safe: None,
-        };
-        let wanting = SelfConsumptionSpec {
-            meter: "pcc".into(),
-            battery: "bess".into(),
-            target: Watts::ZERO,
-            discharge_above: Ratio::ZERO,
-        };
-        [
-            BuiltInSpec::ConnectionLimit(connection),
-            BuiltInSpec::Manual(ManualSpec { battery: Some("bess".into()), pv: None }),
-            BuiltInSpec::Manual(ManualSpec { battery: None, pv: Some("pvs".into()) }),
-            BuiltInSpec::SelfConsumption(wanting),
-        ]
-    }
-
     fn told(to: Aim, kilowatts: i64, lasts: Span) -> Command {
         Command::SetPoint { to, power: Milliwatts(kilowatts * 1_000_000), lasts }
     }
-
-    /// 40 kW are drawn, or made by the battery.
-    const DRAWN: Reading = Reading { pcc: 40.0, bess: 0.0, soc: 0.5, pv: 0.0, v: 1.0, f: 50.0, signal: None };
 
     fn refusals(rig: &Rig) -> Vec<CommandRefusal> {
         let refused = |event: Event| {
@@ -126,7 +94,7 @@ mod tests {
 
     #[test]
     fn an_order_counts_from_the_next_scan_to_its_last_second_and_then_the_laws_below_decide_again() {
-        let mut rig = Rig::of(&stack());
+        let mut rig = Rig::of(&ordered_stack());
         assert_eq!(rig.settled(DRAWN).bess, 40.0);
         rig.command(told(BESS, -50, Span::from_secs(3)));
         let (group, power, lasts) = (GroupIndex(0), kilowatts(-50.0), Span::from_secs(3));
@@ -138,7 +106,7 @@ mod tests {
 
     #[test]
     fn an_order_may_be_replaced_and_withdrawn() {
-        let mut rig = Rig::of(&stack());
+        let mut rig = Rig::of(&ordered_stack());
         rig.settled(DRAWN);
         rig.command(told(BESS, -50, Span::from_secs(2)));
         rig.command(told(Aim::All(DeviceClass::Battery), 20, MANUAL_MAX));
@@ -153,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_stands_above_still_binds() {
-        let mut rig = Rig::of(&stack());
+        let mut rig = Rig::of(&ordered_stack());
         rig.settled(Reading { pcc: 280.0, ..DRAWN });
         rig.command(told(BESS, -100, MANUAL_MAX));
         assert_eq!(rig.scan(Reading { pcc: 280.0, ..DRAWN }).bess, -20.0);
@@ -161,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_inverter_is_limited_and_not_told_to_make_what_the_sun_does_not_give() {
-        let mut rig = Rig::of(&stack());
+        let mut rig = Rig::of(&ordered_stack());
         assert_eq!(rig.settled(Reading { pv: 300.0, ..DRAWN }).pv, 600.0);
         rig.command(told(PV, 250, MANUAL_MAX));
         assert_eq!(rig.scan(Reading { pv: 300.0, ..DRAWN }).pv, 250.0);
@@ -169,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused_and_changes_nothing() {
-        let mut rig = Rig::of(&stack());
+        let mut rig = Rig::of(&ordered_stack());
         rig.settled(DRAWN);
         let long = MANUAL_MAX + Span::from_nanos(1);
         for (command, refusal) in [
@@ -187,7 +155,7 @@ mod tests {
             assert_eq!(refusals(&rig), [refusal], "{command:?}");
             assert_eq!(rig.scan(DRAWN).bess, 40.0);
         }
-        let mut without = Rig::of(&stack()[..1]);
+        let mut without = Rig::of(&ordered_stack()[..1]);
         without.settled(DRAWN);
         without.command(told(BESS, 10, MANUAL_MAX));
         assert_eq!(refusals(&without), [CommandRefusal::NotByHand], "no Manual function");
@@ -195,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_boot_ends_an_order_and_says_so() {
-        let mut rig = Rig::of(&stack());
+        let mut rig = Rig::of(&ordered_stack());
         rig.settled(DRAWN);
         rig.command(told(BESS, -50, MANUAL_MAX));
         rig.scan(DRAWN);
@@ -207,7 +175,7 @@ mod tests {
 
     #[test]
     fn an_emergency_stop_holds_all_at_rest_whatever_the_laws_want_and_outlives_a_boot() {
-        let mut rig = Rig::of(&stack());
+        let mut rig = Rig::of(&ordered_stack());
         let sunny = Reading { pcc: 380.0, pv: 300.0, ..DRAWN };
         rig.settled(sunny);
         rig.command(told(BESS, -50, MANUAL_MAX));

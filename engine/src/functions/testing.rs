@@ -4,7 +4,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::connection_limit::ConnectionLimitSpec;
+use super::manual::ManualSpec;
 use super::peak_shaving::{PeakShavingSpec, Window};
+use super::self_consumption::SelfConsumptionSpec;
 use super::{BuiltIn, BuiltInSpec};
 use crate::carried::{Carried, NotCarried};
 use crate::controller::{Controller, ControllerSpec};
@@ -275,3 +278,31 @@ pub(crate) fn shaving(window: Window) -> PeakShavingSpec {
         window,
     }
 }
+
+/// A connection limit of 300 kW above what an operator may say, self-consumption below.
+pub(crate) fn ordered_stack() -> [BuiltInSpec; 4] {
+    let connection = ConnectionLimitSpec {
+        meter: "pcc".into(),
+        battery: Some("bess".into()),
+        pv: None,
+        import_max: Some(kilowatts(300.0)),
+        export_max: None,
+        fail_safe: None,
+    };
+    let wanting = SelfConsumptionSpec {
+        meter: "pcc".into(),
+        battery: "bess".into(),
+        target: Watts::ZERO,
+        discharge_above: Ratio::ZERO,
+    };
+    [
+        BuiltInSpec::ConnectionLimit(connection),
+        BuiltInSpec::Manual(ManualSpec { battery: Some("bess".into()), pv: None }),
+        BuiltInSpec::Manual(ManualSpec { battery: None, pv: Some("pvs".into()) }),
+        BuiltInSpec::SelfConsumption(wanting),
+    ]
+}
+
+/// 40 kW are drawn, or made by the battery.
+pub(crate) const DRAWN: Reading =
+    Reading { pcc: 40.0, bess: 0.0, soc: 0.5, pv: 0.0, v: 1.0, f: 50.0, signal: None };

@@ -173,10 +173,21 @@ impl<'a> Wiring<'a> {
         self.group(field, name, DeviceClass::Genset, ALL_GENSETS)
     }
 
+    /// Refuses a load that a field names twice.
+    pub fn each_once<'n>(&mut self, field: &'static str, names: impl Iterator<Item = &'n String>) {
+        let names: Vec<&String> = names.collect();
+        let twice =
+            (1..).zip(&names).find(|(next, name)| names.get(*next..).unwrap_or_default().contains(name));
+        if let Some((_, name)) = twice {
+            self.require(field, false, alloc::format!("\"{name}\" twice"), "each load once");
+        }
+    }
+
     /// Batteries that are only looked at: the one of this name, or all of them, however others share them.
     pub fn batteries_seen(&mut self, field: &'static str, name: Option<&str>) -> SeenBatteries {
         let Some(name) = name else { return SeenBatteries::default() };
-        let rated = |index: DeviceIndex| (index, self.devices[index.position()].rating);
+        let devices = self.devices;
+        let rated = |index: DeviceIndex| (index, devices[index.position()].rating);
         if name == ALL_BATTERIES {
             let is_battery = |entry: &(usize, &DeviceSpec)| entry.1.class == DeviceClass::Battery;
             let all = self.devices.iter().enumerate().filter(is_battery);
@@ -189,9 +200,7 @@ impl<'a> Wiring<'a> {
             return SeenBatteries::of(all);
         }
         let found = self.device(field, name, DeviceClass::Battery);
-        SeenBatteries::of(
-            found.into_iter().map(|index| (index, self.devices[index.position()].rating)).collect(),
-        )
+        SeenBatteries::of(found.into_iter().map(rated).collect())
     }
 
     /// How many devices a group has; 0 if it was not found.

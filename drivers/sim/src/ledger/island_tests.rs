@@ -38,9 +38,9 @@ fn island(mistake: impl Fn(&mut Bus)) -> Result<(), Imbalance> {
 }
 
 /// A ledger that sees another bus than there is.
-struct Seen<'a, F> {
-    ledger: &'a mut Ledger,
-    mistake: F,
+pub(super) struct Seen<'a, F> {
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) mistake: F,
 }
 
 impl<F: Fn(&mut Bus)> Watch for Seen<'_, F> {

@@ -5,6 +5,7 @@ use alloc::vec;
 use r_ems_engine::Span;
 use r_ems_engine::units::{Ratio, WattHours, Watts};
 
+use super::island_tests::Seen;
 use super::*;
 use crate::plant::{BatterySpec, BusTie, Forming, SectionIndex};
 use crate::sources::Source;
@@ -37,20 +38,6 @@ fn seen(tie: Position, mistake: impl Fn(&mut Bus)) -> Option<Balance> {
     let mut ledger = Ledger::new(&bus);
     bus.advance(Time::ZERO + Span::from_secs(10), &mut Seen { ledger: &mut ledger, mistake });
     ledger.check(&bus).err().map(|found| found.what)
-}
-
-/// A ledger that sees another bus than there is.
-struct Seen<'a, F> {
-    ledger: &'a mut Ledger,
-    mistake: F,
-}
-
-impl<F: Fn(&mut Bus)> Watch for Seen<'_, F> {
-    fn segment(&mut self, bus: &Bus, from: Time, to: Time) {
-        let mut told = bus.clone();
-        (self.mistake)(&mut told);
-        self.ledger.segment(&told, from, to);
-    }
 }
 
 fn tie(bus: &mut Bus, more_w: f64) {

@@ -85,3 +85,20 @@ pub(crate) fn genset() -> impl Strategy<Value = GensetSpec> {
         }
     })
 }
+
+/// Every value that does not add energies up segment by segment, component by component.
+pub(crate) fn values(bus: &Bus) -> Vec<u64> {
+    let quantities = [
+        Quantity::Power,
+        Quantity::StateOfCharge,
+        Quantity::SetPoint,
+        Quantity::Closed,
+        Quantity::Voltage,
+        Quantity::Frequency,
+        Quantity::State,
+        Quantity::Trips,
+        Quantity::Waiting,
+        Quantity::Starts,
+    ];
+    crate::looks::values(bus, &quantities).into_iter().map(|(_quantity, value)| value.to_bits()).collect()
+}
