@@ -72,14 +72,15 @@ impl<M: Machine> Fleet<M> {
     /// [`Poisoned`] as for [`Fleet::run`].
     #[inline]
     pub fn turn<D: Driver>(&mut self, driver: &mut D) -> Result<Turn, Poisoned> {
-        let Some(Delivery { at, now, to, step }) = driver.next() else { return Ok(Turn::Over) };
+        let Some(delivery) = driver.next() else { return Ok(Turn::Over) };
+        let Delivery { at, now, to, ref step } = delivery;
         let machine = &mut self.machines[to.position()];
         let effects = &mut self.effects;
         effects.clear();
         let mut deadline = None;
         let is_unfit = &mut self.unfit[to.position()];
         let mut handled = D::contain(&mut || {
-            match step {
+            match *step {
                 // What a failed assertion has left is nothing to go on with.
                 Step::Boot(_) | Step::Input(_) if *is_unfit => {
                     panic!("a machine that failed is restored first")
@@ -91,7 +92,7 @@ impl<M: Machine> Fleet<M> {
             }
             deadline = machine.deadline();
         });
-        if let Step::Restore { state } = step {
+        if let Step::Restore { state } = *step {
             match codec::decode(state) {
                 Ok(restored) => (*machine, *is_unfit) = (restored, false),
                 Err(codec::Undecodable) => handled = Handled::Poisoned,

@@ -35,9 +35,11 @@ pub(crate) struct Observed<'a, R, O> {
 impl<R: Read, O: Observer> Driver for Observed<'_, R, O> {
     #[inline]
     fn next(&mut self) -> Option<Delivery<'_>> {
-        let delivery = self.driver.next()?;
-        self.observer.delivery(&delivery);
-        Some(delivery)
+        let next = self.driver.next();
+        if let Some(delivery) = &next {
+            self.observer.delivery(delivery);
+        }
+        next
     }
 
     #[inline]

@@ -202,9 +202,11 @@ impl<D: Driver, W: Write> Driver for Recorder<D, W> {
         if self.log.failed.is_some() {
             return None;
         }
-        let delivery = self.driver.next()?;
-        self.log.recording.delivery(&delivery);
-        Some(delivery)
+        let next = self.driver.next();
+        if let Some(delivery) = &next {
+            self.log.recording.delivery(delivery);
+        }
+        next
     }
 
     #[inline]

@@ -153,16 +153,13 @@ impl Unusable {
 impl<D: Driver> Driver for Observed<D> {
     #[inline]
     fn next(&mut self) -> Option<Delivery<'_>> {
-        self.observations.deliveries += 1;
-        let delivery = self.inner.next();
-        match delivery {
-            None => self.observations.deliveries -= 1,
-            Some(Delivery { step: Step::Input(Input::Message { .. }), .. }) => {
-                self.observations.messages_received += 1;
-            }
-            Some(_) => {}
+        let next = self.inner.next();
+        if let Some(delivery) = &next {
+            self.observations.deliveries += 1;
+            let is_message = matches!(delivery.step, Step::Input(Input::Message { .. }));
+            self.observations.messages_received += u64::from(is_message);
         }
-        delivery
+        next
     }
 
     #[inline]

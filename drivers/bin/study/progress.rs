@@ -194,9 +194,11 @@ impl<D: Driver> Driver for Progress<D> {
             self.look();
         }
         self.until_look -= 1;
-        let delivery = self.inner.next()?;
-        self.reached = delivery.at;
-        Some(delivery)
+        let next = self.inner.next();
+        if let Some(delivery) = &next {
+            self.reached = delivery.at;
+        }
+        next
     }
 
     #[inline]

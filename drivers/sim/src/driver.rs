@@ -221,9 +221,9 @@ impl SimDriver {
         bus.advance(to, &mut watch);
     }
 
-    /// Lets the world happen until something reaches a machine; `None` when the run is over.
+    /// Lets the world happen until something reaches a machine, now; `None` when the run is over.
     #[inline]
-    fn wait(&mut self) -> Option<(Time, u16, Happened)> {
+    fn wait(&mut self) -> Option<(u16, Happened)> {
         loop {
             let changes = self.timeline.due();
             let queued = self.queue.next_time().unwrap_or(Time::MAX).min(changes);
@@ -235,15 +235,16 @@ impl SimDriver {
             }
             self.pass_to(at);
             if queued > woken {
-                return Some((at, index as u16, Happened::Wake));
+                return Some((index as u16, Happened::Wake));
             }
             let pending = if changes == queued {
                 self.timeline.take()
             } else {
                 self.queue.pop().expect("its time was just read").1
             };
-            if let Some((post, happened)) = self.happen(at, pending) {
-                return Some((at, post, happened));
+            let happened = self.happen(at, pending);
+            if happened.is_some() {
+                return happened;
             }
         }
     }
@@ -365,14 +366,15 @@ fn watching(expectations: Vec<Expectation>, posts: &[PostState]) -> Monitor {
 impl Driver for SimDriver {
     fn next(&mut self) -> Option<Delivery<'_>> {
         let arriving = self.arriving.take().and_then(|devices| self.arrive_too(devices));
-        let (at, post, happened) = match arriving {
-            Some((post, happened)) => {
+        let (post, happened) = match arriving {
+            Some(too) => {
                 self.pass_to(self.now);
-                (self.now, post, happened)
+                too
             }
             None if self.shuffle.is_some() => self.wait_shuffled()?,
             None => self.wait()?,
         };
+        let at = self.now;
         if self.watches_images
             && let Happened::Answer { device } | Happened::Frame { device, brings: true, .. } = happened
         {
@@ -417,11 +419,11 @@ impl Driver for SimDriver {
             Happened::Told(Told::WallClock) => Step::Input(Input::WallClock { wall: state.wall.wall }),
             Happened::Command(command) => Step::Input(Input::Command(command)),
         };
-        let delivery = Delivery { at, now, to, step };
-        if let Some(kept) = &mut self.persistence {
-            kept.record(&delivery);
+        let next = Some(Delivery { at, now, to, step });
+        if let (Some(kept), Some(delivery)) = (&mut self.persistence, &next) {
+            kept.record(delivery);
         }
-        Some(delivery)
+        next
     }
 
     fn failed(&mut self, failure: Poisoned) -> machine::Afterwards {
@@ -436,13 +438,14 @@ impl Driver for SimDriver {
             return;
         }
         let effects = outcome.effects;
+        let mut has_stopped = false;
         for effect in effects.as_slice() {
             if let Effect::Report(event) = effect {
                 self.monitor.event(outcome.at, outcome.from, Reported::kind(event));
             }
+            has_stopped |= matches!(effect, Effect::Stopped);
         }
         let waits_for_sync = self.persistence.is_some() && self.note_outcome(outcome);
-        let has_stopped = effects.as_slice().contains(&Effect::Stopped);
         if self.stalls.is_some() && !has_stopped && self.is_caught(post, effects) {
             self.posts[usize::from(post)].deadline = outcome.deadline;
             if !waits_for_sync {
@@ -451,7 +454,8 @@ impl Driver for SimDriver {
             }
             return self.stand_still(outcome.at, post);
         }
-        if !waits_for_sync {
+        // Two deliveries of three are answers, which a machine only keeps.
+        if !waits_for_sync && !effects.as_slice().is_empty() {
             self.do_effects(outcome.at, outcome.now, post, (effects, Part::All));
         }
         if has_stopped {

@@ -35,22 +35,10 @@ use self::kinds::kind_of;
 /// Most points of one device.
 pub const MAX_DEVICE_POINTS: usize = 10;
 
-/// One answer.
-#[derive(Clone, Copy, Debug)]
-struct Answer {
-    samples: [Sample; MAX_DEVICE_POINTS],
-    count: u8,
-}
-
-impl Answer {
-    const NOTHING: Sample = Sample { point: PointIndex(0), validity: Validity::Invalid, value: 0.0 };
-    const NONE: Self = Self { samples: [Self::NOTHING; MAX_DEVICE_POINTS], count: 0 };
-}
-
 /// An answer on its way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Travelling {
-    answer: Answer,
+    answer: Vec<Sample>,
     /// The connection on which it travels.
     connection: u32,
     /// When whoever asked gives up.
@@ -120,7 +108,9 @@ pub struct Link {
     /// When the last of them arrives: no later one overtakes it.
     last_arrival: Time,
     /// The answer that has arrived last.
-    arrived: Answer,
+    arrived: Vec<Sample>,
+    /// Answers that are over; kept for their memory.
+    spare: Vec<Vec<Sample>>,
     traffic: Traffic,
 }
 
@@ -203,7 +193,8 @@ impl Link {
             connection: Connection::new(),
             on_the_way: VecDeque::new(),
             last_arrival: Time::ZERO,
-            arrived: Answer::NONE,
+            arrived: Vec::new(),
+            spare: Vec::new(),
             traffic: Traffic::default(),
         })
     }
@@ -297,7 +288,12 @@ impl Link {
             Access::At(there) if there.since(at) + trip <= self.timeout => return Asked::Waits(there),
             Access::At(_) | Access::Never => return self.time_out(),
         }
-        let answer = self.measured(bus);
+        let mut answer = self.spare.pop().unwrap_or_default();
+        self.read(bus, &mut answer);
+        if self.distorts {
+            self.faults.apply(&mut answer, false);
+            answer.truncate(self.faults.left_of(answer.len()));
+        }
         let (connection, until) = (self.connection.number(), at + self.timeout);
         self.on_the_way.push_back(Travelling { answer, connection, until });
         self.last_arrival = self.last_arrival.max(at + trip);
@@ -310,28 +306,16 @@ impl Link {
         Asked::TimesOut
     }
 
-    /// What the device answers with while its bus stands where it does.
+    /// What the device measures while its bus stands where it does.
     #[inline]
-    fn measured(&self, bus: &Bus) -> Answer {
-        let mut answer = self.true_values(bus);
-        if self.distorts {
-            self.faults.apply(&mut answer, false);
-        }
-        answer
-    }
-
-    #[inline]
-    fn true_values(&self, bus: &Bus) -> Answer {
-        let mut answer = Answer::NONE;
-        let mut point = self.first_point;
-        for (sample, reading) in answer.samples.iter_mut().zip(&self.readings) {
-            let value = bus.value(reading.point);
+    fn read(&self, bus: &Bus, answer: &mut Vec<Sample>) {
+        let sample = |(point, reading): (u16, &Reading)| {
             let factor = if reading.is_signed { self.factor } else { 1.0 };
-            *sample = Sample { point, validity: Validity::Valid, value: value * factor + 0.0 };
-            point.0 += 1;
-        }
-        answer.count = self.readings.len() as u8;
-        answer
+            let value = bus.value(reading.point) * factor + 0.0;
+            Sample { point: PointIndex(point), validity: Validity::Valid, value }
+        };
+        answer.clear();
+        answer.extend((self.first_point.0..).zip(&self.readings).map(sample));
     }
 
     /// Whether the device takes notice of what is sent to it now.
@@ -398,18 +382,19 @@ impl Link {
         let Travelling { answer, connection, until } =
             self.on_the_way.pop_front().expect("an arrival was measured before");
         if connection != self.connection.number() {
+            self.spare.push(answer);
             self.traffic.answers -= 1;
             self.count_poll_timeout();
             return Err(until);
         }
-        self.arrived = answer;
+        self.spare.push(core::mem::replace(&mut self.arrived, answer));
         Ok(())
     }
 
     /// The answer that has arrived last.
     #[inline]
     pub fn arrived(&self) -> &[Sample] {
-        &self.arrived.samples[..usize::from(self.arrived.count)]
+        &self.arrived
     }
 
     /// Counts a write that took effect.
@@ -437,7 +422,14 @@ impl Link {
         let begins = edge == Edge::Begins;
         match fault {
             DeviceFault::Late(by) => self.faults.late = if begins { by } else { Span::ZERO },
-            DeviceFault::Frozen => self.faults.kept = begins.then(|| self.true_values(bus)),
+            DeviceFault::Frozen => {
+                let kept = || {
+                    let mut answer = Vec::new();
+                    self.read(bus, &mut answer);
+                    answer
+                };
+                self.faults.kept = begins.then(kept);
+            }
             DeviceFault::Wrong { place, reads } => {
                 let place = usize::from(place);
                 let is_signed = self.readings[place].is_signed;

@@ -54,7 +54,10 @@ impl Supply {
     pub(crate) fn segment(&mut self, bus: &Bus, from: Time, to: Time) {
         let Some(mode) = bus.whole() else { return self.parts(bus, from, to) };
         self.add(mode, to.since(from));
-        self.look(bus, (SectionIndex::MAIN, mode), from, to);
+        let is_known = self.has_seen_stiff && mode == BusMode::Grid && bus.connection().is_stiff();
+        if !is_known {
+            self.look(bus, (SectionIndex::MAIN, mode), from, to);
+        }
     }
 
     /// Sees a segment of a bus that is divided: it is an island, and dead, as long as a part of it is.
@@ -80,15 +83,10 @@ impl Supply {
     }
 
     /// Looks at the voltage and the frequency of an area that is held.
-    #[inline]
     fn look(&mut self, bus: &Bus, (area, mode): (SectionIndex, BusMode), from: Time, to: Time) {
         match mode {
-            BusMode::Grid if bus.connection().is_stiff() => {
-                if core::mem::replace(&mut self.has_seen_stiff, true) {
-                    return;
-                }
-            }
-            BusMode::Grid | BusMode::Island => {}
+            BusMode::Grid => self.has_seen_stiff = bus.connection().is_stiff(),
+            BusMode::Island => {}
             BusMode::Dead => return,
         }
         let (start, end) = bus.electrical_in(area);

@@ -135,9 +135,11 @@ impl Group {
         let judge =
             |sum, member: &mut Member| sum + member.judge(self.class, now, (ramped, is_stopped), image);
         let moved = self.members.iter_mut().fold(Watts::ZERO, judge);
-        // Laws that go on from what was decided before go on from what is left of it.
-        for before in self.applied.iter_mut().chain(&mut self.wanted).chain(&mut self.held) {
-            *before += moved;
+        if moved != Watts::ZERO {
+            // Laws that go on from what was decided before go on from what is left of it.
+            for before in self.applied.iter_mut().chain(&mut self.wanted).chain(&mut self.held) {
+                *before += moved;
+            }
         }
         let (low, high) = self.left();
         self.interval = Interval::of_ability(low, high);

@@ -170,7 +170,9 @@ impl Member {
 
     /// Sees what the device says of itself.
     pub(super) fn look(&mut self, image: &Image, out: &mut Effects) {
-        self.standing.look(self.device, image, out);
+        if image.tells_of_itself(self.device) {
+            self.standing.look(self.device, image, out);
+        }
     }
 
     /// Judges what the device can do now; `ramped` is the time over which its own ramp bounds it. One that returns begins from
@@ -185,7 +187,7 @@ impl Member {
         image: &Image,
     ) -> Watts {
         let was_known = self.is_known;
-        self.is_known = image.is_known(self.device) || self.is_known && !image.is_apart(self.device);
+        self.is_known = self.is_known && !image.is_apart(self.device) || image.is_known(self.device);
         if !was_known {
             // Nothing has been lost: it counts from the first instant at which all of it is known.
             self.trust_afresh();

@@ -209,7 +209,9 @@ impl<F: Function> Machine for Controller<F> {
         }
         match *input {
             Input::Wake => {
-                self.bus.wake(now, out);
+                if !self.bus.is_empty() {
+                    self.bus.wake(now, out);
+                }
                 // What leaves now is outstanding before anything is given up.
                 self.pass_on(now, out);
                 self.wake(now, out);
@@ -277,10 +279,15 @@ impl<F: Function> Machine for Controller<F> {
 
 impl<F: Function> Controller<F> {
     /// Lets pass over the bus what was asked of the devices behind it, and takes what became of that.
+    #[inline]
     fn pass_on(&mut self, now: LocalTime, out: &mut Effects) {
-        if self.bus.is_empty() {
-            return;
+        if !self.bus.is_empty() {
+            self.exchange(now, out);
         }
+    }
+
+    #[inline(never)]
+    fn exchange(&mut self, now: LocalTime, out: &mut Effects) {
         loop {
             let is_given_away = self.redundancy.authority(now).is_none();
             self.bus.carry_out(now, is_given_away, out);

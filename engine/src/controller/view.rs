@@ -2,24 +2,21 @@
 
 use core::ops::Range;
 
+use crate::controller::composition::Scan;
 use crate::controller::group::Group;
 use crate::controller::mode::GridMode;
 use crate::controller::reactive::Reactive;
 use crate::ids::{DeviceIndex, GroupIndex};
 use crate::points::device::EngineState;
-use crate::points::{DeviceClass, Image, PointKind};
+use crate::points::{DeviceClass, PointKind};
 use crate::time::{LocalTime, Span};
 use crate::units::{Hertz, PerUnit, Ratio, Vars, VoltAmperes, Watts};
-use crate::wall::{Civil, TimeZone, WallTime};
+use crate::wall::{Civil, WallTime};
 
 /// A function's view of its grid in one scan.
 pub struct View<'a> {
-    pub(super) now: LocalTime,
-    pub(super) elapsed: Span,
-    pub(super) wall: Option<WallTime>,
-    pub(super) zone: TimeZone,
+    pub(super) scan: &'a Scan<'a>,
     pub(super) mode: GridMode,
-    pub(super) image: &'a Image,
     pub(super) groups: &'a [Group],
     /// The instant at which this function's measurements are aligned.
     pub(super) aligned: LocalTime,
@@ -28,7 +25,7 @@ pub struct View<'a> {
 impl View<'_> {
     /// This host's clock at the scan.
     pub const fn now(&self) -> LocalTime {
-        self.now
+        self.scan.now
     }
 
     /// What holds the bus.
@@ -38,18 +35,18 @@ impl View<'_> {
 
     /// Time since the last scan in which was decided.
     pub const fn elapsed(&self) -> Span {
-        self.elapsed
+        self.scan.elapsed
     }
 
     /// The wall clock at the instant of the measurements, if it is synchronized.
     pub fn wall(&self) -> Option<WallTime> {
-        let age = self.now.since(self.aligned);
-        self.wall.map(|wall| wall - age)
+        let age = self.scan.now.since(self.aligned);
+        self.scan.wall.map(|wall| wall - age)
     }
 
     /// What the site's clocks show at that instant, if the wall clock is synchronized.
     pub fn local(&self) -> Option<Civil> {
-        self.wall().map(|wall| self.zone.civil(wall))
+        self.wall().map(|wall| self.scan.zone.civil(wall))
     }
 
     /// The instant at which the function's measurements were all taken.
@@ -59,23 +56,23 @@ impl View<'_> {
 
     /// The meter's power at the aligned instant, positive = import.
     pub fn meter(&self, meter: DeviceIndex) -> Option<Watts> {
-        self.image.good(meter, PointKind::Power)?;
-        self.image.power(meter).power_at(self.aligned).map(Watts::of)
+        self.scan.image.good(meter, PointKind::Power)?;
+        self.scan.image.power(meter).power_at(self.aligned).map(Watts::of)
     }
 
     /// A point of a device; none while it is not good.
     pub fn good(&self, device: DeviceIndex, kind: PointKind) -> Option<f64> {
-        self.image.good(device, kind)
+        self.scan.image.good(device, kind)
     }
 
     /// The frequency that a meter measured last.
     pub fn frequency(&self, meter: DeviceIndex) -> Option<Hertz> {
-        self.image.good(meter, PointKind::Frequency).map(Hertz::of)
+        self.scan.image.good(meter, PointKind::Frequency).map(Hertz::of)
     }
 
     /// The voltage that a meter measured last, as a multiple of the nominal one.
     pub fn voltage(&self, meter: DeviceIndex) -> Option<PerUnit> {
-        self.image.good(meter, PointKind::Voltage).map(PerUnit::of)
+        self.scan.image.good(meter, PointKind::Voltage).map(PerUnit::of)
     }
 
     /// The measured power of a group at the aligned instant, positive into the bus.
@@ -83,7 +80,7 @@ impl View<'_> {
     /// A member that cannot be seen, or is controlled at its panel, is left out: what it does is felt by the meter, like any
     /// load.
     pub fn measured(&self, group: GroupIndex) -> Watts {
-        self.group(group).power_at(self.aligned, self.image)
+        self.group(group).power_at(self.aligned, self.scan.image)
     }
 
     /// The same with what reserves deliver.
@@ -99,7 +96,7 @@ impl View<'_> {
 
     /// The mean state of charge of a group of batteries, weighted by rating; `None` if that of none may be used.
     pub fn state_of_charge(&self, group: GroupIndex) -> Option<Ratio> {
-        self.group(group).state_of_charge(self.image)
+        self.group(group).state_of_charge(self.scan.image)
     }
 
     /// The lowest power that is left for the group.
@@ -135,7 +132,7 @@ impl View<'_> {
 
     /// The state of charge of one member, if it may be used.
     pub fn member_state_of_charge(&self, group: GroupIndex, place: u16) -> Option<Ratio> {
-        self.group(group).members()[usize::from(place)].state_of_charge(self.image)
+        self.group(group).members()[usize::from(place)].state_of_charge(self.scan.image)
     }
 
     /// The rated power of one member.
@@ -176,7 +173,7 @@ impl View<'_> {
     }
 
     fn member_good(&self, group: GroupIndex, place: u16, kind: PointKind) -> Option<f64> {
-        self.image.good(self.group(group).members()[usize::from(place)].device(), kind)
+        self.scan.image.good(self.group(group).members()[usize::from(place)].device(), kind)
     }
 
     /// What the members of a group are.

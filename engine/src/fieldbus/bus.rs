@@ -212,7 +212,12 @@ impl Bus {
     }
 
     /// When it wants to be woken.
+    #[inline]
     pub fn deadline(&self) -> Option<LocalTime> {
+        if self.is_empty() { None } else { self.first_due() }
+    }
+
+    fn first_due(&self) -> Option<LocalTime> {
         let masters = self.masters.iter().filter_map(Master::deadline);
         let transits = |device: &Attached| device.in_transit.map(|transit| transit.ends_at);
         let devices = self.devices.iter().flat_map(|device| [device.poll_at, transits(device)]);

@@ -40,6 +40,7 @@ impl History {
     }
 
     /// Adds a sample; one that is not newer than the newest is left out.
+    #[inline]
     pub fn push(&mut self, at: LocalTime, power_w: f64) {
         let entry = Entry { at, power_w };
         if let Some(newest) = self.entries.get(self.newest as usize)

@@ -57,14 +57,26 @@ impl PointKinds {
     }
 
     /// The kind at a place.
+    #[inline]
     pub fn get(self, place: usize) -> Option<PointKind> {
+        let kinds = self.0 & KNOWN;
+        if kinds & (kinds + 1) == 0 {
+            // Those of most devices are the first ones without a gap.
+            return PointKind::ALL.get(place).copied().filter(|kind| self.contains(*kind));
+        }
         self.iter().nth(place)
     }
 
     /// The kinds in their order.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = PointKind> + Clone {
-        PointKind::ALL.into_iter().filter(move |kind| self.contains(*kind))
+        // Bit by bit: an image asks in every scan, for each of its devices.
+        let mut left = self.0 & KNOWN;
+        core::iter::from_fn(move || {
+            let kind = *PointKind::ALL.get(left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(kind)
+        })
     }
 }
 

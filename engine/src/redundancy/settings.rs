@@ -27,7 +27,7 @@ use super::holder::REQUESTS_KEPT;
 use crate::time::Span;
 
 /// Parts per billion in one.
-const BILLION: u128 = 1_000_000_000;
+const BILLION: u64 = 1_000_000_000;
 
 /// Largest bound of a clock's rate error, in parts per billion: a clock that is wrong by more than a tenth is broken.
 pub const CLOCK_RATE_PPB_MAX: u32 = 100_000_000;
@@ -114,13 +114,13 @@ impl Settings {
 
     /// W: how long a grantor waits after a grant before it grants to another.
     pub fn grantor_wait(&self) -> Span {
-        let rate = u128::from(self.clock_rate_max_ppb);
+        let rate = u64::from(self.clock_rate_max_ppb);
         stretched(self.lease, BILLION + rate, BILLION - rate) + Span::from_nanos(1)
     }
 
     /// How long a new holder waits for writes of the one before it, of which the longest lasts `longest_write`.
     pub fn write_wait(&self, longest_write: Span) -> Span {
-        stretched(longest_write, BILLION + u128::from(self.clock_rate_max_ppb), BILLION)
+        stretched(longest_write, BILLION + u64::from(self.clock_rate_max_ppb), BILLION)
     }
 
     /// The longest time from a crash of the active to the first write of the next, if `delay` bounds each message and each
@@ -130,22 +130,22 @@ impl Settings {
         // The last renewal may have been granted one delay after the active stopped.
         let is_free = self.grantor_wait() + delay;
         let counted = is_noticed.max(is_free) + self.request_pause() + self.write_wait(longest_write);
-        let rate = u128::from(self.clock_rate_max_ppb);
+        let rate = u64::from(self.clock_rate_max_ppb);
         stretched(counted, BILLION, BILLION - rate) + delay * 3
     }
 
     /// How long the host of an active may stand still at any instant without losing authority, if `delay` bounds each message
     /// and none is lost; no time at all if messages may take all that a renewal leaves.
     pub fn stall_max(&self, delay: Span) -> Span {
-        let counted = u128::from((self.lease - self.heartbeat).as_nanos());
-        let least = counted * BILLION / (BILLION + u128::from(self.clock_rate_max_ppb));
+        let (counted, billion) = (u128::from((self.lease - self.heartbeat).as_nanos()), u128::from(BILLION));
+        let least = counted * billion / (billion + u128::from(self.clock_rate_max_ppb));
         Span::from_nanos(u64::try_from(least).unwrap_or(u64::MAX)) - delay * 2
     }
 
     /// How long a host's clock may stand still within a lease, if that is its only error.
     pub fn clock_stop_max(&self) -> Span {
         let rate = u128::from(self.clock_rate_max_ppb);
-        let nanos = u128::from(self.lease.as_nanos()) * rate / (BILLION - rate);
+        let nanos = u128::from(self.lease.as_nanos()) * rate / (u128::from(BILLION) - rate);
         Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
@@ -157,8 +157,12 @@ fn clock_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Erro
 }
 
 /// `span · numerator / denominator`, rounded up.
-fn stretched(span: Span, numerator: u128, denominator: u128) -> Span {
-    let nanos = (u128::from(span.as_nanos()) * numerator).div_ceil(denominator);
+fn stretched(span: Span, numerator: u64, denominator: u64) -> Span {
+    if let Some(product) = span.as_nanos().checked_mul(numerator) {
+        // So it is for seconds, which is asked in every scan.
+        return Span::from_nanos(product.div_ceil(denominator));
+    }
+    let nanos = (u128::from(span.as_nanos()) * u128::from(numerator)).div_ceil(u128::from(denominator));
     Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 

@@ -91,7 +91,7 @@ impl Shuffle {
 impl SimDriver {
     /// Lets the world happen until something reaches a machine, with the order at one instant shuffled.
     #[cold]
-    pub(super) fn wait_shuffled(&mut self) -> Option<(Time, u16, Happened)> {
+    pub(super) fn wait_shuffled(&mut self) -> Option<(u16, Happened)> {
         let posts = self.posts.len() as u16;
         loop {
             let shuffle = self.shuffle.as_mut()?;
@@ -109,10 +109,11 @@ impl SimDriver {
             };
             self.pass_to(at);
             match chosen {
-                Err(post) => return Some((at, post, Happened::Wake)),
+                Err(post) => return Some((post, Happened::Wake)),
                 Ok(pending) => {
-                    if let Some((post, happened)) = self.happen(at, pending) {
-                        return Some((at, post, happened));
+                    let happened = self.happen(at, pending);
+                    if happened.is_some() {
+                        return happened;
                     }
                 }
             }

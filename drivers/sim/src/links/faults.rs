@@ -7,10 +7,12 @@
 //!
 //! It must never change the device: the plant behind a faulty answer is as it is.
 
-use r_ems_engine::Span;
-use r_ems_engine::machine::Validity;
+use alloc::vec::Vec;
 
-use super::{Answer, MAX_DEVICE_POINTS};
+use r_ems_engine::Span;
+use r_ems_engine::machine::{Sample, Validity};
+
+use super::MAX_DEVICE_POINTS;
 
 /// What can be wrong with a device for one controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +84,7 @@ pub(super) struct Faults {
     /// Whether writes are acknowledged and do nothing.
     pub(super) ignores: bool,
     /// What is kept of the time before.
-    pub(super) kept: Option<Answer>,
+    pub(super) kept: Option<Vec<Sample>>,
     /// By place, in the device's own sign.
     pub(super) wrong: [Option<f64>; MAX_DEVICE_POINTS],
     pub(super) is_invalid: bool,
@@ -97,11 +99,11 @@ impl Faults {
 
     /// Turns what was measured into what is answered; `is_passed_on`: whatever a gateway has kept.
     #[cold]
-    pub(super) fn apply(&self, answer: &mut Answer, is_passed_on: bool) {
+    pub(super) fn apply(&self, answer: &mut Vec<Sample>, is_passed_on: bool) {
         if let Some(kept) = self.kept.as_ref().filter(|_| !is_passed_on) {
-            *answer = *kept;
+            answer.clone_from(kept);
         }
-        for (sample, wrong) in answer.samples.iter_mut().zip(&self.wrong) {
+        for (sample, wrong) in answer.iter_mut().zip(&self.wrong) {
             if let Some(reads) = wrong {
                 sample.value = *reads;
             }
@@ -109,8 +111,10 @@ impl Faults {
                 sample.validity = Validity::Invalid;
             }
         }
-        if self.is_short {
-            answer.count /= 2;
-        }
+    }
+
+    /// How many of so many values are answered.
+    pub(super) const fn left_of(&self, values: usize) -> usize {
+        if self.is_short { values / 2 } else { values }
     }
 }

@@ -32,8 +32,9 @@ impl Link {
     /// A set-point that `waits` there to be taken, W, in the device's own sign, is its set-point already. What is asked with a
     /// write `is_passed_on`: no gateway answers that from what it has kept.
     pub(crate) fn values(&mut self, bus: &Bus, waits: Option<f64>, is_passed_on: bool) -> &[Sample] {
-        let mut answer = self.true_values(bus);
-        for (sample, reading) in answer.samples.iter_mut().zip(&self.readings) {
+        let mut answer = core::mem::take(&mut self.arrived);
+        self.read(bus, &mut answer);
+        for (sample, reading) in answer.iter_mut().zip(&self.readings) {
             if reading.point.quantity() == Quantity::SetPoint {
                 sample.value = waits.unwrap_or(sample.value);
             }
@@ -42,7 +43,7 @@ impl Link {
             self.faults.apply(&mut answer, is_passed_on);
         }
         self.arrived = answer;
-        &self.arrived.samples[..self.readings.len()]
+        &self.arrived
     }
 
     /// Whether its answers are too short.
@@ -52,8 +53,8 @@ impl Link {
 
     /// These values have arrived last.
     pub(crate) fn brings(&mut self, samples: &[Sample]) {
-        self.arrived.samples[..samples.len()].copy_from_slice(samples);
-        self.arrived.count = samples.len() as u8;
+        self.arrived.clear();
+        self.arrived.extend_from_slice(samples);
     }
 
     /// Counts a poll that is answered.

@@ -150,6 +150,7 @@ impl Component {
     }
 
     /// The value of `quantity`; none if this kind of component has none.
+    #[inline]
     pub fn value(&self, quantity: Quantity) -> Option<f64> {
         match self {
             Self::Connection(connection) => connection.value(quantity),

@@ -324,10 +324,12 @@ impl RedundancySupervisor {
     }
 
     /// When it wants to be woken.
+    #[inline]
     pub fn deadline(&self) -> Option<LocalTime> {
-        if self.spec.council.is_alone() {
-            return None;
-        }
+        if self.is_alone() { None } else { Some(self.first_due()) }
+    }
+
+    fn first_due(&self) -> LocalTime {
         let lapse = match self.holder.held() {
             Some(held) if self.role.holds() => held.until + Span::from_nanos(1),
             Some(_) | None => LocalTime::MAX,
@@ -335,7 +337,7 @@ impl RedundancySupervisor {
         let retry = if self.role == Role::Candidate { self.retry_due } else { LocalTime::MAX };
         let seek = self.seeks_at().unwrap_or(LocalTime::MAX);
         let handed = self.hands_at().unwrap_or(LocalTime::MAX);
-        Some(lapse.min(retry).min(seek).min(handed).min(self.heartbeat_due).min(self.evaluate_due))
+        lapse.min(retry).min(seek).min(handed).min(self.heartbeat_due).min(self.evaluate_due)
     }
 
     /// The right to write at `now`; `None` without authority, and while it is given up.

@@ -94,15 +94,16 @@ impl Bus {
             .any(|(component, is_local)| *is_local || component.value(Quantity::Mode) == Some(fault))
     }
 
+    #[inline]
     fn read(&self, component: ComponentIndex, quantity: Quantity) -> Option<f64> {
         let of = self.components.get(usize::from(component.0))?;
-        let area = self.areas.areas()[usize::from(component.0)];
         if quantity == Quantity::Remote {
             return flag(!self.is_local(component)).filter(|_| of.is_controlled());
         }
+        let area = || self.areas.areas()[usize::from(component.0)];
         match of {
-            Component::Connection(connection) => self.read_connection(connection, area, quantity),
-            Component::Tie(tie) => self.read_tie(tie, area, quantity),
+            Component::Connection(connection) => self.read_connection(connection, area(), quantity),
+            Component::Tie(tie) => self.read_tie(tie, area(), quantity),
             Component::Load(_)
             | Component::Pv(_)
             | Component::Battery(_)
