@@ -118,6 +118,8 @@ pub struct Link {
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     point: TruthPoint,
+    /// Where it stands in a controller's image.
+    index: PointIndex,
     is_signed: bool,
     /// What the point is to a controller.
     kind: Option<PointKind>,
@@ -153,6 +155,8 @@ impl Sent {
 }
 
 impl Link {
+    const NOTHING: Sample = Sample { point: PointIndex(0), validity: Validity::Invalid, value: 0.0 };
+
     /// Makes a link to a component of `bus`.
     ///
     /// # Errors
@@ -163,11 +167,11 @@ impl Link {
     pub fn new(spec: &LinkSpec, bus: &Bus, seed: u64, name: &str) -> Result<Self, NoSuchValue> {
         assert!(spec.quantities.len() <= MAX_DEVICE_POINTS, "a device class has few points");
         let mut readings = Vec::with_capacity(spec.quantities.len());
-        for quantity in &spec.quantities {
+        for (index, quantity) in (spec.first_point.0..).map(PointIndex).zip(&spec.quantities) {
             let missing = NoSuchValue { component: spec.component, quantity: *quantity };
             let point = bus.truth(spec.component, *quantity).ok_or(missing)?;
             let is_signed = matches!(quantity, Quantity::Power | Quantity::SetPoint);
-            readings.push(Reading { point, is_signed, kind: kind_of(*quantity) });
+            readings.push(Reading { point, index, is_signed, kind: kind_of(*quantity) });
         }
         Ok(Self {
             component: spec.component,
@@ -241,8 +245,7 @@ impl Link {
 
     /// The points of the device, and how long an image believes their values.
     pub fn validity(&self) -> impl Iterator<Item = (PointIndex, Span)> {
-        let first = self.first_point.0;
-        (first..).zip(&self.readings).map(|(point, _)| (PointIndex(point), self.valid_for))
+        self.readings.iter().map(|reading| (reading.index, self.valid_for))
     }
 
     /// What went over the link so far.
@@ -309,13 +312,12 @@ impl Link {
     /// What the device measures while its bus stands where it does.
     #[inline]
     fn read(&self, bus: &Bus, answer: &mut Vec<Sample>) {
-        let sample = |(point, reading): (u16, &Reading)| {
+        answer.resize(self.readings.len(), Self::NOTHING);
+        for (sample, reading) in answer.iter_mut().zip(&self.readings) {
             let factor = if reading.is_signed { self.factor } else { 1.0 };
             let value = bus.value(reading.point) * factor + 0.0;
-            Sample { point: PointIndex(point), validity: Validity::Valid, value }
-        };
-        answer.clear();
-        answer.extend((self.first_point.0..).zip(&self.readings).map(sample));
+            *sample = Sample { point: reading.index, validity: Validity::Valid, value };
+        }
     }
 
     /// Whether the device takes notice of what is sent to it now.
