@@ -118,8 +118,6 @@ pub struct Link {
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     point: TruthPoint,
-    /// Where it stands in a controller's image.
-    index: PointIndex,
     is_signed: bool,
     /// What the point is to a controller.
     kind: Option<PointKind>,
@@ -167,11 +165,11 @@ impl Link {
     pub fn new(spec: &LinkSpec, bus: &Bus, seed: u64, name: &str) -> Result<Self, NoSuchValue> {
         assert!(spec.quantities.len() <= MAX_DEVICE_POINTS, "a device class has few points");
         let mut readings = Vec::with_capacity(spec.quantities.len());
-        for (index, quantity) in (spec.first_point.0..).map(PointIndex).zip(&spec.quantities) {
+        for quantity in &spec.quantities {
             let missing = NoSuchValue { component: spec.component, quantity: *quantity };
             let point = bus.truth(spec.component, *quantity).ok_or(missing)?;
             let is_signed = matches!(quantity, Quantity::Power | Quantity::SetPoint);
-            readings.push(Reading { point, index, is_signed, kind: kind_of(*quantity) });
+            readings.push(Reading { point, is_signed, kind: kind_of(*quantity) });
         }
         Ok(Self {
             component: spec.component,
@@ -245,7 +243,8 @@ impl Link {
 
     /// The points of the device, and how long an image believes their values.
     pub fn validity(&self) -> impl Iterator<Item = (PointIndex, Span)> {
-        self.readings.iter().map(|reading| (reading.index, self.valid_for))
+        let first = self.first_point.0;
+        (first..).zip(&self.readings).map(|(point, _)| (PointIndex(point), self.valid_for))
     }
 
     /// What went over the link so far.
@@ -291,11 +290,13 @@ impl Link {
             Access::At(there) if there.since(at) + trip <= self.timeout => return Asked::Waits(there),
             Access::At(_) | Access::Never => return self.time_out(),
         }
-        let mut answer = self.spare.pop().unwrap_or_default();
-        self.read(bus, &mut answer);
+        let spare = self.spare.pop().unwrap_or_default();
+        let mut answer = self.read(bus, spare);
         if self.distorts {
             self.faults.apply(&mut answer, false);
-            answer.truncate(self.faults.left_of(answer.len()));
+            if self.faults.is_short {
+                answer.truncate(answer.len() / 2);
+            }
         }
         let (connection, until) = (self.connection.number(), at + self.timeout);
         self.on_the_way.push_back(Travelling { answer, connection, until });
@@ -309,15 +310,18 @@ impl Link {
         Asked::TimesOut
     }
 
-    /// What the device measures while its bus stands where it does.
+    /// What the device measures while its bus stands where it does, in the memory of an answer that is over.
     #[inline]
-    fn read(&self, bus: &Bus, answer: &mut Vec<Sample>) {
+    fn read(&self, bus: &Bus, mut answer: Vec<Sample>) -> Vec<Sample> {
         answer.resize(self.readings.len(), Self::NOTHING);
+        let mut point = self.first_point;
         for (sample, reading) in answer.iter_mut().zip(&self.readings) {
             let factor = if reading.is_signed { self.factor } else { 1.0 };
             let value = bus.value(reading.point) * factor + 0.0;
-            *sample = Sample { point: reading.index, validity: Validity::Valid, value };
+            *sample = Sample { point, validity: Validity::Valid, value };
+            point.0 += 1;
         }
+        answer
     }
 
     /// Whether the device takes notice of what is sent to it now.
@@ -424,14 +428,7 @@ impl Link {
         let begins = edge == Edge::Begins;
         match fault {
             DeviceFault::Late(by) => self.faults.late = if begins { by } else { Span::ZERO },
-            DeviceFault::Frozen => {
-                let kept = || {
-                    let mut answer = Vec::new();
-                    self.read(bus, &mut answer);
-                    answer
-                };
-                self.faults.kept = begins.then(kept);
-            }
+            DeviceFault::Frozen => self.faults.kept = begins.then(|| self.read(bus, Vec::new())),
             DeviceFault::Wrong { place, reads } => {
                 let place = usize::from(place);
                 let is_signed = self.readings[place].is_signed;

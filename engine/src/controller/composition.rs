@@ -25,7 +25,7 @@ use super::hearing::Hearing;
 use super::interval::Origin;
 use super::member::{GOOD_BEFORE_RETURN, Member};
 use super::mode::{Following, GridMode, When};
-use super::operation::{Operation, Ordered, decides};
+use super::operation::{Ordered, decides};
 use super::spec::Placed;
 use super::tally::Tally;
 use super::view::View;
@@ -211,22 +211,17 @@ impl<F: Function> Composition<F> {
         let (is_first, is_stopped) = (self.composed_at.is_none(), self.is_stopped());
         let mode = self.following.mode();
         self.composed_at = Some(scan.now);
-        let operation = self.ordered.operation();
-        // Whatever an operator wants of the grid as a whole, and nothing while he wants nothing.
-        let operated = (operation != Operation::Auto).then(|| self.behind_orders());
         for group in &mut self.groups {
             group.open(scan.now, elapsed, is_stopped, scan.image);
-            if operated.is_none() {
-                group.held = None;
-            }
             if is_stopped {
                 group.stop(scan.image);
             } else if is_first || mode.is_none() {
                 group.hold_present(scan.image);
             }
         }
+        let (operation, operated) = (self.ordered.operation(), self.behind_orders());
         for position in 0..self.slots.len() {
-            if Some(position) == operated {
+            if position == operated {
                 self.operate();
             }
             let (index, slot) = (SlotIndex::of(position), &mut self.slots[position]);
@@ -238,7 +233,7 @@ impl<F: Function> Composition<F> {
             slot.decide(index, (scan, has_say), &self.groups, out);
             slot.apply(index, elapsed, &mut self.groups, out);
         }
-        if operated == Some(self.slots.len()) {
+        if operated == self.slots.len() {
             self.operate();
         }
         for group in &mut self.groups {

@@ -170,9 +170,7 @@ impl Member {
 
     /// Sees what the device says of itself.
     pub(super) fn look(&mut self, image: &Image, out: &mut Effects) {
-        if image.tells_of_itself(self.device) {
-            self.standing.look(self.device, image, out);
-        }
+        self.standing.look(self.device, image, out);
     }
 
     /// Judges what the device can do now; `ramped` is the time over which its own ramp bounds it. One that returns begins from

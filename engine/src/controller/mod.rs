@@ -209,9 +209,7 @@ impl<F: Function> Machine for Controller<F> {
         }
         match *input {
             Input::Wake => {
-                if !self.bus.is_empty() {
-                    self.bus.wake(now, out);
-                }
+                self.bus.wake(now, out);
                 // What leaves now is outstanding before anything is given up.
                 self.pass_on(now, out);
                 self.wake(now, out);

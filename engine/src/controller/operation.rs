@@ -143,7 +143,7 @@ impl<F: Function> Composition<F> {
                 slot.law().rank() == Rank::Manual
                     && slot.wishes().as_slice().iter().any(|(group, _)| *group == index)
             };
-            let is_by_hand = self.slots().iter().any(by_hand);
+            let is_by_hand = operation != Operation::Auto && self.slots().iter().any(by_hand);
             self.group_mut(index).operate(operation, is_by_hand);
         }
     }

@@ -305,13 +305,6 @@ impl Image {
         entry.class.required(entry.kinds).iter().all(is_good)
     }
 
-    /// Whether a device has a point that says how it stands as a whole.
-    #[inline]
-    pub fn tells_of_itself(&self, device: DeviceIndex) -> bool {
-        let kinds = self.devices[device.position()].kinds;
-        [PointKind::Mode, PointKind::State, PointKind::Remote].into_iter().any(|kind| kinds.contains(kind))
-    }
-
     /// Recent power of a device.
     #[inline]
     pub fn power(&self, device: DeviceIndex) -> &History {

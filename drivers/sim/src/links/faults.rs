@@ -97,7 +97,7 @@ impl Faults {
         self.kept.is_some() || self.is_invalid || self.is_short || self.wrong.iter().any(Option::is_some)
     }
 
-    /// Turns what was measured into what is answered; `is_passed_on`: whatever a gateway has kept.
+    /// Turns what was measured into what is answered, whole; `is_passed_on`: whatever a gateway has kept.
     #[cold]
     pub(super) fn apply(&self, answer: &mut Vec<Sample>, is_passed_on: bool) {
         if let Some(kept) = self.kept.as_ref().filter(|_| !is_passed_on) {
@@ -111,10 +111,5 @@ impl Faults {
                 sample.validity = Validity::Invalid;
             }
         }
-    }
-
-    /// How many of so many values are answered.
-    pub(super) const fn left_of(&self, values: usize) -> usize {
-        if self.is_short { values / 2 } else { values }
     }
 }

@@ -32,8 +32,8 @@ impl Link {
     /// A set-point that `waits` there to be taken, W, in the device's own sign, is its set-point already. What is asked with a
     /// write `is_passed_on`: no gateway answers that from what it has kept.
     pub(crate) fn values(&mut self, bus: &Bus, waits: Option<f64>, is_passed_on: bool) -> &[Sample] {
-        let mut answer = core::mem::take(&mut self.arrived);
-        self.read(bus, &mut answer);
+        let spare = core::mem::take(&mut self.arrived);
+        let mut answer = self.read(bus, spare);
         for (sample, reading) in answer.iter_mut().zip(&self.readings) {
             if reading.point.quantity() == Quantity::SetPoint {
                 sample.value = waits.unwrap_or(sample.value);
